@@ -1,0 +1,1 @@
+"""SQL on pool threads. Knows no HTTP."""

@@ -1,0 +1,1 @@
+"""Twisted and Klein: translation between HTTP and the layers below, and nothing else."""

@@ -1,0 +1,1 @@
+"""The tests of csipd; they mirror its packages."""

@@ -1,0 +1,1 @@
+"""What several tests need: certificates, a client, memory TLS, the schema."""
