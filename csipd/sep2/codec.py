@@ -1,0 +1,413 @@
+"""XML documents to values of the information model and back (IEEE 2030.5-2018 5.6, 4.7).
+
+`decode` is as strict as the schema: names, order, number, types, lengths. It takes more than the schema in
+two places only, so that devices of other editions and profiles are understood: elements of foreign namespaces
+and those that the 2023 edition added are kept aside, as `extensions` of the value they stand in; foreign
+attributes and schemaVer are passed over. `encode` writes what every client can read: no XML declaration, one
+default namespace, schema order, nothing that the 2018 schema does not know unless asked to.
+
+Each class is compiled once, from its table of fields, into functions that read and write its elements.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from lxml import etree
+
+from csipd.sep2 import lexical, resources
+from csipd.sep2.lexical import BLANKS, BadValue, Malformed, Refused, shown
+from csipd.sep2.resources import edition2023
+from csipd.sep2.schema import Element, Field, fields
+
+__all__ = ["NAMESPACE", "BadValue", "Malformed", "Refused", "check", "decode", "encode"]
+
+NAMESPACE: Final = "urn:ieee:std:2030.5:ns"
+_XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
+_XSI_TYPE: Final = f"{{{_XSI}}}type"
+_XSI_NIL: Final = f"{{{_XSI}}}nil"
+
+MAX_BYTES: Final = 1 << 20
+MAX_DEPTH: Final = 16
+# For each value that has extensions, so that what is kept is never much more than what came.
+MAX_EXTENSIONS: Final = 32
+MAX_EXTENSION_ELEMENTS: Final = 256
+MAX_EXTENSION_CHARACTERS: Final = 8192
+
+_DECLARED_ENCODING = re.compile(rb"(?:\xef\xbb\xbf)?<\?xml\s[^>]*?encoding\s*=\s*[\"']([^\"']*)[\"']")
+
+E = TypeVar("E", bound=Element)
+_Read = Callable[[etree._Element], Element]
+_Write = Callable[[Any], str]
+
+_CLASSES: dict[str, type[Element]] = {
+    name: found
+    for name, found in vars(resources).items()
+    if isinstance(found, type) and issubclass(found, Element)
+}
+
+
+def decode(data: bytes, *expected: type[E], max_bytes: int = MAX_BYTES) -> E:
+    """The value that a document holds.
+
+    Its root names the class, which must be one of `expected` or derived from one; `Element` admits every one.
+    `Malformed` (reason code 0) or `BadValue` (reason code 1), and nothing else, is raised for whatever bytes.
+    """
+    root = _parse(data, max_bytes)
+    cls = _CLASSES.get(root.tag.removeprefix(f"{{{NAMESPACE}}}"))
+    if cls is None or root.tag != f"{{{NAMESPACE}}}{cls.__name__}":
+        raise Malformed(f"{shown(root.tag)} is not the name of a resource")
+    if (stated := root.get(_XSI_TYPE)) is not None:
+        cls = _stated_class(root, stated, cls)
+    if not issubclass(cls, expected):
+        raise Malformed(
+            f"{cls.__name__} is not expected here, but {' or '.join(e.__name__ for e in expected)}"
+        )
+    value = _reader(cls)(root)
+    assert isinstance(value, expected)  # noqa: S101 - for the type checker; the class was compared above
+    return value
+
+
+def encode(value: Element, *, extensions: bool = False) -> bytes:
+    """The document of a value, in UTF-8; with its extensions, at the end of their elements, if asked for."""
+    return _writer(type(value), type(value).__name__, True, False, extensions)(value).encode()
+
+
+def check(value: Element) -> None:
+    """See that a value that was not decoded is one that could have been.
+
+    Types, ranges, lengths, characters, rules, all the way down: BadValue names the first that is wrong.
+    """
+    _check(value, f"/{type(value).__name__}")
+
+
+# Decoding.
+def _parse(data: bytes, max_bytes: int) -> etree._Element:
+    if len(data) > max_bytes:
+        raise Malformed(f"the document has more than {max_bytes} octets")
+    if b"<!DOCTYPE" in data:  # even in a comment: no document needs to speak of it
+        raise Malformed("the document has a document type declaration")
+    declared = _DECLARED_ENCODING.match(data)
+    if declared is not None and declared[1].upper() not in (b"UTF-8", b"UTF8"):
+        raise Malformed("the document is not declared to be UTF-8")
+    parser = etree.XMLParser(
+        encoding="utf-8",
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+        collect_ids=False,
+    )
+    try:
+        return etree.fromstring(data, parser)
+    except etree.XMLSyntaxError as error:
+        raise Malformed(f"the document is not well-formed: {str(error)[:200]}") from None
+
+
+def _path(element: etree._Element) -> str:
+    """Where an element stands: /DERControlList/DERControl[2]/interval."""
+    steps = []
+    at: etree._Element | None = element
+    while at is not None:
+        step = etree.QName(at).localname[:64]
+        before = sum(1 for _ in at.itersiblings(at.tag, preceding=True))
+        if before or next(at.itersiblings(at.tag), None) is not None:
+            step += f"[{before + 1}]"
+        steps.append(step)
+        at = at.getparent()
+    return "/" + "/".join(reversed(steps))
+
+
+def _stated_class(element: etree._Element, stated: str, declared: type[Element]) -> type[Element]:
+    """The class that xsi:type gives to an element, which must be the declared one or derived from it."""
+    prefix, _, name = stated.strip(BLANKS).rpartition(":")
+    cls = _CLASSES.get(name)
+    if cls is None or element.nsmap.get(prefix or None) != NAMESPACE or not issubclass(cls, declared):
+        raise Malformed(f"{shown(stated)} is not a type of {declared.__name__}", _path(element))
+    return cls
+
+
+_LEAF, _NODE, _NODES = range(3)
+_Place = tuple[int, str, int, int, Callable[[Any], Any]]
+
+
+@functools.cache
+def _reader(cls: type[Element]) -> _Read:
+    """The function that reads an element of a class."""
+    elements = [field for field in fields(cls) if not field.attribute]
+    places = {f"{{{NAMESPACE}}}{field.name}": _place(index, field) for index, field in enumerate(elements)}
+    read_attributes = _attributes_reader(cls)
+    needed_attributes = any(field.attribute and field.required for field in fields(cls))
+    needed = sum(field.required for field in elements)
+    repeated = [(field.name, field.occurs) for field in elements if field.occurs is not None]
+    later = _later_names(cls)
+    ruled = cls.flaw is not Element.flaw
+    new = cls.__new__
+
+    def read(element: etree._Element) -> Element:
+        value = new(cls)
+        values = value.__dict__
+        if element.attrib or needed_attributes:
+            read_attributes(element, values)
+        if (text := element.text) is not None and text.strip(BLANKS):
+            raise Malformed("has text of its own", _path(element))
+        last = -1
+        found = 0
+        extensions: list[str] = []
+        try:
+            for child in element:
+                place = places.get(child.tag)
+                if place is None:
+                    extensions.append(_extension(child, later))
+                else:
+                    index, name, need, kind, read_value = place
+                    if index > last:
+                        last = index
+                        found += need
+                        if kind == _LEAF:
+                            if child.attrib or len(child):
+                                _see_that_bare(child)
+                            values[name] = read_value(child.text)
+                        elif kind == _NODE:
+                            values[name] = read_value(child)
+                        else:
+                            values[name] = [read_value(child)]
+                    elif index == last and kind == _NODES:
+                        values[name].append(read_value(child))
+                    else:
+                        raise Malformed("stands twice" if name in values else "is out of order")
+                if (tail := child.tail) is not None and tail.strip(BLANKS):
+                    raise Malformed("is followed by text")
+        except Refused as refused:
+            if not refused.path:
+                refused.path = _path(child)
+            raise
+        if found != needed:
+            missing = next(field.name for field in elements if field.required and field.name not in values)
+            raise Malformed(f"has no {missing}", _path(element))
+        for name, occurs in repeated:
+            if name in values:
+                values[name] = tuple(values[name])
+                if occurs.most is not None and len(values[name]) > occurs.most:
+                    raise Malformed(f"has more than {occurs.most} {name}", _path(element))
+        if extensions:
+            values["extensions"] = _bounded(element, extensions)
+        if ruled and (flaw := value.flaw()) is not None:
+            raise BadValue(flaw, _path(element))
+        return value
+
+    return read
+
+
+def _place(index: int, field: Field) -> _Place:
+    need = int(field.required)
+    if field.form is not None:
+        return index, field.name, need, _LEAF, lexical.parser(field)
+    kind = _NODE if field.occurs is None else _NODES
+    cls: type[Element] = field.type
+    if field.polymorphic:
+        return index, field.name, need, kind, functools.partial(_read_polymorphic, declared=cls)
+    return index, field.name, need, kind, _reader(cls)
+
+
+def _read_polymorphic(element: etree._Element, declared: type[Element]) -> Element:
+    # Only here can documents nest without end.
+    if sum(1 for _ in element.iterancestors()) >= MAX_DEPTH:
+        raise Malformed(f"is nested more than {MAX_DEPTH} deep")
+    stated = element.get(_XSI_TYPE)
+    return _reader(declared if stated is None else _stated_class(element, stated, declared))(element)
+
+
+def _attributes_reader(cls: type[Element]) -> Callable[[etree._Element, dict[str, Any]], None]:
+    """The function that reads an element's attributes into the values of its object."""
+    own = [field for field in fields(cls) if field.attribute]
+    parsers: dict[str, lexical.Parser] = {field.name: lexical.parser(field) for field in own}
+    needed = [field.name for field in own if field.required]
+    passed_over = frozenset({"schemaVer"}).union(
+        *(edition2023.ATTRIBUTES.get(base.__name__, ()) for base in cls.__mro__)
+    )
+
+    def read(element: etree._Element, values: dict[str, Any]) -> None:
+        given = {str(name): str(text) for name, text in element.items()}
+        for name in given:
+            parse = parsers.get(name)
+            if parse is None:
+                if name == _XSI_TYPE:
+                    if _stated_class(element, given[name], Element) is not cls:
+                        raise Malformed(f"{shown(given[name])} is not {cls.__name__}", _path(element))
+                elif name not in passed_over:
+                    _see_that_foreign(element, name)
+        for name, parse in parsers.items():
+            if (text := given.get(name)) is not None:
+                try:
+                    values[name] = parse(text)
+                except Refused as refused:
+                    refused.path = f"{_path(element)}/@{name}"
+                    raise
+        for name in needed:
+            if name not in values:
+                raise Malformed(f"has no attribute {name}", _path(element))
+
+    return read
+
+
+def _see_that_foreign(element: etree._Element, attribute: str) -> None:
+    """Refuse an attribute of no namespace or of 2030.5's own, and xsi:nil: nothing may be nil."""
+    if attribute[0] != "{" or attribute.startswith(f"{{{NAMESPACE}}}") or attribute == _XSI_NIL:
+        raise Malformed(f"has an unknown attribute {shown(attribute)}", _path(element))
+
+
+def _see_that_bare(element: etree._Element) -> None:
+    """Refuse what a simple element cannot have: elements in it, and attributes not to be passed over."""
+    if len(element):
+        raise Malformed("has elements, but should have text only")
+    for name in map(str, element.keys()):
+        if name != "schemaVer":
+            _see_that_foreign(element, name)
+
+
+# Extensions.
+@functools.cache
+def _later_names(cls: type[Element]) -> frozenset[str]:
+    """The tags that the 2023 edition added to a class."""
+    names = {f"{base.__name__}{edition2023.RESERVED}" for base in cls.__mro__}
+    for base in cls.__mro__:
+        names |= edition2023.ELEMENTS.get(base.__name__, frozenset())
+    return frozenset(f"{{{NAMESPACE}}}{name}" for name in names)
+
+
+def _extension(element: etree._Element, later: frozenset[str]) -> str:
+    """The canonical form of an element that the 2018 schema does not know."""
+    namespace = etree.QName(element).namespace
+    if namespace is None:
+        raise Malformed("is in no namespace")
+    if namespace == NAMESPACE and element.tag not in later:
+        raise Malformed("is not an element of its parent")
+    depth = sum(1 for _ in element.iterancestors())
+    for seen, (event, _) in enumerate(etree.iterwalk(element, events=("start", "end"))):
+        depth += 1 if event == "start" else -1
+        if depth > MAX_DEPTH or seen > 2 * MAX_EXTENSION_ELEMENTS:
+            raise BadValue("is an extension too deep or too large")
+    canonical = etree.tostring(element, method="c14n", exclusive=True, with_tail=False)
+    return canonical.decode()
+
+
+def _bounded(element: etree._Element, extensions: list[str]) -> tuple[str, ...]:
+    if len(extensions) > MAX_EXTENSIONS or sum(map(len, extensions)) > MAX_EXTENSION_CHARACTERS:
+        raise BadValue("has more extensions than are kept", _path(element))
+    return tuple(extensions)
+
+
+# Encoding.
+@functools.cache
+def _writer(cls: type[Element], name: str, root: bool, stated: bool, extensions: bool) -> _Write:
+    """The function that writes a value of a class as an element `name`.
+
+    `root` declares the namespaces, `stated` gives the class by xsi:type, `extensions` writes those too.
+    """
+    opening = f"<{name}"
+    if root:
+        opening += f' xmlns="{NAMESPACE}"'
+        if _has_polymorphic(cls):
+            opening += f' xmlns:xsi="{_XSI}"'
+    if stated:
+        opening += f' xsi:type="{cls.__name__}"'
+    closing = f"</{name}>"
+    attributes = [
+        (field.name, lexical.writer(field, f' {field.name}="', '"'))
+        for field in fields(cls)
+        if field.attribute
+    ]
+    elements = {
+        field.name: _element_writer(field, extensions) for field in fields(cls) if not field.attribute
+    }
+    if extensions:
+        elements["extensions"] = "".join
+
+    # Values are kept in schema order, so that they need only be written as they come.
+    def write(value: Element) -> str:
+        values = value.__dict__
+        start = opening
+        for name, write_attribute in attributes:
+            if name in values:
+                start += write_attribute(values[name])
+        content = "".join([elements[name](item) for name, item in values.items() if name in elements])
+        return f"{start}>{content}{closing}" if content else f"{start}/>"
+
+    return write
+
+
+def _element_writer(field: Field, extensions: bool) -> _Write:
+    if field.form is not None:
+        return lexical.writer(field, f"<{field.name}>", f"</{field.name}>")
+    cls: type[Element] = field.type
+    if field.polymorphic:
+        write = _polymorphic_writer(field, extensions)
+    else:
+        write = _writer(cls, field.name, False, False, extensions)
+    if field.occurs is None:
+        return write
+
+    def write_all(values: tuple[Element, ...]) -> str:
+        return "".join([write(value) for value in values])
+
+    return write_all
+
+
+def _polymorphic_writer(field: Field, extensions: bool) -> _Write:
+    def write(value: Element) -> str:
+        return _writer(type(value), field.name, False, True, extensions)(value)
+
+    return write
+
+
+def _has_polymorphic(cls: type[Element]) -> bool:
+    return any(
+        field.polymorphic or (field.form is None and _has_polymorphic(field.type)) for field in fields(cls)
+    )
+
+
+# Checking.
+def _check(value: Element, path: str) -> None:
+    for field in fields(type(value)):
+        given = value.__dict__.get(field.name)
+        at = f"{path}/{'@' if field.attribute else ''}{field.name}"
+        if given is None:
+            if field.required:
+                raise BadValue(f"has no {field.name}", path)
+        elif field.form is not None:
+            if (flaw := lexical.flaw(field, given)) is not None:
+                raise BadValue(flaw, at)
+        elif field.occurs is None:
+            _check_element(field, given, at)
+        else:
+            if not isinstance(given, tuple):
+                raise BadValue(f"{type(given).__name__} is not a tuple", at)
+            if not field.occurs.least <= len(given) <= (field.occurs.most or len(given)):
+                raise BadValue(f"{len(given)} are too few or too many", at)
+            for number, member in enumerate(given, 1):
+                _check_element(field, member, f"{at}[{number}]")
+    for extension in value.extensions:
+        _check_extension(type(value), extension, path)
+    if (flaw := value.flaw()) is not None:
+        raise BadValue(flaw, path)
+
+
+def _check_element(field: Field, value: Any, path: str) -> None:
+    if not isinstance(value, field.type) or not (field.polymorphic or type(value) is field.type):
+        raise BadValue(f"{type(value).__name__} is not {field.type.__name__}", path)
+    _check(value, path)
+
+
+def _check_extension(cls: type[Element], extension: str, path: str) -> None:
+    try:
+        kept = _extension(_parse(extension.encode(), MAX_EXTENSION_CHARACTERS), _later_names(cls))
+    except Malformed as malformed:
+        raise BadValue(f"an extension {malformed}", path) from None
+    if kept != extension:
+        raise BadValue("an extension is not in canonical form", path)

@@ -1,0 +1,183 @@
+"""How a schema type is written in Python: a class with one annotated field an element or attribute.
+
+    class EventStatus(Element):
+        currentStatus: UInt8
+        dateTime: TimeType
+        reason: String192 | None = None
+
+Fields stand in schema order, those of the base class first. `X | None = None` may be left out,
+`tuple[X, ...]` repeats, `Attribute[X]` is an XML attribute, and a default is the schema's own. Annotations
+stay text until a class is first used, so chapters may name each other's types: complex types always by
+`r.Name` (`r` is the package of all chapters), because a field often has its type's name and would hide it.
+"""
+
+from __future__ import annotations
+
+import functools
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    NoReturn,
+    Self,
+    TypeVar,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from attrs import field, frozen
+
+from csipd.sep2.types import Hexadecimal, Integer, Reference, Rule, Text, Truth, Within
+
+Form = Integer | Hexadecimal | Text | Reference | Truth
+T = TypeVar("T")
+
+
+@frozen
+class _Mark:
+    """A word about a field that is not about its value."""
+
+    name: str
+
+
+_ATTRIBUTE = _Mark("attribute")
+_POLYMORPHIC = _Mark("polymorphic")
+
+# `Attribute[X]`: an XML attribute. `Polymorphic[X]`: an element whose actual type is given by xsi:type.
+Attribute = Annotated[T, _ATTRIBUTE]
+Polymorphic = Annotated[T, _POLYMORPHIC]
+
+
+@frozen
+class Occurs:
+    """How often a repeated element may stand; `most` None is without bound."""
+
+    least: int = 0
+    most: int | None = None
+
+
+@frozen
+class Field:
+    """One element or attribute of a class, as its annotation says.
+
+    `type` is the class of a complex element, or the Python type that holds a simple value; a simple value has
+    a `form`, and perhaps `rules`.
+    """
+
+    name: str
+    type: type[Any]
+    form: Form | None
+    rules: tuple[Within | Rule, ...]
+    attribute: bool
+    polymorphic: bool
+    required: bool
+    occurs: Occurs | None = field(metadata={"doc": "None for a field that does not repeat"})
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False)
+class _Declarative(type):
+    """The type of schema classes: to type checkers, their fields are the arguments of the constructor."""
+
+
+class Element(metaclass=_Declarative):
+    """A value of a complex type: immutable, compared by its content.
+
+    Only what was given is kept: `None` is the same as absent, and a default not given is not encoded.
+    Constructors see that nothing is missing or unknown (TypeError); ranges and lengths are for the codec's
+    `check`.
+    """
+
+    extensions: tuple[str, ...] = ()  # elements unknown to the 2018 schema, each a document of its own
+
+    def __init__(self, **given: Any) -> None:
+        values = self.__dict__
+        missing = []
+        for item in fields(type(self)):
+            value = given.pop(item.name, None)
+            if value is None or (item.occurs is not None and not value):
+                if item.required:
+                    missing.append(item.name)
+            elif item.type is str and isinstance(item.form, Hexadecimal):
+                values[item.name] = str(value).upper().zfill(2 * item.form.octets)
+            else:
+                values[item.name] = value
+        if extensions := given.pop("extensions", ()):
+            values["extensions"] = extensions
+        if missing:
+            raise TypeError(f"{type(self).__name__} needs {', '.join(missing)}")
+        if given:
+            raise TypeError(f"{type(self).__name__} has no {', '.join(given)}")
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with these fields changed; None takes one away."""
+        return type(self)(**{**self.__dict__, **changes})
+
+    def flaw(self) -> str | None:
+        """What is wrong between fields that are each right, if anything."""
+        return None
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), frozenset(self.__dict__.items())))
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={_short(value)}" for name, value in self.__dict__.items())
+        return f"{type(self).__name__}({given})"
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is immutable: use replace()")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is immutable: use replace()")
+
+
+def _short(value: object) -> str:
+    if isinstance(value, tuple) and len(value) > 3:
+        return f"<{len(value)} {type(value[0]).__name__}>"
+    return repr(value)
+
+
+@functools.cache
+def fields(cls: type[Element]) -> tuple[Field, ...]:
+    """The fields of a class: its attributes, then its elements, each in schema order."""
+    hints = get_type_hints(cls, localns={}, include_extras=True)
+    del hints["extensions"]
+    found = [_field(cls, name, hint) for name, hint in hints.items()]
+    return tuple(sorted(found, key=lambda item: not item.attribute))
+
+
+def _field(cls: type[Element], name: str, hint: Any) -> Field:
+    marks: list[Any] = []
+
+    def unwrap(hint: Any) -> Any:
+        if get_origin(hint) is Annotated:
+            inner, *found = get_args(hint)
+            marks.extend(found)
+            return unwrap(inner)
+        if get_origin(hint) in (Union, UnionType):
+            (inner,) = (part for part in get_args(hint) if part is not NoneType)
+            return unwrap(inner)
+        return hint
+
+    kind = unwrap(hint)
+    occurs = None
+    if get_origin(kind) is tuple:
+        occurs = next((mark for mark in marks if isinstance(mark, Occurs)), Occurs())
+        kind = unwrap(get_args(kind)[0])
+    return Field(
+        name=name,
+        type=kind,
+        form=next((mark for mark in marks if isinstance(mark, Form)), None),
+        rules=tuple(mark for mark in marks if isinstance(mark, Within | Rule)),
+        attribute=_ATTRIBUTE in marks,
+        polymorphic=_POLYMORPHIC in marks,
+        required=not hasattr(cls, name),
+        occurs=occurs,
+    )
