@@ -1,0 +1,34 @@
+"""What changed, told to those who keep something that it may touch.
+
+The database calls ``publish`` after each commit, in the reactor's thread, before the write is answered. A
+subscriber that fails is logged and does not keep the others from hearing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.logger import Logger
+
+Subscriber = Callable[[Sequence[str]], None]
+
+
+class Hub:
+    """Passes on the hrefs that a commit changed."""
+
+    _log = Logger()
+
+    def __init__(self) -> None:
+        self._subscribers: list[Subscriber] = []
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Tell this one of every change from now on, in the order of subscription."""
+        self._subscribers.append(subscriber)
+
+    def publish(self, hrefs: Sequence[str]) -> None:
+        """Tell everyone that what is served at these hrefs is no longer what it was."""
+        for subscriber in self._subscribers:
+            try:
+                subscriber(hrefs)
+            except Exception:
+                self._log.failure("a subscriber failed to take {number} changes", number=len(hrefs))

@@ -1,0 +1,329 @@
+"""EndDevices: the list of authorised LFDIs, registration in band and out of band, withdrawal.
+
+A row is an authorisation; ``registered`` makes it an EndDevice (CSIP IG 6.1.2). ``retired`` and
+``withdrawn`` shut a device out without forgetting it: the first comes and goes with the configuration
+file, the second is the operator's and stays until the operator lifts it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import sqlalchemy as sa
+from attrs import frozen
+
+from csipd.db import documents
+from csipd.db.database import Transaction
+from csipd.db.tables import audit, devices
+from csipd.der.access import Caller, Owner, Policy, Standing
+from csipd.refusals import BadRequest, Duplicate, Forbidden, NotFound
+from csipd.sep2 import identity
+from csipd.sep2 import resources as r
+from csipd.sep2.paging import Page
+from csipd.sep2.site import ROWS, Place
+
+#: Neither retired nor withdrawn: its certificate means something.
+_admitted = devices.c.retired.is_(None) & devices.c.withdrawn.is_(None)
+#: Shown as an EndDevice.
+_shown = _admitted & devices.c.registered.is_not(None)
+
+_EDEV = ROWS["EndDevice"]
+_DER_LIST = ROWS["DERList"]
+
+
+@frozen
+class Device:
+    """A row of the list.
+
+    :param registered: when it became an EndDevice; None while it is only listed
+    :param admitted: neither retired nor withdrawn
+    """
+
+    id: int
+    lfdi: str
+    manager: int | None
+    aggregator: bool
+    registered: int | None = None
+    admitted: bool = True
+
+
+def caller(connection: sa.Connection, lfdi: str, sfdi: int, policy: Policy) -> Caller:
+    """What the store knows of a certificate, at this moment."""
+    query = sa.select(
+        devices.c.id, devices.c.registered, devices.c.aggregator, devices.c.retired, devices.c.withdrawn
+    ).where(devices.c.lfdi == lfdi)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return Caller(lfdi, sfdi, Standing.LISTED if policy.anyone else Standing.UNKNOWN)
+    if row.withdrawn is not None or row.retired is not None:
+        return Caller(lfdi, sfdi)
+    if row.registered is None:
+        return Caller(lfdi, sfdi, Standing.LISTED, aggregator=row.aggregator)
+    return Caller(lfdi, sfdi, Standing.REGISTERED, row.id, row.aggregator)
+
+
+def owner(connection: sa.Connection, device: int) -> Owner | None:
+    """The owner that a URI below /edev names, if there is such an EndDevice."""
+    manager = connection.execute(
+        sa.select(devices.c.manager).where(devices.c.id == device, _shown)
+    ).one_or_none()
+    return None if manager is None else Owner(device, manager[0])
+
+
+def end_device(connection: sa.Connection, device: int) -> r.EndDevice | None:
+    """The EndDevice of that number, without its links."""
+    row = connection.execute(_END_DEVICE.where(devices.c.id == device, _shown)).one_or_none()
+    return None if row is None else _end_device(row)
+
+
+def end_devices(
+    connection: sa.Connection, asker: Caller, part: Page
+) -> tuple[int, list[tuple[Place, r.Resource]]]:
+    """The EndDeviceList as this caller sees it: itself, and the fleet of an aggregator.
+
+    Ordered by changedTime, newest first, then sFDI (IEEE 2030.5-2018 8.5, Table 16 of the list orders).
+    """
+    if asker.device is None:
+        return 0, []
+    mine = _shown & (devices.c.manager == asker.device if asker.aggregator else devices.c.id == asker.device)
+    if part.after is not None:
+        mine &= devices.c.changed_time > part.after
+    total = connection.scalar(sa.select(sa.func.count()).select_from(devices).where(mine)) or 0
+    if part.start >= total or not part.limit:
+        return total, []
+    query = (
+        _END_DEVICE.where(mine)
+        .order_by(devices.c.changed_time.desc(), devices.c.sfdi, devices.c.id)
+        .limit(part.limit)
+        .offset(part.start)
+    )
+    return total, [(Place(_EDEV, (row.id,)), _end_device(row)) for row in connection.execute(query)]
+
+
+def end_device_count(connection: sa.Connection, asker: Caller) -> int:
+    """How many EndDevices this caller sees."""
+    return end_devices(connection, asker, Page(limit=0))[0]
+
+
+def registration(connection: sa.Connection, device: int) -> r.Registration | None:
+    """The Registration of an EndDevice: its PIN and when it was registered."""
+    row = connection.execute(
+        sa.select(devices.c.registered, devices.c.pin, devices.c.poll_rate).where(
+            devices.c.id == device, _shown
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    bare = r.Registration(dateTimeRegistered=row.registered, pIN=row.pin)
+    return bare if row.poll_rate is None else bare.replace(pollRate=row.poll_rate)
+
+
+def register(transaction: Transaction, asker: Caller, body: r.EndDevice, policy: Policy, now: int) -> Place:
+    """Register in band: POST to the EndDeviceList (CSIP IG 6.1.4, IEEE 2030.5-2018 8.5.3).
+
+    A device registers itself. An aggregator registers itself or a device of its fleet: one that was
+    listed for it, or one that nobody else has, whose LFDI need not be that of a certificate (CSIP IG
+    5.2.2).
+
+    :return: the place of the EndDevice that was made
+    :raises Duplicate: it is registered already, whatever the mode
+    :raises Forbidden: somebody else's LFDI or SFDI, or registration in band is not allowed
+    """
+    claimed = _claimed(asker, body)
+    known = find(transaction.connection, claimed)
+    own = claimed == asker.lfdi
+    if known is None:
+        if not policy.in_band or (own and not policy.anyone) or (not own and not asker.aggregator):
+            raise Forbidden(f"{claimed} is on no list")
+    else:
+        if not own and known.manager != asker.device:
+            raise Forbidden(f"{claimed} is not of this caller's fleet")
+        if known.admitted and known.registered is not None:
+            raise Duplicate(_EDEV.href((known.id,)))
+        if not policy.in_band or not known.admitted:
+            raise Forbidden(f"{claimed} may not register in band")
+    if not own and asker.standing is not Standing.REGISTERED:
+        raise Forbidden("an aggregator registers itself first")
+    if known is None:
+        known = add(transaction, claimed, now=now, manager=None if own else asker.device)
+    enrol(transaction, known, now)
+    transaction.connection.execute(
+        sa.update(devices)
+        .where(devices.c.id == known.id)
+        .values(
+            device_category=sa.func.coalesce(body.deviceCategory, devices.c.device_category),
+            post_rate=sa.func.coalesce(body.postRate, devices.c.post_rate),
+        )
+    )
+    record(transaction, now, asker.lfdi, "register", claimed)
+    return Place(_EDEV, (known.id,))
+
+
+def _claimed(asker: Caller, body: r.EndDevice) -> str:
+    """The LFDI that a posted EndDevice speaks for. Its SFDI has to be that LFDI's own."""
+    claimed = body.lFDI
+    if claimed is None:
+        # Only the caller's own LFDI can be known from the certificate (interop: sFDI alone is enough).
+        claimed = asker.lfdi
+    if claimed != asker.lfdi and not asker.aggregator:
+        raise Forbidden(f"{claimed} is not the LFDI of the certificate")
+    if body.sFDI != identity.sfdi(claimed):
+        raise Forbidden(f"{body.sFDI} is not the SFDI of {claimed}")
+    return claimed
+
+
+def find(connection: sa.Connection, lfdi: str) -> Device | None:
+    """The device on the list with this LFDI."""
+    row = connection.execute(_DEVICE.where(devices.c.lfdi == lfdi)).one_or_none()
+    return None if row is None else Device(*row)
+
+
+def add(
+    transaction: Transaction,
+    lfdi: str,
+    *,
+    now: int,
+    name: str | None = None,
+    aggregator: bool = False,
+    manager: int | None = None,
+    pin: int | None = None,
+) -> Device:
+    """Put an LFDI on the list of those that may register.
+
+    :param pin: six digits; None draws one at random, which is kept and shown to the operator
+    """
+    number = transaction.connection.scalar(
+        sa.insert(devices)
+        .values(
+            lfdi=lfdi,
+            sfdi=identity.sfdi(lfdi),
+            name=name,
+            aggregator=aggregator,
+            manager=manager,
+            pin=identity.new_pin(secrets.randbelow) if pin is None else pin,
+            changed_time=now,
+        )
+        .returning(devices.c.id)
+    )
+    assert number is not None
+    if aggregator:
+        manager = number
+        transaction.connection.execute(
+            sa.update(devices).where(devices.c.id == number).values(manager=number)
+        )
+    return Device(number, lfdi, manager, aggregator)
+
+
+def enrol(transaction: Transaction, device: Device, now: int, ders: int = 1) -> None:
+    """Make a listed device an EndDevice, with its DERs unless it has some or is an aggregator."""
+    transaction.connection.execute(
+        sa.update(devices).where(devices.c.id == device.id).values(registered=now, changed_time=now)
+    )
+    place = Place(_DER_LIST, (device.id,))
+    if not device.aggregator and not documents.counts(transaction.connection, [place.href]):
+        for _ in range(ders):
+            documents.post(transaction, place, r.DER(), now, device.id)
+    touch(transaction, device.id, device.manager)
+
+
+def change(transaction: Transaction, device: int, body: r.EndDevice, now: int) -> None:
+    """PUT of an EndDevice: of all that it says, only deviceCategory and postRate may change (decision 3).
+
+    :raises BadRequest: it speaks of another device
+    """
+    row = transaction.connection.execute(
+        sa.select(devices.c.lfdi, devices.c.sfdi, devices.c.manager).where(devices.c.id == device)
+    ).one()
+    if body.sFDI != row.sfdi or body.lFDI not in (None, row.lfdi):
+        raise BadRequest("lFDI and sFDI of an EndDevice do not change")
+    transaction.connection.execute(
+        sa.update(devices)
+        .where(devices.c.id == device)
+        .values(device_category=body.deviceCategory, post_rate=body.postRate, changed_time=now)
+    )
+    touch(transaction, device, row.manager)
+
+
+def unregister(transaction: Transaction, device: int, who: str, now: int) -> None:
+    """DELETE of an EndDevice by its aggregator: it is off the list until it is registered again."""
+    row = transaction.connection.execute(
+        sa.update(devices)
+        .where(devices.c.id == device, _shown)
+        .values(registered=None, changed_time=now)
+        .returning(devices.c.lfdi, devices.c.manager)
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"no EndDevice {device}")
+    touch(transaction, device, row.manager)
+    record(transaction, now, who, "unregister", row.lfdi)
+
+
+def withdraw(transaction: Transaction, lfdi: str, who: str, now: int) -> bool:
+    """Shut a device out, until the operator lifts it. True if it was not shut out already."""
+    return _set_withdrawn(transaction, lfdi, who, now, "withdraw", now)
+
+
+def readmit(transaction: Transaction, lfdi: str, who: str, now: int) -> bool:
+    """Lift a withdrawal. True if there was one."""
+    return _set_withdrawn(transaction, lfdi, who, now, "readmit", None)
+
+
+def _set_withdrawn(
+    transaction: Transaction, lfdi: str, who: str, now: int, action: str, value: int | None
+) -> bool:
+    before = devices.c.withdrawn.is_(None) if value is not None else devices.c.withdrawn.is_not(None)
+    row = transaction.connection.execute(
+        sa.update(devices)
+        .where(devices.c.lfdi == lfdi, before)
+        .values(withdrawn=value, changed_time=now)
+        .returning(devices.c.id, devices.c.manager)
+    ).one_or_none()
+    if row is None:
+        return False
+    touch(transaction, row.id, row.manager)
+    record(transaction, now, who, action, lfdi)
+    return True
+
+
+def touch(transaction: Transaction, device: int, manager: int | None) -> None:
+    """Say that an EndDevice changed: its own page, and the list that it stands in."""
+    transaction.touch("/edev", f"/edev/{device}")
+    if manager is not None:
+        transaction.touch(f"/edev/{manager}")
+
+
+def record(transaction: Transaction, now: int, who: str, action: str, subject: str, detail: str = "") -> None:
+    """Write a line of the audit log."""
+    transaction.connection.execute(
+        sa.insert(audit).values(at=now, who=who, action=action, subject=subject, detail=detail)
+    )
+
+
+_DEVICE = sa.select(
+    devices.c.id,
+    devices.c.lfdi,
+    devices.c.manager,
+    devices.c.aggregator,
+    devices.c.registered,
+    _admitted,
+)
+_END_DEVICE = sa.select(
+    devices.c.id,
+    devices.c.lfdi,
+    devices.c.sfdi,
+    devices.c.changed_time,
+    devices.c.device_category,
+    devices.c.post_rate,
+)
+
+
+def _end_device(row: sa.Row[*tuple[Any, ...]]) -> r.EndDevice:
+    return r.EndDevice(
+        lFDI=row.lfdi,
+        sFDI=row.sfdi,
+        changedTime=row.changed_time,
+        deviceCategory=row.device_category,
+        postRate=row.post_rate,
+        enabled=True,
+    )

@@ -1,0 +1,156 @@
+"""The tree of documents: what devices, the operator and the configuration gave, kept as given.
+
+The same operations serve every function set: get, page, put, post, delete. A list of documents has no
+row before its first member; its count is kept, not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from csipd.db.database import Transaction
+from csipd.db.tables import documents, lists
+from csipd.db.upsert import insert
+from csipd.sep2 import codec
+from csipd.sep2.ordering import order_key, time_key
+from csipd.sep2.paging import Page
+from csipd.sep2.resources import Resource
+from csipd.sep2.site import Place, Row, member
+
+#: The whole of a list that is known to be short: the curves of a program, the DERs of a device.
+ALL = Page(limit=10_000)
+
+
+def get(connection: sa.Connection, place: Place) -> Resource | None:
+    """The document at a place, or None."""
+    body = connection.scalar(sa.select(documents.c.body).where(documents.c.href == place.href))
+    return None if body is None else codec.decode(body, place.row.resource_type)
+
+
+def present(connection: sa.Connection, hrefs: Sequence[str]) -> set[str]:
+    """Those of the hrefs at which there is a document."""
+    return set(connection.scalars(sa.select(documents.c.href).where(documents.c.href.in_(hrefs))))
+
+
+def counts(connection: sa.Connection, hrefs: Sequence[str]) -> dict[str, int]:
+    """How many members each of the lists has; lists without any are left out."""
+    query = sa.select(lists.c.href, lists.c.members).where(lists.c.href.in_(hrefs))
+    return {row.href: row.members for row in connection.execute(query)}
+
+
+def page(connection: sa.Connection, place: Place, part: Page) -> tuple[int, list[tuple[Place, Resource]]]:
+    """A part of a list.
+
+    :return: how many members there are (after the filter ``a``), and those wanted with their places
+    """
+    mine = documents.c.list == place.href
+    if part.after is None or not place.row.timed:
+        total = counts(connection, [place.href]).get(place.href, 0)
+    else:
+        mine &= documents.c.time > part.after
+        total = connection.scalar(sa.select(sa.func.count()).where(mine)) or 0
+    if part.start >= total or not part.limit:
+        return total, []
+    query = (
+        sa.select(documents.c.href, documents.c.body)
+        .where(mine)
+        .order_by(documents.c.order)
+        .limit(part.limit)
+        .offset(part.start)
+    )
+    row = member(place.row)
+    return total, [
+        (Place(row, (*place.ids, int(href.rpartition("/")[2]))), codec.decode(body, row.resource_type))
+        for href, body in connection.execute(query)
+    ]
+
+
+def put(transaction: Transaction, place: Place, resource: Resource, now: int, device: int | None) -> None:
+    """Make or replace the document of a resource that is no list's member."""
+    statement = insert(transaction.connection, documents).values(
+        href=place.href, device=device, changed=now, body=codec.encode(resource, extensions=True)
+    )
+    transaction.connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[documents.c.href],
+            set_={"changed": statement.excluded.changed, "body": statement.excluded.body},
+        )
+    )
+    transaction.touch(place.href)
+
+
+def next_number(connection: sa.Connection, place: Place) -> int:
+    """The number that the next member of a list will get; certain within a write."""
+    last = connection.scalar(sa.select(lists.c.last).where(lists.c.href == place.href))
+    return (last or 0) + 1
+
+
+def post(transaction: Transaction, place: Place, resource: Resource, now: int, device: int | None) -> Place:
+    """Add a member to a list; its number has never been used there before.
+
+    :param place: of the list
+    :return: the place of the member
+    """
+    statement = insert(transaction.connection, lists).values(href=place.href, members=1, last=1)
+    number = transaction.connection.scalar(
+        statement.on_conflict_do_update(
+            index_elements=[lists.c.href],
+            set_={"members": lists.c.members + 1, "last": lists.c.last + 1},
+        ).returning(lists.c.last)
+    )
+    assert number is not None
+    made = Place(member(place.row), (*place.ids, number))
+    transaction.connection.execute(
+        sa.insert(documents).values(
+            href=made.href,
+            list=place.href,
+            order=order_key(place.row, resource, number),
+            time=time_key(place.row, resource),
+            device=device,
+            changed=now,
+            body=codec.encode(resource, extensions=True),
+        )
+    )
+    transaction.touch(place.href, made.href)
+    return made
+
+
+def replace(transaction: Transaction, list_row: Row, place: Place, resource: Resource, now: int) -> bool:
+    """Replace a member of a list, which may change its place in the order.
+
+    :return: whether there was such a member
+    """
+    found = transaction.connection.execute(
+        sa.update(documents)
+        .where(documents.c.href == place.href)
+        .values(
+            order=order_key(list_row, resource, place.ids[-1]),
+            time=time_key(list_row, resource),
+            changed=now,
+            body=codec.encode(resource, extensions=True),
+        )
+    )
+    transaction.touch(place.href, Place(list_row, place.ids[:-1]).href)
+    return bool(found.rowcount)
+
+
+def delete(transaction: Transaction, place: Place) -> bool:
+    """Remove a document; its list, if it is in one, counts one less.
+
+    :return: whether there was one
+    """
+    connection = transaction.connection
+    parent = connection.execute(
+        sa.delete(documents).where(documents.c.href == place.href).returning(documents.c.list)
+    ).one_or_none()
+    if parent is None:
+        return False
+    if parent.list is not None:
+        connection.execute(
+            sa.update(lists).where(lists.c.href == parent.list).values(members=lists.c.members - 1)
+        )
+        transaction.touch(parent.list)
+    transaction.touch(place.href)
+    return True

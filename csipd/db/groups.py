@@ -1,0 +1,153 @@
+"""Who is in which group, and what follows from it: assignments (FSAs), programs, who reaches them.
+
+All of it is a view over memberships: adding a program to a group of 100,000 devices writes the program
+and nothing else (decision 9). Being in a group is being in every group above it (CSIP IG 4.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from csipd.db.database import Transaction
+from csipd.db.tables import assignments, fleets, groups, memberships, programs
+from csipd.db.upsert import insert
+
+
+def _above(start: sa.Select[tuple[int, int]]) -> sa.CTE:
+    """The groups of a select of (who, group), and all those above them."""
+    reach = start.cte("reach", recursive=True)
+    return reach.union(
+        sa.select(reach.c.who, groups.c.parent)
+        .join(groups, groups.c.id == reach.c.group)
+        .where(groups.c.parent.is_not(None))
+    )
+
+
+def _of_devices(devices: Sequence[int]) -> sa.CTE:
+    return _above(
+        sa.select(memberships.c.device.label("who"), memberships.c.group.label("group")).where(
+            memberships.c.device.in_(devices), memberships.c.until.is_(None)
+        )
+    )
+
+
+def _of_fleet(manager: int) -> sa.CTE:
+    return _above(
+        sa.select(fleets.c.manager.label("who"), fleets.c.group.label("group")).where(
+            fleets.c.manager == manager, fleets.c.members > 0
+        )
+    )
+
+
+def assignments_of(connection: sa.Connection, device: int) -> list[tuple[int, str]]:
+    """The FSAs of a device: number and name, newest number first (list order mRID descending)."""
+    reach = _of_devices([device])
+    query = (
+        sa.select(assignments.c.id, assignments.c.name)
+        .distinct()
+        .join(groups, groups.c.assignment == assignments.c.id)
+        .join(reach, reach.c.group == groups.c.id)
+        .order_by(assignments.c.id.desc())
+    )
+    return [(number, name) for number, name in connection.execute(query)]
+
+
+def assignment_counts(connection: sa.Connection, devices: Sequence[int]) -> dict[int, int]:
+    """How many FSAs each device has; devices without any are left out."""
+    reach = _of_devices(devices)
+    query = (
+        sa.select(reach.c.who, sa.func.count(groups.c.assignment.distinct()).label("number"))
+        .join(groups, groups.c.id == reach.c.group)
+        .group_by(reach.c.who)
+    )
+    return {row.who: row.number for row in connection.execute(query)}
+
+
+def _programs(reach: sa.CTE, assignment: int | None) -> sa.Select[tuple[int]]:
+    query = (
+        sa.select(programs.c.id)
+        .where(programs.c.group.in_(sa.select(reach.c.group)), programs.c.retired.is_(None))
+        .order_by(programs.c.primacy, programs.c.mrid.desc())
+    )
+    if assignment is not None:
+        query = query.join(groups, groups.c.id == programs.c.group).where(groups.c.assignment == assignment)
+    return query
+
+
+def programs_of(connection: sa.Connection, device: int, assignment: int | None = None) -> list[int]:
+    """The programs of a device, or of one of its FSAs, in the order of a DERProgramList."""
+    return list(connection.scalars(_programs(_of_devices([device]), assignment)))
+
+
+def programs_of_fleet(connection: sa.Connection, manager: int) -> list[int]:
+    """The programs that any device of an aggregator's fleet is in."""
+    return list(connection.scalars(_programs(_of_fleet(manager), None)))
+
+
+def reaches(connection: sa.Connection, device: int, aggregator: bool, program: int) -> bool:
+    """Whether a program is in an FSA of the device, or of its fleet."""
+    reach = _of_fleet(device) if aggregator else _of_devices([device])
+    query = sa.select(programs.c.id).where(
+        programs.c.id == program,
+        programs.c.retired.is_(None),
+        programs.c.group.in_(sa.select(reach.c.group)),
+    )
+    return connection.scalar(query) is not None
+
+
+def join(transaction: Transaction, device: int, manager: int | None, group: int, now: int) -> None:
+    """Put a device into a group, where it is not in it already."""
+    connection = transaction.connection
+    current = sa.select(memberships.c.id).where(
+        memberships.c.device == device, memberships.c.group == group, memberships.c.until.is_(None)
+    )
+    if connection.scalar(current) is not None:
+        return
+    connection.execute(sa.insert(memberships).values(device=device, group=group, since=now))
+    if manager is not None:
+        statement = insert(connection, fleets).values(manager=manager, group=group, members=1)
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[fleets.c.manager, fleets.c.group],
+                set_={"members": fleets.c.members + 1},
+            )
+        )
+    _touch(transaction, device, manager)
+
+
+def leave(transaction: Transaction, device: int, manager: int | None, group: int, now: int) -> None:
+    """Take a device out of a group; that it was in it stays known."""
+    connection = transaction.connection
+    ended = connection.execute(
+        sa.update(memberships)
+        .where(memberships.c.device == device, memberships.c.group == group, memberships.c.until.is_(None))
+        .values(until=now)
+    )
+    if not ended.rowcount:
+        return
+    if manager is not None:
+        connection.execute(
+            sa.update(fleets)
+            .where(fleets.c.manager == manager, fleets.c.group == group)
+            .values(members=fleets.c.members - 1)
+        )
+    _touch(transaction, device, manager)
+
+
+def memberships_of(connection: sa.Connection, device: int) -> list[int]:
+    """The groups that a device is in itself, now."""
+    return list(
+        connection.scalars(
+            sa.select(memberships.c.group).where(
+                memberships.c.device == device, memberships.c.until.is_(None)
+            )
+        )
+    )
+
+
+def _touch(transaction: Transaction, device: int, manager: int | None) -> None:
+    transaction.touch(f"/edev/{device}", f"/edev/{device}/fsa")
+    if manager is not None:
+        transaction.touch(f"/edev/{manager}", "/edev")

@@ -1,0 +1,199 @@
+"""The tables. Statements over them are SQLAlchemy Core, fit for SQLite and PostgreSQL alike.
+
+What a device or the operator gave is kept as documents: encoded XML of a resource's own fields, with
+columns only where a query needs them. Links, counts and event status are not stored but spliced in when
+a document is read (decision 8). What follows from membership (a device's FSAs, the programs in one, who
+is under a group) is a view over ``memberships`` and ``groups``, never rows of each device (decision 9).
+
+Times are TimeType: seconds since 1970 in UTC. LFDIs and mRIDs are upper-case hexadecimal text.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# Row numbers are part of URIs and never used again; SQLite has to be told so (sqlite_autoincrement).
+_Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+#: What makes a row of ``devices`` an EndDevice that is shown.
+_SHOWN = "retired IS NULL AND withdrawn IS NULL AND registered IS NOT NULL"
+
+#: Everybody whose certificate means something here: devices, those that an aggregator manages, and
+#: aggregators. A row is the place on the list of authorised LFDIs; ``registered`` makes it an EndDevice.
+devices = sa.Table(
+    "devices",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("lfdi", sa.String(40), nullable=False, unique=True),
+    sa.Column("sfdi", sa.BigInteger, nullable=False),
+    # The operator's or the configuration file's name for it.
+    sa.Column("name", sa.Text, unique=True),
+    sa.Column("aggregator", sa.Boolean, nullable=False),
+    # The aggregator that manages it; an aggregator manages itself.
+    sa.Column("manager", _Id, sa.ForeignKey("devices.id")),
+    # TimeType of registration, in band or out of band; None while it is only listed.
+    sa.Column("registered", sa.BigInteger),
+    # No longer in the configuration file that brought it: not served, nothing forgotten.
+    sa.Column("retired", sa.BigInteger),
+    # Shut out by the operator; only the operator lifts it (decision 5).
+    sa.Column("withdrawn", sa.BigInteger),
+    sa.Column("pin", sa.Integer),
+    sa.Column("changed_time", sa.BigInteger, nullable=False),
+    sa.Column("device_category", sa.BigInteger),
+    sa.Column("post_rate", sa.BigInteger),
+    sa.Column("poll_rate", sa.BigInteger),
+    # The EndDeviceList of an aggregator, in its order (IEEE 2030.5-2018 8.5), and its count.
+    sa.Index(
+        "ix_devices_fleet",
+        "manager",
+        sa.text("changed_time DESC"),
+        "sfdi",
+        "id",
+        sqlite_where=sa.text(_SHOWN),
+        postgresql_where=sa.text(_SHOWN),
+    ),
+    sqlite_autoincrement=True,
+)
+
+#: A FunctionSetAssignments as it would be shown to each device that is in a group of it.
+assignments = sa.Table(
+    "assignments",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sqlite_autoincrement=True,
+)
+
+#: Nodes of the topology (level set) and groups beside it. Being in a group is being in all above it.
+groups = sa.Table(
+    "groups",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("parent", _Id, sa.ForeignKey("groups.id"), index=True),
+    # 0 System to 6 Service Point (CSIP IG 4.3); None for a group outside the topology.
+    sa.Column("level", sa.SmallInteger),
+    sa.Column("assignment", _Id, sa.ForeignKey("assignments.id"), nullable=False),
+    sqlite_autoincrement=True,
+)
+
+#: Which device is in which group, and since when. A row without end holds now; the others keep "who was
+#: meant" true after a device has moved.
+memberships = sa.Table(
+    "memberships",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("device", _Id, sa.ForeignKey("devices.id"), nullable=False),
+    sa.Column("group", _Id, sa.ForeignKey("groups.id"), nullable=False),
+    sa.Column("since", sa.BigInteger, nullable=False),
+    sa.Column("until", sa.BigInteger),
+    sa.Index(None, "device", "until"),
+    sa.Index(None, "group", "until"),
+    sqlite_autoincrement=True,
+)
+
+#: How many devices each aggregator has in each group now: kept, so that "does this fleet reach that
+#: program" does not walk a fleet.
+fleets = sa.Table(
+    "fleets",
+    metadata,
+    sa.Column("manager", _Id, sa.ForeignKey("devices.id"), primary_key=True, autoincrement=False),
+    sa.Column("group", _Id, sa.ForeignKey("groups.id"), primary_key=True, autoincrement=False),
+    sa.Column("members", sa.Integer, nullable=False),
+)
+
+#: DERPrograms. Each belongs to one group; who sees it follows from that.
+programs = sa.Table(
+    "programs",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    # Made from the number, hence set in a second step.
+    sa.Column("mrid", sa.String(32), unique=True),
+    sa.Column("group", _Id, sa.ForeignKey("groups.id"), nullable=False, index=True),
+    sa.Column("description", sa.Text, nullable=False, unique=True),
+    sa.Column("primacy", sa.SmallInteger, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("retired", sa.BigInteger),
+    sqlite_autoincrement=True,
+)
+
+#: DERControls. ``earliest`` and ``latest`` bound the Effective Scheduled Period (10.2.3).
+controls = sa.Table(
+    "controls",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("program", _Id, sa.ForeignKey("programs.id"), nullable=False),
+    sa.Column("mrid", sa.String(32), unique=True),
+    sa.Column("start", sa.BigInteger, nullable=False),
+    sa.Column("creation_time", sa.BigInteger, nullable=False),
+    sa.Column("earliest", sa.BigInteger, nullable=False),
+    sa.Column("latest", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index(None, "program", "latest"),
+    sqlite_autoincrement=True,
+)
+
+#: The tree of documents: everything that is kept as it was given.
+documents = sa.Table(
+    "documents",
+    metadata,
+    sa.Column("href", sa.Text, primary_key=True),
+    # The list it is a member of, and a text that sorts as the standard orders that list.
+    sa.Column("list", sa.Text),
+    sa.Column("order", sa.Text),
+    # Its first ordering key where that is a time: what the query parameter ``a`` compares with.
+    sa.Column("time", sa.BigInteger),
+    # The EndDevice it belongs to.
+    sa.Column("device", _Id, sa.ForeignKey("devices.id")),
+    sa.Column("changed", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index(None, "list", "order", unique=True),
+)
+
+#: Members of each stored list: counts are kept, not counted. ``last`` is the number given last.
+lists = sa.Table(
+    "lists",
+    metadata,
+    sa.Column("href", sa.Text, primary_key=True),
+    sa.Column("members", sa.BigInteger, nullable=False),
+    sa.Column("last", sa.BigInteger, nullable=False),
+)
+
+#: What the store itself is known by: the number that makes its mRIDs its own.
+facts = sa.Table(
+    "facts",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+#: What the configuration file said last time: the base of the three-way merge at start (decision 23).
+declarations = sa.Table(
+    "declarations",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("content", sa.Text, nullable=False),
+)
+
+#: Who changed what, and when: registrations, the configuration file's changes, the operator's.
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,432 @@
+"""What a caller sees at a place: stored documents and views over membership, dressed with links.
+
+Every GET is answered here. A row of the resource table has a ``Source``: the tree of documents unless
+one of the classes below stands in for it. What a source gives is bare; ``dress`` adds href, pollRate and
+links, all of them from the table, so that a link is shown exactly where what it names answers for this
+caller (IEEE 2030.5-2018 4.4; decisions 1 and 8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import tzinfo
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from attrs import define, field, frozen
+
+from csipd.db import controls, devices, documents, groups, programs
+from csipd.der.access import Caller, Owner, Policy, may_see
+from csipd.refusals import NotFound
+from csipd.sep2 import resources as r
+from csipd.sep2.clock import daylight_saving, time_resource
+from csipd.sep2.mrid import Issuer, Kind
+from csipd.sep2.paging import Page
+from csipd.sep2.schema import fields
+from csipd.sep2.site import ROWS, Audience, Place, Row, children, enclosing, member
+
+Ids = tuple[int, ...]
+
+
+class Identity(Protocol):
+    """What a certificate says of its holder."""
+
+    @property
+    def lfdi(self) -> str: ...
+
+    @property
+    def sfdi(self) -> int: ...
+
+
+@frozen
+class Server:
+    """What the server says of itself.
+
+    :param lfdi: LFDI of the server's certificate
+    :param sfdi: the SFDI that follows from it
+    :param issuer: who makes its mRIDs
+    :param zone: for the Time resource
+    :param time_quality: Time.quality (7: intentionally uncoordinated)
+    :param poll_rates: pollRate by resource name (s); the schema's default for the others
+    :param policy: how certificates come to be registered
+    :param page_maximum: the most members of a list in one answer
+    """
+
+    lfdi: str
+    sfdi: int
+    issuer: Issuer
+    zone: tzinfo
+    time_quality: int = 7
+    poll_rates: Mapping[str, int] = field(factory=dict)
+    policy: Policy = field(factory=Policy)
+    page_maximum: int = 500
+
+
+@define
+class View:
+    """One caller's look at the tree at one moment.
+
+    :param owner: the EndDevice in the URI that is looked at, where there is one
+    :param now: TimeType
+    :param until: when what was looked at so far stops being true though nothing is written; None: never
+    :param places: hrefs of what was looked at so far: a change at one of them, or below, concerns it
+    """
+
+    connection: sa.Connection
+    server: Server
+    caller: Caller
+    owner: Owner | None
+    now: int
+    until: int | None = None
+    places: set[str] = field(factory=set)
+
+    def holds_until(self, moment: int | None) -> None:
+        if moment is not None and (self.until is None or moment < self.until):
+            self.until = moment
+
+
+def look(connection: sa.Connection, server: Server, identity: Identity, place: Place, now: int) -> View:
+    """A certificate's look at a place. What it may see is asked anew at each request.
+
+    :return: a view; ``visible`` says whether the place exists for it
+    """
+    caller = devices.caller(connection, identity.lfdi, identity.sfdi, server.policy)
+    owner = None
+    if place.device is not None:
+        # Its own device needs no second look: the caller was found by it.
+        own = place.device == caller.device
+        owner = Owner(place.device) if own else devices.owner(connection, place.device)
+    return View(connection, server, caller, owner, now)
+
+
+def visible(view: View, place: Place) -> bool:
+    """Whether a place exists for the caller of a view."""
+    caller = view.caller
+    reached = (
+        place.row.audience is Audience.PROGRAM
+        and caller.device is not None
+        and groups.reaches(view.connection, caller.device, caller.aggregator, place.ids[0])
+    )
+    if not may_see(caller, place.row, view.owner, view.server.policy, reached):
+        return False
+    around = enclosing(place)
+    # One number deep, the audience has answered for it: a device, a program.
+    return (
+        around is None or len(around.ids) < 2 or source_of(around.row).present(view, [around.ids]) == [True]
+    )
+
+
+def answer(view: View, place: Place, part: Page) -> r.Resource:
+    """The document that a GET of a place gives to a caller that may see it.
+
+    :raises NotFound: there is nothing there
+    """
+    row = place.row
+    source = source_of(row)
+    view.places.add(place.href)
+    if not row.is_list:
+        stands_for = source.alias(view, place.ids)
+        found = source_of(stands_for.row).get(view, stands_for.ids)
+        if found is None:
+            raise NotFound(place.href)
+        return dress(view, stands_for.row, [(stands_for, found)])[0].replace(href=place.href)
+    if source.counts(view, [place.ids])[0] is None:
+        raise NotFound(place.href)
+    total, members = source.page(view, place, part)
+    row_of_members = member(row)
+    attributes: dict[str, Any] = {"href": place.href, "all": total, "results": len(members)}
+    if "pollRate" in _names(row.resource_type):
+        attributes["pollRate"] = _poll_rate(view, row)
+    attributes[row_of_members.name] = tuple(dress(view, row_of_members, members))
+    return row.resource_type(**attributes)
+
+
+def dress(view: View, row: Row, members: Sequence[tuple[Place, r.Resource]]) -> list[r.Resource]:
+    """Bare resources of one row with their href, pollRate and links."""
+    added: list[dict[str, Any]] = [{"href": place.href} for place, _ in members]
+    view.places.update(more["href"] for more in added)
+    if "pollRate" in _names(row.resource_type):
+        for (_, resource), more in zip(members, added, strict=True):
+            # A resource of its own rate (a device's Registration) keeps it.
+            if "pollRate" not in resource.__dict__:
+                more["pollRate"] = _poll_rate(view, row)
+    for child in children(row):
+        if not child.on or not members:
+            continue
+        makes = getattr(r, child.link)
+        shown = [
+            i
+            for i, (place, _) in enumerate(members)
+            if may_see(view.caller, child, _owner(view, place), view.server.policy, True)
+        ]
+        every = [_child_ids(child, members[i][0]) for i in shown]
+        source = source_of(child)
+        if child.is_list:
+            for i, ids, number in zip(shown, every, source.counts(view, every), strict=True):
+                if number is not None:
+                    added[i][child.link] = makes(href=child.href(ids), all=number)
+        else:
+            # What the caller itself is to PUT is linked to before it is there.
+            there = [True] * len(every) if child.put else source.present(view, every)
+            for i, ids, present in zip(shown, every, there, strict=True):
+                if present:
+                    added[i][child.link] = makes(href=child.href(ids))
+    return [resource.replace(**more) for (_, resource), more in zip(members, added, strict=True)]
+
+
+def _child_ids(child: Row, place: Place) -> Ids:
+    return place.ids[: child.uri.count("{")]
+
+
+def _owner(view: View, place: Place) -> Owner | None:
+    """The owner of a place that the caller is known to see."""
+    device = place.device
+    if device is None:
+        return None
+    return Owner(device, None if device == view.caller.device else view.caller.device)
+
+
+def _poll_rate(view: View, row: Row) -> int:
+    default: int = getattr(row.resource_type, "pollRate")  # noqa: B009  (the schema's default, where it has one)
+    return view.server.poll_rates.get(row.name, default)
+
+
+def _names(cls: type[r.Resource]) -> set[str]:
+    return {item.name for item in fields(cls)}
+
+
+class Source:
+    """Where the documents of a row come from: the tree of documents, unless a subclass knows better."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+
+    def alias(self, view: View, ids: Ids) -> Place:
+        """The place whose document stands here: this one, except for a resource under two names."""
+        return Place(self.row, ids)
+
+    def get(self, view: View, ids: Ids) -> r.Resource | None:
+        """The bare resource, or None where there is none."""
+        return documents.get(view.connection, Place(self.row, ids))
+
+    def present(self, view: View, many: Sequence[Ids]) -> list[bool]:
+        """Which of the resources there are."""
+        hrefs = [self.row.href(ids) for ids in many]
+        found = documents.present(view.connection, hrefs)
+        return [href in found for href in hrefs]
+
+    def counts(self, view: View, many: Sequence[Ids]) -> list[int | None]:
+        """How many members each of the lists has for this caller; None where there is no such list."""
+        hrefs = [self.row.href(ids) for ids in many]
+        found = documents.counts(view.connection, hrefs)
+        return [found.get(href, 0) for href in hrefs]
+
+    def page(self, view: View, place: Place, part: Page) -> tuple[int, list[tuple[Place, r.Resource]]]:
+        """A part of the list: how many members there are after the filter, and those wanted."""
+        return documents.page(view.connection, place, part)
+
+
+class Always(Source):
+    """A resource that is there for whoever may see it."""
+
+    def present(self, view: View, many: Sequence[Ids]) -> list[bool]:
+        return [True] * len(many)
+
+
+class DeviceCapability(Always):
+    """The entry point: nothing but links (IEEE 2030.5-2018 8.2)."""
+
+    def get(self, view: View, ids: Ids) -> r.Resource:
+        return r.DeviceCapability()
+
+
+class Time(Always):
+    """The server's clock (IEEE 2030.5-2018 9.2)."""
+
+    def get(self, view: View, ids: Ids) -> r.Resource:
+        view.holds_until(view.now)
+        rules = daylight_saving(view.server.zone, view.now)
+        return time_resource(view.now, rules, view.server.time_quality)
+
+
+class SelfDevice(Always):
+    """The server itself (IEEE 2030.5-2018 8.4)."""
+
+    def get(self, view: View, ids: Ids) -> r.Resource:
+        return r.SelfDevice(lFDI=view.server.lfdi, sFDI=view.server.sfdi)
+
+
+class EndDevice(Source):
+    """EndDevices, from the list of authorised LFDIs."""
+
+    def get(self, view: View, ids: Ids) -> r.Resource | None:
+        return devices.end_device(view.connection, ids[0])
+
+    def counts(self, view: View, many: Sequence[Ids]) -> list[int | None]:
+        return [devices.end_device_count(view.connection, view.caller)] * len(many)
+
+    def page(self, view: View, place: Place, part: Page) -> tuple[int, list[tuple[Place, r.Resource]]]:
+        return devices.end_devices(view.connection, view.caller, part)
+
+
+class Registration(Always):
+    """A device's PIN, and when it was registered."""
+
+    def get(self, view: View, ids: Ids) -> r.Resource | None:
+        return devices.registration(view.connection, ids[0])
+
+
+class FunctionSetAssignments(Source):
+    """A device's FSAs: a view over the groups it is in."""
+
+    def get(self, view: View, ids: Ids) -> r.Resource | None:
+        device, wanted = ids
+        for number, name in groups.assignments_of(view.connection, device):
+            if number == wanted:
+                return self._bare(view, device, number, name)
+        return None
+
+    def present(self, view: View, many: Sequence[Ids]) -> list[bool]:
+        return [self.get(view, ids) is not None for ids in many]
+
+    def counts(self, view: View, many: Sequence[Ids]) -> list[int | None]:
+        found = groups.assignment_counts(view.connection, [ids[0] for ids in many])
+        return [_unless_own_aggregator(view, ids[0], found.get(ids[0], 0)) for ids in many]
+
+    def page(self, view: View, place: Place, part: Page) -> tuple[int, list[tuple[Place, r.Resource]]]:
+        device = place.ids[0]
+        every = groups.assignments_of(view.connection, device)
+        wanted = every[part.start : part.start + part.limit]
+        return len(every), [
+            (Place(ROWS["FunctionSetAssignments"], (device, number)), self._bare(view, device, number, name))
+            for number, name in wanted
+        ]
+
+    def _bare(self, view: View, device: int, number: int, name: str) -> r.Resource:
+        return r.FunctionSetAssignments(
+            mRID=view.server.issuer.mrid(Kind.ASSIGNMENTS, device, number),
+            description=name[:32],
+            TimeLink=r.TimeLink(href=ROWS["Time"].uri),
+        )
+
+
+class DERProgram(Source):
+    """DERPrograms, and the lists of them that follow from who is in which group."""
+
+    def numbers(self, view: View, ids: Ids) -> list[int]:
+        """The programs of this list, in its order."""
+        if self.row.name == "DERProgramList":
+            caller = view.caller
+            assert caller.device is not None
+            if caller.aggregator:
+                return groups.programs_of_fleet(view.connection, caller.device)
+            return groups.programs_of(view.connection, caller.device)
+        assignment = ids[1] if self.row.name == "FSADERProgramList" else None
+        return groups.programs_of(view.connection, ids[0], assignment)
+
+    def get(self, view: View, ids: Ids) -> r.Resource | None:
+        return programs.get(view.connection, ids).get(ids[0])
+
+    def counts(self, view: View, many: Sequence[Ids]) -> list[int | None]:
+        return [len(self.numbers(view, ids)) for ids in many]
+
+    def page(self, view: View, place: Place, part: Page) -> tuple[int, list[tuple[Place, r.Resource]]]:
+        every = self.numbers(view, place.ids)
+        wanted = every[part.start : part.start + part.limit]
+        found = programs.get(view.connection, wanted)
+        return len(every), [(Place(ROWS["DERProgram"], (number,)), found[number]) for number in wanted]
+
+
+class CurrentDERProgram(DERProgram):
+    """The program that a DER follows: of those with an active control the one of highest priority, and
+    with none active the one of highest priority that has a default (IEEE 2030.5-2018 10.10.4)."""
+
+    def alias(self, view: View, ids: Ids) -> Place:
+        current = self._current(view, ids[0])
+        if current is None:
+            raise NotFound(self.row.href(ids))
+        return Place(ROWS["DERProgram"], (current,))
+
+    def present(self, view: View, many: Sequence[Ids]) -> list[bool]:
+        return [self._current(view, ids[0]) is not None for ids in many]
+
+    def _current(self, view: View, device: int) -> int | None:
+        ordered = groups.programs_of(view.connection, device)
+        view.places.update(ROWS["DERProgram"].href((number,)) for number in ordered)
+        active, until = controls.counts(view.connection, ordered, view.now, active=True)
+        view.holds_until(until)
+        for number in ordered:
+            if active.get(number):
+                return number
+        place = ROWS["DefaultDERControl"]
+        defaults = documents.present(view.connection, [place.href((number,)) for number in ordered])
+        return next((number for number in ordered if place.href((number,)) in defaults), None)
+
+
+class DERControl(Source):
+    """DERControls, with the status that the clock gives them."""
+
+    def get(self, view: View, ids: Ids) -> r.Resource | None:
+        program, number = ids
+        found = controls.get(view.connection, program, number, view.now)
+        if found is None:
+            return None
+        view.holds_until(found[1])
+        return found[0]
+
+    def counts(self, view: View, many: Sequence[Ids]) -> list[int | None]:
+        found, until = controls.counts(view.connection, [ids[0] for ids in many], view.now, self._active)
+        view.holds_until(until)
+        return [found.get(ids[0], 0) for ids in many]
+
+    def page(self, view: View, place: Place, part: Page) -> tuple[int, list[tuple[Place, r.Resource]]]:
+        total, members, until = controls.page(view.connection, place.ids[0], part, view.now, self._active)
+        view.holds_until(until)
+        return total, list(members)
+
+    @property
+    def _active(self) -> bool:
+        return self.row.name == "ActiveDERControlList"
+
+
+class DERList(Source):
+    """The DERs of a device; an aggregator's own EndDevice has none (CSIP IG 6.1.7)."""
+
+    def counts(self, view: View, many: Sequence[Ids]) -> list[int | None]:
+        numbers = super().counts(view, many)
+        return [_unless_own_aggregator(view, ids[0], n) for ids, n in zip(many, numbers, strict=True)]
+
+
+def _unless_own_aggregator(view: View, device: int, number: int | None) -> int | None:
+    """An aggregator's own EndDevice is no DER: it has no FSAs and no DERs (CSIP IG 6.1.7)."""
+    return None if view.caller.aggregator and device == view.caller.device else number
+
+
+_SOURCES: Mapping[str, Callable[[Row], Source]] = {
+    "DeviceCapability": DeviceCapability,
+    "Time": Time,
+    "SelfDevice": SelfDevice,
+    "EndDeviceList": EndDevice,
+    "EndDevice": EndDevice,
+    "Registration": Registration,
+    "FunctionSetAssignmentsList": FunctionSetAssignments,
+    "FunctionSetAssignments": FunctionSetAssignments,
+    "FSADERProgramList": DERProgram,
+    "AssociatedDERProgramList": DERProgram,
+    "DERProgramList": DERProgram,
+    "DERProgram": DERProgram,
+    "CurrentDERProgram": CurrentDERProgram,
+    "ActiveDERControlList": DERControl,
+    "DERControlList": DERControl,
+    "DERControl": DERControl,
+    "DERList": DERList,
+}
+
+_MADE: dict[str, Source] = {name: made(ROWS[name]) for name, made in _SOURCES.items()}
+
+
+def source_of(row: Row) -> Source:
+    """The source of a row's documents."""
+    if row.name not in _MADE:
+        _MADE[row.name] = Source(row)
+    return _MADE[row.name]

@@ -1,0 +1,109 @@
+"""Who may do what: one question for every request, answered from values.
+
+The caller is known by its certificate; what it is to the server (unknown, listed, registered, an
+aggregator) is read from the store at each request, so that a device whose access is withdrawn is shut
+out at once, on open connections too. Rules: CSIP IG 5.2, 6.1.2 to 6.1.7; IEEE 2030.5-2018 8.5.3; our
+decisions 1 to 5. A resource that a caller may not see does not exist for it, whatever the method.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from attrs import frozen
+
+from csipd.sep2.site import Audience, Party, Row
+
+
+class Standing(Enum):
+    """What the server knows of a certificate."""
+
+    UNKNOWN = auto()  #: on no list
+    LISTED = auto()  #: may register, and has not
+    REGISTERED = auto()  #: has an EndDevice
+
+
+@frozen
+class Caller:
+    """Who asks.
+
+    :param lfdi: LFDI of the certificate, 40 upper-case hexadecimal digits
+    :param sfdi: the SFDI that follows from it
+    :param standing: what the server knows of it
+    :param device: number of its EndDevice; set when it is registered
+    :param aggregator: whether it manages a fleet
+    """
+
+    lfdi: str
+    sfdi: int
+    standing: Standing = Standing.UNKNOWN
+    device: int | None = None
+    aggregator: bool = False
+
+
+@frozen
+class Policy:
+    """How certificates come to be registered (CSIP IG 6.1.3, 6.1.4).
+
+    :param in_band: devices register themselves by POST to the EndDeviceList
+    :param anyone: any certificate from our roots may do so, listed or not
+    :param empty_list: a certificate on no list gets an empty EndDeviceList, in place of 404
+    """
+
+    in_band: bool = False
+    anyone: bool = False
+    empty_list: bool = False
+
+
+@frozen
+class Owner:
+    """The EndDevice that a resource belongs to: its number, and its aggregator's if it has one."""
+
+    device: int
+    manager: int | None = None
+
+
+def party(caller: Caller, owner: Owner | None) -> Party:
+    """How the caller stands to a resource; nothing when it is a stranger to its owner."""
+    if owner is None:
+        return Party.CALLER
+    if caller.device is None:
+        return Party(0)
+    if caller.device == owner.device:
+        return Party.OWNER
+    if caller.aggregator and caller.device == owner.manager:
+        return Party.MANAGER
+    return Party(0)
+
+
+def may_see(
+    caller: Caller, row: Row, owner: Owner | None, policy: Policy, reaches_program: bool = False
+) -> bool:
+    """Whether the resource exists for this caller.
+
+    :param owner: the EndDevice in its URI, if there is one and it exists
+    :param reaches_program: whether the DERProgram in its URI is in an FSA of a device of the caller
+    """
+    registered = caller.standing is Standing.REGISTERED
+    match row.audience:
+        case Audience.ANYONE:
+            return True
+        case Audience.LISTED:
+            if caller.standing is Standing.LISTED:
+                return policy.in_band
+            return registered or policy.empty_list
+        case Audience.REGISTERED:
+            return registered
+        case Audience.DEVICE:
+            return registered and owner is not None and bool(party(caller, owner))
+        case Audience.OWNER:
+            return registered and owner is not None and party(caller, owner) is Party.OWNER
+        case Audience.PROGRAM:
+            return registered and reaches_program
+        case Audience.NOBODY:
+            return False
+
+
+def may_use(caller: Caller, row: Row, method: str, owner: Owner | None) -> bool:
+    """Whether a method is offered to a caller that may see the resource."""
+    return method in row.allow(party(caller, owner))

@@ -1,0 +1,48 @@
+"""Why a request is refused, in terms that know no HTTP.
+
+The layers below ``web`` raise these; one table in ``web/errors.py`` gives each its status code. The
+message is for the log and the operator, never for the body of an answer: a device gets an ``Error``
+document with a reasonCode (IEEE 2030.5-2018 5.5.2).
+"""
+
+from __future__ import annotations
+
+
+class Refusal(Exception):
+    """A request that is answered with a 4xx or 503 and changes nothing."""
+
+
+class NotFound(Refusal):
+    """No such resource, or none that this caller may know of (decision 2: the two look alike)."""
+
+
+class NotAllowed(Refusal):
+    """The resource exists for this caller but does not take this method."""
+
+    def __init__(self, allow: tuple[str, ...]) -> None:
+        super().__init__(f"takes {', '.join(allow)}")
+        self.allow = allow
+
+
+class Forbidden(Refusal):
+    """The caller speaks for a device that is not its own, or may not register in band."""
+
+
+class Duplicate(Refusal):
+    """What is to be created exists; ``href`` is where."""
+
+    def __init__(self, href: str) -> None:
+        super().__init__(f"exists as {href}")
+        self.href = href
+
+
+class BadRequest(Refusal):
+    """Well-formed, but the values are refused (reasonCode 1)."""
+
+
+class Full(Refusal):
+    """A bound is reached (reasonCode 2)."""
+
+
+class Unavailable(Refusal):
+    """The store cannot take or give anything at this moment; to be tried again later."""
