@@ -26,9 +26,9 @@ check: venv
 test: check
 	$(BIN)/python -m twisted.trial --rterrors tests
 
-# The same tests with many more examples for each property; takes hours rather than minutes.
+# The same tests with many more examples for each property: hours rather than minutes.
 heavy: venv
-	HYPOTHESIS_PROFILE=heavy $(BIN)/python -m twisted.trial --rterrors tests
+	$(BIN)/python -m tests.heavy
 
 # Every number in docs/performance.md, one module after the other.
 bench: venv
