@@ -1,6 +1,6 @@
 """`python -m tests.heavy [TEST...]`: the tests, or those named, with far more examples for each property.
 
-For a night, not for every commit: 10,000 examples instead of 100. A property that sets its own number keeps it.
+For a night, not for every commit: 10,000 examples, not 100. A property that sets its own number keeps it.
 """
 
 from __future__ import annotations
