@@ -1,0 +1,51 @@
+"""The configuration: a YAML file -> frozen settings; an error names file, line, key and what was expected."""
+
+from __future__ import annotations
+
+from csipd.config.codes import Level
+from csipd.config.entries import entries
+from csipd.config.problems import ConfigError, Problem
+from csipd.config.reading import load, loads
+from csipd.config.settings import (
+    DER,
+    FSA,
+    Aggregator,
+    Control,
+    Curve,
+    Device,
+    Event,
+    Group,
+    HostPort,
+    LFDIMode,
+    Limits,
+    Operator,
+    Program,
+    ServerMode,
+    Settings,
+    UnknownCertificate,
+)
+
+__all__ = [
+    "DER",
+    "FSA",
+    "Aggregator",
+    "ConfigError",
+    "Control",
+    "Curve",
+    "Device",
+    "Event",
+    "Group",
+    "HostPort",
+    "LFDIMode",
+    "Level",
+    "Limits",
+    "Operator",
+    "Problem",
+    "Program",
+    "ServerMode",
+    "Settings",
+    "UnknownCertificate",
+    "entries",
+    "load",
+    "loads",
+]

@@ -1,0 +1,100 @@
+"""The words that a file may use for the standard's codes.
+
+Numbers are :mod:`csipd.sep2.types`'s; here are their names as files spell them. Case and underscores do
+not matter, so ``setMaxW`` and ``SET_MAX_W`` are one word. Beside csipd's own names stand those of the
+files of GridAPPS-D's server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+
+from csipd.sep2.types import MODES, CurveType, DERKind, DeviceCategory, UnitRef
+
+Words = Mapping[str, int]
+
+_CATEGORY_ALIASES = {
+    "PROGRAMMABLE_COMMUNICATING_THERMOSTAT": DeviceCategory.THERMOSTAT,
+    "STRIP_HEATERS": DeviceCategory.STRIP_HEATER,
+    "BASEBOARD_HEATERS": DeviceCategory.BASEBOARD_HEATER,
+    "MANAGED_COMMERCIAL_AND_INDUSTRIAL_LOADS": DeviceCategory.MANAGED_LOAD,
+    "SIMPLE_RESIDENTIAL_LOADS": DeviceCategory.SIMPLE_LOAD,
+    "EV": DeviceCategory.ELECTRIC_VEHICLE,
+    "ELECTRIC_VEHICLE_SUPPLY_EQUIPMENT": DeviceCategory.EVSE,
+    "PHOTOVOLTAIC_SYSTEM": DeviceCategory.PHOTOVOLTAIC,
+    "CHP": DeviceCategory.COMBINED_HEAT_AND_POWER,
+    "OTHER_GENERATION_SYSTEMS": DeviceCategory.OTHER_GENERATION,
+    "OTHER_STORAGE_SYSTEMS": DeviceCategory.OTHER_STORAGE,
+}
+
+#: Kinds of client that deviceCategory has no bit for; numbers as in GridAPPS-D's files.
+AGGREGATOR = 99
+OTHER_CLIENT = 100
+
+#: Bit positions of DeviceCategoryType, and the two words above.
+CATEGORIES: Words = {
+    **{
+        name: bits.bit_length() - 1
+        for name, bits in {**DeviceCategory.__members__, **_CATEGORY_ALIASES}.items()
+    },
+    "AGGREGATOR": AGGREGATOR,
+    "OTHER_CLIENT": OTHER_CLIENT,
+}
+
+#: DERCapability.type.
+DER_KINDS: Words = {
+    **DERKind.__members__,
+    "VIRTUAL_OR_MIXED_DER": DERKind.VIRTUAL_OR_MIXED,
+    "PHOTOVOLTAIC_SYSTEM": DERKind.PHOTOVOLTAIC,
+    "CHP": DERKind.COMBINED_HEAT_AND_POWER,
+    "EV": DERKind.ELECTRIC_VEHICLE,
+}
+
+#: DERCurve.curveType, by the mode that points to such a curve.
+CURVE_TYPES: Words = {mode.name: mode.curve for mode in MODES if mode.curve is not None}
+
+#: DERCurve.yRefType.
+UNIT_REFS: Words = UnitRef.__members__
+
+#: FixedVar.refType: a setpoint of vars is a share of one of these.
+VAR_REFS: Words = {ref.name: ref for ref in (UnitRef.SET_MAX_W, UnitRef.SET_MAX_VAR, UnitRef.STAT_VAR_AVAIL)}
+
+
+class Level(IntEnum):
+    """Places of a group in the topology, from the top down (CSIP IG 4.3)."""
+
+    SYSTEM = 0
+    SUBTRANSMISSION = 1
+    SUBSTATION = 2
+    FEEDER = 3
+    SEGMENT = 4
+    SERVICE_TRANSFORMER = 5
+    SERVICE_POINT = 6
+
+
+_VARS = (UnitRef.SET_MAX_VAR, UnitRef.SET_MAX_W, UnitRef.STAT_VAR_AVAIL)
+_VOLTS = (UnitRef.SET_EFFECTIVE_V,)
+_PLAIN = (UnitRef.NOT_APPLICABLE,)
+
+#: What the y axis of each curve may be a share of; the first is taken where a file gives none.
+Y_REFS: Mapping[CurveType, tuple[UnitRef, ...]] = {
+    CurveType.FREQ_WATT: (UnitRef.SET_MAX_W,),
+    CurveType.HFRT_MAY_TRIP: _PLAIN,
+    CurveType.HFRT_MUST_TRIP: _PLAIN,
+    CurveType.HVRT_MAY_TRIP: _VOLTS,
+    CurveType.HVRT_MOMENTARY_CESSATION: _VOLTS,
+    CurveType.HVRT_MUST_TRIP: _VOLTS,
+    CurveType.LFRT_MAY_TRIP: _PLAIN,
+    CurveType.LFRT_MUST_TRIP: _PLAIN,
+    CurveType.LVRT_MAY_TRIP: _VOLTS,
+    CurveType.LVRT_MOMENTARY_CESSATION: _VOLTS,
+    CurveType.LVRT_MUST_TRIP: _VOLTS,
+    CurveType.VOLT_VAR: _VARS,
+    CurveType.VOLT_WATT: (UnitRef.SET_MAX_W, UnitRef.STAT_W_AVAIL),
+    CurveType.WATT_PF: _PLAIN,
+    CurveType.WATT_VAR: _VARS,
+}
+
+#: Curves for which the standard itself lists the references; elsewhere another one is only odd.
+Y_REFS_LISTED = frozenset((CurveType.VOLT_VAR, CurveType.VOLT_WATT, CurveType.WATT_VAR))

@@ -1,0 +1,236 @@
+"""The file's keys about the server itself: where it listens, its store and certificates, rates and limits."""
+
+from __future__ import annotations
+
+import re
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from csipd.config.document import Node
+from csipd.config.fields import (
+    MISSING,
+    Fields,
+    Reader,
+    Wrong,
+    boolean,
+    fixed_hex,
+    host,
+    integer,
+    is_host,
+    matching,
+    once,
+    scalar,
+    text,
+    word_of,
+)
+from csipd.config.fleet import RATE
+from csipd.config.settings import HostPort, LFDIMode, Limits, Operator, ServerMode, UnknownCertificate
+
+#: IANA Private Enterprise Number of mRIDs where the file gives none: RFC 5612 keeps it for examples.
+EXAMPLE_PEN: Final = 32473
+
+#: Resources that carry pollRate: the key in the file, and the default in seconds.
+POLL_RATES: Final = {
+    "DeviceCapability": ("device_capability_poll_rate", 900),
+    "EndDeviceList": ("end_device_list_poll_rate", 86_400),
+    "FunctionSetAssignmentsList": ("function_set_assignments_list_poll_rate", 3600),
+    "DERProgramList": ("der_program_list_poll_rate", 600),
+    "DERList": ("der_list_poll_rate", 300),
+    "LogEventList": ("log_event_list_poll_rate", 900),
+    "MirrorUsagePointList": ("mirror_usage_point_post_rate", 300),
+    "Registration": ("registration_poll_rate", 900),
+    "Time": ("time_poll_rate", 900),
+}
+
+_LIMITS = {
+    "handshake_timeout": (1, 300),
+    "request_deadline": (1, 3600),
+    "idle_timeout": (1, 86_400),
+    "header_size": (1024, 65_536),
+    "body_size": (1024, 16_777_216),
+    "reading_body_size": (1024, 67_108_864),
+    "uri_length": (64, 8192),
+    "connections": (1, 1_000_000),
+    "connections_per_address": (1, 1_000_000),
+}
+
+#: Keys of other servers' files that mean nothing here, and why.
+_IGNORED = {
+    "service_name": "csipd is on no GridAPPS-D bus",
+    "simulation_id": "csipd runs no GridAPPS-D simulation",
+    "gridappsd": "csipd takes no part in a GridAPPS-D simulation",
+    "ui_port": "the operator's page is served on admin_port",
+    "lfdi_client": "an LFDI comes from a device's certificate or its lfdi key",
+    "ders": "the DERs of a device are listed under the device",
+    "cleanse_storage": "csipd never deletes what it has stored",
+}
+
+#: Keys that are read, and whose part of csipd is not there yet.
+_LATER = {
+    "http_port": "read, but nothing listens there in this release",
+    "proxy_hostname": "read, but this release has no proxy",
+    "events": "read, but this release schedules no events from the file",
+}
+
+_PORT = integer(0, 65_535)
+_PORT_DIGITS = re.compile("[0-9]{1,5}")
+_ACCOUNT = matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}", "the name or number of an account")
+_FINGERPRINT = fixed_hex(32, "the SHA-256 fingerprint of a certificate")
+
+
+def host_port(node: Node) -> HostPort:
+    """``host:port``, an IPv6 address in brackets."""
+    expected = "host:port"
+    name, _, port = scalar(node, expected).text.rpartition(":")
+    bracketed = name.startswith("[") and name.endswith("]")
+    name = name[1:-1] if bracketed else name
+    if (
+        bracketed != (":" in name)
+        or not is_host(name)
+        or not _PORT_DIGITS.fullmatch(port)
+        or int(port) > 65_535
+    ):
+        raise Wrong(expected)
+    return HostPort(name, int(port))
+
+
+def path_under(base: Path) -> Reader[Path]:
+    """A path, relative ones under ``base``, ``~`` written out; nothing is looked up but the home folder."""
+    name = text(4096, "a path")
+
+    def read(node: Node) -> Path:
+        try:
+            return base / Path(name(node)).expanduser()
+        except RuntimeError:
+            raise Wrong("a path under the home folder of a user who has one") from None
+
+    return read
+
+
+def time_zone(node: Node) -> ZoneInfo:
+    """A time zone by its name in the IANA database."""
+    expected = "the name of a time zone, such as America/Los_Angeles"
+    written = scalar(node, expected).text
+    try:
+        return ZoneInfo(written)
+    except (ValueError, OSError, KeyError):
+        raise Wrong(expected) from None
+
+
+def read_server(top: Fields, base: Path) -> dict[str, Any]:
+    """The fields of :class:`~csipd.config.settings.Settings` that these keys give."""
+    path = path_under(base)
+    _say_what_is_not_done(top)
+    tls_repository = top.get("tls_repository", path, base / "tls")
+    rates = {name: top.get(key, RATE, default) for name, (key, default) in POLL_RATES.items()}
+    return {
+        **_read_listeners(top),
+        "tls_repository": tls_repository,
+        "openssl_cnf": top.get("openssl_cnf", path, base / "openssl.cnf"),
+        "storage_path": top.get("storage_path", path, base / "var"),
+        "trust_roots": top.listed("trust_roots", path) or (tls_repository / "certs" / "ca.crt",),
+        "generate_admin_cert": top.get("generate_admin_cert", boolean, False),
+        "operators": _read_operators(top),
+        "server_mode": top.get("server_mode", word_of(ServerMode), ServerMode.REGISTER_ACCESS_ONLY),
+        "lfdi_mode": top.get("lfdi_mode", word_of(LFDIMode), LFDIMode.CERT_FINGERPRINT),
+        "unknown_certificate": top.get(
+            "unknown_certificate", word_of(UnknownCertificate), UnknownCertificate.NOT_FOUND
+        ),
+        "strict_pins": top.get("strict_pins", boolean, False),
+        "accept_legacy_certs": top.get("accept_legacy_certs", boolean, False),
+        "service_user": top.get("service_user", _ACCOUNT, None),
+        "service_group": top.get("service_group", _ACCOUNT, None),
+        "time_zone": top.get("time_zone", time_zone, ZoneInfo("UTC")),
+        "time_quality": top.get("time_quality", integer(3, 7), 7),
+        "pen": top.get("pen", integer(1, 2**32 - 1), EXAMPLE_PEN),
+        "page_maximum": top.get("page_maximum", integer(255, 10_000), 500),
+        "poll_rates": rates,
+        "mirror_usage_point_post_rate": rates["MirrorUsagePointList"],
+        "limits": _read_limits(top),
+    }
+
+
+def _read_listeners(top: Fields) -> dict[str, Any]:
+    older = top.get("server_hostname", host_port, None)
+    server = top.get("server", host, None)
+    https_port, port = (top.get(key, _PORT, None) for key in ("https_port", "port"))
+    if None not in (https_port, port) and https_port != port:
+        top.error("port", f"expected the same as https_port, which is {https_port}")
+    https_port = port if https_port is None else https_port
+    if older is not None:
+        for key, value, other in (("server", server, older.host), ("https_port", https_port, older.port)):
+            if value is not None and value != other:
+                top.error("server_hostname", f"expected the same as {key}, which is {value}")
+        server = older.host if server is None else server
+        https_port = older.port if https_port is None else https_port
+    elif not top.has("server_hostname"):
+        if not top.has("server"):
+            top.error("server", MISSING)
+        if not top.has("https_port") and not top.has("port"):
+            top.error("https_port", f"{MISSING} (port is another name of it)")
+    http_port = top.get("http_port", _PORT, None)
+    proxy = top.get("proxy_hostname", host_port, None)
+    admin = HostPort(top.get("admin_host", host, "127.0.0.1"), top.get("admin_port", _PORT, 7444))
+    _check_clashes(top, server, https_port, http_port, proxy, admin)
+    return {
+        "server": server,
+        "https_port": https_port,
+        "http_port": http_port,
+        "proxy": proxy,
+        "admin": admin,
+    }
+
+
+def _check_clashes(
+    top: Fields,
+    server: str | None,
+    https_port: int | None,
+    http_port: int | None,
+    proxy: HostPort | None,
+    admin: HostPort,
+) -> None:
+    listeners = {"proxy_hostname": proxy, "admin_port": admin}
+    for key, port in (("http_port", http_port), ("https_port", https_port)):
+        listeners[key] = None if server is None or port is None else HostPort(server, port)
+    for (key, listener), (other_key, other) in combinations(listeners.items(), 2):
+        if listener is not None and other is not None and listener.clashes(other):
+            top.error(key, f"expected another port than {other_key}'s, got {listener} and {other}")
+
+
+def _read_operators(top: Fields) -> tuple[Operator, ...]:
+    names: dict[str, int] = {}
+    fingerprints: dict[str, int] = {}
+    operators = []
+    for entry in top.each("operators"):
+        operator = Operator(
+            name=entry.need("name", text(64, "a name"), ""),
+            fingerprint=entry.need("fingerprint", _FINGERPRINT, ""),
+        )
+        once(entry, "name", operator.name, names)
+        once(entry, "fingerprint", operator.fingerprint, fingerprints)
+        entry.close()
+        operators.append(operator)
+    return tuple(operators)
+
+
+def _read_limits(top: Fields) -> Limits:
+    section = top.section("limits")
+    if section is None:
+        return Limits()
+    given = {
+        name: section.get(name, integer(low, high), getattr(Limits(), name))
+        for name, (low, high) in _LIMITS.items()
+    }
+    section.close()
+    return Limits(**given)
+
+
+def _say_what_is_not_done(top: Fields) -> None:
+    for key, reason in _IGNORED.items():
+        if top.has(key):
+            top.warn(key, f"ignored: {reason}")
+    for key, reason in _LATER.items():
+        if top.has(key):
+            top.warn(key, reason)

@@ -1,0 +1,304 @@
+"""What a configuration file says, as values.
+
+Names of the file's keys are kept: snake_case for csipd's own, the standard's spelling for the
+standard's (``deviceCategory``, ``randomizeStart``). Durations are seconds, times are seconds since
+1970-01-01T00:00:00Z, paths are absolute. Entries refer to each other by their names or descriptions,
+and every such reference is known to lead somewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from attrs import Factory, field, frozen
+
+from csipd.config.codes import Level
+from csipd.sep2 import resources as r
+from csipd.sep2.types import MODE
+
+
+class ServerMode(Enum):
+    """How certificates come to be registered (CSIP IG 6.1.3, 6.1.4; decision 4)."""
+
+    CREATE_ON_START = "enddevices_create_on_start"  #: out of band: configured devices exist from the start
+    REGISTER_ACCESS_ONLY = "enddevices_register_access_only"  #: in band, for those that are configured
+    ALLOW_ALL_ACCESS = "enddevices_allow_all_access"  #: in band, for every certificate from our roots
+
+
+class LFDIMode(Enum):
+    """What an LFDI is computed from."""
+
+    CERT_FINGERPRINT = "lfdi_mode_from_cert_fingerprint"  #: IEEE 2030.5-2018 6.3.4
+    FILE = "lfdi_mode_from_file"  #: the text of combined/<id>-combined.pem
+
+
+class UnknownCertificate(Enum):
+    """What a certificate on no list gets from the EndDeviceList (decision 1)."""
+
+    NOT_FOUND = "not_found"
+    EMPTY_LIST = "empty_list"
+
+
+@frozen
+class HostPort:
+    """Where to listen; port 0 is any that is free."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def clashes(self, other: HostPort) -> bool:
+        """Whether both cannot be listened on at once, as far as the names tell."""
+        if self.port != other.port or not self.port:
+            return False
+        return self.host == other.host or _is_any(self.host) or _is_any(other.host)
+
+
+def _is_any(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+@frozen
+class Limits:
+    """Bounds on what a peer may cost; times in seconds, sizes in octets."""
+
+    handshake_timeout: int = 10
+    request_deadline: int = 30  #: from a request's first octet to its last
+    idle_timeout: int = 900
+    header_size: int = 8192
+    body_size: int = 65_536
+    reading_body_size: int = 1_048_576  #: of a MirrorMeterReading or a list of them
+    uri_length: int = 255  #: IEEE 2030.5-2018 wants no more
+    connections: int = 20_000
+    connections_per_address: int = 1_000
+
+
+@frozen
+class Operator:
+    """One who may use the operator's API.
+
+    :param name: for the audit log
+    :param fingerprint: SHA-256 of the certificate, 64 upper-case digits
+    """
+
+    name: str
+    fingerprint: str
+
+
+@frozen
+class DER:
+    """One DER of a device; ``capability`` is None where the file does not give all that it needs."""
+
+    description: str | None = None
+    capability: r.DERCapability | None = None
+
+
+@frozen
+class Device:
+    """One end device.
+
+    :param id: also the name of its certificate and files
+    :param deviceCategory: bit map of DeviceCategoryType; None where it has no bit (OTHER_CLIENT)
+    :param pin: with its check digit; None: to be drawn
+    :param lfdi: 40 upper-case digits, where its certificate is not made here; None: from its certificate
+    :param poll_rate: of its Registration
+    :param post_rate: of its EndDevice
+    :param programs: descriptions of programs of its own
+    :param fsas: descriptions of those it is given
+    :param groups: names of the groups it is put in; those above them are not listed
+    """
+
+    id: str
+    deviceCategory: int | None = None
+    pin: int | None = field(default=None, repr=False)
+    lfdi: str | None = None
+    poll_rate: int = 900
+    post_rate: int = 900
+    programs: tuple[str, ...] = ()
+    fsas: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    ders: tuple[DER, ...] = ()
+    hostname: str | None = None
+    ip: str | None = None
+
+
+@frozen
+class Aggregator:
+    """One aggregator: an end device without DERs that manages others; ``devices`` are their ids."""
+
+    id: str
+    pin: int | None = field(default=None, repr=False)
+    lfdi: str | None = None
+    poll_rate: int = 900
+    post_rate: int = 900
+    devices: tuple[str, ...] = ()
+
+
+@frozen
+class Curve:
+    """One curve; ``values`` are the elements of DERCurve that the file gives or that have a default."""
+
+    description: str
+    values: Mapping[str, Any]
+
+    def curve(self, mRID: str, first_seen: int) -> r.DERCurve:
+        """The resource; ``first_seen`` is its creationTime where the file gives none."""
+        return r.DERCurve(
+            **{"creationTime": first_seen, **self.values}, mRID=mRID, description=self.description
+        )
+
+
+@frozen
+class Control:
+    """A template for DERControls and DefaultDERControls.
+
+    :param modes: the elements of its DERControlBase that are not links
+    :param curves: for each mode that is a link, the description of the curve
+    :param settings: the elements that only a DefaultDERControl has
+    """
+
+    description: str
+    modes: Mapping[str, Any] = Factory(dict)
+    curves: Mapping[str, str] = Factory(dict)
+    settings: Mapping[str, Any] = Factory(dict)
+
+    @property
+    def schedulable(self) -> bool:
+        """Whether a DERControl made from it would control anything."""
+        return bool(self.curves) or any(name in MODE for name in self.modes)
+
+    def base(self, href: Callable[[str], str]) -> r.DERControlBase:
+        """What a DERControl carries; ``href`` gives the place of the program's curve of a description."""
+        links: dict[str, Any] = {mode: r.DERCurveLink(href=href(c)) for mode, c in self.curves.items()}
+        return r.DERControlBase(**self.modes, **links)
+
+    def default(self, mRID: str, href: Callable[[str], str]) -> r.DefaultDERControl:
+        """The DefaultDERControl of a program that names this control as its default."""
+        return r.DefaultDERControl(
+            mRID=mRID, description=self.description, DERControlBase=self.base(href), **self.settings
+        )
+
+
+@frozen
+class Program:
+    """One DERProgram; its default control, controls and curves are descriptions."""
+
+    description: str
+    primacy: int
+    default_control: str | None = None
+    controls: tuple[str, ...] = ()
+    curves: tuple[str, ...] = ()
+
+    def names(self, control: str) -> bool:
+        """Whether events of that control may be scheduled in this program (decision 25)."""
+        return control == self.default_control or control in self.controls
+
+
+@frozen
+class FSA:
+    """One named FunctionSetAssignments; ``programs`` are descriptions."""
+
+    description: str
+    programs: tuple[str, ...] = ()
+
+
+@frozen
+class Group:
+    """One group of devices (CSIP IG 4.3).
+
+    :param parent: name of the group above it
+    :param level: its place in the topology; None for a group beside it
+    :param fsa: groups that name the same FSA share it
+    :param programs: descriptions of the programs that go to all in it; a program has one group
+    """
+
+    name: str
+    parent: str | None = None
+    level: Level | None = None
+    fsa: str | None = None
+    programs: tuple[str, ...] = ()
+
+
+@frozen
+class Event:
+    """One event to be scheduled, known by its content.
+
+    :param control: description of the template
+    :param program: as the file names it; None: every program that names the control
+    :param programs: descriptions of the programs in which it is scheduled
+    :param start: None: ``delay`` seconds after the entry is first seen
+    :param responseRequired: bit map, HexBinary8
+    """
+
+    control: str
+    program: str | None
+    programs: tuple[str, ...]
+    start: int | None = None
+    delay: int = 0
+    duration: int = 3600
+    randomizeStart: int | None = None
+    randomizeDuration: int | None = None
+    responseRequired: int = 3
+
+
+@frozen
+class Settings:
+    """A whole configuration.
+
+    :param file: its name, as in the messages
+    :param warnings: one line each, in the form of the errors
+    :param server: host name or address to listen on, and the server certificate's name
+    :param http_port: of a listener without TLS; None for none
+    :param proxy: where 2030_5_proxy listens
+    :param admin: where the operator's API listens
+    :param trust_roots: PEM files; a device's chain ends in one of their certificates
+    :param pen: IANA Private Enterprise Number in the mRIDs that are made
+    :param poll_rates: seconds by the name of the resource that carries pollRate
+    :param mirror_usage_point_post_rate: postRate of a MirrorUsagePoint
+    """
+
+    file: str
+    warnings: tuple[str, ...]
+    server: str
+    https_port: int
+    http_port: int | None
+    proxy: HostPort | None
+    admin: HostPort
+    tls_repository: Path
+    openssl_cnf: Path
+    storage_path: Path
+    trust_roots: tuple[Path, ...]
+    generate_admin_cert: bool
+    operators: tuple[Operator, ...]
+    server_mode: ServerMode
+    lfdi_mode: LFDIMode
+    unknown_certificate: UnknownCertificate
+    strict_pins: bool
+    accept_legacy_certs: bool
+    service_user: str | None
+    service_group: str | None
+    time_zone: ZoneInfo
+    time_quality: int
+    pen: int
+    page_maximum: int
+    poll_rates: Mapping[str, int]
+    mirror_usage_point_post_rate: int
+    limits: Limits
+    curves: tuple[Curve, ...] = field(kw_only=True)
+    controls: tuple[Control, ...] = field(kw_only=True)
+    programs: tuple[Program, ...] = field(kw_only=True)
+    fsas: tuple[FSA, ...] = field(kw_only=True)
+    groups: tuple[Group, ...] = field(kw_only=True)
+    devices: tuple[Device, ...] = field(kw_only=True)
+    aggregators: tuple[Aggregator, ...] = field(kw_only=True)
+    events: tuple[Event, ...] = field(kw_only=True)
