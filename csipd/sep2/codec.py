@@ -46,7 +46,7 @@ _Write = Callable[[Any], str]
 _CLASSES: dict[str, type[Element]] = {
     name: found
     for name, found in vars(resources).items()
-    if isinstance(found, type) and issubclass(found, Element)
+    if isinstance(found, type) and issubclass(found, Element) and found is not Element
 }
 
 
@@ -67,7 +67,7 @@ def decode(data: bytes, *expected: type[E], max_bytes: int = MAX_BYTES) -> E:
             f"{cls.__name__} is not expected here, but {' or '.join(e.__name__ for e in expected)}"
         )
     value = _reader(cls)(root)
-    assert isinstance(value, expected)  # noqa: S101 - for the type checker; the class was compared above
+    assert isinstance(value, expected)
     return value
 
 
@@ -158,11 +158,13 @@ def _reader(cls: type[Element]) -> _Read:
             raise Malformed("has text of its own", _path(element))
         last = -1
         found = 0
-        extensions: list[str] = []
+        extensions: list[str] | None = None
         try:
             for child in element:
                 place = places.get(child.tag)
                 if place is None:
+                    if extensions is None:
+                        extensions = []
                     extensions.append(_extension(child, later))
                 else:
                     index, name, need, kind, read_value = place
@@ -195,7 +197,7 @@ def _reader(cls: type[Element]) -> _Read:
                 values[name] = tuple(values[name])
                 if occurs.most is not None and len(values[name]) > occurs.most:
                     raise Malformed(f"has more than {occurs.most} {name}", _path(element))
-        if extensions:
+        if extensions is not None:
             values["extensions"] = _bounded(element, extensions)
         if ruled and (flaw := value.flaw()) is not None:
             raise BadValue(flaw, _path(element))
@@ -318,31 +320,30 @@ def _writer(cls: type[Element], name: str, root: bool, stated: bool, extensions:
     if stated:
         opening += f' xsi:type="{cls.__name__}"'
     closing = f"</{name}>"
-    attributes = [
-        (field.name, lexical.writer(field, f' {field.name}="', '"'))
-        for field in fields(cls)
-        if field.attribute
-    ]
-    elements = {
-        field.name: _element_writer(field, extensions) for field in fields(cls) if not field.attribute
-    }
-    if extensions:
-        elements["extensions"] = "".join
+    writers = {field.name: _field_writer(field, extensions) for field in fields(cls)}
+    writers["extensions"] = "".join if extensions else _nothing
 
-    # Values are kept in schema order, so that they need only be written as they come.
+    # Values are kept in schema order, attributes first, so that they are written as they come. The first "<"
+    # is where the attributes end: in their values it is escaped.
     def write(value: Element) -> str:
-        values = value.__dict__
-        start = opening
-        for name, write_attribute in attributes:
-            if name in values:
-                start += write_attribute(values[name])
-        content = "".join([elements[name](item) for name, item in values.items() if name in elements])
-        return f"{start}>{content}{closing}" if content else f"{start}/>"
+        text = "".join([writers[name](item) for name, item in value.__dict__.items()])
+        end = text.find("<")
+        if end < 0:
+            return f"{opening}{text}/>"
+        if end:
+            return f"{opening}{text[:end]}>{text[end:]}{closing}"
+        return f"{opening}>{text}{closing}"
 
     return write
 
 
-def _element_writer(field: Field, extensions: bool) -> _Write:
+def _nothing(extensions: tuple[str, ...]) -> str:
+    return ""
+
+
+def _field_writer(field: Field, extensions: bool) -> _Write:
+    if field.attribute:
+        return lexical.writer(field, f' {field.name}="', '"')
     if field.form is not None:
         return lexical.writer(field, f"<{field.name}>", f"</{field.name}>")
     cls: type[Element] = field.type

@@ -18,16 +18,23 @@ Parser = Callable[[str | None], Any]
 
 BLANKS = " \t\r\n"  # what XML takes for white space
 _HEX = "0123456789ABCDEFabcdef"
-_SIGNED = re.compile(r"[+-]?[0-9]+")
-_UNSIGNED = re.compile(r"[0-9]+")
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 _TRUTH = {"true": True, "false": False, "1": True, "0": False}
-# A URI reference (RFC 3986): a scheme, or no colon before the first slash; two digits after a percent sign.
-# What is not ASCII and what XML Schema escapes (blanks, quotes, brackets) may stand in it.
+# A URI reference (RFC 3986); what is not ASCII and what XML Schema escapes (blanks, quotes) may stand in it.
 _REFERENCE = re.compile(
-    r"(?:[A-Za-z][A-Za-z0-9+.-]*:|(?=[^:/?#]*(?:[/?#]|\Z)))[^%]*(?:%[0-9A-Fa-f]{2}[^%]*)*", re.DOTALL
+    r"""
+    (?! .* % (?! [0-9A-Fa-f]{2} ) )                       # two digits after every percent sign
+    (?: [A-Za-z] [A-Za-z0-9+.-]* : | (?! [^/?#]* : ) )    # a scheme, or no colon before the first slash
+    (?:
+        // (?: [^/?#\[\]@]* @ )? (?: \[ [0-9A-Fa-f:.]+ \] | [^/?#\[\]@:]* ) (?: : [0-9]+ )? (?= [/?#] | \Z )
+        | (?! // )
+    )
+    [^?#\[\]]* (?: \? [^#\[\]]* )? (?: \# [^#\[\]]* )?    # path, query, fragment
+    """,
+    re.DOTALL | re.VERBOSE,
 )
+_PLAIN_PATH = re.compile("/[A-Za-z0-9/._~-]*")
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_TO_ESCAPE = re.compile("[&<>\r]")
 
 
 class Refused(ValueError):
@@ -78,15 +85,14 @@ def parser(field: Field) -> Parser:
 
 
 def _integer(form: Integer, rules: tuple[Within | Rule, ...]) -> Parser:
-    pattern = _SIGNED if form.least < 0 else _UNSIGNED
     bounds = next((rule for rule in rules if isinstance(rule, Within)), form)
     least, most = bounds.least, bounds.most
 
     def parse(text: str | None) -> int:
         if text is None or not (text.isdigit() and text.isascii()):
             text = (text or "").strip(BLANKS)
-            if not pattern.fullmatch(text):
-                raise Malformed(f"{shown(text)} is not {_integer_name(form)}")
+            if not _INTEGER.fullmatch(text):
+                raise Malformed(f"{shown(text)} is not an integer")
         try:
             value = int(text)
         except ValueError:  # more digits than Python converts
@@ -99,10 +105,6 @@ def _integer(form: Integer, rules: tuple[Within | Rule, ...]) -> Parser:
 
     rule = next((rule for rule in rules if isinstance(rule, Rule)), None)
     return parse if rule is None else _ruled(parse, rule)
-
-
-def _integer_name(form: Integer) -> str:
-    return "an integer" if form.least < 0 else "an integer without sign"
 
 
 def _ruled(parse: Callable[[str | None], int], rule: Rule) -> Parser:
@@ -127,7 +129,9 @@ def _hexadecimal(form: Hexadecimal, kind: type[Any]) -> Parser:
         return text
 
     def parse_bits(text: str | None) -> int:
-        return int(clean(text) or "0", 16)
+        if not text or len(text) != digits or text.strip(_HEX):
+            text = clean(text) or "0"
+        return int(text, 16)
 
     def parse_identifier(text: str | None) -> str:
         if text is None or len(text) != digits or text.strip(_HEX):
@@ -151,14 +155,22 @@ def _text(form: Text) -> Parser:
 
 
 def _reference(text: str | None) -> str:
-    text = " ".join((text or "").split())
+    if text is not None and _PLAIN_PATH.fullmatch(text):  # as nearly all are
+        return text
+    text = _collapsed(text or "")
     if not _REFERENCE.fullmatch(text):
         raise Malformed(f"{shown(text)} is not a URI reference")
     return text
 
 
+def _collapsed(text: str) -> str:
+    return re.sub(f"[{BLANKS}]+", " ", text).strip(" ")
+
+
 def _truth(text: str | None) -> bool:
-    value = _TRUTH.get((text or "").strip(BLANKS))
+    value = _TRUTH.get(text or "")
+    if value is None:
+        value = _TRUTH.get((text or "").strip(BLANKS))
     if value is None:
         raise Malformed(f"{shown(text or '')} is neither true nor false")
     return value
@@ -184,10 +196,10 @@ def writer(field: Field, before: str, after: str) -> Callable[[Any], str]:
 
 def escaped(text: str) -> str:
     """Text as it stands between tags, and between quotes where it has no line breaks."""
-    if not _TO_ESCAPE.search(text) and '"' not in text:
-        return text
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return text.replace("\r", "&#13;").replace('"', "&quot;")
+    if "&" in text or "<" in text or ">" in text or '"' in text or "\r" in text:
+        text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        text = text.replace('"', "&quot;").replace("\r", "&#13;")
+    return text
 
 
 def flaw(field: Field, value: Any) -> str | None:
@@ -208,7 +220,7 @@ def _form_flaw(form: Form | None, value: Any) -> str | None:
             return f"{shown(value)} is not {2 * octets} hexadecimal digits in upper case"
         case Text(longest) if longest is not None and len(value) > longest:
             return f"{len(value)} characters are more than {longest}"
-        case Reference() if value != " ".join(value.split()) or not _REFERENCE.fullmatch(value):
+        case Reference() if value != _collapsed(value) or not _REFERENCE.fullmatch(value):
             return f"{shown(value)} is not a URI reference"
     if isinstance(value, str) and (found := _NOT_XML.search(value)):
         return f"XML cannot carry the character {found.group()!r}"

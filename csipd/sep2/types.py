@@ -20,14 +20,10 @@ from csipd.sep2.identity import sfdi_is_valid
 # Forms: what the text of a value may be. Whatever breaks one is not schema-valid.
 @frozen
 class Integer:
-    """A decimal number from `least` to `most`; the sign is allowed where the schema's own type is signed."""
+    """A decimal number from `least` to `most`, its sign optional."""
 
     least: int
     most: int
-
-    @property
-    def signed(self) -> bool:
-        return self.least < 0
 
 
 @frozen

@@ -1,0 +1,1 @@
+"""What produced the figures in docs/performance.md, one command each."""
