@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import documents
+from csipd.db import documents, groups
 from csipd.db.database import Transaction
 from csipd.db.tables import audit, devices
 from csipd.der.access import Caller, Owner, Policy, Standing
@@ -148,14 +148,8 @@ def register(transaction: Transaction, asker: Caller, body: r.EndDevice, policy:
     if known is None:
         known = add(transaction, claimed, now=now, manager=None if own else asker.device)
     enrol(transaction, known, now)
-    transaction.connection.execute(
-        sa.update(devices)
-        .where(devices.c.id == known.id)
-        .values(
-            device_category=sa.func.coalesce(body.deviceCategory, devices.c.device_category),
-            post_rate=sa.func.coalesce(body.postRate, devices.c.post_rate),
-        )
-    )
+    given = {"device_category": body.deviceCategory, "post_rate": body.postRate}
+    alter(transaction, known.id, **{name: value for name, value in given.items() if value is not None})
     record(transaction, now, asker.lfdi, "register", claimed)
     return Place(_EDEV, (known.id,))
 
@@ -176,6 +170,12 @@ def _claimed(asker: Caller, body: r.EndDevice) -> str:
 def find(connection: sa.Connection, lfdi: str) -> Device | None:
     """The device on the list with this LFDI."""
     row = connection.execute(_DEVICE.where(devices.c.lfdi == lfdi)).one_or_none()
+    return None if row is None else Device(*row)
+
+
+def find_by_name(connection: sa.Connection, name: str) -> Device | None:
+    """The device on the list with this name."""
+    row = connection.execute(_DEVICE.where(devices.c.name == name)).one_or_none()
     return None if row is None else Device(*row)
 
 
@@ -209,22 +209,63 @@ def add(
     assert number is not None
     if aggregator:
         manager = number
-        transaction.connection.execute(
-            sa.update(devices).where(devices.c.id == number).values(manager=number)
-        )
+        alter(transaction, number, manager=number)
     return Device(number, lfdi, manager, aggregator)
 
 
 def enrol(transaction: Transaction, device: Device, now: int, ders: int = 1) -> None:
     """Make a listed device an EndDevice, with its DERs unless it has some or is an aggregator."""
-    transaction.connection.execute(
-        sa.update(devices).where(devices.c.id == device.id).values(registered=now, changed_time=now)
-    )
-    place = Place(_DER_LIST, (device.id,))
-    if not device.aggregator and not documents.counts(transaction.connection, [place.href]):
-        for _ in range(ders):
-            documents.post(transaction, place, r.DER(), now, device.id)
-    touch(transaction, device.id, device.manager)
+    alter(transaction, device.id, registered=now, changed_time=now)
+    if not device.aggregator:
+        add_ders(transaction, device.id, ders, now)
+
+
+def add_ders(transaction: Transaction, device: int, wanted: int, now: int) -> None:
+    """See that a device has so many DERs at least; none is ever taken away."""
+    place = Place(_DER_LIST, (device,))
+    present = documents.counts(transaction.connection, [place.href]).get(place.href, 0)
+    for _ in range(wanted - present):
+        documents.post(transaction, place, r.DER(), now, device)
+
+
+def alter(transaction: Transaction, device: int, **values: Any) -> None:
+    """Change a row of the list, and what is kept by fleet with it."""
+    connection = transaction.connection
+    state = sa.select(devices.c.manager, _shown.label("shown")).where(devices.c.id == device)
+    before = connection.execute(state).one()
+    connection.execute(sa.update(devices).where(devices.c.id == device).values(**values))
+    after = connection.execute(state).one()
+    if tuple(before) != tuple(after):
+        if before.shown and before.manager is not None:
+            groups.count(transaction, before.manager, groups.memberships_of(connection, device), -1)
+        if after.shown and after.manager is not None:
+            groups.count(transaction, after.manager, groups.memberships_of(connection, device), 1)
+    transaction.touch("/edev", f"/edev/{device}")
+    for manager in {before.manager, after.manager} - {None}:
+        transaction.touch(f"/edev/{manager}")
+
+
+def join(transaction: Transaction, device: int, group: int, now: int) -> None:
+    """Put a device into a group, where it is not in it already."""
+    if groups.join(transaction, device, group, now):
+        _moved(transaction, device, group, 1)
+
+
+def leave(transaction: Transaction, device: int, group: int, now: int) -> None:
+    """Take a device out of a group; that it was in it stays known."""
+    if groups.leave(transaction, device, group, now):
+        _moved(transaction, device, group, -1)
+
+
+def _moved(transaction: Transaction, device: int, group: int, change: int) -> None:
+    row = transaction.connection.execute(
+        sa.select(devices.c.manager, _shown.label("shown")).where(devices.c.id == device)
+    ).one()
+    transaction.touch(f"/edev/{device}", f"/edev/{device}/fsa")
+    if row.manager is not None:
+        if row.shown:
+            groups.count(transaction, row.manager, [group], change)
+        transaction.touch(f"/edev/{row.manager}")
 
 
 def change(transaction: Transaction, device: int, body: r.EndDevice, now: int) -> None:
@@ -233,30 +274,26 @@ def change(transaction: Transaction, device: int, body: r.EndDevice, now: int) -
     :raises BadRequest: it speaks of another device
     """
     row = transaction.connection.execute(
-        sa.select(devices.c.lfdi, devices.c.sfdi, devices.c.manager).where(devices.c.id == device)
+        sa.select(devices.c.lfdi, devices.c.sfdi).where(devices.c.id == device)
     ).one()
     if body.sFDI != row.sfdi or body.lFDI not in (None, row.lfdi):
         raise BadRequest("lFDI and sFDI of an EndDevice do not change")
-    transaction.connection.execute(
-        sa.update(devices)
-        .where(devices.c.id == device)
-        .values(device_category=body.deviceCategory, post_rate=body.postRate, changed_time=now)
+    alter(
+        transaction,
+        device,
+        device_category=body.deviceCategory,
+        post_rate=body.postRate,
+        changed_time=now,
     )
-    touch(transaction, device, row.manager)
 
 
 def unregister(transaction: Transaction, device: int, who: str, now: int) -> None:
-    """DELETE of an EndDevice by its aggregator: it is off the list until it is registered again."""
-    row = transaction.connection.execute(
-        sa.update(devices)
-        .where(devices.c.id == device, _shown)
-        .values(registered=None, changed_time=now)
-        .returning(devices.c.lfdi, devices.c.manager)
-    ).one_or_none()
-    if row is None:
+    """DELETE of an EndDevice by its aggregator: it stays listed, and may be registered again."""
+    lfdi = transaction.connection.scalar(sa.select(devices.c.lfdi).where(devices.c.id == device, _shown))
+    if lfdi is None:
         raise NotFound(f"no EndDevice {device}")
-    touch(transaction, device, row.manager)
-    record(transaction, now, who, "unregister", row.lfdi)
+    alter(transaction, device, registered=None, changed_time=now)
+    record(transaction, now, who, "unregister", lfdi)
 
 
 def withdraw(transaction: Transaction, lfdi: str, who: str, now: int) -> bool:
@@ -273,24 +310,12 @@ def _set_withdrawn(
     transaction: Transaction, lfdi: str, who: str, now: int, action: str, value: int | None
 ) -> bool:
     before = devices.c.withdrawn.is_(None) if value is not None else devices.c.withdrawn.is_not(None)
-    row = transaction.connection.execute(
-        sa.update(devices)
-        .where(devices.c.lfdi == lfdi, before)
-        .values(withdrawn=value, changed_time=now)
-        .returning(devices.c.id, devices.c.manager)
-    ).one_or_none()
-    if row is None:
+    device = transaction.connection.scalar(sa.select(devices.c.id).where(devices.c.lfdi == lfdi, before))
+    if device is None:
         return False
-    touch(transaction, row.id, row.manager)
+    alter(transaction, device, withdrawn=value, changed_time=now)
     record(transaction, now, who, action, lfdi)
     return True
-
-
-def touch(transaction: Transaction, device: int, manager: int | None) -> None:
-    """Say that an EndDevice changed: its own page, and the list that it stands in."""
-    transaction.touch("/edev", f"/edev/{device}")
-    if manager is not None:
-        transaction.touch(f"/edev/{manager}")
 
 
 def record(transaction: Transaction, now: int, who: str, action: str, subject: str, detail: str = "") -> None:

@@ -97,43 +97,41 @@ def reaches(connection: sa.Connection, device: int, aggregator: bool, program: i
     return connection.scalar(query) is not None
 
 
-def join(transaction: Transaction, device: int, manager: int | None, group: int, now: int) -> None:
-    """Put a device into a group, where it is not in it already."""
+def join(transaction: Transaction, device: int, group: int, now: int) -> bool:
+    """Put a device into a group. True if it was not in it."""
     connection = transaction.connection
-    current = sa.select(memberships.c.id).where(
+    if connection.scalar(sa.select(memberships.c.id).where(_current(device, group))) is not None:
+        return False
+    connection.execute(sa.insert(memberships).values(device=device, group=group, since=now))
+    return True
+
+
+def leave(transaction: Transaction, device: int, group: int, now: int) -> bool:
+    """Take a device out of a group; that it was in it stays known. True if it was in it."""
+    ended = transaction.connection.execute(
+        sa.update(memberships).where(_current(device, group)).values(until=now)
+    )
+    return bool(ended.rowcount)
+
+
+def _current(device: int, group: int) -> sa.ColumnElement[bool]:
+    return sa.and_(
         memberships.c.device == device, memberships.c.group == group, memberships.c.until.is_(None)
     )
-    if connection.scalar(current) is not None:
-        return
-    connection.execute(sa.insert(memberships).values(device=device, group=group, since=now))
-    if manager is not None:
-        statement = insert(connection, fleets).values(manager=manager, group=group, members=1)
-        connection.execute(
+
+
+def count(transaction: Transaction, manager: int, of: Sequence[int], change: int) -> None:
+    """Keep how many EndDevices a fleet has in each of these groups."""
+    for group in of:
+        statement = insert(transaction.connection, fleets).values(
+            manager=manager, group=group, members=change
+        )
+        transaction.connection.execute(
             statement.on_conflict_do_update(
                 index_elements=[fleets.c.manager, fleets.c.group],
-                set_={"members": fleets.c.members + 1},
+                set_={"members": fleets.c.members + change},
             )
         )
-    _touch(transaction, device, manager)
-
-
-def leave(transaction: Transaction, device: int, manager: int | None, group: int, now: int) -> None:
-    """Take a device out of a group; that it was in it stays known."""
-    connection = transaction.connection
-    ended = connection.execute(
-        sa.update(memberships)
-        .where(memberships.c.device == device, memberships.c.group == group, memberships.c.until.is_(None))
-        .values(until=now)
-    )
-    if not ended.rowcount:
-        return
-    if manager is not None:
-        connection.execute(
-            sa.update(fleets)
-            .where(fleets.c.manager == manager, fleets.c.group == group)
-            .values(members=fleets.c.members - 1)
-        )
-    _touch(transaction, device, manager)
 
 
 def memberships_of(connection: sa.Connection, device: int) -> list[int]:
@@ -147,7 +145,32 @@ def memberships_of(connection: sa.Connection, device: int) -> list[int]:
     )
 
 
-def _touch(transaction: Transaction, device: int, manager: int | None) -> None:
-    transaction.touch(f"/edev/{device}", f"/edev/{device}/fsa")
-    if manager is not None:
-        transaction.touch(f"/edev/{manager}", "/edev")
+def assignment(transaction: Transaction, name: str) -> int:
+    """The number of the FSA of this name, which is made if there is none."""
+    connection = transaction.connection
+    connection.execute(insert(connection, assignments).values(name=name).on_conflict_do_nothing())
+    number: int | None = connection.scalar(sa.select(assignments.c.id).where(assignments.c.name == name))
+    assert number is not None
+    return number
+
+
+def put_group(
+    transaction: Transaction, name: str, *, parent: int | None, level: int | None, assignment: int
+) -> int:
+    """Make the group of this name, or give it this place and FSA.
+
+    Whoever is under it sees other programs from now on.
+    """
+    values = {"parent": parent, "level": level, "assignment": assignment}
+    statement = insert(transaction.connection, groups).values(name=name, **values)
+    number: int | None = transaction.connection.scalar(
+        statement.on_conflict_do_update(index_elements=[groups.c.name], set_=values).returning(groups.c.id)
+    )
+    assert number is not None
+    transaction.touch("/derp")
+    return number
+
+
+def find(connection: sa.Connection, name: str) -> int | None:
+    """The number of the group of this name."""
+    return connection.scalar(sa.select(groups.c.id).where(groups.c.name == name))

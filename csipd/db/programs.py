@@ -99,7 +99,24 @@ def add_curve(transaction: Transaction, issuer: Issuer, program: int, curve: r.D
     return documents.post(transaction, place, curve.replace(mRID=mrid), now, None)
 
 
-def curve_places(connection: sa.Connection, program: int) -> list[Place]:
-    """Where the curves of a program are."""
+def change_curve(transaction: Transaction, place: Place, curve: r.DERCurve, now: int) -> None:
+    """Give a curve other points; it keeps its mRID, and its version rises."""
+    present = documents.get(transaction.connection, place)
+    if isinstance(present, r.DERCurve):
+        version = ((present.version or 0) + 1) % 2**16
+        changed = curve.replace(mRID=present.mRID, version=version)
+        documents.replace(transaction, _CURVES, place, changed, now)
+
+
+def find_curve(connection: sa.Connection, program: int, description: str) -> Place | None:
+    """Where a program's curve of that description is."""
     _, members = documents.page(connection, Place(_CURVES, (program,)), documents.ALL)
-    return [place for place, _ in members]
+    for place, curve in members:
+        if isinstance(curve, r.DERCurve) and curve.description == description:
+            return place
+    return None
+
+
+def find(connection: sa.Connection, description: str) -> int | None:
+    """The number of the program of this description, retired or not."""
+    return connection.scalar(sa.select(programs.c.id).where(programs.c.description == description))

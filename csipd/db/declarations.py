@@ -1,0 +1,77 @@
+"""What the configuration file said last time, as pairs of what is spoken of and what is said of it.
+
+The file is laid over the database by a three-way merge (decision 23): where the file says what it said last
+time, what is there stays, an operator's change included; where it says something new, that is brought
+about; what it no longer speaks of is retired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import sqlalchemy as sa
+from attrs import frozen
+
+from csipd.db.database import Transaction
+from csipd.db.tables import declarations, facts
+from csipd.db.upsert import insert
+
+#: (kind, key), such as ("device", "dev1").
+Entry = tuple[str, str]
+
+
+@frozen
+class Change:
+    """An entry that the file says something new of.
+
+    :param before: what it said last time; None if it did not speak of it
+    :param after: what it says now; None if it no longer speaks of it
+    """
+
+    entry: Entry
+    before: str | None
+    after: str | None
+
+
+def differences(connection: sa.Connection, said: Mapping[Entry, str]) -> list[Change]:
+    """How what the file says differs from last time: what is new and changed first, in the file's order."""
+    before = dict(_all(connection))
+    changes = [
+        Change(entry, before.get(entry), content)
+        for entry, content in said.items()
+        if before.get(entry) != content
+    ]
+    gone = [Change(entry, content, None) for entry, content in before.items() if entry not in said]
+    return changes + gone
+
+
+def remember(transaction: Transaction, changes: list[Change]) -> None:
+    """Keep what the file says now for the next time."""
+    for change in changes:
+        kind, key = change.entry
+        if change.after is None:
+            mine = (declarations.c.kind == kind) & (declarations.c.key == key)
+            transaction.connection.execute(sa.delete(declarations).where(mine))
+            continue
+        statement = insert(transaction.connection, declarations).values(
+            kind=kind, key=key, content=change.after
+        )
+        transaction.connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[declarations.c.kind, declarations.c.key], set_={"content": change.after}
+            )
+        )
+
+
+def fact(transaction: Transaction, name: str, drawn: str) -> str:
+    """What the store itself is known by; ``drawn`` the first time it is asked for."""
+    transaction.connection.execute(
+        insert(transaction.connection, facts).values(name=name, value=drawn).on_conflict_do_nothing()
+    )
+    value = transaction.connection.scalar(sa.select(facts.c.value).where(facts.c.name == name))
+    return str(value)
+
+
+def _all(connection: sa.Connection) -> Iterator[tuple[Entry, str]]:
+    for row in connection.execute(sa.select(declarations)):
+        yield (row.kind, row.key), row.content

@@ -1,0 +1,251 @@
+"""Everything that can fail, tried before the daemon forks, where an error is one line and exit code 1.
+
+The order keeps a promise: a wrong configuration changes nothing on disk. What is read comes first (the
+configuration, the names of hosts, the port), then what is made: certificates, database, and the
+configuration laid over it. Decision 31.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from secrets import randbits
+
+import sqlalchemy as sa
+from attrs import frozen
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from csipd import overlay, pki
+from csipd.config import LFDIMode, ServerMode, Settings, UnknownCertificate
+from csipd.db import declarations, engine
+from csipd.db.database import Transaction
+from csipd.db.views import Server
+from csipd.der.access import Policy
+from csipd.pki import PKIError, Repository
+from csipd.sep2 import identity
+from csipd.sep2.mrid import Issuer
+from csipd.tls import ServerTLS, TLSError, TLSSettings
+
+
+class StartError(Exception):
+    """The daemon cannot start; one line that says why."""
+
+
+@frozen
+class Choices:
+    """What the command line adds to the configuration.
+
+    :param resolve: see that the hosts of devices can be resolved
+    :param make_certificates: make what is missing in tls_repository
+    :param debug: a line in the log for every answer
+    :param user: uid and gid that the daemon will run as, if it gives up being root
+    """
+
+    resolve: bool = True
+    make_certificates: bool = True
+    debug: bool = False
+    user: tuple[int, int] | None = None
+
+
+@frozen
+class Ready:
+    """What the daemon is built from."""
+
+    settings: Settings
+    choices: Choices
+    url: str
+    server: Server
+    tls: TLSSettings
+    lfdi_of: Callable[[bytes], str]
+    told: tuple[str, ...]
+
+
+def check(settings: Settings, choices: Choices) -> None:
+    """See whether the daemon could start, and change nothing.
+
+    :raises StartError: it could not
+    """
+    with _as_start_error():
+        _resolve(settings, choices)
+        _try_port(settings)
+        repository = Repository(settings.tls_repository, settings.openssl_cnf)
+        wanted = certificates(settings)
+        missing = repository.missing(wanted)
+        if missing and not choices.make_certificates:
+            raise StartError(f"{missing[0]} is missing, and no certificates are to be made")
+        if not missing:
+            pki.run_now(repository.ensure(wanted, make=False))
+        engine.check(engine.sqlite_url(settings.storage_path))
+
+
+def prepare(settings: Settings, choices: Choices) -> Ready:
+    """Make ready all that the daemon needs: certificates, the database, what the configuration declares.
+
+    :raises StartError: it cannot start
+    """
+    with _as_start_error():
+        _resolve(settings, choices)
+        _try_port(settings)
+        repository = Repository(settings.tls_repository, settings.openssl_cnf)
+        wanted = certificates(settings)
+        made = pki.run_now(repository.ensure(wanted, make=choices.make_certificates))
+        lfdi_of = _lfdi_reader(settings, repository)
+        lfdis = _lfdis(settings, repository, lfdi_of)
+        own = identity.lfdi(_certificate(repository.certificate(settings.server)))
+        tls = TLSSettings(
+            private_key=repository.key(settings.server),
+            certificate=repository.certificate(settings.server),
+            trust_roots=settings.trust_roots,
+            accept_legacy=settings.accept_legacy_certs,
+        )
+        # Read once to see that it can be; the daemon reads it anew where it opens its socket.
+        ServerTLS(tls, monotonic=time.monotonic, now=time.time)
+        url = engine.sqlite_url(settings.storage_path)
+        settings.storage_path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        engine.prepare(url)
+        issuer, told = _lay(settings, lfdis, url)
+        if choices.user is not None:
+            repository.give_to(wanted, *choices.user)
+            _give_storage(settings.storage_path, choices.user)
+        server = Server(
+            lfdi=own,
+            sfdi=identity.sfdi(own),
+            issuer=issuer,
+            zone=settings.time_zone,
+            time_quality=settings.time_quality,
+            poll_rates=settings.poll_rates,
+            policy=policy(settings),
+            page_maximum=settings.page_maximum,
+        )
+    lines = (*(f"made {path}" for path in made), *told, *repository.warnings())
+    return Ready(settings, choices, url, server, tls, lfdi_of, lines)
+
+
+def certificates(settings: Settings) -> list[pki.Wanted]:
+    """The certificates that a configuration asks for, each after its issuer."""
+    everywhere = settings.server in ("0.0.0.0", "::")  # noqa: S104 - a name, not a socket
+    local = everywhere or settings.server in ("127.0.0.1", "::1", "localhost")
+    names = ["localhost", "127.0.0.1"] if local else []
+    if everywhere:
+        names.append(socket.gethostname())
+    wanted = [pki.root(), pki.server(settings.server, names)]
+    if settings.generate_admin_cert:
+        wanted.append(pki.operator())
+    wanted += [pki.device(d.id, key_elsewhere=d.lfdi is not None) for d in settings.devices]
+    wanted += [pki.aggregator(a.id, key_elsewhere=a.lfdi is not None) for a in settings.aggregators]
+    return wanted
+
+
+def policy(settings: Settings) -> Policy:
+    """How certificates come to be registered, by server_mode (CSIP IG 6.1.3, 6.1.4)."""
+    return Policy(
+        in_band=settings.server_mode is not ServerMode.CREATE_ON_START,
+        anyone=settings.server_mode is ServerMode.ALLOW_ALL_ACCESS,
+        empty_list=settings.unknown_certificate is UnknownCertificate.EMPTY_LIST,
+    )
+
+
+def _lfdi_reader(settings: Settings, repository: Repository) -> Callable[[bytes], str]:
+    """How the LFDI of a certificate (DER) is computed under lfdi_mode."""
+    if settings.lfdi_mode is LFDIMode.CERT_FINGERPRINT:
+        return identity.lfdi
+    files = repository.combined_index()
+    known = {fingerprint: pki.lfdi_from_file(path) for fingerprint, path in files.items()}
+
+    def by_file(der: bytes) -> str:
+        # A certificate whose file is not here is known by itself: it is on no list of files either.
+        return known.get(sha256(der).digest()) or identity.lfdi(der)
+
+    return by_file
+
+
+def _lfdis(settings: Settings, repository: Repository, lfdi_of: Callable[[bytes], str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for one in overlay.identities(settings):
+        found[one.id] = one.lfdi or lfdi_of(_certificate(repository.certificate(one.id)))
+    twice = {lfdi for lfdi in found.values() if list(found.values()).count(lfdi) > 1}
+    for lfdi in twice:
+        ids = ", ".join(id for id, value in found.items() if value == lfdi)
+        raise StartError(f"{settings.file}: {ids} have the same LFDI {lfdi}")
+    return found
+
+
+def _certificate(path: Path) -> bytes:
+    """The first certificate of a PEM file, in DER."""
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
+    except ValueError as error:
+        raise StartError(f"{path}: holds no certificate in PEM") from error
+
+
+def _lay(settings: Settings, lfdis: dict[str, str], url: str) -> tuple[Issuer, list[str]]:
+    opened = engine.make_engine(url, immediate=True, lock_seconds=1)
+    try:
+        with opened.begin() as connection:
+            transaction = Transaction(connection)
+            store = int(declarations.fact(transaction, "store", str(randbits(24))))
+            issuer = Issuer(store, settings.pen)
+            return issuer, overlay.lay(transaction, settings, lfdis, issuer, int(time.time()))
+    except sa.exc.DBAPIError as error:
+        raise StartError(f"{settings.storage_path}: {str(error.orig).splitlines()[0]}") from error
+    finally:
+        opened.dispose()
+
+
+def _give_storage(folder: Path, user: tuple[int, int]) -> None:
+    for path in (folder, *folder.glob("csipd.sqlite*")):
+        os.chown(path, *user, follow_symlinks=False)
+
+
+def _resolve(settings: Settings, choices: Choices) -> None:
+    if not choices.resolve:
+        return
+    for device in settings.devices:
+        for key, host in (("hostname", device.hostname), ("ip", device.ip)):
+            if host is None:
+                continue
+            try:
+                socket.getaddrinfo(host, None)
+            except OSError as error:
+                raise StartError(
+                    f"{settings.file}: devices: {device.id}: {key}: {host} cannot be resolved "
+                    f"({error.strerror}); --no-validate skips this"
+                ) from error
+
+
+def _try_port(settings: Settings) -> None:
+    """See that the port can be had. It is let go again: sockets are opened after the fork."""
+    host, port = settings.server, settings.https_port
+    try:
+        (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+            trial.listen(1)
+    except OSError as error:
+        reason = {
+            errno.EADDRINUSE: "is in use by another program",
+            errno.EACCES: "needs more rights than this user has",
+            errno.EADDRNOTAVAIL: "is no address of this machine",
+        }.get(error.errno or 0, error.strerror)
+        raise StartError(f"{host} port {port}: {reason}") from error
+
+
+@contextmanager
+def _as_start_error() -> Iterator[None]:
+    """One kind of error for the command line, one line each."""
+    try:
+        yield
+    except (PKIError, TLSError, engine.StoreError, overlay.OverlayError) as error:
+        raise StartError(str(error)) from error
+    except OSError as error:
+        raise StartError(f"{error.filename}: {error.strerror}") from error

@@ -1,0 +1,95 @@
+"""``twistd csipd``: options, and the service made from them. The only module that knows the reactor."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import sys
+import time
+from typing import Any, NoReturn
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from csipd import config, start
+from csipd.daemon import build
+from csipd.start import Choices, Ready, StartError
+
+
+class Options(usage.Options):
+    """Options of the csipd plugin."""
+
+    synopsis = "[options]"
+    longdesc = (
+        "An IEEE 2030.5-2018 / CSIP utility server. Everything that the configuration asks for is tried "
+        "before the daemon starts; what is wrong is said in one line each, and nothing is started."
+    )
+    optParameters = [["config", "c", "config.yml", "The configuration file."]]
+    optFlags = [
+        ["check", None, "Say whether the daemon would start, and exit; nothing on disk is changed."],
+        ["no-validate", None, "Do not resolve the hostname and ip of each device."],
+        ["no-create-certs", None, "Make no keys or certificates; a missing one is an error."],
+        ["debug", None, "More logging: a line for every answer."],
+    ]
+    ready: Ready
+
+    def postOptions(self) -> None:
+        """Try everything that can fail, while an error can still be a line and an exit code."""
+        try:
+            settings = config.load(self["config"])
+            for line in settings.warnings:
+                _say(f"warning: {line}")
+            choices = Choices(
+                resolve=not self["no-validate"],
+                make_certificates=not self["no-create-certs"],
+                debug=bool(self["debug"]),
+                user=self._user(settings),
+            )
+            if self["check"]:
+                start.check(settings, choices)
+                _say(f"{self['config']}: csipd would start")
+                raise SystemExit(0)
+            self.ready = start.prepare(settings, choices)
+        except (config.ConfigError, StartError) as error:
+            _fail(str(error))
+
+    def _user(self, settings: config.Settings) -> tuple[int, int] | None:
+        """Whom the daemon will run as: twistd's --uid and --gid, or the configuration's, when it is root."""
+        if os.geteuid() != 0:
+            return None
+        twistd: Any = self.parent or {}
+        uid, gid = twistd.get("uid"), twistd.get("gid")
+        if uid is None and settings.service_user is not None:
+            try:
+                entry = pwd.getpwnam(settings.service_user)
+                group = settings.service_group
+                uid, gid = entry.pw_uid, grp.getgrnam(group).gr_gid if group else entry.pw_gid
+            except KeyError as error:
+                raise StartError(
+                    f"{settings.file}: service_user or service_group: {error.args[0]}"
+                ) from error
+            twistd["uid"], twistd["gid"] = uid, gid
+        if uid is None:
+            return None
+        return uid, pwd.getpwuid(uid).pw_gid if gid is None else gid
+
+
+def makeService(options: Options) -> IService:
+    """The daemon, ready to start; opens nothing."""
+    from twisted.internet import reactor as installed
+
+    reactor: Any = installed
+    # Twisted measures delays by the wall clock. One that is set back would freeze every timer and
+    # deadline; a monotonic one cannot be (decision 22). Nothing has been scheduled yet.
+    reactor.seconds = time.monotonic
+    return build(options.ready, reactor)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def _fail(lines: str) -> NoReturn:
+    _say(lines)
+    raise SystemExit(1)

@@ -1,0 +1,5 @@
+"""Makes ``twistd csipd`` known to twistd."""
+
+from twisted.application.service import ServiceMaker
+
+csipd = ServiceMaker("csipd", "csipd.tap", "IEEE 2030.5 / CSIP utility server", "csipd")
