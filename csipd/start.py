@@ -124,7 +124,7 @@ def prepare(settings: Settings, choices: Choices) -> Ready:
             policy=policy(settings),
             page_maximum=settings.page_maximum,
         )
-    lines = (*(f"made {path}" for path in made), *told, *repository.warnings())
+    lines = (*(f"made {path}" for path in made), *told, *repository.warnings(wanted))
     return Ready(settings, choices, url, server, tls, lfdi_of, lines)
 
 
