@@ -1,0 +1,301 @@
+"""The server's side of TLS, as IEEE 2030.5-2018 clause 6 wants it.
+
+TLS 1.2 only, ECDHE-ECDSA-AES128-CCM8 first and AES128-GCM-SHA256 beside it, key agreement on P-256
+whatever the client would rather have, a client certificate always. No compression, no renegotiation
+and no resumption: a resumed session brings no verified chain, and the full handshake costs little more.
+
+Four facts about OpenSSL decide how a context is built. The 64-bit tag of CCM8 is below every security
+level but 0, so ``@SECLEVEL=0`` is set with the cipher list (Twisted's own ``AcceptableCiphers`` drops it)
+and what that level lets through is closed by hand: versions, suites, curve and signature algorithms are
+all named. A context cannot be changed once a connection was made from it, so it is finished here and
+replaced as a whole by `ServerTLS.reload`. Left to itself OpenSSL completes the server's chain from the
+trust store, root included, which clause 6 forbids: that is switched off. A client may hold several
+certificates and choose by the names of authorities that the server lists; some only look at the direct
+issuer and would then send nothing, so none are listed.
+
+Client certificates are judged in the verify callback. OpenSSL checks path, signatures and dates;
+`csipd.sep2.certificates.check_chain` then applies the rules of the profile that OpenSSL does not have
+(COMM-004 D to F), over the chain gathered while OpenSSL walks it from the root down. It is done there
+rather than after the handshake because a refusal ends the handshake with an alert: no byte of HTTP is
+ever read from, or answered to, such a peer. (The alert is then internal_error, since pyOpenSSL hands a
+callback's "no" to OpenSSL without an error code; the server's log has the reason.)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from attrs import Factory, frozen
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from OpenSSL import SSL, crypto
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from zope.interface import implementer
+
+from csipd.sep2.certificates import LONGEST_CHAIN, ChainRefused, check_chain
+from csipd.sep2.identity import lfdi
+from csipd.throttle import Throttle
+
+#: The suite that clause 6 makes mandatory, and the one most clients outside of it have.
+CIPHERS = ("ECDHE-ECDSA-AES128-CCM8", "ECDHE-ECDSA-AES128-GCM-SHA256")
+
+#: How long before its end the server's certificate is announced, in seconds.
+WARN_BEFORE_END = 90 * 86400
+
+_OPTIONS = (
+    SSL.OP_NO_COMPRESSION | SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE
+)
+# SSL_MODE_NO_AUTO_CHAIN, for which pyOpenSSL has no name: send what was configured, nothing from the store.
+_MODE_NO_AUTO_CHAIN = 0x8
+_Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+_ECDSA = "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512"
+_RSA = "rsa_pss_rsae_sha256:RSA+SHA256:RSA+SHA384:RSA+SHA512"
+_WEAK = frozenset(("ADH", "AECDH", "NULL", "EXP", "DES", "RC4", "MD5", "PSK", "SRP"))
+_VERIFY_ERRORS: dict[int, str] = {
+    code: name.removeprefix("ERR_").lower().replace("_", " ")
+    for name, code in vars(SSL.X509VerificationCodes).items()
+    if name.startswith("ERR_")
+}
+
+
+class TLSError(Exception):
+    """A key, certificate or cipher suite that cannot be used: one line with the file and the reason."""
+
+
+@frozen
+class TLSSettings:
+    """Where the server's key, certificate and trust roots lie, and what the profile leaves open.
+
+    `certificate` is a PEM file: the server's own first, then its intermediates; a root in it is not sent.
+    Each of `trust_roots` is a PEM file of one or more certificates. `extra_ciphers` are OpenSSL names of
+    TLS 1.2 suites offered after the two of the profile. `accept_legacy` takes client certificates of the
+    old server (X.509 v1, no extensions).
+    """
+
+    private_key: Path
+    certificate: Path
+    trust_roots: tuple[Path, ...]
+    extra_ciphers: tuple[str, ...] = ()
+    accept_legacy: bool = False
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class ServerTLS:
+    """Makes the server's side of each TLS connection, and can be told to read its files anew."""
+
+    _log = Logger()
+
+    def __init__(
+        self, settings: TLSSettings, *, monotonic: Callable[[], float], now: Callable[[], float]
+    ) -> None:
+        """Read the files of `settings`; `monotonic` paces the log, `now` is the time of day (epoch s).
+
+        Raises `TLSError` when a file cannot be read or used.
+        """
+        self._settings = settings
+        self._now = now
+        self._throttle = Throttle(monotonic)
+        self._walk: _Walk | None = None
+        self._loaded = self._load()
+        self.warn_if_ending()
+
+    @property
+    def certificate_end(self) -> float:
+        """When the server's certificate ends (epoch s)."""
+        return self._loaded.certificate_end
+
+    def reload(self) -> bool:
+        """Take key, certificate and roots from their files again, for connections made from now on.
+
+        Open connections stay as they are. When anything is wrong with the files what was in force stays
+        in force, one line in the log says why, and the answer is False.
+        """
+        try:
+            self._loaded = self._load()
+        except TLSError as error:
+            self._log.error("TLS: not reloaded, the old files stay in force: {error}", error=str(error))
+            return False
+        self._log.info("TLS: key, certificate and trust roots reloaded")
+        self.warn_if_ending()
+        return True
+
+    def warn_if_ending(self) -> None:
+        """Log a warning when the server's certificate ends within 90 days (to be asked once a day)."""
+        left = self.certificate_end - self._now()
+        if left < WARN_BEFORE_END:
+            self._log.warn(
+                "TLS: the server's certificate {file} {ends} on {end}",
+                file=str(self._settings.certificate),
+                ends="ends" if left > 0 else "has ended",
+                end=datetime.fromtimestamp(self.certificate_end, UTC).date().isoformat(),
+            )
+
+    def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """The TLS connection of one peer, from the context in force at this moment."""
+        return SSL.Connection(self._loaded.context, None)
+
+    def _load(self) -> _Loaded:
+        settings = self._settings
+        key = _read_key(settings.private_key)
+        leaf, *others = _read_certificates(settings.certificate)
+        if _public_bytes(key.public_key()) != _public_bytes(leaf.public_key()):
+            raise TLSError(f"{settings.private_key}: is not the key of {settings.certificate}")
+        ecdsa = isinstance(key, ec.EllipticCurvePrivateKey)
+        if isinstance(key, ec.EllipticCurvePrivateKey) and not isinstance(key.curve, ec.SECP256R1):
+            raise TLSError(f"{settings.private_key}: the key is on {key.curve.name}, P-256 is needed")
+        if not ecdsa and not settings.extra_ciphers:
+            raise TLSError(
+                f"{settings.private_key}: an RSA key, which needs cipher suites beside the profile's"
+            )
+        for name in settings.extra_ciphers:
+            _check_cipher(name)
+
+        context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        context.set_options(_OPTIONS)
+        context.set_mode(SSL.MODE_RELEASE_BUFFERS | _MODE_NO_AUTO_CHAIN)
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        context.set_session_id(b"csipd")
+        context.set_tmp_ecdh(ec.SECP256R1())
+        _set_signature_algorithms(context, _ECDSA if ecdsa else f"{_ECDSA}:{_RSA}")
+        try:
+            context.use_certificate(leaf)
+            context.use_privatekey(key)
+            for certificate in others:
+                if certificate.issuer != certificate.subject:
+                    context.add_extra_chain_cert(certificate)
+        except (SSL.Error, TypeError) as error:
+            raise TLSError(f"{settings.certificate}: OpenSSL does not take it") from error
+        _trust(context, settings.trust_roots)
+        context.set_verify_depth(LONGEST_CHAIN)
+        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._verify)
+        context.set_cipher_list(":".join((*CIPHERS, *settings.extra_ciphers, "@SECLEVEL=0")).encode())
+        return _Loaded(context, leaf.not_valid_after_utc.timestamp())
+
+    def _verify(
+        self, connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, ok: int
+    ) -> bool:
+        """Judge one certificate of the peer's chain: called from the root down, once for each.
+
+        Must not raise, or the exception would come out of the reactor's read of this connection.
+        """
+        if self._walk is None or self._walk.connection is not connection:
+            self._walk = _Walk(connection)
+        walk = self._walk
+        accepted = False
+        try:
+            der = certificate.to_cryptography().public_bytes(Encoding.DER)
+            walk.chain.insert(0, der)
+            if not ok:
+                self._refused(walk, depth, _VERIFY_ERRORS.get(error, f"OpenSSL error {error}"))
+            else:
+                if depth == 0:
+                    check_chain(walk.chain, accept_legacy=self._settings.accept_legacy)
+                accepted = True
+        except ChainRefused as refused:
+            self._refused(walk, depth, refused.reason)
+        except Exception:
+            self._log.failure("TLS: a certificate could not be judged")
+        if depth == 0 or not accepted:
+            self._walk = None
+        return accepted
+
+    def _refused(self, walk: _Walk, depth: int, reason: str) -> None:
+        held = self._throttle.admit()
+        if held is not None:
+            # Twisted makes the protocol of a connection its app data.
+            peer: Any = walk.connection.get_app_data().getPeer()
+            self._log.warn(
+                "TLS: {peer} refused: {who}: {reason} ({held} more since the last such line)",
+                peer=getattr(peer, "host", peer),
+                who=f"certificate {depth} above the leaf" if depth else f"LFDI {lfdi(walk.chain[0])}",
+                reason=reason,
+                held=held,
+            )
+
+
+@frozen
+class _Loaded:
+    """What one reading of the files gave."""
+
+    context: SSL.Context
+    certificate_end: float
+
+
+@frozen
+class _Walk:
+    """OpenSSL's way down the chain of one peer: what it has passed, leaf first.
+
+    One at a time: OpenSSL walks a whole chain within one call.
+    """
+
+    connection: SSL.Connection
+    chain: list[bytes] = Factory(list)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TLSError(f"{path}: {error.strerror}") from error
+
+
+def _read_certificates(path: Path) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(_read(path))
+    except ValueError as error:
+        raise TLSError(f"{path}: holds no certificate in PEM form that can be read") from error
+
+
+def _read_key(path: Path) -> _Key:
+    try:
+        key = load_pem_private_key(_read(path), None)
+    except TypeError as error:
+        raise TLSError(f"{path}: the key is encrypted; csipd has nobody to ask for a password") from error
+    except ValueError as error:
+        raise TLSError(f"{path}: holds no private key in PEM form that can be read") from error
+    if not isinstance(key, _Key):
+        raise TLSError(f"{path}: neither an elliptic curve key nor an RSA key")
+    return key
+
+
+def _public_bytes(key: Any) -> bytes:
+    encoded: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return encoded
+
+
+def _trust(context: SSL.Context, roots: tuple[Path, ...]) -> None:
+    store: Any = context.get_cert_store()
+    for path in roots:
+        for certificate in _read_certificates(path):
+            store.add_cert(crypto.X509.from_cryptography(certificate))
+
+
+def _set_signature_algorithms(context: SSL.Context, names: str) -> None:
+    """Forbid what security level 0 would let through: handshakes signed over SHA-1.
+
+    pyOpenSSL has the call but no public name for it; without it a client could sign with SHA-1.
+    """
+    openssl: Any = vars(SSL)["_lib"]
+    if openssl.SSL_CTX_set1_sigalgs_list(vars(context)["_context"], names.encode()) != 1:
+        raise TLSError(f"OpenSSL does not know the signature algorithms {names}")
+
+
+def _check_cipher(name: str) -> None:
+    """Refuse what is not the name of one authenticated TLS 1.2 suite: a group could bring in anything."""
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    try:
+        context.set_cipher_list(f"{name}:@SECLEVEL=0".encode())
+    except SSL.Error as error:
+        raise TLSError(f"cipher suite {name}: OpenSSL does not know it") from error
+    known = [each for each in SSL.Connection(context, None).get_cipher_list() if not each.startswith("TLS_")]
+    if known != [name] or _WEAK.intersection(re.split("-", name)):
+        raise TLSError(f"cipher suite {name}: not the name of one strong TLS 1.2 suite")
