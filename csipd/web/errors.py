@@ -1,0 +1,94 @@
+"""Errors as documents: the ``Error`` of IEEE 2030.5-2018 5.5, and which status goes with which refusal.
+
+A device gets a status and a reason code, never a text: what went wrong in detail is in the server's log.
+The codes are those of the standard's table; a client treats one it does not know as the first of its
+class, so the two from outside of the table (414, 505) cost nothing.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from twisted.web.http import (
+    BAD_REQUEST,
+    CONFLICT,
+    FORBIDDEN,
+    NOT_ALLOWED,
+    NOT_FOUND,
+    NOT_IMPLEMENTED,
+    REQUEST_ENTITY_TOO_LARGE,
+    SERVICE_UNAVAILABLE,
+)
+from twisted.web.iweb import IRequest
+
+from csipd.refusals import (
+    BadRequest,
+    Duplicate,
+    Forbidden,
+    Full,
+    NotAllowed,
+    NotFound,
+    Refusal,
+    Unavailable,
+)
+
+CONTENT_TYPE = b"application/sep+xml"
+
+#: Reason codes of Error.
+INVALID_FORMAT = 0
+INVALID_VALUES = 1
+LIMIT_REACHED = 2
+CONDITION_UNSUPPORTED = 3
+TOO_FREQUENT = 4
+
+#: Methods that HTTP knows (RFC 9110, RFC 5789): where one of them is not taken it is 405, any other 501.
+METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"TRACE", b"CONNECT"))
+
+#: When a client that met a temporary refusal may come back, in seconds.
+RETRY_SECONDS = 60
+
+_REFUSALS: dict[type[Refusal], tuple[int, int]] = {
+    NotFound: (NOT_FOUND, INVALID_VALUES),
+    NotAllowed: (NOT_ALLOWED, INVALID_FORMAT),
+    Forbidden: (FORBIDDEN, INVALID_VALUES),
+    Duplicate: (CONFLICT, INVALID_VALUES),
+    BadRequest: (BAD_REQUEST, INVALID_VALUES),
+    Full: (REQUEST_ENTITY_TOO_LARGE, LIMIT_REACHED),
+    Unavailable: (SERVICE_UNAVAILABLE, LIMIT_REACHED),
+}
+
+
+@lru_cache(maxsize=64)
+def error_document(reason_code: int, max_retry_seconds: int | None = None) -> bytes:
+    """An ``Error`` in XML: when to try again, if that is known (seconds), and why."""
+    retry = "" if max_retry_seconds is None else f"<maxRetryDuration>{max_retry_seconds}</maxRetryDuration>"
+    content = f"{retry}<reasonCode>{reason_code}</reasonCode>"
+    return f'<Error xmlns="urn:ieee:std:2030.5:ns">{content}</Error>'.encode()
+
+
+def refuse(
+    request: IRequest, status: int, reason_code: int = INVALID_FORMAT, *, retry_seconds: int | None = None
+) -> bytes:
+    """Set the status and media type of an error answer on `request`, and give its body."""
+    request.setResponseCode(status)
+    request.setHeader(b"Content-Type", CONTENT_TYPE)
+    return error_document(reason_code, retry_seconds)
+
+
+def refuse_method(request: IRequest, allow: tuple[str, ...]) -> bytes:
+    """Answer a method that the resource does not take: 405 with Allow, or 501 if HTTP does not know it."""
+    if request.method not in METHODS:
+        return refuse(request, NOT_IMPLEMENTED)
+    request.setHeader(b"Allow", ", ".join(allow).encode())
+    return refuse(request, NOT_ALLOWED)
+
+
+def answer_refusal(request: IRequest, refusal: Refusal) -> bytes:
+    """Answer what a layer below refused, with the headers that its status asks for."""
+    if isinstance(refusal, NotAllowed):
+        return refuse_method(request, refusal.allow)
+    if isinstance(refusal, Duplicate):
+        request.setHeader(b"Location", refusal.href.encode())
+    status, reason_code = next(_REFUSALS[kind] for kind in type(refusal).__mro__ if kind in _REFUSALS)
+    retry = RETRY_SECONDS if isinstance(refusal, Unavailable) else None
+    return refuse(request, status, reason_code, retry_seconds=retry)
