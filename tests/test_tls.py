@@ -1,0 +1,460 @@
+"""The server's TLS: what is agreed on, who is let in, and what a reload does."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from OpenSSL import SSL
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.task import Clock
+from twisted.internet.utils import getProcessOutputAndValue
+from twisted.logger import LogLevel, globalLogPublisher
+from twisted.logger import formatEvent as format_event
+from twisted.python.procutils import which
+from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
+from twisted.web.resource import Resource
+
+from csipd.sep2.identity import lfdi
+from csipd.tls import ServerTLS, TLSError, TLSSettings
+from csipd.web.gate import Gate
+from csipd.web.limits import Limits
+from csipd.web.server import Request, Site
+from tests.support import pki
+from tests.support.client import CCM8, ClientTLS, connect
+from tests.support.memory_tls import Wire
+from tests.support.pki import Authority, Credential
+
+LAB = Authority.make()
+DEVICE = LAB.device("dev1")
+SERVER = LAB.server("localhost", "127.0.0.1")
+NOW = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+
+
+class Who(Resource):
+    """Answers with the LFDI of whoever asks."""
+
+    isLeaf = True
+
+    def render(self, request: Request) -> bytes:
+        return request.identity.lfdi.encode()
+
+
+class Lab(SynchronousTestCase):
+    """A server in memory, its files in a folder."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.events: list[dict[str, Any]] = []
+        globalLogPublisher.addObserver(self.events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+
+    def lines(self, level: LogLevel = LogLevel.warn) -> list[str]:
+        """What was logged by csipd at this level or above."""
+        return [
+            str(format_event(event))
+            for event in self.events
+            if event["log_namespace"].startswith("csipd") and event["log_level"] >= level
+        ]
+
+    def files(self, server: Credential = SERVER, *roots: Authority, **more: Any) -> TLSSettings:
+        """Settings that lead to these certificates."""
+        key, certificate = self.folder / "server.pem", self.folder / "server.crt"
+        key.write_bytes(server.key_pem)
+        certificate.write_bytes(server.chain_pem)
+        paths = []
+        for root in roots or (LAB,):
+            paths.append(self.folder / f"{root.label}.crt")
+            paths[-1].write_bytes(root.cert_pem)
+        return TLSSettings(private_key=key, certificate=certificate, trust_roots=tuple(paths), **more)
+
+    def server(self, settings: TLSSettings | None = None, now: float = NOW) -> ServerTLS:
+        return ServerTLS(settings or self.files(), monotonic=self.clock.seconds, now=lambda: now)
+
+    def gate(self, tls: ServerTLS) -> Gate:
+        site = Site(Who(), clock=self.clock, now=lambda: NOW, limits=Limits())
+        return Gate(tls, site, clock=self.clock, limits=Limits())
+
+    def talk(self, client: ClientTLS, tls: ServerTLS | None = None) -> Wire:
+        """A client in front of the server, the handshake over one way or the other."""
+        wire = Wire.tls(self.gate(tls or self.server()), client, self.clock)
+        wire.pump()
+        return wire
+
+    def assertServed(self, wire: Wire, device: Credential) -> None:
+        answer = wire.result(wire.client.get("/"))
+        self.assertEqual((answer.status, answer.body.decode()), (200, device.lfdi))
+
+    def assertRefused(self, wire: Wire) -> None:
+        """No byte of HTTP came, whatever was asked, and the connection is gone."""
+        asked = wire.client.get("/")
+        wire.pump()
+        self.failureResultOf(asked)
+        self.assertEqual(wire.client.received, b"")
+        self.assertTrue(wire.closed)
+
+
+class AgreementTests(Lab):
+    """Version, suite, curve (COMM-003)."""
+
+    def test_profile(self) -> None:
+        """A client of the profile gets TLS 1.2, CCM8, P-256 and is asked for its certificate."""
+        client = ClientTLS(DEVICE, trust=LAB)
+        wire = self.talk(client)
+        self.assertServed(wire, DEVICE)
+        agreed = (client.last.get_protocol_version_name(), client.last.get_cipher_name())
+        self.assertEqual((*agreed, client.last.get_group_name()), ("TLSv1.2", CCM8, "secp256r1"))
+
+    def test_ccm8_preferred(self) -> None:
+        """CCM8 is taken even by a client that would rather have GCM."""
+        client = ClientTLS(DEVICE, trust=LAB, ciphers=f"ECDHE-ECDSA-AES128-GCM-SHA256:{CCM8}")
+        self.assertServed(self.talk(client), DEVICE)
+        self.assertEqual(client.last.get_cipher_name(), CCM8)
+
+    def test_gcm(self) -> None:
+        """A client without CCM8 gets AES128-GCM-SHA256."""
+        client = ClientTLS(DEVICE, trust=LAB, ciphers="ECDHE-ECDSA-AES128-GCM-SHA256")
+        self.assertServed(self.talk(client), DEVICE)
+
+    def test_highest_version(self) -> None:
+        """A client that can do TLS 1.3 ends up on 1.2."""
+        client = ClientTLS(DEVICE, trust=LAB, versions=(SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION))
+        self.assertServed(self.talk(client), DEVICE)
+        self.assertEqual(client.last.get_protocol_version_name(), "TLSv1.2")
+
+    def test_other_versions(self) -> None:
+        """A client that insists on TLS 1.3 or 1.1 is refused."""
+        for version in (SSL.TLS1_3_VERSION, SSL.TLS1_1_VERSION):
+            with self.subTest(version=version):
+                client = ClientTLS(DEVICE, trust=LAB, ciphers="ALL", versions=(version, version))
+                self.assertRefused(self.talk(client))
+
+    def test_other_suites(self) -> None:
+        """A suite that is not offered is refused, however strong."""
+        for suite in ("ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES128-GCM-SHA256", "AES256-SHA256"):
+            with self.subTest(suite=suite):
+                self.assertRefused(self.talk(ClientTLS(DEVICE, trust=LAB, ciphers=suite)))
+
+    def test_other_curve(self) -> None:
+        """Key agreement is on P-256 or not at all."""
+        self.assertRefused(self.talk(ClientTLS(DEVICE, trust=LAB, curve=ec.SECP384R1())))
+
+    def test_extra_suite(self) -> None:
+        """A suite from the settings is offered behind the two of the profile."""
+        name = "ECDHE-ECDSA-AES256-GCM-SHA384"
+        tls = self.server(self.files(extra_ciphers=(name,)))
+        client = ClientTLS(DEVICE, trust=LAB, ciphers=name)
+        self.assertServed(self.talk(client, tls), DEVICE)
+        both = ClientTLS(DEVICE, trust=LAB, ciphers=f"{name}:{CCM8}")
+        self.assertServed(self.talk(both, tls), DEVICE)
+        self.assertEqual(both.last.get_cipher_name(), CCM8)
+
+    def test_no_resumption(self) -> None:
+        """A session is never resumed: who comes back is verified anew."""
+        tls = self.server()
+        client = ClientTLS(DEVICE, trust=LAB)
+        self.talk(client, tls)
+        first, client.session = client.last, client.last.get_session()
+        self.assertServed(self.talk(client, tls), DEVICE)
+        self.assertIsNot(first, client.last)
+        self.assertNotEqual(first.master_key(), client.last.master_key())
+
+    def test_chain_without_root(self) -> None:
+        """The server sends its certificate and intermediates, but not the root."""
+        for issuer in (LAB, LAB.mca(), LAB.mca().mica()):
+            with self.subTest(issuer=issuer.label):
+                server = issuer.server("localhost")
+                settings = self.files(server)
+                settings.certificate.write_bytes(b"".join(map(pki.pem, server.chain)))
+                client = ClientTLS(DEVICE, trust=LAB)
+                self.assertServed(self.talk(client, self.server(settings)), DEVICE)
+                sent = client.last.get_peer_cert_chain(as_cryptography=True) or []
+                self.assertEqual(
+                    [certificate.public_bytes(pki.serialization.Encoding.DER) for certificate in sent],
+                    list(server.chain[:-1]),
+                )
+
+
+class ChainTests(Lab):
+    """Whose certificate is good (COMM-004)."""
+
+    def test_chains(self) -> None:
+        """Chains of two, three and four certificates are good (COMM-004 A, B, C)."""
+        for issuer in (LAB, LAB.mica(), LAB.mca().mica()):
+            with self.subTest(issuer=issuer.label):
+                device = issuer.device("deep")
+                self.assertServed(self.talk(ClientTLS(device, trust=LAB)), device)
+
+    def test_profile_violations(self) -> None:
+        """What only the profile forbids is refused too, and the log says what and who (COMM-004 D, E, F)."""
+        for make, word in (
+            (pki.critical_purpose, "critical extension"),
+            (pki.name_constraints, "nameConstraints"),
+            (pki.policy_mappings, "policyMappings"),
+            (pki.p384_leaf, "P-256"),
+            (pki.sha384_leaf, "ecdsa-with-SHA256"),
+        ):
+            with self.subTest(make=make.__name__):
+                self.events.clear()
+                device = make(LAB)
+                self.assertRefused(self.talk(ClientTLS(device, trust=LAB)))
+                (line,) = self.lines()
+                self.assertIn(word, line)
+                self.assertIn(device.lfdi, line)
+                self.assertIn("198.51.100.7", line)
+
+    def test_self_signed(self) -> None:
+        """A certificate that issued itself is refused (COMM-004 G)."""
+        self.assertRefused(self.talk(ClientTLS(pki.self_signed(), trust=LAB)))
+        self.assertIn("self signed", self.lines()[0])
+
+    def test_self_signed_root(self) -> None:
+        """Even when somebody made it a trust root."""
+        device = pki.self_signed()
+        settings = self.files()
+        settings.trust_roots[0].write_bytes(device.cert_pem)
+        self.assertRefused(self.talk(ClientTLS(device, trust=LAB), self.server(settings)))
+
+    def test_rsa(self) -> None:
+        """A client with an RSA key finds no signature algorithm it could use, and is refused."""
+        self.assertRefused(self.talk(ClientTLS(pki.rsa_leaf(LAB), trust=LAB)))
+
+    def test_no_certificate(self) -> None:
+        """A client without a certificate is refused."""
+        self.assertRefused(self.talk(ClientTLS(None, trust=LAB)))
+        self.assertIn("peer did not return a certificate", self.lines(LogLevel.info)[-1])
+
+    def test_unknown_root(self) -> None:
+        """A chain that ends at a root that is not trusted is refused."""
+        stranger = Authority.make("stranger").device("dev1")
+        self.assertRefused(self.talk(ClientTLS(stranger, trust=LAB)))
+
+    def test_missing_intermediate(self) -> None:
+        """A device that leaves out its intermediates is refused."""
+        device = LAB.mica().device("dev1")
+        self.assertRefused(self.talk(ClientTLS(device, trust=LAB, present=())))
+
+    def test_dates(self) -> None:
+        """A certificate that has ended, or has not begun, is refused; the year 9999 is no trouble."""
+        early = LAB.device("early", begin=datetime(2900, 1, 1, tzinfo=UTC))
+        for device in (pki.expired(LAB), early):
+            with self.subTest(device=device.lfdi):
+                self.assertRefused(self.talk(ClientTLS(device, trust=LAB)))
+        self.assertEqual(DEVICE.certificate.not_valid_after_utc.year, 9999)
+        self.assertServed(self.talk(ClientTLS(DEVICE, trust=LAB)), DEVICE)
+
+    def test_legacy(self) -> None:
+        """A certificate of the old server is good only where the settings say so."""
+        device = pki.legacy(LAB)
+        client = ClientTLS(device, trust=LAB)
+        self.assertRefused(self.talk(client))
+        self.assertServed(self.talk(client, self.server(self.files(accept_legacy=True))), device)
+
+    def test_several_roots(self) -> None:
+        """Each root of each file is trusted."""
+        others = [Authority.make(label) for label in ("second", "third")]
+        settings = self.files(SERVER, LAB, others[0])
+        both = others[0].cert_pem + others[1].cert_pem
+        settings.trust_roots[1].write_bytes(both)
+        tls = self.server(settings)
+        for root in (LAB, *others):
+            device = root.device("dev1")
+            self.assertServed(self.talk(ClientTLS(device, trust=LAB), tls), device)
+
+    def test_flood_of_refusals(self) -> None:
+        """A thousand refusals make one line a minute, which counts the rest."""
+        tls = self.server()
+        bad = ClientTLS(pki.self_signed(), trust=LAB)
+        for _ in range(5):
+            self.talk(bad, tls)
+        self.assertEqual(len(self.lines()), 1)
+        self.clock.advance(60)
+        self.talk(bad, tls)
+        self.assertIn("4 more", self.lines()[1])
+
+    def test_nothing_of_the_certificate_in_the_log(self) -> None:
+        """The log names a device by LFDI and address, never by what its certificate says."""
+        device = LAB.device("dev1", subject="a name with a secret", key=pki.ec_key("p384", ec.SECP384R1))
+        self.assertRefused(self.talk(ClientTLS(device, trust=LAB)))
+        said = " ".join(self.lines(LogLevel.debug))
+        self.assertIn(device.lfdi, said)
+        self.assertNotIn("secret", said)
+
+
+class ReloadTests(Lab):
+    """New files for a running server."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.settings = self.files()
+        self.tls = self.server(self.settings)
+
+    def served_by(self) -> str:
+        """The LFDI of the server that a new connection meets."""
+        client = ClientTLS(DEVICE, trust=LAB)
+        self.assertServed(self.talk(client, self.tls), DEVICE)
+        certificate = client.last.get_peer_certificate(as_cryptography=True)
+        assert certificate is not None
+        return lfdi(certificate.public_bytes(pki.serialization.Encoding.DER))
+
+    def test_new_certificate(self) -> None:
+        """New connections meet the new certificate; open ones go on as they were."""
+        open_before = self.talk(ClientTLS(DEVICE, trust=LAB), self.tls)
+        other = LAB.server("elsewhere")
+        self.files(other)
+        self.assertTrue(self.tls.reload())
+        self.assertEqual(self.served_by(), other.lfdi)
+        self.assertServed(open_before, DEVICE)
+
+    def test_new_roots(self) -> None:
+        """A root that was added is trusted; who holds an old certificate stays connected."""
+        other = Authority.make("second")
+        open_before = self.talk(ClientTLS(DEVICE, trust=LAB), self.tls)
+        self.settings.trust_roots[0].write_bytes(other.cert_pem)
+        self.assertTrue(self.tls.reload())
+        newcomer = other.device("dev1")
+        self.assertServed(self.talk(ClientTLS(newcomer, trust=LAB), self.tls), newcomer)
+        self.assertRefused(self.talk(ClientTLS(DEVICE, trust=LAB), self.tls))
+        self.assertServed(open_before, DEVICE)
+
+    def test_broken_files(self) -> None:
+        """Whatever is wrong with a file, the old ones stay in force and one line names it and says why."""
+        key, certificate = self.settings.private_key, self.settings.certificate
+        stranger = LAB.server("elsewhere")
+        for path, content, why in (
+            (certificate, b"no PEM at all", "no certificate in PEM form"),
+            (certificate, stranger.chain_pem, f"is not the key of {certificate}"),
+            (key, b"no PEM either", "no private key in PEM form"),
+            (key, SERVER.cert_pem, "no private key in PEM form"),
+            (key, stranger.key_pem, f"is not the key of {certificate}"),
+            (self.settings.trust_roots[0], b"", "no certificate in PEM form"),
+        ):
+            with self.subTest(path=path.name, why=why):
+                self.events.clear()
+                before = path.read_bytes()
+                path.write_bytes(content)
+                self.assertFalse(self.tls.reload())
+                path.write_bytes(before)
+                (line,) = self.lines()
+                self.assertIn(why, line)
+                self.assertIn(str(self.folder), line)
+                self.assertEqual(self.served_by(), SERVER.lfdi)
+
+    def test_missing_file(self) -> None:
+        """A file that is gone is named, and the old one stays in force."""
+        self.settings.private_key.unlink()
+        self.assertFalse(self.tls.reload())
+        (line,) = self.lines()
+        self.assertIn(f"{self.settings.private_key}: No such file", line)
+
+
+class LoadTests(Lab):
+    """What cannot be served is said at the start."""
+
+    def assertUseless(self, settings: TLSSettings, why: str) -> None:
+        error = self.assertRaises(TLSError, self.server, settings)
+        self.assertIn(why, str(error))
+        self.assertNotIn("\n", str(error))
+
+    def test_wrong_keys(self) -> None:
+        """A key on another curve, an RSA key, an encrypted key are refused."""
+        p384 = LAB.device("server", key=pki.ec_key("p384", ec.SECP384R1))
+        self.assertUseless(self.files(p384), "secp384r1, P-256 is needed")
+        self.assertUseless(self.files(LAB.device("server", key=pki.rsa_key("rsa"))), "an RSA key")
+        settings = self.files()
+        settings.private_key.write_bytes(
+            SERVER.key.private_bytes(
+                pki.serialization.Encoding.PEM,
+                pki.serialization.PrivateFormat.PKCS8,
+                pki.serialization.BestAvailableEncryption(b"password"),
+            )
+        )
+        self.assertUseless(settings, "encrypted")
+
+    def test_wrong_suites(self) -> None:
+        """An unknown suite, a group of suites and a weak one are refused."""
+        for name in ("NO-SUCH", "ALL", "ECDHE", "ECDHE-ECDSA-NULL-SHA", "AECDH-AES128-SHA", "DES-CBC3-SHA"):
+            with self.subTest(name=name):
+                self.assertUseless(self.files(extra_ciphers=(name,)), f"cipher suite {name}")
+
+    def test_rsa_server(self) -> None:
+        """An RSA certificate serves the suites that need one, if they are in the settings."""
+        name = "AES256-SHA256"
+        server = LAB.device("server", key=pki.rsa_key("rsa"))
+        client = ClientTLS(DEVICE, trust=LAB, ciphers=name)
+        wire = self.talk(client, self.server(self.files(server, extra_ciphers=(name,))))
+        self.assertServed(wire, DEVICE)
+
+    def test_end_announced(self) -> None:
+        """The end of the server's certificate is announced from 90 days before, not earlier."""
+        end = datetime(2027, 6, 1, tzinfo=UTC)
+        settings = self.files(LAB.device("server", end=end))
+        for left, said in ((91, None), (89, "ends on 2027-06-01"), (-1, "has ended on 2027-06-01")):
+            with self.subTest(left=left):
+                self.events.clear()
+                tls = self.server(settings, now=(end - timedelta(days=left)).timestamp())
+                self.assertEqual(tls.certificate_end, end.timestamp())
+                self.assertEqual(len(self.lines()), 0 if said is None else 1)
+                self.assertIn(said or "", " ".join(self.lines()))
+
+
+class SocketTests(TestCase):
+    """The same on real sockets."""
+
+    def setUp(self) -> None:
+        from twisted.internet import reactor
+
+        self.reactor: Any = reactor
+        self.folder = Path(self.mktemp())
+        pki.write(self.folder, LAB, server=SERVER, dev1=DEVICE)
+        settings = TLSSettings(
+            private_key=self.folder / "private" / "server.pem",
+            certificate=self.folder / "certs" / "server.crt",
+            trust_roots=(self.folder / "certs" / "ca.crt",),
+        )
+        tls = ServerTLS(settings, monotonic=reactor.seconds, now=lambda: NOW)
+        self.site = Site(Who(), clock=reactor, now=lambda: NOW, limits=Limits())
+        gate = Gate(tls, self.site, clock=reactor, limits=Limits())
+        return TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(gate).addCallback(self.listening)
+
+    def listening(self, port: Any) -> None:
+        self.port = port.getHost().port
+        self.addCleanup(lambda: self.site.connections.retire())
+        self.addCleanup(port.stopListening)
+
+    async def test_client(self) -> None:
+        """A device asks twice on one connection and is known both times."""
+        client = await connect(self.reactor, self.port, ClientTLS(DEVICE, trust=LAB))
+        for _ in range(2):
+            answer = await client.get("/")
+            self.assertEqual((answer.status, answer.body.decode()), (200, DEVICE.lfdi))
+        await client.close()
+
+    async def s_client(self, *more: str, offer: str = f"{CCM8}:@SECLEVEL=0") -> str:
+        """What OpenSSL's own client says about this server."""
+        found = which("openssl")
+        if not found:
+            raise SkipTest("no openssl program")
+        certs, private = self.folder / "certs", self.folder / "private"
+        arguments = ["s_client", "-connect", f"127.0.0.1:{self.port}", "-CAfile", f"{certs / 'ca.crt'}"]
+        arguments += ["-cert", f"{certs / 'dev1.crt'}", "-key", f"{private / 'dev1.pem'}", "-cipher", offer]
+        out, err, _ = await getProcessOutputAndValue(found[0], [*arguments, *more], env={}, stdinBytes=b"")
+        said: str = (out + err).decode(errors="replace")
+        return said
+
+    async def test_openssl_client(self) -> None:
+        """OpenSSL's client, which offers x25519 first, gets CCM8 on P-256 and a chain without the root."""
+        said = await self.s_client("-groups", "X25519:P-256")
+        self.assertIn(f"Cipher is {CCM8}", said)
+        self.assertIn("prime256v1", said)
+        self.assertIn("Verification: OK", said)
+        self.assertNotIn("\n 1 s:", said)
+
+    async def test_sha1(self) -> None:
+        """A handshake signed over SHA-1, which OpenSSL's security level 0 would allow, is refused."""
+        said = await self.s_client("-tls1_2", "-sigalgs", "ECDSA+SHA1")
+        self.assertIn("alert handshake failure", said)
