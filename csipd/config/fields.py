@@ -239,7 +239,7 @@ def name_of(what: str, known: Collection[str]) -> Reader[str]:
     known = dict.fromkeys(known)
 
     def read(node: Node) -> str:
-        expected = f"the {what} of an entry of the file"
+        expected = f"the {what} in this file"
         written = scalar(node, expected).text
         if written not in known:
             raise Wrong(expected, did_you_mean(written, known))
@@ -252,6 +252,7 @@ class Fields:
     """One mapping of the file, read key by key.
 
     :param path: of the mapping, such as ``devices[0]``; empty for the file's outermost one
+    :ivar asked: the keys that were asked for so far, which are those that may be given
     """
 
     def __init__(self, problems: Problems, node: Mapping, path: str = "") -> None:
@@ -259,7 +260,7 @@ class Fields:
         self.path = path
         self.line = node.line
         self._items = node.items
-        self._asked: set[str] = set()
+        self.asked: set[str] = set()
 
     def key(self, key: str) -> str:
         """The path of a key of this mapping."""
@@ -267,7 +268,7 @@ class Fields:
 
     def node(self, key: str) -> Node | None:
         """What the key holds; ``None`` when it is absent or empty."""
-        self._asked.add(key)
+        self.asked.add(key)
         found = self._items.get(key)
         return None if found is None or found[1].is_null else found[1]
 
@@ -277,7 +278,7 @@ class Fields:
 
     def says(self, key: str) -> bool:
         """Whether the key is there, though perhaps empty."""
-        self._asked.add(key)
+        self.asked.add(key)
         return key in self._items
 
     def error(self, key: str, message: str) -> None:
@@ -345,12 +346,12 @@ class Fields:
     def close(self) -> None:
         """Report every key that nothing asked for."""
         for key, (line, _) in self._items.items():
-            if key not in self._asked:
-                hint = did_you_mean(key, sorted(self._asked)) or self._expected()
+            if key not in self.asked:
+                hint = did_you_mean(key, sorted(self.asked)) or self._expected()
                 self.problems.error(line, self.key(key[:60]), f"unknown key; {hint}")
 
     def _expected(self) -> str:
-        known = sorted(self._asked)
+        known = sorted(self.asked)
         return "expected one of " + ", ".join(known if len(known) <= 15 else [*known[:15], "..."])
 
     def _members(self, key: str) -> Iterator[tuple[str, Node]]:

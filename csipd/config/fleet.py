@@ -39,7 +39,7 @@ RATE: Final = integer(1, 2**32 - 1)
 _NAME = text(64, "a name")
 _ID = matching(
     r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
-    "a name for files, 1 to 64 of A-Z a-z 0-9 . _ - of which the first is a letter or digit",
+    "a name for files, 1 to 64 of A-Z a-z 0-9 . _ -, first a letter or digit",
 )
 _RESERVED = frozenset(("admin", "ca"))
 _LFDI = fixed_hex(LFDI_DIGITS // 2, "an LFDI")

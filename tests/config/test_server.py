@@ -1,0 +1,247 @@
+"""The keys about the server itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from csipd.config import (
+    HostPort,
+    LFDIMode,
+    Operator,
+    ServerMode,
+    UnknownCertificate,
+    loads,
+)
+from tests.config.support import BASE, ConfigCase, read
+
+
+class ServerTests(ConfigCase):
+    """The keys about the server itself."""
+
+    def test_defaults(self) -> None:
+        """Two keys are enough; the rest has defaults."""
+        found = read("")
+        self.assertEqual(found.warnings, ())
+        self.assertIs(found.server_mode, ServerMode.REGISTER_ACCESS_ONLY)
+        self.assertIs(found.unknown_certificate, UnknownCertificate.NOT_FOUND)
+        self.assertEqual((found.time_zone.key, found.time_quality, found.pen), ("UTC", 7, 32473))
+        self.assertEqual((found.page_maximum, found.limits.uri_length), (500, 255))
+        self.assertEqual(found.poll_rates["EndDeviceList"], 86_400)
+        self.assertEqual(found.poll_rates["MirrorUsagePointList"], found.mirror_usage_point_post_rate)
+        self.assertEqual((found.devices, found.programs, found.events), ((), (), ()))
+
+    def test_required(self) -> None:
+        """Without host or port the server has nowhere to listen; both are asked for at once."""
+        self.assertEqual(
+            self.wrong("strict_pins: true\n", minimal=""),
+            [
+                "c.yml:1: https_port: expected this key, found none (port is another name of it)",
+                "c.yml:1: server: expected this key, found none",
+            ],
+        )
+
+    def test_port(self) -> None:
+        """``port`` is another name of ``https_port``; they may not differ."""
+        self.assertEqual(loads("server: ::1\nport: 0\n").https_port, 0)
+        self.assertEqual(read("port: 7443\n").https_port, 7443)
+        self.assert_wrong("port: 1\n", "c.yml:3: port: expected the same as https_port, which is 7443")
+        self.assert_each_wrong("port", "an integer 0..65535", "65536", "-1", "http")
+
+    def test_server_hostname(self) -> None:
+        """The older form gives both; beside the newer ones it must agree with them."""
+        found = loads("server_hostname: gridappsd_dev_2004:7443\n")
+        self.assertEqual((found.server, found.https_port), ("gridappsd_dev_2004", 7443))
+        self.assertEqual(read("server_hostname: 127.0.0.1:7443\n").https_port, 7443)
+        self.assert_wrong(
+            "server_hostname: 127.0.0.2:7444\n",
+            "c.yml:3: server_hostname: expected the same as https_port, which is 7443",
+            "c.yml:3: server_hostname: expected the same as server, which is 127.0.0.1",
+        )
+        self.assertEqual(
+            self.wrong("server_hostname: nowhere\n", minimal=""),
+            ["c.yml:1: server_hostname: expected host:port, got 'nowhere'"],
+        )
+
+    def test_hosts(self) -> None:
+        """A host is an address or a name; what ends in a number must be an address."""
+        for host in ("0.0.0.0", "::", "fe80::1%eth0", "localhost", "a-b.example.org", "gridappsd_dev"):
+            self.assertEqual(loads(f"server: '{host}'\nport: 1\n").server, host)
+        for host in ("256.0.0.1", "1.2.3", "-a", "a..b", "a b", "a/b", "fe80::1%/x", "x" * 64, "''", "ö.org"):
+            (line,) = self.wrong(f"server: {host}\nport: 1\n", minimal="")
+            self.assertRegex(line, "^c.yml:1: server: expected an IP address or a host name, got ")
+
+    def test_host_and_port(self) -> None:
+        """An IPv6 address stands in brackets before its port."""
+        self.assertEqual(read("proxy_hostname: '[::1]:8443'\n").proxy, HostPort("::1", 8443))
+        self.assertEqual(str(HostPort("::1", 8443)), "[::1]:8443")
+        self.assertEqual(str(HostPort("a", 1)), "a:1")
+        self.assert_each_wrong(
+            "proxy_hostname",
+            "host:port",
+            *(
+                "8443",
+                "'a:'",
+                ":8443",
+                "'::1:8443'",
+                "a:65536",
+                "a:-1",
+                "a:\u0663",
+                "'[a]:1'",
+                "'[::1]'",
+                "[a, 1]",
+            ),
+        )
+
+    def test_clashes(self) -> None:
+        """Two listeners cannot have one port, unless on different addresses."""
+        self.assert_wrong(
+            "proxy_hostname: 0.0.0.0:7443\nadmin_port: 7443\nhttp_port: 7443\n",
+            "c.yml:3: proxy_hostname: expected another port than admin_port's,"
+            " got 0.0.0.0:7443 and 127.0.0.1:7443",
+            "c.yml:3: proxy_hostname: expected another port than http_port's,"
+            " got 0.0.0.0:7443 and 127.0.0.1:7443",
+            "c.yml:3: proxy_hostname: expected another port than https_port's,"
+            " got 0.0.0.0:7443 and 127.0.0.1:7443",
+            "c.yml:4: admin_port: expected another port than http_port's,"
+            " got 127.0.0.1:7443 and 127.0.0.1:7443",
+            "c.yml:4: admin_port: expected another port than https_port's,"
+            " got 127.0.0.1:7443 and 127.0.0.1:7443",
+            "c.yml:5: http_port: expected another port than https_port's,"
+            " got 127.0.0.1:7443 and 127.0.0.1:7443",
+        )
+        self.assertEqual(read("admin_host: 127.0.0.2\nadmin_port: 7443\n").admin.port, 7443)
+        self.assertEqual(loads("server: a\nport: 0\nadmin_port: 0\n").admin.port, 0)
+
+    def test_paths(self) -> None:
+        """Paths are relative to the base, absolute, or under a home folder."""
+        found = read("tls_repository: ~/tls\nstorage_path: /var/lib/csipd\nopenssl_cnf: ./a/b.cnf\n")
+        self.assertEqual(found.tls_repository, Path.home() / "tls")
+        self.assertEqual(found.storage_path, Path("/var/lib/csipd"))
+        self.assertEqual(found.openssl_cnf, BASE / "a/b.cnf")
+        self.assertEqual(found.trust_roots, (Path.home() / "tls/certs/ca.crt",))
+        self.assert_each_wrong(
+            "storage_path", "a path of at most 4096 characters, in one line", "[a]", '"a\\nb"'
+        )
+        self.assertIn("home folder", self.wrong("storage_path: ~nobody-of-this-name/x\n")[0])
+
+    def test_trust_roots(self) -> None:
+        """Roots that are given take the place of the CA in the repository."""
+        self.assertEqual(read("trust_roots: [a.pem, /b.pem]\n").trust_roots, (BASE / "a.pem", Path("/b.pem")))
+        self.assert_wrong("trust_roots: a.pem\n", "c.yml:3: trust_roots: expected a list, got 'a.pem'")
+        self.assert_wrong("trust_roots: [a, a]\n", "c.yml:3: trust_roots[1]: given twice")
+
+    def test_operators(self) -> None:
+        """Operators have names and fingerprints, each once, however the digits are parted."""
+        colons = ":".join(["aB"] * 32)
+        text = f"""\
+            operators:
+              - {{name: control room, fingerprint: "{colons}"}}
+              - {{name: night, fingerprint: {"01" * 32}}}
+            """
+        self.assertEqual(
+            read(text).operators, (Operator("control room", "AB" * 32), Operator("night", "01" * 32))
+        )
+        self.assert_wrong(
+            f"""\
+            operators:
+              - {{name: a, fingerprint: {"01" * 32}}}
+              - {{name: a, fingerprint: {"01" * 32}}}
+              - {{fingerprint: {"01" * 20}}}
+            """,
+            "c.yml:5: operators[1].fingerprint: '" + "01" * 28 + "0...' is given twice, first in line 4",
+            "c.yml:5: operators[1].name: 'a' is given twice, first in line 4",
+            "c.yml:6: operators[2].fingerprint: expected the SHA-256 fingerprint of a certificate,"
+            " 64 hexadecimal digits, got '" + "01" * 20 + "'",
+            "c.yml:6: operators[2].name: expected this key, found none",
+        )
+
+    def test_enumerations(self) -> None:
+        """Modes are words."""
+        found = read(
+            """\
+            server_mode: enddevices_allow_all_access
+            lfdi_mode: lfdi_mode_from_file
+            unknown_certificate: empty_list
+            """
+        )
+        self.assertIs(found.server_mode, ServerMode.ALLOW_ALL_ACCESS)
+        self.assertIs(found.lfdi_mode, LFDIMode.FILE)
+        self.assertIs(found.unknown_certificate, UnknownCertificate.EMPTY_LIST)
+
+    def test_time(self) -> None:
+        """The zone is one of the IANA database, the quality one that a server may claim."""
+        found = read("time_zone: America/Los_Angeles\ntime_quality: 3\n")
+        self.assertEqual((found.time_zone.key, found.time_quality), ("America/Los_Angeles", 3))
+        zone = "the name of a time zone, such as America/Los_Angeles"
+        self.assert_each_wrong(
+            "time_zone", zone, "Pacific", "America", "../../etc/passwd", "/etc/passwd", "''"
+        )
+        self.assert_each_wrong("time_quality", "an integer 3..7", "2", "8")
+
+    def test_rates(self) -> None:
+        """Every rate has its key; none may be 0."""
+        keys = {
+            "device_capability": "DeviceCapability",
+            "end_device_list": "EndDeviceList",
+            "function_set_assignments_list": "FunctionSetAssignmentsList",
+            "der_program_list": "DERProgramList",
+            "der_list": "DERList",
+            "log_event_list": "LogEventList",
+            "registration": "Registration",
+            "time": "Time",
+        }
+        found = read("".join(f"{key}_poll_rate: {n}\n" for n, key in enumerate(keys, 11)))
+        for n, name in enumerate(keys.values(), 11):
+            self.assertEqual(found.poll_rates[name], n)
+        self.assertEqual(read("mirror_usage_point_post_rate: 15\n").mirror_usage_point_post_rate, 15)
+        self.assert_each_wrong("time_poll_rate", "an integer 1..4294967295", "0", "15s")
+
+    def test_limits(self) -> None:
+        """Limits are a mapping of integers within bounds."""
+        found = read("limits: {connections: 5, idle_timeout: 60}\n").limits
+        self.assertEqual((found.connections, found.idle_timeout, found.handshake_timeout), (5, 60, 10))
+        self.assert_wrong("limits: 3\n", "c.yml:3: limits: expected a mapping, got '3'")
+        self.assert_wrong(
+            "limits:\n  uri_length: 10\n",
+            "c.yml:4: limits.uri_length: expected an integer 64..8192, got '10'",
+        )
+
+    def test_other_values(self) -> None:
+        """What is left of the server's keys."""
+        found = read(
+            """\
+            pen: 40732
+            accept_legacy_certs: true
+            service_user: csipd
+            service_group: "33"
+            """
+        )
+        self.assertEqual((found.pen, found.accept_legacy_certs), (40732, True))
+        self.assertEqual((found.service_user, found.service_group), ("csipd", "33"))
+        self.assert_each_wrong("service_user", "the name or number of an account", "a b", "-x", "a:b")
+
+    def test_ignored(self) -> None:
+        """Keys of other servers that mean nothing here give one warning each and are not looked into."""
+        found = read(
+            """\
+            service_name: x
+            simulation_id: 1
+            gridappsd: {address: localhost, anything: [1, 2]}
+            ui_port: 3
+            lfdi_client: abc
+            ders: []
+            cleanse_storage: true
+            """
+        )
+        self.assertEqual(len(found.warnings), 7)
+        self.assertEqual(
+            found.warnings[-1], "c.yml:9: cleanse_storage: ignored: csipd never deletes what it has stored"
+        )
+
+    def test_later(self) -> None:
+        """What comes with a later release is read, and said not to be there yet."""
+        found = read("http_port: 8080\n")
+        self.assertEqual(found.http_port, 8080)
+        self.assertEqual(
+            found.warnings, ("c.yml:3: http_port: read, but nothing listens there in this release",)
+        )
