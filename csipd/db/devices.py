@@ -131,10 +131,12 @@ def register(transaction: Transaction, asker: Caller, body: r.EndDevice, policy:
     :raises Forbidden: somebody else's LFDI or SFDI, or registration in band is not allowed
     """
     claimed = _claimed(asker, body)
-    known = find(transaction.connection, claimed)
     own = claimed == asker.lfdi
+    if not own and asker.standing is not Standing.REGISTERED:
+        raise Forbidden("an aggregator registers itself first")
+    known = find(transaction.connection, claimed)
     if known is None:
-        if not policy.in_band or (own and not policy.anyone) or (not own and not asker.aggregator):
+        if not policy.in_band or (own and not policy.anyone):
             raise Forbidden(f"{claimed} is on no list")
     else:
         if not own and known.manager != asker.device:
@@ -143,8 +145,6 @@ def register(transaction: Transaction, asker: Caller, body: r.EndDevice, policy:
             raise Duplicate(_EDEV.href((known.id,)))
         if not policy.in_band or not known.admitted:
             raise Forbidden(f"{claimed} may not register in band")
-    if not own and asker.standing is not Standing.REGISTERED:
-        raise Forbidden("an aggregator registers itself first")
     if known is None:
         known = add(transaction, claimed, now=now, manager=None if own else asker.device)
     enrol(transaction, known, now)

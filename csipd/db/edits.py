@@ -15,7 +15,7 @@ from csipd.db.views import Identity, Server, View
 from csipd.der.access import party
 from csipd.refusals import BadRequest, Forbidden, NotAllowed, NotFound
 from csipd.sep2 import resources as r
-from csipd.sep2.site import ROWS, Place, bare
+from csipd.sep2.site import Place, bare, list_of, member
 
 
 def admit(view: View, place: Place, method: str) -> None:
@@ -61,17 +61,18 @@ def _put(transaction: Transaction, view: View, place: Place, body: r.Resource | 
     """Keep what was put. The first PUT makes the resource, unless it is a list's member."""
     assert body is not None
     kept = bare(place.row, body)
-    members = _list_of(place)
+    members = list_of(place.row)
     if members is None:
         documents.put(transaction, place, kept, view.now, place.device)
-    elif not documents.replace(transaction, members.row, place, kept, view.now):
+    elif not documents.replace(transaction, members, place, kept, view.now):
         raise NotFound(place.href)
     _touch_parents(transaction, view, place)
 
 
 def _post(transaction: Transaction, view: View, place: Place, body: r.Resource | None) -> Place:
     assert body is not None
-    made = documents.post(transaction, place, body, view.now, place.device)
+    kept = bare(member(place.row), body)
+    made = documents.post(transaction, place, kept, view.now, place.device)
     _touch_parents(transaction, view, place)
     return made
 
@@ -116,14 +117,6 @@ _RULES: Mapping[tuple[str, str], Rule] = {
     ("EndDevice", "DELETE"): _unregister,
     ("DeviceInformation", "PUT"): _put_device_information,
 }
-
-
-def _list_of(place: Place) -> Place | None:
-    """The list that a place is a member of, if its URI ends in a number."""
-    if place.row.segments[-1][0] != "{":
-        return None
-    parent = "/" + "/".join(place.row.segments[:-1])
-    return next(Place(row, place.ids[:-1]) for row in ROWS.values() if row.uri == parent)
 
 
 def _touch_parents(transaction: Transaction, view: View, place: Place) -> None:

@@ -50,10 +50,10 @@ _CLASSES: dict[str, type[Element]] = {
 }
 
 
-def decode(data: bytes, *expected: type[E], max_bytes: int = MAX_BYTES) -> E:
+def decode(data: bytes, expected: type[E], *others: type[E], max_bytes: int = MAX_BYTES) -> E:
     """The value that a document holds.
 
-    Its root names the class, which must be one of `expected` or derived from one; `Element` admits every one.
+    Its root names the class, which must be one of those expected or derived from one; `Element` admits any.
     `Malformed` (reason code 0) or `BadValue` (reason code 1), and nothing else, is raised for whatever bytes.
     """
     root = _parse(data, max_bytes)
@@ -62,12 +62,12 @@ def decode(data: bytes, *expected: type[E], max_bytes: int = MAX_BYTES) -> E:
         raise Malformed(f"{shown(root.tag)} is not the name of a resource")
     if (stated := root.get(_XSI_TYPE)) is not None:
         cls = _stated_class(root, stated, cls)
-    if not issubclass(cls, expected):
-        raise Malformed(
-            f"{cls.__name__} is not expected here, but {' or '.join(e.__name__ for e in expected)}"
-        )
+    classes = (expected, *others)
+    if not issubclass(cls, classes):
+        names = " or ".join(each.__name__ for each in classes)
+        raise Malformed(f"{cls.__name__} is not expected here, but {names}")
     value = _reader(cls)(root)
-    assert isinstance(value, expected)
+    assert isinstance(value, classes)
     return value
 
 
@@ -295,8 +295,10 @@ def _extension(element: etree._Element, later: frozenset[str]) -> str:
         depth += 1 if event == "start" else -1
         if depth > MAX_DEPTH or seen > 2 * MAX_EXTENSION_ELEMENTS:
             raise BadValue("is an extension too deep or too large")
-    canonical = etree.tostring(element, method="c14n", exclusive=True, with_tail=False)
-    return canonical.decode()
+    try:
+        return etree.tostring(element, method="c14n", exclusive=True, with_tail=False).decode()
+    except etree.C14NError:  # a relative namespace name
+        raise BadValue("is an extension without canonical form") from None
 
 
 def _bounded(element: etree._Element, extensions: list[str]) -> tuple[str, ...]:
@@ -408,7 +410,7 @@ def _check_element(field: Field, value: Any, path: str) -> None:
 def _check_extension(cls: type[Element], extension: str, path: str) -> None:
     try:
         kept = _extension(_parse(extension.encode(), MAX_EXTENSION_CHARACTERS), _later_names(cls))
-    except Malformed as malformed:
-        raise BadValue(f"an extension {malformed}", path) from None
+    except Refused as refused:
+        raise BadValue(f"an extension {refused.message}", path) from None
     if kept != extension:
         raise BadValue("an extension is not in canonical form", path)

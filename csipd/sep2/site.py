@@ -705,3 +705,10 @@ def member(row: Row) -> Row:
     those are found by the type that the list holds.
     """
     return ROWS[(row.type_name or row.name).removesuffix("List")]
+
+
+def list_of(row: Row) -> Row | None:
+    """The row of the list that a resource is a member of, or None for one that stands by itself."""
+    if row.segments[-1][0] != "{":
+        return None
+    return SERVED["/" + "/".join(row.segments[:-1])]
