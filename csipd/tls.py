@@ -192,7 +192,7 @@ class ServerTLS:
         walk = self._walk
         accepted = False
         try:
-            der = certificate.to_cryptography().public_bytes(Encoding.DER)
+            der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
             walk.chain.insert(0, der)
             if not ok:
                 self._refused(walk, depth, _VERIFY_ERRORS.get(error, f"OpenSSL error {error}"))

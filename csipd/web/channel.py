@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from enum import Enum, auto
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IHandshakeListener
@@ -41,29 +41,29 @@ FastLane = Callable[[Identity, bytes], bytes | None]
 BodyLimit = Callable[[bytes, bytes], int | None]
 
 
-class Phase(Enum):
-    """What a channel waits for."""
+class Phase(IntEnum):
+    """What a channel waits for; the place of its patience in `patience`."""
 
-    HANDSHAKE = auto()
-    IDLE = auto()
-    REQUEST = auto()
-    ANSWER = auto()
-    CLOSING = auto()
+    HANDSHAKE = 0
+    IDLE = 1
+    REQUEST = 2
+    ANSWER = 3
+    CLOSING = 4
 
 
 # Compared at every step of every request, which an attribute of the enumeration would slow down.
 _HANDSHAKE, _IDLE, _REQUEST, _ANSWER, _CLOSING = Phase
 
 
-def patience(limits: Limits) -> dict[Phase, float]:
+def patience(limits: Limits) -> tuple[float, ...]:
     """For how many seconds a channel stays in each phase."""
-    return {
-        Phase.HANDSHAKE: limits.handshake_seconds,
-        Phase.IDLE: limits.idle_seconds,
-        Phase.REQUEST: limits.request_seconds,
-        Phase.ANSWER: limits.answer_seconds,
-        Phase.CLOSING: limits.drain_seconds,
-    }
+    return (
+        limits.handshake_seconds,
+        limits.idle_seconds,
+        limits.request_seconds,
+        limits.answer_seconds,
+        limits.drain_seconds,
+    )
 
 
 _END_OF_HEAD = b"\r\n\r\n"
@@ -155,6 +155,8 @@ class Channel(http.HTTPChannel):
         if self._phase is not _CLOSING:
             self._enter(_CLOSING)
             self.clearLineBuffer()
+            # The peer's own goodbye has to be read, whatever reading waited for.
+            self._networkProducer.resumeProducing()
             super().loseConnection()
 
     def retire(self) -> None:
@@ -357,7 +359,7 @@ class Channel(http.HTTPChannel):
         self._method = b""
         if self._phase is _ANSWER and self.persistent:
             self._enter(_IDLE)
-        if self._waitingForTransport:
+        if self._waitingForTransport and self.persistent:
             # Twisted stops reading from a peer that does not read only when that shows between two requests;
             # here it shows within one as a rule, and the next ones would pile up answer upon answer.
             self.paused = True

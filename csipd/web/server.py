@@ -203,18 +203,21 @@ class Site(server.Site):
         return self.limits.body_bytes if own is None else own
 
     def handshake_failed(self, peer: Any, reason: Failure) -> None:
-        """Log that a peer did not get through the handshake, and why if OpenSSL knows."""
+        """Log that a peer did not get through the handshake, if it was OpenSSL that objected.
+
+        What the verdict on a certificate was is in the log already, from where it was found.
+        """
+        error = reason.value
+        if not isinstance(error, SSL.Error) or not error.args or not isinstance(error.args[0], list):
+            return
+        said = str(error.args[0][-1][-1]) if error.args[0] else "the peer went away"
+        if said == "certificate verify failed":
+            return
         held = self._throttle.admit()
         if held is not None:
             self._log.info(
-                "TLS handshake with {peer} failed: {reason} ({held} more since the last such line)",
+                "TLS handshake with {peer} failed: {said} ({held} more since the last such line)",
                 peer=getattr(peer, "host", peer),
-                reason=_openssl_reason(reason.value),
+                said=said,
                 held=held,
             )
-
-
-def _openssl_reason(error: BaseException | None) -> str:
-    if isinstance(error, SSL.Error) and error.args and isinstance(error.args[0], list) and error.args[0]:
-        return str(error.args[0][-1][-1])
-    return str(error) or type(error).__name__
