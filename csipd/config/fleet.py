@@ -42,6 +42,7 @@ _ID = matching(
     "a name for files, 1 to 64 of A-Z a-z 0-9 . _ -, first a letter or digit",
 )
 _RESERVED = frozenset(("admin", "ca"))
+_CATEGORY = code_of(CATEGORIES, "a DeviceCategoryType")
 _LFDI = fixed_hex(LFDI_DIGITS // 2, "an LFDI")
 _PIN_DIGITS = re.compile("[0-9]{1,6}")
 
@@ -149,7 +150,7 @@ class Fleet:
     def read(self, top: Fields) -> tuple[tuple[Device, ...], tuple[Aggregator, ...]]:
         devices, aggregators = [], []
         for entry in top.each("devices"):
-            category = entry.get("deviceCategory", code_of(CATEGORIES, "a DeviceCategoryType"), None)
+            category = entry.get("deviceCategory", _CATEGORY, None)
             device = self._device(entry, category)
             entry.close()
             if category == AGGREGATOR:

@@ -232,5 +232,5 @@ def _say_what_is_not_done(top: Fields) -> None:
         if top.has(key):
             top.warn(key, f"ignored: {reason}")
     for key, reason in _LATER.items():
-        if top.has(key):
+        if top.has(key) and top.size(key) != 0:
             top.warn(key, reason)

@@ -173,8 +173,8 @@ class DeviceTests(ConfigCase):
 
     def test_der_items(self) -> None:
         """DERs that only count, as in later files of GridAPPS-D, give no warning."""
-        device = self.device(ders="[{description: DER 1}, ]\n      ")
-        self.assertEqual(device.ders, (DER("DER 1"),))
+        device = self.device(ders="[{description: DER 1}, ~]")
+        self.assertEqual(device.ders, (DER("DER 1"), DER()))
         self.assertEqual(self.settings.warnings, ())
         self.assertIn(
             "devices[0].ders[0]: expected a mapping, got 'DER 1'", self.device_error(ders="[DER 1]")

@@ -240,7 +240,7 @@ class ServerTests(ConfigCase):
 
     def test_later(self) -> None:
         """What comes with a later release is read, and said not to be there yet."""
-        found = read("http_port: 8080\n")
+        found = read("http_port: 8080\nevents: []\n")
         self.assertEqual(found.http_port, 8080)
         self.assertEqual(
             found.warnings, ("c.yml:3: http_port: read, but nothing listens there in this release",)
