@@ -59,7 +59,7 @@ class Mapping:
     is_null: bool = field(default=False, init=False)
 
 
-type_names: Final = {Scalar: "a single value", Sequence: "a list", Mapping: "a mapping"}
+TYPE_NAMES: Final = {Scalar: "a single value", Sequence: "a list", Mapping: "a mapping"}
 
 Node = Scalar | Sequence | Mapping
 
@@ -171,7 +171,7 @@ class _Composer:
             frame.values.append(node)
         elif frame.key is None:
             if not isinstance(node, Scalar):
-                raise self._fail(node.line, f"expected the name of a key, got {type_names[type(node)]}")
+                raise self._fail(node.line, f"expected the name of a key, got {TYPE_NAMES[type(node)]}")
             frame.key = (node.line, node.text)
         else:
             self._pair(frame, frame.key, node)

@@ -21,7 +21,7 @@ from itertools import islice
 from typing import TypeVar
 
 from csipd.config.codes import Words
-from csipd.config.document import Mapping, Node, Scalar, Sequence, type_names
+from csipd.config.document import Mapping, Node, Scalar, Sequence, TYPE_NAMES
 from csipd.config.problems import Problems, shown
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class Wrong(Exception):
         self.hint = hint
 
     def message(self, node: Node) -> str:
-        got = shown(node.text) if isinstance(node, Scalar) else type_names[type(node)]
+        got = shown(node.text) if isinstance(node, Scalar) else TYPE_NAMES[type(node)]
         return f"expected {self.expected}, got {got}" + (f"; {self.hint}" if self.hint else "")
 
 

@@ -62,10 +62,10 @@ def pin(node: Node) -> int:
 def _level(node: Node) -> Level | None:
     names = ", ".join(level.name for level in Level)
     written = scalar(node, f"{names} or none").text
-    if written == "none":
+    if written.casefold() == "none":
         return None
     try:
-        return Level[written]
+        return Level[written.upper()]
     except KeyError:
         raise Wrong(f"{names} or none", did_you_mean(written, Level.__members__)) from None
 
@@ -79,19 +79,20 @@ def read_groups(top: Fields, programs: Collection[str]) -> tuple[Group, ...]:
     for entry in entries:
         names.append(entry.need("name", _NAME, ""))
         once(entry, "name", names[-1], seen)
+    group_of, program = name_of("name of a group", seen), program_of(programs)
     groups = []
     for entry, name in zip(entries, names, strict=True):
         group = Group(
             name=name,
-            parent=entry.get("parent", name_of("name of a group", seen), None),
+            parent=entry.get("parent", group_of, None),
             level=entry.get("level", _level, None),
             fsa=entry.get("fsa", DESCRIPTION, None),
-            programs=entry.listed("programs", program_of(programs)),
+            programs=entry.listed("programs", program),
         )
         entry.close()
-        for program in group.programs:
-            if owners.setdefault(program, name) != name:
-                entry.error("programs", f"{program!r} belongs to group {owners[program]!r} already")
+        for owned in group.programs:
+            if owners.setdefault(owned, name) != name:
+                entry.error("programs", f"{owned!r} belongs to group {owners[owned]!r} already")
         groups.append(group)
     _check_tree(entries, groups)
     return tuple(groups)
