@@ -1,4 +1,4 @@
-"""Device capability: where every client begins (IEEE 2030.5-2018 8.4)."""
+"""Device capability: where every client begins (IEEE 2030.5-2018 8.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""End devices, the server's own device, registration and status (IEEE 2030.5-2018 8.5, 9.4)."""
+"""End devices, the server's own device, registration and status (IEEE 2030.5-2018 8.4, 8.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Network status: interfaces, addresses, routes and neighbours (IEEE 2030.5-2018 9.9)."""
+"""Network status: interfaces, addresses, routes and neighbours (IEEE 2030.5-2018 9.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Power status: what a device runs on (IEEE 2030.5-2018 9.5)."""
+"""Power status: what a device runs on (IEEE 2030.5-2018 9.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Physical quantities: a value times a power of ten (IEEE 2030.5-2018 B.2.3.4 and the DER function set)."""
+"""Physical quantities: a value times a power of ten."""
 
 from __future__ import annotations
 
