@@ -21,7 +21,7 @@ from itertools import islice
 from typing import TypeVar
 
 from csipd.config.codes import Words
-from csipd.config.document import Mapping, Node, Scalar, Sequence, TYPE_NAMES
+from csipd.config.document import TYPE_NAMES, Mapping, Node, Scalar, Sequence
 from csipd.config.problems import Problems, shown
 
 T = TypeVar("T")

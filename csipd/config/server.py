@@ -76,7 +76,7 @@ _LATER = {
 
 _PORT = integer(0, 65_535)
 _PORT_DIGITS = re.compile("[0-9]{1,5}")
-_ACCOUNT = matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}", "the name or number of an account")
+_ACCOUNT = matching(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", "the name of an account")
 _FINGERPRINT = fixed_hex(32, "the SHA-256 fingerprint of a certificate")
 
 

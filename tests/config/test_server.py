@@ -213,12 +213,12 @@ class ServerTests(ConfigCase):
             pen: 40732
             accept_legacy_certs: true
             service_user: csipd
-            service_group: "33"
+            service_group: www-data
             """
         )
         self.assertEqual((found.pen, found.accept_legacy_certs), (40732, True))
-        self.assertEqual((found.service_user, found.service_group), ("csipd", "33"))
-        self.assert_each_wrong("service_user", "the name or number of an account", "a b", "-x", "a:b")
+        self.assertEqual((found.service_user, found.service_group), ("csipd", "www-data"))
+        self.assert_each_wrong("service_user", "the name of an account", "a b", "-x", "a:b", "33")
 
     def test_ignored(self) -> None:
         """Keys of other servers that mean nothing here give one warning each and are not looked into."""
