@@ -209,9 +209,10 @@ class Channel(http.HTTPChannel):
 
     def dataReceived(self, data: bytes) -> None:
         if self._phase is _IDLE:
+            # Nothing is in the works and nothing waits in a buffer.
             self._answered_in_a_row = 0
             fast_lane = self.site.fast_lane
-            if fast_lane is not None and not self._buffer and _is_plain_get(data):
+            if fast_lane is not None and _is_plain_get(data):
                 answer = self._by(fast_lane, data)
                 if answer is not None:
                     self.due = self.site.clock.seconds() + self.site.limits.idle_seconds

@@ -11,6 +11,7 @@ from twisted.logger import formatEvent as format_event
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
 
 from csipd.sep2.identity import sfdi
 from csipd.tls import ServerTLS, TLSSettings
@@ -37,9 +38,9 @@ class App(Resource):
         super().__init__()
         self.callers: list[Identity] = []
 
-    def render(self, request: Request) -> bytes:
+    def render(self, request: Request) -> Any:
         self.callers.append(request.identity)
-        return b"x" * 30_000
+        return NOT_DONE_YET if request.path == b"/slow" else b"x" * 30_000
 
 
 class GateCase(SynchronousTestCase):
@@ -52,6 +53,7 @@ class GateCase(SynchronousTestCase):
         idle_seconds=100,
         request_seconds=30,
         drain_seconds=20,
+        pipelined_bytes=1000,
     )
 
     def setUp(self) -> None:
@@ -254,5 +256,16 @@ class DeadlineTests(GateCase):
         wire = self.wire()
         wire.result(wire.client.get("/"))
         self.assertEqual(self.site.connections.close(DEVICE.lfdi), 1)
+        wire.pump()
+        self.assertTrue(wire.closed)
+
+    def test_withdrawn_while_not_read(self) -> None:
+        """The client's own goodbye is heard although reading had stopped: nobody waits for a deadline."""
+        wire = self.wire()
+        for request in ("/slow", "/" + "a" * 200, "/" + "a" * 200, "/" + "a" * 200, "/" + "a" * 200):
+            wire.client.get(request).addErrback(lambda _: None)
+        wire.pump()
+        self.assertFalse(wire.server_reading)
+        self.site.connections.close(DEVICE.lfdi)
         wire.pump()
         self.assertTrue(wire.closed)
