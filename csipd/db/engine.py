@@ -62,6 +62,8 @@ def prepare(url: str) -> None:
 
     :raises StoreError: it is locked, corrupt, unreachable or of a later version
     """
+    # Opening a file as ours already writes to it; one of somebody else's is to stay as it is.
+    check(url)
     engine = make_engine(url, immediate=True, lock_seconds=1)
     try:
         _upgrade(engine)

@@ -58,6 +58,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_devices_name")),
         sqlite_autoincrement=True,
     )
+    shown = sa.text("retired IS NULL AND withdrawn IS NULL AND registered IS NOT NULL")
+    op.create_index(
+        "ix_devices_fleet",
+        "devices",
+        ["manager", sa.text("changed_time DESC"), "sfdi", "id"],
+        sqlite_where=shown,
+        postgresql_where=shown,
+    )
     op.create_table(
         "facts",
         sa.Column("name", sa.Text(), nullable=False),

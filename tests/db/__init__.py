@@ -1,0 +1,1 @@
+"""Tests of csipd.db: the store, without HTTP."""

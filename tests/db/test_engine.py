@@ -1,0 +1,169 @@
+"""Opening the store: the schema that it gets, and what it refuses to open."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from twisted.trial.unittest import SynchronousTestCase
+
+from csipd.db import engine
+from csipd.db.tables import metadata
+from tests.support.store import new_database
+
+
+def indexes(connection: sa.Connection) -> set[str]:
+    """The statements that made the indexes of a SQLite database, those of constraints aside."""
+    query = sa.text("SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
+    return set(connection.scalars(query))
+
+
+class _Case(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.file = self.folder / "csipd.sqlite"
+        self.url = engine.sqlite_url(self.folder)
+
+    def files(self) -> dict[str, bytes]:
+        """What is in the folder, octet by octet."""
+        return {path.name: path.read_bytes() for path in self.folder.iterdir()}
+
+    def assertRefused(self, open_it: Callable[[str], None], *said: str) -> None:
+        """The store is refused with one line that names the file and says each of these."""
+        message = str(self.assertRaises(engine.StoreError, open_it, self.url))
+        self.assertNotIn("\n", message)
+        for part in (str(self.file), *said):
+            self.assertIn(part, message)
+
+
+class SchemaTests(_Case):
+    """What `prepare` makes."""
+
+    def test_again_changes_nothing(self) -> None:
+        """A database that is up to date is left as it is, octet by octet."""
+        engine.prepare(self.url)
+        before = self.files()
+        engine.prepare(self.url)
+        self.assertEqual(self.files(), before)
+
+    def test_migrations_make_what_the_tables_say(self) -> None:
+        """The migrated schema is that of the tables which the statements are written for."""
+        engine.prepare(self.url)
+        opened = engine.make_engine(self.url)
+        self.addCleanup(opened.dispose)
+        with opened.connect() as connection:
+            # Indexes are compared below: Alembic cannot tell those over expressions.
+            tables = {"include_object": lambda thing, name, kind, *_: kind != "index"}
+            context = MigrationContext.configure(connection, opts=tables)
+            self.assertEqual(compare_metadata(context, metadata), [])
+
+    def test_migrations_make_every_index(self) -> None:
+        """Indexes too are those of the tables, the ones over expressions and parts of a table included."""
+        engine.prepare(self.url)
+        migrated, made = engine.make_engine(self.url), engine.make_engine("sqlite://")
+        for each in (migrated, made):
+            self.addCleanup(each.dispose)
+        with migrated.connect() as connection:
+            found = indexes(connection)
+        with made.begin() as connection:
+            metadata.create_all(connection)
+            self.assertEqual(found, indexes(connection))
+
+    def test_acknowledged_writes_survive_a_power_cut(self) -> None:
+        """A connection writes ahead, waits for the disk at every commit, and minds foreign keys."""
+        opened = engine.make_engine(new_database(self.mktemp()))
+        self.addCleanup(opened.dispose)
+        with opened.connect() as connection:
+            pragmas = {
+                name: connection.scalar(sa.text(f"PRAGMA {name}"))
+                for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            }
+        expected = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+        self.assertEqual(pragmas, expected)
+
+    def test_a_writer_is_one_from_its_beginning(self) -> None:
+        """Two writers meet when the second begins, not half-way when neither could go on."""
+        url = new_database(self.mktemp())
+        first, second = (engine.make_engine(url, immediate=True, lock_seconds=0) for _ in range(2))
+        reader = engine.make_engine(url)
+        for each in (first, second, reader):
+            self.addCleanup(each.dispose)
+        with first.begin():
+            self.assertRaises(sa.exc.OperationalError, second.connect().begin)
+            with reader.begin() as connection:
+                self.assertEqual(connection.scalar(sa.text("SELECT count(*) FROM devices")), 0)
+
+
+class RefusalTests(_Case):
+    """What neither `prepare` nor `check` takes, and that nothing is done to it."""
+
+    def refused_by_both(self, *said: str) -> None:
+        before = self.files()
+        for open_it in (engine.check, engine.prepare):
+            self.assertRefused(open_it, *said)
+            self.assertEqual(self.files(), before, "nothing is changed")
+
+    def test_no_database(self) -> None:
+        """A file of something else is no database."""
+        self.file.write_bytes(b"This is a letter to my aunt, and rather a long one.\n" * 100)
+        self.refused_by_both("not a database")
+
+    def test_corrupt(self) -> None:
+        """A database whose pages were overwritten is refused."""
+        engine.prepare(self.url)
+        data = self.file.read_bytes()
+        self.file.write_bytes(data[:100] + b"\xa5" * (len(data) - 100))
+        self.refused_by_both()
+
+    def test_cut_short(self) -> None:
+        """A database of which only the beginning is there is refused."""
+        engine.prepare(self.url)
+        data = self.file.read_bytes()
+        self.file.write_bytes(data[: len(data) // 4])
+        self.refused_by_both()
+
+    def test_foreign(self) -> None:
+        """A database of another program is not built into."""
+        with sqlite3.connect(self.file) as connection:
+            connection.execute("CREATE TABLE recipes (name TEXT)")
+        connection.close()
+        self.refused_by_both("holds tables but no schema version")
+
+    def test_later_version(self) -> None:
+        """A database that a later version has written is refused, and said to be one."""
+        engine.prepare(self.url)
+        with sqlite3.connect(self.file) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.close()
+        self.refused_by_both("9999", "a later one")
+
+    def test_locked(self) -> None:
+        """A database that another process is writing to is refused after a second."""
+        engine.prepare(self.url)
+        other = sqlite3.connect(self.file, isolation_level=None)
+        self.addCleanup(other.close)
+        other.execute("BEGIN IMMEDIATE")
+        self.assertRefused(engine.prepare, "locked")
+
+    def test_no_folder(self) -> None:
+        """A folder that is not there is one line too."""
+        self.file = self.folder / "none" / "csipd.sqlite"
+        self.url = engine.sqlite_url(self.file.parent)
+        self.assertRefused(engine.prepare, "unable to open")
+
+    def test_check_makes_nothing(self) -> None:
+        """To check a store that is not there yet does not make it."""
+        engine.check(self.url)
+        self.assertEqual(self.files(), {})
+
+    def test_check_of_a_good_one(self) -> None:
+        """To check a good store leaves it as it is."""
+        engine.prepare(self.url)
+        before = self.files()
+        engine.check(self.url)
+        self.assertEqual(self.files(), before)
