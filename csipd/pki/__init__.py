@@ -1,0 +1,40 @@
+"""Keys and certificates: the folder they lie in, and a lab PKI made there with the `openssl` program.
+
+repository = Repository(Path("tls"), Path("openssl.cnf"))
+wanted = [root(), server("127.0.0.1"), operator(), device("dev1")]
+made = run_now(repository.ensure(wanted, make=True))              # at start
+signed = run_later(reactor, repository.sign(csr, device("dev9")))  # while the reactor runs
+"""
+
+from csipd.pki.processes import run_later, run_now
+from csipd.pki.profiles import (
+    PKIError,
+    Wanted,
+    aggregator,
+    check_id,
+    device,
+    mca,
+    mica,
+    operator,
+    root,
+    server,
+)
+from csipd.pki.repository import HandedOut, Repository, lfdi_from_file
+
+__all__ = [
+    "HandedOut",
+    "PKIError",
+    "Repository",
+    "Wanted",
+    "aggregator",
+    "check_id",
+    "device",
+    "lfdi_from_file",
+    "mca",
+    "mica",
+    "operator",
+    "root",
+    "run_later",
+    "run_now",
+    "server",
+]

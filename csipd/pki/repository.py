@@ -1,0 +1,375 @@
+"""The folder of keys and certificates, and how `openssl` is led to make what is missing in it.
+
+The layout is that of the server which csipd replaces: `certs/ID.crt`, `private/ID.pem`, and both in one text
+in `combined/ID-combined.pem`. What exists is never overwritten. A private key goes through pipes into its own
+file, created for its owner only, and into no other. Beside them `issued/` keeps a copy of every certificate,
+and `openssl/` is where the program works, one run at a time whoever starts it: its configuration, and an
+index that is emptied before each run, so that an interrupted one cannot stand in the way.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import TypeVar
+
+from attrs import field, frozen
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from csipd.pki.files import as_pki_error, create, give, is_there, read
+from csipd.pki.openssl_cnf import OpenSSLConfigError, OpenSSLDefaults, read_defaults
+from csipd.pki.pem import (
+    der_of,
+    join,
+    key_identifier,
+    load_certificates,
+    load_key,
+    load_request,
+    public_key_of,
+    read_certificates,
+    require_p256,
+)
+from csipd.pki.processes import Pause, Run, Steps
+from csipd.pki.profiles import LAB_HARDWARE, PKIError, Profile, Wanted, configuration, subject_of
+from csipd.sep2.certificates import CertificateError, describe
+from csipd.sep2.identity import lfdi
+
+LOCK_PAUSE = 0.05
+LOCK_TRIES = 1200
+
+_FOLDERS = {"certs": 0o755, "private": 0o700, "combined": 0o700, "issued": 0o700, "openssl": 0o700}
+_COMBINED = "-combined.pem"
+_WITHOUT_END = "99991231235959Z"  # OpenSSL 3.0 writes that year only when `openssl ca` is told so
+_NEW_KEY = ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:named_curve")
+_REQUEST = "[ req ]\ndistinguished_name = nothing\n[ nothing ]\n"
+_OID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+", re.ASCII)
+
+T = TypeVar("T")
+
+
+@frozen
+class HandedOut:
+    """A key made for somebody, and its certificate with the intermediates it is to be presented with."""
+
+    cert_pem: bytes
+    key_pem: bytes = field(repr=False)
+
+
+class Repository:
+    """The folder `tls_repository`.
+
+    Its functions raise PKIError; those that give `Steps` are driven by `run_now` or `run_later`.
+    """
+
+    def __init__(self, path: Path, openssl_cnf: Path | None, *, hardware: str = LAB_HARDWARE) -> None:
+        """`openssl_cnf` is the operator's openssl.cnf, read whenever something is made, and `hardware` the
+        hwType (OID) of the devices whose certificates are made here."""
+        if not _OID.fullmatch(hardware):
+            raise PKIError(f"{hardware[:80]!r} is no object identifier (dotted numbers)")
+        self.path = path.absolute()
+        self._openssl_cnf = openssl_cnf and openssl_cnf.absolute()
+        self._hardware = hardware
+        self._work = self.path / "openssl"
+
+    def certificate(self, id: str) -> Path:
+        """The certificate of an id; behind it those of the CAs between it and the root."""
+        return self.path / "certs" / f"{id}.crt"
+
+    def key(self, id: str) -> Path:
+        """The private key of an id."""
+        return self.path / "private" / f"{id}.pem"
+
+    def combined(self, id: str) -> Path:
+        """Certificate and key of an id in one text."""
+        return self.path / "combined" / f"{id}{_COMBINED}"
+
+    def missing(self, wanted: Iterable[Wanted]) -> list[Path]:
+        """The certificates and keys that are not there.
+
+        The key of a CA may be kept elsewhere and a combined file is a convenience: neither counts.
+        """
+        with as_pki_error():
+            return [path for one in wanted for path in self._needed(one) if not is_there(path)]
+
+    def ensure(self, wanted: Iterable[Wanted], *, make: bool) -> Steps[list[Path]]:
+        """See to it that everything wanted is there, and that keys and certificates belong together.
+
+        With `make`, what is missing is made, issuers first, and the paths of what was made are the result.
+        Without, a missing file is an error, and nothing is made.
+        """
+        wanted = tuple(wanted)
+        profiles: dict[str, Profile] = {}
+        made: list[Path] = []
+        with as_pki_error():
+            if not make and (missing := self.missing(wanted)):
+                others = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+                raise PKIError(f"{missing[0]}{others} is missing, and no certificates are to be made")
+            for one in wanted:
+                if profiles.setdefault(one.id, one.profile) != one.profile:
+                    raise PKIError(f"{one.id}: one id cannot have two kinds of certificate")
+                if make and not self._is_complete(one):
+                    yield from self._locked(self._make(one, made))
+                self._check(one)
+        return made
+
+    def renew(self, wanted: Wanted) -> Steps[Path]:
+        """Put a new certificate for the same key in the place of the one that is there.
+
+        Only for servers and operators. The old certificate is kept in `issued/`.
+        """
+        if not wanted.profile.renewable:
+            raise PKIError(f"{wanted.id}: only certificates of servers and operators are renewed")
+        with as_pki_error():
+            yield from self._locked(self._renew(wanted))
+        return self.certificate(wanted.id)
+
+    def sign(self, csr_pem: bytes, wanted: Wanted) -> Steps[bytes]:
+        """The certificate (PEM, with its intermediates) for a certificate signing request (PEM).
+
+        Of the request only the public key counts, which must be on P-256; all else is as `wanted` says. The
+        result is not put in `certs/`, whose certificates have their keys here.
+        """
+        request = load_request(csr_pem)
+        with as_pki_error():
+            return (yield from self._locked(self._issue(wanted, request)))
+
+    def hand_out(self, wanted: Wanted) -> Steps[HandedOut]:
+        """A new key and its certificate for somebody else. The key is written nowhere."""
+        with as_pki_error():
+            return (yield from self._locked(self._hand_out(wanted)))
+
+    def warnings(self, wanted: Iterable[Wanted]) -> list[str]:
+        """What an operator should know: a line for each file with a key in it that is open to others than its
+        owner, and for each name by which clients may look for a server in vain."""
+        with as_pki_error():
+            files = sorted((*self.path.glob("private/*.pem"), *self.path.glob(f"combined/*{_COMBINED}")))
+            modes = {path: path.stat().st_mode & 0o777 for path in files}
+            held = {path: one for one in wanted if one.names and is_there(path := self.certificate(one.id))}
+            lacking = [
+                f"{path} does not hold {name}, which clients may check; it can be renewed"
+                for path, one in held.items()
+                for name in sorted({name.split(":", 1)[1] for name in one.names} - set(_names(path)))
+            ]
+        return [
+            f"{path} holds a private key and is open to others (mode {mode:04o}; 0600 would be right)"
+            for path, mode in modes.items()
+            if mode & 0o077
+        ] + lacking
+
+    def ending(self, wanted: Iterable[Wanted], before: datetime) -> list[tuple[Path, datetime]]:
+        """The certificates that end before a moment (both with time zone), and when."""
+        with as_pki_error():
+            paths = [path for one in wanted if is_there(path := self.certificate(one.id))]
+            ends = [(path, read_certificates(path)[0].not_valid_after_utc) for path in paths]
+        return [(path, end) for path, end in ends if end < before]
+
+    def combined_index(self) -> dict[bytes, Path]:
+        """Each combined file by the SHA-256 of the certificate (DER) in it.
+
+        So `lfdi_mode_from_file` finds the file of the certificate that was presented, whatever its names.
+        """
+        with as_pki_error():
+            files = sorted(self.path.glob(f"combined/*{_COMBINED}"))
+            return {sha256(der_of(read_certificates(path)[0])).digest(): path for path in files}
+
+    def give_to(self, wanted: Iterable[Wanted], uid: int, gid: int) -> None:
+        """Make a user the owner of the folders and of the files of what is wanted and of its issuers.
+
+        So the daemon can read its keys anew, and issue, after it has given up being root. See `files.give`
+        for what is never given away.
+        """
+        ids = dict.fromkeys(each.id for one in wanted for each in _with_issuers(one))
+        paths = [path for id in ids for path in (self.certificate(id), self.key(id), self.combined(id))]
+        with as_pki_error():
+            give(self.path, paths, _FOLDERS, uid, gid)
+
+    def _needed(self, one: Wanted) -> tuple[Path, ...]:
+        """The files without which csipd does not start."""
+        if one.key_elsewhere:
+            return ()
+        certificate = self.certificate(one.id)
+        return (certificate,) if one.profile.is_ca else (certificate, self.key(one.id))
+
+    def _is_complete(self, one: Wanted) -> bool:
+        """Whether there is nothing to be made for it."""
+        needed = self._needed(one)
+        if needed and not one.profile.is_ca:
+            needed = (*needed, self.combined(one.id))
+        return all(map(is_there, needed))
+
+    def _check(self, one: Wanted) -> None:
+        """Raise PKIError if files of one id do not belong together."""
+        certificate, key, combined = self.certificate(one.id), self.key(one.id), self.combined(one.id)
+        if not (is_there(certificate) and is_there(key)):
+            return
+        held = read_certificates(certificate)[0]
+        secret = public_key_of(load_key(read(key), str(key)))
+        if public_key_of(held) != secret:
+            raise PKIError(f"{certificate} and {key} do not belong together")
+        if one.profile.is_ca or not is_there(combined):
+            return
+        joined = public_key_of(load_key(read(combined), str(combined)))
+        if (read_certificates(combined)[0], joined) != (held, secret):
+            raise PKIError(f"{combined} holds something else than {certificate} and {key}")
+
+    def _make(self, one: Wanted, made: list[Path]) -> Steps[None]:
+        """Make what is missing of one id and of its issuers. With the lock held."""
+        if self._is_complete(one):
+            return
+        certificate, key, combined = self.certificate(one.id), self.key(one.id), self.combined(one.id)
+        if not is_there(certificate):
+            if one.issuer is not None:
+                yield from self._make(one.issuer, made)
+            if not is_there(key):
+                made.append(create(key, (yield from self._new_key()), 0o600))
+            request = yield from self._request(read(key), str(key))
+            made.append(create(certificate, (yield from self._issue(one, request)), 0o644))
+        elif not is_there(key):
+            raise PKIError(f"{certificate} has no key {key}; csipd must be told if it is kept elsewhere")
+        if not one.profile.is_ca and not is_there(combined):
+            self._check(one)
+            made.append(create(combined, join(read(certificate), read(key)), 0o600))
+
+    def _renew(self, one: Wanted) -> Steps[None]:
+        certificate, key, combined = self.certificate(one.id), self.key(one.id), self.combined(one.id)
+        for path in (certificate, key):
+            if not is_there(path):
+                raise PKIError(f"{path} is missing: there is nothing to renew")
+        self._check(one)
+        request = yield from self._request(read(key), str(key))
+        renewed = yield from self._issue(one, request)
+        before = lfdi(der_of(read_certificates(certificate)[0]))
+        # Cut off from here on, this leaves a key without a certificate, which the next start makes.
+        certificate.rename(self.path / "issued" / f"{one.id}-{before}.crt")
+        combined.unlink(missing_ok=True)
+        create(certificate, renewed, 0o644)
+        create(combined, join(renewed, read(key)), 0o600)
+
+    def _hand_out(self, one: Wanted) -> Steps[HandedOut]:
+        key_pem = yield from self._new_key()
+        request = yield from self._request(key_pem, one.id)
+        return HandedOut(cert_pem=(yield from self._issue(one, request)), key_pem=key_pem)
+
+    def _new_key(self) -> Steps[bytes]:
+        return (yield from self._openssl("genpkey", *_NEW_KEY))
+
+    def _request(self, key_pem: bytes, source: str) -> Steps[x509.CertificateSigningRequest]:
+        """A signing request for a key, which may be one that somebody put there. With the lock held."""
+        require_p256(load_key(key_pem, source).public_key(), source)
+        self._prepare(_REQUEST)
+        arguments = ("-new", "-config", "openssl.cnf", "-sha256", "-subj", "/", "-key", "/dev/stdin")
+        return load_request((yield from self._openssl("req", *arguments, stdin=key_pem)))
+
+    def _issue(self, one: Wanted, request: x509.CertificateSigningRequest) -> Steps[bytes]:
+        """A certificate, and behind it those of the CAs between it and the root. With the lock held."""
+        defaults = self._defaults()
+        subject = subject_of(one, defaults)
+        arguments = ["-config", "openssl.cnf", "-batch", "-notext", "-utf8", "-preserveDN"]
+        arguments += ["-extensions", "extensions", "-in", "-", "-subj", _subject_argument(subject)]
+        if one.profile.of_standard:
+            arguments += ["-md", "sha256", "-enddate", _WITHOUT_END]
+        else:
+            arguments += ["-md", defaults.digest, "-days", str(defaults.days)]
+        above: list[x509.Certificate] = []
+        if one.issuer is None:
+            arguments += ["-selfsign", "-keyfile", str(self.key(one.id))]
+        else:
+            certificate, key = self.certificate(one.issuer.id), self.key(one.issuer.id)
+            for path in (certificate, key):
+                if not is_there(path):
+                    raise PKIError(f"{path} is missing: {one.id} cannot be given a certificate")
+            self._check(one.issuer)
+            above = [issuer for issuer in read_certificates(certificate) if issuer.issuer != issuer.subject]
+            arguments += ["-cert", str(certificate), "-keyfile", str(key)]
+        self._prepare(configuration(one, key_identifier(request), self._hardware))
+        out = yield from self._openssl("ca", *arguments, stdin=request.public_bytes(Encoding.PEM))
+        issued = load_certificates(out, "what openssl made")[0]
+        if len(list(issued.subject)) != len(subject):
+            raise PKIError(f"{self._openssl_cnf}: openssl does not know an attribute of the subject in it")
+        return b"".join(each.public_bytes(Encoding.PEM) for each in (issued, *above))
+
+    def _defaults(self) -> OpenSSLDefaults:
+        if self._openssl_cnf is None:
+            return OpenSSLDefaults()
+        try:
+            return read_defaults(read(self._openssl_cnf).decode(), os.environ)
+        except (OpenSSLConfigError, UnicodeDecodeError) as error:
+            raise PKIError(f"{self._openssl_cnf}: {error}") from error
+
+    def _prepare(self, configuration: str) -> None:
+        """Lay out what the program works with, whatever the last run left behind."""
+        for leftover in (*self._work.glob("index.txt*"), self._work / "openssl.cnf"):
+            leftover.unlink(missing_ok=True)
+        create(self._work / "index.txt", b"", 0o600)
+        create(self._work / "openssl.cnf", configuration.encode(), 0o600)
+
+    def _openssl(self, command: str, *arguments: str, stdin: bytes = b"") -> Steps[bytes]:
+        program = shutil.which("openssl")
+        if program is None:
+            raise PKIError("certificates are to be made, and there is no openssl program on the PATH")
+        ran = yield Run((program, command, *arguments), cwd=self._work, stdin=stdin)
+        if ran.code:
+            raise PKIError(f"openssl {command} failed: {_last_words(ran.err)}")
+        return ran.out
+
+    def _locked(self, steps: Steps[T]) -> Steps[T]:
+        """Take `steps` while no other process, and nobody else in this one, works here."""
+        self.path.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for folder, mode in _FOLDERS.items():
+            (self.path / folder).mkdir(mode=mode, exist_ok=True)
+        lock = os.open(self._work, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for _ in range(LOCK_TRIES):
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    yield Pause(LOCK_PAUSE)
+            else:
+                raise PKIError(f"{self._work}: another process has been making certificates for too long")
+            return (yield from steps)
+        finally:
+            os.close(lock)
+
+
+def lfdi_from_file(combined: Path) -> str:
+    """The LFDI that `lfdi_mode_from_file` gives to the holder of a combined file (40 upper case hex digits).
+
+    The leftmost 160 bits of the SHA-256 of its text, certificate and key. PKIError if it cannot be read.
+    """
+    with as_pki_error():
+        return lfdi(read(combined).replace(b"\r\n", b"\n"))
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    try:
+        return describe(der_of(read_certificates(path)[0])).names
+    except CertificateError as error:
+        raise PKIError(f"{path}: {error}") from error
+
+
+def _subject_argument(subject: Iterable[tuple[str, str]]) -> str:
+    """What `-subj` takes: /NAME=VALUE/..., with a backslash before what would end a value."""
+    escapes = str.maketrans({sign: f"\\{sign}" for sign in "/+\\"})
+    return "".join(f"/{name}={value.translate(escapes)}" for name, value in subject) or "/"
+
+
+def _last_words(stderr: bytes) -> str:
+    """The end of what a failing program wrote, in one line that can be printed."""
+    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines()]
+    said = "; ".join([line for line in lines if line][-2:]) or "it does not say why"
+    return "".join(sign if sign.isprintable() else "?" for sign in said)[:300]
+
+
+def _with_issuers(one: Wanted) -> Iterator[Wanted]:
+    each: Wanted | None = one
+    while each is not None:
+        yield each
+        each = each.issuer
