@@ -23,7 +23,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from csipd import overlay, pki
-from csipd.config import LFDIMode, ServerMode, Settings, UnknownCertificate
+from csipd.config import DeviceIssuer, LFDIMode, ServerMode, Settings, UnknownCertificate
 from csipd.db import declarations, engine
 from csipd.db.database import Transaction
 from csipd.db.views import Server
@@ -138,8 +138,15 @@ def certificates(settings: Settings) -> list[pki.Wanted]:
     wanted = [pki.root(), pki.server(settings.server, names)]
     if settings.generate_admin_cert:
         wanted.append(pki.operator())
-    wanted += [pki.device(d.id, key_elsewhere=d.lfdi is not None) for d in settings.devices]
-    wanted += [pki.aggregator(a.id, key_elsewhere=a.lfdi is not None) for a in settings.aggregators]
+    issuer = {
+        DeviceIssuer.CA: pki.root(),
+        DeviceIssuer.MICA: pki.mica(),
+        DeviceIssuer.MCA: pki.mica(pki.mca()),
+    }[settings.device_issuer]
+    for device in settings.devices:
+        wanted.append(pki.device(device.id, key_elsewhere=device.lfdi is not None, issuer=issuer))
+    for one in settings.aggregators:
+        wanted.append(pki.aggregator(one.id, key_elsewhere=one.lfdi is not None, issuer=issuer))
     return wanted
 
 

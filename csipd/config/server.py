@@ -26,7 +26,15 @@ from csipd.config.fields import (
     word_of,
 )
 from csipd.config.fleet import RATE
-from csipd.config.settings import HostPort, LFDIMode, Limits, Operator, ServerMode, UnknownCertificate
+from csipd.config.settings import (
+    DeviceIssuer,
+    HostPort,
+    LFDIMode,
+    Limits,
+    Operator,
+    ServerMode,
+    UnknownCertificate,
+)
 
 #: IANA Private Enterprise Number of mRIDs where the file gives none: RFC 5612 keeps it for examples.
 EXAMPLE_PEN: Final = 32473
@@ -140,6 +148,7 @@ def read_server(top: Fields, base: Path) -> dict[str, Any]:
         ),
         "strict_pins": top.get("strict_pins", boolean, False),
         "accept_legacy_certs": top.get("accept_legacy_certs", boolean, False),
+        "device_issuer": top.get("device_issuer", word_of(DeviceIssuer), DeviceIssuer.CA),
         "service_user": top.get("service_user", _ACCOUNT, None),
         "service_group": top.get("service_group", _ACCOUNT, None),
         "time_zone": top.get("time_zone", time_zone, ZoneInfo("UTC")),

@@ -37,6 +37,14 @@ class LFDIMode(Enum):
     FILE = "lfdi_mode_from_file"  #: the text of combined/<id>-combined.pem
 
 
+class DeviceIssuer(Enum):
+    """Which CA of the lab PKI issues devices' certificates: how long their chains are."""
+
+    CA = "ca"  #: the root itself: chains of two
+    MICA = "mica"  #: a manufacturer issuing CA under the root: chains of three
+    MCA = "mca"  #: a MICA under a manufacturer CA under the root: chains of four
+
+
 class UnknownCertificate(Enum):
     """What a certificate on no list gets from the EndDeviceList (decision 1)."""
 
@@ -285,6 +293,7 @@ class Settings:
     unknown_certificate: UnknownCertificate
     strict_pins: bool
     accept_legacy_certs: bool
+    device_issuer: DeviceIssuer
     service_user: str | None
     service_group: str | None
     time_zone: ZoneInfo

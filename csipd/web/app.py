@@ -29,10 +29,9 @@ from csipd.refusals import BadRequest, Refusal
 from csipd.sep2 import codec, paging, site
 from csipd.sep2 import resources as r
 from csipd.sep2.site import Place, Row
+from csipd.sep2.types import ReasonCode
 from csipd.web.errors import (
     CONTENT_TYPE,
-    INVALID_FORMAT,
-    INVALID_VALUES,
     METHODS,
     answer_refusal,
     refuse,
@@ -96,11 +95,11 @@ class Application:
         if expires is not None and now > expires:
             # The handshake saw to it that the certificate was good then; the connection outlived it.
             request.setHeader(b"Connection", b"close")
-            return refuse(request, http.FORBIDDEN, INVALID_VALUES)
+            return refuse(request, http.FORBIDDEN, ReasonCode.INVALID_VALUES)
         place = site.locate(request.path.decode("ascii", "replace"))
         if place is None or place.row is not row:
             # Another spelling of a path: a trailing slash, an escape, a leading zero.
-            return refuse(request, http.NOT_FOUND, INVALID_VALUES)
+            return refuse(request, http.NOT_FOUND, ReasonCode.INVALID_VALUES)
         if request.method in (b"GET", b"HEAD"):
             answer = self._get(request, place, now)
         else:
@@ -199,14 +198,12 @@ def _body(request: Request, row: Row) -> tuple[r.Resource | None, tuple[int, int
     if not expected or not row.parties(method):
         return None, None
     if not is_xml(request.getHeader("content-type")):
-        return None, (http.UNSUPPORTED_MEDIA_TYPE, INVALID_FORMAT)
+        return None, (http.UNSUPPORTED_MEDIA_TYPE, ReasonCode.INVALID_FORMAT)
     content = request.content.read() if request.content is not None else b""
     try:
         return codec.decode(content, *expected), None
-    except codec.Malformed:
-        return None, (http.BAD_REQUEST, INVALID_FORMAT)
-    except codec.BadValue:
-        return None, (http.BAD_REQUEST, INVALID_VALUES)
+    except codec.Refused as refused:
+        return None, (http.BAD_REQUEST, refused.reason)
 
 
 def _refused(failure: Failure, request: Request) -> bytes:
@@ -220,4 +217,4 @@ def _unrouted(request: IRequest, failure: Failure) -> bytes:
     """No route: there is no such resource, or the method is none at all."""
     if request.method not in METHODS:
         return refuse(request, http.NOT_IMPLEMENTED)
-    return refuse(request, http.NOT_FOUND, INVALID_VALUES)
+    return refuse(request, http.NOT_FOUND, ReasonCode.INVALID_VALUES)

@@ -27,7 +27,8 @@ from twisted.web import http
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
-from csipd.web.errors import CONTENT_TYPE, INVALID_FORMAT, LIMIT_REACHED, error_document
+from csipd.sep2.types import ReasonCode
+from csipd.web.errors import CONTENT_TYPE, error_document
 from csipd.web.identity import Identity
 from csipd.web.limits import Limits
 
@@ -371,7 +372,11 @@ class Channel(http.HTTPChannel):
         """Answer a request that is not fit to be routed, and close: what follows it cannot be told apart."""
         if self._phase is _CLOSING:
             return
-        body = error_document(LIMIT_REACHED if status == http.REQUEST_ENTITY_TOO_LARGE else INVALID_FORMAT)
+        body = error_document(
+            ReasonCode.RESOURCE_LIMIT
+            if status == http.REQUEST_ENTITY_TOO_LARGE
+            else ReasonCode.INVALID_FORMAT
+        )
         head = Headers()
         head.setRawHeaders(b"Date", [self.site.date()])
         head.setRawHeaders(b"Content-Type", [CONTENT_TYPE])

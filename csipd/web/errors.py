@@ -31,15 +31,11 @@ from csipd.refusals import (
     Refusal,
     Unavailable,
 )
+from csipd.sep2 import codec
+from csipd.sep2.resources import Error
+from csipd.sep2.types import ReasonCode
 
 CONTENT_TYPE = b"application/sep+xml"
-
-#: Reason codes of Error.
-INVALID_FORMAT = 0
-INVALID_VALUES = 1
-LIMIT_REACHED = 2
-CONDITION_UNSUPPORTED = 3
-TOO_FREQUENT = 4
 
 #: Methods that HTTP knows (RFC 9110, RFC 5789): where one of them is not taken it is 405, any other 501.
 METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"TRACE", b"CONNECT"))
@@ -48,26 +44,28 @@ METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"
 RETRY_SECONDS = 60
 
 _REFUSALS: dict[type[Refusal], tuple[int, int]] = {
-    NotFound: (NOT_FOUND, INVALID_VALUES),
-    NotAllowed: (NOT_ALLOWED, INVALID_FORMAT),
-    Forbidden: (FORBIDDEN, INVALID_VALUES),
-    Duplicate: (CONFLICT, INVALID_VALUES),
-    BadRequest: (BAD_REQUEST, INVALID_VALUES),
-    Full: (REQUEST_ENTITY_TOO_LARGE, LIMIT_REACHED),
-    Unavailable: (SERVICE_UNAVAILABLE, LIMIT_REACHED),
+    NotFound: (NOT_FOUND, ReasonCode.INVALID_VALUES),
+    NotAllowed: (NOT_ALLOWED, ReasonCode.INVALID_FORMAT),
+    Forbidden: (FORBIDDEN, ReasonCode.INVALID_VALUES),
+    Duplicate: (CONFLICT, ReasonCode.INVALID_VALUES),
+    BadRequest: (BAD_REQUEST, ReasonCode.INVALID_VALUES),
+    Full: (REQUEST_ENTITY_TOO_LARGE, ReasonCode.RESOURCE_LIMIT),
+    Unavailable: (SERVICE_UNAVAILABLE, ReasonCode.RESOURCE_LIMIT),
 }
 
 
 @lru_cache(maxsize=64)
 def error_document(reason_code: int, max_retry_seconds: int | None = None) -> bytes:
     """An ``Error`` in XML: when to try again, if that is known (seconds), and why."""
-    retry = "" if max_retry_seconds is None else f"<maxRetryDuration>{max_retry_seconds}</maxRetryDuration>"
-    content = f"{retry}<reasonCode>{reason_code}</reasonCode>"
-    return f'<Error xmlns="urn:ieee:std:2030.5:ns">{content}</Error>'.encode()
+    return codec.encode(Error(maxRetryDuration=max_retry_seconds, reasonCode=reason_code))
 
 
 def refuse(
-    request: IRequest, status: int, reason_code: int = INVALID_FORMAT, *, retry_seconds: int | None = None
+    request: IRequest,
+    status: int,
+    reason_code: int = ReasonCode.INVALID_FORMAT,
+    *,
+    retry_seconds: int | None = None,
 ) -> bytes:
     """Set the status and media type of an error answer on `request`, and give its body."""
     request.setResponseCode(status)

@@ -21,10 +21,11 @@ from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import IResource
 
 from csipd.sep2.identity import lfdi
+from csipd.sep2.types import ReasonCode
 from csipd.throttle import Throttle
 from csipd.web.channel import BodyLimit, Channel, FastLane, patience
 from csipd.web.connections import Connections
-from csipd.web.errors import LIMIT_REACHED, RETRY_SECONDS, refuse, refuse_method
+from csipd.web.errors import RETRY_SECONDS, refuse, refuse_method
 from csipd.web.identity import Identify, Identity, identify_by
 from csipd.web.limits import Limits
 
@@ -129,7 +130,9 @@ class Request(server.Request):
             return reason
         self._body.clear()
         self.responseHeaders.removeHeader(b"Content-Length")
-        self.write(refuse(self, http.INTERNAL_SERVER_ERROR, LIMIT_REACHED, retry_seconds=RETRY_SECONDS))
+        self.write(
+            refuse(self, http.INTERNAL_SERVER_ERROR, ReasonCode.RESOURCE_LIMIT, retry_seconds=RETRY_SECONDS)
+        )
         self.finish()
         return reason
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from csipd.config import (
+    DeviceIssuer,
     HostPort,
     LFDIMode,
     Operator,
@@ -212,11 +213,15 @@ class ServerTests(ConfigCase):
             """\
             pen: 40732
             accept_legacy_certs: true
+            device_issuer: mica
             service_user: csipd
             service_group: www-data
             """
         )
         self.assertEqual((found.pen, found.accept_legacy_certs), (40732, True))
+        self.assertIs(found.device_issuer, DeviceIssuer.MICA)
+        self.assertIs(read("").device_issuer, DeviceIssuer.CA)
+        self.assert_each_wrong("device_issuer", "ca, mica or mca", "root", "1")
         self.assertEqual((found.service_user, found.service_group), ("csipd", "www-data"))
         self.assert_each_wrong("service_user", "the name of an account", "a b", "-x", "a:b", "33")
 
