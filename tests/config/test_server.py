@@ -221,7 +221,7 @@ class ServerTests(ConfigCase):
         self.assertEqual((found.pen, found.accept_legacy_certs), (40732, True))
         self.assertIs(found.device_issuer, DeviceIssuer.MICA)
         self.assertIs(read("").device_issuer, DeviceIssuer.CA)
-        self.assert_each_wrong("device_issuer", "ca, mica or mca", "root", "1")
+        self.assert_each_wrong("device_issuer", "one of ca, mica, mca", "root", "1")
         self.assertEqual((found.service_user, found.service_group), ("csipd", "www-data"))
         self.assert_each_wrong("service_user", "the name of an account", "a b", "-x", "a:b", "33")
 
