@@ -6,6 +6,8 @@ made = run_now(repository.ensure(wanted, make=True))              # at start
 signed = run_later(reactor, repository.sign(csr, device("dev9")))  # while the reactor runs
 """
 
+from __future__ import annotations
+
 from csipd.pki.processes import run_later, run_now
 from csipd.pki.profiles import (
     PKIError,
