@@ -11,8 +11,10 @@ from typing import Any
 from csipd.sep2.resources import Resource
 from csipd.sep2.site import Row
 
+#: 17 digits hold every integer of the model: 64 bits with a sign (times) and without (an EUI-64).
+_DIGITS = 17
 _SHIFT = 2**63
-_TOP = 2**64 - 1
+_TOP = 16**_DIGITS - 1
 _COMPLEMENT = str.maketrans("0123456789abcdef", "fedcba9876543210")
 
 
@@ -41,14 +43,15 @@ def time_key(row: Row, member: Resource) -> int | None:
 def _value(member: Resource, path: tuple[str, ...]) -> Any:
     value: Any = member
     for name in path:
-        value = getattr(value, name)
+        # What an optional part would hold is absent with it.
+        value = None if value is None else getattr(value, name)
     return value
 
 
 def _text(value: Any, descending: bool) -> str:
     if value is None or isinstance(value, int):
         rank = (value or 0) + _SHIFT
-        return f"{_TOP - rank if descending else rank:016x}"
+        return f"{_TOP - rank if descending else rank:0{_DIGITS}x}"
     digits = str(value).encode().hex()
     # The mark sorts before every digit, so that a text comes before those that it begins; turned
     # round it sorts after them all.
