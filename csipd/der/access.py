@@ -47,7 +47,7 @@ class Policy:
 
     :param in_band: devices register themselves by POST to the EndDeviceList
     :param anyone: any certificate from our roots may do so, listed or not
-    :param empty_list: a certificate on no list gets an empty EndDeviceList, in place of 404
+    :param empty_list: who is not registered gets an empty EndDeviceList, in place of 404
     """
 
     in_band: bool = False
@@ -89,9 +89,8 @@ def may_see(
         case Audience.ANYONE:
             return True
         case Audience.LISTED:
-            if caller.standing is Standing.LISTED:
-                return policy.in_band
-            return registered or policy.empty_list
+            registering = caller.standing is Standing.LISTED and policy.in_band
+            return registered or registering or policy.empty_list
         case Audience.REGISTERED:
             return registered
         case Audience.DEVICE:
