@@ -11,7 +11,7 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -73,16 +73,7 @@ def check(settings: Settings, choices: Choices) -> None:
     :raises StartError: it could not
     """
     with _as_start_error():
-        _resolve(settings, choices)
-        _try_port(settings)
-        repository = Repository(settings.tls_repository, settings.openssl_cnf)
-        wanted = certificates(settings)
-        missing = repository.missing(wanted)
-        if missing and not choices.make_certificates:
-            raise StartError(f"{missing[0]} is missing, and no certificates are to be made")
-        if not missing:
-            pki.run_now(repository.ensure(wanted, make=False))
-        engine.check(engine.sqlite_url(settings.storage_path))
+        _try(settings, choices)
 
 
 def prepare(settings: Settings, choices: Choices) -> Ready:
@@ -91,22 +82,14 @@ def prepare(settings: Settings, choices: Choices) -> Ready:
     :raises StartError: it cannot start
     """
     with _as_start_error():
-        _resolve(settings, choices)
-        _try_port(settings)
-        repository = Repository(settings.tls_repository, settings.openssl_cnf)
-        wanted = certificates(settings)
+        repository, wanted = _try(settings, choices)
         made = pki.run_now(repository.ensure(wanted, make=choices.make_certificates))
         lfdi_of = _lfdi_reader(settings, repository)
         lfdis = _lfdis(settings, repository, lfdi_of)
         own = identity.lfdi(_certificate(repository.certificate(settings.server)))
-        tls = TLSSettings(
-            private_key=repository.key(settings.server),
-            certificate=repository.certificate(settings.server),
-            trust_roots=settings.trust_roots,
-            accept_legacy=settings.accept_legacy_certs,
-        )
-        # Read once to see that it can be; the daemon reads it anew where it opens its socket.
-        ServerTLS(tls, monotonic=time.monotonic, now=time.time)
+        tls = _tls(settings, repository)
+        if made:
+            _try_tls(tls)
         url = engine.sqlite_url(settings.storage_path)
         settings.storage_path.mkdir(mode=0o700, parents=True, exist_ok=True)
         engine.prepare(url)
@@ -126,6 +109,39 @@ def prepare(settings: Settings, choices: Choices) -> Ready:
         )
     lines = (*(f"made {path}" for path in made), *told, *repository.warnings(wanted))
     return Ready(settings, choices, url, server, tls, lfdi_of, lines)
+
+
+def _try(settings: Settings, choices: Choices) -> tuple[Repository, list[pki.Wanted]]:
+    """Try everything that can be tried before anything is made; the certificates that there are to be."""
+    _resolve(settings, choices)
+    _try_port(settings)
+    repository = Repository(settings.tls_repository, settings.openssl_cnf)
+    wanted = certificates(settings)
+    repository.check(wanted, make=choices.make_certificates)
+    missing = repository.missing(wanted)
+    _lfdis(settings, repository, _lfdi_reader(settings, repository), missing)
+    if not missing:
+        _try_tls(_tls(settings, repository))
+    for root in settings.trust_roots:
+        if root not in missing:
+            root.read_bytes()
+    _try_storage(settings.storage_path)
+    engine.check(engine.sqlite_url(settings.storage_path))
+    return repository, wanted
+
+
+def _tls(settings: Settings, repository: Repository) -> TLSSettings:
+    return TLSSettings(
+        private_key=repository.key(settings.server),
+        certificate=repository.certificate(settings.server),
+        trust_roots=settings.trust_roots,
+        accept_legacy=settings.accept_legacy_certs,
+    )
+
+
+def _try_tls(settings: TLSSettings) -> None:
+    """Read once what TLS needs; the daemon reads it anew where it opens its socket."""
+    ServerTLS(settings, monotonic=time.monotonic, now=time.time)
 
 
 def certificates(settings: Settings) -> list[pki.Wanted]:
@@ -173,10 +189,18 @@ def _lfdi_reader(settings: Settings, repository: Repository) -> Callable[[bytes]
     return by_file
 
 
-def _lfdis(settings: Settings, repository: Repository, lfdi_of: Callable[[bytes], str]) -> dict[str, str]:
+def _lfdis(
+    settings: Settings,
+    repository: Repository,
+    lfdi_of: Callable[[bytes], str],
+    missing: Collection[Path] = (),
+) -> dict[str, str]:
+    """The LFDI of each device and aggregator by its id, where its certificate is not still to be made."""
     found: dict[str, str] = {}
     for one in overlay.identities(settings):
-        found[one.id] = one.lfdi or lfdi_of(_certificate(repository.certificate(one.id)))
+        certificate = repository.certificate(one.id)
+        if one.lfdi is not None or certificate not in missing:
+            found[one.id] = one.lfdi or lfdi_of(_certificate(certificate))
     twice = {lfdi for lfdi in found.values() if list(found.values()).count(lfdi) > 1}
     for lfdi in twice:
         ids = ", ".join(id for id, value in found.items() if value == lfdi)
@@ -225,6 +249,16 @@ def _resolve(settings: Settings, choices: Choices) -> None:
                     f"{settings.file}: devices: {device.id}: {key}: {host} cannot be resolved "
                     f"({error.strerror}); --no-validate skips this"
                 ) from error
+
+
+def _try_storage(folder: Path) -> None:
+    """See that the storage folder is there or can be made, and can be written to."""
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise StartError(f"{folder}: is no folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StartError(f"{folder}: cannot be written to")
 
 
 def _try_port(settings: Settings) -> None:

@@ -79,12 +79,17 @@ def check(url: str) -> None:
     :raises StoreError: as for ``prepare``
     """
     place = sa.engine.make_url(url)
-    if place.get_backend_name() == "sqlite" and place.database and not Path(place.database).exists():
+    sqlite = place.get_backend_name() == "sqlite"
+    if sqlite and place.database and not Path(place.database).exists():
         return
-    engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
+    waits = {"timeout": 1} if sqlite else {}
+    engine = sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args=waits)
     try:
         with engine.connect() as connection:
             _known(connection, ScriptDirectory.from_config(_alembic()), url)
+            if sqlite:
+                # To read it is possible beside a writer that never ends; to write is what csipd is for.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
     except sa.exc.DBAPIError as error:
         raise StoreError(f"{_shown(url)}: {_reason(error)}") from error
     finally:

@@ -98,15 +98,13 @@ class Repository:
         with as_pki_error():
             return [path for one in wanted for path in self._needed(one) if not is_there(path)]
 
-    def ensure(self, wanted: Iterable[Wanted], *, make: bool) -> Steps[list[Path]]:
-        """See to it that everything wanted is there, and that keys and certificates belong together.
+    def check(self, wanted: Iterable[Wanted], *, make: bool) -> None:
+        """See that everything wanted is there and belongs together or, with `make`, that it could be made.
 
-        With `make`, what is missing is made, issuers first, and the paths of what was made are the result.
-        Without, a missing file is an error, and nothing is made.
+        Nothing is made.
         """
         wanted = tuple(wanted)
         profiles: dict[str, Profile] = {}
-        made: list[Path] = []
         with as_pki_error():
             if not make and (missing := self.missing(wanted)):
                 others = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
@@ -114,9 +112,26 @@ class Repository:
             for one in wanted:
                 if profiles.setdefault(one.id, one.profile) != one.profile:
                     raise PKIError(f"{one.id}: one id cannot have two kinds of certificate")
-                if make and not self._is_complete(one):
-                    yield from self._locked(self._make(one, made))
                 self._check(one)
+            if make and not all(map(self._is_complete, wanted)):
+                self._program()
+                self._defaults()
+
+    def ensure(self, wanted: Iterable[Wanted], *, make: bool) -> Steps[list[Path]]:
+        """See to it that everything wanted is there, and that keys and certificates belong together.
+
+        With `make`, what is missing is made, issuers first, and the paths of what was made are the result.
+        Without, a missing file is an error. What `check` refuses is refused before anything is made.
+        """
+        wanted = tuple(wanted)
+        made: list[Path] = []
+        self.check(wanted, make=make)
+        if make:
+            with as_pki_error():
+                for one in wanted:
+                    if not self._is_complete(one):
+                        yield from self._locked(self._make(one, made))
+                        self._check(one)
         return made
 
     def renew(self, wanted: Wanted) -> Steps[Path]:
@@ -310,11 +325,14 @@ class Repository:
         create(self._work / "index.txt", b"", 0o600)
         create(self._work / "openssl.cnf", configuration.encode(), 0o600)
 
-    def _openssl(self, command: str, *arguments: str, stdin: bytes = b"") -> Steps[bytes]:
+    def _program(self) -> str:
         program = shutil.which("openssl")
         if program is None:
             raise PKIError("certificates are to be made, and there is no openssl program on the PATH")
-        ran = yield Run((program, command, *arguments), cwd=self._work, stdin=stdin)
+        return program
+
+    def _openssl(self, command: str, *arguments: str, stdin: bytes = b"") -> Steps[bytes]:
+        ran = yield Run((self._program(), command, *arguments), cwd=self._work, stdin=stdin)
         if ran.code:
             raise PKIError(f"openssl {command} failed: {_last_words(ran.err)}")
         return ran.out
