@@ -1,15 +1,210 @@
-"""Where an event stands at a moment: a function of its times and of `now`.
+"""Where events stand: a function of what was commanded, and of `now`.
 
-An event is scheduled until the earliest moment at which a device may start it and active from then on;
-it is shown until the latest moment at which a device may end it (IEEE 2030.5-2018 10.2.3; 2018 has no
-status for a completed event, so one that is over leaves the list).
+Nothing of an event's status is stored. When it was made, its times and modes, and when it was cancelled are
+facts; from these and from the other events of its program its EventStatus follows for every moment, so that a
+late tick, a restart or a second process cannot make it wrong (IEEE 2030.5-2018 10.2.3; decisions 17, 18).
+
+The life of an event, as its program's list shows it:
+
+    scheduled --(earliest start)--> active --(latest end)--> out of the list
+        |                             |
+        +------- cancelled (2), with randomisation (3), superseded (4): for good
+
+*Who supersedes whom.* Within a program the later event wins: that of the greater creationTime, and between
+equals that of the greater mRID (`Event.rank`). It takes from an earlier one the control modes that both have,
+for the device categories that both address, where their periods overlap. An event of which at some moment
+nothing is left, because events that have begun hold all its modes for all its categories, is superseded from
+that moment on and does not come back. One that loses only a part is potentially superseded. Across
+programs nothing of this shows in EventStatus: that is each device's affair (programs.py).
 """
 
 from __future__ import annotations
 
-from attrs import frozen
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+
+from attrs import field, frozen
 
 from csipd.sep2.types import EventState
+
+#: Every device category: what an event without deviceCategory addresses.
+ALL_CATEGORIES = 2**32 - 1
+
+
+@frozen
+class Event:
+    """What the rules need to know of a DERControl.
+
+    :param mrid: its mRID; between events made in the same second the greater wins
+    :param created: creationTime (TimeType)
+    :param start: interval.start (TimeType)
+    :param duration: interval.duration (s)
+    :param modes: the control modes of its DERControlBase
+    :param categories: bit map of the device categories that it addresses
+    :param randomize_start: bound of the shift of the start (s, -3600 to 3600)
+    :param randomize_duration: bound of the change of the duration (s, -3600 to 3600)
+    :param cancelled: when the operator cancelled it (TimeType); None if nobody did
+    :param randomized: whether it was cancelled with randomisation
+    """
+
+    mrid: str
+    created: int
+    start: int
+    duration: int
+    modes: frozenset[str]
+    categories: int = ALL_CATEGORIES
+    randomize_start: int = 0
+    randomize_duration: int = 0
+    cancelled: int | None = None
+    randomized: bool = False
+    rank: tuple[int, str] = field(init=False, eq=False, repr=False)
+    end: int = field(init=False, eq=False, repr=False)
+    earliest: int = field(init=False, eq=False, repr=False)
+    latest: int = field(init=False, eq=False, repr=False)
+
+    @rank.default
+    def _rank(self) -> tuple[int, str]:
+        return self.created, self.mrid
+
+    @end.default
+    def _end(self) -> int:
+        """End of the specified period, without randomisation."""
+        return self.start + self.duration
+
+    @earliest.default
+    def _earliest(self) -> int:
+        """First moment at which a device may start: the Effective Scheduled Period begins."""
+        return self.start + min(0, self.randomize_start)
+
+    @latest.default
+    def _latest(self) -> int:
+        """Last moment at which a device may end: the Effective Scheduled Period is over."""
+        return self.start + self.duration + max(0, self.randomize_start) + max(0, self.randomize_duration)
+
+    @property
+    def begins(self) -> int:
+        """When it becomes active: one that was made too late begins when it is made."""
+        return max(self.earliest, self.created)
+
+    def overlaps(self, other: Event) -> bool:
+        """Whether the specified periods overlap: randomisation makes no conflicts, and one that ends where
+        another starts is its neighbour."""
+        return self.start < other.end and other.start < self.end
+
+    def shares(self, other: Event) -> bool:
+        """Whether they want a mode of a device in common."""
+        return bool(self.modes & other.modes) and bool(self.categories & other.categories)
+
+
+@frozen
+class Status:
+    """EventStatus of an event at a moment, and what follows from it.
+
+    :param state: EventStatus.currentStatus
+    :param since: EventStatus.dateTime: when that began (TimeType)
+    :param changes: how often the state has changed so far: the event's version
+    :param partly_since: EventStatus.potentiallySupersededTime; None where potentiallySuperseded is false
+    :param listed_until: when it leaves the DERControlList (TimeType)
+    :param superseded_by: mRIDs of the events that took the last of it
+    """
+
+    state: EventState
+    since: int
+    changes: int
+    partly_since: int | None
+    listed_until: int
+    superseded_by: tuple[str, ...] = ()
+
+
+def statuses(events: Iterable[Event], now: int) -> dict[str, Status]:
+    """The status of every event of one program at a moment, by mRID.
+
+    Events that are not made yet (created after `now`) are as if they were not there.
+    """
+    known = sorted((e for e in events if e.created <= now), key=lambda e: e.start)
+    starts = [e.start for e in known]
+    longest = max((e.duration for e in known), default=0)
+    ends: dict[str, int] = {}
+    found: dict[str, Status] = {}
+    # The best first: whether an event holds its modes is known before those that it could take them from.
+    for event in sorted(known, key=lambda e: e.rank, reverse=True):
+        near = known[bisect_right(starts, event.start - longest) : bisect_left(starts, event.end)]
+        later = [w for w in near if w.rank > event.rank and w.shares(event) and w.overlaps(event)]
+        superseded, by = _superseded(event, later, ends)
+        ends[event.mrid] = _over(event, superseded)
+        found[event.mrid] = _status(event, superseded, by, _partly(event, later), now)
+    return found
+
+
+def _superseded(
+    event: Event, later: Sequence[Event], ends: dict[str, int]
+) -> tuple[int | None, tuple[str, ...]]:
+    """The first moment at which nothing is left of an event, and by whom; None if that never comes."""
+    limit = min(event.latest, event.cancelled if event.cancelled is not None else event.latest)
+    for moment in sorted({w.begins for w in later}):
+        if moment >= limit:
+            break
+        holding = [w for w in later if w.begins <= moment < min(w.latest, ends[w.mrid])]
+        if _holds_all(event, holding):
+            return max(moment, event.created), tuple(w.mrid for w in holding)
+    return None, ()
+
+
+def _holds_all(event: Event, holding: Sequence[Event]) -> bool:
+    for mode in event.modes:
+        categories = 0
+        for winner in holding:
+            if mode in winner.modes:
+                categories |= winner.categories
+        if event.categories & ~categories:
+            return False
+    return bool(holding)
+
+
+def _over(event: Event, superseded: int | None) -> int:
+    """From when an event takes nothing from others any more, for another reason than its end."""
+    moments = [m for m in (superseded, event.cancelled) if m is not None]
+    return min(moments, default=event.latest)
+
+
+def _partly(event: Event, later: Sequence[Event]) -> int | None:
+    """Since when a part of the event is, or is to be, another's.
+
+    One that was cancelled before it began took nothing.
+    """
+    times = [
+        max(w.created, event.created)
+        for w in later
+        if not (w.cancelled is not None and w.cancelled <= w.begins) and not _holds_all(event, [w])
+    ]
+    return min(times, default=None)
+
+
+def _status(
+    event: Event, superseded: int | None, by: tuple[str, ...], partly: int | None, now: int
+) -> Status:
+    began = event.begins
+    active = int(event.created < event.earliest)
+    if superseded is not None and superseded <= now:
+        changes = 1 + (active if superseded > began else 0)
+        return Status(EventState.SUPERSEDED, superseded, changes, partly, event.latest, by)
+    if event.cancelled is not None and event.cancelled <= now:
+        changes = 1 + (active if event.cancelled > began else 0)
+        if event.randomized:
+            return Status(EventState.CANCELLED_RANDOMIZED, event.cancelled, changes, partly, event.latest)
+        return Status(EventState.CANCELLED, event.cancelled, changes, partly, event.end)
+    if now < event.earliest:
+        return Status(EventState.SCHEDULED, event.created, 0, partly, event.latest)
+    return Status(EventState.ACTIVE, began, active, partly, event.latest)
+
+
+def next_change(events: Iterable[Event], now: int) -> int | None:
+    """The next moment at which any status or the list itself can change though nobody commands anything.
+
+    It may come early, when nothing changes after all; it never comes late.
+    """
+    moments = (m for e in events for m in (e.begins, e.end, e.latest) if m > now)
+    return min(moments, default=None)
 
 
 @frozen

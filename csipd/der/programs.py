@@ -1,0 +1,163 @@
+"""What a device should be doing: which event or default holds each control mode, and why.
+
+The rule, in one place (IEEE 2030.5-2018 10.2.3.3, CSIP G13, G14; decision 17):
+
+1. *Who wins.* Of two events that want the same mode at the same time, that of the program with the lower
+   primacy wins; between equals the one made later, and between those the greater mRID (`Offer.beats`).
+2. *Each mode by itself.* Events of unlike modes run side by side.
+3. *A loser that is known before it starts never starts.* When an event is due and a better one that wants the
+   mode in an overlapping period is there, running or still to come, it does not run, not even for the part
+   that the better one leaves.
+4. *A loser that is running ends when the winner starts*, and does not resume.
+5. *One that will not run takes nothing from others*: an event loses only to one that is itself going to run.
+6. Where no event runs, the default holds: that of the program of the lowest primacy that sets the mode.
+
+Seen from the server, without the randomisation that each device draws for itself. The device's side of the
+same rules is client.py; the two are written apart and tested against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import Enum
+
+from attrs import field, frozen
+
+from csipd.der.events import Event
+
+
+class End(Enum):
+    """Why an event's hold on a mode ended, or never began."""
+
+    COMPLETED = "completed"  #: its time was over
+    CANCELLED = "cancelled"  #: by the operator
+    SUPERSEDED = "superseded"  #: a better one started
+    NEVER = "never"  #: a better one was known when it was due, or it was over or cancelled before
+
+
+@frozen
+class Offer:
+    """An event as a device sees it: with the primacy of its program.
+
+    :param program: the program, by whatever the caller knows it
+    :param primacy: of the program; the lower wins
+    """
+
+    event: Event
+    primacy: int
+    program: object = None
+    rank: tuple[int, int, str] = field(init=False, eq=False, repr=False)
+
+    @rank.default
+    def _rank(self) -> tuple[int, int, str]:
+        return -self.primacy, self.event.created, self.event.mrid
+
+    def beats(self, other: Offer) -> bool:
+        """Whether it wins where both want a mode."""
+        return self.rank > other.rank
+
+    @property
+    def begins(self) -> int:
+        """When a device is to start it: at once where it was made late."""
+        return max(self.event.start, self.event.created)
+
+
+@frozen
+class Hold:
+    """What became of an event in one mode.
+
+    :param begin: when it took the mode; None if it never did
+    :param until: when it lost it, or will
+    :param end: why
+    :param by: the offer that it lost it to, or never got it for
+    """
+
+    offer: Offer
+    begin: int | None
+    until: int | None
+    end: End
+    by: Offer | None = None
+
+    def at(self, moment: int) -> bool:
+        """Whether it holds the mode at a moment."""
+        return self.begin is not None and self.until is not None and self.begin <= moment < self.until
+
+
+def addressed(offers: Iterable[Offer], categories: int) -> list[Offer]:
+    """The offers that a device of these categories has to follow: all, for one of unknown category."""
+    return [o for o in offers if not categories or o.event.categories & categories]
+
+
+def holds(offers: Iterable[Offer], mode: str) -> list[Hold]:
+    """What becomes of each event that has a mode, in the order in which they are due.
+
+    What is not commanded yet has no part in it: for a moment in the future the answer is what will be unless
+    something new is commanded.
+
+    :param offers: the events that the device has to follow, of all its programs, also those that are over
+    """
+    due = sorted((o for o in offers if mode in o.event.modes), key=lambda o: (-o.begins, o.rank))
+    found: list[Hold] = []
+    running: Offer | None = None
+    while due:
+        # The next to begin, the best first where several do: what is left in `due` comes after it.
+        offer = due.pop()
+        moment = offer.begins
+        if running is not None and _over(running) <= moment:
+            found.append(_ended(running))
+            running = None
+        if _over(offer) <= moment:
+            found.append(Hold(offer, None, None, End.NEVER))
+            continue
+        winner = _winner(offer, running, due)
+        if winner is not None:
+            found.append(Hold(offer, None, None, End.NEVER, winner))
+            continue
+        if running is not None:
+            found.append(Hold(running, running.begins, moment, End.SUPERSEDED, offer))
+        running = offer
+    if running is not None:
+        found.append(_ended(running))
+    return found
+
+
+def holder(offers: Iterable[Offer], mode: str, moment: int) -> Hold | None:
+    """Which event holds a mode at a moment; None: the default does (rule 6)."""
+    return next((hold for hold in holds(offers, mode) if hold.at(moment)), None)
+
+
+def _winner(offer: Offer, running: Offer | None, later: Sequence[Offer]) -> Offer | None:
+    """The better event for which one that is due does not start (rule 3), if there is one."""
+    if running is not None and running.beats(offer):
+        return running
+    moment = offer.begins
+    known = [o for o in later if o.event.created < moment < _over(o)]
+    if not any(o.beats(offer) and _meet(o, offer) for o in known):
+        return None
+    will_run = _going_to_run(running, known)
+    return next((o for o in will_run if o.beats(offer) and _meet(o, offer)), None)
+
+
+def _going_to_run(running: Offer | None, known: Iterable[Offer]) -> list[Offer]:
+    """Those of the events still to come that no better one will keep from it (rule 5), the best first."""
+    found: list[Offer] = []
+    for offer in sorted(known, key=lambda o: o.rank, reverse=True):
+        ahead = found if running is None else [running, *found]
+        if not any(o.beats(offer) and _meet(o, offer) for o in ahead):
+            found.append(offer)
+    return found
+
+
+def _meet(one: Offer, other: Offer) -> bool:
+    return one.begins < other.event.end and other.begins < one.event.end
+
+
+def _over(offer: Offer) -> int:
+    """When an event is over if it is not superseded."""
+    cancelled = offer.event.cancelled
+    return offer.event.end if cancelled is None else min(cancelled, offer.event.end)
+
+
+def _ended(offer: Offer) -> Hold:
+    over = _over(offer)
+    return Hold(offer, offer.begins, over, End.COMPLETED if over == offer.event.end else End.CANCELLED)
