@@ -96,3 +96,19 @@ def add_group(
 def add_program(transaction: Transaction, group: int, description: str, primacy: int = 10) -> int:
     """Make a program of a group."""
     return programs.add(transaction, ISSUER, group, description, primacy)
+
+
+@contextmanager
+def statements(transaction: Transaction) -> Iterator[list[str]]:
+    """The statements that are executed meanwhile, savepoints and the like aside."""
+    said: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        said.append(statement)
+
+    bound = transaction.connection.engine
+    sa.event.listen(bound, "before_cursor_execute", note)
+    try:
+        yield said
+    finally:
+        sa.event.remove(bound, "before_cursor_execute", note)

@@ -1,0 +1,360 @@
+"""Who is in which group, and what follows from it, against an oracle that walks the tree by hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import sqlalchemy as sa
+from attrs import Factory, define
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from csipd.db import devices, groups, programs
+from csipd.db.database import Transaction
+from csipd.db.tables import fleets, memberships
+from tests.support.store import (
+    ISSUER,
+    NOW,
+    add_device,
+    add_group,
+    add_program,
+    lfdi,
+    statements,
+    store,
+)
+
+
+@define
+class Group:
+    parent: int | None
+    assignment: str
+
+
+@define
+class Device:
+    number: int
+    manager: int | None
+    aggregator: bool
+    registered: bool
+    retired: bool = False
+    withdrawn: bool = False
+    #: (group, since, until) of each membership, in the order in which they began.
+    history: list[tuple[int, int, int | None]] = Factory(list)
+
+    @property
+    def shown(self) -> bool:
+        return self.registered and not self.retired and not self.withdrawn
+
+    @property
+    def groups(self) -> list[int]:
+        return [group for group, _, until in self.history if until is None]
+
+
+@define
+class Program:
+    group: int
+    primacy: int
+    retired: bool = False
+
+
+class World:
+    """A store, and beside it the same world as plain values; every step is taken in both.
+
+    Steps are given numbers from 0 to 1000 to choose with: what they choose from is not known before.
+    """
+
+    def __init__(self, transaction: Transaction) -> None:
+        self.transaction = transaction
+        self.connection = transaction.connection
+        self.now = NOW
+        self.groups: dict[int, Group] = {}
+        self.devices: dict[int, Device] = {}
+        self.programs: dict[int, Program] = {}
+        # Something to choose from at the beginning.
+        self.new_group(0, 0)
+        self.new_device(0, 1)
+        self.new_device(1, 0)
+
+    # --- steps
+
+    def new_group(self, parent: int, assignment: int) -> None:
+        self._put_group(f"group {len(self.groups)}", parent, assignment)
+
+    def move_group(self, which: int, parent: int, assignment: int) -> None:
+        """Wherever it is put, even under itself: a walk has to end all the same."""
+        self._put_group(f"group {which % len(self.groups)}", parent, assignment)
+
+    def _put_group(self, name: str, parent: int, assignment: int) -> None:
+        above = [None, *self.groups][parent % (len(self.groups) + 1)]
+        fsa = f"FSA {assignment % 3}"
+        self.groups[add_group(self.transaction, name, above, fsa)] = Group(above, fsa)
+
+    def new_program(self, group: int, primacy: int) -> None:
+        where = pick(self.groups, group)
+        number = add_program(self.transaction, where, f"program {len(self.programs)}", primacy % 3)
+        self.programs[number] = Program(where, primacy % 3)
+
+    def change_program(self, which: int, group: int, primacy: int) -> None:
+        if self.programs:
+            number, where = pick(self.programs, which), pick(self.groups, group)
+            programs.change(self.transaction, number, group=where, primacy=primacy % 3)
+            self.programs[number] = Program(where, primacy % 3)
+
+    def retire_program(self, which: int) -> None:
+        if self.programs:
+            number = pick(self.programs, which)
+            programs.retire(self.transaction, number, self.now)
+            self.programs[number].retired = True
+
+    def new_device(self, manager: int, kind: int) -> None:
+        """An aggregator, a device of somebody's, a listed one."""
+        aggregator, registered = kind % 4 == 1, kind % 4 != 2
+        boss = None if aggregator else self._manager(manager)
+        number = len(self.devices)
+        row = add_device(
+            self.transaction, number, manager=boss, aggregator=aggregator, registered=registered, now=self.now
+        )
+        self.devices[row] = Device(number, row if aggregator else boss, aggregator, registered)
+
+    def _manager(self, choice: int) -> int | None:
+        managers = [None, *(row for row, device in self.devices.items() if device.aggregator)]
+        return managers[choice % len(managers)]
+
+    def join(self, which: int, group: int) -> None:
+        row, where = pick(self.devices, which), pick(self.groups, group)
+        devices.join(self.transaction, row, where, self.now)
+        device = self.devices[row]
+        if where not in device.groups:
+            device.history.append((where, self.now, None))
+
+    def leave(self, which: int, group: int) -> None:
+        row, where = pick(self.devices, which), pick(self.groups, group)
+        devices.leave(self.transaction, row, where, self.now)
+        device = self.devices[row]
+        device.history = [
+            (one, since, self.now if one == where and until is None else until)
+            for one, since, until in device.history
+        ]
+
+    def enrol(self, which: int) -> None:
+        row = pick(self.devices, which)
+        device = self.devices[row]
+        known = devices.find(self.connection, lfdi(device.number))
+        assert known is not None
+        devices.enrol(self.transaction, known, self.now)
+        device.registered = True
+
+    def unregister(self, which: int) -> None:
+        row = pick(self.devices, which)
+        if self.devices[row].shown:
+            devices.unregister(self.transaction, row, "test", self.now)
+            self.devices[row].registered = False
+
+    def withdraw(self, which: int) -> None:
+        device = self.devices[pick(self.devices, which)]
+        devices.withdraw(self.transaction, lfdi(device.number), "test", self.now)
+        device.withdrawn = True
+
+    def readmit(self, which: int) -> None:
+        device = self.devices[pick(self.devices, which)]
+        devices.readmit(self.transaction, lfdi(device.number), "test", self.now)
+        device.withdrawn = False
+
+    def retire(self, which: int) -> None:
+        row = pick(self.devices, which)
+        devices.alter(self.transaction, row, retired=self.now)
+        self.devices[row].retired = True
+
+    def bring_back(self, which: int) -> None:
+        row = pick(self.devices, which)
+        devices.alter(self.transaction, row, retired=None)
+        self.devices[row].retired = False
+
+    def hand_over(self, which: int, manager: int) -> None:
+        row = pick(self.devices, which)
+        if not self.devices[row].aggregator:
+            boss = self._manager(manager)
+            devices.alter(self.transaction, row, manager=boss)
+            self.devices[row].manager = boss
+
+    # --- what follows from them
+
+    def above(self, some: Iterable[int]) -> set[int]:
+        """These groups and all above them."""
+        found: set[int] = set()
+        for group in some:
+            at: int | None = group
+            while at is not None and at not in found:
+                found.add(at)
+                at = self.groups[at].parent
+        return found
+
+    def assignments(self, row: int) -> set[str]:
+        return {self.groups[group].assignment for group in self.above(self.devices[row].groups)}
+
+    def programs_in(self, some: Iterable[int], assignment: str | None = None) -> list[int]:
+        reached = self.above(some)
+        found = [
+            number
+            for number, program in self.programs.items()
+            if not program.retired
+            and program.group in reached
+            and assignment in (None, self.groups[program.group].assignment)
+        ]
+        # mRIDs rise with the number, and the highest comes first.
+        return sorted(found, key=lambda number: (self.programs[number].primacy, -number))
+
+    def fleet(self, manager: int) -> Counter[int]:
+        """How many devices of an aggregator that are shown are in each group themselves."""
+        return Counter(
+            group
+            for device in self.devices.values()
+            if device.shown and device.manager == manager
+            for group in device.groups
+        )
+
+
+def pick(some: dict[int, object] | dict[int, Group] | dict[int, Device] | dict[int, Program], n: int) -> int:
+    return list(some)[n % len(some)]
+
+
+def step(name: str, numbers: int) -> st.SearchStrategy[tuple[str, tuple[int, ...]]]:
+    return st.tuples(st.just(name), st.tuples(*[st.integers(0, 1000)] * numbers))
+
+
+STEPS = st.one_of(
+    step("new_group", 2),
+    step("move_group", 3),
+    step("new_program", 2),
+    step("change_program", 3),
+    step("retire_program", 1),
+    step("new_device", 2),
+    step("join", 2),
+    step("join", 2),
+    step("leave", 2),
+    step("enrol", 1),
+    step("unregister", 1),
+    step("withdraw", 1),
+    step("readmit", 1),
+    step("retire", 1),
+    step("bring_back", 1),
+    step("hand_over", 2),
+)
+
+
+class ViewTests(SynchronousTestCase):
+    """Whatever happened before, views and counts are what the memberships say."""
+
+    @given(st.lists(STEPS, max_size=25))
+    def test_any_history(self, taken: list[tuple[str, tuple[int, ...]]]) -> None:
+        """FSAs, programs, fleets and the record of memberships are those of the oracle."""
+        with store() as transaction:
+            world = World(transaction)
+            for name, numbers in taken:
+                world.now += 1
+                method: Callable[..., None] = getattr(world, name)
+                method(*numbers)
+            self.compare_devices(world)
+            self.compare_fleets(world)
+            self.compare_history(world)
+
+    def compare_devices(self, world: World) -> None:
+        connection = world.connection
+        counts = groups.assignment_counts(connection, list(world.devices))
+        for row, device in world.devices.items():
+            shown = groups.assignments_of(connection, row)
+            self.assertEqual({name for _, name in shown}, world.assignments(row))
+            self.assertEqual(shown, sorted(shown, reverse=True))
+            self.assertEqual(counts.get(row, 0), len(shown))
+            self.assertEqual(groups.programs_of(connection, row), world.programs_in(device.groups))
+            for number, name in shown:
+                self.assertEqual(
+                    groups.programs_of(connection, row, number), world.programs_in(device.groups, name)
+                )
+            for program in world.programs:
+                self.assertIs(
+                    groups.reaches(connection, row, False, program),
+                    program in world.programs_in(device.groups),
+                )
+
+    def compare_fleets(self, world: World) -> None:
+        for row, device in world.devices.items():
+            if not device.aggregator:
+                continue
+            expected = world.fleet(row)
+            query = sa.select(fleets.c.group, fleets.c.members).where(fleets.c.manager == row)
+            kept = {group: members for group, members in world.connection.execute(query) if members}
+            self.assertEqual(kept, dict(expected))
+            reached = world.programs_in(expected)
+            self.assertEqual(groups.programs_of_fleet(world.connection, row), reached)
+            for program in world.programs:
+                self.assertIs(groups.reaches(world.connection, row, True, program), program in reached)
+
+    def compare_history(self, world: World) -> None:
+        query = sa.select(memberships).order_by(memberships.c.id)
+        kept: dict[int, list[tuple[int, int, int | None]]] = {row: [] for row in world.devices}
+        for one in world.connection.execute(query):
+            kept[one.device].append((one.group, one.since, one.until))
+        self.assertEqual(kept, {row: device.history for row, device in world.devices.items()})
+
+
+class MembershipTests(SynchronousTestCase):
+    """What a step tells of itself, and what it costs."""
+
+    def test_one_program_is_one_row(self) -> None:
+        """Giving a program to a group writes the program, however many devices are in the group."""
+        with store() as transaction:
+            group = add_group(transaction, "feeder")
+            written = []
+            for number in range(20):
+                devices.join(transaction, add_device(transaction, number), group, NOW)
+                with statements(transaction) as said:
+                    programs.add(transaction, ISSUER, group, f"program {number}", 1)
+                written.append(said)
+            self.assertEqual(written[0], written[-1])
+            self.assertTrue(written[0][0].startswith("INSERT INTO programs"))
+
+    def test_joining_twice_is_once(self) -> None:
+        """A device that is in a group already does not join it again."""
+        with store() as transaction:
+            device, group = add_device(transaction, 1), add_group(transaction, "feeder")
+            self.assertTrue(groups.join(transaction, device, group, NOW))
+            self.assertFalse(groups.join(transaction, device, group, NOW + 1))
+            self.assertTrue(groups.leave(transaction, device, group, NOW + 2))
+            self.assertFalse(groups.leave(transaction, device, group, NOW + 3))
+            self.assertEqual(groups.memberships_of(transaction.connection, device), [])
+
+    def test_a_move_is_told(self) -> None:
+        """A device that moves is told of, with its FSAs, and so is the aggregator that manages it."""
+        with store() as transaction:
+            boss = add_device(transaction, 1, aggregator=True)
+            device, group = add_device(transaction, 2, manager=boss), add_group(transaction, "feeder")
+            for move in (devices.join, devices.leave):
+                transaction.changed.clear()
+                move(transaction, device, group, NOW)
+                told = {f"/edev/{boss}", f"/edev/{device}", f"/edev/{device}/fsa"}
+                self.assertEqual(set(transaction.changed), told)
+                transaction.changed.clear()
+                move(transaction, device, group, NOW)
+                self.assertEqual(transaction.changed, [])
+
+    def test_a_moved_group_is_told(self) -> None:
+        """A group that gets another place changes what programs there are for those under it."""
+        with store() as transaction:
+            top = add_group(transaction, "system")
+            transaction.changed.clear()
+            add_group(transaction, "feeder", parent=top)
+            self.assertIn("/derp", transaction.changed)
+
+    def test_names(self) -> None:
+        """Groups and FSAs are found by their names; a name is given once."""
+        with store() as transaction:
+            first = add_group(transaction, "feeder", assignment="A")
+            self.assertEqual(add_group(transaction, "feeder", assignment="B"), first)
+            self.assertEqual(groups.find(transaction.connection, "feeder"), first)
+            self.assertIsNone(groups.find(transaction.connection, "Feeder"))
+            numbers = [groups.assignment(transaction, name) for name in ("A", "B", "A")]
+            self.assertEqual(numbers[0], numbers[2])
+            self.assertNotEqual(numbers[0], numbers[1])
