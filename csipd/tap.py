@@ -5,16 +5,22 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import signal
 import sys
 import time
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from twisted.application.service import IService
+from twisted.internet.error import ReactorNotRunning
+from twisted.logger import Logger
 from twisted.python import usage
 
 from csipd import config, start
 from csipd.daemon import build
 from csipd.start import Choices, Ready, StartError
+
+_log = Logger()
 
 
 class Options(usage.Options):
@@ -83,7 +89,20 @@ def makeService(options: Options) -> IService:
     # Twisted measures delays by the wall clock. One that is set back would freeze every timer and
     # deadline; a monotonic one cannot be (decision 22). Nothing has been scheduled yet.
     reactor.seconds = time.monotonic
+    # The reactor puts its own handlers in place when it starts to run.
+    reactor.callWhenRunning(signal.signal, signal.SIGTERM, lambda *_: _told_to_stop(reactor))
     return build(options.ready, reactor)
+
+
+def _told_to_stop(reactor: Any) -> None:
+    """End with exit code 0, having done what was asked; the reactor's own handler ends by the signal."""
+
+    def stop() -> None:
+        with suppress(ReactorNotRunning):  # told twice
+            reactor.stop()
+
+    _log.info("SIGTERM: stopping")
+    reactor.callFromThread(stop)
 
 
 def _say(line: str) -> None:
