@@ -296,7 +296,7 @@ def _extension(element: etree._Element, later: frozenset[str]) -> str:
         if depth > MAX_DEPTH or seen > 2 * MAX_EXTENSION_ELEMENTS:
             raise BadValue("is an extension too deep or too large")
     try:
-        return etree.tostring(element, method="c14n", exclusive=True, with_tail=False).decode()
+        return etree.tostring(element, method="c14n", exclusive=True).decode()
     except etree.C14NError:  # a relative namespace name
         raise BadValue("is an extension without canonical form") from None
 
@@ -402,7 +402,7 @@ def _check(value: Element, path: str) -> None:
 
 
 def _check_element(field: Field, value: Any, path: str) -> None:
-    if not isinstance(value, field.type) or not (field.polymorphic or type(value) is field.type):
+    if not isinstance(value, field.type):
         raise BadValue(f"{type(value).__name__} is not {field.type.__name__}", path)
     _check(value, path)
 

@@ -125,7 +125,7 @@ class Element(metaclass=_Declarative):
         return self.__dict__ == other.__dict__
 
     def __hash__(self) -> int:
-        return hash((type(self), frozenset(self.__dict__.items())))
+        return hash((type(self), tuple(self.__dict__.items())))
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={_short(value)}" for name, value in self.__dict__.items())

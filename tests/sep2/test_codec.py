@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.sep2 import resources as r
 from csipd.sep2.codec import NAMESPACE, BadValue, Malformed, Refused, check, decode, encode
 from csipd.sep2.schema import Element, fields
-from csipd.sep2.types import ReasonCode, Within
+from csipd.sep2.types import Hexadecimal, ReasonCode, Text, Within
 from tests.support.faults import DAMAGE, FAULTS
 from tests.support.instances import CLASSES, instances
 from tests.support.schema import Invalid, validate
@@ -357,7 +357,7 @@ class ExtensionTests(CodecTestCase):
     def test_blanks_around(self) -> None:
         """Blanks around them are let through even in a link, where the schema allows none."""
         data = document("TimeLink", ' <a xmlns="urn:a"/> ', 'href="/tm"')
-        self.assertEqual(len(decode(data, r.TimeLink).extensions), 1)
+        self.assertEqual(decode(data, r.TimeLink).extensions, ('<a xmlns="urn:a"></a>',))
 
     def test_relative_namespace(self) -> None:
         """One whose namespace is no absolute URI has no canonical form, and is refused."""
@@ -490,6 +490,7 @@ class RefusalTests(CodecTestCase):
             CONTROL.replace("<start>", "<start><a/>"): "should have text only",
             CONTROL.replace("<start>", '<start a="b">'): "unknown attribute 'a'",
             CONTROL.replace("<interval>", '<interval a="b">'): "unknown attribute 'a'",
+            CONTROL.replace("<interval>", f'<interval xmlns:s="{NAMESPACE}" s:a="b">'): "unknown attribute",
         }
         for content, message in cases.items():
             self.assertFalse(is_valid(document("DERControl", content)))
@@ -587,6 +588,30 @@ class RefusalTests(CodecTestCase):
                 self.refused(BadValue, data, cls, path=f"/{cls.__name__}/{name}")
             else:
                 self.refused(Malformed, data, cls)
+
+    def test_lengths(self) -> None:
+        """The longest text and the most octets are taken, one more is malformed."""
+        seen = 0
+        for cls in CLASSES:
+            for field in fields(cls):
+                match field.form:
+                    case Text(longest) if longest is not None:
+                        self.check_length(cls, field.name, "x", longest)
+                        seen += 1
+                    case Hexadecimal(octets) if not field.attribute:
+                        self.check_length(cls, field.name, "FF", octets)
+                        seen += 1
+        self.assertGreater(seen, 90)
+
+    def check_length(self, cls: type[Element], name: str, unit: str, most: int) -> None:
+        whole = etree.fromstring(encode(smallest(cls, name)))
+        place = whole.find(f"{{{NAMESPACE}}}{name}")
+        place.text = unit * most
+        decode(etree.tostring(whole), cls)
+        place.text = unit * (most + 1)
+        self.refused(
+            Malformed, etree.tostring(whole), cls, path=f"/{cls.__name__}/{name}", message="more than"
+        )
 
     def test_sfdi(self) -> None:
         """An SFDI without its check digit, or of more than 36 bits, is valid by the schema and refused."""
