@@ -109,7 +109,8 @@ class Application:
     def _get(self, request: Request, place: Place, now: int) -> Deferred[bytes]:
         method = request.method.decode()
         query = request.uri.partition(b"?")[2].decode("ascii", "replace")
-        takes = wanted(request.getHeader("accept"))
+        # A header that comes in several lines is one list (RFC 9110 5.2).
+        takes = wanted(", ".join(request.requestHeaders.getRawHeaders("accept", ())))
         identity = request.identity
 
         def read(connection: sa.Connection) -> _Document:

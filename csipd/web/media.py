@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from attrs import frozen
 
-#: Ranges in an Accept header that XML in the standard's own type falls under. Generic XML types are taken
-#: leniently: a person's browser or curl sends them.
-_ACCEPTABLE = frozenset(
-    ("application/sep+xml", "application/*", "*/*", "application/xml", "text/xml", "text/*")
-)
+#: What covers XML in the standard's own type, the most specific first: that is what counts (RFC 9110 12.5.1).
+_RANGES = ("application/sep+xml", "application/*", "*/*")
+#: Taken leniently where none of these is named: a person's browser or curl sends them.
+_GENERIC = ("application/xml", "text/xml", "text/*")
 _SENDABLE = frozenset(("application/sep+xml", "application/xml", "text/xml"))
 
 
@@ -33,11 +32,14 @@ def wanted(accept: str | None) -> Wanted:
     """Read an Accept header; none at all takes anything."""
     if not accept:
         return Wanted(xml=True, extensions=True)
+    asked: dict[str, dict[str, str]] = {}
     for part in accept.split(","):
         kind, parameters = _parts(part)
-        if kind in _ACCEPTABLE and parameters.get("q", "1").strip("0.") != "":
-            return Wanted(xml=True, extensions=parameters.get("level") != "-s1")
-    return Wanted(xml=False, extensions=False)
+        asked.setdefault(kind, parameters)
+    named = [kind for kind in _RANGES if kind in asked][:1] or [kind for kind in _GENERIC if kind in asked]
+    xml = any(asked[kind].get("q", "1").strip("0.") for kind in named)
+    # A client that cannot parse more than the base schema says so once, in whatever place.
+    return Wanted(xml, extensions=xml and all(given.get("level") != "-s1" for given in asked.values()))
 
 
 def is_xml(content_type: str | None) -> bool:
