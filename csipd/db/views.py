@@ -188,7 +188,8 @@ def _owner(view: View, place: Place) -> Owner | None:
 
 def _poll_rate(view: View, row: Row) -> int:
     default: int = getattr(row.resource_type, "pollRate")  # noqa: B009  (the schema's default, where it has one)
-    return view.server.poll_rates.get(row.name, default)
+    # By type, not by row: an FSA's list of programs has the rate of every such list.
+    return view.server.poll_rates.get(row.resource_type.__name__, default)
 
 
 def _names(cls: type[r.Resource]) -> set[str]:
