@@ -178,20 +178,25 @@ def _truth(text: str | None) -> bool:
 
 def writer(field: Field, before: str, after: str) -> Callable[[Any], str]:
     """The function that writes a simple field's value between two strings."""
-    match field.form:
-        case Integer():
-            return f"{before}%d{after}".__mod__
-        case Hexadecimal(octets) if field.type is int:
-            return f"{before}%0{2 * octets}X{after}".__mod__
-        case Hexadecimal():
-            return f"{before}%s{after}".__mod__
-        case Truth():
-            return {True: f"{before}true{after}", False: f"{before}false{after}"}.__getitem__
 
-    def write(value: str) -> str:
+    def write_plain(value: object) -> str:
+        return f"{before}{value}{after}"
+
+    def write_bits(value: int) -> str:
+        return f"{before}{value:0{digits}X}{after}"
+
+    def write_text(value: str) -> str:
         return f"{before}{escaped(value)}{after}"
 
-    return write
+    match field.form:
+        case Truth():
+            return {True: f"{before}true{after}", False: f"{before}false{after}"}.__getitem__
+        case Hexadecimal(octets) if field.type is int:
+            digits = 2 * octets
+            return write_bits
+        case Text() | Reference():
+            return write_text
+    return write_plain
 
 
 def escaped(text: str) -> str:

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.sep2 import resources as r
 from csipd.sep2.codec import NAMESPACE, BadValue, Malformed, Refused, check, decode, encode
 from csipd.sep2.schema import Element, fields
-from csipd.sep2.types import Hexadecimal, ReasonCode, Text, Within
+from csipd.sep2.types import DeviceCategory, EventState, Hexadecimal, ReasonCode, Text, Within
 from tests.support.faults import DAMAGE, FAULTS
 from tests.support.instances import CLASSES, instances
 from tests.support.schema import Invalid, validate
@@ -677,6 +677,17 @@ class WritingTests(CodecTestCase):
             b"<deviceCategory>00200000</deviceCategory>",
             encode(CONTROL_VALUE.replace(deviceCategory=1 << 21)),
         )
+
+    def test_codes(self) -> None:
+        """A code or flag that was given by name is written as its number."""
+        value = CONTROL_VALUE.replace(
+            EventStatus=STATUS_VALUE.replace(currentStatus=EventState.ACTIVE),
+            deviceCategory=DeviceCategory.PHOTOVOLTAIC | DeviceCategory.OTHER_STORAGE,
+        )
+        written = encode(value)
+        self.assertIn(b"<currentStatus>1</currentStatus>", written)
+        self.assertIn(b"<deviceCategory>02200000</deviceCategory>", written)
+        check(value)
 
     def test_escaped(self) -> None:
         """Text and attributes are escaped so that they are read as they were."""
