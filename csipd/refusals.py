@@ -40,6 +40,21 @@ class BadRequest(Refusal):
     """Well-formed, but the values are refused (reasonCode 1)."""
 
 
+class Impossible(BadRequest):
+    """What the operator asks for cannot be, for one or more reasons.
+
+    :param flaws: for each a JSON pointer into what was asked for, and what is wrong there
+    """
+
+    def __init__(self, flaws: list[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{pointer}: {flaw}" for pointer, flaw in flaws))
+        self.flaws = flaws
+
+
+class Conflict(Refusal):
+    """What is asked for does not fit the state that things are in now."""
+
+
 class Full(Refusal):
     """A bound is reached (reasonCode 2)."""
 

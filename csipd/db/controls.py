@@ -1,48 +1,118 @@
-"""DERControls: kept once, shown as the clock has them.
+"""DERControls: what was commanded is kept, what it has come to is computed when it is read.
 
-A control's status is not stored but computed when it is read (der/events.py), so that a GET is right to
-the second whether or not anything ticked. A control that is over is out of its list; its own href
-answers for a day more.
+Status, membership of lists and version of a control follow from its times, its cancellation and the other
+controls of its program (der/events.py). So a GET is right to the second, whether or not anything ticked. A
+control that is over is out of its list; its own href answers for a day more, the operator's history for good.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from attrs import frozen
 
 from csipd.db.database import Transaction
 from csipd.db.tables import controls
-from csipd.der.events import Span, span, standing
+from csipd.der.events import ALL_CATEGORIES, Event, Status, next_change, statuses
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Issuer, Kind
 from csipd.sep2.paging import Page
 from csipd.sep2.site import ROWS, Place
+from csipd.sep2.types import MODES, EventState
 
 _CONTROL = ROWS["DERControl"]
-_ACTIVE = ROWS["ActiveDERControlList"]
 
 #: Seconds for which the href of a control answers after its end.
 RETENTION = 86_400
+#: The most controls of one program that are not over; more are refused.
+MOST_LIVE = 1000
 
 
-def add(transaction: Transaction, issuer: Issuer, program: int, control: r.DERControl) -> Place:
+@frozen
+class Kept:
+    """A control as it is kept: its numbers, what the rules need of it, and what it stands at."""
+
+    number: int
+    program: int
+    event: Event
+    status: Status
+
+
+@frozen
+class Schedule:
+    """The controls of one program at a moment.
+
+    :param all: those that have a part in anything shown now, by number
+    :param until: when what is shown changes next though nobody commands anything; None: never
+    """
+
+    all: Mapping[int, Kept]
+    now: int
+    until: int | None
+
+    def listed(self, active: bool = False) -> list[Kept]:
+        """The members of the DERControlList, or of the ActiveDERControlList, in their order.
+
+        That is interval.start, then creationTime and mRID, the later and greater first.
+        """
+        shown = [
+            kept
+            for kept in self.all.values()
+            if kept.status.listed_until > self.now and (not active or kept.status.state is EventState.ACTIVE)
+        ]
+        return sorted(
+            sorted(shown, key=lambda kept: kept.event.rank, reverse=True), key=lambda kept: kept.event.start
+        )
+
+
+def modes_of(base: r.DERControlBase) -> list[str]:
+    """The control modes that a DERControlBase sets, in the order of the standard."""
+    given = vars(base)
+    return [mode.name for mode in MODES if mode.name in given]
+
+
+def event_of(control: r.DERControl) -> Event:
+    """What the rules need of a control."""
+    return Event(
+        mrid=control.mRID,
+        created=control.creationTime,
+        start=control.interval.start,
+        duration=control.interval.duration,
+        modes=frozenset(modes_of(control.DERControlBase)),
+        categories=ALL_CATEGORIES if control.deviceCategory is None else control.deviceCategory,
+        randomize_start=control.randomizeStart or 0,
+        randomize_duration=control.randomizeDuration or 0,
+    )
+
+
+def add(
+    transaction: Transaction, issuer: Issuer, program: int, control: r.DERControl, who: str | None = None
+) -> Place:
     """Keep a control of a program.
 
     :param control: with any mRID, which is replaced, and any EventStatus, which is computed when it is read
+    :param who: the operator
     """
     connection = transaction.connection
-    period = _period(control)
-    number = connection.scalar(
+    event = event_of(control)
+    number: int | None = connection.scalar(
         sa.insert(controls)
         .values(
             program=program,
-            start=control.interval.start,
-            creation_time=control.creationTime,
-            earliest=period.earliest,
-            latest=period.latest,
+            start=event.start,
+            duration=event.duration,
+            randomize_start=event.randomize_start,
+            randomize_duration=event.randomize_duration,
+            creation_time=event.created,
+            earliest=event.earliest,
+            latest=event.latest,
+            categories=event.categories,
+            modes=" ".join(modes_of(control.DERControlBase)),
+            randomized=False,
+            who=who,
             body=b"",
         )
         .returning(controls.c.id)
@@ -54,24 +124,89 @@ def add(transaction: Transaction, issuer: Issuer, program: int, control: r.DERCo
         .where(controls.c.id == number)
         .values(mrid=mrid, body=codec.encode(control.replace(mRID=mrid)))
     )
-    place = Place(_CONTROL, (program, number))
-    transaction.touch(f"/derp/{program}/derc", f"/derp/{program}/actderc", place.href)
-    return place
+    _touch(transaction, program, number)
+    return Place(_CONTROL, (program, number))
+
+
+def cancel(transaction: Transaction, number: int, randomized: bool, reason: str | None, now: int) -> bool:
+    """Note that a control was cancelled. False if it had been before."""
+    program = transaction.connection.scalar(
+        sa.update(controls)
+        .where(controls.c.id == number, controls.c.cancelled.is_(None))
+        .values(cancelled=now, randomized=randomized, reason=reason)
+        .returning(controls.c.program)
+    )
+    if program is None:
+        return False
+    _touch(transaction, program, number)
+    return True
+
+
+def _touch(transaction: Transaction, program: int, number: int) -> None:
+    here = f"/derp/{program}"
+    transaction.touch(f"{here}/derc", f"{here}/actderc", f"{here}/derc/{number}")
+
+
+def schedules(connection: sa.Connection, programs: Sequence[int], now: int) -> dict[int, Schedule]:
+    """The controls of programs at a moment; programs without any are left out.
+
+    With those that are listed come those that are over but may have taken something from them.
+    """
+    by_program: dict[int, dict[int, Event]] = {}
+    for row in _around(connection, controls.c.program.in_(programs), now, None):
+        by_program.setdefault(row.program, {})[row.id] = _event(row)
+    return {program: _schedule(program, events, now) for program, events in by_program.items()}
+
+
+def _around(
+    connection: sa.Connection, which: sa.ColumnElement[bool], start: int, end: int | None
+) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+    """The controls of a time, and all that overlap one of them, and so on: what may decide their status."""
+    while True:
+        times = [which, controls.c.latest > start]
+        if end is not None:
+            times.append(controls.c.earliest < end)
+        rows = connection.execute(_EVENTS.where(*times)).all()
+        first = min((row.earliest for row in rows), default=start)
+        last = None if end is None else max((row.latest for row in rows), default=end)
+        if first >= start and (end is None or last is None or last <= end):
+            return rows
+        start = min(first, start)
+        end = None if end is None or last is None else max(end, last)
+
+
+def _schedule(program: int, events: Mapping[int, Event], now: int) -> Schedule:
+    found = statuses(events.values(), now)
+    kept = {
+        number: Kept(number, program, event, found[event.mrid])
+        for number, event in events.items()
+        if event.mrid in found
+    }
+    return Schedule(kept, now, next_change(events.values(), now))
+
+
+def find(connection: sa.Connection, number: int, now: int) -> Kept | None:
+    """A control with its status, also when it is over."""
+    row = connection.execute(_EVENTS.where(controls.c.id == number)).one_or_none()
+    if row is None:
+        return None
+    rivals = _around(connection, controls.c.program == row.program, row.earliest, row.latest)
+    events = {row.id: _event(row), **{other.id: _event(other) for other in rivals}}
+    return _schedule(row.program, events, now).all.get(number)
 
 
 def get(
     connection: sa.Connection, program: int, number: int, now: int
 ) -> tuple[r.DERControl, int | None] | None:
     """A control of a program, and when what it says stops being true."""
-    row = connection.execute(
-        _CONTROLS.where(
-            controls.c.id == number, controls.c.program == program, controls.c.latest > now - RETENTION
-        )
-    ).one_or_none()
-    if row is None:
+    kept = find(connection, number, now)
+    if kept is None or kept.program != program or kept.event.latest <= now - RETENTION:
         return None
-    shown, until = _shown(row, now)
-    return shown, row.latest + RETENTION if until is None else until
+    schedule = schedules(connection, [program], now).get(program)
+    until = kept.event.latest + RETENTION
+    if schedule is not None and schedule.until is not None:
+        until = min(until, schedule.until)
+    return shown(connection, [kept])[0], until
 
 
 def counts(
@@ -81,20 +216,12 @@ def counts(
 
     :param active: of their ActiveDERControlLists in place of their DERControlLists
     """
-    mine = controls.c.program.in_(programs) & _listed(now, active)
-    query = (
-        sa.select(controls.c.program, sa.func.count(), sa.func.min(controls.c.latest))
-        .where(mine)
-        .group_by(controls.c.program)
+    found = schedules(connection, programs, now)
+    moments = [schedule.until for schedule in found.values() if schedule.until is not None]
+    return (
+        {program: len(schedule.listed(active)) for program, schedule in found.items()},
+        min(moments, default=None),
     )
-    found = {}
-    ends = []
-    for program, number, latest in connection.execute(query):
-        found[program] = number
-        ends.append(latest)
-    if active:
-        ends += _starts(connection, programs, now)
-    return found, min(ends, default=None)
 
 
 def page(
@@ -102,63 +229,90 @@ def page(
 ) -> tuple[int, list[tuple[Place, r.DERControl]], int | None]:
     """A part of the DERControlList or ActiveDERControlList of a program.
 
-    Ordered by interval.start, then creationTime, newest first, then mRID, highest first.
-
     :return: how many there are (after the filter ``a``), those wanted, and when that stops being true
     """
-    mine = (controls.c.program == program) & _listed(now, active)
-    ends = [connection.scalar(sa.select(sa.func.min(controls.c.latest)).where(mine))]
-    if active:
-        ends += _starts(connection, [program], now)
-    if part.after is not None:
-        mine &= controls.c.start > part.after
-    total = connection.scalar(sa.select(sa.func.count()).select_from(controls).where(mine)) or 0
-    found = []
-    if part.start < total and part.limit:
-        query = (
-            _CONTROLS.where(mine)
-            .order_by(controls.c.start, controls.c.creation_time.desc(), controls.c.mrid.desc())
-            .limit(part.limit)
-            .offset(part.start)
-        )
-        for row in connection.execute(query):
-            shown, until = _shown(row, now)
-            ends.append(until)
-            found.append((Place(_CONTROL, (program, row.id)), shown))
-    return total, found, min((end for end in ends if end is not None), default=None)
+    schedule = schedules(connection, [program], now).get(program)
+    if schedule is None:
+        return 0, [], None
+    every = [k for k in schedule.listed(active) if part.after is None or k.event.start > part.after]
+    wanted = every[part.start : part.start + part.limit]
+    places = [Place(_CONTROL, (program, kept.number)) for kept in wanted]
+    return len(every), list(zip(places, shown(connection, wanted), strict=True)), schedule.until
 
 
-_CONTROLS = sa.select(
-    controls.c.id, controls.c.earliest, controls.c.latest, controls.c.creation_time, controls.c.body
+def shown(connection: sa.Connection, wanted: Iterable[Kept]) -> list[r.DERControl]:
+    """Controls as devices see them, with the status that they stand at."""
+    wanted = list(wanted)
+    query = sa.select(controls.c.id, controls.c.body, controls.c.reason).where(
+        controls.c.id.in_([kept.number for kept in wanted])
+    )
+    rows = {row.id: row for row in connection.execute(query)}
+    return [_shown(rows[kept.number], kept.status) for kept in wanted]
+
+
+def _shown(row: sa.Row[*tuple[Any, ...]], status: Status) -> r.DERControl:
+    cancelled = status.state in (EventState.CANCELLED, EventState.CANCELLED_RANDOMIZED)
+    return codec.decode(row.body, r.DERControl).replace(
+        version=status.changes,
+        EventStatus=r.EventStatus(
+            currentStatus=int(status.state),
+            dateTime=status.since,
+            potentiallySuperseded=status.partly_since is not None,
+            potentiallySupersededTime=status.partly_since,
+            reason=row.reason if cancelled else None,
+        ),
+    )
+
+
+def live(connection: sa.Connection, program: int, now: int) -> int:
+    """How many controls of a program are not over."""
+    query = sa.select(sa.func.count()).select_from(controls)
+    return connection.scalar(query.where(controls.c.program == program, controls.c.latest > now)) or 0
+
+
+def next_moment(connection: sa.Connection, now: int) -> int | None:
+    """The next moment at which any control begins or ends."""
+    moments = [
+        connection.scalar(sa.select(sa.func.min(column)).where(column > now))
+        for column in (controls.c.earliest, controls.c.latest)
+    ]
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def changing(connection: sa.Connection, after: int, until: int) -> list[int]:
+    """The programs of which a control begins or ends in a time: after one moment, up to another."""
+    passed = [sa.and_(column > after, column <= until) for column in (controls.c.earliest, controls.c.latest)]
+    return list(connection.scalars(sa.select(controls.c.program).distinct().where(sa.or_(*passed))))
+
+
+_EVENTS = sa.select(
+    controls.c.id,
+    controls.c.program,
+    controls.c.mrid,
+    controls.c.start,
+    controls.c.duration,
+    controls.c.randomize_start,
+    controls.c.randomize_duration,
+    controls.c.creation_time,
+    controls.c.earliest,
+    controls.c.latest,
+    controls.c.categories,
+    controls.c.modes,
+    controls.c.cancelled,
+    controls.c.randomized,
 )
 
 
-def _listed(now: int, active: bool) -> sa.ColumnElement[bool]:
-    listed: sa.ColumnElement[bool] = controls.c.latest > now
-    return sa.and_(listed, controls.c.earliest <= now) if active else listed
-
-
-def _starts(connection: sa.Connection, programs: Sequence[int], now: int) -> list[int]:
-    """When the next control of these programs becomes active, as a list of one or none."""
-    start = connection.scalar(
-        sa.select(sa.func.min(controls.c.earliest)).where(
-            controls.c.program.in_(programs), controls.c.earliest > now
-        )
+def _event(row: sa.Row[*tuple[Any, ...]]) -> Event:
+    return Event(
+        mrid=row.mrid,
+        created=row.creation_time,
+        start=row.start,
+        duration=row.duration,
+        modes=frozenset(row.modes.split()),
+        categories=row.categories,
+        randomize_start=row.randomize_start,
+        randomize_duration=row.randomize_duration,
+        cancelled=row.cancelled,
+        randomized=row.randomized,
     )
-    return [] if start is None else [start]
-
-
-def _period(control: r.DERControl) -> Span:
-    return span(
-        control.interval.start,
-        control.interval.duration,
-        control.randomizeStart or 0,
-        control.randomizeDuration or 0,
-    )
-
-
-def _shown(row: sa.Row[*tuple[Any, ...]], now: int) -> tuple[r.DERControl, int | None]:
-    control = codec.decode(row.body, r.DERControl)
-    stands = standing(Span(row.earliest, row.latest), row.creation_time, now)
-    status = control.EventStatus.replace(currentStatus=int(stands.status), dateTime=stands.since)
-    return control.replace(EventStatus=status), stands.until

@@ -8,6 +8,7 @@ file, the second is the operator's and stays until the operator lifts it.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -229,20 +230,27 @@ def add_ders(transaction: Transaction, device: int, wanted: int, now: int) -> No
 
 
 def alter(transaction: Transaction, device: int, **values: Any) -> None:
-    """Change a row of the list, and what is kept by fleet with it."""
+    """Change a row of the list, and what is kept by group with it."""
     connection = transaction.connection
-    state = sa.select(devices.c.manager, _shown.label("shown")).where(devices.c.id == device)
+    state = _STATE.where(devices.c.id == device)
     before = connection.execute(state).one()
     connection.execute(sa.update(devices).where(devices.c.id == device).values(**values))
     after = connection.execute(state).one()
     if tuple(before) != tuple(after):
-        if before.shown and before.manager is not None:
-            groups.count(transaction, before.manager, groups.memberships_of(connection, device), -1)
-        if after.shown and after.manager is not None:
-            groups.count(transaction, after.manager, groups.memberships_of(connection, device), 1)
+        of = groups.memberships_of(connection, device)
+        _tally(transaction, before, of, -1)
+        _tally(transaction, after, of, 1)
     transaction.touch("/edev", f"/edev/{device}")
     for manager in {before.manager, after.manager} - {None}:
         transaction.touch(f"/edev/{manager}")
+
+
+def _tally(transaction: Transaction, state: sa.Row[*tuple[Any, ...]], of: Sequence[int], change: int) -> None:
+    """Count a device in or out of groups, if it is shown at all."""
+    if state.shown:
+        if state.manager is not None:
+            groups.count(transaction, state.manager, of, change)
+        groups.count_abilities(transaction, state.modes, of, change)
 
 
 def join(transaction: Transaction, device: int, group: int, now: int) -> None:
@@ -258,14 +266,23 @@ def leave(transaction: Transaction, device: int, group: int, now: int) -> None:
 
 
 def _moved(transaction: Transaction, device: int, group: int, change: int) -> None:
-    row = transaction.connection.execute(
-        sa.select(devices.c.manager, _shown.label("shown")).where(devices.c.id == device)
-    ).one()
+    state = transaction.connection.execute(_STATE.where(devices.c.id == device)).one()
     transaction.touch(f"/edev/{device}", f"/edev/{device}/fsa")
-    if row.manager is not None:
-        if row.shown:
-            groups.count(transaction, row.manager, [group], change)
-        transaction.touch(f"/edev/{row.manager}")
+    _tally(transaction, state, [group], change)
+    if state.manager is not None:
+        transaction.touch(f"/edev/{state.manager}")
+
+
+def able(transaction: Transaction, device: int) -> None:
+    """Keep what modes a device supports, after one of its DERs has said: those that any of them does."""
+    place = Place(_DER_LIST, (device,))
+    modes = None
+    _, ders = documents.page(transaction.connection, place, documents.ALL)
+    for der, _ in ders:
+        capability = documents.get(transaction.connection, Place(ROWS["DERCapability"], der.ids))
+        if isinstance(capability, r.DERCapability):
+            modes = (modes or 0) | capability.modesSupported
+    alter(transaction, device, modes=modes)
 
 
 def change(transaction: Transaction, device: int, body: r.EndDevice, now: int) -> None:
@@ -318,6 +335,30 @@ def _set_withdrawn(
     return True
 
 
+def missing(connection: sa.Connection, numbers: Sequence[int]) -> list[int]:
+    """Those of the numbers that are no EndDevice, or an aggregator."""
+    query = sa.select(devices.c.id).where(devices.c.id.in_(numbers), _shown, sa.not_(devices.c.aggregator))
+    present = set(connection.scalars(query))
+    return [number for number in numbers if number not in present]
+
+
+def unable(connection: sa.Connection, numbers: Sequence[int], needed: int) -> dict[int, int]:
+    """Those of the devices that do not support all of these modes, and what they do support.
+
+    Both as DERControlType; those that have not said are left out.
+    """
+    query = sa.select(devices.c.id, devices.c.modes).where(
+        devices.c.id.in_(numbers), devices.c.modes.is_not(None)
+    )
+    return {row.id: row.modes for row in connection.execute(query) if needed & ~row.modes}
+
+
+def unsaid(connection: sa.Connection, numbers: Sequence[int]) -> int:
+    """How many of the devices have not said what they support."""
+    query = sa.select(sa.func.count()).select_from(devices)
+    return connection.scalar(query.where(devices.c.id.in_(numbers), devices.c.modes.is_(None))) or 0
+
+
 def record(transaction: Transaction, now: int, who: str, action: str, subject: str, detail: str = "") -> None:
     """Write a line of the audit log."""
     transaction.connection.execute(
@@ -325,6 +366,7 @@ def record(transaction: Transaction, now: int, who: str, action: str, subject: s
     )
 
 
+_STATE = sa.select(devices.c.manager, devices.c.modes, _shown.label("shown"))
 _DEVICE = sa.select(
     devices.c.id,
     devices.c.lfdi,

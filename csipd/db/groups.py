@@ -7,15 +7,16 @@ and nothing else (decision 9). Being in a group is being in every group above it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
 from csipd.db.database import Transaction
-from csipd.db.tables import assignments, fleets, groups, memberships, programs
+from csipd.db.tables import abilities, assignments, fleets, groups, memberships, programs
 from csipd.db.upsert import insert
 
 
-def _above(start: sa.Select[tuple[int, int]]) -> sa.CTE:
+def _above(start: sa.Select[*tuple[Any, ...]]) -> sa.CTE:
     """The groups of a select of (who, group), and all those above them."""
     reach = start.cte("reach", recursive=True)
     return reach.union(
@@ -86,6 +87,24 @@ def programs_of_fleet(connection: sa.Connection, manager: int) -> list[int]:
     return list(connection.scalars(_programs(_of_fleet(manager), None)))
 
 
+def programs_of_any(connection: sa.Connection, devices: Sequence[int]) -> list[int]:
+    """The programs that any of the devices is in."""
+    return list(connection.scalars(_programs(_of_devices(devices), None).distinct()))
+
+
+def programs_around(connection: sa.Connection, group: int) -> list[int]:
+    """The programs of a group, of those above it and of those below it."""
+    below = _below(group)
+    above = _above(sa.select(sa.literal(0).label("who"), sa.literal(group).label("group")))
+    query = sa.select(programs.c.id).where(
+        programs.c.retired.is_(None),
+        sa.or_(
+            programs.c.group.in_(sa.select(below.c.group)), programs.c.group.in_(sa.select(above.c.group))
+        ),
+    )
+    return list(connection.scalars(query.order_by(programs.c.id)))
+
+
 def reaches(connection: sa.Connection, device: int, aggregator: bool, program: int) -> bool:
     """Whether a program is in an FSA of the device, or of its fleet."""
     reach = _of_fleet(device) if aggregator else _of_devices([device])
@@ -132,6 +151,83 @@ def count(transaction: Transaction, manager: int, of: Sequence[int], change: int
                 set_={"members": fleets.c.members + change},
             )
         )
+
+
+def count_abilities(transaction: Transaction, modes: int | None, of: Sequence[int], change: int) -> None:
+    """Keep how many EndDevices of each of these groups support what.
+
+    :param modes: DERControlType of the device that comes or goes; None while it has not said
+    """
+    value = -1 if modes is None else modes
+    for group in of:
+        statement = insert(transaction.connection, abilities).values(group=group, modes=value, members=change)
+        transaction.connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[abilities.c.group, abilities.c.modes],
+                set_={"members": abilities.c.members + change},
+            )
+        )
+
+
+def abilities_under(connection: sa.Connection, group: int) -> dict[int, int]:
+    """How many EndDevices in a group and below it support what; -1 stands for those that have not said.
+
+    A device that is in several of these groups counts in each.
+    """
+    below = _below(group)
+    query = (
+        sa.select(abilities.c.modes, sa.func.sum(abilities.c.members).label("members"))
+        .where(abilities.c.group.in_(sa.select(below.c.group)), abilities.c.members > 0)
+        .group_by(abilities.c.modes)
+    )
+    return {row.modes: int(row.members) for row in connection.execute(query)}
+
+
+def number_under(connection: sa.Connection, group: int) -> int:
+    """How many EndDevices are in a group and below it; one that is in several of these counts in each."""
+    return sum(abilities_under(connection, group).values())
+
+
+def exists(connection: sa.Connection, group: int) -> bool:
+    """Whether there is a group of this number."""
+    return connection.scalar(sa.select(groups.c.id).where(groups.c.id == group)) is not None
+
+
+def own_programs(connection: sa.Connection, group: int) -> list[int]:
+    """The programs of a group itself, in the order of their numbers."""
+    query = sa.select(programs.c.id).where(programs.c.group == group, programs.c.retired.is_(None))
+    return list(connection.scalars(query.order_by(programs.c.id)))
+
+
+def _below(group: int) -> sa.CTE:
+    """A group and all those below it."""
+    reach = sa.select(sa.literal(group).label("group")).cte("below", recursive=True)
+    return reach.union(sa.select(groups.c.id).join(reach, groups.c.parent == reach.c.group))
+
+
+def devices_under(
+    connection: sa.Connection, group: int, after: int = 0, limit: int = 100, at: int | None = None
+) -> list[int]:
+    """The devices in a group and below it, by number.
+
+    :param at: as it was at a moment (TimeType); None: as it is now
+    """
+    below = _below(group)
+    held = (
+        memberships.c.until.is_(None)
+        if at is None
+        else sa.and_(
+            memberships.c.since <= at, sa.or_(memberships.c.until.is_(None), memberships.c.until > at)
+        )
+    )
+    query = (
+        sa.select(memberships.c.device)
+        .distinct()
+        .where(memberships.c.group.in_(sa.select(below.c.group)), held, memberships.c.device > after)
+        .order_by(memberships.c.device)
+        .limit(limit)
+    )
+    return list(connection.scalars(query))
 
 
 def memberships_of(connection: sa.Connection, device: int) -> list[int]:

@@ -1,34 +1,109 @@
-"""DERPrograms, their default controls and their curves."""
+"""DERPrograms, their default controls and their curves.
+
+Every device has a program of its own besides those of its groups, for what the operator commands by name
+(decision 19). It is no row: its number follows from the device's, and everything about it from that.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import sqlalchemy as sa
+from attrs import frozen
 
-from csipd.db import documents
+from csipd.db import documents, groups
 from csipd.db.database import Transaction
-from csipd.db.tables import programs
+from csipd.db.tables import devices, programs
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Issuer, Kind
 from csipd.sep2.site import ROWS, Place
+
+#: Numbers of devices' own programs begin here; those of programs that are rows stay below.
+_OWN = 10**12
+#: What devices' own programs are called.
+OWN_DESCRIPTION = "Service point"
 
 _DERP = ROWS["DERProgram"]
 _DEFAULT = ROWS["DefaultDERControl"]
 _CURVES = ROWS["DERCurveList"]
 
 
-def get(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, r.DERProgram]:
+def own_program(device: int) -> int:
+    """The number of a device's own program."""
+    return _OWN + device
+
+
+def owner_of(program: int) -> int | None:
+    """The device whose own program this is; None for a program of a group."""
+    return program - _OWN if program > _OWN else None
+
+
+@frozen
+class Own:
+    """What devices' own programs have in common.
+
+    :param issuer: who makes their mRIDs
+    :param primacy: of all of them
+    """
+
+    issuer: Issuer
+    primacy: int
+
+    def program(self, device: int) -> r.DERProgram:
+        """The own program of a device, without its links."""
+        return r.DERProgram(
+            mRID=self.issuer.mrid(Kind.OWN_PROGRAM, device),
+            description=OWN_DESCRIPTION,
+            version=0,
+            primacy=self.primacy,
+        )
+
+
+def get(connection: sa.Connection, numbers: Sequence[int], own: Own) -> dict[int, r.DERProgram]:
     """The programs of these numbers, without their links; retired ones are left out."""
+    owned = {n: own.program(device) for n in numbers if (device := owner_of(n)) is not None}
     query = sa.select(
         programs.c.id, programs.c.mrid, programs.c.description, programs.c.version, programs.c.primacy
-    ).where(programs.c.id.in_(numbers), programs.c.retired.is_(None))
-    return {
+    ).where(programs.c.id.in_([n for n in numbers if n not in owned]), programs.c.retired.is_(None))
+    return owned | {
         row.id: r.DERProgram(
             mRID=row.mrid, description=row.description[:32], version=row.version, primacy=row.primacy
         )
         for row in connection.execute(query)
     }
+
+
+def of_device(connection: sa.Connection, own: Own, device: int, assignment: int | None = None) -> list[int]:
+    """The programs of a device, or of one of its FSAs, in the order of a DERProgramList.
+
+    Its own program is in the first of its FSAs; a device without any FSA has none to show it in.
+    """
+    numbers = groups.programs_of(connection, device, assignment)
+    shown_in = [number for number, _ in groups.assignments_of(connection, device)]
+    if not shown_in or assignment not in (None, min(shown_in)):
+        return numbers
+    before = connection.scalar(
+        sa.select(sa.func.count())
+        .select_from(programs)
+        .where(programs.c.id.in_(numbers), programs.c.primacy < own.primacy)
+    )
+    # Between equals the greater mRID comes first, and those of own programs are greater.
+    numbers.insert(before or 0, own_program(device))
+    return numbers
+
+
+def reaches(connection: sa.Connection, device: int, aggregator: bool, program: int) -> bool:
+    """Whether a program is in an FSA of the device, or of its fleet.
+
+    A device's own program is the device's and its aggregator's.
+    """
+    owner = owner_of(program)
+    if owner is None:
+        return groups.reaches(connection, device, aggregator, program)
+    if owner == device:
+        return not aggregator
+    manager = sa.select(devices.c.manager).where(devices.c.id == owner, devices.c.registered.is_not(None))
+    return aggregator and connection.scalar(manager) == device
 
 
 def add(transaction: Transaction, issuer: Issuer, group: int, description: str, primacy: int) -> int:
@@ -120,3 +195,10 @@ def find_curve(connection: sa.Connection, program: int, description: str) -> Pla
 def find(connection: sa.Connection, description: str) -> int | None:
     """The number of the program of this description, retired or not."""
     return connection.scalar(sa.select(programs.c.id).where(programs.c.description == description))
+
+
+def group_of(connection: sa.Connection, number: int) -> int:
+    """The group of a program that is a row."""
+    group: int | None = connection.scalar(sa.select(programs.c.group).where(programs.c.id == number))
+    assert group is not None
+    return group

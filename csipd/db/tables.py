@@ -49,6 +49,8 @@ devices = sa.Table(
     sa.Column("pin", sa.Integer),
     sa.Column("changed_time", sa.BigInteger, nullable=False),
     sa.Column("device_category", sa.BigInteger),
+    # The modes that any of its DERs supports (DERControlType), once it has said.
+    sa.Column("modes", sa.BigInteger),
     sa.Column("post_rate", sa.BigInteger),
     sa.Column("poll_rate", sa.BigInteger),
     # The EndDeviceList of an aggregator, in its order (IEEE 2030.5-2018 8.5), and its count.
@@ -111,6 +113,16 @@ fleets = sa.Table(
     sa.Column("members", sa.Integer, nullable=False),
 )
 
+#: How many EndDevices are in each group now, by what they support (DERControlType; -1: they have not said),
+#: so that a control for a group can be checked against its devices without looking at each.
+abilities = sa.Table(
+    "abilities",
+    metadata,
+    sa.Column("group", _Id, sa.ForeignKey("groups.id"), primary_key=True, autoincrement=False),
+    sa.Column("modes", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("members", sa.Integer, nullable=False),
+)
+
 #: DERPrograms. Each belongs to one group; who sees it follows from that.
 programs = sa.Table(
     "programs",
@@ -126,19 +138,103 @@ programs = sa.Table(
     sqlite_autoincrement=True,
 )
 
-#: DERControls. ``earliest`` and ``latest`` bound the Effective Scheduled Period (10.2.3).
+#: DERControls: what was commanded, and when it was cancelled. Their status is no column but follows from
+#: these (der/events.py). ``latest`` ends the Effective Scheduled Period, ``modes`` are the modes' names.
 controls = sa.Table(
     "controls",
     metadata,
     sa.Column("id", _Id, primary_key=True),
-    sa.Column("program", _Id, sa.ForeignKey("programs.id"), nullable=False),
+    # A program's number, or that of a device's own program, which is no row (db/programs.py).
+    sa.Column("program", sa.BigInteger, nullable=False),
     sa.Column("mrid", sa.String(32), unique=True),
     sa.Column("start", sa.BigInteger, nullable=False),
+    sa.Column("duration", sa.BigInteger, nullable=False),
+    sa.Column("randomize_start", sa.Integer, nullable=False),
+    sa.Column("randomize_duration", sa.Integer, nullable=False),
     sa.Column("creation_time", sa.BigInteger, nullable=False),
     sa.Column("earliest", sa.BigInteger, nullable=False),
     sa.Column("latest", sa.BigInteger, nullable=False),
+    sa.Column("categories", sa.BigInteger, nullable=False),
+    sa.Column("modes", sa.Text, nullable=False),
+    sa.Column("cancelled", sa.BigInteger),
+    sa.Column("randomized", sa.Boolean, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("who", sa.Text),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Index(None, "program", "latest"),
+    sa.Index(None, "earliest"),
+    sa.Index(None, "latest"),
+    sqlite_autoincrement=True,
+)
+
+#: Responses of devices to events.
+responses = sa.Table(
+    "responses",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    # The event, where its mRID is one of ours.
+    sa.Column("control", _Id, sa.ForeignKey("controls.id"), index=True),
+    sa.Column("subject", sa.String(32), nullable=False),
+    sa.Column("lfdi", sa.String(40), nullable=False),
+    sa.Column("device", _Id, sa.ForeignKey("devices.id"), nullable=False),
+    sa.Column("status", sa.SmallInteger),
+    sa.Column("created_time", sa.BigInteger),
+    sa.Column("received", sa.BigInteger, nullable=False),
+    # Why the operator should look at it: an unknown subject or status.
+    sa.Column("flagged", sa.Text),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index(None, "device", "id"),
+    sa.Index(None, "device", "subject", "status"),
+    sqlite_autoincrement=True,
+)
+
+#: Log events of devices. One that its device deleted is hidden from its list and stays here.
+logevents = sa.Table(
+    "logevents",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("device", _Id, sa.ForeignKey("devices.id"), nullable=False),
+    sa.Column("created_time", sa.BigInteger, nullable=False),
+    sa.Column("event_id", sa.Integer, nullable=False),
+    sa.Column("pen", sa.BigInteger, nullable=False),
+    sa.Column("profile", sa.SmallInteger, nullable=False),
+    sa.Column("function_set", sa.SmallInteger, nullable=False),
+    sa.Column("code", sa.SmallInteger, nullable=False),
+    sa.Column("hidden", sa.Boolean, nullable=False),
+    # Whether it has been looked at for alarms: at once, or by the sweep.
+    sa.Column("classified", sa.Boolean, nullable=False),
+    sa.Column("received", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index(None, "device", "hidden", "created_time", "event_id"),
+    sa.Index(None, "device", "event_id", "created_time"),
+    sa.Index(
+        "ix_logevents_unclassified",
+        "id",
+        sqlite_where=sa.text("NOT classified"),
+        postgresql_where=sa.text("NOT classified"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+#: Alarms of devices: raised by one log event and cleared by another.
+alarms = sa.Table(
+    "alarms",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("device", _Id, sa.ForeignKey("devices.id"), nullable=False),
+    sa.Column("function_set", sa.SmallInteger, nullable=False),
+    # The code that raises it.
+    sa.Column("code", sa.SmallInteger, nullable=False),
+    sa.Column("raised", sa.BigInteger, nullable=False),
+    sa.Column("cleared", sa.BigInteger),
+    sa.Column("details", sa.Text),
+    sa.Index(None, "device", "function_set", "code", "cleared"),
+    sa.Index(
+        "ix_alarms_open",
+        "id",
+        sqlite_where=sa.text("cleared IS NULL"),
+        postgresql_where=sa.text("cleared IS NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -196,4 +292,17 @@ audit = sa.Table(
     sa.Column("subject", sa.Text, nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
     sqlite_autoincrement=True,
+)
+
+#: Answers to POSTs of the operator's API that carried an idempotency key.
+idempotency = sa.Table(
+    "idempotency",
+    metadata,
+    sa.Column("who", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("request", sa.String(64), nullable=False),
+    sa.Column("status", sa.SmallInteger, nullable=False),
+    sa.Column("location", sa.Text),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False, index=True),
 )

@@ -50,6 +50,7 @@ class Server:
     :param poll_rates: pollRate by resource name (s); the schema's default for the others
     :param policy: how certificates come to be registered
     :param page_maximum: the most members of a list in one answer
+    :param own_primacy: primacy of devices' own programs
     """
 
     lfdi: str
@@ -60,6 +61,12 @@ class Server:
     poll_rates: Mapping[str, int] = field(factory=dict)
     policy: Policy = field(factory=Policy)
     page_maximum: int = 500
+    own_primacy: int = 3
+
+    @property
+    def own(self) -> programs.Own:
+        """What devices' own programs have in common."""
+        return programs.Own(self.issuer, self.own_primacy)
 
 
 @define
@@ -105,7 +112,7 @@ def visible(view: View, place: Place) -> bool:
     reached = (
         place.row.audience is Audience.PROGRAM
         and caller.device is not None
-        and groups.reaches(view.connection, caller.device, caller.aggregator, place.ids[0])
+        and programs.reaches(view.connection, caller.device, caller.aggregator, place.ids[0])
     )
     if not may_see(caller, place.row, view.owner, view.server.policy, reached):
         return False
@@ -321,12 +328,12 @@ class DERProgram(Source):
             assert caller.device is not None
             if caller.aggregator:
                 return groups.programs_of_fleet(view.connection, caller.device)
-            return groups.programs_of(view.connection, caller.device)
+            return programs.of_device(view.connection, view.server.own, caller.device)
         assignment = ids[1] if self.row.name == "FSADERProgramList" else None
-        return groups.programs_of(view.connection, ids[0], assignment)
+        return programs.of_device(view.connection, view.server.own, ids[0], assignment)
 
     def get(self, view: View, ids: Ids) -> r.Resource | None:
-        return programs.get(view.connection, ids).get(ids[0])
+        return programs.get(view.connection, ids, view.server.own).get(ids[0])
 
     def counts(self, view: View, many: Sequence[Ids]) -> list[int | None]:
         return [len(self.numbers(view, ids)) for ids in many]
@@ -334,7 +341,7 @@ class DERProgram(Source):
     def page(self, view: View, place: Place, part: Page) -> tuple[int, list[tuple[Place, r.Resource]]]:
         every = self.numbers(view, place.ids)
         wanted = every[part.start : part.start + part.limit]
-        found = programs.get(view.connection, wanted)
+        found = programs.get(view.connection, wanted, view.server.own)
         return len(every), [(Place(ROWS["DERProgram"], (number,)), found[number]) for number in wanted]
 
 
@@ -352,7 +359,7 @@ class CurrentDERProgram(DERProgram):
         return [self._current(view, ids[0]) is not None for ids in many]
 
     def _current(self, view: View, device: int) -> int | None:
-        ordered = groups.programs_of(view.connection, device)
+        ordered = programs.of_device(view.connection, view.server.own, device)
         view.places.update(ROWS["DERProgram"].href((number,)) for number in ordered)
         active, until = controls.counts(view.connection, ordered, view.now, active=True)
         view.holds_until(until)

@@ -21,6 +21,7 @@ class Kind(IntEnum):
     DEFAULT = 3
     CURVE = 4
     ASSIGNMENTS = 5
+    OWN_PROGRAM = 6
 
 
 @frozen

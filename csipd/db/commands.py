@@ -1,0 +1,381 @@
+"""What the operator commands: making, previewing and cancelling controls.
+
+Everything is judged before anything is written, and all that is wrong is said at once. What is judged against
+the store is judged in the transaction that writes, so that two operators at once cannot both be right about a
+state that only one of them leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from attrs import evolve, field, frozen
+
+from csipd.db import controls, devices, documents, groups, programs
+from csipd.db.database import Transaction
+from csipd.der.events import Event
+from csipd.refusals import Conflict, Full, Impossible, NotFound
+from csipd.sep2 import codec
+from csipd.sep2 import resources as r
+from csipd.sep2.mrid import Issuer
+from csipd.sep2.site import ROWS, Place, locate
+from csipd.sep2.types import MODE, EventState
+
+#: Devices of a preview that are named; the others are counted.
+SAMPLE = 50
+#: The group that puts a device without any other into an FSA, so that its own program can be seen.
+OWN_GROUP = "Devices commanded by name"
+
+_DERCAP = ROWS["DERCapability"]
+_CURVES = ROWS["DERCurveList"]
+
+
+@frozen
+class Target:
+    """Whom a control is for: one of the three.
+
+    :param program: a program by its number
+    :param group: a group, which has to have one program
+    :param devices: devices by their numbers; each gets the control in its own program
+    """
+
+    program: int | None = None
+    group: int | None = None
+    devices: tuple[int, ...] = ()
+
+
+@frozen
+class Command:
+    """What is to happen.
+
+    :param base: the modes; those that are curves name them by href
+    :param duration: s
+    :param start: TimeType; None: at once
+    :param randomize_start: bound (s), or None for no element
+    :param randomize_duration: likewise
+    :param category: deviceCategory (bit map), or None for all
+    :param response_required: bit map of what devices are to answer
+    :param description: for people
+    """
+
+    base: r.DERControlBase
+    duration: int
+    start: int | None = None
+    randomize_start: int | None = None
+    randomize_duration: int | None = None
+    category: int | None = None
+    response_required: int = 3
+    description: str | None = None
+
+
+@frozen
+class Overlap:
+    """A control and another of its program that want modes in common at the same time.
+
+    :param other: number of the other
+    :param program: of both
+    :param modes: that they have in common
+    :param wholly: whether the loser loses all that it has
+    """
+
+    other: int
+    program: int
+    modes: tuple[str, ...]
+    wholly: bool
+
+
+@frozen
+class Effect:
+    """What a command would do.
+
+    :param programs: the programs that get a control
+    :param devices: how many devices it addresses
+    :param sample: some of them
+    :param supersedes: controls that it would take modes from
+    :param superseded_by: controls that would take modes from it
+    :param warnings: what is doubtful, a line each
+    """
+
+    programs: tuple[int, ...]
+    devices: int
+    sample: tuple[int, ...]
+    supersedes: tuple[Overlap, ...] = ()
+    superseded_by: tuple[Overlap, ...] = ()
+    warnings: tuple[str, ...] = field(default=())
+
+
+def preview(
+    connection: sa.Connection, own: programs.Own, target: Target, command: Command, now: int
+) -> Effect:
+    """What a command would do if it were given now.
+
+    :raises Impossible: it would be refused, with all that is wrong with it
+    :raises NotFound: it is for nobody that there is
+    """
+    wanted = _programs(connection, own, target)
+    start = now if command.start is None else command.start
+    flaws = _flaws(command, start, now)
+    sample, number = _addressed(connection, target, wanted)
+    flaws += _curve_flaws(connection, command)
+    unable, warnings = _abilities(connection, target, wanted, command)
+    flaws += unable
+    if flaws:
+        raise Impossible(flaws)
+    event = controls.event_of(_control(command, start, now))
+    supersedes, superseded_by = _overlaps(connection, own, target, wanted, event, now)
+    return Effect(tuple(wanted), number, tuple(sample), supersedes, superseded_by, tuple(warnings))
+
+
+def _overlaps(
+    connection: sa.Connection,
+    own: programs.Own,
+    target: Target,
+    wanted: Sequence[int],
+    event: Event,
+    now: int,
+) -> tuple[tuple[Overlap, ...], tuple[Overlap, ...]]:
+    """The controls that an event made now would take modes from, and those that would take modes from it.
+
+    Looked for in every program that a device addressed by it may be in.
+    """
+    numbers = list(dict.fromkeys((*wanted, *_related(connection, target, wanted))))
+    primacies = {number: found.primacy for number, found in programs.get(connection, numbers, own).items()}
+    primacy = min(primacies[number] for number in wanted)
+    takes: list[Overlap] = []
+    gives: list[Overlap] = []
+    for program, schedule in controls.schedules(connection, numbers, now).items():
+        # Between equals the one made later wins, and that is the new one.
+        wins = primacy <= primacies[program]
+        for kept in schedule.listed():
+            other = kept.event
+            if kept.status.state not in (EventState.SCHEDULED, EventState.ACTIVE):
+                continue
+            if not (other.overlaps(event) and other.shares(event)):
+                continue
+            loser, winner = (other, event) if wins else (event, other)
+            wholly = not (loser.modes - winner.modes) and not (loser.categories & ~winner.categories)
+            common = tuple(name for name in MODE if name in other.modes & event.modes)
+            (takes if wins else gives).append(Overlap(kept.number, program, common, wholly))
+    return tuple(takes), tuple(gives)
+
+
+def _related(connection: sa.Connection, target: Target, wanted: Sequence[int]) -> list[int]:
+    """Programs of groups that devices addressed by a command may be in."""
+    owners = target.devices or tuple(o for o in (programs.owner_of(wanted[0]),) if o is not None)
+    if owners:
+        return groups.programs_of_any(connection, owners)
+    return groups.programs_around(connection, programs.group_of(connection, wanted[0]))
+
+
+def create(
+    transaction: Transaction,
+    own: programs.Own,
+    reply_to: str,
+    target: Target,
+    command: Command,
+    now: int,
+    who: str,
+) -> tuple[list[Place], Effect]:
+    """Make a control in each program that a command is for: all of them or none.
+
+    :param reply_to: href of the ResponseList that devices answer to
+    :param who: the operator
+    :raises Impossible, NotFound: as for ``preview``
+    :raises Full: a program has as many controls as it can have
+    """
+    connection = transaction.connection
+    effect = preview(connection, own, target, command, now)
+    for program in effect.programs:
+        if controls.live(connection, program, now) >= controls.MOST_LIVE:
+            raise Full(f"program {program} has {controls.MOST_LIVE} controls that are not over")
+    for device in target.devices:
+        _see_own_program(transaction, device, now)
+    start = now if command.start is None else command.start
+    made = []
+    for program in effect.programs:
+        base = _base_for(transaction, own.issuer, program, command.base, now)
+        control = _control(evolve(command, base=base), start, now)
+        if command.response_required:
+            control = control.replace(replyTo=reply_to, responseRequired=command.response_required)
+        made.append(controls.add(transaction, own.issuer, program, control, who))
+    for place in made:
+        devices.record(transaction, now, who, "create", place.href, command.description or "")
+    return made, effect
+
+
+def cancel(
+    transaction: Transaction, number: int, randomized: bool, reason: str | None, now: int, who: str
+) -> None:
+    """Cancel a control.
+
+    :param randomized: let each device end it at a moment of its own within the control's randomisation
+    :raises NotFound: there is no such control
+    :raises Conflict: it is over, superseded or cancelled already; or has no randomisation to end it by
+    """
+    kept = controls.find(transaction.connection, number, now)
+    if kept is None:
+        raise NotFound(f"no control {number}")
+    state = kept.status.state
+    if state not in (EventState.SCHEDULED, EventState.ACTIVE):
+        raise Conflict(f"control {number} is {state.name.lower().replace('_', ' ')} already")
+    if now >= kept.event.latest:
+        raise Conflict(f"control {number} is over")
+    if not controls.cancel(transaction, number, randomized, reason, now):
+        raise Conflict(f"control {number} is cancelled already")
+    devices.record(transaction, now, who, "cancel", f"/derp/{kept.program}/derc/{number}", reason or "")
+
+
+def _control(command: Command, start: int, now: int) -> r.DERControl:
+    return r.DERControl(
+        mRID="0",
+        description=command.description,
+        creationTime=now,
+        EventStatus=r.EventStatus(currentStatus=0, dateTime=now, potentiallySuperseded=False),
+        interval=r.DateTimeInterval(duration=command.duration, start=start),
+        randomizeDuration=command.randomize_duration,
+        randomizeStart=command.randomize_start,
+        DERControlBase=command.base,
+        deviceCategory=command.category,
+    )
+
+
+def _flaws(command: Command, start: int, now: int) -> list[tuple[str, str]]:
+    """What is wrong with a command by itself, with pointers into it."""
+    found = []
+    if not controls.modes_of(command.base):
+        found.append(("/base", "controls nothing: at least one mode is needed"))
+    if not command.duration:
+        found.append(("/duration", "an event lasts at least a second"))
+    elif start + command.duration <= now:
+        found.append(("/start", "would be over already"))
+    if command.category == 0:
+        found.append(("/deviceCategory", "addresses no device"))
+    try:
+        codec.check(_control(command, start, now))
+    except codec.BadValue as error:
+        found.append((f"/{(error.path or '').removeprefix('/DERControl/')}", error.message))
+    return found
+
+
+def _programs(connection: sa.Connection, own: programs.Own, target: Target) -> list[int]:
+    """The programs that get a control."""
+    if target.program is not None:
+        if target.program not in programs.get(connection, [target.program], own):
+            raise NotFound(f"no program {target.program}")
+        return [target.program]
+    if target.group is not None:
+        if not groups.exists(connection, target.group):
+            raise NotFound(f"no group {target.group}")
+        found = groups.own_programs(connection, target.group)
+        if len(found) != 1:
+            named = ", ".join(map(str, found)) or "none"
+            raise Impossible([("/group", f"a group with one program is needed, it has {named}")])
+        return found
+    if len(set(target.devices)) != len(target.devices):
+        raise Impossible([("/devices", "names a device twice")])
+    missing = devices.missing(connection, target.devices)
+    if missing:
+        raise NotFound(f"no device {', '.join(map(str, missing[:10]))}")
+    return [programs.own_program(device) for device in target.devices]
+
+
+def _addressed(connection: sa.Connection, target: Target, wanted: Sequence[int]) -> tuple[list[int], int]:
+    """Whom a command is for: some of them, and how many."""
+    if target.devices:
+        return list(target.devices[:SAMPLE]), len(target.devices)
+    owner = programs.owner_of(wanted[0])
+    if owner is not None:
+        return [owner], 1
+    group = programs.group_of(connection, wanted[0])
+    return groups.devices_under(connection, group, limit=SAMPLE), groups.number_under(connection, group)
+
+
+def _curve_flaws(connection: sa.Connection, command: Command) -> list[tuple[str, str]]:
+    found = []
+    for mode, link in _curves(command.base):
+        curve = _curve(connection, link.href)
+        if curve is None:
+            found.append((f"/base/{mode}", f"{link.href} is no curve"))
+        elif curve.curveType != MODE[mode].curve:
+            found.append((f"/base/{mode}", f"{link.href} is a curve of type {curve.curveType}"))
+    return found
+
+
+def _curves(base: r.DERControlBase) -> list[tuple[str, r.DERCurveLink]]:
+    return [(name, value) for name, value in vars(base).items() if isinstance(value, r.DERCurveLink)]
+
+
+def _curve(connection: sa.Connection, href: str) -> r.DERCurve | None:
+    place = locate(href)
+    if place is None or place.row.name != "DERCurve":
+        return None
+    found = documents.get(connection, place)
+    return found if isinstance(found, r.DERCurve) else None
+
+
+def _base_for(
+    transaction: Transaction, issuer: Issuer, program: int, base: r.DERControlBase, now: int
+) -> r.DERControlBase:
+    """A base whose curves are the program's own (CSIP 6.1.8.3): others' are copied to it."""
+    links = {}
+    for mode, link in _curves(base):
+        place = locate(link.href)
+        if place is not None and place.ids[0] != program:
+            curve = _curve(transaction.connection, link.href)
+            assert curve is not None
+            copied = _find_same(transaction.connection, program, curve) or programs.add_curve(
+                transaction, issuer, program, curve.replace(href=None), now
+            )
+            links[mode] = r.DERCurveLink(href=copied.href)
+    return base.replace(**links) if links else base
+
+
+def _find_same(connection: sa.Connection, program: int, curve: r.DERCurve) -> Place | None:
+    _, members = documents.page(connection, Place(_CURVES, (program,)), documents.ALL)
+    for place, member in members:
+        if isinstance(member, r.DERCurve) and member.replace(mRID=curve.mRID, version=None) == curve.replace(
+            version=None
+        ):
+            return place
+    return None
+
+
+def _abilities(
+    connection: sa.Connection, target: Target, wanted: Sequence[int], command: Command
+) -> tuple[list[tuple[str, str]], list[str]]:
+    """Modes that some of those addressed do not support: refused for named devices, a warning for a group."""
+    needed = 0
+    for mode in controls.modes_of(command.base):
+        needed |= MODE[mode].flag
+    owner = programs.owner_of(wanted[0])
+    named = target.devices or (() if owner is None else (owner,))
+    if named:
+        unable = devices.unable(connection, named, needed)
+        flaws = [
+            ("/devices", f"device {device} does not support {_names(needed & ~modes)}")
+            for device, modes in unable.items()
+        ]
+        silent = devices.unsaid(connection, named)
+        return flaws, ([f"{silent} devices have not said what they support"] if silent else [])
+    warnings = []
+    for modes, members in groups.abilities_under(
+        connection, programs.group_of(connection, wanted[0])
+    ).items():
+        if modes < 0:
+            warnings.append(f"{members} devices have not said what they support")
+        elif needed & ~modes:
+            warnings.append(f"{members} devices do not support {_names(needed & ~modes)}")
+    return [], warnings
+
+
+def _names(flags: int) -> str:
+    return ", ".join(mode.name for mode in MODE.values() if flags & mode.flag)
+
+
+def _see_own_program(transaction: Transaction, device: int, now: int) -> None:
+    """See that a device has an FSA for its own program to be in."""
+    if not groups.assignments_of(transaction.connection, device):
+        assignment = groups.assignment(transaction, OWN_GROUP)
+        group = groups.put_group(transaction, OWN_GROUP, parent=None, level=None, assignment=assignment)
+        devices.join(transaction, device, group, now)
