@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 
 from csipd.config import Aggregator, Control, Device, Program, ServerMode, Settings
 from csipd.config.entries import canonical
-from csipd.db import declarations, devices, documents, groups, programs
+from csipd.db import audit, declarations, devices, documents, groups, programs
 from csipd.db.database import Transaction
 from csipd.db.declarations import Change, Entry
 from csipd.sep2 import identity
@@ -56,7 +56,7 @@ def lay(
     for change in sorted(changes, key=lambda change: (change.after is None, _ORDER.index(change.entry[0]))):
         line = laying.carry_out(change)
         told.append(line)
-        devices.record(transaction, now, WHO, line.partition(" ")[0], " ".join(change.entry), line)
+        audit.record(transaction, now, WHO, line.partition(" ")[0], " ".join(change.entry), line)
     declarations.remember(transaction, changes)
     return told
 

@@ -55,6 +55,10 @@ class Conflict(Refusal):
     """What is asked for does not fit the state that things are in now."""
 
 
+class Misused(Refusal):
+    """A key that stands for one request is sent with another."""
+
+
 class Full(Refusal):
     """A bound is reached (reasonCode 2)."""
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from attrs import evolve, field, frozen
 
-from csipd.db import controls, devices, documents, groups, programs
+from csipd.db import audit, controls, devices, documents, groups, programs
 from csipd.db.database import Transaction
 from csipd.der.events import Event
 from csipd.refusals import Conflict, Full, Impossible, NotFound
@@ -200,7 +200,7 @@ def create(
             control = control.replace(replyTo=reply_to, responseRequired=command.response_required)
         made.append(controls.add(transaction, own.issuer, program, control, who))
     for place in made:
-        devices.record(transaction, now, who, "create", place.href, command.description or "")
+        audit.record(transaction, now, who, "create", place.href, command.description or "")
     return made, effect
 
 
@@ -223,7 +223,7 @@ def cancel(
         raise Conflict(f"control {number} is over")
     if not controls.cancel(transaction, number, randomized, reason, now):
         raise Conflict(f"control {number} is cancelled already")
-    devices.record(transaction, now, who, "cancel", f"/derp/{kept.program}/derc/{number}", reason or "")
+    audit.record(transaction, now, who, "cancel", f"/derp/{kept.program}/derc/{number}", reason or "")
 
 
 def _control(command: Command, start: int, now: int) -> r.DERControl:

@@ -285,6 +285,41 @@ def changing(connection: sa.Connection, after: int, until: int) -> list[int]:
     return list(connection.scalars(sa.select(controls.c.program).distinct().where(sa.or_(*passed))))
 
 
+def listed(
+    connection: sa.Connection,
+    now: int,
+    *,
+    before: tuple[int, int] | None = None,
+    limit: int = 50,
+    program: int | None = None,
+    since: int | None = None,
+    until: int | None = None,
+) -> list[Kept]:
+    """Controls of the past and the future, the latest start first.
+
+    :param before: start and number of the last of the page before
+    :param since: only those that end after it (TimeType)
+    :param until: only those that start before it (TimeType)
+    """
+    query = sa.select(controls.c.id).order_by(controls.c.start.desc(), controls.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(sa.tuple_(controls.c.start, controls.c.id) < sa.tuple_(*before))
+    if program is not None:
+        query = query.where(controls.c.program == program)
+    if since is not None:
+        query = query.where(controls.c.latest > since)
+    if until is not None:
+        query = query.where(controls.c.start < until)
+    found = (find(connection, number, now) for number in connection.scalars(query).all())
+    return [kept for kept in found if kept is not None]
+
+
+def whose(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, str | None]:
+    """Who made each of the controls."""
+    query = sa.select(controls.c.id, controls.c.who).where(controls.c.id.in_(numbers))
+    return {row.id: row.who for row in connection.execute(query)}
+
+
 _EVENTS = sa.select(
     controls.c.id,
     controls.c.program,

@@ -72,6 +72,14 @@ def fact(transaction: Transaction, name: str, drawn: str) -> str:
     return str(value)
 
 
+def move_fact(transaction: Transaction, name: str, before: str, after: str) -> bool:
+    """Give a fact a new value, unless somebody else did since. True if it was done."""
+    moved = transaction.connection.execute(
+        sa.update(facts).where(facts.c.name == name, facts.c.value == before).values(value=after)
+    )
+    return bool(moved.rowcount)
+
+
 def _all(connection: sa.Connection) -> Iterator[tuple[Entry, str]]:
     for row in connection.execute(sa.select(declarations)):
         yield (row.kind, row.key), row.content

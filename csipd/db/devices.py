@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from attrs import frozen
+from attrs import fields, frozen
 
 from csipd.db import documents, groups
+from csipd.db.audit import record
 from csipd.db.database import Transaction
-from csipd.db.tables import audit, devices
+from csipd.db.tables import devices
 from csipd.der.access import Caller, Owner, Policy, Standing
 from csipd.refusals import BadRequest, Duplicate, Forbidden, NotFound
 from csipd.sep2 import identity
@@ -359,13 +360,81 @@ def unsaid(connection: sa.Connection, numbers: Sequence[int]) -> int:
     return connection.scalar(query.where(devices.c.id.in_(numbers), devices.c.modes.is_(None))) or 0
 
 
-def record(transaction: Transaction, now: int, who: str, action: str, subject: str, detail: str = "") -> None:
-    """Write a line of the audit log."""
-    transaction.connection.execute(
-        sa.insert(audit).values(at=now, who=who, action=action, subject=subject, detail=detail)
-    )
+@frozen
+class Listed:
+    """A row of the list as the operator sees it; times are TimeType."""
+
+    id: int
+    name: str | None
+    lfdi: str
+    sfdi: int
+    aggregator: bool
+    manager: int | None
+    registered: int | None
+    retired: int | None
+    withdrawn: int | None
+    pin: int
+    changed_time: int
+    device_category: int | None
+    poll_rate: int | None
+    post_rate: int | None
+
+    @property
+    def standing(self) -> str:
+        """In a word: registered, listed, withdrawn or retired."""
+        if self.withdrawn is not None:
+            return "withdrawn"
+        if self.retired is not None:
+            return "retired"
+        return "listed" if self.registered is None else "registered"
 
 
+def listed(
+    connection: sa.Connection,
+    *,
+    after: int = 0,
+    limit: int = 50,
+    numbers: Sequence[int] | None = None,
+    name: str | None = None,
+    lfdi: str | None = None,
+    manager: int | None = None,
+    standing: str | None = None,
+) -> list[Listed]:
+    """Rows of the list in the order of their numbers.
+
+    :param after: only numbers above this one
+    :param numbers: only these
+    :param name: only those whose name begins with this
+    """
+    query = sa.select(*(devices.c[column.name] for column in fields(Listed)))
+    query = query.where(devices.c.id > after).order_by(devices.c.id).limit(limit)
+    if numbers is not None:
+        query = query.where(devices.c.id.in_(numbers))
+    if name is not None:
+        query = query.where(devices.c.name.startswith(name, autoescape=True))
+    if lfdi is not None:
+        query = query.where(devices.c.lfdi == lfdi)
+    if manager is not None:
+        query = query.where(devices.c.manager == manager)
+    if standing is not None:
+        query = query.where(_STANDINGS[standing])
+    return [Listed(*row) for row in connection.execute(query)]
+
+
+def numbers_by_standing(connection: sa.Connection) -> dict[str, int]:
+    """How many rows of the list stand how."""
+    return {
+        standing: connection.scalar(sa.select(sa.func.count()).select_from(devices).where(which)) or 0
+        for standing, which in _STANDINGS.items()
+    }
+
+
+_STANDINGS = {
+    "registered": _shown,
+    "listed": _admitted & devices.c.registered.is_(None),
+    "withdrawn": devices.c.withdrawn.is_not(None),
+    "retired": devices.c.retired.is_not(None) & devices.c.withdrawn.is_(None),
+}
 _STATE = sa.select(devices.c.manager, devices.c.modes, _shown.label("shown"))
 _DEVICE = sa.select(
     devices.c.id,

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from attrs import frozen
 
 from csipd.db.database import Transaction
 from csipd.db.tables import abilities, assignments, fleets, groups, memberships, programs
 from csipd.db.upsert import insert
+from csipd.refusals import Conflict
 
 
 def _above(start: sa.Select[*tuple[Any, ...]]) -> sa.CTE:
@@ -197,6 +199,67 @@ def own_programs(connection: sa.Connection, group: int) -> list[int]:
     """The programs of a group itself, in the order of their numbers."""
     query = sa.select(programs.c.id).where(programs.c.group == group, programs.c.retired.is_(None))
     return list(connection.scalars(query.order_by(programs.c.id)))
+
+
+@frozen
+class Group:
+    """A group as the operator sees it; ``level`` is 0 System to 6 Service Point, None beside the topology."""
+
+    id: int
+    name: str
+    parent: int | None
+    level: int | None
+    fsa: str
+
+
+def listed(
+    connection: sa.Connection, *, after: int = 0, limit: int = 50, number: int | None = None
+) -> list[Group]:
+    """Groups in the order of their numbers, or the one of a number."""
+    query = (
+        sa.select(
+            groups.c.id, groups.c.name, groups.c.parent, groups.c.level, assignments.c.name.label("fsa")
+        )
+        .join(assignments, assignments.c.id == groups.c.assignment)
+        .where(groups.c.id > after)
+        .order_by(groups.c.id)
+        .limit(limit)
+    )
+    if number is not None:
+        query = query.where(groups.c.id == number)
+    return [Group(*row) for row in connection.execute(query)]
+
+
+def hang(transaction: Transaction, number: int, *, parent: int | None, level: int | None) -> None:
+    """Give a group another place. All under it see other programs from now on.
+
+    :raises Conflict: it would hang under itself
+    """
+    below = _below(number)
+    if parent is not None and transaction.connection.scalar(
+        sa.select(below.c.group).where(below.c.group == parent)
+    ):
+        raise Conflict(f"group {parent} is group {number} or under it")
+    transaction.connection.execute(
+        sa.update(groups).where(groups.c.id == number).values(parent=parent, level=level)
+    )
+    transaction.touch("/derp")
+
+
+def remove(transaction: Transaction, number: int) -> None:
+    """Remove a group that nothing is in.
+
+    :raises Conflict: there is a program, a group or a device in it, or was one
+    """
+    connection = transaction.connection
+    for table, column in ((programs, "group"), (groups, "parent"), (memberships, "group")):
+        if connection.scalar(sa.select(table.c.id).where(table.c[column] == number).limit(1)) is not None:
+            raise Conflict(
+                f"group {number} still has {table.name}, or had: what was commanded to it stays known"
+            )
+    for table in (fleets, abilities):
+        connection.execute(sa.delete(table).where(table.c.group == number))
+    connection.execute(sa.delete(groups).where(groups.c.id == number))
 
 
 def _below(group: int) -> sa.CTE:

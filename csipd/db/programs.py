@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import sqlalchemy as sa
-from attrs import frozen
+from attrs import fields, frozen
 
 from csipd.db import documents, groups
 from csipd.db.database import Transaction
@@ -202,3 +202,31 @@ def group_of(connection: sa.Connection, number: int) -> int:
     group: int | None = connection.scalar(sa.select(programs.c.group).where(programs.c.id == number))
     assert group is not None
     return group
+
+
+@frozen
+class Listed:
+    """A program of a group as the operator sees it."""
+
+    id: int
+    mrid: str
+    description: str
+    primacy: int
+    group: int
+    version: int
+    retired: int | None
+
+
+def listed(
+    connection: sa.Connection, *, after: int = 0, limit: int = 50, number: int | None = None
+) -> list[Listed]:
+    """Programs of groups in the order of their numbers, or the one of a number."""
+    query = (
+        sa.select(*(programs.c[column.name] for column in fields(Listed)))
+        .where(programs.c.id > after)
+        .order_by(programs.c.id)
+        .limit(limit)
+    )
+    if number is not None:
+        query = query.where(programs.c.id == number)
+    return [Listed(*row) for row in connection.execute(query)]

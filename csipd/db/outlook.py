@@ -1,0 +1,122 @@
+"""What a device should be doing now, and why: the rules of der/programs.py over what the store holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from attrs import frozen
+
+from csipd.db import controls, documents, programs
+from csipd.db.tables import devices
+from csipd.der.programs import End, Hold, Offer, addressed, holds
+from csipd.sep2 import resources as r
+from csipd.sep2.site import ROWS, Place
+from csipd.sep2.types import MODE
+
+_DEFAULT = ROWS["DefaultDERControl"]
+
+
+@frozen
+class Acting:
+    """What holds a control mode.
+
+    :param value: of the mode, as DERControlBase has it
+    :param program: number of the program that it comes from
+    :param control: number of the control; None: it is the program's default
+    :param since: when the control took the mode (TimeType)
+    :param until: when it will lose it if nothing new is commanded
+    """
+
+    mode: str
+    value: Any
+    program: int
+    control: int | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+@frozen
+class Passed:
+    """A control whose time it is and that does not hold a mode it wants.
+
+    :param reason: an ``End``: it lost the mode, or never had it
+    :param by: number of the control that it lost it to
+    """
+
+    mode: str
+    control: int
+    program: int
+    reason: End
+    by: int
+
+
+@frozen
+class Outlook:
+    """What a device should be doing at a moment, by mode in the order of the standard."""
+
+    acting: tuple[Acting, ...]
+    passed: tuple[Passed, ...]
+
+
+def outlook(connection: sa.Connection, own: programs.Own, device: int, now: int) -> Outlook:
+    """What an EndDevice should be doing.
+
+    An EndDevice that has not said its category is taken to be of any.
+    """
+    numbers = programs.of_device(connection, own, device)
+    primacies = {number: found.primacy for number, found in programs.get(connection, numbers, own).items()}
+    schedules = controls.schedules(connection, numbers, now)
+    kept = {k.event.mrid: k for schedule in schedules.values() for k in schedule.all.values()}
+    category = connection.scalar(sa.select(devices.c.device_category).where(devices.c.id == device))
+    offers = addressed(
+        (Offer(k.event, primacies[k.program], k.program) for k in kept.values()), category or 0
+    )
+    defaults = _defaults(connection, numbers)
+    acting: list[Acting] = []
+    passed: list[Passed] = []
+    found: list[tuple[str, Hold]] = []
+    for mode in MODE:
+        results = holds(offers, mode)
+        current = next((hold for hold in results if hold.at(now)), None)
+        if current is not None:
+            found.append((mode, current))
+        for number, base in defaults:
+            value = getattr(base, mode)
+            if current is None and value is not None:
+                acting.append(Acting(mode, value, number))
+                break
+        passed += [
+            Passed(
+                mode,
+                kept[hold.offer.event.mrid].number,
+                kept[hold.offer.event.mrid].program,
+                hold.end,
+                kept[hold.by.event.mrid].number,
+            )
+            for hold in results
+            if hold.offer.begins <= now < hold.offer.event.end
+            and not hold.at(now)
+            and hold.end in (End.SUPERSEDED, End.NEVER)
+            and hold.by is not None
+        ]
+    wanted = list({hold.offer.event.mrid: kept[hold.offer.event.mrid] for _, hold in found}.values())
+    bases = {
+        k.number: c.DERControlBase for k, c in zip(wanted, controls.shown(connection, wanted), strict=True)
+    }
+    for mode, hold in found:
+        held = kept[hold.offer.event.mrid]
+        value = getattr(bases[held.number], mode)
+        acting.append(Acting(mode, value, held.program, held.number, hold.begin, hold.until))
+    order = list(MODE)
+    return Outlook(tuple(sorted(acting, key=lambda a: order.index(a.mode))), tuple(passed))
+
+
+def _defaults(connection: sa.Connection, numbers: list[int]) -> list[tuple[int, r.DERControlBase]]:
+    """The defaults of programs that have one, in the order of the programs."""
+    found = []
+    for number in numbers:
+        default = documents.get(connection, Place(_DEFAULT, (number,)))
+        if isinstance(default, r.DefaultDERControl):
+            found.append((number, default.DERControlBase))
+    return found

@@ -1,0 +1,162 @@
+"""Tells of what the clock changes: events that begin and end, and what grows old.
+
+No status is kept here or anywhere: a GET computes it. What the scheduler adds is that others *hear* of a
+change when it happens. One timer stands at the next moment at which any event begins or ends; a LoopingCall
+is its safety net, and the pulse of ageing (decision 21). The moment up to which changes were told of is kept
+in the database, so that after an hour's stop they are told of then, and of two processes only one tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import frozen
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from csipd.db import controls, declarations, logevents
+from csipd.db.database import Database, Transaction
+from csipd.refusals import Unavailable
+
+#: Seconds between two looks at the clock when nothing is due. A wall clock that was set is noticed by then.
+PULSE = 30
+#: A timer is never set further ahead than this (s): the safety net looks before.
+_LONGEST = 3600.0
+_TICK = "tick"
+
+
+@frozen
+class Ticked:
+    """What a tick found.
+
+    :param programs: how many programs had an event begin or end since the last tick
+    :param next: the next moment at which one will; None: none is known
+    """
+
+    programs: int
+    next: int | None
+
+
+def tick(transaction: Transaction, now: int) -> Ticked:
+    """Tell of what began and ended since the last tick, and move the mark.
+
+    After a clock was set back, what was told of in the time that is to come again is told of once more: it is
+    not yet so.
+    """
+    last = int(declarations.fact(transaction, _TICK, str(now)))
+    # Of two processes that come here for the same time only the one that moves the mark tells.
+    if last != now and declarations.move_fact(transaction, _TICK, str(last), str(now)):
+        programs = controls.changing(transaction.connection, min(last, now), max(last, now))
+    else:
+        programs = []
+    for program in programs:
+        transaction.touch(f"/derp/{program}/derc", f"/derp/{program}/actderc")
+    return Ticked(len(programs), controls.next_moment(transaction.connection, now))
+
+
+class Scheduler(Service):
+    """Ticks when something is due, sweeps at its rate.
+
+    :param clock: for timers; monotonic
+    :param wall: seconds since 1970: what events go by
+    :param sweep_seconds: how often log events are aged and counted (log_event_list_poll_rate)
+    :param log_events: how many are kept for each device
+    """
+
+    name = "scheduler"
+    _log = Logger()
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Any,
+        wall: Callable[[], float],
+        *,
+        sweep_seconds: float,
+        log_events: int,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._wall = wall
+        self._log_events = log_events
+        self._pulse = self._loop(self._tick)
+        self._sweeps = self._loop(self._sweep)
+        self._sweep_seconds = sweep_seconds
+        self._timer: IDelayedCall | None = None
+        #: When the last tick was (TimeType), and when the next event begins or ends, for the operator.
+        self.last: int | None = None
+        self.next: int | None = None
+
+    def startService(self) -> None:
+        super().startService()
+        self._pulse.start(PULSE)
+        self._sweeps.start(self._sweep_seconds, now=True)
+
+    def stopService(self) -> None:
+        super().stopService()
+        for loop in (self._pulse, self._sweeps):
+            if loop.running:
+                loop.stop()
+        self._disarm()
+
+    def changed(self, hrefs: Sequence[str]) -> None:
+        """Hear of a change of the database: a new control may be due before the timer."""
+        if self.running and any(href.startswith("/derp/") and href.endswith("/derc") for href in hrefs):
+            self._arm(0)
+
+    def _loop(self, work: Callable[[], Deferred[Any]]) -> LoopingCall:
+        # A loop that fails once would never run again; one that is still at work is not started anew.
+        loop = LoopingCall(lambda: work().addErrback(self._failed))
+        loop.clock = self._clock
+        return loop
+
+    def _tick(self) -> Deferred[None]:
+        now = int(self._wall())
+        return self._database.write(lambda transaction: tick(transaction, now)).addCallback(self._ticked, now)
+
+    def _ticked(self, found: Ticked, now: int) -> None:
+        self.last, self.next = now, found.next
+        if found.programs:
+            self._log.debug("events began or ended in {programs} programs", programs=found.programs)
+        if self.running and found.next is not None:
+            # Events go by whole seconds: a timer that fires a little early would find nothing.
+            self._arm(max(0.0, found.next - self._wall()) + 0.01)
+
+    def _arm(self, delay: float) -> None:
+        self._disarm()
+        self._timer = self._clock.callLater(min(delay, _LONGEST), self._due)
+
+    def _disarm(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+
+    def _due(self) -> None:
+        self._timer = None
+        self._tick().addErrback(self._failed)
+
+    def _sweep(self) -> Deferred[None]:
+        now = int(self._wall())
+        return self._database.write(
+            lambda transaction: logevents.sweep(transaction, now, self._log_events)
+        ).addCallback(self._swept)
+
+    def _swept(self, found: logevents.Swept) -> None:
+        if found.aged or found.classified:
+            self._log.info(
+                "log events: {kept} kept, {aged} aged out, {classified} taken up late, {open} alarms open",
+                kept=found.kept,
+                aged=found.aged,
+                classified=found.classified,
+                open=found.open,
+            )
+
+    def _failed(self, failure: Failure) -> None:
+        # A database that cannot be used says so itself.
+        if not failure.check(Unavailable):
+            self._log.failure("the scheduler failed, and goes on", failure=failure)
