@@ -8,27 +8,38 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
 from twisted.application import strports
-from twisted.application.service import IService, MultiService, Service
+from twisted.application.service import MultiService, Service
 from twisted.internet.defer import inlineCallbacks
 from twisted.internet.endpoints import quoteStringArgument
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from attrs import frozen
+
 from csipd import config
 from csipd.cache import Cache
 from csipd.changes import Hub
+from csipd.config import HostPort
 from csipd.db.database import Database
+from csipd.issuing import Issuing
+from csipd.scheduler import Scheduler
 from csipd.start import Ready
-from csipd.tls import ServerTLS
+from csipd.tls import ServerTLS, TLSSettings
+from csipd.version import VERSION
+from csipd.web.admin.app import Admin, fault
 from csipd.web.app import Application
 from csipd.web.gate import Gate
 from csipd.web.identity import identify_by
 from csipd.web.limits import Limits
 from csipd.web.server import Site
+
+#: What one connection of the operator's API may ask for: few connections, larger bodies, longer URIs.
+ADMIN_LIMITS = Limits(body_bytes=1 << 20, uri_bytes=2048, connections=200, connections_per_address=100)
 
 #: Seconds between two looks at how long the server's certificate still lasts.
 _DAY = 86_400
@@ -44,6 +55,27 @@ class InOrder(MultiService):
             yield service.stopService()
 
 
+@frozen
+class Door:
+    """Where a site is served.
+
+    :param what: for the log
+    :param path: where a client begins
+    """
+
+    what: str
+    path: str
+    host: str
+    port: int
+    site: Site
+    tls: TLSSettings
+    limits: Limits
+
+    @property
+    def url(self) -> str:
+        return f"https://{HostPort(self.host, self.port)}{self.path}"
+
+
 def build(ready: Ready, reactor: Any) -> MultiService:
     """The daemon as a service, from what was made ready before the fork.
 
@@ -52,12 +84,34 @@ def build(ready: Ready, reactor: Any) -> MultiService:
     settings = ready.settings
     hub = Hub()
     database = Database(ready.url, reactor, hub.publish)
+    scheduler = Scheduler(
+        database,
+        reactor,
+        time.time,
+        sweep_seconds=settings.poll_rates["LogEventList"],
+        log_events=settings.log_events_per_device,
+    )
+    doors = [_devices_door(ready, reactor, database, hub)]
+    if ready.operators:
+        doors.append(_operators_door(ready, reactor, database))
+    hub.subscribe(scheduler.changed)
+    tree = InOrder()
+    Notes(ready.told).setServiceParent(tree)
+    database.setServiceParent(tree)
+    scheduler.setServiceParent(tree)
+    for door in doors:
+        Connections(door.site).setServiceParent(tree)
+    Listener(doors, reactor).setServiceParent(tree)
+    return tree
+
+
+def _devices_door(ready: Ready, reactor: Any, database: Database, hub: Hub) -> Door:
+    settings = ready.settings
     cache = Cache(time.time, lambda: site.date())
     hub.subscribe(cache.changed)
-    application = Application(database, ready.server, time.time, cache)
     limits = limits_of(settings)
     site = Site(
-        application.resource(),
+        Application(database, ready.server, time.time, cache).resource(),
         clock=reactor,
         now=time.time,
         limits=limits,
@@ -65,12 +119,31 @@ def build(ready: Ready, reactor: Any) -> MultiService:
         fast_lane=lambda identity, head: cache.find(identity.lfdi, head),
         log_requests=ready.choices.debug,
     )
-    tree = InOrder()
-    Notes(ready.told).setServiceParent(tree)
-    database.setServiceParent(tree)
-    Connections(site).setServiceParent(tree)
-    Listener(ready, site, reactor, limits).setServiceParent(tree)
-    return tree
+    return Door("IEEE 2030.5", "/dcap", settings.server, settings.https_port, site, ready.tls, limits)
+
+
+def _operators_door(ready: Ready, reactor: Any, database: Database) -> Door:
+    settings = ready.settings
+    reserved = {settings.server, *((settings.proxy.host,) if settings.proxy else ())}
+    issuing = Issuing(reactor, ready.repository, ready.issuing, ready.lfdi_of, reserved)
+    admin = Admin(
+        database,
+        ready.server,
+        time.time,
+        operators=ready.operators,
+        prepare={"certificate": issuing.for_device},
+        version=VERSION,
+    )
+    site = Site(
+        admin.resource(),
+        clock=reactor,
+        now=time.time,
+        limits=ADMIN_LIMITS,
+        fault=fault,
+        log_requests=ready.choices.debug,
+    )
+    at = settings.admin
+    return Door("the operator's API", "/admin/", at.host, at.port, site, ready.admin_tls, ADMIN_LIMITS)
 
 
 def limits_of(settings: config.Settings) -> Limits:
@@ -114,45 +187,36 @@ class Connections(Service):
 
 
 class Listener(MultiService):
-    """The TLS socket, and what SIGHUP does to it: certificates are read anew, connections stay."""
+    """The TLS sockets, and what SIGHUP does to them: certificates are read anew, connections stay."""
 
     _log = Logger()
 
-    def __init__(self, ready: Ready, site: Site, reactor: Any, limits: Limits) -> None:
+    def __init__(self, doors: Sequence[Door], reactor: Any) -> None:
         super().__init__()
-        self._ready = ready
-        self._site = site
+        self._doors = doors
         self._reactor = reactor
-        self._limits = limits
-        self._tls: ServerTLS | None = None
+        self._contexts: list[ServerTLS] = []
         self._daily: LoopingCall | None = None
-        self.port: IService | None = None
 
     def privilegedStartService(self) -> None:
-        """Read the key and bind, which may take rights that the daemon gives up next."""
-        self._tls = ServerTLS(self._ready.tls, monotonic=self._reactor.seconds, now=time.time)
-        gate = Gate(self._tls, self._site, clock=self._reactor, limits=self._limits)
-        settings = self._ready.settings
-        kind = "tcp6" if ":" in settings.server else "tcp"
-        interface = quoteStringArgument(settings.server)
-        self.port = strports.service(
-            f"{kind}:{settings.https_port}:interface={interface}", gate, self._reactor
-        )
-        self.port.setServiceParent(self)
+        """Read the keys and bind, which may take rights that the daemon gives up next."""
+        for door in self._doors:
+            tls = ServerTLS(door.tls, monotonic=self._reactor.seconds, now=time.time)
+            self._contexts.append(tls)
+            gate = Gate(tls, door.site, clock=self._reactor, limits=door.limits)
+            kind = "tcp6" if ":" in door.host else "tcp"
+            where = f"{kind}:{door.port}:interface={quoteStringArgument(door.host)}"
+            strports.service(where, gate, self._reactor).setServiceParent(self)
         super().privilegedStartService()
 
     def startService(self) -> None:
         super().startService()
         signal.signal(signal.SIGHUP, self._hang_up)
-        self._daily = LoopingCall(self._look_at_certificate)
+        self._daily = LoopingCall(self._look_at_certificates)
         self._daily.clock = self._reactor
         self._daily.start(_DAY, now=False)
-        settings = self._ready.settings
-        self._log.info(
-            "serving IEEE 2030.5 on https://{host}:{port}/dcap",
-            host=f"[{settings.server}]" if ":" in settings.server else settings.server,
-            port=settings.https_port,
-        )
+        for door in self._doors:
+            self._log.info("serving {what} on {url}", what=door.what, url=door.url)
 
     def stopService(self) -> Any:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -162,9 +226,10 @@ class Listener(MultiService):
 
     def _hang_up(self, number: int, frame: FrameType | None) -> None:
         # A signal interrupts whatever runs; files are read in the reactor's own turn.
-        if self._tls is not None:
-            self._reactor.callFromThread(self._tls.reload)
+        for tls in self._contexts:
+            self._reactor.callFromThread(tls.reload)
 
-    def _look_at_certificate(self) -> None:
-        if self._tls is not None:
-            self._tls.warn_if_ending()
+    def _look_at_certificates(self) -> None:
+        # The doors share the server's certificate.
+        for tls in self._contexts[:1]:
+            tls.warn_if_ending()

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
-from csipd.config import Aggregator, Control, Device, Program, ServerMode, Settings
+from csipd.config import Aggregator, Control, Device, Event, Program, ServerMode, Settings
 from csipd.config.entries import canonical
-from csipd.db import audit, declarations, devices, documents, groups, programs
+from csipd.db import audit, controls, declarations, devices, documents, groups, programs
 from csipd.db.database import Transaction
 from csipd.db.declarations import Change, Entry
+from csipd.db.responses import REPLY_TO
 from csipd.sep2 import identity
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Issuer
@@ -62,7 +64,18 @@ def lay(
 
 
 #: Kinds of statements, each needing only those before it.
-_ORDER = ("group", "program", "curve", "default", "device", "manager", "ders", "capability", "member")
+_ORDER = (
+    "group",
+    "program",
+    "curve",
+    "default",
+    "device",
+    "manager",
+    "ders",
+    "capability",
+    "member",
+    "event",
+)
 
 
 @frozen
@@ -109,6 +122,8 @@ class _Declared:
             yield from self._listed(aggregator, True)
             for member in aggregator.devices:
                 yield ("manager", member), aggregator.id
+        for key in self.events:
+            yield ("event", key), None
 
     def _parts(self, program: Program) -> Iterator[tuple[Entry, Any]]:
         for curve in program.curves:
@@ -164,6 +179,14 @@ class _Declared:
     @property
     def controls(self) -> Mapping[str, Control]:
         return {control.description: control for control in self.settings.controls}
+
+    @property
+    def events(self) -> Mapping[str, Event]:
+        """The events by a digest of what they say: the programs that they go to may change without that."""
+        return {
+            sha256(canonical(evolve(event, programs=())).encode()).hexdigest()[:32]: event
+            for event in self.settings.events
+        }
 
     @property
     def devices(self) -> Mapping[str, Device]:
@@ -315,6 +338,36 @@ class _Laying:
             return "removed"
         devices.join(self.transaction, device.id, group, self.now)
         return _done(before)
+
+    def _event(self, key: str, before: Any, after: Any) -> str:
+        """Schedule an event the first time that the file has it. One that is gone from the file stays."""
+        if after is _GONE:
+            return "kept"
+        event = self.declared.events[key]
+        start = self.now + event.delay if event.start is None else event.start
+        if start + event.duration <= self.now:
+            return "not scheduled, for it is over,"
+        template = self.declared.controls[event.control]
+        for description in event.programs:
+            program = self._program_number(description)
+
+            def href(curve: str, program: int = program) -> str:
+                return self._curve_href(program, curve)
+
+            control = r.DERControl(
+                mRID="0",
+                description=event.control,
+                creationTime=self.now,
+                EventStatus=r.EventStatus(currentStatus=0, dateTime=self.now, potentiallySuperseded=False),
+                interval=r.DateTimeInterval(duration=event.duration, start=start),
+                randomizeDuration=event.randomizeDuration,
+                randomizeStart=event.randomizeStart,
+                DERControlBase=template.base(href),
+            )
+            if event.responseRequired:
+                control = control.replace(replyTo=REPLY_TO, responseRequired=event.responseRequired)
+            controls.add(self.transaction, self.issuer, program, control, WHO)
+        return "scheduled"
 
     def _group_number(self, name: str) -> int:
         number = groups.find(self.transaction.connection, name)

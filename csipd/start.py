@@ -11,14 +11,15 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from secrets import randbits
 
 import sqlalchemy as sa
-from attrs import frozen
+from attrs import evolve, frozen
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -56,13 +57,22 @@ class Choices:
 
 @frozen
 class Ready:
-    """What the daemon is built from."""
+    """What the daemon is built from.
+
+    :param operators: names of the operators by the fingerprints of their certificates; nobody: no operator's API
+    :param issuing: the CA that issues certificates of devices
+    :param told: what was done, a line each
+    """
 
     settings: Settings
     choices: Choices
     url: str
     server: Server
     tls: TLSSettings
+    admin_tls: TLSSettings
+    operators: Mapping[str, str]
+    repository: Repository
+    issuing: pki.Wanted
     lfdi_of: Callable[[bytes], str]
     told: tuple[str, ...]
 
@@ -106,15 +116,31 @@ def prepare(settings: Settings, choices: Choices) -> Ready:
             poll_rates=settings.poll_rates,
             policy=policy(settings),
             page_maximum=settings.page_maximum,
+            own_primacy=settings.service_point_primacy,
+            log_events=settings.log_events_per_device,
         )
     lines = (*(f"made {path}" for path in made), *told, *repository.warnings(wanted))
-    return Ready(settings, choices, url, server, tls, lfdi_of, lines)
+    return Ready(
+        settings=settings,
+        choices=choices,
+        url=url,
+        server=server,
+        tls=tls,
+        admin_tls=evolve(tls, trust_roots=_admin_roots(settings, repository)),
+        operators=_operators(settings, repository),
+        repository=repository,
+        issuing=_device_issuer(settings),
+        lfdi_of=lfdi_of,
+        told=lines,
+    )
 
 
 def _try(settings: Settings, choices: Choices) -> tuple[Repository, list[pki.Wanted]]:
     """Try everything that can be tried before anything is made; the certificates that there are to be."""
     _resolve(settings, choices)
-    _try_port(settings)
+    _try_port(settings.server, settings.https_port)
+    if settings.generate_admin_cert or settings.operators:
+        _try_port(settings.admin.host, settings.admin.port)
     repository = Repository(settings.tls_repository, settings.openssl_cnf)
     wanted = certificates(settings)
     repository.check(wanted, make=choices.make_certificates)
@@ -154,16 +180,35 @@ def certificates(settings: Settings) -> list[pki.Wanted]:
     wanted = [pki.root(), pki.server(settings.server, names)]
     if settings.generate_admin_cert:
         wanted.append(pki.operator())
-    issuer = {
-        DeviceIssuer.CA: pki.root(),
-        DeviceIssuer.MICA: pki.mica(),
-        DeviceIssuer.MCA: pki.mica(pki.mca()),
-    }[settings.device_issuer]
+    issuer = _device_issuer(settings)
     for device in settings.devices:
         wanted.append(pki.device(device.id, key_elsewhere=device.lfdi is not None, issuer=issuer))
     for one in settings.aggregators:
         wanted.append(pki.aggregator(one.id, key_elsewhere=one.lfdi is not None, issuer=issuer))
     return wanted
+
+
+def _device_issuer(settings: Settings) -> pki.Wanted:
+    return {
+        DeviceIssuer.CA: pki.root(),
+        DeviceIssuer.MICA: pki.mica(),
+        DeviceIssuer.MCA: pki.mica(pki.mca()),
+    }[settings.device_issuer]
+
+
+def _operators(settings: Settings, repository: Repository) -> dict[str, str]:
+    """The operators: those of the configuration, and the one whose certificate is made here."""
+    found = {operator.fingerprint: operator.name for operator in settings.operators}
+    if settings.generate_admin_cert:
+        admin = pki.operator()
+        found[sha256(_certificate(repository.certificate(admin.id))).hexdigest().upper()] = admin.id
+    return found
+
+
+def _admin_roots(settings: Settings, repository: Repository) -> tuple[Path, ...]:
+    """Whom operators' certificates may come from: the roots of devices', and the repository's own CA."""
+    own = repository.certificate(pki.root().id)
+    return tuple(dict.fromkeys((*settings.trust_roots, own)))
 
 
 def policy(settings: Settings) -> Policy:
@@ -201,7 +246,7 @@ def _lfdis(
         certificate = repository.certificate(one.id)
         if one.lfdi is not None or certificate not in missing:
             found[one.id] = one.lfdi or lfdi_of(_certificate(certificate))
-    twice = {lfdi for lfdi in found.values() if list(found.values()).count(lfdi) > 1}
+    twice = (lfdi for lfdi, times in Counter(found.values()).items() if times > 1)
     for lfdi in twice:
         ids = ", ".join(id for id, value in found.items() if value == lfdi)
         raise StartError(f"{settings.file}: {ids} have the same LFDI {lfdi}")
@@ -261,9 +306,8 @@ def _try_storage(folder: Path) -> None:
         raise StartError(f"{folder}: cannot be written to")
 
 
-def _try_port(settings: Settings) -> None:
-    """See that the port can be had. It is let go again: sockets are opened after the fork."""
-    host, port = settings.server, settings.https_port
+def _try_port(host: str, port: int) -> None:
+    """See that a port can be had. It is let go again: sockets are opened after the fork."""
     try:
         (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -79,7 +79,6 @@ _IGNORED = {
 _LATER = {
     "http_port": "read, but nothing listens there in this release",
     "proxy_hostname": "read, but this release has no proxy",
-    "events": "read, but this release schedules no events from the file",
 }
 
 _PORT = integer(0, 65_535)
@@ -155,6 +154,8 @@ def read_server(top: Fields, base: Path) -> dict[str, Any]:
         "time_quality": top.get("time_quality", integer(3, 7), 7),
         "pen": top.get("pen", integer(1, 2**32 - 1), EXAMPLE_PEN),
         "page_maximum": top.get("page_maximum", integer(255, 10_000), 500),
+        "service_point_primacy": top.get("service_point_primacy", integer(0, 255), 3),
+        "log_events_per_device": top.get("log_events_per_device", integer(10, 10_000), 100),
         "poll_rates": rates,
         "mirror_usage_point_post_rate": rates["MirrorUsagePointList"],
         "limits": _read_limits(top),

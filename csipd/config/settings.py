@@ -272,6 +272,7 @@ class Settings:
     :param trust_roots: PEM files; a device's chain ends in one of their certificates
     :param pen: IANA Private Enterprise Number in the mRIDs that are made
     :param poll_rates: seconds by the name of the resource that carries pollRate
+    :param service_point_primacy: of the program that each device has of its own
     :param mirror_usage_point_post_rate: postRate of a MirrorUsagePoint
     """
 
@@ -300,6 +301,8 @@ class Settings:
     time_quality: int
     pen: int
     page_maximum: int
+    service_point_primacy: int
+    log_events_per_device: int
     poll_rates: Mapping[str, int]
     mirror_usage_point_post_rate: int
     limits: Limits

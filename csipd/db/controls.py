@@ -320,6 +320,12 @@ def whose(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, str | 
     return {row.id: row.who for row in connection.execute(query)}
 
 
+def numbers_of(connection: sa.Connection, mrids: Sequence[str]) -> dict[str, int]:
+    """The numbers of controls by their mRIDs."""
+    query = sa.select(controls.c.mrid, controls.c.id).where(controls.c.mrid.in_(mrids))
+    return {row.mrid: row.id for row in connection.execute(query)}
+
+
 _EVENTS = sa.select(
     controls.c.id,
     controls.c.program,

@@ -336,6 +336,12 @@ def _set_withdrawn(
     return True
 
 
+def is_aggregator(connection: sa.Connection, number: int) -> bool:
+    """Whether this is an aggregator that is admitted."""
+    query = sa.select(devices.c.id).where(devices.c.id == number, devices.c.aggregator, _admitted)
+    return connection.scalar(query) is not None
+
+
 def missing(connection: sa.Connection, numbers: Sequence[int]) -> list[int]:
     """Those of the numbers that are no EndDevice, or an aggregator."""
     query = sa.select(devices.c.id).where(devices.c.id.in_(numbers), _shown, sa.not_(devices.c.aggregator))

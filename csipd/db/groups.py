@@ -155,6 +155,17 @@ def count(transaction: Transaction, manager: int, of: Sequence[int], change: int
         )
 
 
+def memberships_of_many(connection: sa.Connection, devices: Sequence[int]) -> dict[int, list[int]]:
+    """The groups that each device is in itself, now; devices in none are left out."""
+    query = sa.select(memberships.c.device, memberships.c.group).where(
+        memberships.c.device.in_(devices), memberships.c.until.is_(None)
+    )
+    found: dict[int, list[int]] = {}
+    for row in connection.execute(query.order_by(memberships.c.group)):
+        found.setdefault(row.device, []).append(row.group)
+    return found
+
+
 def count_abilities(transaction: Transaction, modes: int | None, of: Sequence[int], change: int) -> None:
     """Keep how many EndDevices of each of these groups support what.
 

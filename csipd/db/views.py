@@ -51,6 +51,7 @@ class Server:
     :param policy: how certificates come to be registered
     :param page_maximum: the most members of a list in one answer
     :param own_primacy: primacy of devices' own programs
+    :param log_events: how many log events are kept for each device
     """
 
     lfdi: str
@@ -62,6 +63,7 @@ class Server:
     policy: Policy = field(factory=Policy)
     page_maximum: int = 500
     own_primacy: int = 3
+    log_events: int = 100
 
     @property
     def own(self) -> programs.Own:

@@ -1,0 +1,193 @@
+"""Operations on programs, their default controls and their curves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from csipd.db import audit, controls, documents, groups, programs
+from csipd.db.database import Transaction
+from csipd.refusals import Conflict, Impossible, NotFound
+from csipd.sep2 import resources as r
+from csipd.sep2.site import ROWS, Place
+from csipd.sep2.types import MODE
+from csipd.web.admin import forms as f
+from csipd.web.admin.operations import Call, Made
+from csipd.web.admin.paging import cut
+
+_DEFAULT = ROWS["DefaultDERControl"]
+_CURVES = ROWS["DERCurveList"]
+_CURVE = ROWS["DERCurve"]
+
+
+def page(connection: sa.Connection, call: Call) -> f.ProgramPage:
+    """Programs of groups by number."""
+    limit = call.query["limit"]
+    found = programs.listed(connection, after=call.query["after"] or 0, limit=limit + 1)
+    items, following = cut(found, limit, lambda program: program.id)
+    return f.ProgramPage(items=tuple(_shown(program) for program in items), next=following)
+
+
+def show(connection: sa.Connection, call: Call) -> f.Program:
+    """One program: a group's, or a device's own."""
+    number = call.numbers["program"]
+    owner = programs.owner_of(number)
+    if owner is None:
+        return _shown(_find(connection, number))
+    own = call.server.own.program(owner)
+    return f.Program(
+        number=number,
+        href=f"/derp/{number}",
+        mRID=own.mRID,
+        description=own.description,
+        primacy=own.primacy,
+        device=owner,
+        version=0,
+    )
+
+
+def add(transaction: Transaction, call: Call) -> Made:
+    """Make a program for all who are in a group."""
+    body: f.NewProgram = call.body
+    if not groups.exists(transaction.connection, body.group):
+        raise NotFound(f"no group {body.group}")
+    if programs.find(transaction.connection, body.description) is not None:
+        raise Conflict(f"there is, or was, a program {body.description}")
+    number = programs.add(transaction, call.server.issuer, body.group, body.description, body.primacy)
+    _record(transaction, call, "add", number, body.description)
+    return Made(_shown(_find(transaction.connection, number)), f"/admin/programs/{number}")
+
+
+def change(transaction: Transaction, call: Call) -> f.Program:
+    """Change primacy or group: what is not named stays."""
+    body: f.ChangedProgram = call.body
+    present = _find(transaction.connection, call.numbers["program"])
+    group = present.group if body.group is None else body.group
+    if not groups.exists(transaction.connection, group):
+        raise NotFound(f"no group {group}")
+    primacy = present.primacy if body.primacy is None else body.primacy
+    programs.change(transaction, present.id, group=group, primacy=primacy)
+    _record(transaction, call, "change", present.id, f"primacy {primacy}, group {group}")
+    return _shown(_find(transaction.connection, present.id))
+
+
+def remove(transaction: Transaction, call: Call) -> None:
+    """Retire a program that has no control to come."""
+    present = _find(transaction.connection, call.numbers["program"])
+    if controls.live(transaction.connection, present.id, call.now):
+        raise Conflict(f"program {present.id} has controls that are not over: cancel them first")
+    programs.retire(transaction, present.id, call.now)
+    _record(transaction, call, "retire", present.id, present.description)
+
+
+def show_default(connection: sa.Connection, call: Call) -> r.DefaultDERControl:
+    """The DefaultDERControl of a program."""
+    place = Place(_DEFAULT, (_number(connection, call),))
+    found = documents.get(connection, place)
+    if not isinstance(found, r.DefaultDERControl):
+        raise NotFound(f"program {place.ids[0]} has no default")
+    return found.replace(href=place.href)
+
+
+def set_default(transaction: Transaction, call: Call) -> r.DefaultDERControl:
+    """Set the DefaultDERControl of a program."""
+    body: f.NewDefaultControl = call.body
+    connection = transaction.connection
+    number = _number(connection, call)
+    flaws = [
+        (f"/DERControlBase/{mode}", flaw)
+        for mode, value in vars(body.DERControlBase).items()
+        if isinstance(value, r.DERCurveLink) and (flaw := _curve_flaw(connection, number, mode, value.href))
+    ]
+    if flaws:
+        raise Impossible(flaws)
+    default = r.DefaultDERControl(mRID="0", **vars(body))
+    programs.set_default(transaction, call.server.issuer, number, default, call.now)
+    _record(transaction, call, "set default", number)
+    return show_default(connection, call)
+
+
+def clear_default(transaction: Transaction, call: Call) -> None:
+    """Take the DefaultDERControl of a program away."""
+    number = _number(transaction.connection, call)
+    show_default(transaction.connection, call)
+    programs.set_default(transaction, call.server.issuer, number, None, call.now)
+    _record(transaction, call, "clear default", number)
+
+
+def curves(connection: sa.Connection, call: Call) -> f.CurvePage:
+    """The curves of a program."""
+    place = Place(_CURVES, (_number(connection, call),))
+    _, members = documents.page(connection, place, documents.ALL)
+    return f.CurvePage(items=tuple(_with_href(at, curve) for at, curve in members))
+
+
+def add_curve(transaction: Transaction, call: Call) -> Made:
+    """Add a curve to a program."""
+    number = _number(transaction.connection, call)
+    curve = r.DERCurve(mRID="0", creationTime=call.now, **vars(call.body))
+    place = programs.add_curve(transaction, call.server.issuer, number, curve, call.now)
+    _record(transaction, call, "add curve", number, place.href)
+    made = _with_href(place, documents.get(transaction.connection, place))
+    return Made(made, f"/admin/programs/{number}/curves/{place.ids[1]}")
+
+
+def remove_curve(transaction: Transaction, call: Call) -> None:
+    """Remove a curve that neither the default nor a control to come uses."""
+    connection = transaction.connection
+    number = _number(connection, call)
+    place = Place(_CURVE, (number, call.numbers["curve"]))
+    if documents.get(connection, place) is None:
+        raise NotFound(f"program {number} has no curve {place.ids[1]}")
+    default = documents.get(connection, Place(_DEFAULT, (number,)))
+    bases = [default.DERControlBase] if isinstance(default, r.DefaultDERControl) else []
+    schedule = controls.schedules(connection, [number], call.now).get(number)
+    if schedule is not None:
+        bases += [control.DERControlBase for control in controls.shown(connection, schedule.listed())]
+    if any(place.href == getattr(value, "href", None) for base in bases for value in vars(base).values()):
+        raise Conflict(f"curve {place.ids[1]} is in use")
+    documents.delete(transaction, place)
+    _record(transaction, call, "remove curve", number, place.href)
+
+
+def _curve_flaw(connection: sa.Connection, program: int, mode: str, href: str) -> str | None:
+    for place, curve in documents.page(connection, Place(_CURVES, (program,)), documents.ALL)[1]:
+        if place.href == href and isinstance(curve, r.DERCurve):
+            fits = curve.curveType == MODE[mode].curve
+            return None if fits else f"{href} is a curve of type {curve.curveType}"
+    return f"{href} is no curve of program {program}"
+
+
+def _with_href(place: Place, curve: Any) -> r.DERCurve:
+    assert isinstance(curve, r.DERCurve)
+    return curve.replace(href=place.href)
+
+
+def _number(connection: sa.Connection, call: Call) -> int:
+    """The number of a program that there is."""
+    return show(connection, call).number
+
+
+def _find(connection: sa.Connection, number: int) -> programs.Listed:
+    found = programs.listed(connection, number=number)
+    if not found:
+        raise NotFound(f"no program {number}")
+    return found[0]
+
+
+def _shown(program: programs.Listed) -> f.Program:
+    return f.Program(
+        number=program.id,
+        href=f"/derp/{program.id}",
+        mRID=program.mrid,
+        description=program.description,
+        primacy=program.primacy,
+        group=program.group,
+        version=program.version,
+        retired=program.retired,
+    )
+
+
+def _record(transaction: Transaction, call: Call, action: str, number: int, detail: str = "") -> None:
+    audit.record(transaction, call.now, call.who, action, f"/derp/{number}", detail)
