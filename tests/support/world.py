@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-from attrs import evolve, frozen
+from attrs import frozen
 from lxml import etree
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -436,8 +436,3 @@ def _curve(description: str, kind: int, points: int) -> r.DERCurve:
         yMultiplier=-2,
         yRefType=3,
     )
-
-
-def expiring(who: Identity, not_after: float) -> Identity:
-    """A caller whose certificate ends."""
-    return evolve(who, not_after=not_after)
