@@ -18,7 +18,7 @@ class DifferenceTests(SynchronousTestCase):
 
     @given(st.lists(said, max_size=4))
     def test_one_file_after_another(self, files: list[dict[Entry, str]]) -> None:
-        """A file differs from the one before by what it adds, changes and drops, and from itself not at all."""
+        """A file differs from the one before by what it adds, changes and drops, from itself by nothing."""
         with store() as transaction:
             before: dict[Entry, str] = {}
             for now in files:
