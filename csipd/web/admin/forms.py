@@ -14,12 +14,17 @@ from csipd.sep2 import resources as r
 from csipd.sep2.schema import Element, Occurs
 from csipd.sep2.types import (
     Boolean,
+    DERCurveType,
+    DERUnitRefType,
     DeviceCategoryType,
     HexBinary8,
     HexBinary160,
+    Int16,
     Integer,
     OneHourRangeType,
+    PerCent,
     PINType,
+    PowerOfTenMultiplierType,
     PrimacyType,
     SFDIType,
     String32,
@@ -55,12 +60,12 @@ class NewDevice(Element):
     """
 
     name: Name
-    lfdi: HexBinary160 | None = None
+    lFDI: HexBinary160 | None = None
     csr: PEM | None = None
     make_key: Boolean | None = None
     aggregator: Boolean | None = None
     manager: Number | None = None
-    pin: PINType | None = None
+    pIN: PINType | None = None
     deviceCategory: DeviceCategoryType | None = None
     pollRate: UInt32 | None = None
     postRate: UInt32 | None = None
@@ -72,7 +77,7 @@ class NewDevice(Element):
 class ChangedDevice(Element):
     """What is to be different about a device; what is not named stays."""
 
-    pin: PINType | None = None
+    pIN: PINType | None = None
     deviceCategory: DeviceCategoryType | None = None
     pollRate: UInt32 | None = None
     postRate: UInt32 | None = None
@@ -277,6 +282,40 @@ class ProgramPage(Element):
 
     items: tuple[f.Program, ...] = ()
     next: Number | None = None
+
+
+class NewDefaultControl(Element):
+    """What a program's devices are to do when no event holds a mode; ramp rates and enter service too."""
+
+    description: String32 | None = None
+    DERControlBase: r.DERControlBase
+    setESDelay: UInt32 | None = None
+    setESHighFreq: UInt16 | None = None
+    setESHighVolt: Int16 | None = None
+    setESLowFreq: UInt16 | None = None
+    setESLowVolt: Int16 | None = None
+    setESRampTms: UInt32 | None = None
+    setESRandomDelay: UInt32 | None = None
+    setGradW: UInt16 | None = None
+    setSoftGradW: UInt16 | None = None
+
+
+class NewCurve(Element):
+    """A curve of up to ten points; multipliers are powers of ten."""
+
+    description: String32 | None = None
+    autonomousVRefEnable: Boolean | None = None
+    autonomousVRefTimeConstant: UInt32 | None = None
+    CurveData: Annotated[tuple[r.CurveData, ...], Occurs(1, 10)]
+    curveType: DERCurveType
+    openLoopTms: UInt16 | None = None
+    rampDecTms: UInt16 | None = None
+    rampIncTms: UInt16 | None = None
+    rampPT1Tms: UInt16 | None = None
+    vRef: PerCent | None = None
+    xMultiplier: PowerOfTenMultiplierType
+    yMultiplier: PowerOfTenMultiplierType
+    yRefType: DERUnitRefType
 
 
 class CurvePage(Element):
