@@ -33,10 +33,11 @@ def scope(href: str) -> str:
 
 @frozen
 class _Entry:
-    """An answer around its Date header, when it ends, and what it hangs on."""
+    """An answer around its Date header, from when to when it is true, and what it hangs on."""
 
     before: bytes
     after: bytes
+    since: float
     until: float
     scopes: frozenset[str]
 
@@ -108,13 +109,15 @@ class Cache:
         :param until: when it stops being true (epoch s; infinity: never)
         :param scopes: what it was made from
         """
-        if self.changed_since(moment, scopes):
-            return
         key = (lfdi, head)
+        now = self._wall()
+        entry = _Entry(*answer, now, until, frozenset(scopes))
+        weight = _weight(key, entry)
+        if until <= now or weight > self._largest or self.changed_since(moment, scopes):
+            return
         self._drop(key)
-        entry = _Entry(*answer, until, frozenset(scopes))
         self._entries[key] = entry
-        self._size += _weight(key, entry)
+        self._size += weight
         for one in entry.scopes:
             self._by_scope.setdefault(one, set()).add(key)
         while self._size > self._largest:
@@ -126,7 +129,8 @@ class Cache:
         entry = self._entries.get(key)
         if entry is None:
             return None
-        if self._wall() >= entry.until:
+        if not entry.since <= self._wall() < entry.until:
+            # Over, or of a time that is still to come: the clock was set back.
             self._drop(key)
             return None
         self._entries.move_to_end(key)

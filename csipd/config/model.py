@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from decimal import Decimal
 from typing import Any
-
-from attrs import frozen
 
 from csipd.config.codes import CURVE_TYPES, DER_KINDS, UNIT_REFS, VAR_REFS
 from csipd.config.document import Node, Scalar
@@ -29,6 +26,7 @@ from csipd.config.fields import (
     number,
     scalar,
 )
+from csipd.sep2 import quantities
 from csipd.sep2 import resources as r
 from csipd.sep2.schema import Element, Field, fields
 from csipd.sep2.types import DERKind, Hexadecimal, Integer, Truth, Within
@@ -85,11 +83,11 @@ def missing(kind: type[Element], values: Collection[str], leave: Collection[str]
 def _value(source: Fields, item: Field) -> Any:
     if item.form is not None:
         return source.get(item.name, _BY_NAME.get(item.name) or simple(item), None)
-    magnitude = _magnitude(item.type)
-    if magnitude is not None and isinstance(source.node(item.name), Scalar):
-        return source.get(item.name, _quantity(item.type, magnitude), None)
+    kind: type[Element] = item.type
+    if quantities.magnitude(kind) is not None and isinstance(source.node(item.name), Scalar):
+        return source.get(item.name, _quantity(kind), None)
     section = source.section(item.name)
-    return None if section is None else element(section, item.type)
+    return None if section is None else element(section, kind)
 
 
 def element(section: Fields, kind: type[Element]) -> Element | None:
@@ -103,7 +101,7 @@ def element(section: Fields, kind: type[Element]) -> Element | None:
     if absent:
         return None
     made = kind(**values)
-    if "displacement" in values and not _is_factor(values["displacement"], values["multiplier"]):
+    if "displacement" in values and not quantities.at_most_one(values["displacement"], values["multiplier"]):
         section.error("displacement", "expected a power factor of at most 1")
     return made
 
@@ -123,51 +121,15 @@ def simple(item: Field) -> Reader[Any]:
     raise TypeError(f"a file cannot give {item.name}")
 
 
-def scale(amount: Decimal, low: int, high: int) -> tuple[int, int] | None:
-    """``amount`` as ``(multiplier, value)`` without rounding, the multiplier next to 0; None if it cannot be.
-
-    ``value * 10**multiplier == amount``, ``low <= value <= high``, ``-9 <= multiplier <= 9``.
-    """
-    for multiplier in sorted(range(-9, 10), key=abs):
-        value = amount.scaleb(-multiplier)
-        if low <= value <= high and value == value.to_integral_value():
-            return multiplier, int(value)
-    return None
-
-
-@frozen
-class _Magnitude:
-    """The field of a quantity that its multiplier scales."""
-
-    name: str
-    low: int
-    high: int
-
-
-def _magnitude(kind: type[Element]) -> _Magnitude | None:
-    """That of a class such as ActivePower; None for what is no quantity."""
-    parts = {item.name: item.form for item in fields(kind)}
-    if parts.pop("multiplier", None) is None or len(parts) != 1:
-        return None
-    name, form = parts.popitem()
-    return _Magnitude(name, form.least, form.most) if isinstance(form, Integer) else None
-
-
-def _quantity(kind: type[Element], magnitude: _Magnitude) -> Reader[Element]:
+def _quantity(kind: type[Element]) -> Reader[Element]:
     def read(node: Node) -> Element:
-        scaled = scale(number(node), magnitude.low, magnitude.high)
-        if scaled is None:
-            raise Wrong(f"a number that is {magnitude.low}..{magnitude.high} times a power of ten, exactly")
-        multiplier, value = scaled
-        if magnitude.name == "displacement" and not _is_factor(value, multiplier):
-            raise Wrong("a power factor 0..1")
-        return kind(**{"multiplier": multiplier, magnitude.name: value})
+        amount = number(node)
+        try:
+            return quantities.quantity(kind, amount)
+        except ValueError as error:
+            raise Wrong(str(error)) from None
 
     return read
-
-
-def _is_factor(displacement: int, multiplier: int) -> bool:
-    return Decimal(displacement).scaleb(multiplier) <= 1
 
 
 def capability(source: Fields) -> r.DERCapability | None:

@@ -162,6 +162,9 @@ class Database(Service):
         super().startService()
         for pool in self._pools:
             pool.start()
+        # A first connection makes files: where the disk is full already there would be none to read by. If
+        # this fails the log says so, and the next read tries again.
+        self.read(lambda connection: None).addErrback(lambda failure: failure.trap(Unavailable))
 
     def stopService(self) -> Deferred[None]:
         super().stopService()

@@ -151,7 +151,8 @@ def register(transaction: Transaction, asker: Caller, body: r.EndDevice, policy:
         known = add(transaction, claimed, now=now, manager=None if own else asker.device)
     enrol(transaction, known, now)
     given = {"device_category": body.deviceCategory, "post_rate": body.postRate}
-    alter(transaction, known.id, **{name: value for name, value in given.items() if value is not None})
+    if said := {name: value for name, value in given.items() if value is not None}:
+        alter(transaction, known.id, **said)
     record(transaction, now, asker.lfdi, "register", claimed)
     return Place(_EDEV, (known.id,))
 

@@ -383,28 +383,29 @@ def _check(value: Element, path: str) -> None:
         if given is None:
             if field.required:
                 raise BadValue(f"has no {field.name}", path)
-        elif field.form is not None:
-            if (flaw := lexical.flaw(field, given)) is not None:
-                raise BadValue(flaw, at)
         elif field.occurs is None:
-            _check_element(field, given, at)
+            _check_one(field, given, at)
         else:
             if not isinstance(given, tuple):
                 raise BadValue(f"{type(given).__name__} is not a tuple", at)
             if not field.occurs.least <= len(given) <= (field.occurs.most or len(given)):
                 raise BadValue(f"{len(given)} are too few or too many", at)
             for number, member in enumerate(given, 1):
-                _check_element(field, member, f"{at}[{number}]")
+                _check_one(field, member, f"{at}[{number}]")
     for extension in value.extensions:
         _check_extension(type(value), extension, path)
     if (flaw := value.flaw()) is not None:
         raise BadValue(flaw, path)
 
 
-def _check_element(field: Field, value: Any, path: str) -> None:
-    if not isinstance(value, field.type):
+def _check_one(field: Field, value: Any, path: str) -> None:
+    if field.form is not None:
+        if (flaw := lexical.flaw(field, value)) is not None:
+            raise BadValue(flaw, path)
+    elif not isinstance(value, field.type):
         raise BadValue(f"{type(value).__name__} is not {field.type.__name__}", path)
-    _check(value, path)
+    else:
+        _check(value, path)
 
 
 def _check_extension(cls: type[Element], extension: str, path: str) -> None:

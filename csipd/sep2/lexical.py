@@ -21,18 +21,14 @@ _HEX = "0123456789ABCDEFabcdef"
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _TRUTH = {"true": True, "false": False, "1": True, "0": False}
 # A URI reference (RFC 3986); what is not ASCII and what XML Schema escapes (blanks, quotes) may stand in it.
-_REFERENCE = re.compile(
-    r"""
-    (?! .* % (?! [0-9A-Fa-f]{2} ) )                       # two digits after every percent sign
-    (?: [A-Za-z] [A-Za-z0-9+.-]* : | (?! [^/?#]* : ) )    # a scheme, or no colon before the first slash
-    (?:
-        // (?: [^/?#\[\]@]* @ )? (?: \[ [0-9A-Fa-f:.]+ \] | [^/?#\[\]@:]* ) (?: : [0-9]+ )? (?= [/?#] | \Z )
-        | (?! // )
-    )
-    [^?#\[\]]* (?: \? [^#\[\]]* )? (?: \# [^#\[\]]* )?    # path, query, fragment
-    """,
-    re.DOTALL | re.VERBOSE,
+# Python and JSON Schema (ECMA-262) read this the same, for text without line breaks.
+REFERENCE = (
+    r"(?![\s\S]*%(?![0-9A-Fa-f]{2}))"  # two digits after every percent sign
+    r"(?:[A-Za-z][A-Za-z0-9+.-]*:|(?![^/?#]*:))"  # a scheme, or no colon before the first slash
+    r"(?://(?:[^/?#\[\]@]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^/?#\[\]@:]*)(?::[0-9]+)?(?=[/?#]|$)|(?!//))"
+    r"[^?#\[\]]*(?:\?[^#\[\]]*)?(?:#[^#\[\]]*)?"  # path, query, fragment
 )
+_REFERENCE = re.compile(REFERENCE)
 _PLAIN_PATH = re.compile("/[A-Za-z0-9/._~-]*")
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

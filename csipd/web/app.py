@@ -35,6 +35,7 @@ from csipd.web.errors import (
     METHODS,
     answer_refusal,
     refuse,
+    refuse_path,
 )
 from csipd.web.media import is_xml, wanted
 from csipd.web.server import Request
@@ -99,7 +100,7 @@ class Application:
         place = site.locate(request.path.decode("ascii", "replace"))
         if place is None or place.row is not row:
             # Another spelling of a path: a trailing slash, an escape, a leading zero.
-            return refuse(request, http.NOT_FOUND, ReasonCode.INVALID_VALUES)
+            return refuse_path(request)
         if request.method in (b"GET", b"HEAD"):
             answer = self._get(request, place, now)
         else:
@@ -215,7 +216,5 @@ def _refused(failure: Failure, request: Request) -> bytes:
 
 
 def _unrouted(request: IRequest, failure: Failure) -> bytes:
-    """No route: there is no such resource, or the method is none at all."""
-    if request.method not in METHODS:
-        return refuse(request, http.NOT_IMPLEMENTED)
-    return refuse(request, http.NOT_FOUND, ReasonCode.INVALID_VALUES)
+    """No route leads there."""
+    return refuse_path(request)

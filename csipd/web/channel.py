@@ -79,6 +79,8 @@ _HTTP_VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
 _HOST = re.compile(rb"[\w.~%!$&'()*+,;=:\[\]-]*", re.ASCII)
 _VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
+# How long a server that goes down waits for the goodbye of a peer that has all that it asked for.
+_GOODBYE_SECONDS = 1.0
 # Beyond this many digits a Content-Length is no number that anybody could mean.
 _LENGTH_DIGITS = 18
 
@@ -161,12 +163,19 @@ class Channel(http.HTTPChannel):
             super().loseConnection()
 
     def retire(self) -> None:
-        """Close as soon as no request is in the works: now, or behind the answer."""
+        """Close as soon as no request is in the works: now, or behind the answer.
+
+        An idle peer is not waited for as long as elsewhere: one that looks at its socket only when it has
+        something to ask never says goodbye, and would hold up the end of the server.
+        """
         if self._phase is _ANSWER or self._phase is _REQUEST:
             self._retired = True
             self.persistent = False
-        else:
-            self.loseConnection()
+            return
+        has_everything = self._phase is not _CLOSING and self.drain_due == float("inf")
+        self.loseConnection()
+        if has_everything:
+            self.due = self.site.clock.seconds() + _GOODBYE_SECONDS
 
     def expire(self, now: float) -> None:
         """Give up on the peer if one of the two deadlines has passed."""

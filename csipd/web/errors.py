@@ -81,6 +81,13 @@ def refuse_method(request: IRequest, allow: tuple[str, ...]) -> bytes:
     return refuse(request, NOT_ALLOWED)
 
 
+def refuse_path(request: IRequest) -> bytes:
+    """Answer a path at which there is nothing: 404, or 501 if HTTP does not know the method either."""
+    if request.method not in METHODS:
+        return refuse(request, NOT_IMPLEMENTED)
+    return refuse(request, NOT_FOUND, ReasonCode.INVALID_VALUES)
+
+
 def answer_refusal(request: IRequest, refusal: Refusal) -> bytes:
     """Answer what a layer below refused, with the headers that its status asks for."""
     if isinstance(refusal, NotAllowed):

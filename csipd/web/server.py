@@ -25,7 +25,7 @@ from csipd.sep2.types import ReasonCode
 from csipd.throttle import Throttle
 from csipd.web.channel import BodyLimit, Channel, FastLane, patience
 from csipd.web.connections import Connections
-from csipd.web.errors import RETRY_SECONDS, refuse, refuse_method
+from csipd.web.errors import RETRY_SECONDS, refuse, refuse_method, refuse_path
 from csipd.web.identity import Identify, Identity, identify_by
 from csipd.web.limits import Limits
 
@@ -71,6 +71,13 @@ class Request(server.Request):
         self.setHeader(b"Date", site.date())
         self.prepath = []
         self.postpath = [unquote_to_bytes(segment) for segment in self.path[1:].split(b"/")]
+        try:
+            b"".join(self.postpath).decode()
+        except UnicodeDecodeError:
+            # Nothing has such a name. Klein would say so in its own words, and with a traceback in the log.
+            self.write(refuse_path(self))
+            self.finish()
+            return
         try:
             self.render(site.getResourceFor(self))
         except Exception:

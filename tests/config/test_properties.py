@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from typing import Any
 
 import yaml
@@ -16,7 +15,6 @@ from csipd.config import (
     entries,
     loads,
 )
-from csipd.config.model import scale
 from csipd.config.problems import SHOWN
 from tests.config.support import BASE, MINIMAL, SEED, check_resources, documented, quick
 
@@ -99,22 +97,3 @@ class PropertyTests(SynchronousTestCase):
         """A PIN is the number that its digits are in base ten, with whatever zeros before it."""
         found = loads(f"{MINIMAL}devices: [{{id: a, pin: {pin:0{width}d}}}]\n", "c.yml", BASE)
         self.assertEqual(found.devices[0].pin, pin)
-
-    @quick
-    @given(
-        st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**14), max_value=10**14, places=6)
-    )
-    def test_scale(self, amount: Decimal) -> None:
-        """A power of ten is exact and in bounds, or there is none."""
-        scaled = scale(amount, -32768, 32767)
-        exact = [
-            multiplier
-            for multiplier in range(-9, 10)
-            if (value := amount.scaleb(-multiplier)) == int(value) and -32768 <= value <= 32767
-        ]
-        if scaled is None:
-            self.assertEqual(exact, [])
-        else:
-            multiplier, value = scaled
-            self.assertEqual(Decimal(value).scaleb(multiplier), amount)
-            self.assertEqual(abs(multiplier), min(map(abs, exact)))

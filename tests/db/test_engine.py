@@ -143,11 +143,12 @@ class RefusalTests(_Case):
         self.refused_by_both("9999", "a later one")
 
     def test_locked(self) -> None:
-        """A database that another process is writing to is refused after a second."""
+        """A database that another process keeps writing to is refused after a second."""
         engine.prepare(self.url)
         other = sqlite3.connect(self.file, isolation_level=None)
         self.addCleanup(other.close)
         other.execute("BEGIN IMMEDIATE")
+        self.assertRefused(engine.check, "locked")
         self.assertRefused(engine.prepare, "locked")
 
     def test_no_folder(self) -> None:

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.sep2 import resources as r
 from csipd.sep2.codec import NAMESPACE, BadValue, Malformed, Refused, check, decode, encode
 from csipd.sep2.schema import Element, fields
-from csipd.sep2.types import DeviceCategory, EventState, Hexadecimal, ReasonCode, Text, Within
+from csipd.sep2.types import DeviceCategory, EventState, Hexadecimal, ReasonCode, Text, UInt8, Within
 from tests.support.faults import DAMAGE, FAULTS
 from tests.support.instances import CLASSES, instances
 from tests.support.schema import Invalid, validate
@@ -719,6 +719,12 @@ class WritingTests(CodecTestCase):
         self.assertEqual(decode(written, r.Notification), value)
 
 
+class Numbers(Element):
+    """Not of the standard, whose simple elements never repeat."""
+
+    numbers: tuple[UInt8, ...] = ()
+
+
 class CheckTests(CodecTestCase):
     """Values that were built rather than read."""
 
@@ -760,6 +766,12 @@ class CheckTests(CodecTestCase):
         ]
         for change, path, message in cases:
             self.flawed(CONTROL_VALUE.replace(**change), f"/DERControl{path}", message)
+
+    def test_repeated_simple(self) -> None:
+        """Simple values may repeat in types that are not the standard's: each is seen."""
+        check(Numbers(numbers=(0, 255)))
+        self.flawed(Numbers(numbers=(0, 256)), "/Numbers/numbers[2]", "256 is not from 0 to 255")
+        self.flawed(Numbers(numbers=[0]), "/Numbers/numbers", "not a tuple")
         self.flawed(r.EndDevice(sFDI=167261211392, changedTime=1), "/EndDevice/sFDI", "check digit")
 
     def test_complex(self) -> None:

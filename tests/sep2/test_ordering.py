@@ -82,7 +82,7 @@ class OrderTests(SynchronousTestCase):
         self.assertOrdered("DERList", (r.DER(), n), (r.DER(), m), n < m)
 
     def test_absent(self) -> None:
-        """A member that leaves a key out comes where zero would, and one without any is still in its place."""
+        """A member that leaves a key out comes where zero would; one without any key has its place too."""
         reading = r.BillingReading()
         later = reading.replace(timePeriod=r.DateTimeInterval(duration=1, start=1))
         self.assertOrdered("BillingReadingList", (reading, 1), (later, 2), True)

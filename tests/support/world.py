@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-from attrs import evolve, frozen
+from attrs import frozen
 from lxml import etree
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -36,13 +36,17 @@ from csipd.sep2 import codec, identity
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Issuer
 from csipd.sep2.site import ROWS, Place
+from csipd.tls import ServerTLS, TLSSettings
 from csipd.web.app import Application
-from csipd.web.identity import Identity
+from csipd.web.gate import Gate
+from csipd.web.identity import Identity, identify_by
 from csipd.web.limits import Limits
 from csipd.web.server import Site
+from tests.support import pki
 from tests.support.bodies import FULL
-from tests.support.client import Answer
+from tests.support.client import Answer, ClientTLS
 from tests.support.memory_tls import Wire
+from tests.support.pki import Authority, Credential
 
 T = TypeVar("T")
 
@@ -51,6 +55,8 @@ NAMESPACE = "{urn:ieee:std:2030.5:ns}"
 NOW = 1_767_225_600
 REGISTERED = NOW - 3600
 PIN = 111115
+#: Who issues certificates to those who come with TLS.
+LAB = Authority.make()
 ISSUER = Issuer(store=0xABCDEF, pen=40732)
 
 IN_BAND = Policy(in_band=True)
@@ -133,7 +139,7 @@ class Numbers:
 class World:
     """A server with its database, and its callers.
 
-    :param path: of the database, which is made
+    :param path: of the database, which is made unless it is there, as after a restart
     :param policy: how certificates come to be registered
     :param more: of what the server says of itself (``views.Server``)
     """
@@ -144,12 +150,12 @@ class World:
         *,
         policy: Policy = IN_BAND,
         zone: tzinfo = UTC,
-        limits: Limits | None = None,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
         **more: Any,
     ) -> None:
         content, self.numbers = _template()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        if not path.exists():
+            path.write_bytes(content)
         self.now: float = NOW
         self.clock = Clock()
         self.hub = Hub()
@@ -164,13 +170,13 @@ class World:
         self.hub.subscribe(self.cache.changed)
         self.hits = 0
         self.application = Application(self.database, self.server, lambda: self.now, self.cache)
-        self._asks = UNKNOWN
+        self._asks: Identity | None = UNKNOWN
         self.site = Site(
             self.application.resource(),
             clock=self.clock,
             now=lambda: self.now,
-            limits=limits or Limits(),
-            identify=lambda transport: self._asks,
+            limits=limits,
+            identify=lambda transport: self._asks or identify_by(identity.lfdi)(transport),
             fast_lane=self._find,
         )
         self._wires: dict[Identity, Wire] = {}
@@ -195,6 +201,21 @@ class World:
         if wire is None or wire.closed:
             self._asks = who
             wire = self._wires[who] = Wire.plain(self.site, self.clock)
+        return wire
+
+    def secure(self, folder: Path, credential: Credential) -> Wire:
+        """A connection with TLS, whose caller is known by the certificate that it presents."""
+        pki.write(folder, LAB, server=LAB.server("localhost"))
+        settings = TLSSettings(
+            private_key=folder / "private" / "server.pem",
+            certificate=folder / "certs" / "server.crt",
+            trust_roots=(folder / "certs" / "ca.crt",),
+        )
+        tls = ServerTLS(settings, monotonic=self.clock.seconds, now=lambda: self.now)
+        gate = Gate(tls, self.site, clock=self.clock, limits=self.site.limits)
+        self._asks = None
+        wire = Wire.tls(gate, ClientTLS(credential, trust=LAB), self.clock)
+        wire.pump()
         return wire
 
     def send(
@@ -436,8 +457,3 @@ def _curve(description: str, kind: int, points: int) -> r.DERCurve:
         yMultiplier=-2,
         yRefType=3,
     )
-
-
-def expiring(who: Identity, not_after: float) -> Identity:
-    """A caller whose certificate ends."""
-    return evolve(who, not_after=not_after)

@@ -1,0 +1,454 @@
+"""Answers that are kept: found again by the same words, and never when they are no longer true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from csipd.cache import Cache, scope
+from csipd.db import controls, devices, documents, groups, programs
+from csipd.db.database import Transaction
+from csipd.sep2 import resources as r
+from csipd.sep2.site import ROWS, Place
+from csipd.web.identity import Identity
+from tests.support.bodies import FULL, MINIMAL
+from tests.support.walk import EVERYTHING, walk
+from tests.support.world import (
+    AGGREGATOR,
+    BARE,
+    ISSUER,
+    LISTED,
+    MANAGED,
+    NOW,
+    OTHER,
+    OWNER,
+    UNREGISTERED,
+    World,
+    end_device,
+)
+
+HEAD = b"GET /edev/1 HTTP/1.1\r\nHost: x\r\n\r\n"
+LFDI = "A" * 40
+ANSWER = (b"HTTP/1.1 200 OK\r\nDate: ", b"\r\n\r\nbody")
+
+
+class CacheCase(SynchronousTestCase):
+    """A cache and the time of day."""
+
+    def setUp(self) -> None:
+        self.now = 1000.0
+        self.cache = self.make()
+
+    def make(self, **more: Any) -> Cache:
+        return Cache(lambda: self.now, lambda: b"%d" % self.now, **more)
+
+    def keep(
+        self,
+        *scopes: str,
+        lfdi: str = LFDI,
+        head: bytes = HEAD,
+        until: float = inf,
+        moment: int | None = None,
+        answer: tuple[bytes, bytes] = ANSWER,
+    ) -> None:
+        at = self.cache.moment if moment is None else moment
+        self.cache.keep(at, lfdi, head, answer, until, scopes or ("edev/1",))
+
+    def assertKept(self, kept: bool, head: bytes = HEAD, lfdi: str = LFDI) -> None:
+        self.assertEqual(self.cache.find(lfdi, head) is not None, kept)
+
+
+class KeepTests(CacheCase):
+    """What is found, and until when."""
+
+    def test_found(self) -> None:
+        """What was kept is given with the date of the moment at which it is asked for."""
+        self.keep()
+        self.assertEqual(self.cache.find(LFDI, HEAD), b"HTTP/1.1 200 OK\r\nDate: 1000\r\n\r\nbody")
+        self.now = 1060.0
+        self.assertEqual(self.cache.find(LFDI, HEAD), b"HTTP/1.1 200 OK\r\nDate: 1060\r\n\r\nbody")
+
+    def test_not_found(self) -> None:
+        """Another caller, or other words, find nothing."""
+        self.assertKept(False)
+        self.keep()
+        self.assertKept(False, lfdi="B" * 40)
+        self.assertKept(False, head=HEAD.replace(b"x", b"y"))
+        self.assertKept(True)
+
+    def test_end(self) -> None:
+        """An answer is gone from the moment at which it stops being true."""
+        self.keep(until=1010)
+        self.now = 1009.999
+        self.assertKept(True)
+        self.now = 1010.0
+        self.assertKept(False)
+        self.now = 1009.0
+        self.assertKept(False)
+
+    def test_over_before_it_came(self) -> None:
+        """An answer that is no longer true when it comes is not found."""
+        for until in (999.0, 1000.0):
+            self.keep(until=until)
+            self.assertKept(False)
+
+    def test_clock_set_back(self) -> None:
+        """Nothing is given for a time before that at which it was made."""
+        self.keep(until=2000)
+        self.now = 900.0
+        self.assertKept(False)
+
+    def test_anew(self) -> None:
+        """A newer answer takes the place of the older one, with scopes of its own."""
+        self.keep("edev/1")
+        self.keep("edev/2", answer=(b"a", b"b"))
+        self.assertEqual(self.cache.find(LFDI, HEAD), b"a1000b")
+        self.cache.changed(["/edev/1"])
+        self.assertKept(True)
+        self.cache.changed(["/edev/2"])
+        self.assertKept(False)
+
+
+class ChangeTests(CacheCase):
+    """What a change drops."""
+
+    def test_scopes(self) -> None:
+        """An href concerns its EndDevice or DERProgram, or the resource at the root that it is."""
+        for href, expected in {
+            "/edev/5/der/1/ders": "edev/5",
+            "/edev/5": "edev/5",
+            "/edev": "edev",
+            "/derp/3/derc/4": "derp/3",
+            "/derp": "derp",
+            "/dcap": "dcap",
+        }.items():
+            self.assertEqual(scope(href), expected)
+
+    def test_dropped(self) -> None:
+        """What hangs on a scope goes with any change in it, and only that goes."""
+        self.keep("edev/1", "derp/3")
+        for other in ("/edev/2", "/edev/11", "/derp/30", "/edev", "/dcap"):
+            self.cache.changed([other])
+            self.assertKept(True)
+        self.cache.changed(["/edev/9", "/derp/3/derc/7"])
+        self.assertKept(False)
+
+    def test_programs(self) -> None:
+        """A change to the list of programs concerns everything."""
+        self.keep("edev/1")
+        self.keep("sdev", head=HEAD + b" ")
+        self.cache.changed(["/derp"])
+        self.assertKept(False)
+        self.assertKept(False, HEAD + b" ")
+
+    def test_under_way(self) -> None:
+        """An answer that was asked for before a change that concerns it is not taken in."""
+        asked = self.cache.moment
+        self.cache.changed(["/edev/2"])
+        self.keep("edev/1", moment=asked)
+        self.assertKept(True)
+        for change in ("/edev/1/di", "/derp"):
+            asked = self.cache.moment
+            self.cache.changed([change])
+            self.cache.changed(["/edev/2"])
+            self.keep("edev/1", moment=asked)
+            self.assertKept(False)
+
+    def test_long_under_way(self) -> None:
+        """An answer that more changes have overtaken than are remembered is not taken in."""
+        asked = self.cache.moment
+        for number in range(2, 10_000):
+            self.cache.changed([f"/edev/{number}"])
+        self.assertTrue(self.cache.changed_since(asked, ["edev/1"]))
+        self.keep("edev/1", moment=asked)
+        self.assertKept(False)
+        self.assertFalse(self.cache.changed_since(self.cache.moment, ["edev/1"]))
+
+    @given(st.data())
+    def test_as_if_it_remembered_all(self, data: st.DataObject) -> None:
+        """Whatever happens in whatever order: what is found is true, and what is true is found."""
+        self.setUp()
+        scopes = st.lists(st.sampled_from(["edev/1", "edev/2", "derp/1", "edev"]), min_size=1)
+        hrefs = st.lists(st.sampled_from(["/edev/1/di", "/edev/2", "/derp/1/derc", "/edev", "/derp"]))
+        heads = st.sampled_from([b"one", b"two", b"three"])
+        model: dict[bytes, tuple[bytes, float, set[str]]] = {}
+        log: list[set[str]] = []
+        for step in range(data.draw(st.integers(0, 20))):
+            match data.draw(st.integers(0, 3)):
+                case 0:
+                    head, hangs_on = data.draw(heads), set(data.draw(scopes))
+                    moment = data.draw(st.integers(max(0, self.cache.moment - 2), self.cache.moment))
+                    until = self.now + data.draw(st.integers(1, 5))
+                    self.keep(*hangs_on, head=head, until=until, moment=moment, answer=(b"", b"%d" % step))
+                    if all(not change & (hangs_on | {"derp"}) for change in log[moment:]):
+                        model[head] = (b"%d%d" % (0, step), until, hangs_on)
+                case 1:
+                    change = data.draw(hrefs)
+                    self.cache.changed(change)
+                    log.append(set(map(scope, change)))
+                    model = {h: m for h, m in model.items() if not log[-1] & (m[2] | {"derp"})}
+                case 2:
+                    self.now += data.draw(st.integers(0, 3))
+                case 3:
+                    head = data.draw(heads)
+                    kept = model.get(head)
+                    expected = kept is not None and self.now < kept[1]
+                    found = self.cache.find(LFDI, head)
+                    self.assertEqual(found is not None, expected)
+                    if found is not None and kept is not None:
+                        self.assertTrue(found.endswith(kept[0][1:]))
+
+
+class BoundTests(CacheCase):
+    """How much is kept."""
+
+    def test_bytes(self) -> None:
+        """No more octets are kept than allowed, and what was used last stays longest."""
+        self.cache = self.make(largest=100_000)
+        for number in range(1000):
+            self.keep(head=b"%d" % number, answer=(b"", bytes(4000)))
+            self.assertKept(True, b"0")  # used each time, so never the least recently used
+        kept = [number for number in range(1000) if self.cache.find(LFDI, b"%d" % number)]
+        self.assertLess(len(kept) * 4000, 100_000)
+        self.assertGreater(len(kept), 10)
+        self.assertEqual(kept[1:], list(range(1000 - len(kept) + 1, 1000)))
+
+    def test_many_small(self) -> None:
+        """What is kept around small answers counts too."""
+        self.cache = self.make(largest=100_000)
+        for number in range(10_000):
+            self.keep(head=b"%d" % number, answer=(b"", b""))
+        kept = [number for number in range(10_000) if self.cache.find(LFDI, b"%d" % number)]
+        self.assertLess(len(kept), 1000)
+
+    def test_room_comes_back(self) -> None:
+        """Room is given back by changes, by the clock and by newer answers, time and again."""
+        self.cache = self.make(largest=50_000)
+        for turn in range(100):
+            self.keep("edev/1", head=b"a", answer=(b"", bytes(20_000)), until=self.now + 1)
+            self.keep("edev/2", head=b"b", answer=(b"", bytes(20_000)))
+            self.keep("edev/2", head=b"b", answer=(b"", bytes(20_000)))
+            self.assertKept(True, b"a")
+            self.assertKept(True, b"b")
+            if turn % 2:
+                self.cache.changed(["/edev/2"] if turn % 4 == 1 else ["/derp"])
+            self.now += 1
+            self.assertKept(False, b"a")
+
+    def test_larger_than_all(self) -> None:
+        """An answer that there is no room for at all is not kept, at nobody's cost."""
+        self.cache = self.make(largest=10_000)
+        self.keep(head=b"small")
+        self.keep(head=b"large", answer=(b"", bytes(20_000)))
+        self.assertKept(False, b"large")
+        self.assertKept(True, b"small")
+
+
+class FastLaneTests(SynchronousTestCase):
+    """The cache behind a server: whatever changes, nobody is given what is no longer true."""
+
+    CALLERS = (OWNER, AGGREGATOR)
+
+    def setUp(self) -> None:
+        self.world = World(Path(self.mktemp()))
+        self.addCleanup(self.world.close)
+        self.numbers = self.world.numbers
+
+    def test_hit(self) -> None:
+        """The same words get the same answer without asking the database; others are asked anew."""
+        first = self.world.get(OWNER, "/derp")
+        self.assertEqual(self.world.hits, 0)
+        self.assertEqual(self.world.get(OWNER, "/derp"), first)
+        self.assertEqual(self.world.hits, 1)
+        self.world.fresh(OWNER, "/derp")
+        self.world.get(OTHER, "/derp")
+        self.world.get(OWNER, "/derp?s=0")
+        self.assertEqual(self.world.hits, 1)
+
+    def test_equal(self) -> None:
+        """An answer of the fast lane is to the octet what the ordinary way gives, Date aside."""
+        self.world.get(OWNER, "/edev?l=5")
+        self.world.now += 2
+        wire = self.world.wire(OWNER)
+        before = len(wire.client.received)
+        self.world.get(OWNER, "/edev?l=5")
+        kept = wire.client.received[before:]
+        self.assertEqual(self.world.hits, 1)
+        before = len(wire.client.received)
+        self.world.fresh(OWNER, "/edev?l=5")
+        self.assertEqual(kept, wire.client.received[before:])
+        self.assertIn(b"Date: Thu, 01 Jan 2026 00:00:02 GMT", kept)
+
+    def test_only_good_answers(self) -> None:
+        """Errors, HEAD and who is not registered leave nothing behind."""
+        for who, method, path in (
+            (OWNER, "GET", "/edev/999"),
+            (OWNER, "HEAD", "/dcap"),
+            (LISTED, "GET", "/dcap"),
+            (LISTED, "GET", "/edev"),
+            (OWNER, "GET", "/tm"),
+        ):
+            for _ in range(2):
+                self.world.send(who, method, path)
+        self.assertEqual(self.world.hits, 0)
+
+    def test_time(self) -> None:
+        """The Time resource is of the second at which it is asked for."""
+        for _ in range(3):
+            self.world.now += 1
+            time = self.world.document(OWNER, "/tm")
+            self.assertEqual(int(time[0].text or ""), self.world.now)
+
+    def truth(self, primed: dict[Identity, list[str]], after: str) -> list[bytes]:
+        """What each caller is given at each path; what was kept has to be what it would be given anew."""
+        truth = []
+        for who, paths in primed.items():
+            for path in paths:
+                hits = self.world.hits
+                given = self.world.get(who, path)
+                if self.world.hits > hits:
+                    self.assertEqual(given, self.world.fresh(who, path), f"{path} after: {after}")
+                truth.append(given.body)
+        return truth
+
+    def test_changes(self) -> None:
+        """After any change, by whomever and wherever, whatever was kept is either gone or still true."""
+        primed = {
+            who: [path for path in paths if path + EVERYTHING not in paths]
+            for who, paths in ((who, walk(self.world, who)) for who in self.CALLERS)
+        }
+        before = self.truth(primed, "nothing")
+        self.assertGreater(self.world.hits, 50)
+        for name, change in self.changes().items():
+            change()
+            now = self.truth(primed, name)
+            self.assertNotEqual(before, now, f"{name} changed nothing")
+            before = now
+
+    def changes(self) -> dict[str, Callable[[], Any]]:
+        """Changes of every kind, in an order in which each makes a difference."""
+        world, n = self.world, self.numbers
+
+        def write(operation: Callable[[Transaction], Any]) -> Callable[[], Any]:
+            return lambda: world.write(operation)
+
+        def put(who: Identity, path: str, body: r.Resource) -> Callable[[], Any]:
+            return lambda: self.assertEqual(world.put(who, path, body).status, 204)
+
+        def at(moment: int) -> Callable[[], Any]:
+            return lambda: setattr(world, "now", moment)
+
+        def alter(device: int, **values: Any) -> Callable[[], Any]:
+            return write(lambda t: devices.alter(t, device, **values))
+
+        default = r.DefaultDERControl(mRID="0", DERControlBase=r.DERControlBase(opModFixedW=1))
+        curve = r.DERCurve(
+            mRID="0",
+            creationTime=NOW,
+            CurveData=(r.CurveData(xvalue=1, yvalue=2),),
+            curveType=0,
+            xMultiplier=0,
+            yMultiplier=0,
+            yRefType=1,
+        )
+        curve_place = Place(ROWS["DERCurve"], (n.feeder_a, n.curve))
+        return {
+            "a device reports": put(OWNER, f"/edev/{n.owner}/der/1/ders", MINIMAL["DERStatus"]),
+            "an aggregator reports": put(AGGREGATOR, f"/edev/{n.managed}/der/1/derg", MINIMAL["DERSettings"]),
+            "a managed device reports itself": put(
+                MANAGED, f"/edev/{n.managed}/dstat", MINIMAL["DeviceStatus"]
+            ),
+            "a device is changed": put(OWNER, f"/edev/{n.owner}", end_device(OWNER, postRate=60)),
+            "a fleet device is changed": put(AGGREGATOR, f"/edev/{n.bare}", end_device(BARE, postRate=60)),
+            "a first report": put(AGGREGATOR, f"/edev/{n.aggregator}/ps", FULL["PowerStatus"]),
+            "a locale more": lambda: world.post(OWNER, f"/edev/{n.owner}/di/loc", FULL["SupportedLocale"]),
+            "a locale changed": put(OWNER, f"/edev/{n.owner}/di/loc/1", MINIMAL["SupportedLocale"]),
+            "a locale less": lambda: world.delete(OWNER, f"/edev/{n.owner}/di/loc/1"),
+            "a device of the fleet registers": lambda: world.post(
+                AGGREGATOR, "/edev", end_device(UNREGISTERED)
+            ),
+            "a device of the fleet goes": lambda: world.delete(AGGREGATOR, f"/edev/{n.bare}"),
+            "a PIN": alter(n.owner, pin=0),
+            "a rate": alter(n.managed, poll_rate=60),
+            "a control is made": lambda: world.control(n.point_1, start=60),
+            "a control of a group above is made": lambda: world.control(n.system, start=60, duration=60),
+            "two controls begin": at(NOW + 60),
+            "one ends": at(NOW + 120),
+            "the one of before ends": at(NOW + 600),
+            "the last ends": at(NOW + 660),
+            "the first is forgotten": at(NOW - 600 + controls.RETENTION),
+            "a default changes": write(lambda t: programs.set_default(t, ISSUER, n.system, default, NOW)),
+            "a default goes": write(lambda t: programs.set_default(t, ISSUER, n.point_1, None, NOW)),
+            "a default comes": write(lambda t: programs.set_default(t, ISSUER, n.point_1, default, NOW)),
+            "a curve comes": write(lambda t: programs.add_curve(t, ISSUER, n.point_1, curve, NOW)),
+            "a curve changes": write(lambda t: programs.change_curve(t, curve_place, curve, NOW)),
+            "a curve goes": write(lambda t: documents.delete(t, curve_place)),
+            "a program in a group above": write(
+                lambda t: programs.add(t, ISSUER, self.group(t, "System"), "New", 3)
+            ),
+            "a primacy": write(
+                lambda t: programs.change(t, n.feeder_a, group=self.group(t, "Feeder A"), primacy=0)
+            ),
+            "a program moves": write(
+                lambda t: programs.change(t, n.spare, group=self.group(t, "Point 1"), primacy=9)
+            ),
+            "a program is retired": write(lambda t: programs.retire(t, n.system, NOW)),
+            "a group moves": write(
+                lambda t: groups.put_group(
+                    t, "Point 1", parent=self.group(t, "Feeder B"), level=6, assignment=n.topology
+                )
+            ),
+            "a device leaves a group": write(
+                lambda t: devices.leave(t, n.owner, self.group(t, "Campaign"), NOW)
+            ),
+            "a device of the fleet moves": write(
+                lambda t: (
+                    devices.leave(t, n.managed, self.group(t, "Point 1"), NOW),
+                    devices.join(t, n.managed, self.group(t, "Campaign"), NOW),
+                )
+            ),
+            "a device changes its aggregator": alter(n.managed, manager=n.rival),
+            "it comes back": alter(n.managed, manager=n.aggregator),
+            "a device is retired": alter(n.owner, retired=NOW),
+            "it is back": alter(n.owner, retired=None),
+            "a device is shut out": lambda: world.withdraw(OWNER),
+            "it is let in": write(lambda t: devices.readmit(t, OWNER.lfdi, "operator", NOW)),
+            "a fleet device is shut out": lambda: world.withdraw(MANAGED),
+            "an aggregator is shut out": lambda: world.withdraw(AGGREGATOR),
+        }
+
+    @staticmethod
+    def group(transaction: Transaction, name: str) -> int:
+        number = groups.find(transaction.connection, name)
+        assert number is not None
+        return number
+
+    def test_withdrawn(self) -> None:
+        """Who is shut out finds nothing once that is acknowledged, kept answers or not."""
+        for path in ("/edev", f"/edev/{self.numbers.owner}", "/derp", "/sdev"):
+            for _ in range(2):
+                self.assertEqual(self.world.get(OWNER, path).status, 200)
+        hits = self.world.hits
+        self.assertEqual(hits, 4)
+        self.world.withdraw(OWNER)
+        for path in ("/edev", f"/edev/{self.numbers.owner}", "/derp", "/sdev"):
+            self.assertEqual(self.world.get(OWNER, path).status, 404)
+        self.assertEqual(self.world.hits, hits)
+
+    def test_expired(self) -> None:
+        """A kept answer outlives no certificate, though the connection does."""
+        who = evolve(OWNER, not_after=NOW + 60.5)
+        for moment in (NOW, NOW + 60):
+            self.world.now = moment
+            self.assertEqual(self.world.get(who, "/sdev").status, 200)
+        self.assertEqual(self.world.hits, 1)
+        self.world.now = NOW + 61
+        self.assertEqual(self.world.get(who, "/sdev").status, 403)
+        self.assertEqual(self.world.hits, 1)
