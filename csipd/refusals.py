@@ -55,7 +55,7 @@ class Conflict(Refusal):
     """What is asked for does not fit the state that things are in now."""
 
 
-class Misused(Refusal):
+class Misused(Conflict):
     """A key that stands for one request is sent with another."""
 
 

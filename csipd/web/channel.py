@@ -27,8 +27,6 @@ from twisted.web import http
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
-from csipd.sep2.types import ReasonCode
-from csipd.web.errors import CONTENT_TYPE, error_document
 from csipd.web.identity import Identity
 from csipd.web.limits import Limits
 
@@ -381,14 +379,10 @@ class Channel(http.HTTPChannel):
         """Answer a request that is not fit to be routed, and close: what follows it cannot be told apart."""
         if self._phase is _CLOSING:
             return
-        body = error_document(
-            ReasonCode.RESOURCE_LIMIT
-            if status == http.REQUEST_ENTITY_TOO_LARGE
-            else ReasonCode.INVALID_FORMAT
-        )
+        kind, body = self.site.fault(status)
         head = Headers()
         head.setRawHeaders(b"Date", [self.site.date()])
-        head.setRawHeaders(b"Content-Type", [CONTENT_TYPE])
+        head.setRawHeaders(b"Content-Type", [kind])
         head.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
         head.setRawHeaders(b"Connection", [b"close"])
         self.writeHeaders(b"HTTP/1.1", b"%d" % status, http.RESPONSES[status], head)

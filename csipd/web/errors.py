@@ -7,12 +7,14 @@ class, so the two from outside of the table (414, 505) cost nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 from twisted.web.http import (
     BAD_REQUEST,
     CONFLICT,
     FORBIDDEN,
+    INTERNAL_SERVER_ERROR,
     NOT_ALLOWED,
     NOT_FOUND,
     NOT_IMPLEMENTED,
@@ -23,6 +25,7 @@ from twisted.web.iweb import IRequest
 
 from csipd.refusals import (
     BadRequest,
+    Conflict,
     Duplicate,
     Forbidden,
     Full,
@@ -48,6 +51,7 @@ _REFUSALS: dict[type[Refusal], tuple[int, int]] = {
     NotAllowed: (NOT_ALLOWED, ReasonCode.INVALID_FORMAT),
     Forbidden: (FORBIDDEN, ReasonCode.INVALID_VALUES),
     Duplicate: (CONFLICT, ReasonCode.INVALID_VALUES),
+    Conflict: (CONFLICT, ReasonCode.INVALID_VALUES),
     BadRequest: (BAD_REQUEST, ReasonCode.INVALID_VALUES),
     Full: (REQUEST_ENTITY_TOO_LARGE, ReasonCode.RESOURCE_LIMIT),
     Unavailable: (SERVICE_UNAVAILABLE, ReasonCode.RESOURCE_LIMIT),
@@ -79,6 +83,21 @@ def refuse_method(request: IRequest, allow: tuple[str, ...]) -> bytes:
         return refuse(request, NOT_IMPLEMENTED)
     request.setHeader(b"Allow", ", ".join(allow).encode())
     return refuse(request, NOT_ALLOWED)
+
+
+#: What an answer that no application gave has in it: media type and body by status.
+Fault = Callable[[int], tuple[bytes, bytes]]
+
+
+def fault(status: int) -> tuple[bytes, bytes]:
+    """The ``Error`` of what is refused before a resource is asked, or after one has failed."""
+    reasons = {
+        NOT_FOUND: ReasonCode.INVALID_VALUES,
+        REQUEST_ENTITY_TOO_LARGE: ReasonCode.RESOURCE_LIMIT,
+        INTERNAL_SERVER_ERROR: ReasonCode.RESOURCE_LIMIT,
+    }
+    retry = RETRY_SECONDS if status == INTERNAL_SERVER_ERROR else None
+    return CONTENT_TYPE, error_document(reasons.get(status, ReasonCode.INVALID_FORMAT), retry)
 
 
 def refuse_path(request: IRequest) -> bytes:

@@ -21,11 +21,10 @@ from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import IResource
 
 from csipd.sep2.identity import lfdi
-from csipd.sep2.types import ReasonCode
 from csipd.throttle import Throttle
 from csipd.web.channel import BodyLimit, Channel, FastLane, patience
 from csipd.web.connections import Connections
-from csipd.web.errors import RETRY_SECONDS, refuse, refuse_method, refuse_path
+from csipd.web.errors import METHODS, Fault, fault
 from csipd.web.identity import Identify, Identity, identify_by
 from csipd.web.limits import Limits
 
@@ -75,8 +74,7 @@ class Request(server.Request):
             b"".join(self.postpath).decode()
         except UnicodeDecodeError:
             # Nothing has such a name. Klein would say so in its own words, and with a traceback in the log.
-            self.write(refuse_path(self))
-            self.finish()
+            self._fail(http.NOT_FOUND if self.method in METHODS else http.NOT_IMPLEMENTED)
             return
         try:
             self.render(site.getResourceFor(self))
@@ -87,7 +85,9 @@ class Request(server.Request):
         try:
             body = resrc.render(self)
         except UnsupportedMethod as unsupported:
-            body = refuse_method(self, tuple(map(bytes.decode, unsupported.allowedMethods)))
+            self.setHeader(b"Allow", b", ".join(unsupported.allowedMethods))
+            self._fail(http.NOT_ALLOWED if self.method in METHODS else http.NOT_IMPLEMENTED)
+            return
         if body is not server.NOT_DONE_YET:
             self.write(body)
             self.finish()
@@ -137,18 +137,24 @@ class Request(server.Request):
             return reason
         self._body.clear()
         self.responseHeaders.removeHeader(b"Content-Length")
-        self.write(
-            refuse(self, http.INTERNAL_SERVER_ERROR, ReasonCode.RESOURCE_LIMIT, retry_seconds=RETRY_SECONDS)
-        )
-        self.finish()
+        self._fail(http.INTERNAL_SERVER_ERROR)
         return reason
+
+    def _fail(self, status: int) -> None:
+        """Answer what no application answers."""
+        kind, body = self.channel.site.fault(status)
+        self.setResponseCode(status)
+        self.setHeader(b"Content-Type", kind)
+        self.write(body)
+        self.finish()
 
 
 class Site(server.Site):
     """The HTTP side of the server: gives each connection its channel, and each channel what it is to know.
 
     `clock` drives every deadline, `now` is the time of day that answers are dated with. `connections` is
-    where live channels are found by LFDI. With `log_requests` each answer makes one debug line.
+    where live channels are found by LFDI. `fault` gives the document of what is refused before a resource is
+    asked, or after one has failed. With `log_requests` each answer makes one debug line.
     """
 
     requestFactory = Request
@@ -164,6 +170,7 @@ class Site(server.Site):
         identify: Identify | None = None,
         fast_lane: FastLane | None = None,
         body_limit: BodyLimit | None = None,
+        fault: Fault = fault,
         log_requests: bool = False,
     ) -> None:
         super().__init__(resource, timeout=None, reactor=clock, parsePOSTFormSubmission=False)
@@ -171,6 +178,7 @@ class Site(server.Site):
         self.limits = limits
         self.identify = identify or identify_by(lfdi)
         self.fast_lane = fast_lane
+        self.fault = fault
         self.connections = Connections(clock)
         self.patience = patience(limits)
         self._now = now

@@ -231,6 +231,7 @@ class AnswerTests(ChannelCase):
             (refusals.NotAllowed(("GET", "HEAD")), 405, error_document(0), {"allow": "GET, HEAD"}),
             (refusals.Forbidden("secret"), 403, error_document(1), {}),
             (refusals.Duplicate("/edev/1"), 409, error_document(1), {"location": "/edev/1"}),
+            (refusals.Conflict("secret"), 409, error_document(1), {}),
             (refusals.BadRequest("secret"), 400, error_document(1), {}),
             (refusals.Full("secret"), 413, error_document(2), {}),
             (refusals.Unavailable("secret"), 503, error_document(2, 60), {}),
