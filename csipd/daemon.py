@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
+from attrs import frozen
 from twisted.application import strports
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import inlineCallbacks
 from twisted.internet.endpoints import quoteStringArgument
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-
-from attrs import frozen
 
 from csipd import config
 from csipd.cache import Cache

@@ -23,7 +23,7 @@ from csipd.web.admin import forms as f
 
 @frozen
 class Issued:
-    """A certificate that was made for a device: its LFDI, itself with those of its issuers, and perhaps a key."""
+    """What was made for a device: the certificate, with those of its issuers, and perhaps a key."""
 
     lfdi: str
     certificate: str

@@ -59,7 +59,7 @@ class Choices:
 class Ready:
     """What the daemon is built from.
 
-    :param operators: names of the operators by the fingerprints of their certificates; nobody: no operator's API
+    :param operators: names of the operators by the fingerprints of their certificates
     :param issuing: the CA that issues certificates of devices
     :param told: what was done, a line each
     """

@@ -279,6 +279,13 @@ def next_moment(connection: sa.Connection, now: int) -> int | None:
     return min((moment for moment in moments if moment is not None), default=None)
 
 
+def numbers_now(connection: sa.Connection, now: int) -> tuple[int, int]:
+    """How many controls have begun and are not over, and how many are to begin; none that is cancelled."""
+    live = sa.select(sa.func.count()).where(controls.c.latest > now, controls.c.cancelled.is_(None))
+    begun = connection.scalar(live.where(controls.c.earliest <= now)) or 0
+    return begun, connection.scalar(live.where(controls.c.earliest > now)) or 0
+
+
 def changing(connection: sa.Connection, after: int, until: int) -> list[int]:
     """The programs of which a control begins or ends in a time: after one moment, up to another."""
     passed = [sa.and_(column > after, column <= until) for column in (controls.c.earliest, controls.c.latest)]

@@ -73,6 +73,13 @@ def owner(connection: sa.Connection, device: int) -> Owner | None:
     return None if manager is None else Owner(device, manager[0])
 
 
+def owner_by_lfdi(connection: sa.Connection, lfdi: str) -> Owner | None:
+    """The EndDevice of an LFDI, if there is one."""
+    query = sa.select(devices.c.id, devices.c.manager).where(devices.c.lfdi == lfdi, _shown)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else Owner(row.id, row.manager)
+
+
 def end_device(connection: sa.Connection, device: int) -> r.EndDevice | None:
     """The EndDevice of that number, without its links."""
     row = connection.execute(_END_DEVICE.where(devices.c.id == device, _shown)).one_or_none()
@@ -88,7 +95,7 @@ def end_devices(
     """
     if asker.device is None:
         return 0, []
-    mine = _shown & (devices.c.manager == asker.device if asker.aggregator else devices.c.id == asker.device)
+    mine = _seen_by(asker)
     if part.after is not None:
         mine &= devices.c.changed_time > part.after
     total = connection.scalar(sa.select(sa.func.count()).select_from(devices).where(mine)) or 0
@@ -101,6 +108,17 @@ def end_devices(
         .offset(part.start)
     )
     return total, [(Place(_EDEV, (row.id,)), _end_device(row)) for row in connection.execute(query)]
+
+
+def seen_by(asker: Caller) -> sa.Select[tuple[int]]:
+    """The numbers of the EndDevices that a registered caller sees, as a query."""
+    return sa.select(devices.c.id).where(_seen_by(asker))
+
+
+def _seen_by(asker: Caller) -> sa.ColumnElement[bool]:
+    assert asker.device is not None
+    own = devices.c.manager == asker.device if asker.aggregator else devices.c.id == asker.device
+    return _shown & own
 
 
 def end_device_count(connection: sa.Connection, asker: Caller) -> int:

@@ -279,10 +279,8 @@ def _below(group: int) -> sa.CTE:
     return reach.union(sa.select(groups.c.id).join(reach, groups.c.parent == reach.c.group))
 
 
-def devices_under(
-    connection: sa.Connection, group: int, after: int = 0, limit: int = 100, at: int | None = None
-) -> list[int]:
-    """The devices in a group and below it, by number.
+def under(group: int, at: int | None = None) -> sa.Select[tuple[int]]:
+    """The devices in a group and below it, each once, as a query.
 
     :param at: as it was at a moment (TimeType); None: as it is now
     """
@@ -294,14 +292,33 @@ def devices_under(
             memberships.c.since <= at, sa.or_(memberships.c.until.is_(None), memberships.c.until > at)
         )
     )
-    query = (
+    return (
         sa.select(memberships.c.device)
         .distinct()
-        .where(memberships.c.group.in_(sa.select(below.c.group)), held, memberships.c.device > after)
-        .order_by(memberships.c.device)
-        .limit(limit)
+        .where(memberships.c.group.in_(sa.select(below.c.group)), held)
     )
-    return list(connection.scalars(query))
+
+
+def devices_under(
+    connection: sa.Connection, group: int, after: int = 0, limit: int = 100, at: int | None = None
+) -> list[int]:
+    """The devices in a group and below it, by number.
+
+    :param at: as it was at a moment (TimeType); None: as it is now
+    """
+    query = under(group, at).where(memberships.c.device > after)
+    return list(connection.scalars(query.order_by(memberships.c.device).limit(limit)))
+
+
+def belonged(connection: sa.Connection, device: int, group: int, since: int) -> bool:
+    """Whether a device is in a group or below it, or was at any time since a moment (TimeType)."""
+    held = sa.or_(memberships.c.until.is_(None), memberships.c.until > since)
+    reach = _above(
+        sa.select(memberships.c.device.label("who"), memberships.c.group.label("group")).where(
+            memberships.c.device == device, held
+        )
+    )
+    return connection.scalar(sa.select(reach.c.who).where(reach.c.group == group)) is not None
 
 
 def memberships_of(connection: sa.Connection, device: int) -> list[int]:

@@ -473,7 +473,7 @@ def table() -> tuple[Operation, ...]:
             "/admin/responses",
             "listResponses",
             "Responses of devices, the newest first",
-            reports.responses,
+            reports.list_responses,
             gives=f.ResponsePage,
             query=(
                 *_PAGE,
@@ -487,7 +487,7 @@ def table() -> tuple[Operation, ...]:
             "/admin/alarms",
             "listAlarms",
             "Alarms, the newest first",
-            reports.alarms,
+            reports.list_alarms,
             gives=f.AlarmPage,
             query=(
                 *_PAGE,

@@ -40,7 +40,7 @@ def show(connection: sa.Connection, call: Call) -> f.Program:
         number=number,
         href=f"/derp/{number}",
         mRID=own.mRID,
-        description=own.description,
+        description=programs.OWN_DESCRIPTION,
         primacy=own.primacy,
         device=owner,
         version=0,
