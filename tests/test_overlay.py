@@ -949,7 +949,7 @@ def _plain(laid: Store, program: str) -> Any:
 class HistoryTests(SynchronousTestCase):
     """Files one after the other."""
 
-    @settings(max_examples=60)
+    @settings(max_examples=40)
     @given(st.lists(files(), min_size=2, max_size=4))
     def test_the_last_file_counts(self, history: list[Document]) -> None:
         """Where nobody but the file has a say, what is seen is what its last version gives a new store."""
