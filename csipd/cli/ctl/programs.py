@@ -192,7 +192,9 @@ def list_curves(session: Session, program: str) -> None:
 
 @curves.command("add")
 @_one_program
-@click.option("--file", type=click.Path(path_type=Path), help="A YAML or JSON file: a curve as in csipd.yml.")
+@click.option(
+    "--file", type=click.Path(path_type=Path), help="A YAML or JSON file with the fields of a DERCurve."
+)
 @click.option("--type", "curveType", help="The mode that it is for (opModVoltVar), or its number.")
 @click.option("--description", help="At most 32 characters.")
 @click.option(
