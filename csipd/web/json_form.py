@@ -168,11 +168,13 @@ def _several(field: Field, occurs: Occurs, data: object, at: str, depth: int) ->
     if not occurs.least <= len(data) <= (occurs.most or len(data)):
         bounds = f"{occurs.least} or more" if occurs.most is None else f"{occurs.least} to {occurs.most}"
         problems.append((at, f"expected {bounds} members"))
-    for number, member in enumerate(data):
+    for number, member in enumerate(data[: occurs.most]):
         try:
             members.append(_one(field, member, f"{at}/{number}", depth))
         except JSONProblem as problem:
             problems += problem.problems
+            if len(problems) >= MAX_PROBLEMS:
+                break
     if problems:
         raise JSONProblem(problems)
     return tuple(members)
