@@ -126,6 +126,12 @@ class MadeTests(DocumentCase):
         roots = {etree.fromstring(body).tag.removeprefix(NAMESPACE) for body in found.values()}
         self.assertEqual(roots, {row.resource_type.__name__ for row in SERVED.values()})
 
+    def test_not_subscribable(self) -> None:
+        """Nothing says that it can be subscribed to as long as nothing can (decision 12)."""
+        for path, body in self.judge_all(OWNER, AGGREGATOR).items():
+            for element in etree.fromstring(body).iter("*"):
+                self.assertIn(element.get("subscribable"), (None, "0"), path)
+
     def test_nothing_in_it(self) -> None:
         """A device without groups, reports or anything else has valid documents."""
         self.world.post(LISTED, "/edev", end_device(LISTED))
