@@ -245,6 +245,25 @@ class FullDiskTests(DaemonCase):
         found = daemon.device("dev1").get(STATUS)
         self.assertEqual(codec.decode(found.body, r.DERStatus).readingTime, 2)
 
+    def test_full_at_the_start(self) -> None:
+        """A disk that is full from the first is one line that names the file; with room it starts."""
+        for certificates, name in ((False, "tls/private/ca.pem"), (True, "var/csipd.sqlite")):
+            place = small_place(Path(self.mktemp()), certificates=certificates)
+            ended = subprocess.run(
+                twistd(place),
+                cwd=place.folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                check=False,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY)),
+            )
+            self.assertEqual((ended.returncode, ended.stdout), (1, ""))
+            (line,) = ended.stderr.splitlines()
+            self.assertTrue(line.startswith(f"{place.folder / name}: "), line)
+            Daemon(self, place).start()
+
 
 class BrokenStartTests(SynchronousTestCase):
     """What keeps it from starting. tests/test_start.py has all of these without a process, and --check."""
@@ -262,7 +281,7 @@ class BrokenStartTests(SynchronousTestCase):
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=PATIENCE,
                 check=False,
             )
 
