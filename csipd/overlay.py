@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -51,14 +52,14 @@ def lay(
     """
     declared = _Declared(settings, lfdis)
     said = {entry: json.dumps(content, sort_keys=True) for entry, content in declared.statements()}
-    changes = declarations.differences(transaction.connection, said)
     laying = _Laying(transaction, declared, issuer, now)
-    told = []
+    changes = declarations.differences(transaction.connection, said)
+    told = laying.rename(changes)
+    if told:
+        changes = declarations.differences(transaction.connection, said)
     # Groups before programs before devices before memberships, and what goes after all that comes.
     for change in sorted(changes, key=lambda change: (change.after is None, _ORDER.index(change.entry[0]))):
-        line = laying.carry_out(change)
-        told.append(line)
-        audit.record(transaction, now, WHO, line.partition(" ")[0], " ".join(change.entry), line)
+        told.append(laying.carry_out(change))
     declarations.remember(transaction, changes)
     return told
 
@@ -76,6 +77,17 @@ _ORDER = (
     "member",
     "event",
 )
+_ORDER = ("group", "program", "curve", "default", "device", "manager", "ders", "capability", "member")
+#: Those whose key begins with the id of a device.
+_OF_A_DEVICE = ("device", "manager", "ders", "capability", "member")
+#: Where in the row of a device is kept what the file says of it.
+_COLUMNS = {
+    "lfdi": "lfdi",
+    "pin": "pin",
+    "category": "device_category",
+    "poll_rate": "poll_rate",
+    "post_rate": "post_rate",
+}
 
 
 @frozen
@@ -164,7 +176,10 @@ class _Declared:
         return found
 
     def _own_group(self, program: Program) -> str:
-        return f"Program {program.description}"
+        name = f"Program {program.description}"
+        while name in self.group_names:
+            name += "'"
+        return name
 
     def _assignment(self, program: Program) -> str:
         for fsa in self.settings.fsas:
@@ -172,15 +187,19 @@ class _Declared:
                 return fsa.description
         return PROGRAMS
 
-    @property
+    @cached_property
+    def group_names(self) -> frozenset[str]:
+        return frozenset(group.name for group in self.settings.groups)
+
+    @cached_property
     def curves(self) -> Mapping[str, Any]:
         return {curve.description: curve for curve in self.settings.curves}
 
-    @property
+    @cached_property
     def controls(self) -> Mapping[str, Control]:
         return {control.description: control for control in self.settings.controls}
 
-    @property
+    @cached_property
     def events(self) -> Mapping[str, Event]:
         """The events by a digest of what they say: the programs that they go to may change without that."""
         return {
@@ -188,7 +207,7 @@ class _Declared:
             for event in self.settings.events
         }
 
-    @property
+    @cached_property
     def devices(self) -> Mapping[str, Device]:
         return {device.id: device for device in self.settings.devices}
 
@@ -213,7 +232,33 @@ class _Laying:
         after = None if change.after is None else json.loads(change.after)
         gone = change.after is None
         done = self._kinds[kind](key, before, _GONE if gone else after)
-        return f"{done} {kind} {key}".replace("\t", " / ")
+        return self._tell(done, kind, key)
+
+    def rename(self, changes: Sequence[Change]) -> list[str]:
+        """Follow devices to the ids that the file gives them now: the certificate says who they are.
+
+        What the file said of the old id it has then said of the new one.
+        """
+        gone = {change.entry[1] for change in changes if change.after is None and change.entry[0] == "device"}
+        told = []
+        for change in changes:
+            kind, id = change.entry
+            if kind != "device" or change.before is not None or change.after is None:
+                continue
+            device = devices.find(self.transaction.connection, self.declared.lfdis[id])
+            if device is None or device.name not in gone:
+                continue
+            if devices.find_by_name(self.transaction.connection, id) is not None:
+                continue
+            declarations.rename(self.transaction, _OF_A_DEVICE, device.name, id)
+            devices.alter(self.transaction, device.id, name=id, changed_time=self.now)
+            told.append(self._tell("renamed", kind, f"{device.name}\t{id}"))
+        return told
+
+    def _tell(self, done: str, kind: str, key: str) -> str:
+        line = f"{done} {kind} {key}".replace("\t", " / ")
+        audit.record(self.transaction, self.now, WHO, done, f"{kind} {key}", line)
+        return line
 
     def _group(self, name: str, before: Any, after: Any) -> str:
         if after is _GONE:
@@ -244,10 +289,14 @@ class _Laying:
             if place is not None:
                 documents.delete(self.transaction, place)
             return "removed"
-        curve = self.declared.curves[description].curve("0", self.now)
+        said = self.declared.curves[description]
         if place is None:
+            curve = said.curve("0", self.now)
             programs.add_curve(self.transaction, self.issuer, program, curve, self.now)
         else:
+            present = documents.get(self.transaction.connection, place)
+            assert isinstance(present, r.DERCurve)
+            curve = said.curve("0", present.creationTime)
             programs.change_curve(self.transaction, place, curve, self.now)
         return _done(before)
 
@@ -269,6 +318,12 @@ class _Laying:
             if device is not None:
                 devices.alter(self.transaction, device.id, retired=self.now, changed_time=self.now)
             return "retired"
+        # Only what the file says anew goes over what is there; where it says nothing, that stays.
+        news = {
+            key: value
+            for key, value in after.items()
+            if value is not None and (before is None or before.get(key) != value)
+        }
         lfdi = after["lfdi"]
         by_lfdi = devices.find(connection, lfdi)
         if device is None:
@@ -276,30 +331,27 @@ class _Laying:
             device = by_lfdi or devices.add(
                 self.transaction, lfdi, now=self.now, aggregator=after["aggregator"], pin=after["pin"]
             )
-        elif by_lfdi is not None and by_lfdi.id != device.id:
+        elif "lfdi" in news and by_lfdi is not None and by_lfdi.id != device.id:
             raise OverlayError(f"{id}: its LFDI {lfdi} is that of another device of the store")
-        values: dict[str, Any] = {
-            "name": id,
-            "lfdi": lfdi,
-            "sfdi": identity.sfdi(lfdi),
-            "retired": None,
-            "device_category": after["category"],
-            "poll_rate": after["poll_rate"],
-            "post_rate": after["post_rate"],
-            "changed_time": self.now,
-        }
-        if after["pin"] is not None:
-            values["pin"] = after["pin"]
+        values: dict[str, Any] = {"name": id, "retired": None, "changed_time": self.now}
+        values.update({column: news[key] for key, column in _COLUMNS.items() if key in news})
+        if "lfdi" in news:
+            values["sfdi"] = identity.sfdi(lfdi)
+        if after["aggregator"] != device.aggregator:
+            device = evolve(device, aggregator=after["aggregator"])
+            values["aggregator"] = device.aggregator
+            values["manager"] = device.id if device.aggregator else None
         devices.alter(self.transaction, device.id, **values)
-        if after["registered"] and device.registered is None:
-            ders = 0 if after["aggregator"] else len(self.declared.devices[id].ders)
+        if news.get("registered") and device.registered is None:
+            ders = 0 if device.aggregator else len(self.declared.devices[id].ders)
             devices.enrol(self.transaction, device, self.now, ders)
         return _done(before)
 
     def _manager(self, id: str, before: Any, after: Any) -> str:
         device = devices.find_by_name(self.transaction.connection, id)
         if device is not None:
-            manager = None if after is _GONE else self._device_number(after)
+            own = device.id if device.aggregator else None
+            manager = own if after is _GONE else self._device_number(after)
             devices.alter(self.transaction, device.id, manager=manager, changed_time=self.now)
         return "removed" if after is _GONE else _done(before)
 

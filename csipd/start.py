@@ -246,10 +246,10 @@ def _lfdis(
         certificate = repository.certificate(one.id)
         if one.lfdi is not None or certificate not in missing:
             found[one.id] = one.lfdi or lfdi_of(_certificate(certificate))
-    twice = (lfdi for lfdi, times in Counter(found.values()).items() if times > 1)
-    for lfdi in twice:
-        ids = ", ".join(id for id, value in found.items() if value == lfdi)
-        raise StartError(f"{settings.file}: {ids} have the same LFDI {lfdi}")
+    for lfdi, times in Counter(found.values()).most_common(1):
+        if times > 1:
+            ids = ", ".join(id for id, value in found.items() if value == lfdi)
+            raise StartError(f"{settings.file}: {ids} have the same LFDI {lfdi}")
     return found
 
 

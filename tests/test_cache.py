@@ -452,3 +452,26 @@ class FastLaneTests(SynchronousTestCase):
         self.world.now = NOW + 61
         self.assertEqual(self.world.get(who, "/sdev").status, 403)
         self.assertEqual(self.world.hits, 1)
+
+    def test_withdrawn_under_way(self) -> None:
+        """An answer that was under way when its caller was shut out is not given."""
+        wire = self.world.wire(OWNER)
+        self.world.back.hold()
+        asked = [wire.client.get(path) for path in ("/edev", "/derp")]
+        wire.pump()
+        self.world.withdraw(OWNER)
+        self.world.back.release()
+        self.assertEqual([answer.status for answer in wire.results(asked)], [404, 404])
+
+    def test_changed_under_way(self) -> None:
+        """An answer that was under way when what it tells changed is not kept."""
+        path = f"/edev/{self.numbers.owner}/der/1/ders"
+        wire = self.world.wire(OWNER)
+        self.world.back.hold()
+        asked = wire.client.get(path)
+        wire.pump()
+        place = Place(ROWS["DERStatus"], (self.numbers.owner, 1))
+        self.world.write(lambda t: documents.put(t, place, MINIMAL["DERStatus"], NOW, None))
+        self.world.back.release()
+        self.assertEqual(wire.result(asked).status, 200)
+        self.assertEqual(self.world.get(OWNER, path), self.world.fresh(OWNER, path))

@@ -7,7 +7,7 @@ about; what it no longer speaks of is retired.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import sqlalchemy as sa
 from attrs import frozen
@@ -61,6 +61,18 @@ def remember(transaction: Transaction, changes: list[Change]) -> None:
                 index_elements=[declarations.c.kind, declarations.c.key], set_={"content": change.after}
             )
         )
+
+
+def rename(transaction: Transaction, kinds: Sequence[str], old: str, new: str) -> None:
+    """Have said of one thing what was said of another: of entries of these kinds, whose key is its name
+    or begins with it and a tab."""
+    mine = declarations.c.kind.in_(kinds) & (
+        (declarations.c.key == old) | declarations.c.key.startswith(f"{old}\t", autoescape=True)
+    )
+    for row in transaction.connection.execute(sa.select(declarations).where(mine)).all():
+        one = (declarations.c.kind == row.kind) & (declarations.c.key == row.key)
+        key = new + row.key.removeprefix(old)
+        transaction.connection.execute(sa.update(declarations).where(one).values(key=key))
 
 
 def fact(transaction: Transaction, name: str, drawn: str) -> str:

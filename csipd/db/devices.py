@@ -40,6 +40,7 @@ class Device:
 
     :param registered: when it became an EndDevice; None while it is only listed
     :param admitted: neither retired nor withdrawn
+    :param name: the operator's or the configuration file's name for it
     """
 
     id: int
@@ -48,6 +49,7 @@ class Device:
     aggregator: bool
     registered: int | None = None
     admitted: bool = True
+    name: str | None = None
 
 
 def caller(connection: sa.Connection, lfdi: str, sfdi: int, policy: Policy) -> Caller:
@@ -231,7 +233,7 @@ def add(
     if aggregator:
         manager = number
         alter(transaction, number, manager=number)
-    return Device(number, lfdi, manager, aggregator)
+    return Device(number, lfdi, manager, aggregator, name=name)
 
 
 def enrol(transaction: Transaction, device: Device, now: int, ders: int = 1) -> None:
@@ -468,6 +470,7 @@ _DEVICE = sa.select(
     devices.c.aggregator,
     devices.c.registered,
     _admitted,
+    devices.c.name,
 )
 _END_DEVICE = sa.select(
     devices.c.id,

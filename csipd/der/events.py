@@ -16,6 +16,10 @@ for the device categories that both address, where their periods overlap. An eve
 nothing is left, because events that have begun hold all its modes for all its categories, is superseded from
 that moment on and does not come back. One that loses only a part is potentially superseded. Across
 programs nothing of this shows in EventStatus: that is each device's affair (programs.py).
+
+*Within a second* what is due by the clock comes first, then what was commanded in it, all at once: an event
+that is cancelled in the second in which it is to begin has begun, and what it took is taken. So nothing that
+was to be read before a command is undone by it. A cancellation of what was closed by then changes nothing.
 """
 
 from __future__ import annotations
@@ -29,6 +33,9 @@ from csipd.sep2.types import EventState
 
 #: Every device category: what an event without deviceCategory addresses.
 ALL_CATEGORIES = 2**32 - 1
+
+# A second (TimeType), and whether the commands of that second are meant, or what is due before them.
+Moment = tuple[int, bool]
 
 
 @frozen
@@ -86,6 +93,17 @@ class Event:
         """When it becomes active: one that was made too late begins when it is made."""
         return max(self.earliest, self.created)
 
+    @property
+    def due(self) -> Moment:
+        """The same to the moment: by the clock, or as it was made."""
+        return self.begins, self.created >= self.earliest
+
+    @property
+    def closed(self) -> Moment:
+        """When it is over or cancelled, if nothing supersedes it before."""
+        latest = (self.latest, False)
+        return latest if self.cancelled is None else min(latest, (self.cancelled, True))
+
     def overlaps(self, other: Event) -> bool:
         """Whether the specified periods overlap: randomisation makes no conflicts, and one that ends where
         another starts is its neighbour."""
@@ -124,29 +142,29 @@ def statuses(events: Iterable[Event], now: int) -> dict[str, Status]:
     known = sorted((e for e in events if e.created <= now), key=lambda e: e.start)
     starts = [e.start for e in known]
     longest = max((e.duration for e in known), default=0)
-    ends: dict[str, int] = {}
+    closed: dict[str, Moment] = {}
     found: dict[str, Status] = {}
     # The best first: whether an event holds its modes is known before those that it could take them from.
     for event in sorted(known, key=lambda e: e.rank, reverse=True):
         near = known[bisect_right(starts, event.start - longest) : bisect_left(starts, event.end)]
         later = [w for w in near if w.rank > event.rank and w.shares(event) and w.overlaps(event)]
-        superseded, by = _superseded(event, later, ends)
-        ends[event.mrid] = _over(event, superseded)
-        found[event.mrid] = _status(event, superseded, by, _partly(event, later), now)
+        superseded, by = _superseded(event, later, closed)
+        closed[event.mrid] = end = superseded or event.closed
+        partly = _partly(event, later, closed, min(now, end[0] - 1))
+        found[event.mrid] = _status(event, superseded, by, partly, now)
     return found
 
 
 def _superseded(
-    event: Event, later: Sequence[Event], ends: dict[str, int]
-) -> tuple[int | None, tuple[str, ...]]:
+    event: Event, later: Sequence[Event], closed: dict[str, Moment]
+) -> tuple[Moment | None, tuple[str, ...]]:
     """The first moment at which nothing is left of an event, and by whom; None if that never comes."""
-    limit = min(event.latest, event.cancelled if event.cancelled is not None else event.latest)
-    for moment in sorted({w.begins for w in later}):
-        if moment >= limit:
+    for moment in sorted({w.due for w in later}):
+        if moment >= event.closed:
             break
-        holding = [w for w in later if w.begins <= moment < min(w.latest, ends[w.mrid])]
+        holding = [w for w in later if w.due <= moment < closed[w.mrid]]
         if _holds_all(event, holding):
-            return max(moment, event.created), tuple(w.mrid for w in holding)
+            return moment, tuple(w.mrid for w in holding)
     return None, ()
 
 
@@ -161,41 +179,43 @@ def _holds_all(event: Event, holding: Sequence[Event]) -> bool:
     return bool(holding)
 
 
-def _over(event: Event, superseded: int | None) -> int:
-    """From when an event takes nothing from others any more, for another reason than its end."""
-    moments = [m for m in (superseded, event.cancelled) if m is not None]
-    return min(moments, default=event.latest)
+def _partly(event: Event, later: Sequence[Event], closed: dict[str, Moment], seen: int) -> int | None:
+    """Since when, without a break, a part of the event has been, or was to be, another's.
 
+    One that was closed before it began takes nothing from then on.
 
-def _partly(event: Event, later: Sequence[Event]) -> int | None:
-    """Since when a part of the event is, or is to be, another's.
-
-    One that was cancelled before it began took nothing.
+    :param seen: the moment to look at: for an event that is closed itself, the last before that
     """
-    times = [
-        max(w.created, event.created)
-        for w in later
-        if not (w.cancelled is not None and w.cancelled <= w.begins) and not _holds_all(event, [w])
-    ]
-    return min(times, default=None)
+    since = until = None
+    for winner in sorted(later, key=lambda w: w.created):
+        if winner.created > seen or _holds_all(event, [winner]):
+            continue
+        end = closed[winner.mrid]
+        gone = end[0] if end <= min(winner.due, (seen, True)) else seen + 1
+        if until is None or winner.created > until:
+            since, until = winner.created, gone
+        else:
+            until = max(until, gone)
+    return since if until is not None and until > seen else None
 
 
 def _status(
-    event: Event, superseded: int | None, by: tuple[str, ...], partly: int | None, now: int
+    event: Event, superseded: Moment | None, by: tuple[str, ...], partly: int | None, now: int
 ) -> Status:
-    began = event.begins
     active = int(event.created < event.earliest)
-    if superseded is not None and superseded <= now:
-        changes = 1 + (active if superseded > began else 0)
-        return Status(EventState.SUPERSEDED, superseded, changes, partly, event.latest, by)
-    if event.cancelled is not None and event.cancelled <= now:
-        changes = 1 + (active if event.cancelled > began else 0)
-        if event.randomized:
-            return Status(EventState.CANCELLED_RANDOMIZED, event.cancelled, changes, partly, event.latest)
-        return Status(EventState.CANCELLED, event.cancelled, changes, partly, event.end)
+    end = superseded or event.closed
+    since, commanded = end
+    if since <= now:
+        changes = 1 + (active if end > event.due else 0)
+        if superseded:
+            return Status(EventState.SUPERSEDED, since, changes, partly, event.latest, by)
+        if commanded and event.randomized:
+            return Status(EventState.CANCELLED_RANDOMIZED, since, changes, partly, event.latest)
+        if commanded:
+            return Status(EventState.CANCELLED, since, changes, partly, event.end)
     if now < event.earliest:
         return Status(EventState.SCHEDULED, event.created, 0, partly, event.latest)
-    return Status(EventState.ACTIVE, began, active, partly, event.latest)
+    return Status(EventState.ACTIVE, event.begins, active, partly, event.latest)
 
 
 def next_change(events: Iterable[Event], now: int) -> int | None:

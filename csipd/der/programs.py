@@ -12,6 +12,9 @@ The rule, in one place (IEEE 2030.5-2018 10.2.3.3, CSIP G13, G14; decision 17):
 5. *One that will not run takes nothing from others*: an event loses only to one that is itself going to run.
 6. Where no event runs, the default holds: that of the program of the lowest primacy that sets the mode.
 
+What is commanded in the second in which an event is due comes after it: a better one that is made only then
+has not been known before (rule 4), and an event that is cancelled only then has started.
+
 Seen from the server, without the randomisation that each device draws for itself. The device's side of the
 same rules is client.py; the two are written apart and tested against each other.
 """
@@ -23,7 +26,7 @@ from enum import Enum
 
 from attrs import field, frozen
 
-from csipd.der.events import Event
+from csipd.der.events import Event, Moment
 
 
 class End(Enum):
@@ -61,6 +64,11 @@ class Offer:
         """When a device is to start it: at once where it was made late."""
         return max(self.event.start, self.event.created)
 
+    @property
+    def due(self) -> Moment:
+        """When a device is to decide about it: by the clock, or among the commands of the second."""
+        return self.begins, self.event.created >= self.event.start
+
 
 @frozen
 class Hold:
@@ -96,17 +104,17 @@ def holds(offers: Iterable[Offer], mode: str) -> list[Hold]:
 
     :param offers: the events that the device has to follow, of all its programs, also those that are over
     """
-    due = sorted((o for o in offers if mode in o.event.modes), key=lambda o: (-o.begins, o.rank))
+    due = [o for o in offers if mode in o.event.modes]
+    due.sort(key=lambda o: (-o.begins, not o.due[1], o.rank))
     found: list[Hold] = []
     running: Offer | None = None
     while due:
         # The next to begin, the best first where several do: what is left in `due` comes after it.
         offer = due.pop()
-        moment = offer.begins
-        if running is not None and _over(running) <= moment:
+        if running is not None and _over(running) <= offer.due:
             found.append(_ended(running))
             running = None
-        if _over(offer) <= moment:
+        if _over(offer) <= offer.due:
             found.append(Hold(offer, None, None, End.NEVER))
             continue
         winner = _winner(offer, running, due)
@@ -114,7 +122,7 @@ def holds(offers: Iterable[Offer], mode: str) -> list[Hold]:
             found.append(Hold(offer, None, None, End.NEVER, winner))
             continue
         if running is not None:
-            found.append(Hold(running, running.begins, moment, End.SUPERSEDED, offer))
+            found.append(Hold(running, running.begins, offer.begins, End.SUPERSEDED, offer))
         running = offer
     if running is not None:
         found.append(_ended(running))
@@ -130,8 +138,7 @@ def _winner(offer: Offer, running: Offer | None, later: Sequence[Offer]) -> Offe
     """The better event for which one that is due does not start (rule 3), if there is one."""
     if running is not None and running.beats(offer):
         return running
-    moment = offer.begins
-    known = [o for o in later if o.event.created < moment < _over(o)]
+    known = [o for o in later if o.event.created < offer.begins and offer.due < _over(o)]
     if not any(o.beats(offer) and _meet(o, offer) for o in known):
         return None
     will_run = _going_to_run(running, known)
@@ -152,12 +159,13 @@ def _meet(one: Offer, other: Offer) -> bool:
     return one.begins < other.event.end and other.begins < one.event.end
 
 
-def _over(offer: Offer) -> int:
+def _over(offer: Offer) -> Moment:
     """When an event is over if it is not superseded."""
-    cancelled = offer.event.cancelled
-    return offer.event.end if cancelled is None else min(cancelled, offer.event.end)
+    event = offer.event
+    end = (event.end, False)
+    return end if event.cancelled is None else min(end, (event.cancelled, True))
 
 
 def _ended(offer: Offer) -> Hold:
-    over = _over(offer)
-    return Hold(offer, offer.begins, over, End.COMPLETED if over == offer.event.end else End.CANCELLED)
+    over, by_command = _over(offer)
+    return Hold(offer, offer.begins, over, End.CANCELLED if by_command else End.COMPLETED)

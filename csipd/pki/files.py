@@ -53,8 +53,9 @@ def create(path: Path, content: bytes, mode: int) -> Path:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-    except OSError:
+    except OSError as error:
         path.unlink()
+        error.filename = str(path)  # a write, as to a full disk, does not know where
         raise
     return path
 

@@ -688,14 +688,21 @@ def bare(row: Row, resource: r.Resource) -> r.Resource:
     """A resource that a client sent, less what is the server's to say.
 
     The server gives href, pollRate and subscribable, and the links to what lies below; other links are
-    kept where they name a resource that is served, since every href that is handed out has to resolve.
+    kept where they lead to a resource of their kind that is served, since every href that is handed out has
+    to resolve.
     """
     ours = {child.link for child in children(row)} | {"href", "pollRate", "subscribable"}
     dropped: dict[str, None] = {}
     for name, value in vars(resource).items():
-        if name in ours or (isinstance(value, r.Link) and locate(value.href) is None):
+        if name in ours or (isinstance(value, r.Link) and not _leads(name, value.href)):
             dropped[name] = None
     return resource.replace(**dropped) if dropped else resource
+
+
+def _leads(link: str, href: str) -> bool:
+    """Whether there can be at an href what a link of that name is to."""
+    place = locate(href)
+    return place is not None and place.row.link == link
 
 
 def member(row: Row) -> Row:

@@ -91,6 +91,7 @@ class _Threaded(_Case):
     def started(self, publish: module.Publish) -> Database:
         made = Database(self.url, self.reactor, publish)  # type: ignore[arg-type]  # it needs no more of a reactor
         made.startService()
+        self.reactor.turn()  # it opens its connection to read by
         self.addCleanup(self.stop, made)
         return made
 

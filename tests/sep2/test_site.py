@@ -350,13 +350,20 @@ class BareTests(SynchronousTestCase):
         self.assertEqual(self.bare("DeviceStatus", sent), r.DeviceStatus(changedTime=5))
 
     def test_links(self) -> None:
-        """Links that are the server's to make are dropped, as are those that lead nowhere here."""
+        """Links that are the server's to make are dropped, as are those that lead to nothing of their kind here."""
         link = r.PriceResponseCfgListLink(href="/edev/1/cfg/prcfg", all=0)
         given = r.Configuration(currentLocale="en", userDeviceName="", PriceResponseCfgListLink=link)
         self.assertEqual(
             self.bare("Configuration", given), r.Configuration(currentLocale="en", userDeviceName="")
         )
-        for href, kept in (("/tm", True), ("/nowhere", False), ("https://else.where/tm", False)):
+        for href, kept in (
+            ("/tm", True),
+            ("/nowhere", False),
+            ("https://else.where/tm", False),
+            # Another's, which would not answer for whoever is shown the link.
+            ("/edev/99/rg", False),
+            ("/dcap", False),
+        ):
             status = r.DeviceStatus(changedTime=5, TimeLink=r.TimeLink(href=href))
             bare = self.bare("DeviceStatus", status)
             assert isinstance(bare, r.DeviceStatus)

@@ -100,7 +100,7 @@ def _corrupt(place: Place) -> None:
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
     content = place.database.read_bytes()
-    place.database.write_bytes(content[:16] + b"\x5a" * (len(content) - 16))
+    place.database.write_bytes(content[:100] + b"\x5a" * (len(content) - 100))
 
 
 def _no_database(place: Place) -> None:

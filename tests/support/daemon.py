@@ -7,8 +7,8 @@
     daemon.start()
     code = daemon.stop()
 
-The other side is another process, so that nothing here needs a reactor: what is asked of it blocks, and
-every wait has an end.
+The other side is another process, so that this one needs no reactor: what is asked of it blocks, and every
+wait has an end. `serve_here` runs it in this process instead, where a test has to reach into it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,19 @@ from hashlib import sha256
 from http.client import HTTPSConnection
 from pathlib import Path
 from threading import Condition, Thread
-from typing import IO
+from typing import IO, Any
 
 from attrs import frozen
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.application.service import MultiService
+from twisted.internet import reactor
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from csipd import config, start
+from csipd.daemon import build
+from csipd.start import Choices
 from tests.support import pki
-from tests.support.client import CCM8, SEP_XML, Answer
-from tests.support.pki import Authority
+from tests.support.client import CCM8, SEP_XML, Answer, Client, ClientTLS, connect
+from tests.support.pki import Authority, Credential
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 SEED = Path(__file__).resolve().parent.parent / "vectors" / "seed-config.yml"
@@ -73,10 +78,13 @@ class Place:
             file.writelines(f"{line}\n" for line in lines)
 
 
-def small_place(folder: Path, *more: str, certificates: bool = True) -> Place:
-    """A folder with dev1 registered out of band, as a rule with certificates: then a start takes a second.
+def small_place(
+    folder: Path, *more: str, mode: str = "enddevices_create_on_start", certificates: bool = True
+) -> Place:
+    """A folder with a configuration of dev1, as a rule with certificates: then a start takes half a second.
 
     :param more: lines of the configuration
+    :param mode: server_mode
     """
     folder = folder.absolute()
     folder.mkdir()
@@ -88,7 +96,7 @@ def small_place(folder: Path, *more: str, certificates: bool = True) -> Place:
         f"tls_repository: {place.tls}\n"
         f"storage_path: {place.database.parent}\n"
         f"openssl_cnf: {folder / 'openssl.cnf'}\n"
-        f"server_mode: enddevices_create_on_start\n"
+        f"server_mode: {mode}\n"
     )
     place.add(*more, "devices:", "- id: dev1", "  pin: 111115")
     (folder / "openssl.cnf").write_bytes(OPENSSL_CNF.read_bytes())
@@ -208,9 +216,9 @@ class Process:
         self._process.kill()
         self._process.wait()
 
-    def wait(self) -> int:
-        """Its exit code, once it has ended."""
-        return self._process.wait(PATIENCE)
+    def wait(self, seconds: float = PATIENCE) -> int:
+        """Its exit code, once it has ended; subprocess.TimeoutExpired if that takes longer than this."""
+        return self._process.wait(seconds)
 
 
 class Daemon:
@@ -256,6 +264,12 @@ class Device:
         self._connection.auto_open = 0
         case.addCleanup(self.close)
 
+    def __enter__(self) -> Device:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Say goodbye; a daemon that is told to stop waits a moment for that."""
         self._connection.close()
@@ -283,17 +297,30 @@ class Device:
             return Answer(answer.status, answer.reason, fields, answer.read())
 
 
+def serve_here(case: TestCase, place: Place, **choices: Any) -> MultiService:
+    """csipd in this process, on its reactor, with the certificates that are there; its tree of services."""
+    ready = start.prepare(config.load(place.config), Choices(make_certificates=False, **choices))
+    tree = build(ready, reactor)
+    tree.privilegedStartService()
+    tree.startService()
+    case.addCleanup(lambda: tree.stopService() if tree.running else None)
+    return tree
+
+
+async def connect_here(case: TestCase, place: Place, device: Credential) -> Client:
+    """A connection of a device to a csipd in this process."""
+    client = await connect(reactor, place.port, ClientTLS(device, trust=LAB))
+    case.addCleanup(client.close)
+    return client
+
+
 def snapshot(folder: Path) -> dict[str, tuple[object, ...]]:
-    """All that lies in a folder: kind, mode, owner, time of last change and content of each."""
+    """All that lies in a folder: mode and owner of each, of files when they changed and what they hold."""
     found: dict[str, tuple[object, ...]] = {}
     for path in sorted(folder.rglob("*")):
         status = path.lstat()
-        content = sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-        found[str(path.relative_to(folder))] = (
-            status.st_mode,
-            status.st_uid,
-            status.st_gid,
-            status.st_mtime_ns,
-            content,
-        )
+        held: tuple[object, ...] = ()
+        if path.is_file():
+            held = (status.st_mtime_ns, sha256(path.read_bytes()).hexdigest())
+        found[str(path.relative_to(folder))] = (status.st_mode, status.st_uid, status.st_gid, *held)
     return found

@@ -64,10 +64,10 @@ def instances(draw: st.DrawFn, cls: type[Element], likely: float = 0.5) -> Any:
         if not field.required and draw(st.floats(0, 1)) >= likely:
             continue
         if field.form is not None:
-            given[field.name] = draw(simple(field))
-            continue
-        classes = _POLYMORPHIC[field.type] if field.polymorphic else (field.type,)
-        members = st.sampled_from(classes).flatmap(lambda member: instances(member, likely / 2))
+            members = simple(field)
+        else:
+            classes = _POLYMORPHIC[field.type] if field.polymorphic else (field.type,)
+            members = st.sampled_from(classes).flatmap(lambda member: instances(member, likely / 2))
         if field.occurs is None:
             given[field.name] = draw(members)
         else:

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 from lxml import etree
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
@@ -136,6 +137,38 @@ class Numbers:
     forgotten: int
 
 
+class Held:
+    """The database as the application sees it, whose reads and writes can be held on their way back."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: list[tuple[Deferred[Any], Deferred[Any]]] | None = None
+
+    def hold(self) -> None:
+        """Let nothing come back from now on."""
+        self._waiting = []
+
+    def release(self, failure: Exception | None = None) -> None:
+        """Let come back what was held, or a failure in its place; and all that follows."""
+        waiting, self._waiting = self._waiting or [], None
+        for asked, answer in waiting:
+            answer.addBoth(lambda outcome: outcome if failure is None else Failure(failure))
+            answer.chainDeferred(asked)
+
+    def read(self, operation: Read[Any]) -> Deferred[Any]:
+        return self._back(self._database.read(operation))
+
+    def write(self, operation: Write[Any]) -> Deferred[Any]:
+        return self._back(self._database.write(operation))
+
+    def _back(self, answer: Deferred[Any]) -> Deferred[Any]:
+        if self._waiting is None:
+            return answer
+        asked: Deferred[Any] = Deferred()
+        self._waiting.append((asked, answer))
+        return asked
+
+
 class World:
     """A server with its database, and its callers.
 
@@ -169,7 +202,9 @@ class World:
         self.cache = Cache(lambda: self.now, lambda: self.site.date())
         self.hub.subscribe(self.cache.changed)
         self.hits = 0
-        self.application = Application(self.database, self.server, lambda: self.now, self.cache)
+        self.back = Held(self.database)
+        held: Any = self.back
+        self.application = Application(held, self.server, lambda: self.now, self.cache)
         self._asks: Identity | None = UNKNOWN
         self.site = Site(
             self.application.resource(),

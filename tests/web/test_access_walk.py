@@ -537,6 +537,16 @@ class ListTests(WalkCase):
                 self.assertEqual(page.get("results"), str(results), (path, query))
                 self.assertEqual((len(page), page.get("all")), (results, str(total)), (path, query))
 
+    def test_after(self) -> None:
+        """a leaves out what is not later where the order begins with a time, and nothing elsewhere."""
+        world = self.make()
+        # EndDevices by changedTime, controls by start, curves by creationTime.
+        timed = ("/edev", "/derc", "/actderc", "/dc")
+        for path, whole in self.lists(world, AGGREGATOR).items():
+            page = world.document(AGGREGATOR, f"{path}?a={2**62}&l=255")
+            expected = "0" if path.endswith(timed) else whole.get("all")
+            self.assertEqual((page.get("all"), page.get("results")), (expected, expected), path)
+
     def test_bad_queries(self) -> None:
         """A value that is no number in range is 400 on a list and nothing to a resource that is none."""
         world = self.make()

@@ -12,6 +12,7 @@ from lxml import etree
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import devices
+from csipd.refusals import Unavailable
 from csipd.sep2 import resources as r
 from csipd.web.identity import Identity
 from csipd.web.limits import Limits
@@ -202,6 +203,32 @@ class AnswerTests(AppCase):
         """An Error is no resource: it has no href, and nothing of what went wrong but the code."""
         answer = self.world.get(OWNER, "/edev/999")
         self.assertEqual(answer.body, f"<Error {XMLNS}><reasonCode>1</reasonCode></Error>".encode())
+
+
+class PollRateTests(AppCase):
+    """CORE-003: how often each resource is to be asked for."""
+
+    def test_rates(self) -> None:
+        """Each resource has the rate that is configured for it, 900 seconds where none is."""
+        rates = {
+            "DeviceCapability": 60,
+            "EndDeviceList": 300,
+            "FunctionSetAssignmentsList": 3600,
+            "Time": 120,
+        }
+        world = self.make(poll_rates=rates)
+        for path, rate in (
+            ("/dcap", "60"),
+            ("/edev", "300"),
+            ("/tm", "120"),
+            (f"{self.own}/fsa", "3600"),
+            (f"{self.own}/rg", "900"),
+            (f"{self.own}/der", "900"),
+            ("/derp", "900"),
+            (self.own, None),
+            (f"/derp/{self.numbers.system}/derc", None),
+        ):
+            self.assertEqual(world.document(OWNER, path).get("pollRate"), rate, path)
 
 
 class EndDeviceListTests(AppCase):
@@ -797,6 +824,54 @@ class RefusalTests(AppCase):
                 for method in ("GET", "PUT", "DELETE"):
                     answer = self.world.send(OWNER, method, path, self.good if method == "PUT" else None)
                     self.assertEqual(answer.status, 404, path)
+
+
+class TroubleTests(AppCase):
+    """What goes wrong behind the scenes."""
+
+    def test_unavailable(self) -> None:
+        """A database that cannot be used is 503, and says when to come back."""
+        for who, method, path in (
+            (OWNER, "GET", "/edev"),
+            (OWNER, "PUT", f"{self.own}/dstat"),
+            (UNKNOWN, "GET", "/dcap"),
+        ):
+            self.world.back.hold()
+            wire = self.world.wire(who)
+            body = encoded(MINIMAL["DeviceStatus"]) if method == "PUT" else None
+            asked = wire.client.request(method, path, body)
+            wire.pump()
+            self.world.back.release(Unavailable("the disk is full"))
+            answer = wire.result(asked)
+            self.assertError(answer, 503, 2)
+            self.assertEqual(text(etree.fromstring(answer.body), "maxRetryDuration"), "60")
+        self.assertEqual(self.world.get(OWNER, "/edev").status, 200)
+
+    def test_broken(self) -> None:
+        """An error of the server's own is 500, says nothing of itself, and is in the log."""
+        wire = self.world.wire(OWNER)
+        self.world.back.hold()
+        asked = wire.client.get("/edev")
+        wire.pump()
+        self.world.back.release(ZeroDivisionError("a secret"))
+        answer = wire.result(asked)
+        self.assertError(answer, 500, 2)
+        self.assertNotIn(b"secret", answer.body)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.world.get(OWNER, "/edev").status, 200)
+
+    def test_hung_up(self) -> None:
+        """A client that is gone before its answer leaves nothing behind but what it had written."""
+        self.world.back.hold()
+        for method, path in (("GET", "/edev"), ("PUT", f"{self.own}/dstat")):
+            wire = self.world.wire(OWNER)
+            asked = wire.client.request(method, path, encoded(FULL["DeviceStatus"].replace(onCount=9)))
+            wire.pump()
+            wire.hang_up()
+            self.failureResultOf(asked)
+        self.world.back.release()
+        self.assertEqual(text(self.world.document(OWNER, f"{self.own}/dstat"), "onCount"), "9")
+        self.assertEqual(self.flushLoggedErrors(), [])
 
 
 class ConnectionTests(AppCase):

@@ -1,0 +1,314 @@
+"""``csipctl controls``: what devices are told to do, and how they answer."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.live import Live
+
+from csipd.cli.ctl import lookup, views
+from csipd.cli.ctl.client import Value
+from csipd.cli.ctl.errors import Declined, ServerFailed, Unreachable
+from csipd.cli.ctl.options import (
+    DURATION,
+    DURATION_HELP,
+    MOMENT_HELP,
+    NUMBER,
+    Command,
+    Moment,
+    Paging,
+    Parsed,
+    base_options,
+    given,
+    idempotent,
+    paged,
+    pass_session,
+    show_list,
+)
+from csipd.cli.ctl.output import Grid
+from csipd.cli.ctl.session import Session
+from csipd.cli.ctl.values import parse_category
+
+Looks = list[tuple[Value, Value]]
+"""Controls as they are at a moment, each with its answers."""
+
+_SHOWN = 20
+"""Controls that were made, of which there may be one for each device, and are shown."""
+
+_WANTED = (
+    "program",
+    "group",
+    "devices",
+    "start",
+    "duration",
+    "description",
+    "randomize_start",
+    "randomize_duration",
+    "category",
+    "response_required",
+)
+_STATUSES = ("scheduled", "active", "cancelled", "superseded", "completed")
+_RANDOM = click.IntRange(-3600, 3600)
+
+
+def _bits(text: str) -> str:
+    if len(text) != 2 or set(text) - set("0123456789abcdefABCDEF"):
+        raise ValueError(f"{text[:20]!r} is not two hexadecimal digits, such as 03")
+    return text.upper()
+
+
+@click.group("controls")
+def controls() -> None:
+    """DER controls: make, preview, watch, cancel.
+
+    CONTROL is its number. Events never change: to change one, cancel it and make another.
+    """
+
+
+def _control_options(command: Command) -> Command:
+    """What a control is to be, handed on as one argument `wanted`: the request, without curves looked up."""
+
+    @click.option("--program", help="For all devices of this program (number or description).")
+    @click.option("--group", help="For all devices under this group (number or name).")
+    @click.option(
+        "--device", "devices", multiple=True, help="For this device (number, name or LFDI); repeat."
+    )
+    @click.option("--start", type=Moment(ahead=True), help=f"At once if you give none {MOMENT_HELP}.")
+    @click.option("--duration", type=DURATION, required=True, help=f"How long {DURATION_HELP}.")
+    @click.option("--description", help="At most 32 characters.")
+    @click.option("--randomize-start", type=_RANDOM, help="Seconds by which each device may shift the start.")
+    @click.option(
+        "--randomize-duration", type=_RANDOM, help="Seconds by which each device may shift the duration."
+    )
+    @click.option(
+        "--category", type=Parsed("category", parse_category), help="Only devices of this deviceCategory."
+    )
+    @click.option(
+        "--response-required",
+        type=Parsed("bits", _bits),
+        help="Two hex digits: 01 received, 02 what became of it, 04 the user's word.",
+    )
+    @base_options
+    @functools.wraps(command)
+    def with_control(*args: Any, base: Value, **options: Any) -> Any:
+        chosen = {name: options.pop(name) for name in _WANTED}
+        if sum(bool(chosen[name]) for name in ("program", "group", "devices")) != 1:
+            raise click.UsageError("Give one of --program, --group and --device.")
+        if not base:
+            raise click.UsageError("A control needs modes: --set, --base or both.")
+        return command(*args, wanted={**chosen, "base": base}, **options)
+
+    return with_control
+
+
+def _request(session: Session, wanted: Value) -> Value:
+    """The request for a control: names become numbers, curves hrefs."""
+    client = session.client
+    program = wanted["program"] and lookup.program(client, wanted["program"])
+    group = wanted["group"] and lookup.group(client, wanted["group"])
+
+    def programs() -> list[int] | None:
+        if program is not None:
+            return [program]
+        return None if group is None else list(client.get(f"/groups/{group}").value.get("programs", ()))
+
+    return given(
+        program=program,
+        group=group,
+        devices=tuple(lookup.device(client, device) for device in wanted["devices"]),
+        description=wanted["description"],
+        start=wanted["start"],
+        duration=wanted["duration"],
+        randomizeStart=wanted["randomize_start"],
+        randomizeDuration=wanted["randomize_duration"],
+        deviceCategory=wanted["category"],
+        responseRequired=wanted["response_required"],
+        base=lookup.base_with_curves(client, wanted["base"], programs),
+    )
+
+
+@controls.command("create")
+@_control_options
+@click.option("--yes", is_flag=True, help="Do not preview, and do not ask.")
+@idempotent
+@pass_session
+def create_control(session: Session, wanted: Value, yes: bool, key: str) -> None:
+    """Make a control for a program, a group, or named devices.
+
+    What it would do is shown first. Where it would supersede something, be superseded, or be warned of, you
+    are asked; the end of input counts as no.
+
+    \b
+    Examples:
+      csipctl controls create --program 1 --duration 2h --set opModMaxLimW=60% --start 16:00
+      csipctl controls create --group feeder-1 --duration 30m --set opModConnect=false --yes
+      csipctl controls create --device dev1 --device dev2 --duration 1h --set opModTargetW=3000
+      csipctl controls create --program 1 --duration 1h --start "in 5m" --set opModVoltVar="Volt-VAR 1"
+      csipctl controls create --program 1 --duration 1h --set opModFixedPFInjectW.displacement=95 \\
+          --set opModFixedPFInjectW.multiplier=-2 --set opModFixedPFInjectW.excitation=true
+    """
+    request = _request(session, wanted)
+    if not yes:
+        preview = session.client.post("/controls/preview", request).value
+        show = session.out.notes if session.out.as_json else session.out.show
+        show(*views.preview(preview))
+        if views.needs_asking(preview) and not session.out.ask("Make this control?"):
+            raise Declined("no control was made")
+    made = session.client.post("/controls", request, key)
+    items = made.value.get("items", [])
+    session.out.document(
+        made, *views.warnings(made.value), "Made", views.controls(items[:_SHOWN], session.when)
+    )
+    if len(items) > _SHOWN and not session.out.as_json:
+        session.out.note(f"and {len(items) - _SHOWN} more, for one device each")
+
+
+@controls.command("preview")
+@_control_options
+@pass_session
+def preview_control(session: Session, wanted: Value) -> None:
+    """Show what a control would do, without making it: whom it reaches and what it supersedes.
+
+    \b
+    Examples:
+      csipctl controls preview --program 1 --duration 2h --set opModMaxLimW=60%
+    """
+    preview = session.client.post("/controls/preview", _request(session, wanted))
+    session.out.document(preview, *views.preview(preview.value))
+
+
+@controls.command("list")
+@click.option("--program", help="Only those of this program (number or description).")
+@click.option("--status", type=click.Choice(_STATUSES), help="Only those that stand so.")
+@click.option("--since", type=Moment(ahead=False), help=f"Only those that end after this {MOMENT_HELP}.")
+@click.option("--until", type=Moment(ahead=False), help="Only those that start before this.")
+@paged
+@pass_session
+def list_controls(
+    session: Session,
+    paging: Paging,
+    program: str | None,
+    status: str | None,
+    since: int | None,
+    until: int | None,
+) -> None:
+    """List controls, the latest start first.
+
+    \b
+    Examples:
+      csipctl controls list --status active
+      csipctl controls list --program 1 --since -24h
+      csipctl controls list --since 2026-07-01 --until 2026-07-02
+    """
+    query = {
+        "program": program and lookup.program(session.client, program),
+        "status": status,
+        "since": since,
+        "until": until,
+    }
+    show_list(session, "/controls", paging, lambda items: views.controls(items, session.when), query)
+
+
+@controls.command("show")
+@click.argument("control", type=NUMBER)
+@pass_session
+def show_control(session: Session, control: int) -> None:
+    """Show one control.
+
+    \b
+    Examples:
+      csipctl controls show 12
+    """
+    document = session.client.get(f"/controls/{control}")
+    session.out.document(document, views.control(document.value, session.when))
+
+
+@controls.command("cancel")
+@click.argument("control", type=NUMBER)
+@click.option(
+    "--randomized", is_flag=True, default=None, help="Each device ends at a random moment of its own."
+)
+@click.option("--reason", help="Why; devices see it.")
+@pass_session
+def cancel_control(session: Session, control: int, randomized: bool | None, reason: str | None) -> None:
+    """Cancel a control that is scheduled or active.
+
+    \b
+    Examples:
+      csipctl controls cancel 12 --reason "forecast was wrong"
+      csipctl controls cancel 12 --randomized
+    """
+    content = given(randomized=randomized, reason=reason)
+    document = session.client.post(f"/controls/{control}/cancel", content)
+    value = document.value
+    session.out.document(document, views.control(value, session.when) if value else "Done.")
+
+
+@controls.command("watch")
+@click.argument("numbers", metavar="CONTROL...", type=NUMBER, nargs=-1, required=True)
+@click.option(
+    "--every", type=DURATION, default="5s", show_default=True, help=f"How often to look {DURATION_HELP}."
+)
+@pass_session
+def watch_controls(session: Session, numbers: tuple[int, ...], every: int) -> None:
+    """Watch controls and the answers of devices, until all is over or Ctrl-C.
+
+    A control is over when it is completed, cancelled or superseded and each device that was asked has said
+    its last word, or is silent beyond its time. With --json there is one line for each look.
+
+    \b
+    Examples:
+      csipctl controls watch 12
+      csipctl controls watch 12 13 14 --every 30s
+    """
+    if every < 1:
+        raise click.BadParameter("is a second at least", param_hint="--every")
+    looks = _look(session, numbers)  # what is wrong with the numbers is said before anything is drawn
+    with _screen(session) as show:
+        while True:
+            show(looks)
+            if all(views.is_over(one, said) for one, said in looks):
+                return
+            session.machine.sleep(every)
+            try:
+                looks = _look(session, numbers)
+            except (Unreachable, ServerFailed) as failure:  # it may be back at the next look
+                session.out.note(f"csipctl: {failure.message}; trying again")
+
+
+def _look(session: Session, numbers: Sequence[int]) -> Looks:
+    get = session.client.get
+    return [(get(f"/controls/{one}").value, get(f"/controls/{one}/answers").value) for one in numbers]
+
+
+@contextmanager
+def _screen(session: Session) -> Iterator[Callable[[Looks], None]]:
+    """How looks are shown: a line of JSON each, a table that lives on a terminal, or one for each change."""
+    out = session.out
+    last: list[Grid] = []
+
+    def line(looks: Looks) -> None:
+        out.json({"items": [{"control": one, "answers": said} for one, said in looks]})
+
+    def change(looks: Looks) -> None:
+        grid = views.watched(looks, session.when)
+        if last != [grid]:
+            last[:] = [grid]
+            out.show(session.when(int(session.now())), grid)
+
+    if out.as_json:
+        yield line
+    elif not out.console.is_terminal:
+        yield change
+    else:
+        with Live(console=out.console, auto_refresh=False) as live:
+
+            def redraw(looks: Looks) -> None:
+                grid = views.watched(looks, session.when)
+                live.update(out.drawn(session.when(int(session.now())), grid), refresh=True)
+
+            yield redraw

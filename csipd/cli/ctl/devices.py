@@ -1,0 +1,341 @@
+"""``csipctl devices``: who is listed, what they are, and what they do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from csipd.cli.ctl import lookup, views
+from csipd.cli.ctl.client import Document
+from csipd.cli.ctl.errors import Failure
+from csipd.cli.ctl.files import NewFiles
+from csipd.cli.ctl.options import (
+    Paging,
+    Parsed,
+    changed,
+    given,
+    idempotent,
+    paged,
+    pass_session,
+    read_text,
+    show_list,
+)
+from csipd.cli.ctl.session import Session
+from csipd.cli.ctl.values import parse_category
+from csipd.sep2.identity import parse_lfdi
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", re.ASCII)
+
+_CATEGORY = Parsed("category", parse_category)
+_LFDI = Parsed("LFDI", parse_lfdi)
+_PIN = click.IntRange(0, 999_999)
+_RATE = click.IntRange(1, 2**32 - 1)
+_one_device = click.argument("device")
+
+
+@click.group("devices")
+def devices() -> None:
+    """Devices and aggregators: list, add, shut out.
+
+    DEVICE is a number (that of /edev/NUMBER), a name, or an LFDI.
+    """
+
+
+@devices.command("list")
+@click.option("--name", help="Only those of this name.")
+@click.option("--lfdi", type=_LFDI, help="Only the one with this LFDI.")
+@click.option("--group", help="Only those in this group (number or name).")
+@click.option("--manager", help="Only the fleet of this aggregator.")
+@click.option("--standing", help="Only those that stand so: listed, registered, withdrawn, retired.")
+@paged
+@pass_session
+def list_devices(
+    session: Session,
+    paging: Paging,
+    name: str | None,
+    lfdi: str | None,
+    group: str | None,
+    manager: str | None,
+    standing: str | None,
+) -> None:
+    """List devices, in the order of their numbers.
+
+    \b
+    Examples:
+      csipctl devices list
+      csipctl devices list --group feeder-1 --standing registered
+      csipctl --json devices list --all | jq -r '.items[].lFDI'
+    """
+    query = {
+        "name": name,
+        "lfdi": lfdi,
+        "group": group and lookup.group(session.client, group),
+        "manager": manager and lookup.device(session.client, manager),
+        "standing": standing,
+    }
+    show_list(session, "/devices", paging, lambda items: views.devices(items, session.when), query)
+
+
+@devices.command("show")
+@_one_device
+@pass_session
+def show_device(session: Session, device: str) -> None:
+    """Show one device.
+
+    \b
+    Examples:
+      csipctl devices show dev1
+      csipctl devices show 3E4F-45AB-31ED-FE5B-67E3-43E5-E456-2E31-984E-23E5
+    """
+    number = lookup.device(session.client, device)
+    _show(session, session.client.get(f"/devices/{number}"))
+
+
+@devices.command("add")
+@click.argument("name")
+@click.option("--lfdi", type=_LFDI, help="Its LFDI, where it has a certificate already (or none of its own).")
+@click.option("--csr", type=click.Path(path_type=Path), help="Sign this signing request (PEM).")
+@click.option("--make-key", is_flag=True, help="Make a key and a certificate for it; needs --out.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for NAME.crt and, for its owner alone, NAME.pem. Nothing is overwritten.",
+)
+@click.option("--aggregator", is_flag=True, default=None, help="It is an aggregator.")
+@click.option("--manager", help="The aggregator whose fleet it is of.")
+@click.option("--group", "groups", multiple=True, help="A group to put it in (number or name); repeat.")
+@click.option("--pin", type=_PIN, help="Registration PIN with its check digit; drawn if you give none.")
+@click.option(
+    "--category", type=_CATEGORY, help="deviceCategory: PHOTOVOLTAIC, EVSE,OTHER_STORAGE or 00200000."
+)
+@click.option("--poll-rate", type=_RATE, help="Seconds.")
+@click.option("--post-rate", type=_RATE, help="Seconds.")
+@click.option("--ders", type=click.IntRange(0, 255), help="How many DERs it has.")
+@click.option(
+    "--registered/--listed",
+    default=None,
+    help="Make it an EndDevice at once, or only put it on the list; as server_mode says if you give neither.",
+)
+@idempotent
+@pass_session
+def add_device(
+    session: Session,
+    /,
+    name: str,
+    key: str,
+    csr: Path | None,
+    make_key: bool,
+    out: Path | None,
+    manager: str | None,
+    groups: tuple[str, ...],
+    **more: Any,
+) -> None:
+    """List a device or an aggregator.
+
+    Its LFDI is given (--lfdi), or follows from a certificate that is made: for a signing request (--csr), or
+    with a key that is made too (--make-key). The server keeps no such key: NAME.pem is the only copy.
+
+    \b
+    Examples:
+      csipctl devices add dev9 --csr dev9.csr --out ./dev9 --group feeder-1
+      csipctl devices add dev9 --make-key --out ./dev9 --category PHOTOVOLTAIC
+      csipctl devices add der7 --lfdi 3E4F45AB31EDFE5B67E343E5E4562E31984E23E5 --manager agg1
+      csipctl devices add agg1 --aggregator --csr agg1.csr --out .
+    """
+    lfdi = more.pop("lfdi")
+    if sum((lfdi is not None, csr is not None, make_key)) != 1:
+        raise click.UsageError("Give one of --lfdi, --csr and --make-key.")
+    if make_key and out is None:
+        raise click.UsageError("--make-key needs --out: a key is written to a file and never shown.")
+    if out is not None and lfdi is not None:
+        raise click.UsageError("With --lfdi no certificate is made, and --out has nothing to hold.")
+    if out is not None and not _FILE_NAME.fullmatch(name):
+        raise click.UsageError(f"{name[:80]!r} cannot be the name of a file, and --out makes files of it.")
+    content = given(
+        name=name,
+        lfdi=lfdi,
+        csr=csr and read_text(csr, "--csr"),
+        make_key=True if make_key else None,
+        aggregator=more["aggregator"],
+        manager=manager and lookup.device(session.client, manager),
+        pin=more["pin"],
+        deviceCategory=more["category"],
+        pollRate=more["poll_rate"],
+        postRate=more["post_rate"],
+        groups=tuple(lookup.group(session.client, group) for group in groups),
+        ders=more["ders"],
+        registered=more["registered"],
+    )
+    wanted = {} if out is None else {f"{name}.crt": 0o644} | ({f"{name}.pem": 0o600} if make_key else {})
+    # The files are made first: a key that was made and cannot be written would be lost.
+    with NewFiles(out, wanted) as files:
+        made = session.client.post("/devices", content, key)
+        for file, text in (
+            (f"{name}.pem", made.value.pop("key", None)),
+            (f"{name}.crt", made.value.get("certificate")),
+        ):
+            if file in wanted:
+                if not isinstance(text, str):
+                    raise Failure(
+                        f"{name} is listed, but the answer has nothing for {file}: a repeated request?"
+                    )
+                files.write(file, text)
+    if session.out.as_json:
+        session.out.json(made.value)
+        return
+    session.out.show(views.device(made.value.get("device", {}), session.when))
+    for path in files.written:
+        session.out.note(f"Wrote {path}")
+    if out is None and "certificate" in made.value:
+        click.echo(made.value["certificate"], nl=False)
+
+
+@devices.command("change")
+@_one_device
+@click.option("--pin", type=_PIN, help="Registration PIN with its check digit.")
+@click.option("--category", type=_CATEGORY, help="deviceCategory: PHOTOVOLTAIC, or eight hex digits.")
+@click.option("--poll-rate", type=_RATE, help="Seconds.")
+@click.option("--post-rate", type=_RATE, help="Seconds.")
+@click.option("--manager", help="The aggregator whose fleet it is to be of.")
+@pass_session
+def change_device(
+    session: Session,
+    device: str,
+    pin: int | None,
+    category: str | None,
+    poll_rate: int | None,
+    post_rate: int | None,
+    manager: str | None,
+) -> None:
+    """Change a device; what you do not name stays.
+
+    \b
+    Examples:
+      csipctl devices change dev1 --pin 123455
+      csipctl devices change dev1 --category COMBINED_PV_AND_STORAGE --post-rate 300
+    """
+    content = changed(
+        pin=pin, deviceCategory=category, pollRate=poll_rate, postRate=post_rate, manager=manager
+    )
+    if manager is not None:
+        content["manager"] = lookup.device(session.client, manager)
+    number = lookup.device(session.client, device)
+    _show(session, session.client.patch(f"/devices/{number}", content))
+
+
+@devices.command("remove")
+@_one_device
+@pass_session
+def remove_device(session: Session, device: str) -> None:
+    """Remove a device: it is shut out and gone from all lists. Its history is kept.
+
+    \b
+    Examples:
+      csipctl devices remove dev1
+    """
+    number = lookup.device(session.client, device)
+    _show(session, session.client.delete(f"/devices/{number}"))
+
+
+@devices.command("register")
+@_one_device
+@pass_session
+def register_device(session: Session, device: str) -> None:
+    """Make a listed device an EndDevice, without waiting for it to register itself.
+
+    \b
+    Examples:
+      csipctl devices register dev1
+    """
+    _tell(session, device, "register")
+
+
+@devices.command("withdraw")
+@_one_device
+@pass_session
+def withdraw_device(session: Session, device: str) -> None:
+    """Shut a device out, at once. Only readmit lifts it: no restart and no configuration does.
+
+    \b
+    Examples:
+      csipctl devices withdraw dev1
+    """
+    _tell(session, device, "withdraw")
+
+
+@devices.command("readmit")
+@_one_device
+@pass_session
+def readmit_device(session: Session, device: str) -> None:
+    """Let a withdrawn device in again.
+
+    \b
+    Examples:
+      csipctl devices readmit dev1
+    """
+    _tell(session, device, "readmit")
+
+
+@devices.command("move")
+@_one_device
+@click.argument("groups", nargs=-1)
+@click.option("--nowhere", is_flag=True, help="Take it out of all groups.")
+@pass_session
+def move_device(session: Session, device: str, groups: tuple[str, ...], nowhere: bool) -> None:
+    """Put a device into these groups (numbers or names) and no others; those above them follow.
+
+    \b
+    Examples:
+      csipctl devices move dev1 transformer-12
+      csipctl devices move dev1 transformer-12 pilot-project
+      csipctl devices move dev1 --nowhere
+    """
+    if bool(groups) == nowhere:
+        raise click.UsageError("Give the groups, or --nowhere.")
+    numbers = [lookup.group(session.client, group) for group in groups]
+    number = lookup.device(session.client, device)
+    _show(session, session.client.put(f"/devices/{number}/groups", {"groups": numbers}))
+
+
+@devices.command("state")
+@_one_device
+@pass_session
+def show_state(session: Session, device: str) -> None:
+    """Show what a device should be doing now and why, what it last reported, its alarms and responses.
+
+    \b
+    Examples:
+      csipctl devices state dev1
+    """
+    number = lookup.device(session.client, device)
+    state = session.client.get(f"/devices/{number}/state")
+    session.out.document(state, *views.state(state.value, session.when))
+
+
+@devices.command("log")
+@_one_device
+@paged
+@pass_session
+def show_log(session: Session, device: str, paging: Paging) -> None:
+    """List the log events of a device, the newest first.
+
+    \b
+    Examples:
+      csipctl devices log dev1 --limit 10
+    """
+    path = f"/devices/{lookup.device(session.client, device)}/logevents"
+    show_list(session, path, paging, lambda items: views.log_events(items, session.when))
+
+
+def _tell(session: Session, device: str, what: str) -> None:
+    number = lookup.device(session.client, device)
+    _show(session, session.client.post(f"/devices/{number}/{what}"))
+
+
+def _show(session: Session, document: Document) -> None:
+    """The device in an answer, or that it is done where the answer is empty."""
+    value = document.value
+    session.out.document(document, views.device(value, session.when) if value else "Done.")

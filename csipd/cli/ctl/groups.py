@@ -1,0 +1,142 @@
+"""``csipctl groups``: the topology, and groups beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from csipd.cli.ctl import lookup, views
+from csipd.cli.ctl.client import Document
+from csipd.cli.ctl.options import (
+    Paging,
+    Parsed,
+    changed,
+    given,
+    idempotent,
+    paged,
+    pass_session,
+    show_list,
+)
+from csipd.cli.ctl.session import Session
+from csipd.cli.ctl.values import parse_level
+
+_LEVEL = Parsed("level", parse_level)
+_LEVEL_HELP = "Place in the topology: system, substation, feeder, service_transformer ... or 0 to 6."
+_one_group = click.argument("group")
+
+
+@click.group("groups")
+def groups() -> None:
+    """Groups of devices: where programs are hung.
+
+    GROUP is a number or a name.
+    """
+
+
+@groups.command("list")
+@pass_session
+def list_groups(session: Session) -> None:
+    """List all groups, as a tree.
+
+    \b
+    Examples:
+      csipctl groups list
+    """
+    pages = session.client.pages("/groups", {})
+    if session.out.as_json:
+        session.out.pages(pages)
+        return
+    tree = views.group_tree([one for page in pages for one in page.value.get("items", ())])
+    if tree:
+        session.out.show(*tree)
+    else:
+        session.out.note("None.")
+
+
+@groups.command("show")
+@_one_group
+@pass_session
+def show_group(session: Session, group: str) -> None:
+    """Show one group, and how many devices are under it.
+
+    \b
+    Examples:
+      csipctl groups show feeder-1
+    """
+    _show(session, session.client.get(f"/groups/{lookup.group(session.client, group)}"))
+
+
+@groups.command("add")
+@click.argument("name")
+@click.option("--parent", help="The group that it hangs below (number or name).")
+@click.option("--level", type=_LEVEL, help=f"{_LEVEL_HELP} Without one it stands beside the topology.")
+@click.option("--fsa", help="Name of its FSA; groups that name the same one share it.")
+@idempotent
+@pass_session
+def add_group(session: Session, /, name: str, key: str, parent: str | None, **more: Any) -> None:
+    """Make a group.
+
+    \b
+    Examples:
+      csipctl groups add feeder-1 --parent substation-3 --level feeder
+      csipctl groups add pilot-project
+    """
+    content = given(
+        name=name,
+        parent=parent and lookup.group(session.client, parent),
+        level=more["level"],
+        fsa=more["fsa"],
+    )
+    _show(session, session.client.post("/groups", content, key))
+
+
+@groups.command("change")
+@_one_group
+@click.option("--parent", help="The group that it is to hang below (number or name).")
+@click.option("--level", type=_LEVEL, help=_LEVEL_HELP)
+@pass_session
+def change_group(session: Session, group: str, parent: str | None, level: int | None) -> None:
+    """Hang a group elsewhere, with all that is under it.
+
+    \b
+    Examples:
+      csipctl groups change transformer-12 --parent feeder-2
+    """
+    content = changed(parent=parent, level=level)
+    if parent is not None:
+        content["parent"] = lookup.group(session.client, parent)
+    number = lookup.group(session.client, group)
+    _show(session, session.client.patch(f"/groups/{number}", content))
+
+
+@groups.command("remove")
+@_one_group
+@pass_session
+def remove_group(session: Session, group: str) -> None:
+    """Remove a group that nothing is in.
+
+    \b
+    Examples:
+      csipctl groups remove pilot-project
+    """
+    _show(session, session.client.delete(f"/groups/{lookup.group(session.client, group)}"))
+
+
+@groups.command("devices")
+@_one_group
+@paged
+@pass_session
+def list_members(session: Session, group: str, paging: Paging) -> None:
+    """List the devices under a group: in it, and in the groups below it.
+
+    \b
+    Examples:
+      csipctl groups devices feeder-1 --all
+    """
+    path = f"/groups/{lookup.group(session.client, group)}/devices"
+    show_list(session, path, paging, lambda items: views.devices(items, session.when))
+
+
+def _show(session: Session, document: Document) -> None:
+    session.out.document(document, views.group(document.value) if document.value else "Done.")

@@ -1,0 +1,206 @@
+"""Options and arguments that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import click
+from attrs import frozen
+
+from csipd.cli.ctl.client import PAGE_MAXIMUM, Query, Value
+from csipd.cli.ctl.output import Part
+from csipd.cli.ctl.session import Session
+from csipd.cli.ctl.times import DURATIONS, MOMENTS, parse_duration, parse_moment
+from csipd.cli.ctl.values import overlay, parse_mapping, parse_settings
+
+pass_session = click.make_pass_decorator(Session)
+
+_FILE_LIMIT = 1 << 20
+_KEY = re.compile(r"[\x21-\x7e]{1,64}")
+
+Command = Callable[..., Any]
+
+
+class Parsed(click.ParamType[Any]):
+    """A value that a function makes of the text; its ValueError is wrong usage."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):  # a default of the right type already
+            return value
+        try:
+            return self._parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Moment(click.ParamType[Any]):
+    """A moment; `ahead` as in `parse_moment`."""
+
+    name = "time"
+
+    def __init__(self, *, ahead: bool) -> None:
+        self._ahead = ahead
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        assert ctx is not None
+        session = ctx.find_object(Session)
+        assert session is not None
+        try:
+            return parse_moment(str(value), session.now(), session.zone, ahead=self._ahead)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _idempotency_key(text: str) -> str:
+    if not _KEY.fullmatch(text):
+        raise ValueError("a key has 1 to 64 visible characters of ASCII")
+    return text
+
+
+DURATION = Parsed("duration", parse_duration)
+NUMBER = click.IntRange(1, 2**63 - 1)
+DURATION_HELP = f"({DURATIONS})"
+MOMENT_HELP = f"({MOMENTS})"
+
+idempotent = click.option(
+    "--idempotency-key",
+    "key",
+    type=Parsed("key", _idempotency_key),
+    default=lambda: uuid4().hex,
+    help="Ask again with the same key and nothing is done twice. A new one each time if you give none.",
+)
+
+
+@frozen
+class Paging:
+    """Which part of a list is wanted."""
+
+    limit: int
+    after: int | None
+    everything: bool
+
+
+def paged(command: Command) -> Command:
+    """The options of every list, handed on as one argument `paging`."""
+
+    @click.option(
+        "--limit", type=click.IntRange(1, PAGE_MAXIMUM), default=50, show_default=True, help="How many."
+    )
+    @click.option("--after", type=int, help="Go on where a page ended: the number that it named.")
+    @click.option("--all", "everything", is_flag=True, help="The whole list, page by page.")
+    @functools.wraps(command)
+    def paged_command(*args: Any, limit: int, after: int | None, everything: bool, **more: Any) -> Any:
+        return command(*args, paging=Paging(limit, after, everything), **more)
+
+    return paged_command
+
+
+def show_list(
+    session: Session,
+    path: str,
+    paging: Paging,
+    view: Callable[[list[Value]], Part],
+    query: Query | None = None,
+) -> None:
+    """Print a list: one page of it, or all of them."""
+    query = query or {}
+    if paging.everything:
+        pages = session.client.pages(path, query, paging.after)
+        if session.out.as_json:
+            session.out.pages(pages)
+        else:
+            for page in pages:
+                _show_items(session, page.value.get("items", []), view)
+        return
+    page = session.client.get(path, **query, limit=paging.limit, after=paging.after)
+    if session.out.as_json:
+        session.out.document(page)
+        return
+    _show_items(session, page.value.get("items", []), view)
+    if (following := page.value.get("next")) is not None:
+        session.out.note(f"There are more: --after {following} goes on, --all shows all.")
+
+
+def _show_items(session: Session, items: list[Value], view: Callable[[list[Value]], Part]) -> None:
+    if items:
+        session.out.show(view(items))
+    else:
+        session.out.note("None.")
+
+
+def base_options(command: Command) -> Command:
+    """--set and --base, handed on as one argument `base`: a mapping as they give it."""
+
+    @click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A control mode as on the wire (opModMaxLimW=6000), in percent (opModMaxLimW=60%), a part of one"
+        " (opModFixedPFInjectW.displacement=95), or a curve by description or href. As often as you like.",
+    )
+    @click.option(
+        "--base",
+        "file",
+        type=click.Path(path_type=Path),
+        help="A YAML or JSON file of modes; --set is laid over it.",
+    )
+    @functools.wraps(command)
+    def with_base(*args: Any, settings: tuple[str, ...], file: Path | None, **more: Any) -> Any:
+        try:
+            given = parse_settings(settings)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--set") from None
+        return command(*args, base=overlay(read_mapping(file, "--base") if file else {}, given), **more)
+
+    return with_base
+
+
+def read_text(path: Path, option: str) -> str:
+    """A file of text that an option names, of at most a mebibyte. click.BadParameter."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_FILE_LIMIT + 1)
+        if len(content) > _FILE_LIMIT:
+            raise ValueError(f"more than {_FILE_LIMIT} octets")
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        raise click.BadParameter(f"{path}: {error.strerror}", param_hint=option) from None
+    except UnicodeDecodeError:
+        raise click.BadParameter(f"{path}: is no text in UTF-8", param_hint=option) from None
+    except ValueError as error:
+        raise click.BadParameter(f"{path}: {error}", param_hint=option) from None
+
+
+def read_mapping(path: Path, option: str) -> Value:
+    """The mapping in a YAML or JSON file that an option names. click.BadParameter."""
+    try:
+        return parse_mapping(read_text(path, option), str(path))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=option) from None
+
+
+def given(**values: Any) -> Value:
+    """A request of what is not None and not an empty tuple."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+        if value is not None and value != ()
+    }
+
+
+def changed(**values: Any) -> Value:
+    """The same for a change, which must be of something: else wrong usage."""
+    content = given(**values)
+    if not content:
+        raise click.UsageError("Nothing is to be changed: give at least one option.")
+    return content

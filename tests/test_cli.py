@@ -1,0 +1,106 @@
+"""Command lines: what they take, what they say of themselves, and that they start the same csipd."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from csipd.cli.server import arguments
+from tests.support.daemon import SCRIPTS, Daemon, Place, seed_place, small_place, snapshot
+
+#: The flags of the server that csipd replaces.
+FLAGS = ("--no-validate", "--no-create-certs", "--debug")
+
+
+def server(place: Place, *flags: str) -> list[str]:
+    """The seed's command, in the folder of the configuration."""
+    return [str(SCRIPTS / "2030_5_server"), *flags, "config.yml"]
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """A command that ends by itself."""
+    return subprocess.run(
+        [str(SCRIPTS / command[0]), *command[1:]],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+class ArgumentsTests(SynchronousTestCase):
+    """`2030_5_server` spelled for twistd."""
+
+    def test_spelled(self) -> None:
+        """It stays in the foreground, writes no pid file, and passes its file and flags on."""
+        start = ["--nodaemon", "--pidfile=", "csipd", "--config", "some.yml"]
+        self.assertEqual(arguments(["some.yml"]), start)
+        for flag in FLAGS:
+            self.assertEqual(arguments([flag, "some.yml"]), [*start, flag])
+            self.assertEqual(arguments(["some.yml", flag]), [*start, flag])
+        self.assertEqual(arguments([*FLAGS, "some.yml"]), [*start, *FLAGS])
+
+    def test_refused(self) -> None:
+        """What it does not take ends it with a line about its use and exit code 2."""
+        for given in ([], ["--no-such-flag", "some.yml"], ["some.yml", "another.yml"]):
+            said = io.StringIO()
+            self.patch(sys, "stderr", said)
+            ended = self.assertRaises(SystemExit, arguments, given)
+            self.assertEqual(ended.code, 2)
+            self.assertIn("usage: 2030_5_server", said.getvalue())
+
+    def test_help(self) -> None:
+        """-h and --help name the file and every flag."""
+        for flag in ("-h", "--help"):
+            said = io.StringIO()
+            self.patch(sys, "stdout", said)
+            self.assertEqual(self.assertRaises(SystemExit, arguments, [flag]).code, 0)
+            for part in ("usage: 2030_5_server", "config", *FLAGS):
+                self.assertIn(part, said.getvalue())
+
+
+class CommandTests(SynchronousTestCase):
+    """The installed commands."""
+
+    def test_the_seeds_command(self) -> None:
+        """`2030_5_server --no-validate config.yml` serves the seed's configuration until it is stopped."""
+        place = seed_place(Path(self.mktemp()))
+        daemon = Daemon(self, place)
+        daemon.start("--no-validate", command=server)
+        with daemon.device("dev1") as device:
+            self.assertEqual(device.get("/dcap").status, 200)
+            self.assertEqual(device.get("/edev/1/rg").status, 200)
+        self.assertEqual(daemon.stop(), 0)
+        said = daemon.process.errors.all()
+        self.assertEqual([line for line in said if not line.startswith("warning: config.yml:")], [])
+        self.assertEqual(list(place.folder.glob("*.pid")), [])
+
+    def test_the_same_start(self) -> None:
+        """What is wrong is one line and exit code 1 here too, and nothing is made."""
+        place = small_place(Path(self.mktemp()), certificates=False)
+        before = snapshot(place.folder)
+        for command, parts in (
+            (["--no-create-certs", "config.yml"], [str(place.tls), "missing"]),
+            (["--no-validate", "nowhere.yml"], ["nowhere.yml", "No such file"]),
+        ):
+            ended = run(place.folder, "2030_5_server", *command)
+            self.assertEqual((ended.returncode, ended.stdout), (1, ""))
+            (line,) = ended.stderr.splitlines()
+            for part in parts:
+                self.assertIn(part, line)
+        self.assertEqual(snapshot(place.folder), before)
+
+    def test_help_of_the_daemon(self) -> None:
+        """`twistd csipd --help` names every option."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        ended = run(folder, "twistd", "csipd", "--help")
+        self.assertEqual((ended.returncode, ended.stderr), (0, ""))
+        for part in ("--config=", "--check", *FLAGS, "IEEE 2030.5"):
+            self.assertIn(part, ended.stdout)

@@ -1,0 +1,357 @@
+"""What happens before the daemon forks: everything is tried, then made; or one line is said."""
+
+from __future__ import annotations
+
+import io
+import os
+import pwd
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from lxml import etree
+from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
+
+from csipd import config, pki, start
+from csipd.config import ServerMode, UnknownCertificate
+from csipd.der.access import Policy
+from csipd.sep2 import codec, identity
+from csipd.sep2 import resources as r
+from csipd.start import Choices
+from csipd.tap import Options
+from tests.support.broken import BROKEN
+from tests.support.daemon import (
+    LAB,
+    Place,
+    certificate_of,
+    connect_here,
+    seed_place,
+    serve_here,
+    small_place,
+    snapshot,
+)
+
+ASKED_FOR = Choices(resolve=False)
+
+
+def settings(*lines: str) -> config.Settings:
+    """A configuration with these lines."""
+    return config.loads("\n".join(("https_port: 7443", *lines)))
+
+
+class CertificatesTests(SynchronousTestCase):
+    """Which certificates a configuration asks for."""
+
+    def names(self, server: str) -> set[str]:
+        (found,) = (one for one in start.certificates(settings(f"server: '{server}'")) if one.id == server)
+        return set(found.names)
+
+    def test_names_of_the_server(self) -> None:
+        """A server holds the names that clients may check: its own, and those of a machine it is local to."""
+        local = {"DNS:localhost", "IP:127.0.0.1"}
+        self.assertEqual(self.names("127.0.0.1"), local)
+        self.assertEqual(self.names("localhost"), local)
+        self.assertEqual(self.names("::1"), local | {"IP:::1"})
+        self.assertEqual(self.names("utility.example"), {"DNS:utility.example"})
+        self.assertEqual(self.names("192.0.2.1"), {"IP:192.0.2.1"})
+        self.patch(start.socket, "gethostname", lambda: "host.example")
+        self.assertEqual(self.names("0.0.0.0"), local | {"DNS:host.example"})
+
+    def test_who_gets_one(self) -> None:
+        """The root, the server, the operator if asked for, each device and aggregator whose key is here."""
+        found = start.certificates(
+            settings(
+                "server: 127.0.0.1",
+                "generate_admin_cert: true",
+                "devices:",
+                "- {id: dev1}",
+                f"- {{id: dev2, lfdi: {'AB' * 20}}}",
+                "aggregators:",
+                "- {id: agg1}",
+            )
+        )
+        self.assertEqual([one.id for one in found], ["ca", "127.0.0.1", "admin", "dev1", "dev2", "agg1"])
+        self.assertEqual([one.id for one in found if one.key_elsewhere], ["dev2"])
+        self.assertEqual({one.issuer and one.issuer.id for one in found}, {None, "ca"})
+        plain = start.certificates(settings("server: 127.0.0.1"))
+        self.assertEqual([one.id for one in plain], ["ca", "127.0.0.1"])
+
+    def test_issuer_of_devices(self) -> None:
+        """device_issuer gives devices a chain of three or of four; the server stays under the root."""
+        for issuer, chain in (("ca", ["ca"]), ("mica", ["mica", "ca"]), ("mca", ["mica", "mca", "ca"])):
+            lines = ("server: 127.0.0.1", f"device_issuer: {issuer}", "devices: [{id: dev1}]")
+            by_id = {one.id: one for one in start.certificates(settings(*lines))}
+            above, each = [], by_id["dev1"].issuer
+            while each is not None:
+                above.append(each.id)
+                each = each.issuer
+            self.assertEqual(above, chain)
+            self.assertEqual(by_id["127.0.0.1"].issuer, pki.root())
+
+
+class PolicyTests(SynchronousTestCase):
+    """How certificates come to be registered."""
+
+    def test_modes(self) -> None:
+        """Each server_mode is one policy; what a certificate on no list gets is said beside it."""
+        for mode, in_band, anyone in (
+            (ServerMode.CREATE_ON_START, False, False),
+            (ServerMode.REGISTER_ACCESS_ONLY, True, False),
+            (ServerMode.ALLOW_ALL_ACCESS, True, True),
+        ):
+            for unknown in UnknownCertificate:
+                lines = (f"server_mode: {mode.value}", f"unknown_certificate: {unknown.value}")
+                found = start.policy(settings("server: 127.0.0.1", *lines))
+                empty = unknown is UnknownCertificate.EMPTY_LIST
+                self.assertEqual(found, Policy(in_band=in_band, anyone=anyone, empty_list=empty))
+
+
+class PrepareTests(SynchronousTestCase):
+    """A start that succeeds, up to the fork."""
+
+    def prepare(self, place: Place, choices: Choices = ASKED_FOR) -> start.Ready:
+        return start.prepare(config.load(place.config), choices)
+
+    def test_everything_is_made(self) -> None:
+        """From the seed's configuration alone: certificates, database, what it declares; each said once."""
+        place = seed_place(Path(self.mktemp()))
+        self.patch(os, "getcwd", lambda: str(place.folder))
+        ready = self.prepare(place)
+        made = {path.name for path in (place.tls / "certs").iterdir()}
+        self.assertEqual(made, {"ca.crt", "127.0.0.1.crt", "admin.crt", "dev1.crt", "dev2.crt"})
+        self.assertEqual({path.stat().st_mode & 0o777 for path in (place.tls / "private").iterdir()}, {0o600})
+        self.assertEqual(place.database.parent.stat().st_mode & 0o777, 0o700)
+        self.assertIn(f"made {place.tls / 'certs' / 'dev1.crt'}", ready.told)
+        self.assertIn("added device dev1", ready.told)
+        self.assertIn("added program Program 1", ready.told)
+        self.assertEqual(len(set(ready.told)), len(ready.told))
+        self.assertEqual(ready.server.lfdi, identity.lfdi(certificate_of(place, "127.0.0.1")))
+        self.assertEqual(ready.server.poll_rates["DeviceCapability"], 60)
+
+    def test_again(self) -> None:
+        """A second start makes nothing, says nothing, and knows everything by the same names."""
+        place = small_place(Path(self.mktemp()), certificates=False)
+        first = self.prepare(place)
+        made = snapshot(place.tls)
+        second = self.prepare(place)
+        self.assertEqual(snapshot(place.tls), made)
+        self.assertEqual(second.told, ())
+        self.assertEqual((second.server.lfdi, second.server.issuer), (first.server.lfdi, first.server.issuer))
+
+    def test_only_what_is_missing(self) -> None:
+        """A device that is added gets its certificate; what the others have stays as it is."""
+        place = small_place(Path(self.mktemp()), certificates=False)
+        self.prepare(place)
+        made = snapshot(place.tls)
+        place.add("- id: dev2")
+        told = self.prepare(place).told
+        after = snapshot(place.tls)
+        files = {
+            name: what for name, what in made.items() if name.startswith(("certs", "private", "combined"))
+        }
+        self.assertEqual({name: after[name] for name in files}, files)
+        self.assertEqual([line for line in told if "dev1" in line], [])
+        self.assertIn(f"made {place.tls / 'certs' / 'dev2.crt'}", told)
+
+    def test_given_to_the_service_user(self) -> None:
+        """Keys and database belong to whom the daemon will run as, so that SIGHUP can read them."""
+        if os.geteuid() != 0:
+            raise SkipTest("only root can give files away")
+        user = pwd.getpwnam("nobody")
+        place = small_place(Path(self.mktemp()), certificates=False)
+        self.prepare(place, Choices(resolve=False, user=(user.pw_uid, user.pw_gid)))
+        names = (
+            "tls/private/127.0.0.1.pem",
+            "tls/certs/127.0.0.1.crt",
+            "tls/private",
+            "var",
+            "var/csipd.sqlite",
+        )
+        owners = {(place.folder / name).stat().st_uid for name in names}
+        self.assertEqual(owners, {user.pw_uid})
+        self.assertEqual(place.config.stat().st_uid, 0)
+
+
+class LFDIModeTests(TestCase):
+    """Where LFDIs come from, up to what a device is shown over TLS."""
+
+    def from_file(self, place: Place, id: str) -> str:
+        content = (place.tls / "combined" / f"{id}-combined.pem").read_bytes()
+        return sha256(content).hexdigest()[:40].upper()
+
+    def test_by_certificate(self) -> None:
+        """As a rule an LFDI is that of the certificate, whether its file is here or not."""
+        place = small_place(Path(self.mktemp()))
+        ready = start.prepare(config.load(place.config), ASKED_FOR)
+        for device in (LAB.device("dev1"), LAB.device("elsewhere")):
+            self.assertEqual(ready.lfdi_of(device.der), device.lfdi)
+
+    async def test_by_file(self) -> None:
+        """In lfdi_mode_from_file a device is known by the text of its file, found by its certificate."""
+        place = small_place(Path(self.mktemp()), "lfdi_mode: lfdi_mode_from_file")
+        serve_here(self, place)
+        lfdi = self.from_file(place, "dev1")
+        self.assertNotEqual(lfdi, LAB.device("dev1").lfdi)
+        device = await connect_here(self, place, LAB.device("dev1"))
+        found = codec.decode((await device.get("/edev?l=9")).body, r.EndDeviceList)
+        shown = [(each.lFDI, each.sFDI) for each in found.EndDevice]
+        self.assertEqual(shown, [(lfdi, identity.sfdi(lfdi))])
+        # One from the same root, whose file is not here: no check is skipped for it.
+        stranger = await connect_here(self, place, LAB.device("elsewhere"))
+        self.assertEqual((await stranger.get("/edev")).status, 404)
+        links = etree.fromstring((await stranger.get("/dcap")).body)
+        self.assertEqual([etree.QName(link).localname for link in links], ["TimeLink"])
+
+    async def test_by_file_in_band(self) -> None:
+        """In band too it registers under the LFDI of its file, and not under that of its certificate."""
+        lines = "lfdi_mode: lfdi_mode_from_file"
+        place = small_place(Path(self.mktemp()), lines, mode="enddevices_register_access_only")
+        serve_here(self, place)
+        own = LAB.device("dev1")
+        by_file = identity.sfdi(self.from_file(place, "dev1"))
+        device = await connect_here(self, place, own)
+        for sfdi, status in ((own.sfdi, 403), (by_file, 201)):
+            answer = await device.post("/edev", codec.encode(r.EndDevice(sFDI=sfdi, changedTime=0)))
+            self.assertEqual(answer.status, status)
+
+
+class OptionsCase(SynchronousTestCase):
+    """`twistd csipd OPTIONS`, up to the fork, in this process."""
+
+    def parse(self, place: Place, *flags: str) -> tuple[Any, list[str], Options]:
+        """The exit code (None: it goes on), what stands on stderr, and the options."""
+        options, said, code = Options(), io.StringIO(), None
+        self.patch(sys, "stderr", said)
+        try:
+            options.parseOptions(["--config", str(place.config), *flags])
+        except SystemExit as end:
+            code = end.code
+        return code, said.getvalue().splitlines(), options
+
+
+class OptionsTests(OptionsCase):
+    """What the options do."""
+
+    def test_ready(self) -> None:
+        """Options that can be met are met, and not a word is said."""
+        place = small_place(Path(self.mktemp()))
+        code, said, options = self.parse(place, "--debug")
+        self.assertEqual((code, said), (None, []))
+        self.assertTrue(place.database.exists())
+        self.assertEqual(
+            options.ready.choices, Choices(resolve=True, make_certificates=True, debug=True, user=None)
+        )
+
+    def test_defaults(self) -> None:
+        """Without options config.yml is read, hosts are resolved, certificates made, and little is logged."""
+        options = Options()
+        given = {
+            name: options[name] for name in ("config", "check", "no-validate", "no-create-certs", "debug")
+        }
+        expected = {"config": "config.yml", "check": 0, "no-validate": 0, "no-create-certs": 0, "debug": 0}
+        self.assertEqual(given, expected)
+
+    def test_warnings(self) -> None:
+        """Each warning is a line that says so and names file, line and key; nothing is kept back for them."""
+        place = small_place(Path(self.mktemp()), "cleanse_storage: true")
+        code, said, _ = self.parse(place)
+        self.assertIs(code, None)
+        (line,) = said
+        self.assertTrue(line.startswith(f"warning: {place.config}:"), line)
+        self.assertIn("cleanse_storage", line)
+
+    def test_check(self) -> None:
+        """--check of a place that would start says so, exits with 0 and makes nothing."""
+        for certificates in (True, False):
+            place = small_place(Path(self.mktemp()), certificates=certificates)
+            before = snapshot(place.folder)
+            code, said, _ = self.parse(place, "--check")
+            self.assertEqual((code, said), (0, [f"{place.config}: csipd would start"]))
+            self.assertEqual(snapshot(place.folder), before)
+
+    def test_check_of_a_store(self) -> None:
+        """--check of a place that has started before leaves its database as it is."""
+        place = small_place(Path(self.mktemp()))
+        self.parse(place)
+        before = snapshot(place.folder)
+        self.assertEqual(self.parse(place, "--check")[0], 0)
+        self.assertEqual(snapshot(place.folder), before)
+
+    def test_no_validate(self) -> None:
+        """--no-validate resolves no names: a device may have one that nobody knows."""
+        place = small_place(Path(self.mktemp()))
+        place.add("  hostname: no-such-host.invalid")
+        self.assertEqual(self.parse(place, "--no-validate")[:2], (None, []))
+
+    def test_no_create_certs(self) -> None:
+        """--no-create-certs starts with the certificates that are there, and makes none."""
+        place = small_place(Path(self.mktemp()))
+        before = snapshot(place.tls)
+        self.assertEqual(self.parse(place, "--no-create-certs")[:2], (None, []))
+        self.assertEqual(snapshot(place.tls), before)
+
+    def test_unknown_service_user(self) -> None:
+        """A service_user that the machine does not know is one line too, if csipd could become it at all."""
+        self.patch(os, "geteuid", lambda: 0)
+        place = small_place(Path(self.mktemp()), "service_user: nobody-of-that-name")
+        code, said, _ = self.parse(place)
+        self.assertEqual((code, len(said)), (1, 1))
+        for part in (str(place.config), "service_user", "nobody-of-that-name"):
+            self.assertIn(part, said[0])
+        self.assertFalse(place.database.exists())
+
+    def test_unwritable_storage(self) -> None:
+        """A storage folder that may not be made where it should be is one line that names where."""
+        self.patch(os, "access", lambda *_: False)
+        place = small_place(Path(self.mktemp()))
+        before = snapshot(place.folder)
+        code, said, _ = self.parse(place)
+        self.assertEqual((code, said), (1, [f"{place.folder}: cannot be written to"]))
+        self.assertEqual(snapshot(place.folder), before)
+
+
+class BrokenTests(OptionsCase):
+    """Every way to fail, at a start and under --check: exit code 1, one line, nothing changed."""
+
+    def fails(self, name: str, **how: Any) -> None:
+        broken = BROKEN[name]
+        for check in ((), ("--check",)):
+            place = small_place(Path(self.mktemp()), **how)
+            with broken.held(place), self.subTest(name, check=check):
+                before = snapshot(place.folder)
+                code, said, _ = self.parse(place, *broken.flags, *check)
+                self.assertEqual((code, len(said)), (1, 1), said)
+                for part in broken.names(place):
+                    self.assertIn(part, said[0])
+                self.assertEqual(snapshot(place.folder), before)
+
+    def test_nothing_made(self) -> None:
+        """A configuration with a mistake makes neither certificate nor database, nor a folder for them."""
+        for name in ("missing trust root", "missing openssl.cnf", "unknown key", "no YAML"):
+            with self.subTest(name):
+                place = small_place(Path(self.mktemp()), certificates=False)
+                with BROKEN[name].held(place):
+                    before = snapshot(place.folder)
+                    self.assertEqual(self.parse(place, "--no-validate")[0], 1)
+                    self.assertEqual(snapshot(place.folder), before)
+
+    def test_every_error_of_a_file(self) -> None:
+        """A file with two mistakes gets a line for each."""
+        place = small_place(Path(self.mktemp()), "no_such_key: 1", "time_quality: 99")
+        code, said, _ = self.parse(place)
+        self.assertEqual((code, len(said)), (1, 2))
+        self.assertIn("no_such_key", said[1] + said[0])
+        self.assertIn("time_quality", said[1] + said[0])
+
+
+def _test_of(name: str) -> Any:
+    def test(self: BrokenTests) -> None:
+        self.fails(name)
+
+    test.__doc__ = f"Wrong: {name}."
+    return test
+
+
+for _name in BROKEN:
+    setattr(BrokenTests, f"test_{_name.replace(' ', '_').replace('.', '_')}", _test_of(_name))

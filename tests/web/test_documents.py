@@ -1,0 +1,204 @@
+"""Every document that is served is valid by the IEEE's schema, with the least and the most in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
+from twisted.trial.unittest import SynchronousTestCase
+
+from csipd.db import controls, devices, groups, programs
+from csipd.db.database import Transaction
+from csipd.sep2 import codec
+from csipd.sep2 import resources as r
+from csipd.sep2.schema import fields
+from csipd.sep2.site import SERVED
+from tests.support.bodies import FULL, MINIMAL
+from tests.support.examples import fewer
+from tests.support.instances import instances
+from tests.support.schema import validate
+from tests.support.walk import EVERYTHING, judge, walk
+from tests.support.world import (
+    AGGREGATOR,
+    EVERYBODY,
+    ISSUER,
+    LISTED,
+    NAMESPACE,
+    NOW,
+    OWNER,
+    RIVAL,
+    UNKNOWN,
+    World,
+    caller,
+    end_device,
+)
+
+#: What a device PUTs, and where below its EndDevice.
+PUT = {
+    "DERAvailability": "der/1/dera",
+    "DERCapability": "der/1/dercap",
+    "DERSettings": "der/1/derg",
+    "DERStatus": "der/1/ders",
+    "Configuration": "cfg",
+    "DeviceInformation": "di",
+    "DeviceStatus": "dstat",
+    "PowerStatus": "ps",
+}
+#: What is the server's to say in them.
+SERVERS = {
+    "href": None,
+    "pollRate": None,
+    "subscribable": None,
+    "PriceResponseCfgListLink": None,
+    "SupportedLocaleListLink": None,
+    "TimeLink": None,
+}
+# One longer than a String32, of characters that take most octets.
+LONG = "\U0001f50c & <" * 7
+
+
+class DocumentCase(SynchronousTestCase):
+    """A world."""
+
+    def setUp(self) -> None:
+        self.world = World(Path(self.mktemp()))
+        self.addCleanup(self.world.close)
+        self.numbers = self.world.numbers
+
+    def own(self, resource: r.Resource) -> r.Resource:
+        """A resource less what the server says in it."""
+        names = {field.name for field in fields(type(resource))}
+        return resource.replace(**{name: value for name, value in SERVERS.items() if name in names})
+
+
+class PutTests(DocumentCase):
+    """What devices PUT."""
+
+    def put(self, name: str, resource: Any) -> None:
+        """It is taken, given back as it was, and valid then."""
+        path = f"/edev/{self.numbers.owner}/{PUT[name]}"
+        if name == "DeviceInformation":
+            resource = resource.replace(lFDI=OWNER.lfdi)
+        answer = self.world.put(OWNER, path, resource)
+        self.assertEqual(answer.status, 204, answer)
+        got = self.world.get(OWNER, path)
+        judge(path, got)
+        self.assertEqual(self.own(codec.decode(got.body, type(resource))), self.own(resource))
+
+    def test_least_and_most(self) -> None:
+        """The least and the most that a device says is served as it was said, and valid."""
+        for name in PUT:
+            for body in (MINIMAL[name], FULL[name], MINIMAL[name]):
+                self.put(name, body)
+
+    @fewer(2)
+    @given(st.sampled_from(sorted(PUT)).flatmap(lambda name: instances(getattr(r, name))))
+    def test_anything(self, resource: Any) -> None:
+        """So is anything that the model admits, whatever characters and numbers are in it."""
+        self.put(type(resource).__name__, resource)
+
+    @fewer(4)
+    @given(st.sampled_from(sorted(PUT)).flatmap(lambda name: instances(getattr(r, name), likely=1.0)))
+    def test_everything(self, resource: Any) -> None:
+        """So is what has every field that there is."""
+        self.put(type(resource).__name__, resource)
+
+
+class MadeTests(DocumentCase):
+    """What the server makes, and the operator gives."""
+
+    def judge_all(self, *callers: Any) -> dict[str, bytes]:
+        """Everything that these callers are led to; by the name of its type and the path."""
+        found = {}
+        for who in callers:
+            for path, answer in walk(self.world, who).items():
+                if answer.status == 200:
+                    judge(path, answer)
+                    found[path] = answer.body
+        return found
+
+    def test_every_type(self) -> None:
+        """Every type that is served is among the documents that are judged."""
+        found = self.judge_all(OWNER, AGGREGATOR)
+        roots = {etree.fromstring(body).tag.removeprefix(NAMESPACE) for body in found.values()}
+        self.assertEqual(roots, {row.resource_type.__name__ for row in SERVED.values()})
+
+    def test_not_subscribable(self) -> None:
+        """Nothing says that it can be subscribed to as long as nothing can (decision 12)."""
+        for path, body in self.judge_all(OWNER, AGGREGATOR).items():
+            for element in etree.fromstring(body).iter("*"):
+                self.assertIn(element.get("subscribable"), (None, "0"), path)
+
+    def test_nothing_in_it(self) -> None:
+        """A device without groups, reports or anything else has valid documents."""
+        self.world.post(LISTED, "/edev", end_device(LISTED))
+        found = self.judge_all(LISTED, UNKNOWN)
+        device = f"/edev/{self.numbers.listed}"
+        for path in (f"{device}/fsa{EVERYTHING}", f"/derp{EVERYTHING}", f"{device}/der/1/derp{EVERYTHING}"):
+            self.assertEqual(etree.fromstring(found[path]).get("all"), "0", path)
+        self.assertNotIn(b"CurrentDERProgramLink", found[f"{device}/der/1"])
+
+    def test_bare_program(self) -> None:
+        """A program without controls, curves or default, in an FSA of its own, is valid."""
+
+        def lay(transaction: Transaction) -> None:
+            fsa = groups.assignment(transaction, LONG)
+            group = groups.put_group(transaction, LONG, parent=None, level=None, assignment=fsa)
+            programs.add(transaction, ISSUER, group, LONG, 255)
+            devices.join(transaction, self.numbers.foreign, group, NOW)
+
+        self.world.write(lay)
+        found = self.judge_all(RIVAL)
+        descriptions = {
+            element.text
+            for body in found.values()
+            for element in etree.fromstring(body).iter(f"{NAMESPACE}description")
+        }
+        self.assertIn(LONG[:32], descriptions)
+
+    @fewer(4)
+    @given(
+        instances(r.DERControl, likely=0.9),
+        instances(r.DefaultDERControl, likely=0.9),
+        instances(r.DERCurve, likely=0.9),
+    )
+    def test_operators(self, control: Any, default: Any, curve: Any) -> None:
+        """Any control, default and curve that the model admits is served valid, in lists and by itself."""
+        base = _local(control.DERControlBase)
+        control = control.replace(
+            href=None,
+            DERControlBase=base,
+            interval=control.interval.replace(start=NOW + control.interval.start % 1000),
+        )
+        default = default.replace(href=None, DERControlBase=_local(default.DERControlBase))
+        program = self.numbers.campaign
+
+        def lay(transaction: Transaction) -> list[str]:
+            programs.set_default(transaction, ISSUER, program, default, NOW)
+            return [
+                controls.add(transaction, ISSUER, program, control).href,
+                programs.add_curve(transaction, ISSUER, program, curve.replace(href=None), NOW).href,
+                f"/derp/{program}/dderc",
+            ]
+
+        for path in (*self.world.write(lay), f"/derp/{program}/derc?l=500", f"/derp/{program}/dc?l=500"):
+            judge(path, self.world.get(OWNER, path))
+
+    def test_everybodys(self) -> None:
+        """Error documents are valid too, for everybody."""
+        for who in (*EVERYBODY.values(), caller("anybody")):
+            for method, path in (("GET", "/edev/99"), ("POST", "/dcap"), ("FOO", "/"), ("POST", "/edev")):
+                answer = self.world.send(who, method, path, b"" if method == "POST" else None)
+                self.assertGreaterEqual(answer.status, 400)
+                validate(answer.body)
+
+
+def _local(base: Any) -> Any:
+    """A base whose curves are where there are some."""
+    curve = r.DERCurveLink(href="/derp/2/dc/1")
+    return base.replace(
+        **{name: curve for name, value in vars(base).items() if isinstance(value, r.DERCurveLink)}
+    )

@@ -1,0 +1,414 @@
+"""FSAs, programs and controls as devices find them: the set-ups of the conformance tests, by the clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lxml import etree
+from twisted.trial.unittest import SynchronousTestCase
+
+from csipd.db import devices, groups, programs
+from csipd.db.database import Transaction
+from csipd.sep2 import resources as r
+from csipd.web.identity import Identity
+from tests.support.walk import judge
+from tests.support.world import (
+    AGGREGATOR,
+    BARE,
+    ISSUER,
+    MANAGED,
+    NAMESPACE,
+    NOW,
+    OTHER,
+    OWNER,
+    World,
+    caller,
+)
+
+#: CSIP IG 4.3, the primacies of the test procedures.
+LEVELS = (("SY", 10), ("ST", 9), ("SS", 8), ("FD", 7), ("SG", 6), ("TF", 5), ("SP", 4))
+
+
+class ProgramCase(SynchronousTestCase):
+    """A world in which a device of the test procedures is set up."""
+
+    def setUp(self) -> None:
+        self.world = World(Path(self.mktemp()))
+        self.addCleanup(self.world.close)
+        self.numbers = self.world.numbers
+        self.client = caller("the client of the procedures")
+
+    def enrol(self, transaction: Transaction, who: Identity, *into: int, manager: int | None = None) -> int:
+        device = devices.add(transaction, who.lfdi, now=NOW, manager=manager)
+        devices.enrol(transaction, device, NOW)
+        for group in into:
+            devices.join(transaction, device.id, group, NOW)
+        return device.id
+
+    def group(self, transaction: Transaction, name: str, fsa: str, above: int | None = None) -> int:
+        assignment = groups.assignment(transaction, fsa)
+        return groups.put_group(transaction, name, parent=above, level=None, assignment=assignment)
+
+    def program(self, transaction: Transaction, group: int, description: str, primacy: int) -> int:
+        return programs.add(transaction, ISSUER, group, description, primacy)
+
+    def text(self, element: etree._Element, path: str) -> str | None:
+        return element.findtext("/".join(NAMESPACE + name for name in path.split("/")))
+
+    def texts(self, who: Identity, path: str, name: str) -> list[str | None]:
+        return [self.text(member, name) for member in self.world.document(who, path)]
+
+    def link(self, element: etree._Element, name: str) -> str:
+        (found,) = element.findall(f"{NAMESPACE}{name}Link")
+        href = found.get("href")
+        assert href is not None
+        return href
+
+    def own(self, who: Identity) -> etree._Element:
+        """The EndDevice that a caller finds by its LFDI."""
+        (found,) = [
+            device
+            for device in self.world.document(who, "/edev?l=255")
+            if self.text(device, "lFDI") == who.lfdi
+        ]
+        return found
+
+    def programs_by_fsa(self, who: Identity, device: etree._Element) -> list[list[str | None]]:
+        """The descriptions of the programs of each FSA, as a client walks to them."""
+        fsas = self.world.document(who, self.link(device, "FunctionSetAssignmentsList") + "?l=255")
+        return [self.texts(who, self.link(fsa, "DERProgramList") + "?l=255", "description") for fsa in fsas]
+
+
+class TopologyTests(ProgramCase):
+    """CORE-010, CORE-011, BASIC-002, UTIL-001."""
+
+    def chain(self, transaction: Transaction, fsa_of: dict[str, str]) -> int:
+        """Seven groups, one under the other, each with its program; the lowest."""
+        above = None
+        for name, primacy in LEVELS:
+            above = self.group(transaction, f"the {name}", fsa_of.get(name, "all"), above)
+            self.program(transaction, above, f"a {name}", primacy)
+        assert above is not None
+        return above
+
+    def test_one_fsa(self) -> None:
+        """One FSA holds the programs of all levels, that of highest priority first (P26)."""
+        self.world.write(lambda t: self.enrol(t, self.client, self.chain(t, {})))
+        expected = [f"a {name}" for name, _ in reversed(LEVELS)]
+        self.assertEqual(self.programs_by_fsa(self.client, self.own(self.client)), [expected])
+        self.assertEqual(
+            self.texts(self.client, "/derp?l=255", "primacy"), [str(p) for _, p in reversed(LEVELS)]
+        )
+
+    def test_seven_fsas(self) -> None:
+        """Seven FSAs of one program each are as good; FSAs are ordered by mRID, highest first."""
+        fsas = {name: f"the FSA of {name}" for name, _ in LEVELS}
+        self.world.write(lambda t: self.enrol(t, self.client, self.chain(t, fsas)))
+        device = self.own(self.client)
+        self.assertEqual(
+            self.programs_by_fsa(self.client, device), [[f"a {name}"] for name, _ in reversed(LEVELS)]
+        )
+        mrids = self.texts(self.client, self.link(device, "FunctionSetAssignmentsList") + "?l=255", "mRID")
+        self.assertEqual(mrids, sorted(mrids, key=str, reverse=True))
+        self.assertEqual(len(set(mrids)), 7)
+
+    def test_fifteen_fsas(self) -> None:
+        """CORE-011: fifteen FSAs are read in pages of any size."""
+
+        def lay(transaction: Transaction) -> None:
+            into = []
+            for number in range(15):
+                group = self.group(transaction, f"group {number}", f"fsa {number}")
+                self.program(transaction, group, f"program {number}", number)
+                into.append(group)
+            self.enrol(transaction, self.client, *into)
+
+        self.world.write(lay)
+        path = self.link(self.own(self.client), "FunctionSetAssignmentsList")
+        whole = [fsa.get("href") for fsa in self.world.document(self.client, f"{path}?l=15")]
+        self.assertEqual(len(set(whole)), 15)
+        for size in (1, 4, 15):
+            pages: list[str | None] = []
+            for start in range(0, 15, size):
+                document = self.world.document(self.client, f"{path}?s={start}&l={size}")
+                self.assertEqual(document.get("all"), "15")
+                pages += [fsa.get("href") for fsa in document]
+            self.assertEqual(pages, whole)
+        for fsa in self.world.document(self.client, f"{path}?l=15"):
+            self.assertEqual(self.link(fsa, "Time"), "/tm")
+            (link,) = fsa.findall(f"{NAMESPACE}DERProgramListLink")
+            self.assertEqual(link.get("all"), "1")
+
+    def test_aggregator(self) -> None:
+        """UTIL-001: an aggregator finds for each of its devices the programs of all that is above it."""
+        found = {
+            self.text(device, "lFDI"): self.programs_by_fsa(AGGREGATOR, device)
+            for device in self.world.document(AGGREGATOR, "/edev?l=255")
+            if self.text(device, "lFDI") != AGGREGATOR.lfdi
+        }
+        self.assertEqual(found, {MANAGED.lfdi: [["SP1", "FDA", "SY"]], BARE.lfdi: [["FDB", "Spare", "SY"]]})
+        self.assertEqual(
+            self.texts(AGGREGATOR, "/derp?l=255", "description"), ["SP1", "FDB", "FDA", "Spare", "SY"]
+        )
+
+    def test_beside(self) -> None:
+        """A group beside the topology has an FSA of its own."""
+        self.assertEqual(self.programs_by_fsa(OWNER, self.own(OWNER)), [["Campaign"], ["SP1", "FDA", "SY"]])
+
+    def test_moved(self) -> None:
+        """MAINT-003, BASIC-003: a device that moves finds its new programs at once, and loses the old."""
+        old = f"/derp/{self.numbers.point_1}"
+        self.assertEqual(self.world.get(MANAGED, old).status, 200)
+
+        def move(transaction: Transaction) -> None:
+            device = self.numbers.managed
+            for name, act in (("Point 1", devices.leave), ("Feeder B", devices.join)):
+                group = groups.find(transaction.connection, name)
+                assert group is not None
+                act(transaction, device, group, NOW)
+
+        self.world.write(move)
+        self.assertEqual(self.programs_by_fsa(MANAGED, self.own(MANAGED)), [["FDB", "Spare", "SY"]])
+        for who in (MANAGED, AGGREGATOR):
+            self.assertEqual(self.world.get(who, old).status, 404)
+        self.assertEqual(self.world.get(MANAGED, f"/derp/{self.numbers.feeder_b}/derc").status, 200)
+
+    def test_primacy(self) -> None:
+        """MAINT-005, CORE-013: programs are in the order of their primacy, a change of it included."""
+
+        def lay(transaction: Transaction) -> dict[int, int]:
+            group = self.group(transaction, "ten", "ten")
+            self.enrol(transaction, self.client, group)
+            return {p: self.program(transaction, group, f"number {p}", p) for p in range(1, 11)}
+
+        numbers = self.world.write(lay)
+        self.assertEqual(self.texts(self.client, "/derp?l=255", "primacy"), [str(p) for p in range(1, 11)])
+
+        def swap(transaction: Transaction) -> None:
+            group = groups.find(transaction.connection, "ten")
+            assert group is not None
+            programs.change(transaction, numbers[1], group=group, primacy=2)
+            programs.change(transaction, numbers[2], group=group, primacy=1)
+
+        self.world.write(swap)
+        self.assertEqual(
+            self.texts(self.client, "/derp?l=3", "description"), ["number 2", "number 1", "number 3"]
+        )
+        changed = self.world.document(self.client, f"/derp/{numbers[1]}")
+        self.assertEqual((self.text(changed, "primacy"), self.text(changed, "version")), ("2", "1"))
+
+    def test_equal_primacy(self) -> None:
+        """Programs of one primacy are ordered by mRID, highest first: the newest."""
+
+        def lay(transaction: Transaction) -> None:
+            group = self.group(transaction, "equals", "equals")
+            self.enrol(transaction, self.client, group)
+            for name in ("first", "second", "third"):
+                self.program(transaction, group, name, 5)
+
+        self.world.write(lay)
+        self.assertEqual(self.texts(self.client, "/derp?l=255", "description"), ["third", "second", "first"])
+
+
+class ContentTests(ProgramCase):
+    """CORE-012, BASIC-016: what a program holds."""
+
+    def test_links(self) -> None:
+        """A program links to its lists with their counts, and to its default if it has one."""
+        numbers = self.numbers
+        for program, active, controls, curves, default in (
+            (numbers.system, 0, 1, 0, True),
+            (numbers.feeder_a, 0, 0, 2, True),
+            (numbers.point_1, 1, 2, 1, True),
+            (numbers.campaign, 0, 0, 0, False),
+        ):
+            document = self.world.document(OWNER, f"/derp/{program}")
+            counts = {
+                link.tag.removeprefix(NAMESPACE): link.get("all")
+                for link in document
+                if link.get("href") is not None
+            }
+            expected = {
+                "ActiveDERControlListLink": str(active),
+                "DERControlListLink": str(controls),
+                "DERCurveListLink": str(curves),
+            }
+            self.assertEqual(counts, expected | ({"DefaultDERControlLink": None} if default else {}))
+
+    def test_curve(self) -> None:
+        """A curve of ten points is given whole; curves are ordered newest first."""
+        path = f"/derp/{self.numbers.feeder_a}/dc"
+        document = self.world.document(OWNER, f"{path}/{self.numbers.curve}")
+        self.assertEqual(len(document.findall(f"{NAMESPACE}CurveData")), 10)
+        self.assertEqual(self.texts(OWNER, f"{path}?l=9", "description"), ["volt-watt", "volt-var"])
+
+    def test_defaults(self) -> None:
+        """Each program gives its own default, whose curves can be read."""
+        sy = self.world.document(OWNER, f"/derp/{self.numbers.system}/dderc")
+        self.assertEqual(self.text(sy, "DERControlBase/opModFixedW"), "10000")
+        self.assertEqual(self.text(sy, "setGradW"), "10000")
+        fa = self.world.document(OWNER, f"/derp/{self.numbers.feeder_a}/dderc")
+        (curve,) = fa.iter(f"{NAMESPACE}opModVoltVar")
+        judge(curve.get("href") or "", self.world.get(OWNER, curve.get("href") or ""))
+
+    def test_default_changed(self) -> None:
+        """A new default keeps the mRID and raises the version; one that is the same changes nothing."""
+        path = f"/derp/{self.numbers.system}/dderc"
+        before = self.world.document(OWNER, path)
+
+        def put(fixed_w: int) -> etree._Element:
+            base = r.DERControlBase(opModFixedW=fixed_w)
+            default = r.DefaultDERControl(mRID="0", DERControlBase=base)
+            self.world.write(lambda t: programs.set_default(t, ISSUER, self.numbers.system, default, NOW))
+            return self.world.document(OWNER, path)
+
+        for fixed_w, version in ((1, "1"), (1, "1"), (2, "2")):
+            after = put(fixed_w)
+            self.assertEqual(self.text(after, "mRID"), self.text(before, "mRID"))
+            self.assertEqual(self.text(after, "version"), version)
+
+    def test_current_program(self) -> None:
+        """A DER's current program is the first with an active control, else the first with a default."""
+        path = f"/edev/{self.numbers.owner}/der/1/cdp"
+        self.assertEqual(self.text(self.world.document(OWNER, path), "description"), "SP1")
+        self.world.control(self.numbers.campaign, start=10, duration=20)
+        for moment, description in ((NOW + 9, "SP1"), (NOW + 10, "Campaign"), (NOW + 30, "SP1")):
+            self.world.now = moment
+            document = self.world.document(OWNER, path)
+            self.assertEqual(self.text(document, "description"), description, moment)
+            self.assertEqual(document.get("href"), path)
+
+
+class ClockTests(ProgramCase):
+    """CORE-022: a control's status, and the lists that it is in, by the clock."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.path = f"/derp/{self.numbers.campaign}"
+
+    def at(self, moment: int) -> tuple[list[Any], list[Any]]:
+        """The statuses in the list of controls and in that of active ones at a moment."""
+        self.world.now = moment
+        return (
+            self.texts(OWNER, f"{self.path}/derc?l=255", "EventStatus/currentStatus"),
+            self.texts(OWNER, f"{self.path}/actderc?l=255", "EventStatus/currentStatus"),
+        )
+
+    def test_life(self) -> None:
+        """Scheduled, active from the second of its start, gone from the lists at its end."""
+        self.world.control(self.numbers.campaign, start=180, duration=120)
+        for moment, expected in (
+            (NOW, (["0"], [])),
+            (NOW + 179, (["0"], [])),
+            (NOW + 180, (["1"], ["1"])),
+            (NOW + 299, (["1"], ["1"])),
+            (NOW + 300, ([], [])),
+        ):
+            self.assertEqual(self.at(moment), expected, moment)
+            # The counts of the links go with them.
+            document = self.world.document(OWNER, self.path)
+            links = {child.tag.removeprefix(NAMESPACE): child.get("all") for child in document}
+            self.assertEqual(links["DERControlListLink"], str(len(expected[0])))
+            self.assertEqual(links["ActiveDERControlListLink"], str(len(expected[1])))
+
+    def test_date_time(self) -> None:
+        """dateTime is the moment of the last change of status: creation, then start, to the second."""
+        href = self.world.control(self.numbers.campaign, start=180, duration=120)
+        for moment, status, changed in (
+            (NOW + 5, "0", NOW),
+            (NOW + 200, "1", NOW + 180),
+            (NOW + 400, "1", NOW + 180),
+        ):
+            self.world.now = moment
+            document = self.world.document(OWNER, href)
+            self.assertEqual(self.text(document, "EventStatus/currentStatus"), status)
+            self.assertEqual(self.text(document, "EventStatus/dateTime"), str(changed))
+            self.assertEqual(self.text(document, "EventStatus/potentiallySuperseded"), "false")
+
+    def test_immediate(self) -> None:
+        """One that begins when it is made is active from the first, and never was scheduled."""
+        self.world.now += 7
+        href = self.world.control(self.numbers.campaign, start=0)
+        document = self.world.document(OWNER, href)
+        self.assertEqual(self.text(document, "EventStatus/currentStatus"), "1")
+        self.assertEqual(self.text(document, "EventStatus/dateTime"), str(NOW + 7))
+
+    def test_randomized(self) -> None:
+        """CORE-021: the bounds of randomisation count: active from the earliest start to the latest end."""
+        self.world.control(self.numbers.campaign, start=100, duration=50, randomizeStart=-30)
+        self.world.control(
+            self.numbers.campaign, start=1000, duration=50, randomizeStart=20, randomizeDuration=10
+        )
+        for moment, (listed, active) in (
+            (NOW + 69, (["0", "0"], [])),
+            (NOW + 70, (["1", "0"], ["1"])),
+            (NOW + 149, (["1", "0"], ["1"])),
+            (NOW + 150, (["0"], [])),
+            (NOW + 999, (["0"], [])),
+            (NOW + 1000, (["1"], ["1"])),
+            (NOW + 1079, (["1"], ["1"])),
+            (NOW + 1080, ([], [])),
+        ):
+            self.assertEqual(self.at(moment), (listed, active), moment)
+
+    def test_kept_a_day(self) -> None:
+        """A control that is over answers at its own href for a day, then it is gone."""
+        href = self.world.control(self.numbers.campaign, start=10, duration=20)
+        for later, status in ((0, 200), (86_399, 200), (86_400, 404)):
+            self.world.now = NOW + 30 + later
+            self.assertEqual(self.world.get(OWNER, href).status, status, later)
+
+    def test_order(self) -> None:
+        """Controls are ordered by start, of those the newest first, of those the highest mRID first."""
+        made = {}
+        for name, now, start in (
+            ("later", 0, 500),
+            ("old", 0, 300),
+            ("new", 10, 290),
+            ("new too", 10, 290),
+            ("soon", 10, 50),
+        ):
+            self.world.now = NOW + now
+            made[self.world.control(self.numbers.campaign, start=start)] = name
+        document = self.world.document(OWNER, f"{self.path}/derc?l=255")
+        self.assertEqual(
+            [made[control.get("href") or ""] for control in document],
+            ["soon", "new too", "new", "old", "later"],
+        )
+
+    def test_after(self) -> None:
+        """a keeps the controls that start later, strictly, and they alone are counted."""
+        for start in (100, 200, 300):
+            self.world.control(self.numbers.campaign, start=start)
+        for after, left in ((0, 3), (99, 3), (100, 2), (299, 1), (300, 0)):
+            document = self.world.document(OWNER, f"{self.path}/derc?a={NOW + after}&l=255")
+            self.assertEqual((document.get("all"), document.get("results")), (str(left), str(left)))
+
+    def test_twenty_four(self) -> None:
+        """BASIC-015: two dozen controls at once."""
+        for number in range(24):
+            self.world.control(self.numbers.campaign, start=120 * (number + 1), duration=60)
+        document = self.world.document(OWNER, f"{self.path}/derc?l=255")
+        self.assertEqual(document.get("results"), "24")
+        mrids = {self.text(control, "mRID") for control in document}
+        self.assertEqual(len(mrids), 24)
+
+    def test_clock_set_back(self) -> None:
+        """Status follows the clock backwards too."""
+        self.world.control(self.numbers.campaign, start=100, duration=100)
+        self.assertEqual(self.at(NOW + 150), (["1"], ["1"]))
+        self.assertEqual(self.at(NOW + 50), (["0"], []))
+
+    def test_seen_by_those_under_the_group(self) -> None:
+        """UTIL-004: a control is seen by exactly the devices under its program's group."""
+        everybody = (OWNER, OTHER, MANAGED, AGGREGATOR)
+        for program, seen_by in (
+            (self.numbers.point_1, (OWNER, MANAGED, AGGREGATOR)),
+            (self.numbers.feeder_b, (OTHER, AGGREGATOR)),
+            (self.numbers.system, everybody),
+            (self.numbers.campaign, (OWNER,)),
+        ):
+            href = self.world.control(program)
+            for who in everybody:
+                self.assertEqual(self.world.get(who, href).status, 200 if who in seen_by else 404)
