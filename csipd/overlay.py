@@ -77,7 +77,6 @@ _ORDER = (
     "member",
     "event",
 )
-_ORDER = ("group", "program", "curve", "default", "device", "manager", "ders", "capability", "member")
 #: Those whose key begins with the id of a device.
 _OF_A_DEVICE = ("device", "manager", "ders", "capability", "member")
 #: Where in the row of a device is kept what the file says of it.
