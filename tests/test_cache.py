@@ -348,6 +348,10 @@ class FastLaneTests(SynchronousTestCase):
         def alter(device: int, **values: Any) -> Callable[[], Any]:
             return write(lambda t: devices.alter(t, device, **values))
 
+        def answered(who: Identity) -> r.Resource:
+            body: r.Resource = FULL["DERControlResponse"].replace(endDeviceLFDI=who.lfdi)
+            return body
+
         default = r.DefaultDERControl(mRID="0", DERControlBase=r.DERControlBase(opModFixedW=1))
         curve = r.DERCurve(
             mRID="0",
@@ -371,6 +375,12 @@ class FastLaneTests(SynchronousTestCase):
             "a locale more": lambda: world.post(OWNER, f"/edev/{n.owner}/di/loc", FULL["SupportedLocale"]),
             "a locale changed": put(OWNER, f"/edev/{n.owner}/di/loc/1", MINIMAL["SupportedLocale"]),
             "a locale less": lambda: world.delete(OWNER, f"/edev/{n.owner}/di/loc/1"),
+            "a response": lambda: world.post(OWNER, "/rsps/1/rsp", answered(OWNER)),
+            "a response for the fleet": lambda: world.post(AGGREGATOR, "/rsps/1/rsp", answered(BARE)),
+            "a managed device responds itself": lambda: world.post(MANAGED, "/rsps/1/rsp", answered(MANAGED)),
+            "a log event": lambda: world.post(OWNER, f"/edev/{n.owner}/lel", FULL["LogEvent"]),
+            "a managed device logs": lambda: world.post(MANAGED, f"/edev/{n.managed}/lel", FULL["LogEvent"]),
+            "a log event goes": lambda: world.delete(OWNER, f"/edev/{n.owner}/lel/1"),
             "a device of the fleet registers": lambda: world.post(
                 AGGREGATOR, "/edev", end_device(UNREGISTERED)
             ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from csipd.db import devices, documents, views
+from csipd.db import devices, documents, logevents, responses, views
 from csipd.db.database import Transaction
 from csipd.db.views import Identity, Server, View
 from csipd.der.access import party
@@ -108,6 +108,31 @@ def _put_device_information(
     _put(transaction, view, place, body)
 
 
+def _respond(transaction: Transaction, view: View, place: Place, body: r.Resource | None) -> Place:
+    assert body is not None
+    kept = bare(member(place.row), body)
+    assert isinstance(kept, r.Response)
+    return responses.post(transaction, view.caller, kept, view.now)
+
+
+def _log(transaction: Transaction, view: View, place: Place, body: r.Resource | None) -> Place:
+    assert body is not None
+    kept = bare(member(place.row), body)
+    assert isinstance(kept, r.LogEvent)
+    return logevents.post(transaction, place.ids[0], kept, view.server.log_events, view.now)
+
+
+def _hide_log_event(transaction: Transaction, view: View, place: Place, body: r.Resource | None) -> None:
+    device, number = place.ids
+    logevents.hide(transaction, device, number, view.server.log_events)
+
+
+def _put_capability(transaction: Transaction, view: View, place: Place, body: r.Resource | None) -> None:
+    """What a device supports is kept by group too: the operator's controls are checked against it."""
+    _put(transaction, view, place, body)
+    devices.able(transaction, place.ids[0])
+
+
 _DOCUMENTS: Mapping[str, Rule] = {"PUT": _put, "POST": _post, "DELETE": _delete}
 
 #: Where more is asked than keeping a document.
@@ -116,6 +141,10 @@ _RULES: Mapping[tuple[str, str], Rule] = {
     ("EndDevice", "PUT"): _change_end_device,
     ("EndDevice", "DELETE"): _unregister,
     ("DeviceInformation", "PUT"): _put_device_information,
+    ("DERCapability", "PUT"): _put_capability,
+    ("ResponseList", "POST"): _respond,
+    ("LogEventList", "POST"): _log,
+    ("LogEvent", "DELETE"): _hide_log_event,
 }
 
 

@@ -173,7 +173,7 @@ responses = sa.Table(
     metadata,
     sa.Column("id", _Id, primary_key=True),
     # The event, where its mRID is one of ours.
-    sa.Column("control", _Id, sa.ForeignKey("controls.id"), index=True),
+    sa.Column("control", _Id, sa.ForeignKey("controls.id")),
     sa.Column("subject", sa.String(32), nullable=False),
     sa.Column("lfdi", sa.String(40), nullable=False),
     sa.Column("device", _Id, sa.ForeignKey("devices.id"), nullable=False),
@@ -185,6 +185,8 @@ responses = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Index(None, "device", "id"),
     sa.Index(None, "device", "subject", "status"),
+    # Who has said what to an event, from the index alone.
+    sa.Index(None, "control", "device", "status"),
     sqlite_autoincrement=True,
 )
 
@@ -210,7 +212,8 @@ logevents = sa.Table(
     sa.Index(
         "ix_logevents_unclassified",
         "id",
-        sqlite_where=sa.text("NOT classified"),
+        # As each of them spells the condition of a query: it has to be the same word for word.
+        sqlite_where=sa.text("classified = 0"),
         postgresql_where=sa.text("NOT classified"),
     ),
     sqlite_autoincrement=True,

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from attrs import define, field, frozen
 
-from csipd.db import controls, devices, documents, groups, programs
+from csipd.db import controls, devices, documents, groups, logevents, programs, responses
 from csipd.der.access import Caller, Owner, Policy, may_see
 from csipd.refusals import NotFound
 from csipd.sep2 import resources as r
@@ -118,11 +118,15 @@ def visible(view: View, place: Place) -> bool:
     )
     if not may_see(caller, place.row, view.owner, view.server.policy, reached):
         return False
+    by_number = place.row.audience is not Audience.REGISTERED
+    if not by_number and place.ids and not place.row.is_list:
+        # Whose it is, its URI does not say.
+        return source_of(place.row).present(view, [place.ids]) == [True]
     around = enclosing(place)
-    # One number deep, the audience has answered for it: a device, a program.
-    return (
-        around is None or len(around.ids) < 2 or source_of(around.row).present(view, [around.ids]) == [True]
-    )
+    # One number deep, an audience that goes by that number has answered for it: a device, a program.
+    if around is None or (by_number and len(around.ids) < 2):
+        return True
+    return source_of(around.row).present(view, [around.ids]) == [True]
 
 
 def answer(view: View, place: Place, part: Page) -> r.Resource:
@@ -316,6 +320,7 @@ class FunctionSetAssignments(Source):
         return r.FunctionSetAssignments(
             mRID=view.server.issuer.mrid(Kind.ASSIGNMENTS, device, number),
             description=name[:32],
+            ResponseSetListLink=r.ResponseSetListLink(href=ROWS["ResponseSetList"].uri, all=1),
             TimeLink=r.TimeLink(href=ROWS["Time"].uri),
         )
 
@@ -407,6 +412,60 @@ class DERList(Source):
         return [_unless_own_aggregator(view, ids[0], n) for ids, n in zip(many, numbers, strict=True)]
 
 
+class ResponseSet(Source):
+    """The one set of responses there is: events of every kind are answered there."""
+
+    def get(self, view: View, ids: Ids) -> r.Resource | None:
+        return self._bare(view) if ids == (responses.SET,) else None
+
+    def present(self, view: View, many: Sequence[Ids]) -> list[bool]:
+        return [ids == (responses.SET,) for ids in many]
+
+    def counts(self, view: View, many: Sequence[Ids]) -> list[int | None]:
+        return [1] * len(many)
+
+    def page(self, view: View, place: Place, part: Page) -> tuple[int, list[tuple[Place, r.Resource]]]:
+        every = [(Place(ROWS["ResponseSet"], (responses.SET,)), self._bare(view))]
+        return len(every), every[part.start : part.start + part.limit]
+
+    def _bare(self, view: View) -> r.Resource:
+        mrid = view.server.issuer.mrid(Kind.RESPONSES, responses.SET)
+        return r.ResponseSet(mRID=mrid, description="Responses to events")
+
+
+class Response(Source):
+    """Responses: a caller's own and those of its fleet."""
+
+    def get(self, view: View, ids: Ids) -> r.Resource | None:
+        return responses.get(view.connection, view.caller, ids[1]) if ids[0] == responses.SET else None
+
+    def present(self, view: View, many: Sequence[Ids]) -> list[bool]:
+        return [self.get(view, ids) is not None for ids in many]
+
+    def counts(self, view: View, many: Sequence[Ids]) -> list[int | None]:
+        number = responses.count(view.connection, view.caller)
+        return [number if ids == (responses.SET,) else None for ids in many]
+
+    def page(self, view: View, place: Place, part: Page) -> tuple[int, list[tuple[Place, r.Resource]]]:
+        total, members = responses.page(view.connection, view.caller, part)
+        return total, list(members)
+
+
+class LogEvent(Source):
+    """Log events, those that their device has not deleted."""
+
+    def get(self, view: View, ids: Ids) -> r.Resource | None:
+        return logevents.get(view.connection, *ids)
+
+    def counts(self, view: View, many: Sequence[Ids]) -> list[int | None]:
+        found = logevents.counts(view.connection, [ids[0] for ids in many])
+        return [found.get(ids[0], 0) for ids in many]
+
+    def page(self, view: View, place: Place, part: Page) -> tuple[int, list[tuple[Place, r.Resource]]]:
+        total, members = logevents.page(view.connection, place.ids[0], part)
+        return total, list(members)
+
+
 def _unless_own_aggregator(view: View, device: int, number: int | None) -> int | None:
     """An aggregator's own EndDevice is no DER: it has no FSAs and no DERs (CSIP IG 6.1.7)."""
     return None if view.caller.aggregator and device == view.caller.device else number
@@ -430,6 +489,12 @@ _SOURCES: Mapping[str, Callable[[Row], Source]] = {
     "DERControlList": DERControl,
     "DERControl": DERControl,
     "DERList": DERList,
+    "ResponseSetList": ResponseSet,
+    "ResponseSet": ResponseSet,
+    "ResponseList": Response,
+    "Response": Response,
+    "LogEventList": LogEvent,
+    "LogEvent": LogEvent,
 }
 
 _MADE: dict[str, Source] = {name: made(ROWS[name]) for name, made in _SOURCES.items()}

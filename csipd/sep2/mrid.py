@@ -22,6 +22,7 @@ class Kind(IntEnum):
     CURVE = 4
     ASSIGNMENTS = 5
     OWN_PROGRAM = 6
+    RESPONSES = 7
 
 
 @frozen

@@ -24,6 +24,9 @@ ON = """
     EndDeviceList EndDevice Registration DeviceStatus DeviceInformation SupportedLocaleList SupportedLocale
     PowerStatus Configuration
     FunctionSetAssignmentsList FunctionSetAssignments FSADERProgramList
+    ResponseSetList ResponseSet ResponseList Response PriceResponse TextResponse DERControlResponse
+    FlowReservationResponseResponse DrResponse
+    LogEventList LogEvent
     DERList DER AssociatedDERProgramList CurrentDERProgram
     DERSettings DERStatus DERAvailability DERCapability
     DERProgramList DERProgram ActiveDERControlList DERControlList DERControl DefaultDERControl
@@ -176,9 +179,10 @@ class TableTests(SynchronousTestCase):
                     self.assertNotIn(method, offered, row.name)
 
     def test_on(self) -> None:
-        """What is served is what this release says it serves."""
+        """What is served is what this release says it serves; the first of several at a URI stands for it."""
         self.assertEqual({row.name for row in TABLE if row.on}, set(ON.split()))
-        self.assertEqual({row.name for row in SERVED.values()}, set(ON.split()))
+        self.assertEqual(set(SERVED), {row.uri for row in TABLE if row.on})
+        self.assertIs(SERVED["/rsps/{id1}/rsp/{id2}"], ROWS["Response"])
 
     def test_parents_on(self) -> None:
         """Nothing is served whose numbered parent is not."""

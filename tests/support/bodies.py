@@ -18,7 +18,7 @@ def _power(kind: Any, value: int) -> Any:
     return kind(multiplier=0, value=value)
 
 
-#: With nothing that may be left out. DeviceInformation speaks of no device yet.
+#: With nothing that may be left out. DeviceInformation and DERControlResponse speak of no device yet.
 MINIMAL: Mapping[str, Any] = {
     "DERCapability": r.DERCapability(modesSupported=0x100000, rtgMaxW=_power(r.ActivePower, 5000), type=4),
     "DERSettings": r.DERSettings(setGradW=100, setMaxW=_power(r.ActivePower, 5000), updatedTime=AT),
@@ -28,6 +28,10 @@ MINIMAL: Mapping[str, Any] = {
     "PowerStatus": r.PowerStatus(batteryStatus=0, changedTime=AT, currentPowerSource=1),
     "Configuration": r.Configuration(currentLocale="en", userDeviceName=""),
     "SupportedLocale": r.SupportedLocale(locale="de-DE"),
+    "LogEvent": r.LogEvent(
+        createdDateTime=AT, functionSet=0, logEventCode=2, logEventID=1, logEventPEN=40732, profileID=2
+    ),
+    "DERControlResponse": r.DERControlResponse(endDeviceLFDI="", subject="0"),
     "DeviceInformation": r.DeviceInformation(
         lFDI="",
         mfDate=0,
@@ -102,6 +106,17 @@ FULL: Mapping[str, Any] = {
         userDeviceName="Roof, south",
     ),
     "SupportedLocale": r.SupportedLocale(locale="fr-CA"),
+    "LogEvent": r.LogEvent(
+        createdDateTime=AT,
+        details="too high <&>",
+        extendedData=2530,
+        functionSet=11,
+        logEventCode=2,
+        logEventID=65535,
+        logEventPEN=40732,
+        profileID=2,
+    ),
+    "DERControlResponse": r.DERControlResponse(createdDateTime=AT, endDeviceLFDI="", status=1, subject="A"),
     "DeviceInformation": MINIMAL["DeviceInformation"].replace(
         functionsImplemented=0x0FFF,
         gpsLocation=r.GPSLocationType(lat="38.889444", lon="-77.035278"),

@@ -16,8 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.der.access import Policy
 from csipd.sep2 import codec, site
+from csipd.sep2 import resources as r
 from csipd.web.identity import Identity
-from tests.support.bodies import FULL
+from tests.support.bodies import FULL, MINIMAL
 from tests.support.client import Answer
 from tests.support.schema import validate
 from tests.support.walk import EVERYTHING, is_list, judge, links, walk
@@ -88,6 +89,7 @@ NEXT_DOOR = Rule(("other", "manager", "rival"))
 # In Campaign: a direct device that is none of the callers here.
 CLOSED = Rule(())
 LIST_OF_DEVICES = "/edev"
+RESPONSES = "/rsps/1/rsp"
 
 #: Paths, with the numbers of the world to be filled in.
 TABLE: Mapping[str, Rule] = {
@@ -114,6 +116,12 @@ TABLE: Mapping[str, Rule] = {
     "/edev/{managed}/der/1/derg": REPORT,
     "/edev/{managed}/der/1/ders": REPORT,
     "/edev/{managed}/der/1/dera": REPORT,
+    "/rsps": ANY_REGISTERED,
+    "/rsps/1": ANY_REGISTERED,
+    RESPONSES: Rule(REGISTERED, ("POST",)),
+    "/rsps/1/rsp/1": READ,
+    "/edev/{managed}/lel": Rule(("owner", "manager"), ("POST",)),
+    "/edev/{managed}/lel/1": Rule(("owner", "manager"), ("DELETE",)),
     "/derp": ANY_REGISTERED,
     "/derp/{system}": ANY_REGISTERED,
     "/derp/{system}/derc": ANY_REGISTERED,
@@ -135,11 +143,13 @@ TABLE: Mapping[str, Rule] = {
     "/edev/{aggregator}/rg": Rule(("manager",)),
     "/edev/{aggregator}/dstat": Rule(("manager",), ("PUT",)),
     "/edev/{aggregator}/di/loc": Rule(("manager",), ("POST",)),
+    "/edev/{aggregator}/lel": Rule(("manager",), ("POST",)),
 }
 
 #: Kinds of resources that may be absent where their owner may look, and what they take.
 ABSENT: Mapping[str, Rule] = {
     "/edev/{managed}/di/loc/99": Rule(("owner", "manager"), ("PUT", "DELETE")),
+    "/edev/{managed}/lel/99": Rule(("owner", "manager"), ("DELETE",)),
     "/edev/{managed}/der/2": READ,
     "/edev/{managed}/fsa/{campaigns}": READ,
     "/derp/{point_1}/derc/{forgotten}": OWN_PROGRAM,
@@ -174,6 +184,10 @@ NOWHERE = (
     "/derp/{gone}/derc",
     "/derp/999999",
     "/derp/999999/dderc",
+    "/rsps/2",
+    "/rsps/2/rsp",
+    "/rsps/2/rsp/1",
+    "/rsps/1/rsp/99",
     "/edev/{managed}/sub",
     "/edev/{managed}/ns",
     "/edev/{managed}/frq",
@@ -205,7 +219,15 @@ class WalkCase(SynchronousTestCase):
     def make(self, policy: Policy = IN_BAND) -> World:
         world = World(Path(self.mktemp()), policy=policy)
         self.addCleanup(world.close)
+        # A response and a log event of the managed device: number 1 of each.
+        world.post(MANAGED, RESPONSES, self.response(MANAGED))
+        world.post(MANAGED, f"/edev/{world.numbers.managed}/lel", MINIMAL["LogEvent"])
+        world.changed.clear()
         return world
+
+    def response(self, who: Identity) -> r.Resource:
+        body: r.Resource = FULL["DERControlResponse"].replace(endDeviceLFDI=who.lfdi)
+        return body
 
     def path(self, world: World, template: str) -> str:
         return template.format(**attrs.asdict(world.numbers))
@@ -220,8 +242,10 @@ class WalkCase(SynchronousTestCase):
                 return codec.encode(end_device(who))
             case "EndDevice":
                 return codec.encode(end_device(owner))
-            case "SupportedLocaleList":
-                return codec.encode(FULL["SupportedLocale"])
+            case "SupportedLocaleList" | "LogEventList":
+                return codec.encode(FULL[name.removesuffix("List")])
+            case "ResponseList":
+                return codec.encode(self.response(who))
             case "DeviceInformation":
                 return codec.encode(FULL[name].replace(lFDI=owner.lfdi))
             case _ if name in FULL:
@@ -333,8 +357,10 @@ class MatrixTests(WalkCase):
         before = world.read(lambda connection: list(connection.connection.iterdump()))
         for kind in ("unknown", "other", "rival", "withdrawn", "retired"):
             for template in TABLE:
-                for method in ("PUT", "POST", "DELETE"):
-                    self.ask(world, KINDS[kind], method, self.path(world, template))
+                # Everybody who is registered may respond.
+                if template != RESPONSES:
+                    for method in ("PUT", "POST", "DELETE"):
+                        self.ask(world, KINDS[kind], method, self.path(world, template))
         self.assertEqual(world.read(lambda connection: list(connection.connection.iterdump())), before)
         self.assertEqual(world.changed, [])
 
@@ -540,8 +566,8 @@ class ListTests(WalkCase):
     def test_after(self) -> None:
         """a leaves out what is not later where the order begins with a time, and nothing elsewhere."""
         world = self.make()
-        # EndDevices by changedTime, controls by start, curves by creationTime.
-        timed = ("/edev", "/derc", "/actderc", "/dc")
+        # EndDevices by changedTime, controls by start, curves by creationTime, what devices tell by its time.
+        timed = ("/edev", "/derc", "/actderc", "/dc", "/rsp", "/lel")
         for path, whole in self.lists(world, AGGREGATOR).items():
             page = world.document(AGGREGATOR, f"{path}?a={2**62}&l=255")
             expected = "0" if path.endswith(timed) else whole.get("all")

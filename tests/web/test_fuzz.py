@@ -103,6 +103,7 @@ headers = st.fixed_dictionaries(
 
 #: A body that is right for each resource that is written.
 BODIES: dict[str, bytes] = {name: codec.encode(body) for name, body in FULL.items()}
+BODIES["Response"] = codec.encode(FULL["DERControlResponse"].replace(endDeviceLFDI=OWNER.lfdi))
 BODIES["EndDevice"] = codec.encode(end_device(OWNER, deviceCategory=5, postRate=9))
 
 
@@ -291,11 +292,19 @@ class BodyTests(FuzzCase):
             if row.put and row.name != "SupportedLocale" and row.uri.count("{") < 3
         }
         device = f"/edev/{self.world.numbers.owner}"
+        lists = {
+            "SupportedLocale": (f"{device}/di/loc", (201, 400)),
+            "LogEvent": (f"{device}/lel", (201, 400)),
+            # Another's LFDI is as good a value as one's own.
+            "DERControlResponse": ("/rsps/1/rsp", (201, 400, 403)),
+            "Response": ("/rsps/1/rsp", (201, 400, 403)),
+        }
         for name, body in sent:
-            if name == "SupportedLocale":
-                made = self.world.post(OWNER, f"{device}/di/loc", body)
-                self.assertIn(made.status, (201, 400), made)
-                path = f"{device}/di/loc?l=500"
+            if name in lists:
+                path, statuses = lists[name]
+                made = self.world.post(OWNER, path, body)
+                self.assertIn(made.status, statuses, made)
+                path += "?l=500"
             else:
                 path = {"EndDevice": device}.get(name) or places[name]
                 put = self.world.put(OWNER, path, body)

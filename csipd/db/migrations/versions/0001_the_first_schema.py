@@ -213,7 +213,7 @@ def upgrade() -> None:
             "ix_logevents_unclassified",
             ["id"],
             unique=False,
-            sqlite_where=sa.text("NOT classified"),
+            sqlite_where=sa.text("classified = 0"),
             postgresql_where=sa.text("NOT classified"),
         )
 
@@ -235,7 +235,9 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("responses", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_responses_control"), ["control"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_responses_control_device_status"), ["control", "device", "status"], unique=False
+        )
         batch_op.create_index(batch_op.f("ix_responses_device_id"), ["device", "id"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_responses_device_subject_status"), ["device", "subject", "status"], unique=False

@@ -1,0 +1,392 @@
+"""Log events of devices, and the alarms that they raise and clear.
+
+A log event is looked at in the transaction that stores it, so that an alarm is open once its device has its
+answer (decision 21). A device's list holds so many log events; the operator's history has those besides that
+the device deleted, as many again. What goes when there is no more room is what came first: a device whose
+clock is wrong would otherwise lose what it has just told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from attrs import frozen
+
+from csipd.db.database import Transaction
+from csipd.db.tables import alarms as alarm_table
+from csipd.db.tables import logevents
+from csipd.der import alarms as rules
+from csipd.der.alarms import Episode, Signal, Turn
+from csipd.refusals import NotFound
+from csipd.sep2 import codec
+from csipd.sep2 import resources as r
+from csipd.sep2.paging import Page
+from csipd.sep2.site import ROWS, Place
+from csipd.sep2.types import LogProfile
+
+#: Alarms that are over and kept for each device.
+MOST_OVER = 1000
+#: What one sweep works off of each kind; the rest waits for the next.
+_AT_ONCE = 1000
+
+_LIST = ROWS["LogEventList"]
+_ITEM = ROWS["LogEvent"]
+
+
+@frozen
+class Logged:
+    """A log event in the operator's history.
+
+    :param hidden: whether its device deleted it
+    :param received: TimeType
+    """
+
+    number: int
+    device: int
+    event: r.LogEvent
+    hidden: bool
+    received: int
+
+
+@frozen
+class Alarm:
+    """An alarm of a device.
+
+    :param code: the logEventCode that raises it
+    :param raised: TimeType, by the device's clock
+    :param cleared: likewise; None while it is open
+    :param details: of the log event that raised it
+    """
+
+    number: int
+    device: int
+    function_set: int
+    code: int
+    raised: int
+    cleared: int | None
+    details: str | None
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return rules.name(self.function_set, self.code)
+
+
+@frozen
+class Swept:
+    """What a sweep did.
+
+    :param kept: log events that there are
+    :param aged: of those that were too many, how many went
+    :param classified: how many had not been looked at for alarms
+    :param open: alarms that are open
+    """
+
+    kept: int
+    aged: int
+    classified: int
+    open: int
+
+
+# What devices do.
+
+
+def post(transaction: Transaction, device: int, event: r.LogEvent, keep: int, now: int) -> Place:
+    """Keep a log event of a device, and see what it does to the device's alarms.
+
+    One that the device posted before is the one that there is already, in its list again if it was deleted.
+
+    :param keep: how many the device's list holds
+    """
+    connection = transaction.connection
+    again = _same(connection, device, event)
+    if again is not None:
+        if again.hidden:
+            connection.execute(sa.update(logevents).where(logevents.c.id == again.id).values(hidden=False))
+            _touch(transaction, device, [again.id])
+            _age(transaction, device, False, keep)
+        return Place(_ITEM, (device, again.id))
+    number: int | None = connection.scalar(
+        sa.insert(logevents)
+        .values(
+            device=device,
+            created_time=event.createdDateTime,
+            event_id=event.logEventID,
+            pen=event.logEventPEN,
+            profile=event.profileID,
+            function_set=event.functionSet,
+            code=event.logEventCode,
+            hidden=False,
+            classified=True,
+            received=now,
+            body=codec.encode(event, extensions=True),
+        )
+        .returning(logevents.c.id)
+    )
+    assert number is not None
+    _classify(transaction, device, event)
+    _touch(transaction, device, [number])
+    _age(transaction, device, False, keep)
+    return Place(_ITEM, (device, number))
+
+
+def hide(transaction: Transaction, device: int, number: int, keep: int) -> None:
+    """Take a log event out of the list of its device (decision 3).
+
+    :raises NotFound: it is not there
+    """
+    mine = sa.and_(logevents.c.id == number, logevents.c.device == device, sa.not_(logevents.c.hidden))
+    if not transaction.connection.execute(sa.update(logevents).where(mine).values(hidden=True)).rowcount:
+        raise NotFound(_ITEM.href((device, number)))
+    _touch(transaction, device, [number])
+    _age(transaction, device, True, keep)
+
+
+def get(connection: sa.Connection, device: int, number: int) -> r.LogEvent | None:
+    """A log event that is in the list of its device."""
+    body = connection.scalar(
+        sa.select(logevents.c.body).where(
+            logevents.c.id == number, logevents.c.device == device, sa.not_(logevents.c.hidden)
+        )
+    )
+    return None if body is None else codec.decode(body, r.LogEvent)
+
+
+def counts(connection: sa.Connection, devices: Sequence[int]) -> Mapping[int, int]:
+    """How many log events the list of each device holds; devices without any are left out."""
+    query = (
+        sa.select(logevents.c.device, sa.func.count().label("number"))
+        .where(logevents.c.device.in_(devices), sa.not_(logevents.c.hidden))
+        .group_by(logevents.c.device)
+    )
+    return {row.device: row.number for row in connection.execute(query)}
+
+
+def page(connection: sa.Connection, device: int, part: Page) -> tuple[int, list[tuple[Place, r.LogEvent]]]:
+    """A part of the list of a device, the newest first: by createdDateTime, then logEventID (9.6).
+
+    :return: how many there are (after the filter ``a``), and those wanted with their places
+    """
+    mine = sa.and_(logevents.c.device == device, sa.not_(logevents.c.hidden))
+    if part.after is not None:
+        mine &= logevents.c.created_time > part.after
+    total = connection.scalar(sa.select(sa.func.count()).select_from(logevents).where(mine)) or 0
+    if part.start >= total or not part.limit:
+        return total, []
+    query = (
+        sa.select(logevents.c.id, logevents.c.body)
+        .where(mine)
+        .order_by(logevents.c.created_time.desc(), logevents.c.event_id.desc(), logevents.c.id.desc())
+        .limit(part.limit)
+        .offset(part.start)
+    )
+    return total, [
+        (Place(_ITEM, (device, row.id)), codec.decode(row.body, r.LogEvent))
+        for row in connection.execute(query)
+    ]
+
+
+def _same(connection: sa.Connection, device: int, event: r.LogEvent) -> sa.Row[*tuple[Any, ...]] | None:
+    """The log event of a device that is the same as this one, if it was posted before."""
+    query = sa.select(logevents.c.id, logevents.c.hidden).where(
+        logevents.c.device == device,
+        logevents.c.event_id == event.logEventID,
+        logevents.c.created_time == event.createdDateTime,
+        logevents.c.pen == event.logEventPEN,
+        logevents.c.profile == event.profileID,
+        logevents.c.function_set == event.functionSet,
+        logevents.c.code == event.logEventCode,
+    )
+    return connection.execute(query.limit(1)).one_or_none()
+
+
+def _age(transaction: Transaction, device: int, hidden: bool, keep: int) -> int:
+    """Remove what came first of the list of a device, or of what it deleted, beyond so many."""
+    mine = sa.and_(logevents.c.device == device, logevents.c.hidden == hidden)
+    beyond = sa.select(logevents.c.id).where(mine).order_by(logevents.c.id.desc())
+    gone = list(transaction.connection.scalars(beyond.limit(_AT_ONCE).offset(keep)))
+    if gone:
+        transaction.connection.execute(sa.delete(logevents).where(logevents.c.id.in_(gone)))
+        if not hidden:
+            _touch(transaction, device, gone)
+    return len(gone)
+
+
+def _touch(transaction: Transaction, device: int, numbers: Sequence[int]) -> None:
+    transaction.touch(_LIST.href((device,)), *(_ITEM.href((device, number)) for number in numbers))
+
+
+# What alarms follow.
+
+
+def _classify(transaction: Transaction, device: int, event: r.LogEvent) -> None:
+    """Raise or clear an alarm where a log event says so."""
+    signal = rules.classify(event)
+    if signal is None:
+        return
+    connection, at = transaction.connection, event.createdDateTime
+    if signal.clears is None:
+        _open(connection, device, signal, Episode(at, at), event.details)
+        return
+    this = sa.and_(
+        alarm_table.c.device == device,
+        alarm_table.c.function_set == signal.function_set,
+        alarm_table.c.code == signal.code,
+    )
+    row = connection.execute(
+        sa.select(alarm_table.c.id, alarm_table.c.raised, alarm_table.c.cleared)
+        .where(this, sa.or_(alarm_table.c.cleared.is_(None), alarm_table.c.cleared > at))
+        .order_by(alarm_table.c.raised)
+        .limit(1)
+    ).one_or_none()
+    ahead = None if row is None else Episode(row.raised, row.cleared)
+    if signal.turn is Turn.RAISED:
+        outcome = rules.raised(at, ahead, _next(connection, device, signal, signal.clears, at))
+        details = event.details
+    else:
+        outcome = rules.cleared(at, ahead, _next(connection, device, signal, signal.code, at))
+        details = None
+    if row is not None and outcome.ahead is not None and outcome.ahead != ahead:
+        values = {"raised": outcome.ahead.raised, "cleared": outcome.ahead.cleared}
+        connection.execute(sa.update(alarm_table).where(alarm_table.c.id == row.id).values(**values))
+    if outcome.made is not None:
+        _open(connection, device, signal, outcome.made, details)
+
+
+def _next(connection: sa.Connection, device: int, signal: Signal, code: int, after: int) -> int | None:
+    """When a log event of a code was first created after a moment."""
+    found: int | None = connection.scalar(
+        sa.select(sa.func.min(logevents.c.created_time)).where(
+            logevents.c.device == device,
+            logevents.c.profile == LogProfile.IEEE_2030_5,
+            logevents.c.function_set == signal.function_set,
+            logevents.c.code == code,
+            logevents.c.created_time > after,
+        )
+    )
+    return found
+
+
+def _open(
+    connection: sa.Connection, device: int, signal: Signal, episode: Episode, details: str | None
+) -> None:
+    connection.execute(
+        sa.insert(alarm_table).values(
+            device=device,
+            function_set=signal.function_set,
+            code=signal.code,
+            raised=episode.raised,
+            cleared=episode.cleared,
+            details=details,
+        )
+    )
+    over = sa.select(alarm_table.c.id).where(
+        alarm_table.c.device == device, alarm_table.c.cleared.is_not(None)
+    )
+    beyond = over.order_by(alarm_table.c.id.desc()).limit(_AT_ONCE).offset(MOST_OVER)
+    gone = list(connection.scalars(beyond))
+    if gone:
+        connection.execute(sa.delete(alarm_table).where(alarm_table.c.id.in_(gone)))
+
+
+# What the scheduler does.
+
+
+def sweep(transaction: Transaction, now: int, keep: int) -> Swept:
+    """Age out what is beyond the number for each device, and look at what was missed.
+
+    Nothing is beyond it but after the number was lowered; nothing is missed but what another release, or
+    another tool, put there.
+
+    :param keep: how many log events the list of each device holds
+    """
+    connection = transaction.connection
+    classified = _take_up(transaction)
+    aged = 0
+    beyond = (
+        sa.select(logevents.c.device, logevents.c.hidden)
+        .group_by(logevents.c.device, logevents.c.hidden)
+        .having(sa.func.count() > keep)
+        .limit(_AT_ONCE)
+    )
+    for row in connection.execute(beyond).all():
+        aged += _age(transaction, row.device, row.hidden, keep)
+    kept = connection.scalar(sa.select(sa.func.count()).select_from(logevents)) or 0
+    return Swept(kept, aged, classified, open_alarms(connection))
+
+
+def _take_up(transaction: Transaction) -> int:
+    """Look at the log events that were not looked at for alarms, in the order of what they tell."""
+    connection = transaction.connection
+    missed = connection.execute(
+        sa.select(logevents.c.id, logevents.c.device, logevents.c.body)
+        .where(sa.not_(logevents.c.classified))
+        .order_by(logevents.c.created_time, logevents.c.event_id, logevents.c.id)
+        .limit(_AT_ONCE)
+    ).all()
+    for row in missed:
+        _classify(transaction, row.device, codec.decode(row.body, r.LogEvent))
+    done = [row.id for row in missed]
+    connection.execute(sa.update(logevents).where(logevents.c.id.in_(done)).values(classified=True))
+    return len(done)
+
+
+# What the operator sees.
+
+
+def listed(
+    connection: sa.Connection, *, device: int, before: int | None = None, limit: int = 100
+) -> list[Logged]:
+    """The log events of a device, also those that it deleted, the last to come first.
+
+    :param before: only those of lower numbers
+    """
+    query = sa.select(
+        logevents.c.id, logevents.c.device, logevents.c.body, logevents.c.hidden, logevents.c.received
+    ).where(logevents.c.device == device)
+    if before is not None:
+        query = query.where(logevents.c.id < before)
+    return [
+        Logged(row.id, row.device, codec.decode(row.body, r.LogEvent), row.hidden, row.received)
+        for row in connection.execute(query.order_by(logevents.c.id.desc()).limit(limit))
+    ]
+
+
+def alarms(
+    connection: sa.Connection,
+    *,
+    device: int | None = None,
+    open: bool | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> list[Alarm]:
+    """Alarms, the last to come first.
+
+    :param device: of one device; None: of all
+    :param open: True: those that are open; False: those that are over; None: all
+    :param before: only those of lower numbers
+    """
+    query = sa.select(
+        alarm_table.c.id,
+        alarm_table.c.device,
+        alarm_table.c.function_set,
+        alarm_table.c.code,
+        alarm_table.c.raised,
+        alarm_table.c.cleared,
+        alarm_table.c.details,
+    )
+    if device is not None:
+        query = query.where(alarm_table.c.device == device)
+    if open is not None:
+        query = query.where(alarm_table.c.cleared.is_(None) if open else alarm_table.c.cleared.is_not(None))
+    if before is not None:
+        query = query.where(alarm_table.c.id < before)
+    return [Alarm(*row) for row in connection.execute(query.order_by(alarm_table.c.id.desc()).limit(limit))]
+
+
+def open_alarms(connection: sa.Connection) -> int:
+    """How many alarms are open."""
+    query = sa.select(sa.func.count()).select_from(alarm_table).where(alarm_table.c.cleared.is_(None))
+    return connection.scalar(query) or 0

@@ -1,0 +1,341 @@
+"""Responses of devices to events: keeping them, giving them back, counting them for the operator.
+
+All of them go to one list, whatever the event: a device is told where by the event itself (replyTo), never
+looks for it, and sees its own there and nobody else's (IEEE 2030.5-2018 8.8). Who was asked is what
+memberships say of the moment at which the event began (decision 9), so that counting an event's answers
+is a question over rows that are there anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from attrs import frozen
+
+from csipd.db import controls, devices, groups, programs
+from csipd.db.controls import Kept
+from csipd.db.database import Transaction
+from csipd.db.tables import controls as controls_table
+from csipd.db.tables import devices as devices_table
+from csipd.db.tables import responses
+from csipd.der import responses as rules
+from csipd.der.access import Caller
+from csipd.der.events import ALL_CATEGORIES
+from csipd.der.responses import Bucket, Stage, Subject
+from csipd.refusals import Forbidden, Full
+from csipd.sep2 import codec
+from csipd.sep2 import resources as r
+from csipd.sep2.paging import Page
+from csipd.sep2.site import ROWS, Place
+
+_LIST = ROWS["ResponseList"]
+_ITEM = ROWS["Response"]
+
+#: The one ResponseSet there is.
+SET = 1
+#: Where devices answer to: the replyTo of every event.
+REPLY_TO = _LIST.href((SET,))
+#: Responses that are kept of a device though something is wrong with them (decision 7).
+MOST_FLAGGED = 100
+#: Seconds after which such a one makes room for another.
+FLAGGED_KEPT = 30 * 86_400
+#: Silent devices of an event that are named; the others are counted.
+SAMPLE = 50
+
+
+@frozen
+class Said:
+    """A Response in the operator's history.
+
+    :param control: the number of the event, if it is known
+    :param subject: mRID of the event
+    :param created: createdDateTime, if the device gave one
+    :param received: TimeType
+    :param flagged: why somebody should look at it; None: no reason
+    """
+
+    number: int
+    control: int | None
+    subject: str
+    lfdi: str
+    device: int
+    status: int | None
+    created: int | None
+    received: int
+    flagged: str | None
+
+    @property
+    def meaning(self) -> str:
+        """What the status says, for people."""
+        return rules.meaning(self.status)
+
+
+@frozen
+class Answers:
+    """How many devices have said what to an event.
+
+    :param control: the number of the event
+    :param asked: devices that the event was for when it began
+    :param said: of those, how many have ever said something of each kind; one that has said several counts
+        in each
+    :param silent: of those, how many owe an answer whose time has passed
+    :param sample: some of the silent ones
+    """
+
+    control: int
+    asked: int
+    said: Mapping[Bucket, int]
+    silent: int
+    sample: tuple[int, ...]
+
+
+# What devices do.
+
+
+def post(transaction: Transaction, asker: Caller, body: r.Response, now: int) -> Place:
+    """Keep a Response. One that says what the device has said before is the one that there is already.
+
+    :raises Forbidden: it speaks for a device that is neither the caller nor of its fleet
+    :raises Full: too many are flagged of that device already
+    """
+    connection = transaction.connection
+    owner = devices.owner_by_lfdi(connection, body.endDeviceLFDI)
+    if owner is None or not rules.may_speak(asker, owner):
+        raise Forbidden(f"{asker.lfdi} does not answer for {body.endDeviceLFDI}")
+    status = responses.c.status
+    same = sa.select(responses.c.id).where(
+        responses.c.device == owner.device,
+        responses.c.subject == body.subject,
+        status.is_(None) if body.status is None else status == body.status,
+    )
+    number: int | None = connection.scalar(same)
+    if number is None:
+        control, subject = _subject(connection, owner.device, body.subject)
+        flagged = rules.flag(subject, body.status)
+        if flagged is not None:
+            _make_room(connection, owner.device, now)
+        number = connection.scalar(
+            sa.insert(responses)
+            .values(
+                control=control,
+                subject=body.subject,
+                lfdi=body.endDeviceLFDI,
+                device=owner.device,
+                status=body.status,
+                created_time=body.createdDateTime,
+                received=now,
+                flagged=flagged,
+                body=codec.encode(body, extensions=True),
+            )
+            .returning(responses.c.id)
+        )
+        assert number is not None
+        transaction.touch(_LIST.href((SET,)))
+    return Place(_ITEM, (SET, number))
+
+
+def _subject(connection: sa.Connection, device: int, mrid: str) -> tuple[int | None, Subject]:
+    """The number of the event of an mRID, and what it is to a device."""
+    event = connection.execute(
+        sa.select(controls_table.c.id, controls_table.c.program, controls_table.c.creation_time).where(
+            controls_table.c.mrid == mrid
+        )
+    ).one_or_none()
+    if event is None:
+        return None, Subject.UNKNOWN
+    owner = programs.owner_of(event.program)
+    if owner is not None:
+        return event.id, Subject.ADDRESSED if owner == device else Subject.OTHERS
+    group = programs.group_of(connection, event.program)
+    # It may be a device that was moved out of the group since, and says so.
+    member = groups.belonged(connection, device, group, event.creation_time)
+    return event.id, Subject.ADDRESSED if member else Subject.OTHERS
+
+
+def _make_room(connection: sa.Connection, device: int, now: int) -> None:
+    """See that one more Response of a device can be kept for the operator to look at."""
+    flagged = sa.and_(responses.c.device == device, responses.c.flagged.is_not(None))
+    number = sa.select(sa.func.count()).select_from(responses).where(flagged)
+    if (connection.scalar(number) or 0) < MOST_FLAGGED:
+        return
+    old = sa.and_(flagged, responses.c.received < now - FLAGGED_KEPT)
+    if not connection.execute(sa.delete(responses).where(old)).rowcount:
+        raise Full(f"{MOST_FLAGGED} responses of device {device} are flagged already")
+
+
+def get(connection: sa.Connection, asker: Caller, number: int) -> r.Response | None:
+    """A Response of the caller or its fleet."""
+    body = connection.scalar(sa.select(responses.c.body).where(responses.c.id == number, _seen_by(asker)))
+    return None if body is None else codec.decode(body, r.Response)
+
+
+def count(connection: sa.Connection, asker: Caller) -> int:
+    """How many Responses this caller sees."""
+    return connection.scalar(sa.select(sa.func.count()).select_from(responses).where(_seen_by(asker))) or 0
+
+
+def page(connection: sa.Connection, asker: Caller, part: Page) -> tuple[int, list[tuple[Place, r.Response]]]:
+    """A part of the ResponseList as this caller sees it: its own Responses, and those of its fleet.
+
+    Ordered by createdDateTime, the newest first and those without one last, then endDeviceLFDI (8.8).
+
+    :return: how many there are (after the filter ``a``), and those wanted with their places
+    """
+    mine = _seen_by(asker)
+    if part.after is not None:
+        # As everywhere, an optional time that is absent counts as 0.
+        mine &= sa.func.coalesce(responses.c.created_time, 0) > part.after
+    total = connection.scalar(sa.select(sa.func.count()).select_from(responses).where(mine)) or 0
+    if part.start >= total or not part.limit:
+        return total, []
+    query = (
+        sa.select(responses.c.id, responses.c.body)
+        .where(mine)
+        .order_by(
+            sa.func.coalesce(responses.c.created_time, 0).desc(), responses.c.lfdi, responses.c.id.desc()
+        )
+        .limit(part.limit)
+        .offset(part.start)
+    )
+    return total, [
+        (Place(_ITEM, (SET, row.id)), codec.decode(row.body, r.Response)) for row in connection.execute(query)
+    ]
+
+
+def _seen_by(asker: Caller) -> sa.ColumnElement[bool]:
+    return responses.c.device.in_(devices.seen_by(asker))
+
+
+# What the operator sees.
+
+
+def listed(
+    connection: sa.Connection,
+    *,
+    control: int | None = None,
+    device: int | None = None,
+    flagged: bool | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> list[Said]:
+    """Responses, the last to come first.
+
+    :param control: to one event; None: to all
+    :param device: of one device; None: of all
+    :param flagged: True: those that somebody should look at; False: the others; None: all
+    :param before: only those of lower numbers
+    """
+    query = sa.select(
+        responses.c.id,
+        responses.c.control,
+        responses.c.subject,
+        responses.c.lfdi,
+        responses.c.device,
+        responses.c.status,
+        responses.c.created_time,
+        responses.c.received,
+        responses.c.flagged,
+    )
+    if control is not None:
+        query = query.where(responses.c.control == control)
+    if device is not None:
+        query = query.where(responses.c.device == device)
+    if flagged is not None:
+        query = query.where(responses.c.flagged.is_not(None) if flagged else responses.c.flagged.is_(None))
+    if before is not None:
+        query = query.where(responses.c.id < before)
+    return [Said(*row) for row in connection.execute(query.order_by(responses.c.id.desc()).limit(limit))]
+
+
+def answers(connection: sa.Connection, events: Sequence[Kept], poll_rate: int, now: int) -> list[Answers]:
+    """How many of those that each event was for have said what, and how many owe an answer.
+
+    A few statements for an event, however many devices it is for.
+
+    :param events: with the status that they have now
+    :param poll_rate: of the lists that devices read events from (s)
+    """
+    documents = controls.shown(connection, events)
+    return [
+        _answers(
+            connection,
+            kept,
+            rules.required(kept.event, kept.status, document.responseRequired or 0, poll_rate, now),
+        )
+        for kept, document in zip(events, documents, strict=True)
+    ]
+
+
+def _answers(connection: sa.Connection, kept: Kept, required: Stage) -> Answers:
+    asked = _asked(connection, kept).subquery()
+    said = _said(kept.number).subquery()
+    both = asked.outerjoin(said, said.c.device == asked.c.device)
+    owing = sa.func.coalesce(said.c.stage, int(Stage.NOTHING)) < int(required)
+    counted = connection.execute(
+        sa.select(
+            sa.func.count().label("asked"),
+            _number(owing).label("silent"),
+            *(sa.func.coalesce(sa.func.sum(said.c[one.name]), 0).label(one.name) for one in Bucket),
+        ).select_from(both)
+    ).one()
+    sample: tuple[int, ...] = ()
+    if counted.silent:
+        query = sa.select(asked.c.device).select_from(both).where(owing)
+        sample = tuple(connection.scalars(query.order_by(asked.c.device).limit(SAMPLE)))
+    return Answers(
+        control=kept.number,
+        asked=counted.asked,
+        said={one: int(getattr(counted, one.name)) for one in Bucket},
+        silent=int(counted.silent),
+        sample=sample,
+    )
+
+
+def _number(which: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.func.coalesce(sa.func.sum(sa.case((which, 1), else_=0)), 0)
+
+
+def _asked(connection: sa.Connection, kept: Kept) -> sa.Select[Any]:
+    """The devices that an event was for when it began."""
+    event, at = kept.event, kept.event.begins
+    owner = programs.owner_of(kept.program)
+    table = devices_table.c
+    query = sa.select(table.id.label("device")).where(
+        sa.not_(table.aggregator),
+        table.registered <= at,
+        *(sa.or_(gone.is_(None), gone > at) for gone in (table.withdrawn, table.retired)),
+    )
+    if event.categories != ALL_CATEGORIES:
+        # A device of unknown category follows every event.
+        category = sa.func.coalesce(table.device_category, 0)
+        query = query.where(sa.or_(category == 0, category.bitwise_and(event.categories) != 0))
+    if owner is not None:
+        return query.where(table.id == owner)
+    return query.where(table.id.in_(groups.under(programs.group_of(connection, kept.program), at)))
+
+
+def _said(control: int) -> sa.Select[Any]:
+    """What each device has said to an event: how far it is, and for each bucket whether it said so."""
+    status = responses.c.status
+    by_stage: dict[Stage, list[int]] = {}
+    by_bucket: dict[Bucket, list[int]] = {}
+    for code, known in rules.MEANINGS.items():
+        by_stage.setdefault(known.stage, []).append(code)
+        by_bucket.setdefault(known.bucket, []).append(code)
+    reached = sa.case(
+        *((status.in_(codes), int(stage)) for stage, codes in by_stage.items()), else_=int(rules.stage(None))
+    )
+    return (
+        sa.select(
+            responses.c.device,
+            sa.func.max(reached).label("stage"),
+            *(
+                sa.func.max(sa.case((status.in_(codes), 1), else_=0)).label(one.name)
+                for one, codes in by_bucket.items()
+            ),
+        )
+        .where(responses.c.control == control)
+        .group_by(responses.c.device)
+    )

@@ -1,0 +1,171 @@
+"""What devices answer to events: what a Response says, whether it may be given, and when it is overdue.
+
+A Response names an event (subject), a device and a status (IEEE 2030.5-2018 8.8, Table 27). Each status
+brings its device to a stage of the event: it has the event, it has started, it is done with it. What the
+event asks for (responseRequired) and where it stands say which stage every device should have told of by now;
+one that has not is silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import Enum, IntEnum
+
+from attrs import frozen
+
+from csipd.der.access import Caller, Owner, party
+from csipd.der.events import Event, Status
+from csipd.sep2.types import EventState, ResponseRequired, ResponseStatus
+
+
+class Bucket(Enum):
+    """What the operator counts devices by."""
+
+    RECEIVED = "received"
+    STARTED = "started"
+    COMPLETED = "completed"
+    OPTED_OUT = "opted_out"
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+    REJECTED = "rejected"
+
+
+class Stage(IntEnum):
+    """How far a device has told that it has come with an event."""
+
+    NOTHING = 0
+    RECEIVED = 1
+    STARTED = 2
+    ENDED = 3
+
+
+@frozen
+class Meaning:
+    """What a status says.
+
+    :param name: for people
+    """
+
+    name: str
+    bucket: Bucket
+    stage: Stage
+
+
+_S = ResponseStatus
+
+#: The statuses of IEEE 2030.5-2018 Table 27.
+MEANINGS: Mapping[int, Meaning] = {
+    _S.RECEIVED: Meaning("received", Bucket.RECEIVED, Stage.RECEIVED),
+    _S.STARTED: Meaning("started", Bucket.STARTED, Stage.STARTED),
+    _S.COMPLETED: Meaning("completed", Bucket.COMPLETED, Stage.ENDED),
+    _S.USER_OPT_OUT: Meaning("user opted out", Bucket.OPTED_OUT, Stage.ENDED),
+    _S.USER_OPT_IN: Meaning("user opted in", Bucket.RECEIVED, Stage.RECEIVED),
+    _S.CANCELLED: Meaning("cancelled", Bucket.CANCELLED, Stage.ENDED),
+    _S.SUPERSEDED: Meaning("superseded", Bucket.SUPERSEDED, Stage.ENDED),
+    _S.PARTIAL_OPT_OUT: Meaning("completed in part, user opted out", Bucket.OPTED_OUT, Stage.ENDED),
+    _S.PARTIAL_OPT_IN: Meaning("completed in part, user opted in", Bucket.COMPLETED, Stage.ENDED),
+    _S.COMPLETED_NO_PARTICIPATION: Meaning("over without participation", Bucket.OPTED_OUT, Stage.ENDED),
+    _S.USER_ACKNOWLEDGED: Meaning("user acknowledged", Bucket.RECEIVED, Stage.RECEIVED),
+    _S.CANNOT_BE_DISPLAYED: Meaning("cannot be displayed", Bucket.REJECTED, Stage.ENDED),
+    _S.ABORTED_SERVER: Meaning("aborted for another server's", Bucket.SUPERSEDED, Stage.ENDED),
+    _S.ABORTED_PROGRAM: Meaning("aborted for another program's", Bucket.SUPERSEDED, Stage.ENDED),
+    _S.REJECTED_NOT_APPLICABLE: Meaning("rejected, not applicable", Bucket.REJECTED, Stage.ENDED),
+    _S.REJECTED_INVALID: Meaning("rejected, invalid", Bucket.REJECTED, Stage.ENDED),
+    _S.REJECTED_EXPIRED: Meaning("rejected, already over", Bucket.REJECTED, Stage.ENDED),
+}
+
+
+def meaning(status: int | None) -> str:
+    """What a status says, for people; also for one that the standard does not know."""
+    if status is None:
+        return "says nothing"
+    known = MEANINGS.get(status)
+    return f"unknown ({status})" if known is None else known.name
+
+
+def bucket(status: int | None) -> Bucket | None:
+    """What a device that gave this status counts as; None for a status that is not known."""
+    known = None if status is None else MEANINGS.get(status)
+    return None if known is None else known.bucket
+
+
+def stage(status: int | None) -> Stage:
+    """How far a status brings a device. One that is not known shows at least that it has the event."""
+    known = None if status is None else MEANINGS.get(status)
+    return Stage.RECEIVED if known is None else known.stage
+
+
+class Subject(Enum):
+    """What the subject of a Response is to its device."""
+
+    ADDRESSED = "an event for it"
+    OTHERS = "an event for others"
+    UNKNOWN = "no event"
+
+
+def may_speak(caller: Caller, owner: Owner | None) -> bool:
+    """Whether a caller may give Responses for a device: its own, or one of its fleet (CSIP IG 6.2.4).
+
+    :param owner: the device that endDeviceLFDI names, if it is an EndDevice
+    """
+    return owner is not None and bool(party(caller, owner))
+
+
+def flag(subject: Subject, status: int | None) -> str | None:
+    """Why the operator should look at a Response that is kept all the same (decision 7); None: no reason."""
+    reasons = []
+    if subject is Subject.UNKNOWN:
+        reasons.append("the event is not known")
+    elif subject is Subject.OTHERS:
+        reasons.append("the event is not for this device")
+    if status is None:
+        reasons.append("there is no status")
+    elif status not in MEANINGS:
+        reasons.append(f"status {status} is not known")
+    return ", ".join(reasons) or None
+
+
+def required(event: Event, status: Status, asked: int, poll_rate: int, now: int) -> Stage:
+    """The stage that every device should have told of by a moment (decision 20).
+
+    A device has two poll rates for each answer, and the randomisation where what it tells of is randomised.
+
+    :param status: of the event at that moment
+    :param asked: responseRequired
+    :param poll_rate: of the lists that devices read events from (s)
+    """
+    grace = 2 * poll_rate
+    if asked & ResponseRequired.SPECIFIC:
+        over, begun = _over(event, status)
+        if over + grace < now:
+            return Stage.ENDED
+        starts = max(event.start + max(0, event.randomize_start), event.created)
+        if begun and starts + grace < now:
+            return Stage.STARTED
+    if asked & ResponseRequired.RECEIVED and event.created + grace < now:
+        return Stage.RECEIVED
+    return Stage.NOTHING
+
+
+def _over(event: Event, status: Status) -> tuple[int, bool]:
+    """The last moment at which a device is done with an event, and whether any was to start it."""
+    spread = max(abs(event.randomize_start), abs(event.randomize_duration))
+    match status.state:
+        case EventState.CANCELLED:
+            # At once: nothing of the end is left to chance.
+            return status.since, status.since > event.begins
+        case EventState.CANCELLED_RANDOMIZED | EventState.SUPERSEDED:
+            return status.since + spread, status.since > event.begins
+        case _:
+            return event.latest, True
+
+
+def silent(
+    said: Iterable[int | None], event: Event, status: Status, asked: int, poll_rate: int, now: int
+) -> bool:
+    """Whether a device owes an answer to an event whose time has passed.
+
+    :param said: the statuses that it gave
+    """
+    reached = max((stage(one) for one in said), default=Stage.NOTHING)
+    return reached < required(event, status, asked, poll_rate, now)

@@ -1,0 +1,250 @@
+"""What Responses say, who may give them, and when a device owes one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from csipd.der import responses
+from csipd.der.access import Caller, Owner, Standing
+from csipd.der.events import Event, statuses
+from csipd.der.responses import Bucket, Stage, Subject
+from csipd.sep2.types import ResponseStatus
+
+POLL = 600
+GRACE = 2 * POLL
+#: responseRequired: received, and what becomes of it.
+ALL = 3
+
+#: IEEE 2030.5-2018 Table 27: the bucket of each status, and how far it brings a device.
+STATUSES = {
+    1: (Bucket.RECEIVED, Stage.RECEIVED),
+    2: (Bucket.STARTED, Stage.STARTED),
+    3: (Bucket.COMPLETED, Stage.ENDED),
+    4: (Bucket.OPTED_OUT, Stage.ENDED),
+    5: (Bucket.RECEIVED, Stage.RECEIVED),
+    6: (Bucket.CANCELLED, Stage.ENDED),
+    7: (Bucket.SUPERSEDED, Stage.ENDED),
+    8: (Bucket.OPTED_OUT, Stage.ENDED),
+    9: (Bucket.COMPLETED, Stage.ENDED),
+    10: (Bucket.OPTED_OUT, Stage.ENDED),
+    11: (Bucket.RECEIVED, Stage.RECEIVED),
+    12: (Bucket.REJECTED, Stage.ENDED),
+    13: (Bucket.SUPERSEDED, Stage.ENDED),
+    14: (Bucket.SUPERSEDED, Stage.ENDED),
+    252: (Bucket.REJECTED, Stage.ENDED),
+    253: (Bucket.REJECTED, Stage.ENDED),
+    254: (Bucket.REJECTED, Stage.ENDED),
+}
+
+
+def event(start: int = 10_000, duration: int = 3000, created: int = 0, mrid: str = "A", **more: Any) -> Event:
+    """An event of one mode."""
+    modes = frozenset(["opModFixedW"])
+    return Event(mrid=mrid, created=created, start=start, duration=duration, modes=modes, **more)
+
+
+class MeaningTests(SynchronousTestCase):
+    """The statuses."""
+
+    def test_table(self) -> None:
+        """Every status of the standard's table is known, as what it says; no other is."""
+        self.assertEqual(set(responses.MEANINGS), set(STATUSES))
+        self.assertEqual(set(responses.MEANINGS), set(ResponseStatus))
+        for status in range(256):
+            bucket, stage = STATUSES.get(status, (None, Stage.RECEIVED))
+            self.assertIs(responses.bucket(status), bucket, status)
+            self.assertIs(responses.stage(status), stage, status)
+
+    def test_none(self) -> None:
+        """A response without a status counts as nothing but that the event was received."""
+        self.assertIsNone(responses.bucket(None))
+        self.assertIs(responses.stage(None), Stage.RECEIVED)
+
+    def test_names(self) -> None:
+        """Every status has a name of its own for people, known or not."""
+        names = {responses.meaning(status) for status in (*range(256), None)}
+        self.assertEqual(len(names), 257)
+        self.assertEqual(responses.meaning(3), "completed")
+        self.assertEqual(responses.meaning(251), "unknown (251)")
+
+
+class LegalityTests(SynchronousTestCase):
+    """Who may speak for whom, and what is looked at."""
+
+    def test_may_speak(self) -> None:
+        """A device speaks for itself, an aggregator for its fleet too, and nobody for others."""
+        device = Caller("A" * 40, 1, Standing.REGISTERED, 1)
+        aggregator = Caller("B" * 40, 2, Standing.REGISTERED, 2, aggregator=True)
+        listed = Caller("C" * 40, 3, Standing.LISTED)
+        for caller, owner, may in (
+            (device, Owner(1), True),
+            (device, Owner(1, 2), True),
+            (device, Owner(3), False),
+            (device, Owner(3, 1), False),
+            (device, None, False),
+            (aggregator, Owner(2, 2), True),
+            (aggregator, Owner(3, 2), True),
+            (aggregator, Owner(3, 4), False),
+            (aggregator, Owner(3), False),
+            (aggregator, None, False),
+            (listed, Owner(1), False),
+        ):
+            self.assertIs(responses.may_speak(caller, owner), may, (caller, owner))
+
+    def test_nothing_to_flag(self) -> None:
+        """A known status to an event for the device is nothing to look at."""
+        for status in STATUSES:
+            self.assertIsNone(responses.flag(Subject.ADDRESSED, status))
+
+    def test_flags(self) -> None:
+        """An event that is not known or not for the device, and a status that is not known, are flagged."""
+        self.assertEqual(responses.flag(Subject.UNKNOWN, 1), "the event is not known")
+        self.assertEqual(responses.flag(Subject.OTHERS, 1), "the event is not for this device")
+        self.assertEqual(responses.flag(Subject.ADDRESSED, 251), "status 251 is not known")
+        self.assertEqual(responses.flag(Subject.ADDRESSED, None), "there is no status")
+        self.assertEqual(responses.flag(Subject.UNKNOWN, 0), "the event is not known, status 0 is not known")
+
+
+class SilenceTests(SynchronousTestCase):
+    """When an answer is overdue: two poll rates after it was due, and the randomisation."""
+
+    def assertRequired(self, one: Event, steps: Collection[tuple[int, Stage]], asked: int = ALL) -> None:
+        """What is required changes at each of the moments to the stage beside it, and at no other."""
+        moments = dict(steps)
+        stage = Stage.NOTHING
+        for at in range(one.created, max(moments) + 3 * GRACE, 50):
+            for moment in (at - 1, at, at + 1):
+                if moment < one.created:
+                    continue
+                passed = [m for m in moments if m < moment]
+                stage = moments[max(passed)] if passed else Stage.NOTHING
+                status = statuses([one], moment)[one.mrid]
+                self.assertIs(responses.required(one, status, asked, POLL, moment), stage, moment)
+        self.assertIs(stage, moments[max(moments)])
+
+    def test_normal(self) -> None:
+        """Received is due once the event is made, started when it starts, the end when it is over."""
+        self.assertRequired(
+            event(),
+            [(GRACE, Stage.RECEIVED), (10_000 + GRACE, Stage.STARTED), (13_000 + GRACE, Stage.ENDED)],
+        )
+
+    def test_randomised(self) -> None:
+        """A device that may start and end later has so much more time for it."""
+        self.assertRequired(
+            event(randomize_start=600, randomize_duration=300),
+            [(GRACE, Stage.RECEIVED), (10_600 + GRACE, Stage.STARTED), (13_900 + GRACE, Stage.ENDED)],
+        )
+
+    def test_randomised_to_the_front(self) -> None:
+        """A device that may start sooner may still start at the last moment."""
+        self.assertRequired(
+            event(randomize_start=-600, randomize_duration=-300),
+            [(GRACE, Stage.RECEIVED), (10_000 + GRACE, Stage.STARTED), (13_000 + GRACE, Stage.ENDED)],
+        )
+
+    def test_made_late(self) -> None:
+        """An event that was made when it should have begun is received and started from then."""
+        self.assertRequired(
+            event(created=11_000), [(11_000 + GRACE, Stage.STARTED), (13_000 + GRACE, Stage.ENDED)]
+        )
+
+    def test_cancelled_before(self) -> None:
+        """An event that was cancelled before it began is started by nobody; its end is due at once."""
+        self.assertRequired(event(cancelled=5000), [(GRACE, Stage.RECEIVED), (5000 + GRACE, Stage.ENDED)])
+
+    def test_cancelled_while_running(self) -> None:
+        """An event that is cancelled while it runs is over then; with randomisation, by so much later."""
+        for randomized, more in ((False, 0), (True, 600)):
+            self.assertRequired(
+                event(randomize_start=-600, cancelled=12_000, randomized=randomized),
+                [
+                    (GRACE, Stage.RECEIVED),
+                    (10_000 + GRACE, Stage.STARTED),
+                    (12_000 + more + GRACE, Stage.ENDED),
+                ],
+            )
+
+    def test_superseded(self) -> None:
+        """What another event of the program took is over when that one begins."""
+        loser, winner = event(), event(start=11_000, created=9000, mrid="B")
+        at = 11_000 + GRACE
+        for moment, stage in ((at, Stage.STARTED), (at + 1, Stage.ENDED)):
+            status = statuses([loser, winner], moment)["A"]
+            self.assertIs(responses.required(loser, status, ALL, POLL, moment), stage)
+
+    def test_superseded_from_the_start(self) -> None:
+        """What never began because another event took it is over, and was not to be started."""
+        loser, winner = event(), event(start=9_000, duration=8000, created=5000, mrid="B")
+        for moment, stage in ((9000 + GRACE, Stage.RECEIVED), (9001 + GRACE, Stage.ENDED)):
+            status = statuses([loser, winner], moment)["A"]
+            self.assertIs(responses.required(loser, status, ALL, POLL, moment), stage)
+
+    def test_not_asked(self) -> None:
+        """Nothing is owed that responseRequired does not ask for."""
+        late = 10**6
+        self.assertRequired(event(), [(GRACE, Stage.RECEIVED)], asked=1)
+        self.assertRequired(
+            event(), [(10_000 + GRACE, Stage.STARTED), (13_000 + GRACE, Stage.ENDED)], asked=2
+        )
+        for asked in (0, 4):
+            status = statuses([event()], late)["A"]
+            self.assertIs(responses.required(event(), status, asked, POLL, late), Stage.NOTHING)
+
+    def test_silent(self) -> None:
+        """A device is silent that has not told of the stage that is due, whatever else it said."""
+        one = event()
+        for now, said, silent in (
+            (GRACE, (), False),
+            (GRACE + 1, (), True),
+            (GRACE + 1, (1,), False),
+            (GRACE + 1, (99,), False),
+            (GRACE + 1, (None,), False),
+            (10_001 + GRACE, (1,), True),
+            (10_001 + GRACE, (2,), False),
+            (10_001 + GRACE, (1, 14), False),
+            (10_001 + GRACE, (254,), False),
+            (13_001 + GRACE, (1, 2), True),
+            (13_001 + GRACE, (3,), False),
+            (13_001 + GRACE, (4, 1), False),
+        ):
+            status = statuses([one], now)["A"]
+            self.assertIs(responses.silent(said, one, status, ALL, POLL, now), silent, (now, said))
+
+    @given(
+        st.integers(-3600, 3600),
+        st.integers(-3600, 3600),
+        st.integers(0, 20_000),
+        st.one_of(st.none(), st.integers(0, 20_000)),
+        st.booleans(),
+        st.integers(0, 255),
+    )
+    def test_never_back(
+        self,
+        randomize_start: int,
+        randomize_duration: int,
+        created: int,
+        after: int | None,
+        randomized: bool,
+        asked: int,
+    ) -> None:
+        """What is owed grows with time and never shrinks, unless the operator cancels."""
+        cancelled = None if after is None else created + after
+        one = event(
+            created=created,
+            randomize_start=randomize_start,
+            randomize_duration=randomize_duration,
+            cancelled=cancelled,
+            randomized=randomized,
+        )
+        stage = Stage.NOTHING
+        for now in range(max(created, cancelled or 0), created + 50_000, 400):
+            status = statuses([one], now)["A"]
+            following = responses.required(one, status, asked, POLL, now)
+            self.assertGreaterEqual(following, stage)
+            stage = following
