@@ -126,7 +126,7 @@ def holds(offers: Iterable[Offer], mode: str) -> list[Hold]:
         running = offer
     if running is not None:
         found.append(_ended(running))
-    return found
+    return sorted(found, key=lambda h: h.offer.due)
 
 
 def holder(offers: Iterable[Offer], mode: str, moment: int) -> Hold | None:
