@@ -62,9 +62,14 @@ def _identity(file: Path, pin: int | None) -> Value:
         "lFDI": facts.lfdi,
         "sFDI": facts.sfdi,
         "fingerprint": sha256(der).hexdigest().upper(),
-        **({} if pin is None else {"pIN": pin, "pin_is_valid": pin_is_valid(pin)}),
-        **({"registration_code": registration_code(facts.sfdi, pin)} if pin and pin_is_valid(pin) else {}),
+        **({} if pin is None else _checked(facts.sfdi, pin)),
     }
+
+
+def _checked(sfdi: int, pin: int) -> Value:
+    """A PIN, and where its check digit is right the code that an installer is given."""
+    code = {"registration_code": registration_code(sfdi, pin)} if pin_is_valid(pin) else {}
+    return {"pIN": pin, "pin_is_valid": bool(code), **code}
 
 
 def _identity_facts(item: Value) -> Facts:
