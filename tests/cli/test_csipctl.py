@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -211,6 +212,16 @@ class ExitTests(SynchronousTestCase):
         done = run("--tls", "nowhere", "status")
         self.assertEqual((done.returncode, done.stdout), (3, ""))
         self.assertIn("nowhere/certs/ca.crt", done.stderr)
+        environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+        done = subprocess.run(
+            [*program, "check-config", "\u6771\u4eac.yml"],
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
+        )
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        self.assertIn("??.yml", done.stdout)
         done = run("--version")
         self.assertEqual(done.returncode, 0)
         self.assertIn("csipctl", done.stdout)

@@ -60,6 +60,14 @@ class NamingTests(SynchronousTestCase):
         self.assertEqual(done.exit_code, 1)
         self.assertIn("(3, 7)", done.stderr)
 
+    def test_name_among_many(self) -> None:
+        """A list that does not end is not looked through for ever."""
+        pages = fake.pages(f.DevicePage, *([device(n, f"d{n}")] for n in range(1, 40)))
+        self.api.answers("GET", "/devices", *pages)
+        done = self.api.run("devices", "show", "dev1")
+        self.assertEqual((done.exit_code, len(self.api.requests)), (1, 20))
+        self.assertIn("by its number", done.stderr)
+
     def test_name_on_a_later_page(self) -> None:
         """All pages are looked through."""
         pages = fake.pages(f.DevicePage, [device(n, f"d{n}") for n in range(1, 4)], [device(7)])
@@ -82,7 +90,7 @@ class ListTests(SynchronousTestCase):
         head, first, second = done.stdout.splitlines()
         self.assertEqual(
             head.split(),
-            ["Device", "Name", "LFDI", "Standing", "Category", "Manager", "Groups", "Registered"],
+            ["Device", "Name", "LFDI", "Standing", "Category", "Manager", "Groups"],
         )
         self.assertEqual(first.split(), ["1", "dev1", PRETTY, "registered", "PHOTOVOLTAIC", "1,", "2"])
         self.assertIn(long, second)

@@ -76,7 +76,7 @@ def list_devices(
         "manager": manager and lookup.device(session.client, manager),
         "standing": standing,
     }
-    show_list(session, "/devices", paging, lambda items: views.devices(items, session.when), query)
+    show_list(session, "/devices", paging, views.devices, query)
 
 
 @devices.command("show")
