@@ -245,7 +245,8 @@ class TLSTests(SynchronousTestCase):
                 """Handshakes that fail are what some of these tests are about."""
 
         server = TLSServer(("127.0.0.1", 0), Handler)
-        server.heard = self.heard = []  # type: ignore[attr-defined]  # read by Handler
+        self.heard: list[tuple[str, str, bytes]] = []
+        server.heard = self.heard  # type: ignore[attr-defined]  # read by Handler
         server.behaviour = behaviour  # type: ignore[attr-defined]  # read by Handler
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd import pki as real_pki
-from csipd.sep2.certificates import describe
+from csipd.sep2.certificates import CertificateFacts, describe
 from csipd.sep2.identity import pretty_lfdi, pretty_sfdi
 from tests.cli.fake import NOW, FakeAPI
 from tests.support import pki
@@ -185,11 +186,10 @@ class RenewalTests(SynchronousTestCase):
         lab = {"admin": LAB.admin(), "127.0.0.1": LAB.server("127.0.0.1")}
         pki.write(self.tls, LAB, **lab)
 
-    def facts(self, id: str) -> object:
-        path = self.tls / "certs" / f"{id}.crt"
-        return describe(
-            pki.x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(pki.serialization.Encoding.DER)
-        )
+    def facts(self, id: str) -> CertificateFacts:
+        """What the certificate of an id says."""
+        pem = (self.tls / "certs" / f"{id}.crt").read_text()
+        return describe(ssl.PEM_cert_to_DER_cert(pem))
 
     def test_server(self) -> None:
         """The server gets another certificate for its key, with the names of the configuration."""
