@@ -238,6 +238,7 @@ class OptionsCase(SynchronousTestCase):
         self.patch(sys, "stderr", said)
         try:
             options.parseOptions(["--config", str(place.config), *flags])
+            os.close(options.ready.lock)
         except SystemExit as end:
             code = end.code
         return code, said.getvalue().splitlines(), options
