@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ class DocumentCase(SynchronousTestCase):
         self.world = World(Path(self.mktemp()))
         self.addCleanup(self.world.close)
         self.numbers = self.world.numbers
+        self.another = count(1)
 
     def own(self, resource: r.Resource) -> r.Resource:
         """A resource less what the server says in it."""
@@ -174,17 +176,21 @@ class MadeTests(DocumentCase):
             interval=control.interval.replace(start=NOW + control.interval.start % 1000),
         )
         default = default.replace(href=None, DERControlBase=_local(default.DERControlBase))
-        program = self.numbers.campaign
 
         def lay(transaction: Transaction) -> list[str]:
+            group = groups.find(transaction.connection, "Campaign")
+            assert group is not None
+            program = programs.add(transaction, ISSUER, group, f"program {next(self.another)}", 5)
             programs.set_default(transaction, ISSUER, program, default, NOW)
             return [
+                f"/derp/{program}/derc?l=9",
+                f"/derp/{program}/dc?l=9",
                 controls.add(transaction, ISSUER, program, control).href,
                 programs.add_curve(transaction, ISSUER, program, curve.replace(href=None), NOW).href,
                 f"/derp/{program}/dderc",
             ]
 
-        for path in (*self.world.write(lay), f"/derp/{program}/derc?l=500", f"/derp/{program}/dc?l=500"):
+        for path in self.world.write(lay):
             judge(path, self.world.get(OWNER, path))
 
     def test_everybodys(self) -> None:
