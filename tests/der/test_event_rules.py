@@ -225,6 +225,19 @@ class CancelTests(Examples):
 class SupersedeTests(Examples):
     """Two or more events of one program that want the same."""
 
+    def test_overlap(self) -> None:
+        """Specified periods overlap where they have a second in common, whichever is asked."""
+        one = event("e", 10, 10, randomize_start=-5, randomize_duration=5)
+        for other, expected in (
+            (event("w", 20, 5), False),
+            (event("w", 5, 5), False),
+            (event("w", 19, 5), True),
+            (event("w", 5, 6), True),
+            (event("w", 12, 2), True),
+            (event("w", 5, 50), True),
+        ):
+            self.assertEqual((one.overlaps(other), other.overlaps(one)), (expected, expected), other)
+
     def test_nested(self) -> None:
         """A later event inside an earlier one: superseded at its start, and never back."""
         events = [event("e", 10, 40), event("w", 20, 10, created=1)]

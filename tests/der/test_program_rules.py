@@ -167,6 +167,8 @@ class OneProgramTests(SynchronousTestCase):
         self.assertEqual(fates(found), {"e": (2, 4, End.CANCELLED), "w": completed(4, 6)})
         lower = [cancelled(offer("e", SP, 2, 6), 4), offer("w", SY, 3, 3, created=4)]
         self.assertEqual(fates(lower), {"e": (2, 4, End.CANCELLED), "w": completed(4, 6)})
+        to_come = [cancelled(offer("e", SP, 5, 6), 4), offer("w", SY, 3, 3, created=4)]
+        self.assertEqual(fates(to_come), {"e": NEVER, "w": completed(4, 6)})
 
 
 class TwoProgramsTests(SynchronousTestCase):
