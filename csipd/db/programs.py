@@ -17,17 +17,18 @@ _DERP = ROWS["DERProgram"]
 _DEFAULT = ROWS["DefaultDERControl"]
 _CURVES = ROWS["DERCurveList"]
 
+_PROGRAMS = sa.select(
+    programs.c.id, programs.c.mrid, programs.c.description, programs.c.version, programs.c.primacy
+).where(programs.c.id.in_(sa.bindparam("numbers", expanding=True)), programs.c.retired.is_(None))
+
 
 def get(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, r.DERProgram]:
     """The programs of these numbers, without their links; retired ones are left out."""
-    query = sa.select(
-        programs.c.id, programs.c.mrid, programs.c.description, programs.c.version, programs.c.primacy
-    ).where(programs.c.id.in_(numbers), programs.c.retired.is_(None))
     return {
         row.id: r.DERProgram(
             mRID=row.mrid, description=row.description[:32], version=row.version, primacy=row.primacy
         )
-        for row in connection.execute(query)
+        for row in connection.execute(_PROGRAMS, {"numbers": numbers})
     }
 
 
