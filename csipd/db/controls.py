@@ -7,7 +7,7 @@ answers for a day more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,6 +26,41 @@ _ACTIVE = ROWS["ActiveDERControlList"]
 
 #: Seconds for which the href of a control answers after its end.
 RETENTION = 86_400
+
+
+# Statements that every poll asks are built once: to build one costs ten times what it takes to execute it.
+_CONTROLS = sa.select(
+    controls.c.id, controls.c.earliest, controls.c.latest, controls.c.creation_time, controls.c.body
+)
+_NOT_OVER = controls.c.latest > sa.bindparam("now")
+_BEGUN = controls.c.earliest <= sa.bindparam("now")
+_OF_PROGRAMS = controls.c.program.in_(sa.bindparam("programs", expanding=True))
+_CONTROL_OF = _CONTROLS.where(
+    controls.c.id == sa.bindparam("number"), controls.c.program == sa.bindparam("program"), _NOT_OVER
+)
+_NEXT_START = sa.select(sa.func.min(controls.c.earliest)).where(
+    _OF_PROGRAMS, controls.c.earliest > sa.bindparam("now")
+)
+#: What is in a list: the active ones alone, or all that are not over.
+_LISTED = {True: _OF_PROGRAMS & _NOT_OVER & _BEGUN, False: _OF_PROGRAMS & _NOT_OVER}
+_COUNTS = {
+    active: sa.select(controls.c.program, sa.func.count(), sa.func.min(controls.c.latest))
+    .where(listed)
+    .group_by(controls.c.program)
+    for active, listed in _LISTED.items()
+}
+_WHOLE = {
+    active: sa.select(sa.func.count(), sa.func.min(controls.c.latest)).where(listed)
+    for active, listed in _LISTED.items()
+}
+_PAGE = {
+    active: _CONTROLS.where(listed)
+    .order_by(controls.c.start, controls.c.creation_time.desc(), controls.c.mrid.desc())
+    .limit(sa.bindparam("limit", type_=sa.Integer))
+    .offset(sa.bindparam("start", type_=sa.Integer))
+    for active, listed in _LISTED.items()
+}
+_LATER = controls.c.start > sa.bindparam("after")
 
 
 def add(transaction: Transaction, issuer: Issuer, program: int, control: r.DERControl) -> Place:
@@ -63,11 +98,8 @@ def get(
     connection: sa.Connection, program: int, number: int, now: int
 ) -> tuple[r.DERControl, int | None] | None:
     """A control of a program, and when what it says stops being true."""
-    row = connection.execute(
-        _CONTROLS.where(
-            controls.c.id == number, controls.c.program == program, controls.c.latest > now - RETENTION
-        )
-    ).one_or_none()
+    asked = {"number": number, "program": program, "now": now - RETENTION}
+    row = connection.execute(_CONTROL_OF, asked).one_or_none()
     if row is None:
         return None
     shown, until = _shown(row, now)
@@ -81,20 +113,15 @@ def counts(
 
     :param active: of their ActiveDERControlLists in place of their DERControlLists
     """
-    mine = controls.c.program.in_(programs) & _listed(now, active)
-    query = (
-        sa.select(controls.c.program, sa.func.count(), sa.func.min(controls.c.latest))
-        .where(mine)
-        .group_by(controls.c.program)
-    )
     found = {}
     ends = []
-    for program, number, latest in connection.execute(query):
+    asked = {"programs": programs, "now": now}
+    for program, number, latest in connection.execute(_COUNTS[active], asked):
         found[program] = number
         ends.append(latest)
     if active:
-        ends += _starts(connection, programs, now)
-    return found, min(ends, default=None)
+        ends.append(connection.scalar(_NEXT_START, asked))
+    return found, _first(ends)
 
 
 def page(
@@ -106,46 +133,28 @@ def page(
 
     :return: how many there are (after the filter ``a``), those wanted, and when that stops being true
     """
-    mine = (controls.c.program == program) & _listed(now, active)
-    ends = [connection.scalar(sa.select(sa.func.min(controls.c.latest)).where(mine))]
+    asked: dict[str, object] = {"programs": [program], "now": now}
+    total, first_end = connection.execute(_WHOLE[active], asked).one()
+    ends = [first_end]
     if active:
-        ends += _starts(connection, [program], now)
+        ends.append(connection.scalar(_NEXT_START, asked))
+    query = _PAGE[active]
     if part.after is not None:
-        mine &= controls.c.start > part.after
-    total = connection.scalar(sa.select(sa.func.count()).select_from(controls).where(mine)) or 0
+        asked["after"] = part.after
+        query = query.where(_LATER)
+        total = connection.execute(_WHOLE[active].where(_LATER), asked).one()[0]
     found = []
     if part.start < total and part.limit:
-        query = (
-            _CONTROLS.where(mine)
-            .order_by(controls.c.start, controls.c.creation_time.desc(), controls.c.mrid.desc())
-            .limit(part.limit)
-            .offset(part.start)
-        )
-        for row in connection.execute(query):
+        asked |= {"limit": part.limit, "start": part.start}
+        for row in connection.execute(query, asked):
             shown, until = _shown(row, now)
             ends.append(until)
             found.append((Place(_CONTROL, (program, row.id)), shown))
-    return total, found, min((end for end in ends if end is not None), default=None)
+    return total, found, _first(ends)
 
 
-_CONTROLS = sa.select(
-    controls.c.id, controls.c.earliest, controls.c.latest, controls.c.creation_time, controls.c.body
-)
-
-
-def _listed(now: int, active: bool) -> sa.ColumnElement[bool]:
-    listed: sa.ColumnElement[bool] = controls.c.latest > now
-    return sa.and_(listed, controls.c.earliest <= now) if active else listed
-
-
-def _starts(connection: sa.Connection, programs: Sequence[int], now: int) -> list[int]:
-    """When the next control of these programs becomes active, as a list of one or none."""
-    start = connection.scalar(
-        sa.select(sa.func.min(controls.c.earliest)).where(
-            controls.c.program.in_(programs), controls.c.earliest > now
-        )
-    )
-    return [] if start is None else [start]
+def _first(moments: Iterable[int | None]) -> int | None:
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _period(control: r.DERControl) -> Span:
