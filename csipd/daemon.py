@@ -6,6 +6,7 @@ between then and the start proper.
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Sequence
@@ -39,6 +40,8 @@ from csipd.web.server import Site
 
 #: What one connection of the operator's API may ask for: few connections, larger bodies, longer URIs.
 ADMIN_LIMITS = Limits(body_bytes=1 << 20, uri_bytes=2048, connections=200, connections_per_address=100)
+#: Seconds that requests in the works have to end when the daemon stops: less than an init system waits.
+_PATIENCE = 10
 
 #: Seconds between two looks at how long the server's certificate still lasts.
 _DAY = 86_400
@@ -95,11 +98,12 @@ def build(ready: Ready, reactor: Any) -> MultiService:
         doors.append(_operators_door(ready, reactor, database))
     hub.subscribe(scheduler.changed)
     tree = InOrder()
+    Held(ready.lock).setServiceParent(tree)
     Notes(ready.told).setServiceParent(tree)
     database.setServiceParent(tree)
     scheduler.setServiceParent(tree)
     for door in doors:
-        Connections(door.site).setServiceParent(tree)
+        Connections(door.site, reactor).setServiceParent(tree)
     Listener(doors, reactor).setServiceParent(tree)
     return tree
 
@@ -160,6 +164,17 @@ def limits_of(settings: config.Settings) -> Limits:
     )
 
 
+class Held(Service):
+    """Keeps the storage folder for this daemon until all else has stopped."""
+
+    def __init__(self, lock: int) -> None:
+        self._lock = lock
+
+    def stopService(self) -> None:
+        super().stopService()
+        os.close(self._lock)
+
+
 class Notes(Service):
     """Writes into the log what was done before there was one."""
 
@@ -175,14 +190,18 @@ class Notes(Service):
 
 
 class Connections(Service):
-    """Lets requests in the works end when the daemon stops."""
+    """Lets requests in the works end when the daemon stops, but does not wait for ever."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, clock: Any) -> None:
         self._site = site
+        self._clock = clock
 
     def stopService(self) -> Any:
         super().stopService()
-        return self._site.connections.retire()
+        # What was to be written is committed by then; what is left is a peer that does not take its answer.
+        return self._site.connections.retire().addTimeout(
+            _PATIENCE, self._clock, onTimeoutCancel=lambda result, timeout: None
+        )
 
 
 class Listener(MultiService):

@@ -8,6 +8,7 @@ configuration laid over it. Decision 31.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import time
@@ -62,6 +63,7 @@ class Ready:
     :param operators: names of the operators by the fingerprints of their certificates
     :param issuing: the CA that issues certificates of devices
     :param told: what was done, a line each
+    :param lock: a descriptor that keeps the storage folder for this daemon as long as it is open
     """
 
     settings: Settings
@@ -75,6 +77,7 @@ class Ready:
     issuing: pki.Wanted
     lfdi_of: Callable[[bytes], str]
     told: tuple[str, ...]
+    lock: int
 
 
 def check(settings: Settings, choices: Choices) -> None:
@@ -102,6 +105,7 @@ def prepare(settings: Settings, choices: Choices) -> Ready:
             _try_tls(tls)
         url = engine.sqlite_url(settings.storage_path)
         settings.storage_path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = _lock(settings.storage_path)
         engine.prepare(url)
         issuer, told = _lay(settings, lfdis, url)
         if choices.user is not None:
@@ -132,6 +136,7 @@ def prepare(settings: Settings, choices: Choices) -> Ready:
         issuing=_device_issuer(settings),
         lfdi_of=lfdi_of,
         told=lines,
+        lock=lock,
     )
 
 
@@ -275,6 +280,20 @@ def _lay(settings: Settings, lfdis: dict[str, str], url: str) -> tuple[Issuer, l
         opened.dispose()
 
 
+def _lock(folder: Path) -> int:
+    """Keep a storage folder for this daemon: another would not hear of what this one changes.
+
+    The lock is the folder's own and goes with the process, however that ends; it passes through the fork.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise StartError(f"{folder}: another csipd keeps its state there") from error
+    return descriptor
+
+
 def _give_storage(folder: Path, user: tuple[int, int]) -> None:
     for path in (folder, *folder.glob("csipd.sqlite*")):
         os.chown(path, *user, follow_symlinks=False)
@@ -297,7 +316,9 @@ def _resolve(settings: Settings, choices: Choices) -> None:
 
 
 def _try_storage(folder: Path) -> None:
-    """See that the storage folder is there or can be made, and can be written to."""
+    """See that the storage folder is there or can be made, can be written to, and is nobody else's."""
+    if folder.is_dir():
+        os.close(_lock(folder))
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir():

@@ -320,10 +320,12 @@ class FastLaneTests(SynchronousTestCase):
 
     def test_changes(self) -> None:
         """After any change, by whomever and wherever, whatever was kept is either gone or still true."""
-        primed = {
-            who: [path for path in paths if path + EVERYTHING not in paths]
-            for who, paths in ((who, walk(self.world, who)) for who in self.CALLERS)
-        }
+        primed = {}
+        for who in self.CALLERS:
+            paths = walk(self.world, who)
+            # What a program holds is looked at through the eyes of one caller; lists as a whole.
+            once = [path for path in paths if who is OWNER or not path.startswith("/derp/")]
+            primed[who] = [path for path in once if path + EVERYTHING not in paths]
         before = self.truth(primed, "nothing")
         self.assertGreater(self.world.hits, 50)
         for name, change in self.changes().items():

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import subprocess
 import sys
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.cli.server import arguments
-from tests.support.daemon import SCRIPTS, Daemon, Place, seed_place, small_place, snapshot
+from tests.support.daemon import SCRIPTS, Daemon, Place, run, seed_place, small_place, snapshot
 
 #: The flags of the server that csipd replaces.
 FLAGS = ("--no-validate", "--no-create-certs", "--debug")
@@ -19,19 +18,6 @@ FLAGS = ("--no-validate", "--no-create-certs", "--debug")
 def server(place: Place, *flags: str) -> list[str]:
     """The seed's command, in the folder of the configuration."""
     return [str(SCRIPTS / "2030_5_server"), *flags, "config.yml"]
-
-
-def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """A command that ends by itself."""
-    return subprocess.run(
-        [str(SCRIPTS / command[0]), *command[1:]],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 class ArgumentsTests(SynchronousTestCase):
@@ -89,7 +75,7 @@ class CommandTests(SynchronousTestCase):
             (["--no-create-certs", "config.yml"], [str(place.tls), "missing"]),
             (["--no-validate", "nowhere.yml"], ["nowhere.yml", "No such file"]),
         ):
-            ended = run(place.folder, "2030_5_server", *command)
+            ended = run(place.folder, str(SCRIPTS / "2030_5_server"), *command)
             self.assertEqual((ended.returncode, ended.stdout), (1, ""))
             (line,) = ended.stderr.splitlines()
             for part in parts:
@@ -100,7 +86,7 @@ class CommandTests(SynchronousTestCase):
         """`twistd csipd --help` names every option."""
         folder = Path(self.mktemp())
         folder.mkdir()
-        ended = run(folder, "twistd", "csipd", "--help")
+        ended = run(folder, str(SCRIPTS / "twistd"), "csipd", "--help")
         self.assertEqual((ended.returncode, ended.stderr), (0, ""))
         for part in ("--config=", "--check", *FLAGS, "IEEE 2030.5"):
             self.assertIn(part, ended.stdout)

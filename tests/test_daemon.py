@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import resource
 import signal
-import subprocess
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from http.client import HTTPException
 from itertools import count
 from pathlib import Path
+from subprocess import CompletedProcess
 from threading import Semaphore
 from typing import Any
 
@@ -36,6 +36,7 @@ from tests.support.daemon import (
     Daemon,
     Place,
     connect_here,
+    run,
     serve_here,
     small_place,
     snapshot,
@@ -247,18 +248,14 @@ class FullDiskTests(DaemonCase):
 
     def test_full_at_the_start(self) -> None:
         """A disk that is full from the first is one line that names the file; with room it starts."""
+
+        def fill() -> None:
+            _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+
         for certificates, name in ((False, "tls/private/ca.pem"), (True, "var/csipd.sqlite")):
             place = small_place(Path(self.mktemp()), certificates=certificates)
-            ended = subprocess.run(
-                twistd(place),
-                cwd=place.folder,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE,
-                check=False,
-                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY)),
-            )
+            ended = run(place.folder, *twistd(place), preexec_fn=fill)
             self.assertEqual((ended.returncode, ended.stdout), (1, ""))
             (line,) = ended.stderr.splitlines()
             self.assertTrue(line.startswith(f"{place.folder / name}: "), line)
@@ -268,25 +265,10 @@ class FullDiskTests(DaemonCase):
 class BrokenStartTests(SynchronousTestCase):
     """What keeps it from starting. tests/test_start.py has all of these without a process, and --check."""
 
-    def run_in(
-        self, places: Iterable[tuple[Place, tuple[str, ...]]]
-    ) -> list[subprocess.CompletedProcess[str]]:
+    def run_in(self, places: Iterable[tuple[Place, tuple[str, ...]]]) -> list[CompletedProcess[str]]:
         """Start csipd in each place, which is to fail; two at a time."""
-
-        def run(what: tuple[Place, tuple[str, ...]]) -> subprocess.CompletedProcess[str]:
-            place, flags = what
-            return subprocess.run(
-                twistd(place, *flags),
-                cwd=place.folder,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE,
-                check=False,
-            )
-
         with ThreadPoolExecutor(2) as pool:
-            return list(pool.map(run, places))
+            return list(pool.map(lambda what: run(what[0].folder, *twistd(what[0], *what[1])), places))
 
     def test_one_line(self) -> None:
         """Exit code 1, one line that names what is wrong and where, and nothing on disk is another."""

@@ -18,7 +18,7 @@ from csipd.config import ServerMode, UnknownCertificate
 from csipd.der.access import Policy
 from csipd.sep2 import codec, identity
 from csipd.sep2 import resources as r
-from csipd.start import Choices
+from csipd.start import Choices, StartError
 from csipd.tap import Options
 from tests.support.broken import BROKEN
 from tests.support.daemon import (
@@ -111,7 +111,19 @@ class PrepareTests(SynchronousTestCase):
     """A start that succeeds, up to the fork."""
 
     def prepare(self, place: Place, choices: Choices = ASKED_FOR) -> start.Ready:
-        return start.prepare(config.load(place.config), choices)
+        ready = start.prepare(config.load(place.config), choices)
+        # The storage is given up again, as when a daemon ends.
+        os.close(ready.lock)
+        return ready
+
+    def test_one_daemon_at_a_time(self) -> None:
+        """A storage folder that a daemon has is refused to another, by --check and by the start."""
+        place = small_place(Path(self.mktemp()))
+        ready = start.prepare(config.load(place.config), ASKED_FOR)
+        self.addCleanup(os.close, ready.lock)
+        for attempt in (start.check, start.prepare):
+            error = self.assertRaises(StartError, attempt, config.load(place.config), ASKED_FOR)
+            self.assertEqual(str(error), f"{place.database.parent}: another csipd keeps its state there")
 
     def test_everything_is_made(self) -> None:
         """From the seed's configuration alone: certificates, database, what it declares; each said once."""
@@ -184,6 +196,7 @@ class LFDIModeTests(TestCase):
         """As a rule an LFDI is that of the certificate, whether its file is here or not."""
         place = small_place(Path(self.mktemp()))
         ready = start.prepare(config.load(place.config), ASKED_FOR)
+        self.addCleanup(os.close, ready.lock)
         for device in (LAB.device("dev1"), LAB.device("elsewhere")):
             self.assertEqual(ready.lfdi_of(device.der), device.lfdi)
 
@@ -225,6 +238,7 @@ class OptionsCase(SynchronousTestCase):
         self.patch(sys, "stderr", said)
         try:
             options.parseOptions(["--config", str(place.config), *flags])
+            os.close(options.ready.lock)
         except SystemExit as end:
             code = end.code
         return code, said.getvalue().splitlines(), options

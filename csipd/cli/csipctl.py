@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NoReturn
@@ -173,4 +174,7 @@ for command in (
 
 def main() -> None:
     """Run one command, and end with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a name that this terminal cannot show is no reason to fail
     csipctl.main(prog_name="csipctl")

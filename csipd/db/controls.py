@@ -31,6 +31,37 @@ RETENTION = 86_400
 MOST_LIVE = 1000
 
 
+#: Later than any time that a control can have.
+_EVER = 2**62
+
+# Statements that every poll asks are built once: to build one costs ten times what it takes to execute it.
+_EVENTS = sa.select(
+    controls.c.id,
+    controls.c.program,
+    controls.c.mrid,
+    controls.c.start,
+    controls.c.duration,
+    controls.c.randomize_start,
+    controls.c.randomize_duration,
+    controls.c.creation_time,
+    controls.c.earliest,
+    controls.c.latest,
+    controls.c.categories,
+    controls.c.modes,
+    controls.c.cancelled,
+    controls.c.randomized,
+)
+_EVENT_OF = _EVENTS.where(controls.c.id == sa.bindparam("number"))
+_AROUND = _EVENTS.where(
+    controls.c.program.in_(sa.bindparam("programs", expanding=True)),
+    controls.c.latest > sa.bindparam("start"),
+    controls.c.earliest < sa.bindparam("end"),
+)
+_BODIES = sa.select(controls.c.id, controls.c.body, controls.c.reason).where(
+    controls.c.id.in_(sa.bindparam("numbers", expanding=True))
+)
+
+
 @frozen
 class Kept:
     """A control as it is kept: its numbers, what the rules need of it, and what it stands at."""
@@ -153,26 +184,28 @@ def schedules(connection: sa.Connection, programs: Sequence[int], now: int) -> d
     With those that are listed come those that are over but may have taken something from them.
     """
     by_program: dict[int, dict[int, Event]] = {}
-    for row in _around(connection, controls.c.program.in_(programs), now, None):
+    for row in _around(connection, {"programs": programs}, now, None):
         by_program.setdefault(row.program, {})[row.id] = _event(row)
     return {program: _schedule(program, events, now) for program, events in by_program.items()}
 
 
 def _around(
-    connection: sa.Connection, which: sa.ColumnElement[bool], start: int, end: int | None
+    connection: sa.Connection, which: Mapping[str, Any], start: int, end: int | None
 ) -> Sequence[sa.Row[*tuple[Any, ...]]]:
-    """The controls of a time, and all that overlap one of them, and so on: what may decide their status."""
+    """The controls of a time, and all that overlap one of them, and so on: what may decide their status.
+
+    :param which: the programs, as ``_AROUND`` is asked
+    """
     while True:
-        times = [which, controls.c.latest > start]
-        if end is not None:
-            times.append(controls.c.earliest < end)
-        rows = connection.execute(_EVENTS.where(*times)).all()
+        rows = connection.execute(
+            _AROUND, {**which, "start": start, "end": _EVER if end is None else end}
+        ).all()
         first = min((row.earliest for row in rows), default=start)
-        last = None if end is None else max((row.latest for row in rows), default=end)
-        if first >= start and (end is None or last is None or last <= end):
+        last = max((row.latest for row in rows), default=0)
+        if first >= start and (end is None or last <= end):
             return rows
         start = min(first, start)
-        end = None if end is None or last is None else max(end, last)
+        end = None if end is None else max(end, last)
 
 
 def _schedule(program: int, events: Mapping[int, Event], now: int) -> Schedule:
@@ -187,10 +220,10 @@ def _schedule(program: int, events: Mapping[int, Event], now: int) -> Schedule:
 
 def find(connection: sa.Connection, number: int, now: int) -> Kept | None:
     """A control with its status, also when it is over."""
-    row = connection.execute(_EVENTS.where(controls.c.id == number)).one_or_none()
+    row = connection.execute(_EVENT_OF, {"number": number}).one_or_none()
     if row is None:
         return None
-    rivals = _around(connection, controls.c.program == row.program, row.earliest, row.latest)
+    rivals = _around(connection, {"programs": [row.program]}, row.earliest, row.latest)
     events = {row.id: _event(row), **{other.id: _event(other) for other in rivals}}
     return _schedule(row.program, events, now).all.get(number)
 
@@ -243,10 +276,10 @@ def page(
 def shown(connection: sa.Connection, wanted: Iterable[Kept]) -> list[r.DERControl]:
     """Controls as devices see them, with the status that they stand at."""
     wanted = list(wanted)
-    query = sa.select(controls.c.id, controls.c.body, controls.c.reason).where(
-        controls.c.id.in_([kept.number for kept in wanted])
-    )
-    rows = {row.id: row for row in connection.execute(query)}
+    if not wanted:
+        return []
+    asked = {"numbers": [kept.number for kept in wanted]}
+    rows = {row.id: row for row in connection.execute(_BODIES, asked)}
     return [_shown(rows[kept.number], kept.status) for kept in wanted]
 
 
@@ -331,24 +364,6 @@ def numbers_of(connection: sa.Connection, mrids: Sequence[str]) -> dict[str, int
     """The numbers of controls by their mRIDs."""
     query = sa.select(controls.c.mrid, controls.c.id).where(controls.c.mrid.in_(mrids))
     return {row.mrid: row.id for row in connection.execute(query)}
-
-
-_EVENTS = sa.select(
-    controls.c.id,
-    controls.c.program,
-    controls.c.mrid,
-    controls.c.start,
-    controls.c.duration,
-    controls.c.randomize_start,
-    controls.c.randomize_duration,
-    controls.c.creation_time,
-    controls.c.earliest,
-    controls.c.latest,
-    controls.c.categories,
-    controls.c.modes,
-    controls.c.cancelled,
-    controls.c.randomized,
-)
 
 
 def _event(row: sa.Row[*tuple[Any, ...]]) -> Event:

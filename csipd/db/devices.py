@@ -34,6 +34,54 @@ _EDEV = ROWS["EndDevice"]
 _DER_LIST = ROWS["DERList"]
 
 
+# Statements that every poll asks are built once: to build one costs ten times what it takes to execute it.
+_DEVICE = sa.select(
+    devices.c.id,
+    devices.c.lfdi,
+    devices.c.manager,
+    devices.c.aggregator,
+    devices.c.registered,
+    _admitted,
+    devices.c.name,
+)
+_CALLER = sa.select(
+    devices.c.id, devices.c.registered, devices.c.aggregator, devices.c.retired, devices.c.withdrawn
+).where(devices.c.lfdi == sa.bindparam("lfdi"))
+_THIS = (devices.c.id == sa.bindparam("device")) & _shown
+_OWNER = sa.select(devices.c.manager).where(_THIS)
+_REGISTRATION = sa.select(devices.c.registered, devices.c.pin, devices.c.poll_rate).where(_THIS)
+_COLUMNS = sa.select(
+    devices.c.id,
+    devices.c.lfdi,
+    devices.c.sfdi,
+    devices.c.changed_time,
+    devices.c.device_category,
+    devices.c.post_rate,
+)
+_END_DEVICE = _COLUMNS.where(_THIS)
+
+
+def _list(aggregator: bool, after: bool) -> tuple[sa.Select[int], sa.Select[Any]]:
+    """How to count an EndDeviceList, and how to get a part of it."""
+    seen = devices.c.manager if aggregator else devices.c.id
+    mine = (seen == sa.bindparam("asker")) & _shown
+    if after:
+        mine &= devices.c.changed_time > sa.bindparam("after")
+    page = (
+        _COLUMNS.where(mine)
+        .order_by(devices.c.changed_time.desc(), devices.c.sfdi, devices.c.id)
+        .limit(sa.bindparam("limit", type_=sa.Integer))
+        .offset(sa.bindparam("start", type_=sa.Integer))
+    )
+    return sa.select(sa.func.count()).select_from(devices).where(mine), page
+
+
+#: By whether an aggregator asks, and whether for what is later than a moment.
+_LISTS = {
+    (aggregator, after): _list(aggregator, after) for aggregator in (False, True) for after in (False, True)
+}
+
+
 @frozen
 class Device:
     """A row of the list.
@@ -54,10 +102,7 @@ class Device:
 
 def caller(connection: sa.Connection, lfdi: str, sfdi: int, policy: Policy) -> Caller:
     """What the store knows of a certificate, at this moment."""
-    query = sa.select(
-        devices.c.id, devices.c.registered, devices.c.aggregator, devices.c.retired, devices.c.withdrawn
-    ).where(devices.c.lfdi == lfdi)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_CALLER, {"lfdi": lfdi}).one_or_none()
     if row is None:
         return Caller(lfdi, sfdi, Standing.LISTED if policy.anyone else Standing.UNKNOWN)
     if row.withdrawn is not None or row.retired is not None:
@@ -69,9 +114,7 @@ def caller(connection: sa.Connection, lfdi: str, sfdi: int, policy: Policy) -> C
 
 def owner(connection: sa.Connection, device: int) -> Owner | None:
     """The owner that a URI below /edev names, if there is such an EndDevice."""
-    manager = connection.execute(
-        sa.select(devices.c.manager).where(devices.c.id == device, _shown)
-    ).one_or_none()
+    manager = connection.execute(_OWNER, {"device": device}).one_or_none()
     return None if manager is None else Owner(device, manager[0])
 
 
@@ -84,7 +127,7 @@ def owner_by_lfdi(connection: sa.Connection, lfdi: str) -> Owner | None:
 
 def end_device(connection: sa.Connection, device: int) -> r.EndDevice | None:
     """The EndDevice of that number, without its links."""
-    row = connection.execute(_END_DEVICE.where(devices.c.id == device, _shown)).one_or_none()
+    row = connection.execute(_END_DEVICE, {"device": device}).one_or_none()
     return None if row is None else _end_device(row)
 
 
@@ -97,19 +140,12 @@ def end_devices(
     """
     if asker.device is None:
         return 0, []
-    mine = _seen_by(asker)
-    if part.after is not None:
-        mine &= devices.c.changed_time > part.after
-    total = connection.scalar(sa.select(sa.func.count()).select_from(devices).where(mine)) or 0
+    count, page = _LISTS[asker.aggregator, part.after is not None]
+    wanted = {"asker": asker.device, "after": part.after, "limit": part.limit, "start": part.start}
+    total = connection.scalar(count, wanted) or 0
     if part.start >= total or not part.limit:
         return total, []
-    query = (
-        _END_DEVICE.where(mine)
-        .order_by(devices.c.changed_time.desc(), devices.c.sfdi, devices.c.id)
-        .limit(part.limit)
-        .offset(part.start)
-    )
-    return total, [(Place(_EDEV, (row.id,)), _end_device(row)) for row in connection.execute(query)]
+    return total, [(Place(_EDEV, (row.id,)), _end_device(row)) for row in connection.execute(page, wanted)]
 
 
 def seen_by(asker: Caller) -> sa.Select[tuple[int]]:
@@ -130,11 +166,7 @@ def end_device_count(connection: sa.Connection, asker: Caller) -> int:
 
 def registration(connection: sa.Connection, device: int) -> r.Registration | None:
     """The Registration of an EndDevice: its PIN and when it was registered."""
-    row = connection.execute(
-        sa.select(devices.c.registered, devices.c.pin, devices.c.poll_rate).where(
-            devices.c.id == device, _shown
-        )
-    ).one_or_none()
+    row = connection.execute(_REGISTRATION, {"device": device}).one_or_none()
     if row is None:
         return None
     bare = r.Registration(dateTimeRegistered=row.registered, pIN=row.pin)
@@ -463,23 +495,6 @@ _STANDINGS = {
     "retired": devices.c.retired.is_not(None) & devices.c.withdrawn.is_(None),
 }
 _STATE = sa.select(devices.c.manager, devices.c.modes, _shown.label("shown"))
-_DEVICE = sa.select(
-    devices.c.id,
-    devices.c.lfdi,
-    devices.c.manager,
-    devices.c.aggregator,
-    devices.c.registered,
-    _admitted,
-    devices.c.name,
-)
-_END_DEVICE = sa.select(
-    devices.c.id,
-    devices.c.lfdi,
-    devices.c.sfdi,
-    devices.c.changed_time,
-    devices.c.device_category,
-    devices.c.post_rate,
-)
 
 
 def _end_device(row: sa.Row[*tuple[Any, ...]]) -> r.EndDevice:

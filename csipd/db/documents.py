@@ -22,22 +22,39 @@ from csipd.sep2.site import Place, Row, member
 #: The whole of a list that is known to be short: the curves of a program, the DERs of a device.
 ALL = Page(limit=10_000)
 
+# Built once: to build a statement costs more than to execute it.
+_BODY = sa.select(documents.c.body).where(documents.c.href == sa.bindparam("href"))
+_PRESENT = sa.select(documents.c.href).where(documents.c.href.in_(sa.bindparam("hrefs", expanding=True)))
+_COUNTS = sa.select(lists.c.href, lists.c.members).where(
+    lists.c.href.in_(sa.bindparam("hrefs", expanding=True))
+)
+_LAST = sa.select(lists.c.last).where(lists.c.href == sa.bindparam("href"))
+_MEMBERS = (
+    sa.select(documents.c.href, documents.c.body)
+    .where(documents.c.list == sa.bindparam("list"))
+    .order_by(documents.c.order)
+    .limit(sa.bindparam("limit", type_=sa.Integer))
+    .offset(sa.bindparam("start", type_=sa.Integer))
+)
+_LATER = documents.c.time > sa.bindparam("after")
+_MEMBERS_LATER = _MEMBERS.where(_LATER)
+_COUNT_LATER = sa.select(sa.func.count()).where(documents.c.list == sa.bindparam("list"), _LATER)
+
 
 def get(connection: sa.Connection, place: Place) -> Resource | None:
     """The document at a place, or None."""
-    body = connection.scalar(sa.select(documents.c.body).where(documents.c.href == place.href))
+    body = connection.scalar(_BODY, {"href": place.href})
     return None if body is None else codec.decode(body, place.row.resource_type)
 
 
 def present(connection: sa.Connection, hrefs: Sequence[str]) -> set[str]:
     """Those of the hrefs at which there is a document."""
-    return set(connection.scalars(sa.select(documents.c.href).where(documents.c.href.in_(hrefs))))
+    return set(connection.scalars(_PRESENT, {"hrefs": hrefs}))
 
 
 def counts(connection: sa.Connection, hrefs: Sequence[str]) -> dict[str, int]:
     """How many members each of the lists has; lists without any are left out."""
-    query = sa.select(lists.c.href, lists.c.members).where(lists.c.href.in_(hrefs))
-    return {row.href: row.members for row in connection.execute(query)}
+    return {row.href: row.members for row in connection.execute(_COUNTS, {"hrefs": hrefs})}
 
 
 def page(connection: sa.Connection, place: Place, part: Page) -> tuple[int, list[tuple[Place, Resource]]]:
@@ -45,25 +62,21 @@ def page(connection: sa.Connection, place: Place, part: Page) -> tuple[int, list
 
     :return: how many members there are (after the filter ``a``), and those wanted with their places
     """
-    mine = documents.c.list == place.href
+    wanted: dict[str, object] = {"list": place.href}
+    query = _MEMBERS
     if part.after is None or not place.row.timed:
         total = counts(connection, [place.href]).get(place.href, 0)
     else:
-        mine &= documents.c.time > part.after
-        total = connection.scalar(sa.select(sa.func.count()).where(mine)) or 0
+        wanted["after"] = part.after
+        query = _MEMBERS_LATER
+        total = connection.scalar(_COUNT_LATER, wanted) or 0
     if part.start >= total or not part.limit:
         return total, []
-    query = (
-        sa.select(documents.c.href, documents.c.body)
-        .where(mine)
-        .order_by(documents.c.order)
-        .limit(part.limit)
-        .offset(part.start)
-    )
+    wanted |= {"limit": part.limit, "start": part.start}
     row = member(place.row)
     return total, [
         (Place(row, (*place.ids, int(href.rpartition("/")[2]))), codec.decode(body, row.resource_type))
-        for href, body in connection.execute(query)
+        for href, body in connection.execute(query, wanted)
     ]
 
 
@@ -83,7 +96,7 @@ def put(transaction: Transaction, place: Place, resource: Resource, now: int, de
 
 def next_number(connection: sa.Connection, place: Place) -> int:
     """The number that the next member of a list will get; certain within a write."""
-    last = connection.scalar(sa.select(lists.c.last).where(lists.c.href == place.href))
+    last = connection.scalar(_LAST, {"href": place.href})
     return (last or 0) + 1
 
 

@@ -27,6 +27,18 @@ _DERP = ROWS["DERProgram"]
 _DEFAULT = ROWS["DefaultDERControl"]
 _CURVES = ROWS["DERCurveList"]
 
+_BEFORE = (
+    sa.select(sa.func.count())
+    .select_from(programs)
+    .where(
+        programs.c.id.in_(sa.bindparam("numbers", expanding=True)),
+        programs.c.primacy < sa.bindparam("primacy"),
+    )
+)
+_PROGRAMS = sa.select(
+    programs.c.id, programs.c.mrid, programs.c.description, programs.c.version, programs.c.primacy
+).where(programs.c.id.in_(sa.bindparam("numbers", expanding=True)), programs.c.retired.is_(None))
+
 
 def own_program(device: int) -> int:
     """The number of a device's own program."""
@@ -62,14 +74,12 @@ class Own:
 def get(connection: sa.Connection, numbers: Sequence[int], own: Own) -> dict[int, r.DERProgram]:
     """The programs of these numbers, without their links; retired ones are left out."""
     owned = {n: own.program(device) for n in numbers if (device := owner_of(n)) is not None}
-    query = sa.select(
-        programs.c.id, programs.c.mrid, programs.c.description, programs.c.version, programs.c.primacy
-    ).where(programs.c.id.in_([n for n in numbers if n not in owned]), programs.c.retired.is_(None))
+    asked = [number for number in numbers if number not in owned]
     return owned | {
         row.id: r.DERProgram(
             mRID=row.mrid, description=row.description[:32], version=row.version, primacy=row.primacy
         )
-        for row in connection.execute(query)
+        for row in connection.execute(_PROGRAMS, {"numbers": asked})
     }
 
 
@@ -82,11 +92,7 @@ def of_device(connection: sa.Connection, own: Own, device: int, assignment: int 
     shown_in = [number for number, _ in groups.assignments_of(connection, device)]
     if not shown_in or assignment not in (None, min(shown_in)):
         return numbers
-    before = connection.scalar(
-        sa.select(sa.func.count())
-        .select_from(programs)
-        .where(programs.c.id.in_(numbers), programs.c.primacy < own.primacy)
-    )
+    before = connection.scalar(_BEFORE, {"numbers": numbers, "primacy": own.primacy})
     # Between equals the greater mRID comes first, and those of own programs are greater.
     numbers.insert(before or 0, own_program(device))
     return numbers

@@ -126,7 +126,7 @@ def holds(offers: Iterable[Offer], mode: str) -> list[Hold]:
         running = offer
     if running is not None:
         found.append(_ended(running))
-    return found
+    return sorted(found, key=lambda h: h.offer.due)
 
 
 def holder(offers: Iterable[Offer], mode: str, moment: int) -> Hold | None:
@@ -139,18 +139,18 @@ def _winner(offer: Offer, running: Offer | None, later: Sequence[Offer]) -> Offe
     if running is not None and running.beats(offer):
         return running
     known = [o for o in later if o.event.created < offer.begins and offer.due < _over(o)]
-    if not any(o.beats(offer) and _meet(o, offer) for o in known):
+    better = [o for o in known if o.beats(offer)]
+    if not any(_meet(o, offer) for o in better):
         return None
-    will_run = _going_to_run(running, known)
-    return next((o for o in will_run if o.beats(offer) and _meet(o, offer)), None)
+    # Who is better than `offer` is better than what runs, too: that keeps none of them from running.
+    return next((o for o in _going_to_run(better) if _meet(o, offer)), None)
 
 
-def _going_to_run(running: Offer | None, known: Iterable[Offer]) -> list[Offer]:
-    """Those of the events still to come that no better one will keep from it (rule 5), the best first."""
+def _going_to_run(offers: Iterable[Offer]) -> list[Offer]:
+    """Those of events still to come that no better one will keep from it (rule 5), the best first."""
     found: list[Offer] = []
-    for offer in sorted(known, key=lambda o: o.rank, reverse=True):
-        ahead = found if running is None else [running, *found]
-        if not any(o.beats(offer) and _meet(o, offer) for o in ahead):
+    for offer in sorted(offers, key=lambda o: o.rank, reverse=True):
+        if not any(_meet(better, offer) for better in found):
             found.append(offer)
     return found
 

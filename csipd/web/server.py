@@ -202,8 +202,8 @@ class Site(server.Site):
             self._log.debug(
                 "{lfdi} {method} {uri} {code} {length}",
                 lfdi=request.identity.lfdi,
-                method=request.method,
-                uri=request.uri,
+                method=request.method.decode("ascii", "replace"),
+                uri=request.uri.decode("ascii", "replace"),
                 code=request.code,
                 length=request.sentLength,
             )

@@ -354,7 +354,7 @@ class BareTests(SynchronousTestCase):
         self.assertEqual(self.bare("DeviceStatus", sent), r.DeviceStatus(changedTime=5))
 
     def test_links(self) -> None:
-        """Links that are the server's to make are dropped, as are those that lead to nothing of their kind here."""
+        """Links that are the server's to make are dropped, as are those to nothing of their kind."""
         link = r.PriceResponseCfgListLink(href="/edev/1/cfg/prcfg", all=0)
         given = r.Configuration(currentLocale="en", userDeviceName="", PriceResponseCfgListLink=link)
         self.assertEqual(

@@ -139,6 +139,20 @@ def twistd(place: Place, *flags: str) -> list[str]:
     ]
 
 
+def run(folder: Path, *command: str, **how: Any) -> subprocess.CompletedProcess[str]:
+    """What comes of a command that ends by itself."""
+    return subprocess.run(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+        **how,
+    )
+
+
 class Lines:
     """What a process writes, as it comes; whoever waits for a line is told."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ class DocumentCase(SynchronousTestCase):
         self.world = World(Path(self.mktemp()))
         self.addCleanup(self.world.close)
         self.numbers = self.world.numbers
+        self.another = count(1)
 
     def own(self, resource: r.Resource) -> r.Resource:
         """A resource less what the server says in it."""
@@ -122,6 +124,8 @@ class MadeTests(DocumentCase):
 
     def test_every_type(self) -> None:
         """Every type that is served is among the documents that are judged."""
+        self.world.post(OWNER, "/rsps/1/rsp", r.Response(endDeviceLFDI=OWNER.lfdi, subject="A"))
+        self.world.post(OWNER, f"/edev/{self.numbers.owner}/lel", FULL["LogEvent"])
         found = self.judge_all(OWNER, AGGREGATOR)
         roots = {etree.fromstring(body).tag.removeprefix(NAMESPACE) for body in found.values()}
         self.assertEqual(roots, {row.resource_type.__name__ for row in SERVED.values()})
@@ -174,17 +178,21 @@ class MadeTests(DocumentCase):
             interval=control.interval.replace(start=NOW + control.interval.start % 1000),
         )
         default = default.replace(href=None, DERControlBase=_local(default.DERControlBase))
-        program = self.numbers.campaign
 
         def lay(transaction: Transaction) -> list[str]:
+            group = groups.find(transaction.connection, "Campaign")
+            assert group is not None
+            program = programs.add(transaction, ISSUER, group, f"program {next(self.another)}", 5)
             programs.set_default(transaction, ISSUER, program, default, NOW)
             return [
+                f"/derp/{program}/derc?l=9",
+                f"/derp/{program}/dc?l=9",
                 controls.add(transaction, ISSUER, program, control).href,
                 programs.add_curve(transaction, ISSUER, program, curve.replace(href=None), NOW).href,
                 f"/derp/{program}/dderc",
             ]
 
-        for path in (*self.world.write(lay), f"/derp/{program}/derc?l=500", f"/derp/{program}/dc?l=500"):
+        for path in self.world.write(lay):
             judge(path, self.world.get(OWNER, path))
 
     def test_everybodys(self) -> None:

@@ -76,7 +76,7 @@ def list_devices(
         "manager": manager and lookup.device(session.client, manager),
         "standing": standing,
     }
-    show_list(session, "/devices", paging, lambda items: views.devices(items, session.when), query)
+    show_list(session, "/devices", paging, views.devices, query)
 
 
 @devices.command("show")
@@ -156,12 +156,12 @@ def add_device(
         raise click.UsageError(f"{name[:80]!r} cannot be the name of a file, and --out makes files of it.")
     content = given(
         name=name,
-        lfdi=lfdi,
+        lFDI=lfdi,
         csr=csr and read_text(csr, "--csr"),
         make_key=True if make_key else None,
         aggregator=more["aggregator"],
         manager=manager and lookup.device(session.client, manager),
-        pin=more["pin"],
+        pIN=more["pin"],
         deviceCategory=more["category"],
         pollRate=more["poll_rate"],
         postRate=more["post_rate"],
@@ -218,7 +218,7 @@ def change_device(
       csipctl devices change dev1 --category COMBINED_PV_AND_STORAGE --post-rate 300
     """
     content = changed(
-        pin=pin, deviceCategory=category, pollRate=poll_rate, postRate=post_rate, manager=manager
+        pIN=pin, deviceCategory=category, pollRate=poll_rate, postRate=post_rate, manager=manager
     )
     if manager is not None:
         content["manager"] = lookup.device(session.client, manager)

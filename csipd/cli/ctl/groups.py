@@ -135,7 +135,7 @@ def list_members(session: Session, group: str, paging: Paging) -> None:
       csipctl groups devices feeder-1 --all
     """
     path = f"/groups/{lookup.group(session.client, group)}/devices"
-    show_list(session, path, paging, lambda items: views.devices(items, session.when))
+    show_list(session, path, paging, views.devices)
 
 
 def _show(session: Session, document: Document) -> None:

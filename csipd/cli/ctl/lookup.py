@@ -46,8 +46,12 @@ def program(client: Client, text: str) -> int:
 def _number(
     client: Client, path: str, what: str, text: str, fits: Callable[[Value], bool], **query: str
 ) -> int:
-    pages = islice(client.pages(path, query), _PAGES)
-    found = [one["number"] for page in pages for one in page.value.get("items", ()) if fits(one)]
+    found: list[int] = []
+    for page in islice(client.pages(path, query), _PAGES):
+        found += [one["number"] for one in page.value.get("items", ()) if fits(one)]
+        rest = "next" in page.value
+    if rest and not found:
+        raise Failure(f"of so many, no {what} called {text!r} was found: name it by its number")
     return int(_only(found, what, text, "number"))
 
 

@@ -62,9 +62,14 @@ def _identity(file: Path, pin: int | None) -> Value:
         "lFDI": facts.lfdi,
         "sFDI": facts.sfdi,
         "fingerprint": sha256(der).hexdigest().upper(),
-        **({} if pin is None else {"pIN": pin, "pin_is_valid": pin_is_valid(pin)}),
-        **({"registration_code": registration_code(facts.sfdi, pin)} if pin and pin_is_valid(pin) else {}),
+        **({} if pin is None else _checked(facts.sfdi, pin)),
     }
+
+
+def _checked(sfdi: int, pin: int) -> Value:
+    """A PIN, and where its check digit is right the code that an installer is given."""
+    code = {"registration_code": registration_code(sfdi, pin)} if pin_is_valid(pin) else {}
+    return {"pIN": pin, "pin_is_valid": bool(code), **code}
 
 
 def _identity_facts(item: Value) -> Facts:
@@ -190,7 +195,7 @@ def renew_cert(session: Session, whose: str, openssl_cnf: Path | None) -> None:
     """Make a new certificate for the key of the server or the operator, in the place of the old one.
 
     The old one is kept in issued/. For the server --config is needed: it says by which names clients call it.
-    Run it where the folder is, as its owner or root.
+    Run it where the folder is, as its owner or as root, who then leaves the new files to the owner.
 
     \b
     Examples:
@@ -214,10 +219,10 @@ def renew_cert(session: Session, whose: str, openssl_cnf: Path | None) -> None:
         openssl_cnf = openssl_cnf if openssl_cnf.exists() else None
     try:
         repository = pki.Repository(session.tls, openssl_cnf)
-        owner = _owner(repository.certificate(wanted.id))
         renewed = pki.run_now(repository.renew(wanted))
-        if owner is not None and os.geteuid() == 0:
-            repository.give_to([wanted], *owner)
+        owner = session.tls.stat()
+        if os.geteuid() == 0 and owner.st_uid:
+            repository.give_to([wanted], owner.st_uid, owner.st_gid)
     except pki.PKIError as error:
         raise Failure(str(error)) from None
     _, facts = _read(renewed)
@@ -238,15 +243,6 @@ def _next_step(whose: str, facts: CertificateFacts) -> str:
         "The server still knows the old one by its fingerprint, and refuses this one until it is told to read"
         " its files anew: systemctl reload csipd, or kill -HUP with its process id."
     )
-
-
-def _owner(path: Path) -> tuple[int, int] | None:
-    """Whose a file is, if it is there: the new ones are to be theirs too."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_uid, status.st_gid
 
 
 def _read(file: Path) -> tuple[bytes, CertificateFacts]:

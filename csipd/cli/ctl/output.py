@@ -131,12 +131,11 @@ def _drawn(part: Part, terminal: bool) -> RenderableType:
     match part:
         case Grid():
             table = Table(
-                title=_text(part.title) if part.title else None,
+                title=_title(part.title),
                 title_justify="left",
-                title_style="bold",
                 box=box.SIMPLE_HEAD if terminal else None,
                 pad_edge=False,
-                padding=(0, 2, 0, 0),
+                padding=(0, 1 if terminal else 2, 0, 0),
             )
             for head in part.heads:
                 table.add_column(_text(head), overflow="fold")
@@ -145,9 +144,8 @@ def _drawn(part: Part, terminal: bool) -> RenderableType:
             return table
         case Facts():
             table = Table.grid(padding=(0, 2, 0, 0))
-            table.title = _text(part.title) if part.title else None
+            table.title = _title(part.title)
             table.title_justify = "left"
-            table.title_style = "bold"
             table.add_column(no_wrap=True, style="bold" if terminal else None)
             table.add_column(overflow="fold")
             for name, value in part.pairs:
@@ -164,6 +162,10 @@ def _tree(branch: Branch, tree: Tree) -> Tree:
     for below in branch.below:
         _tree(below, tree.add(_text(below.label)))
     return tree
+
+
+def _title(words: str) -> Text | None:
+    return Text(printable(words), style="bold not italic") if words else None
 
 
 def _text(words: str) -> Text:

@@ -187,7 +187,9 @@ def list_curves(session: Session, program: str) -> None:
       csipctl programs curves list 1
     """
     number = lookup.program(session.client, program)
-    _show_curves(session, session.client.get(f"/programs/{number}/curves"))
+    document = session.client.get(f"/programs/{number}/curves")
+    items = document.value.get("items", [])
+    session.out.document(document, views.curves(items) if items else "None.")
 
 
 @curves.command("add")
@@ -226,7 +228,8 @@ def add_curve(session: Session, /, program: str, file: Path | None, key: str, **
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     number = lookup.program(session.client, program)
-    _show_curves(session, session.client.post(f"/programs/{number}/curves", curve, key))
+    made = session.client.post(f"/programs/{number}/curves", curve, key)
+    session.out.document(made, views.curves([made.value]))
 
 
 @curves.command("remove")
@@ -241,7 +244,7 @@ def remove_curve(session: Session, program: str, curve: int) -> None:
       csipctl programs curves remove 1 2
     """
     number = lookup.program(session.client, program)
-    _show_curves(session, session.client.delete(f"/programs/{number}/curves/{curve}"))
+    session.out.document(session.client.delete(f"/programs/{number}/curves/{curve}"), "Done.")
 
 
 def _default(session: Session, program: str) -> str:
@@ -255,10 +258,3 @@ def _show(session: Session, document: Document) -> None:
 
 def _show_default(session: Session, document: Document) -> None:
     session.out.document(document, views.default(document.value) if document.value else "Done.")
-
-
-def _show_curves(session: Session, document: Document) -> None:
-    """The curves in an answer: a list, or the one that was made."""
-    value = document.value
-    items = value.get("items", [value] if "curveType" in value else [])
-    session.out.document(document, views.curves(items) if items else "None." if "items" in value else "Done.")

@@ -55,7 +55,7 @@ def lfdi(value: object) -> str:
 # Devices
 
 
-def devices(items: Iterable[Value], when: When) -> Grid:
+def devices(items: Iterable[Value]) -> Grid:
     rows = (
         (
             text(one.get("number")),
@@ -65,11 +65,10 @@ def devices(items: Iterable[Value], when: When) -> Grid:
             "aggregator" if one.get("aggregator") else _category(one),
             text(one.get("manager")),
             text(one.get("groups")),
-            when(one.get("registered")),
         )
         for one in items
     )
-    heads = ("Device", "Name", "LFDI", "Standing", "Category", "Manager", "Groups", "Registered")
+    heads = ("Device", "Name", "LFDI", "Standing", "Category", "Manager", "Groups")
     return Grid(heads, tuple(rows))
 
 

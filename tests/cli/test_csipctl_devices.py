@@ -1,0 +1,497 @@
+"""`csipctl devices`: what is asked of the API, and what is shown of its answers."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from csipd.cli.ctl.errors import Unreachable
+from csipd.sep2 import resources as r
+from csipd.web.admin import forms as f
+from csipd.web.json_form import from_json
+from tests.cli import fake
+from tests.cli.fake import LFDI, NOW, FakeAPI, device
+
+PRETTY = "3E4F-45AB-31ED-FE5B-67E3-43E5-E456-2E31-984E-23E5"
+SECRET = "-----BEGIN PRIVATE KEY-----\nnobody else's\n-----END PRIVATE KEY-----\n"
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nfor all to see\n-----END CERTIFICATE-----\n"
+
+
+class NamingTests(SynchronousTestCase):
+    """How devices are called."""
+
+    def setUp(self) -> None:
+        self.api = FakeAPI()
+        self.api.answers("GET", "/devices/7", device(7))
+
+    def test_number(self) -> None:
+        """A number is asked for directly."""
+        self.assertEqual(self.api.run("devices", "show", "7").exit_code, 0)
+        self.assertEqual(self.api.asked(), ["GET /devices/7"])
+
+    def test_name(self) -> None:
+        """A name is looked up, and only the device of exactly that name is meant."""
+        self.api.answers("GET", "/devices", f.DevicePage(items=(device(3, "dev10"), device(7, "dev1"))))
+        self.assertEqual(self.api.run("devices", "show", "dev1").exit_code, 0)
+        self.assertEqual(self.api.asked(), ["GET /devices", "GET /devices/7"])
+        self.assertEqual(self.api.requests[0].query["name"], "dev1")
+
+    def test_lfdi(self) -> None:
+        """An LFDI is looked up in its one form, however it was written."""
+        self.api.answers("GET", "/devices", f.DevicePage(items=(device(7),)))
+        for written in (LFDI, LFDI.lower(), PRETTY):
+            self.assertEqual(self.api.run("devices", "show", written).exit_code, 0)
+            self.assertEqual(self.api.requests[-2].query["lfdi"], LFDI)
+
+    def test_unknown(self) -> None:
+        """A name that no device has is refused, with that name."""
+        self.api.answers("GET", "/devices", f.DevicePage())
+        done = self.api.run("devices", "show", "nobody")
+        self.assertEqual((done.exit_code, done.stdout), (1, ""))
+        self.assertEqual(done.stderr, "csipctl: there is no device called 'nobody'\n")
+
+    def test_ambiguous(self) -> None:
+        """A name that several have is refused, with their numbers."""
+        self.api.answers("GET", "/devices", f.DevicePage(items=(device(3), device(7))))
+        done = self.api.run("devices", "show", "dev1")
+        self.assertEqual(done.exit_code, 1)
+        self.assertIn("(3, 7)", done.stderr)
+
+    def test_name_among_many(self) -> None:
+        """A list that does not end is not looked through for ever."""
+        pages = fake.pages(f.DevicePage, *([device(n, f"d{n}")] for n in range(1, 40)))
+        self.api.answers("GET", "/devices", *pages)
+        done = self.api.run("devices", "show", "dev1")
+        self.assertEqual((done.exit_code, len(self.api.requests)), (1, 20))
+        self.assertIn("by its number", done.stderr)
+
+    def test_name_on_a_later_page(self) -> None:
+        """All pages are looked through."""
+        pages = fake.pages(f.DevicePage, [device(n, f"d{n}") for n in range(1, 4)], [device(7)])
+        self.api.answers("GET", "/devices", *pages)
+        self.assertEqual(self.api.run("devices", "show", "dev1").exit_code, 0)
+        self.assertEqual(self.api.requests[1].query["after"], "3")
+
+
+class ListTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.api = FakeAPI()
+
+    def test_columns(self) -> None:
+        """In a pipe there is a line for each device, of columns that nothing cuts."""
+        long = "x" * 64
+        items = (device(1, deviceCategory=0x200000, groups=(1, 2)), device(2, long, standing="withdrawn"))
+        self.api.answers("GET", "/devices", f.DevicePage(items=items))
+        done = self.api.run("devices", "list")
+        self.assertEqual(done.exit_code, 0)
+        head, first, second = done.stdout.splitlines()
+        self.assertEqual(
+            head.split(),
+            ["Device", "Name", "LFDI", "Standing", "Category", "Manager", "Groups"],
+        )
+        self.assertEqual(first.split(), ["1", "dev1", PRETTY, "registered", "PHOTOVOLTAIC", "1,", "2"])
+        self.assertIn(long, second)
+        self.assertIn("withdrawn", second)
+
+    def test_filters(self) -> None:
+        """Each filter is sent under the API's name, groups and managers by their numbers."""
+        self.api.answers("GET", "/groups", f.GroupPage(items=(fake.group(5, "feeder-1"),)))
+        self.api.answers("GET", "/devices", f.DevicePage(items=(device(9, "agg1", aggregator=True),)))
+        self.api.run(
+            *("devices", "list", "--group", "feeder-1", "--manager", "agg1", "--standing", "registered"),
+            *("--lfdi", PRETTY, "--name", "dev1", "--limit", "7", "--after", "30"),
+        )
+        self.assertEqual(
+            self.api.requests[-1].query,
+            {
+                "group": "5",
+                "manager": "9",
+                "standing": "registered",
+                "lfdi": LFDI,
+                "name": "dev1",
+                "limit": "7",
+                "after": "30",
+            },
+        )
+
+    def test_more(self) -> None:
+        """That a page has more behind it is said beside the answer, with the way to it."""
+        self.api.answers("GET", "/devices", f.DevicePage(items=(device(1),), next=1))
+        done = self.api.run("devices", "list")
+        self.assertNotIn("--after", done.stdout)
+        self.assertIn("--after 1", done.stderr)
+
+    def test_all(self) -> None:
+        """--all follows the pages to the last, and shows what is in each."""
+        self.api.answers("GET", "/devices", *fake.pages(f.DevicePage, [device(1)], [device(2)], [device(3)]))
+        done = self.api.run("devices", "list", "--all")
+        self.assertEqual([one.query.get("after") for one in self.api.requests], [None, "1", "2"])
+        self.assertEqual({one.query["limit"] for one in self.api.requests}, {"500"})
+        for name in ("1  dev1", "2  dev1", "3  dev1"):
+            self.assertIn(name, " ".join(done.stdout.split(" " * 6)))
+
+    def test_all_as_json(self) -> None:
+        """All pages are one JSON document."""
+        self.api.answers("GET", "/devices", *fake.pages(f.DevicePage, [device(1)], [device(2), device(3)]))
+        done = self.api.run("--json", "devices", "list", "--all")
+        self.assertEqual([one["number"] for one in json.loads(done.stdout)["items"]], [1, 2, 3])
+        self.assertEqual(done.stderr, "")
+
+    def test_nothing_as_json(self) -> None:
+        """An empty list is a document too."""
+        self.api.answers("GET", "/devices", f.DevicePage())
+        self.assertEqual(json.loads(self.api.run("--json", "devices", "list", "--all").stdout), {"items": []})
+
+    def test_nothing(self) -> None:
+        """Of an empty list nothing stands on standard output."""
+        self.api.answers("GET", "/devices", f.DevicePage())
+        done = self.api.run("devices", "list")
+        self.assertEqual((done.exit_code, done.stdout, done.stderr), (0, "", "None.\n"))
+
+    def test_page_that_goes_round(self) -> None:
+        """A list whose pages lead back to themselves is the server's failure, not an endless run."""
+        self.api.answers("GET", "/devices", f.DevicePage(items=(device(1),), next=1))
+        self.assertEqual(self.api.run("devices", "list", "--all").exit_code, 4)
+        self.assertEqual(len(self.api.requests), 2)
+
+    def test_limits(self) -> None:
+        """A page longer than the API gives is wrong usage."""
+        for limit in ("0", "501", "many"):
+            self.assertEqual(self.api.run("devices", "list", "--limit", limit).exit_code, 2)
+        self.assertEqual(self.api.requests, [])
+
+
+class AddTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.api = FakeAPI()
+        self.out = Path(self.mktemp())
+        self.made = f.MadeDevice(device=device(9, "dev9"), certificate=CERTIFICATE, key=SECRET)
+
+    def test_lfdi(self) -> None:
+        """A device with an LFDI of its own is listed as the options say, in a form that the API takes."""
+        self.api.answers(
+            "GET", "/groups", f.GroupPage(items=(fake.group(5, "feeder-1"), fake.group(6, "pilot")))
+        )
+        self.api.answers("GET", "/devices", f.DevicePage(items=(device(2, "agg1"),)))
+        self.api.answers("POST", "/devices", f.MadeDevice(device=device(9, "dev9")))
+        done = self.api.run(
+            *("devices", "add", "dev9", "--lfdi", PRETTY, "--manager", "agg1", "--pin", "111115"),
+            *("--group", "feeder-1", "--group", "6", "--category", "photovoltaic", "--poll-rate", "60"),
+            *("--post-rate", "300", "--ders", "2", "--registered"),
+        )
+        self.assertEqual(done.exit_code, 0, done.stderr)
+        self.assertIn(PRETTY, done.stdout)
+        self.assertEqual(
+            from_json(f.NewDevice, self.api.requests[-1].content),
+            f.NewDevice(
+                name="dev9",
+                lFDI=LFDI,
+                manager=2,
+                pIN=111115,
+                deviceCategory=0x200000,
+                pollRate=60,
+                postRate=300,
+                groups=(5, 6),
+                ders=2,
+                registered=True,
+            ),
+        )
+
+    def test_only_what_is_given(self) -> None:
+        """What is not given is not sent."""
+        self.api.answers("POST", "/devices", f.MadeDevice(device=device(9, "dev9")))
+        self.api.run("devices", "add", "dev9", "--lfdi", LFDI)
+        self.assertEqual(self.api.requests[-1].content, {"name": "dev9", "lFDI": LFDI})
+        self.api.run("devices", "add", "dev9", "--lfdi", LFDI, "--listed", "--aggregator")
+        self.assertEqual(
+            self.api.requests[-1].content,
+            {"name": "dev9", "lFDI": LFDI, "registered": False, "aggregator": True},
+        )
+
+    def test_key(self) -> None:
+        """A key goes into a file for its owner alone and is shown nowhere; beside it lies the certificate."""
+        self.api.answers("POST", "/devices", self.made)
+        done = self.api.run("devices", "add", "dev9", "--make-key", "--out", str(self.out))
+        self.assertEqual(done.exit_code, 0, done.stderr)
+        self.assertEqual(self.api.requests[-1].content, {"name": "dev9", "make_key": True})
+        key = self.out / "dev9.pem"
+        self.assertEqual(key.read_text(), SECRET)
+        self.assertEqual(key.stat().st_mode & 0o777, 0o600)
+        self.assertEqual((self.out / "dev9.crt").read_text(), CERTIFICATE)
+        self.assertNotIn("nobody", done.output)
+        self.assertIn(str(key), done.stderr)
+
+    def test_key_for_its_owner_from_the_start(self) -> None:
+        """The file of the key is for its owner alone before there is anything in it, whatever the umask."""
+        self.addCleanup(os.umask, os.umask(0))
+        modes: list[int] = []
+        send = self.api.send
+
+        def look(*arguments: object) -> object:
+            modes.append((self.out / "dev9.pem").stat().st_mode & 0o777)
+            return send(*arguments)  # type: ignore[arg-type]  # handed on as it came
+
+        self.patch(self.api, "send", look)
+        self.api.answers("POST", "/devices", self.made)
+        self.api.run("devices", "add", "dev9", "--make-key", "--out", str(self.out))
+        self.assertEqual(modes, [0o600])
+
+    def test_key_in_json(self) -> None:
+        """The key stands in no JSON either."""
+        self.api.answers("POST", "/devices", self.made)
+        done = self.api.run("--json", "devices", "add", "dev9", "--make-key", "--out", str(self.out))
+        self.assertEqual(set(json.loads(done.stdout)), {"device", "certificate"})
+        self.assertNotIn("nobody", done.output)
+        self.assertEqual((self.out / "dev9.pem").read_text(), SECRET)
+
+    def test_nothing_is_overwritten(self) -> None:
+        """Where a file exists nothing is asked of the server, and nothing is changed."""
+        self.out.mkdir()
+        for name in ("dev9.pem", "dev9.crt"):
+            (self.out / name).write_text("older")
+            done = self.api.run("devices", "add", "dev9", "--make-key", "--out", str(self.out))
+            self.assertEqual(done.exit_code, 2)
+            self.assertIn("not overwritten", done.stderr)
+            self.assertEqual([path.name for path in self.out.iterdir()], [name])
+            self.assertEqual((self.out / name).read_text(), "older")
+            (self.out / name).unlink()
+        self.assertEqual(self.api.requests, [])
+
+    def test_link_is_not_followed(self) -> None:
+        """A symbolic link in the place of the key is not followed."""
+        self.out.mkdir()
+        (self.out / "dev9.pem").symlink_to(self.out / "elsewhere")
+        done = self.api.run("devices", "add", "dev9", "--make-key", "--out", str(self.out))
+        self.assertEqual(done.exit_code, 2)
+        self.assertFalse((self.out / "elsewhere").exists())
+
+    def test_refused(self) -> None:
+        """Where the server refuses, no file is left behind."""
+        self.api.refuses("POST", "/devices", 409, "There is a device of that name.")
+        done = self.api.run("devices", "add", "dev9", "--make-key", "--out", str(self.out))
+        self.assertEqual(done.exit_code, 1)
+        self.assertEqual(done.stderr, "csipctl: There is a device of that name (409)\n")
+        self.assertEqual(list(self.out.iterdir()), [])
+
+    def test_lost(self) -> None:
+        """Where no answer comes no file is left behind."""
+        self.api.answers("POST", "/devices", Unreachable("gone"))
+        done = self.api.run("devices", "add", "dev9", "--make-key", "--out", str(self.out))
+        self.assertEqual(done.exit_code, 3)
+        self.assertEqual(list(self.out.iterdir()), [])
+
+    def test_answer_without_key(self) -> None:
+        """An answer without the key, as to a repeated request, is said and leaves no empty file."""
+        self.api.answers("POST", "/devices", f.MadeDevice(device=device(9, "dev9"), certificate=CERTIFICATE))
+        done = self.api.run("devices", "add", "dev9", "--make-key", "--out", str(self.out))
+        self.assertEqual(done.exit_code, 1)
+        self.assertIn("dev9.pem", done.stderr)
+        self.assertFalse((self.out / "dev9.pem").exists())
+
+    def test_csr(self) -> None:
+        """A signing request is sent as it is; the certificate is written, or without a folder shown."""
+        request = Path(self.mktemp())
+        request.write_text("-----BEGIN CERTIFICATE REQUEST-----\n")
+        self.api.answers("POST", "/devices", f.MadeDevice(device=device(9, "dev9"), certificate=CERTIFICATE))
+        done = self.api.run("devices", "add", "dev9", "--csr", str(request))
+        self.assertEqual(self.api.requests[-1].content["csr"], request.read_text())
+        self.assertTrue(done.stdout.endswith(CERTIFICATE))
+        done = self.api.run("devices", "add", "dev9", "--csr", str(request), "--out", str(self.out))
+        self.assertNotIn("BEGIN", done.output)
+        self.assertEqual([path.name for path in self.out.iterdir()], ["dev9.crt"])
+
+    def test_csr_that_is_not_there(self) -> None:
+        """A file that cannot be read is wrong usage, with its name and why."""
+        done = self.api.run("devices", "add", "dev9", "--csr", "nowhere.csr")
+        self.assertEqual(done.exit_code, 2)
+        self.assertIn("nowhere.csr: No such file", done.stderr)
+
+    def test_usage(self) -> None:
+        """One source of the LFDI, a folder for a key, and a name that a file can have are asked for."""
+        for options in (
+            (),
+            ("--lfdi", LFDI, "--make-key"),
+            ("--make-key",),
+            ("--lfdi", LFDI, "--out", str(self.out)),
+            ("--lfdi", "3E4F"),
+            ("--lfdi", LFDI, "--category", "BOAT"),
+            ("--lfdi", LFDI, "--pin", "1000000"),
+        ):
+            self.assertEqual(self.api.run("devices", "add", "dev9", *options).exit_code, 2, options)
+        for name in ("../dev9", "a/b", ".dev9", ""):
+            done = self.api.run("devices", "add", name, "--make-key", "--out", str(self.out))
+            self.assertEqual(done.exit_code, 2, name)
+        self.assertEqual(self.api.requests, [])
+
+    def test_idempotency(self) -> None:
+        """Each run has a key of its own, unless one is given."""
+        self.api.answers("POST", "/devices", f.MadeDevice(device=device(9, "dev9")))
+        for more in ((), (), ("--idempotency-key", "mine")):
+            self.api.run("devices", "add", "dev9", "--lfdi", LFDI, *more)
+        first, second, third = (one.headers["Idempotency-Key"] for one in self.api.requests)
+        self.assertNotEqual(first, second)
+        self.assertTrue(1 <= len(first) <= 64)
+        self.assertEqual(third, "mine")
+
+    def test_wrong_idempotency_key(self) -> None:
+        """A key that is no header is wrong usage."""
+        for key in ("", "x" * 65, "a b", "a\r\nX: y", "\u00e9"):
+            done = self.api.run("devices", "add", "dev9", "--lfdi", LFDI, "--idempotency-key", key)
+            self.assertEqual(done.exit_code, 2, key)
+
+
+class ChangeTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.api = FakeAPI()
+
+    def test_change(self) -> None:
+        """Only what is named is sent, in a form that the API takes."""
+        self.api.answers("PATCH", "/devices/1", device(1))
+        self.api.answers("GET", "/devices", f.DevicePage(items=(device(4, "agg1"),)))
+        done = self.api.run("devices", "change", "1", "--pin", "111115", "--manager", "agg1")
+        self.assertEqual(done.exit_code, 0, done.stderr)
+        self.assertEqual(self.api.requests[-1].content, {"pIN": 111115, "manager": 4})
+        done = self.api.run(
+            "devices", "change", "1", "--category", "EVSE", "--poll-rate", "60", "--post-rate", "30"
+        )
+        self.assertEqual(
+            from_json(f.ChangedDevice, self.api.requests[-1].content),
+            f.ChangedDevice(deviceCategory=1 << 17, pollRate=60, postRate=30),
+        )
+
+    def test_nothing(self) -> None:
+        """To change nothing is wrong usage."""
+        self.assertEqual(self.api.run("devices", "change", "1").exit_code, 2)
+
+    def test_simple_commands(self) -> None:
+        """Register, withdraw, readmit and remove say what was done, with a device in the answer or not."""
+        for answer, shown in ((device(1, standing="withdrawn"), "withdrawn"), (None, "Done.")):
+            for command in ("register", "withdraw", "readmit"):
+                self.api.answers("POST", f"/devices/1/{command}", answer)
+                done = self.api.run("devices", command, "1")
+                self.assertEqual(done.exit_code, 0, done.stderr)
+                self.assertIn(shown, done.stdout)
+            self.api.answers("DELETE", "/devices/1", answer)
+            self.assertIn(shown, self.api.run("devices", "remove", "1").stdout)
+
+    def test_empty_answer_as_json(self) -> None:
+        """An answer without content is an empty document."""
+        self.api.answers("DELETE", "/devices/1", None)
+        self.assertEqual(json.loads(self.api.run("--json", "devices", "remove", "1").stdout), {})
+
+    def test_move(self) -> None:
+        """A device is put into the groups that are named, by numbers, and no others."""
+        self.api.answers("GET", "/groups", f.GroupPage(items=(fake.group(5, "feeder-1"),)))
+        self.api.answers("PUT", "/devices/1/groups", device(1, groups=(5, 6)))
+        self.assertEqual(self.api.run("devices", "move", "1", "feeder-1", "6").exit_code, 0)
+        self.assertEqual(from_json(f.Membership, self.api.requests[-1].content), f.Membership(groups=(5, 6)))
+        self.assertEqual(self.api.run("devices", "move", "1", "--nowhere").exit_code, 0)
+        self.assertEqual(self.api.requests[-1].content, {"groups": []})
+
+    def test_move_needs_a_place(self) -> None:
+        """Groups and --nowhere exclude each other, and one of them is needed."""
+        self.assertEqual(self.api.run("devices", "move", "1").exit_code, 2)
+        self.assertEqual(self.api.run("devices", "move", "1", "5", "--nowhere").exit_code, 2)
+
+
+class StateTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.api = FakeAPI()
+
+    def test_state(self) -> None:
+        """What acts is shown with its cause and times, what does not with the reason, then the reports."""
+        state = f.DeviceState(
+            device=1,
+            now=NOW,
+            acting=(
+                f.Acting(
+                    mode="opModMaxLimW",
+                    value="60 %",
+                    source="event",
+                    program=3,
+                    control=12,
+                    since=NOW,
+                    until=NOW + 60,
+                ),
+                f.Acting(mode="opModVoltVar", value="/derp/1/dc/2", source="default", program=1),
+            ),
+            passed=(f.Passed(mode="opModMaxLimW", control=11, program=1, reason="a lower primacy", by=12),),
+            statuses=(
+                f.DERReport(
+                    der=1,
+                    capability=r.DERCapability(
+                        modesSupported=0x100000, rtgMaxW=r.ActivePower(multiplier=3, value=5), type=4
+                    ),
+                    status=r.DERStatus(
+                        inverterStatus=r.InverterStatusType(dateTime=NOW, value=4), readingTime=NOW
+                    ),
+                ),
+            ),
+            alarms=(
+                f.Alarm(
+                    number=5,
+                    device=1,
+                    name="DER_FAULT_OVER_VOLTAGE",
+                    functionSet=11,
+                    logEventCode=2,
+                    raised=NOW,
+                ),
+            ),
+            responses=(
+                f.Response(
+                    number=8,
+                    device=1,
+                    lFDI=LFDI,
+                    control=12,
+                    subject=fake.MRID,
+                    status=2,
+                    meaning="started",
+                    received=NOW,
+                ),
+            ),
+        )
+        self.api.answers("GET", "/devices/1/state", state)
+        done = self.api.run("devices", "state", "1")
+        self.assertEqual(done.exit_code, 0, done.stderr)
+        lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+        for line in (
+            "Device 1 at 2026-07-01 07:00:00-07:00",
+            "opModMaxLimW 60 % event: control 12 of program 3 2026-07-01 07:00:00-07:00"
+            " 2026-07-01 07:01:00-07:00",
+            "opModVoltVar /derp/1/dc/2 default: program 1",
+            "opModMaxLimW control 11 of program 1 a lower primacy 12",
+            "DER 1: capability",
+            "rtgMaxW 5000",
+            "inverterStatus 4 since 2026-07-01 07:00:00-07:00",
+            "5 1 DER_FAULT_OVER_VOLTAGE 2026-07-01 07:00:00-07:00 open",
+            "8 1 12 2 started 2026-07-01 07:00:00-07:00",
+        ):
+            self.assertIn(line, lines)
+
+    def test_nothing_holds(self) -> None:
+        """That nothing holds a mode is said."""
+        self.api.answers("GET", "/devices/1/state", f.DeviceState(device=1, now=NOW))
+        self.assertIn("No control and no default holds.", self.api.run("devices", "state", "1").stdout)
+
+    def test_log(self) -> None:
+        """Log events are shown with time, code and details; those that their device has hidden are marked."""
+        event = r.LogEvent(
+            href="/edev/1/lel/1",
+            createdDateTime=NOW,
+            details="over\x1b[31mvoltage",
+            functionSet=11,
+            logEventCode=2,
+            logEventID=1,
+            logEventPEN=37244,
+            profileID=2,
+        )
+        page = f.LogEventPage(items=(f.LogEventShown(number=4, device=1, event=event, hidden=True),))
+        self.api.answers("GET", "/devices/1/logevents", page)
+        done = self.api.run("devices", "log", "1", "--limit", "10")
+        self.assertEqual(self.api.requests[-1].query, {"limit": "10"})
+        self.assertIn("hidden", done.stdout)
+        self.assertNotIn("\x1b", done.output)
+        self.assertIn("over\N{REPLACEMENT CHARACTER}[31mvoltage", done.stdout)

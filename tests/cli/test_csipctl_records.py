@@ -1,0 +1,123 @@
+"""`csipctl responses`, `alarms`, `audit`, `status`."""
+
+from __future__ import annotations
+
+import json
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from csipd.web.admin import forms as f
+from tests.cli import fake
+from tests.cli.fake import LFDI, NOW, FakeAPI, answers
+
+
+class RecordTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.api = FakeAPI()
+
+    def lines(self, *arguments: str) -> list[str]:
+        """Standard output of a run that went well, blanks made one."""
+        done = self.api.run(*arguments)
+        self.assertEqual(done.exit_code, 0, done.stderr)
+        return [" ".join(line.split()) for line in done.stdout.splitlines()]
+
+    def test_responses(self) -> None:
+        """A response is shown by its device and control, or by LFDI and mRID where those are not known."""
+        known = f.Response(
+            number=1,
+            device=3,
+            lFDI=LFDI,
+            control=12,
+            subject=fake.MRID,
+            status=2,
+            meaning="event started",
+            createdDateTime=NOW,
+            received=NOW + 1,
+        )
+        odd = f.Response(
+            number=2, lFDI=LFDI, subject=fake.MRID, meaning="unknown", received=NOW, flagged="unknown subject"
+        )
+        self.api.answers("GET", "/responses", f.ResponsePage(items=(known, odd)))
+        self.api.answers("GET", "/devices", f.DevicePage(items=(fake.device(3),)))
+        lines = self.lines("responses", "list", "--control", "12", "--device", "dev1", "--flagged")
+        self.assertEqual(
+            self.api.requests[-1].query, {"control": "12", "device": "3", "flagged": "true", "limit": "50"}
+        )
+        self.assertEqual(
+            lines[1:],
+            [
+                "1 3 12 2 event started 2026-07-01 07:00:00-07:00 2026-07-01 07:00:01-07:00",
+                f"2 3E4F-45AB-31ED-FE5B-67E3-43E5-E456-2E31-984E-23E5 {fake.MRID} unknown"
+                " 2026-07-01 07:00:00-07:00 unknown subject",
+            ],
+        )
+
+    def test_no_filters(self) -> None:
+        """A flag that is not given filters nothing."""
+        self.api.answers("GET", "/responses", f.ResponsePage())
+        self.api.answers("GET", "/alarms", f.AlarmPage())
+        self.lines("responses", "list")
+        self.assertEqual(self.api.requests[-1].query, {"limit": "50"})
+        self.lines("alarms", "list")
+        self.assertEqual(self.api.requests[-1].query, {"limit": "50"})
+
+    def test_answers(self) -> None:
+        """Answers are counted, and some of the silent named."""
+        self.api.answers(
+            "GET",
+            "/controls/12/answers",
+            answers(asked=9, received=7, silent=2).replace(silent_sample=(4, 5)),
+        )
+        lines = self.lines("responses", "answers", "12")
+        for line in ("Asked 9", "Received 7", "Silent 2", "Silent are 4, 5", "Opted out 0"):
+            self.assertIn(line, lines)
+
+    def test_alarms(self) -> None:
+        """An alarm is open, or has a time at which it was over."""
+        raised = {"device": 3, "functionSet": 11, "logEventCode": 2, "raised": NOW}
+        page = f.AlarmPage(
+            items=(
+                f.Alarm(number=2, name="DER_FAULT_OVER_VOLTAGE", details="phase A", **raised),
+                f.Alarm(number=1, name="DER_FAULT_OVER_CURRENT", cleared=NOW + 60, **raised),
+            )
+        )
+        self.api.answers("GET", "/alarms", page)
+        lines = self.lines("alarms", "list", "--open", "--device", "3")
+        self.assertEqual(self.api.requests[-1].query, {"device": "3", "open": "true", "limit": "50"})
+        self.assertEqual(
+            lines[1:],
+            [
+                "2 3 DER_FAULT_OVER_VOLTAGE 2026-07-01 07:00:00-07:00 open phase A",
+                "1 3 DER_FAULT_OVER_CURRENT 2026-07-01 07:00:00-07:00 2026-07-01 07:01:00-07:00",
+            ],
+        )
+
+    def test_audit(self) -> None:
+        """The audit log is shown line by line, and pages by number."""
+        line = f.AuditLine(
+            number=4, at=NOW, who="admin", action="withdraw", subject="device 3", detail="dev1"
+        )
+        self.api.answers("GET", "/audit", f.AuditPage(items=(line,), next=4))
+        lines = self.lines("audit", "list", "--who", "admin", "--subject", "device 3")
+        self.assertEqual(self.api.requests[-1].query, {"who": "admin", "subject": "device 3", "limit": "50"})
+        self.assertEqual(lines[1], "4 2026-07-01 07:00:00-07:00 admin withdraw device 3 dev1")
+
+    def test_status(self) -> None:
+        """The server's state is shown, and in JSON is the document as it came."""
+        state = f.ServerState(
+            version="0.1.0",
+            now=NOW,
+            devices=5,
+            registered=4,
+            programs=3,
+            controls_active=2,
+            controls_scheduled=1,
+            alarms_open=0,
+            next_transition=NOW + 60,
+        )
+        self.api.answers("GET", "/status", state)
+        lines = self.lines("status")
+        self.assertIn("Registered 4", lines)
+        self.assertIn("Next transition 2026-07-01 07:01:00-07:00", lines)
+        done = self.api.run("--json", "status")
+        self.assertEqual(json.loads(done.stdout)["next_transition"], NOW + 60)
