@@ -160,11 +160,21 @@ def add(
 
 
 def cancel(transaction: Transaction, number: int, randomized: bool, reason: str | None, now: int) -> bool:
-    """Note that a control was cancelled. False if it had been before."""
+    """Note that a control was cancelled. False if it had been before.
+
+    One that is cancelled in the second in which it was made is so from the next: whoever read it in between
+    has read something that was true.
+    """
     program = transaction.connection.scalar(
         sa.update(controls)
         .where(controls.c.id == number, controls.c.cancelled.is_(None))
-        .values(cancelled=now, randomized=randomized, reason=reason)
+        .values(
+            cancelled=sa.case(
+                (controls.c.creation_time >= now, controls.c.creation_time + 1), else_=now
+            ),
+            randomized=randomized,
+            reason=reason,
+        )
         .returning(controls.c.program)
     )
     if program is None:
