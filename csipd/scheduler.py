@@ -141,9 +141,8 @@ class Scheduler(Service):
         self._tick().addErrback(self._failed)
 
     def _sweep(self) -> Deferred[None]:
-        now = int(self._wall())
         return self._database.write(
-            lambda transaction: logevents.sweep(transaction, now, self._log_events)
+            lambda transaction: logevents.sweep(transaction, self._log_events)
         ).addCallback(self._swept)
 
     def _swept(self, found: logevents.Swept) -> None:

@@ -294,7 +294,7 @@ def _open(
 # What the scheduler does.
 
 
-def sweep(transaction: Transaction, now: int, keep: int) -> Swept:
+def sweep(transaction: Transaction, keep: int) -> Swept:
     """Age out what is beyond the number for each device, and look at what was missed.
 
     Nothing is beyond it but after the number was lowered; nothing is missed but what another release, or
