@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from attrs import frozen
@@ -10,7 +12,6 @@ from attrs import frozen
 from csipd.refusals import (
     BadRequest,
     Conflict,
-    Duplicate,
     Forbidden,
     Full,
     Impossible,
@@ -27,18 +28,16 @@ _STATUSES: dict[type[Refusal], tuple[int, str]] = {
     NotFound: (404, "Not found"),
     NotAllowed: (405, "Method not allowed"),
     Forbidden: (403, "Forbidden"),
-    Duplicate: (409, "Exists already"),
     Conflict: (409, "Does not fit the present state"),
     Misused: (422, "Idempotency key used for another request"),
     BadRequest: (400, "Refused values"),
     Full: (409, "A limit is reached"),
-    Unavailable: (503, "The database cannot be used"),
+    Unavailable: (503, "Not available now"),
 }
 
 #: Titles of what the web layer refuses by itself.
-TITLES = {
+_TITLES = {
     400: "Malformed request",
-    401: "No operator's certificate",
     403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
@@ -50,19 +49,21 @@ TITLES = {
     503: "Not available now",
     505: "HTTP version not supported",
 }
+#: So many flaws are told of; ten thousand devices may have one each.
+_MOST = 100
+
+#: What is wrong at one place: where (``pointer`` or ``parameter``), and ``detail``.
+Error = dict[str, str]
 
 
 @frozen
 class Problem:
-    """A problem document.
-
-    :param errors: for refused values a JSON pointer into what was sent, and what is wrong there
-    """
+    """A problem document."""
 
     status: int
     title: str
     detail: str = ""
-    errors: tuple[tuple[str, str], ...] = ()
+    errors: tuple[Error, ...] = ()
 
     def encode(self) -> bytes:
         """As ``application/problem+json``."""
@@ -70,17 +71,24 @@ class Problem:
         if self.detail:
             document["detail"] = self.detail
         if self.errors:
-            document["errors"] = [{"pointer": pointer, "detail": flaw} for pointer, flaw in self.errors]
+            document["errors"] = list(self.errors)
         return json.dumps(document).encode()
 
 
-def problem(status: int, detail: str = "", errors: tuple[tuple[str, str], ...] = ()) -> Problem:
+def problem(status: int, detail: str = "", errors: tuple[Error, ...] = ()) -> Problem:
     """The problem of a status that the web layer gives by itself."""
-    return Problem(status, TITLES.get(status, "Error"), detail, errors)
+    return Problem(status, _TITLES.get(status, "Error"), detail, errors)
+
+
+def in_query(flaws: Iterable[tuple[str, str]]) -> tuple[Error, ...]:
+    """What is wrong with query parameters, by name."""
+    return tuple({"parameter": name, "detail": flaw} for name, flaw in islice(flaws, _MOST))
 
 
 def of(refusal: Refusal) -> Problem:
     """The problem that a refusal of a layer below is answered with."""
     status, title = next(_STATUSES[kind] for kind in type(refusal).__mro__ if kind in _STATUSES)
-    errors = tuple(refusal.flaws) if isinstance(refusal, Impossible) else ()
-    return Problem(status, title, str(refusal), errors)
+    if isinstance(refusal, Impossible):
+        flaws = refusal.flaws[:_MOST]
+        return Problem(status, title, "", tuple({"pointer": at, "detail": flaw} for at, flaw in flaws))
+    return Problem(status, title, str(refusal))
