@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from attrs import frozen
 
 from csipd.db.database import Transaction
 from csipd.db.tables import controls
@@ -43,12 +44,17 @@ _NEXT_START = sa.select(sa.func.min(controls.c.earliest)).where(
 )
 #: What is in a list: the active ones alone, or all that are not over.
 _LISTED = {True: _OF_PROGRAMS & _NOT_OVER & _BEGUN, False: _OF_PROGRAMS & _NOT_OVER}
-_COUNTS = {
-    active: sa.select(controls.c.program, sa.func.count(), sa.func.min(controls.c.latest))
-    .where(listed)
+_TALLIES = (
+    sa.select(
+        controls.c.program,
+        sa.func.count(),
+        sa.func.count(sa.case((_BEGUN, 1))),
+        sa.func.min(controls.c.latest),
+        sa.func.min(sa.case((~_BEGUN, controls.c.earliest))),
+    )
+    .where(_OF_PROGRAMS, _NOT_OVER)
     .group_by(controls.c.program)
-    for active, listed in _LISTED.items()
-}
+)
 _WHOLE = {
     active: sa.select(sa.func.count(), sa.func.min(controls.c.latest)).where(listed)
     for active, listed in _LISTED.items()
@@ -106,22 +112,23 @@ def get(
     return shown, row.latest + RETENTION if until is None else until
 
 
-def counts(
-    connection: sa.Connection, programs: Sequence[int], now: int, active: bool
-) -> tuple[dict[int, int], int | None]:
-    """How many controls the lists of these programs hold, and when that stops being true.
+@frozen
+class Tally:
+    """How many controls of a program are listed and active, and when that stops being true."""
 
-    :param active: of their ActiveDERControlLists in place of their DERControlLists
-    """
-    found = {}
-    ends = []
-    asked = {"programs": programs, "now": now}
-    for program, number, latest in connection.execute(_COUNTS[active], asked):
-        found[program] = number
-        ends.append(latest)
-    if active:
-        ends.append(connection.scalar(_NEXT_START, asked))
-    return found, _first(ends)
+    listed: int = 0
+    active: int = 0
+    until: int | None = None
+
+
+def tallies(connection: sa.Connection, programs: Sequence[int], now: int) -> dict[int, Tally]:
+    """The controls of these programs, counted; programs without any are left out."""
+    return {
+        program: Tally(listed, active, _first((end, start)))
+        for program, listed, active, end, start in connection.execute(
+            _TALLIES, {"programs": programs, "now": now}
+        )
+    }
 
 
 def page(
