@@ -149,7 +149,7 @@ class InitScriptTests(SynchronousTestCase):
         self.assertEqual(self.script("start"), (0, f"csipd runs already (pid {pid})\n", ""))
         for reload in ("reload", "force-reload"):
             self.assertEqual(
-                self.script(reload), (0, "csipd reloads its certificates and configuration\n", "")
+                self.script(reload), (0, "csipd reads its certificates and trust roots anew\n", "")
             )
         self.assertTrue(answers(self.port))
         self.assertEqual(self.script("status"), (0, f"csipd runs (pid {pid})\n", ""))

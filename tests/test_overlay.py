@@ -141,10 +141,16 @@ class Store:
     def fsas(self, id: str) -> dict[str, list[str]]:
         """The FSAs of a device, each with its programs in their order."""
         device = self.number(id)
+        found = groups.programs_of(self.connection, device)
         return {
-            name: [self.program(one) for one in groups.programs_of(self.connection, device, number)]
+            name: [self.program(one) for one, assignment in found if assignment == number]
             for number, name in groups.assignments_of(self.connection, device)
         }
+
+    def reached(self, id: str) -> list[str]:
+        """The programs that the fleet of an aggregator is in."""
+        found = groups.programs_of_fleet(self.connection, self.number(id))
+        return [self.program(one) for one, _ in found]
 
     def program(self, number: int) -> str:
         query = sa.select(program_table.c.description).where(program_table.c.id == number)
@@ -291,8 +297,7 @@ class FirstTests(_Case):
         self.assertEqual([self.store.manager(id) for id in ("agg", "dev2", "dev1")], ["agg", "agg", None])
         self.assertEqual(self.store.ders("agg"), 0)
         self.assertTrue(self.store.caller(lfdi("agg")).aggregator)
-        reached = groups.programs_of_fleet(self.store.connection, self.store.number("agg"))
-        self.assertEqual([self.store.program(one) for one in reached], ["Of the FSA"])
+        self.assertEqual(self.store.reached("agg"), ["Of the FSA"])
 
     def test_aggregator_by_category(self) -> None:
         """A device of category AGGREGATOR is one."""
@@ -668,8 +673,7 @@ class GoneTests(_Case):
         self.file["aggregators"].append(entry)
         self.lay()
         self.assertEqual((self.store.manager("dev2"), self.store.manager("agg")), ("agg", "agg"))
-        reached = groups.programs_of_fleet(self.store.connection, self.store.number("agg"))
-        self.assertEqual([self.store.program(one) for one in reached], ["Of the FSA"])
+        self.assertEqual(self.store.reached("agg"), ["Of the FSA"])
 
     def test_program(self) -> None:
         """A program goes from every list, and comes back under its number with its default and curves."""
@@ -794,8 +798,7 @@ class TakenOverTests(_Case):
         self.file["devices"].append({"id": "dev3", "groups": ["Feeder"]})
         self.lay()
         self.assertEqual((self.store.number("dev3"), self.store.manager("dev3")), (made.ids[0], "agg"))
-        reached = groups.programs_of_fleet(self.store.connection, self.store.number("agg"))
-        self.assertIn("Of the feeder", map(self.store.program, reached))
+        self.assertIn("Of the feeder", self.store.reached("agg"))
 
     def test_as_an_aggregator(self) -> None:
         """One that registered as a device is an aggregator when the file says so."""
@@ -925,8 +928,7 @@ def picture(laid: Store, document: Document) -> dict[str, Any]:
             laid.ders(id) >= len(entry.get("ders", ())),
         )
     for entry in document["aggregators"]:
-        reached = groups.programs_of_fleet(laid.connection, laid.number(entry["id"]))
-        seen[entry["id"], "reaches"] = list(map(laid.program, reached))
+        seen[entry["id"], "reaches"] = laid.reached(entry["id"])
     active = sa.select(program_table.c.description).where(program_table.c.retired.is_(None))
     for name in sorted(laid.connection.scalars(active)):
         seen[name] = (laid.primacy(name), _plain(laid, name))

@@ -169,9 +169,7 @@ def cancel(transaction: Transaction, number: int, randomized: bool, reason: str 
         sa.update(controls)
         .where(controls.c.id == number, controls.c.cancelled.is_(None))
         .values(
-            cancelled=sa.case(
-                (controls.c.creation_time >= now, controls.c.creation_time + 1), else_=now
-            ),
+            cancelled=sa.case((controls.c.creation_time >= now, controls.c.creation_time + 1), else_=now),
             randomized=randomized,
             reason=reason,
         )
@@ -250,21 +248,6 @@ def get(
     if schedule is not None and schedule.until is not None:
         until = min(until, schedule.until)
     return shown(connection, [kept])[0], until
-
-
-def counts(
-    connection: sa.Connection, programs: Sequence[int], now: int, active: bool
-) -> tuple[dict[int, int], int | None]:
-    """How many controls the lists of these programs hold, and when that stops being true.
-
-    :param active: of their ActiveDERControlLists in place of their DERControlLists
-    """
-    found = schedules(connection, programs, now)
-    moments = [schedule.until for schedule in found.values() if schedule.until is not None]
-    return (
-        {program: len(schedule.listed(active)) for program, schedule in found.items()},
-        min(moments, default=None),
-    )
 
 
 def page(

@@ -61,12 +61,9 @@ _COLUMNS = sa.select(
 _END_DEVICE = _COLUMNS.where(_THIS)
 
 
-def _list(aggregator: bool, after: bool) -> tuple[sa.Select[int], sa.Select[Any]]:
+def _list(which: sa.ColumnElement[bool]) -> tuple[sa.Select[int], sa.Select[Any]]:
     """How to count an EndDeviceList, and how to get a part of it."""
-    seen = devices.c.manager if aggregator else devices.c.id
-    mine = (seen == sa.bindparam("asker")) & _shown
-    if after:
-        mine &= devices.c.changed_time > sa.bindparam("after")
+    mine = which & _shown
     page = (
         _COLUMNS.where(mine)
         .order_by(devices.c.changed_time.desc(), devices.c.sfdi, devices.c.id)
@@ -76,10 +73,9 @@ def _list(aggregator: bool, after: bool) -> tuple[sa.Select[int], sa.Select[Any]
     return sa.select(sa.func.count()).select_from(devices).where(mine), page
 
 
-#: By whether an aggregator asks, and whether for what is later than a moment.
-_LISTS = {
-    (aggregator, after): _list(aggregator, after) for aggregator in (False, True) for after in (False, True)
-}
+_MANAGED = devices.c.manager == sa.bindparam("asker")
+_FLEET = _list(_MANAGED)
+_LATER = _list(_MANAGED & (devices.c.changed_time > sa.bindparam("after")))
 
 
 @frozen
@@ -140,7 +136,13 @@ def end_devices(
     """
     if asker.device is None:
         return 0, []
-    count, page = _LISTS[asker.aggregator, part.after is not None]
+    if not asker.aggregator:
+        own = end_device(connection, asker.device)
+        if own is None or (part.after is not None and own.changedTime <= part.after):
+            return 0, []
+        alone: list[tuple[Place, r.Resource]] = [(Place(_EDEV, (asker.device,)), own)]
+        return 1, alone[part.start : part.start + part.limit]
+    count, page = _LATER if part.after is not None else _FLEET
     wanted = {"asker": asker.device, "after": part.after, "limit": part.limit, "start": part.start}
     total = connection.scalar(count, wanted) or 0
     if part.start >= total or not part.limit:
@@ -161,7 +163,9 @@ def _seen_by(asker: Caller) -> sa.ColumnElement[bool]:
 
 def end_device_count(connection: sa.Connection, asker: Caller) -> int:
     """How many EndDevices this caller sees."""
-    return end_devices(connection, asker, Page(limit=0))[0]
+    if asker.aggregator:
+        return end_devices(connection, asker, Page(limit=0))[0]
+    return 0 if asker.device is None else 1
 
 
 def registration(connection: sa.Connection, device: int) -> r.Registration | None:

@@ -41,10 +41,11 @@ _OF_FLEET = _above(
 )
 
 
-def _programs(reach: sa.CTE) -> sa.Select[tuple[int]]:
-    """Programs that are reached, in the order of a DERProgramList."""
+def _programs(reach: sa.CTE) -> sa.Select[int, int]:
+    """Programs that are reached, and the FSA of each, in the order of a DERProgramList."""
     return (
-        sa.select(programs.c.id)
+        sa.select(programs.c.id, groups.c.assignment)
+        .join(groups, groups.c.id == programs.c.group)
         .where(programs.c.group.in_(sa.select(reach.c.group)), programs.c.retired.is_(None))
         .order_by(programs.c.primacy, programs.c.mrid.desc())
     )
@@ -63,9 +64,6 @@ _ASSIGNMENT_COUNTS = (
     .group_by(_OF_DEVICES.c.who)
 )
 _PROGRAMS = _programs(_OF_DEVICE)
-_PROGRAMS_OF_ASSIGNMENT = _PROGRAMS.join(groups, groups.c.id == programs.c.group).where(
-    groups.c.assignment == sa.bindparam("assignment")
-)
 _PROGRAMS_OF_ANY = _programs(_OF_DEVICES)
 _PROGRAMS_OF_FLEET = _programs(_OF_FLEET)
 _REACHES = _PROGRAMS.where(programs.c.id == sa.bindparam("program"))
@@ -82,21 +80,21 @@ def assignment_counts(connection: sa.Connection, devices: Sequence[int]) -> dict
     return {row.who: row.number for row in connection.execute(_ASSIGNMENT_COUNTS, {"who": devices})}
 
 
-def programs_of(connection: sa.Connection, device: int, assignment: int | None = None) -> list[int]:
-    """The programs of a device, or of one of its FSAs, in the order of a DERProgramList."""
-    if assignment is None:
-        return list(connection.scalars(_PROGRAMS, {"who": device}))
-    return list(connection.scalars(_PROGRAMS_OF_ASSIGNMENT, {"who": device, "assignment": assignment}))
+def programs_of(connection: sa.Connection, device: int) -> list[tuple[int, int]]:
+    """The programs of a device in the order of a DERProgramList, each with the FSA that it is in."""
+    return [(number, assignment) for number, assignment in connection.execute(_PROGRAMS, {"who": device})]
 
 
-def programs_of_fleet(connection: sa.Connection, manager: int) -> list[int]:
-    """The programs that any device of an aggregator's fleet is in."""
-    return list(connection.scalars(_PROGRAMS_OF_FLEET, {"who": manager}))
+def programs_of_fleet(connection: sa.Connection, manager: int) -> list[tuple[int, int]]:
+    """The programs that any device of an aggregator's fleet is in, likewise."""
+    found = connection.execute(_PROGRAMS_OF_FLEET, {"who": manager})
+    return [(number, assignment) for number, assignment in found]
 
 
 def programs_of_any(connection: sa.Connection, devices: Sequence[int]) -> list[int]:
     """The programs that any of the devices is in."""
-    return list(connection.scalars(_PROGRAMS_OF_ANY, {"who": devices}))
+    found = connection.execute(_PROGRAMS_OF_ANY, {"who": devices})
+    return list(dict.fromkeys(number for number, _ in found))
 
 
 def programs_around(connection: sa.Connection, group: int) -> list[int]:

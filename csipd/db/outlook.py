@@ -64,7 +64,7 @@ def outlook(connection: sa.Connection, own: programs.Own, device: int, now: int)
 
     An EndDevice that has not said its category is taken to be of any.
     """
-    numbers = programs.of_device(connection, own, device)
+    numbers = [number for number, _ in programs.of_device(connection, own, device)]
     primacies = {number: found.primacy for number, found in programs.get(connection, numbers, own).items()}
     schedules = controls.schedules(connection, numbers, now)
     kept = {k.event.mrid: k for schedule in schedules.values() for k in schedule.all.values()}

@@ -83,19 +83,19 @@ def get(connection: sa.Connection, numbers: Sequence[int], own: Own) -> dict[int
     }
 
 
-def of_device(connection: sa.Connection, own: Own, device: int, assignment: int | None = None) -> list[int]:
-    """The programs of a device, or of one of its FSAs, in the order of a DERProgramList.
+def of_device(connection: sa.Connection, own: Own, device: int) -> list[tuple[int, int]]:
+    """The programs of a device in the order of a DERProgramList, each with the FSA that it is in.
 
     Its own program is in the first of its FSAs; a device without any FSA has none to show it in.
     """
-    numbers = groups.programs_of(connection, device, assignment)
-    shown_in = [number for number, _ in groups.assignments_of(connection, device)]
-    if not shown_in or assignment not in (None, min(shown_in)):
-        return numbers
-    before = connection.scalar(_BEFORE, {"numbers": numbers, "primacy": own.primacy})
-    # Between equals the greater mRID comes first, and those of own programs are greater.
-    numbers.insert(before or 0, own_program(device))
-    return numbers
+    found = groups.programs_of(connection, device)
+    assignments = [number for number, _ in groups.assignments_of(connection, device)]
+    if assignments:
+        numbers = [number for number, _ in found]
+        before = connection.scalar(_BEFORE, {"numbers": numbers, "primacy": own.primacy})
+        # Between equals the greater mRID comes first, and those of own programs are greater.
+        found.insert(before or 0, (own_program(device), min(assignments)))
+    return found
 
 
 def reaches(connection: sa.Connection, device: int, aggregator: bool, program: int) -> bool:

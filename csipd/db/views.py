@@ -8,9 +8,9 @@ caller (IEEE 2030.5-2018 4.4; decisions 1 and 8).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import tzinfo
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from attrs import define, field, frozen
@@ -26,6 +26,7 @@ from csipd.sep2.schema import fields
 from csipd.sep2.site import ROWS, Audience, Place, Row, children, enclosing, member
 
 Ids = tuple[int, ...]
+T = TypeVar("T")
 
 
 class Identity(Protocol):
@@ -88,6 +89,15 @@ class View:
     now: int
     until: int | None = None
     places: set[str] = field(factory=set)
+    _answers: dict[tuple[Any, ...], Any] = field(init=False, factory=dict)
+
+    def once(self, question: Callable[..., T], *about: Hashable) -> T:
+        """What the store answers, asked once however many links and lists of a document want to know."""
+        key = (question, *about)
+        if key not in self._answers:
+            self._answers[key] = question(self.connection, *about)
+        answer: T = self._answers[key]
+        return answer
 
     def holds_until(self, moment: int | None) -> None:
         if moment is not None and (self.until is None or moment < self.until):
@@ -143,7 +153,7 @@ def answer(view: View, place: Place, part: Page) -> r.Resource:
         if found is None:
             raise NotFound(place.href)
         return dress(view, stands_for.row, [(stands_for, found)])[0].replace(href=place.href)
-    if source.counts(view, [place.ids])[0] is None:
+    if not source.exists(view, place.ids):
         raise NotFound(place.href)
     total, members = source.page(view, place, part)
     row_of_members = member(row)
@@ -175,9 +185,10 @@ def dress(view: View, row: Row, members: Sequence[tuple[Place, r.Resource]]) -> 
         every = [_child_ids(child, members[i][0]) for i in shown]
         source = source_of(child)
         if child.is_list:
-            for i, ids, number in zip(shown, every, source.counts(view, every), strict=True):
-                if number is not None:
-                    added[i][child.link] = makes(href=child.href(ids), all=number)
+            lists = [(i, ids) for i, ids in zip(shown, every, strict=True) if source.exists(view, ids)]
+            numbers = source.counts(view, [ids for _, ids in lists])
+            for (i, ids), number in zip(lists, numbers, strict=True):
+                added[i][child.link] = makes(href=child.href(ids), all=number)
         else:
             # What the caller itself is to PUT is linked to before it is there.
             there = [True] * len(every) if child.put else source.present(view, every)
@@ -229,8 +240,12 @@ class Source:
         found = documents.present(view.connection, hrefs)
         return [href in found for href in hrefs]
 
-    def counts(self, view: View, many: Sequence[Ids]) -> list[int | None]:
-        """How many members each of the lists has for this caller; None where there is no such list."""
+    def exists(self, view: View, ids: Ids) -> bool:
+        """Whether there is such a list, empty or not, for whoever may see it."""
+        return True
+
+    def counts(self, view: View, many: Sequence[Ids]) -> list[int]:
+        """How many members each of the lists has for this caller."""
         hrefs = [self.row.href(ids) for ids in many]
         found = documents.counts(view.connection, hrefs)
         return [found.get(href, 0) for href in hrefs]
@@ -276,7 +291,7 @@ class EndDevice(Source):
     def get(self, view: View, ids: Ids) -> r.Resource | None:
         return devices.end_device(view.connection, ids[0])
 
-    def counts(self, view: View, many: Sequence[Ids]) -> list[int | None]:
+    def counts(self, view: View, many: Sequence[Ids]) -> list[int]:
         return [devices.end_device_count(view.connection, view.caller)] * len(many)
 
     def page(self, view: View, place: Place, part: Page) -> tuple[int, list[tuple[Place, r.Resource]]]:
@@ -295,7 +310,7 @@ class FunctionSetAssignments(Source):
 
     def get(self, view: View, ids: Ids) -> r.Resource | None:
         device, wanted = ids
-        for number, name in groups.assignments_of(view.connection, device):
+        for number, name in view.once(groups.assignments_of, device):
             if number == wanted:
                 return self._bare(view, device, number, name)
         return None
@@ -303,13 +318,16 @@ class FunctionSetAssignments(Source):
     def present(self, view: View, many: Sequence[Ids]) -> list[bool]:
         return [self.get(view, ids) is not None for ids in many]
 
-    def counts(self, view: View, many: Sequence[Ids]) -> list[int | None]:
+    def exists(self, view: View, ids: Ids) -> bool:
+        return not _is_own_aggregator(view, ids[0])
+
+    def counts(self, view: View, many: Sequence[Ids]) -> list[int]:
         found = groups.assignment_counts(view.connection, [ids[0] for ids in many])
-        return [_unless_own_aggregator(view, ids[0], found.get(ids[0], 0)) for ids in many]
+        return [found.get(ids[0], 0) for ids in many]
 
     def page(self, view: View, place: Place, part: Page) -> tuple[int, list[tuple[Place, r.Resource]]]:
         device = place.ids[0]
-        every = groups.assignments_of(view.connection, device)
+        every = view.once(groups.assignments_of, device)
         wanted = every[part.start : part.start + part.limit]
         return len(every), [
             (Place(ROWS["FunctionSetAssignments"], (device, number)), self._bare(view, device, number, name))
@@ -334,15 +352,16 @@ class DERProgram(Source):
             caller = view.caller
             assert caller.device is not None
             if caller.aggregator:
-                return groups.programs_of_fleet(view.connection, caller.device)
-            return programs.of_device(view.connection, view.server.own, caller.device)
-        assignment = ids[1] if self.row.name == "FSADERProgramList" else None
-        return programs.of_device(view.connection, view.server.own, ids[0], assignment)
+                return [number for number, _ in view.once(groups.programs_of_fleet, caller.device)]
+            return [number for number, _ in _programs_of(view, caller.device)]
+        wanted = ids[1] if self.row.name == "FSADERProgramList" else None
+        found = _programs_of(view, ids[0])
+        return [number for number, assignment in found if wanted in (None, assignment)]
 
     def get(self, view: View, ids: Ids) -> r.Resource | None:
         return programs.get(view.connection, ids, view.server.own).get(ids[0])
 
-    def counts(self, view: View, many: Sequence[Ids]) -> list[int | None]:
+    def counts(self, view: View, many: Sequence[Ids]) -> list[int]:
         return [len(self.numbers(view, ids)) for ids in many]
 
     def page(self, view: View, place: Place, part: Page) -> tuple[int, list[tuple[Place, r.Resource]]]:
@@ -366,12 +385,11 @@ class CurrentDERProgram(DERProgram):
         return [self._current(view, ids[0]) is not None for ids in many]
 
     def _current(self, view: View, device: int) -> int | None:
-        ordered = programs.of_device(view.connection, view.server.own, device)
+        ordered = [number for number, _ in _programs_of(view, device)]
         view.places.update(ROWS["DERProgram"].href((number,)) for number in ordered)
-        active, until = controls.counts(view.connection, ordered, view.now, active=True)
-        view.holds_until(until)
+        schedules = _schedules(view, ordered)
         for number in ordered:
-            if active.get(number):
+            if number in schedules and schedules[number].listed(active=True):
                 return number
         place = ROWS["DefaultDERControl"]
         defaults = documents.present(view.connection, [place.href((number,)) for number in ordered])
@@ -389,10 +407,9 @@ class DERControl(Source):
         view.holds_until(found[1])
         return found[0]
 
-    def counts(self, view: View, many: Sequence[Ids]) -> list[int | None]:
-        found, until = controls.counts(view.connection, [ids[0] for ids in many], view.now, self._active)
-        view.holds_until(until)
-        return [found.get(ids[0], 0) for ids in many]
+    def counts(self, view: View, many: Sequence[Ids]) -> list[int]:
+        found = _schedules(view, [ids[0] for ids in many])
+        return [len(found[ids[0]].listed(self._active)) if ids[0] in found else 0 for ids in many]
 
     def page(self, view: View, place: Place, part: Page) -> tuple[int, list[tuple[Place, r.Resource]]]:
         total, members, until = controls.page(view.connection, place.ids[0], part, view.now, self._active)
@@ -407,9 +424,8 @@ class DERControl(Source):
 class DERList(Source):
     """The DERs of a device; an aggregator's own EndDevice has none (CSIP IG 6.1.7)."""
 
-    def counts(self, view: View, many: Sequence[Ids]) -> list[int | None]:
-        numbers = super().counts(view, many)
-        return [_unless_own_aggregator(view, ids[0], n) for ids, n in zip(many, numbers, strict=True)]
+    def exists(self, view: View, ids: Ids) -> bool:
+        return not _is_own_aggregator(view, ids[0])
 
 
 class ResponseSet(Source):
@@ -421,7 +437,7 @@ class ResponseSet(Source):
     def present(self, view: View, many: Sequence[Ids]) -> list[bool]:
         return [ids == (responses.SET,) for ids in many]
 
-    def counts(self, view: View, many: Sequence[Ids]) -> list[int | None]:
+    def counts(self, view: View, many: Sequence[Ids]) -> list[int]:
         return [1] * len(many)
 
     def page(self, view: View, place: Place, part: Page) -> tuple[int, list[tuple[Place, r.Resource]]]:
@@ -442,9 +458,11 @@ class Response(Source):
     def present(self, view: View, many: Sequence[Ids]) -> list[bool]:
         return [self.get(view, ids) is not None for ids in many]
 
-    def counts(self, view: View, many: Sequence[Ids]) -> list[int | None]:
-        number = responses.count(view.connection, view.caller)
-        return [number if ids == (responses.SET,) else None for ids in many]
+    def exists(self, view: View, ids: Ids) -> bool:
+        return ids == (responses.SET,)
+
+    def counts(self, view: View, many: Sequence[Ids]) -> list[int]:
+        return [view.once(responses.count, view.caller)] * len(many)
 
     def page(self, view: View, place: Place, part: Page) -> tuple[int, list[tuple[Place, r.Resource]]]:
         total, members = responses.page(view.connection, view.caller, part)
@@ -457,7 +475,7 @@ class LogEvent(Source):
     def get(self, view: View, ids: Ids) -> r.Resource | None:
         return logevents.get(view.connection, *ids)
 
-    def counts(self, view: View, many: Sequence[Ids]) -> list[int | None]:
+    def counts(self, view: View, many: Sequence[Ids]) -> list[int]:
         found = logevents.counts(view.connection, [ids[0] for ids in many])
         return [found.get(ids[0], 0) for ids in many]
 
@@ -466,9 +484,22 @@ class LogEvent(Source):
         return total, list(members)
 
 
-def _unless_own_aggregator(view: View, device: int, number: int | None) -> int | None:
+def _programs_of(view: View, device: int) -> list[tuple[int, int]]:
+    """The programs of a device, its own among them, each with the FSA that it is in."""
+    return view.once(programs.of_device, view.server.own, device)
+
+
+def _schedules(view: View, numbers: Sequence[int]) -> dict[int, controls.Schedule]:
+    """The controls of programs; those without any are left out."""
+    found = view.once(controls.schedules, tuple(numbers), view.now)
+    for schedule in found.values():
+        view.holds_until(schedule.until)
+    return found
+
+
+def _is_own_aggregator(view: View, device: int) -> bool:
     """An aggregator's own EndDevice is no DER: it has no FSAs and no DERs (CSIP IG 6.1.7)."""
-    return None if view.caller.aggregator and device == view.caller.device else number
+    return view.caller.aggregator and device == view.caller.device
 
 
 _SOURCES: Mapping[str, Callable[[Row], Source]] = {

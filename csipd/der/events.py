@@ -139,7 +139,7 @@ def statuses(events: Iterable[Event], now: int) -> dict[str, Status]:
 
     Events that are not made yet (created after `now`) are as if they were not there.
     """
-    known = sorted((e for e in events if e.created <= now), key=lambda e: e.start)
+    known = sorted((e for e in events if e.created <= now), key=lambda e: (e.start, e.rank))
     starts = [e.start for e in known]
     longest = max((e.duration for e in known), default=0)
     closed: dict[str, Moment] = {}

@@ -101,8 +101,8 @@ class _Programs:
         total, members, until = controls.page(self.connection, self.mine, part, now, active)
         return (total, members), until
 
-    def counts(self, now: int, active: bool) -> tuple[dict[int, int], int | None]:
-        return controls.counts(self.connection, [self.mine, self.other], now, active)
+    def tallies(self, now: int) -> dict[int, controls.Tally]:
+        return controls.tallies(self.connection, [self.mine, self.other], now)
 
 
 def moments(until: int | None) -> list[int]:
@@ -126,8 +126,9 @@ class ClockTests(SynchronousTestCase):
             for wanted in (part, ALL):
                 shown, _ = programs.page(wanted, now, active)
                 self.assertEqual(shown, expected(programs.known, wanted, now, active))
+            tally = programs.tallies(now).get(programs.mine, controls.Tally())
             total = expected(programs.known, ALL, now, active)[0]
-            self.assertEqual(programs.counts(now, active)[0].get(programs.mine, 0), total)
+            self.assertEqual(tally.active if active else tally.listed, total)
 
     @given(some_controls, some_controls, st.booleans(), pages)
     def test_until(
@@ -140,10 +141,11 @@ class ClockTests(SynchronousTestCase):
             self.assertTrue(until is None or until > NOW)
             for moment in moments(until):
                 self.assertEqual(programs.page(part, moment, active)[0], shown)
-            counts, until = programs.counts(NOW, active)
-            self.assertTrue(until is None or until > NOW)
+            before = programs.tallies(NOW)
+            self.assertTrue(all(tally.until is None or tally.until > NOW for tally in before.values()))
+            until = min((tally.until for tally in before.values() if tally.until), default=None)
             for moment in moments(until):
-                self.assertEqual(programs.counts(moment, active)[0], counts)
+                self.assertEqual(programs.tallies(moment), before)
 
     @given(st.builds(control, small, st.integers(1, 20), st.integers(-25, 0), st.none() | small), small)
     def test_one(self, one: r.DERControl, at: int) -> None:

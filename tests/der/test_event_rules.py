@@ -381,6 +381,12 @@ class PartTests(Examples):
         self.check(events, 20, e=(SUPERSEDED, 20), v=(ACTIVE, 10), w=(ACTIVE, 20))
         self.assertCountEqual(statuses(events, 20)["e"].superseded_by, ("v", "w"))
 
+    def test_several_at_once(self) -> None:
+        """By whom it was superseded does not depend on the order in which they are given."""
+        events = [event("e", 0, 60, W, PF), event("v", 10, 40, W), event("w", 10, 10, PF)]
+        for given_as in (events, events[::-1]):
+            self.assertEqual(statuses(given_as, 10)["e"].superseded_by, ("v", "w"))
+
     def test_several_categories(self) -> None:
         """Two that together take all of its categories, likewise."""
         events = [
