@@ -209,7 +209,7 @@ def register(transaction: Transaction, asker: Caller, body: r.EndDevice, policy:
     given = {"device_category": body.deviceCategory, "post_rate": body.postRate}
     if said := {name: value for name, value in given.items() if value is not None}:
         alter(transaction, known.id, **said)
-    record(transaction, now, asker.lfdi, "register", claimed)
+    record(transaction, now, asker.lfdi, "register", _EDEV.href((known.id,)), claimed)
     return Place(_EDEV, (known.id,))
 
 
@@ -270,6 +270,37 @@ def add(
         manager = number
         alter(transaction, number, manager=number)
     return Device(number, lfdi, manager, aggregator, name=name)
+
+
+def bring_back(
+    transaction: Transaction,
+    number: int,
+    *,
+    now: int,
+    name: str | None,
+    aggregator: bool,
+    manager: int | None,
+    pin: int | None,
+) -> Device:
+    """Put a device that was retired on the list anew, with all that is kept of it; it is to register anew.
+
+    :param pin: None leaves it the one that it has
+    """
+    values: dict[str, Any] = {"name": name, "aggregator": aggregator, "retired": None, "registered": None}
+    values |= {"manager": number if aggregator else manager, "changed_time": now}
+    if pin is not None:
+        values["pin"] = pin
+    alter(transaction, number, **values)
+    lfdi = transaction.connection.scalar(sa.select(devices.c.lfdi).where(devices.c.id == number))
+    assert lfdi is not None
+    return Device(number, lfdi, values["manager"], aggregator, name=name)
+
+
+def retire(transaction: Transaction, number: int, now: int) -> None:
+    """Take a device off every list and out of its groups; what is kept of it stays."""
+    for group in groups.memberships_of(transaction.connection, number):
+        leave(transaction, number, group, now)
+    alter(transaction, number, retired=now, changed_time=now)
 
 
 def enrol(transaction: Transaction, device: Device, now: int, ders: int = 1) -> None:
@@ -368,7 +399,7 @@ def unregister(transaction: Transaction, device: int, who: str, now: int) -> Non
     if lfdi is None:
         raise NotFound(f"no EndDevice {device}")
     alter(transaction, device, registered=None, changed_time=now)
-    record(transaction, now, who, "unregister", lfdi)
+    record(transaction, now, who, "unregister", _EDEV.href((device,)), lfdi)
 
 
 def withdraw(transaction: Transaction, lfdi: str, who: str, now: int) -> bool:
@@ -389,7 +420,7 @@ def _set_withdrawn(
     if device is None:
         return False
     alter(transaction, device, withdrawn=value, changed_time=now)
-    record(transaction, now, who, action, lfdi)
+    record(transaction, now, who, action, _EDEV.href((device,)), lfdi)
     return True
 
 
@@ -460,6 +491,7 @@ def listed(
     numbers: Sequence[int] | None = None,
     name: str | None = None,
     lfdi: str | None = None,
+    group: int | None = None,
     manager: int | None = None,
     standing: str | None = None,
 ) -> list[Listed]:
@@ -468,6 +500,7 @@ def listed(
     :param after: only numbers above this one
     :param numbers: only these
     :param name: only those whose name begins with this
+    :param group: only those in this group or below it
     """
     query = sa.select(*(devices.c[column.name] for column in fields(Listed)))
     query = query.where(devices.c.id > after).order_by(devices.c.id).limit(limit)
@@ -477,6 +510,8 @@ def listed(
         query = query.where(devices.c.name.startswith(name, autoescape=True))
     if lfdi is not None:
         query = query.where(devices.c.lfdi == lfdi)
+    if group is not None:
+        query = query.where(devices.c.id.in_(groups.under(group)))
     if manager is not None:
         query = query.where(devices.c.manager == manager)
     if standing is not None:

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from csipd.web.admin.operations import Operation, Parameter
 from csipd.web.admin.problems import CONTENT_TYPE as PROBLEM
+from csipd.web.admin.reading import KEY
 from csipd.web.json_form import schemas_for
 
-_NUMBER = re.compile(r"\{(\w+)\}")
+#: Where the document is.
+DESCRIPTION = "/admin/openapi.json"
+
 #: Statuses that every operation may answer with, besides its own.
 _ALWAYS = (400, 403, 503)
-#: And those with a body.
+#: And those with a body, those with a number in their path, and those that make something.
 _WITH_BODY = (413, 415)
+_WITH_NUMBER = (404,)
+_CREATING = (409, 422)
+
+_REFUSALS = {
+    400: "The request or values in it are refused; nothing was done.",
+    403: "The certificate is not an operator's.",
+    404: "There is no such thing.",
+    409: "It does not fit the present state; nothing was done.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    422: "The idempotency key was used for another request.",
+    503: "The database or the issuer of certificates cannot be used now; nothing was done.",
+}
 
 
 def document(operations: Sequence[Operation], version: str) -> dict[str, Any]:
@@ -23,6 +38,7 @@ def document(operations: Sequence[Operation], version: str) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    paths[DESCRIPTION] = {"get": _ITSELF}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -43,43 +59,58 @@ def document(operations: Sequence[Operation], version: str) -> dict[str, Any]:
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
-    parameters = [_path_parameter(name) for name in _NUMBER.findall(operation.path)]
-    parameters += [_query_parameter(parameter) for parameter in operation.query]
-    if operation.method == "POST" and operation.writes:
-        parameters.append(_IDEMPOTENCY)
-    responses = {str(operation.status): _success(operation)}
-    refuses = {*_ALWAYS, *operation.refuses, *(_WITH_BODY if operation.takes else ())}
-    if operation.method == "POST" and operation.writes:
-        refuses |= {409, 422}
-    for status in sorted(refuses):
-        responses[str(status)] = {
-            "description": "Refused.",
-            "content": {PROBLEM.decode(): {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
         "tags": [operation.tag],
-        "responses": responses,
+        "responses": {str(operation.status): _success(operation)} | _refusals(_refuses(operation)),
     }
+    parameters = [_path_parameter(name) for name in operation.numbers]
+    parameters += [_query_parameter(parameter) for parameter in operation.query]
+    if operation.creates:
+        parameters.append(_IDEMPOTENCY)
     if parameters:
         described["parameters"] = parameters
     if operation.takes is not None:
-        schema = {"$ref": f"#/components/schemas/{operation.takes.__name__}"}
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        described["requestBody"] = {
+            "required": not operation.bare,
+            "content": {"application/json": {"schema": _reference(operation.takes.__name__)}},
+        }
     return described
+
+
+def _refuses(operation: Operation) -> set[int]:
+    """The statuses that an operation may refuse with."""
+    statuses = {*_ALWAYS, *operation.refuses}
+    if operation.takes is not None:
+        statuses |= {*_WITH_BODY}
+    if operation.numbers:
+        statuses |= {*_WITH_NUMBER}
+    if operation.creates:
+        statuses |= {*_CREATING}
+    return statuses
+
+
+def _refusals(statuses: set[int]) -> dict[str, Any]:
+    content = {PROBLEM.decode(): {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        str(status): {"description": _REFUSALS[status], "content": content} for status in sorted(statuses)
+    }
 
 
 def _success(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {"description": operation.summary + "."}
     if operation.gives is not None:
-        schema = {"$ref": f"#/components/schemas/{operation.gives.__name__}"}
-        described["content"] = {"application/json": {"schema": schema}}
+        described["content"] = {"application/json": {"schema": _reference(operation.gives.__name__)}}
     if operation.status == 201:
         described["headers"] = {
             "Location": {"required": True, "description": "Where it is.", "schema": {"type": "string"}}
         }
     return described
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def _path_parameter(name: str) -> dict[str, Any]:
@@ -111,7 +142,18 @@ _IDEMPOTENCY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "The same key with the same request again gives the first answer and does nothing.",
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,64}$"},
+    "schema": {"type": "string", "pattern": f"^{KEY}$"},
+}
+
+_ERROR: dict[str, Any] = {
+    "type": "object",
+    "description": "What is wrong in the body (JSON pointer, RFC 6901) or with a query parameter.",
+    "required": ["detail"],
+    "properties": {
+        "pointer": {"type": "string"},
+        "parameter": {"type": "string"},
+        "detail": {"type": "string"},
+    },
 }
 
 _PROBLEM: dict[str, Any] = {
@@ -123,13 +165,19 @@ _PROBLEM: dict[str, Any] = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["pointer", "detail"],
-                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
-            },
-        },
+        "errors": {"type": "array", "items": _ERROR},
     },
+}
+
+_ITSELF: dict[str, Any] = {
+    "operationId": "describe",
+    "summary": "This description",
+    "tags": ["description"],
+    "responses": {
+        "200": {
+            "description": "This description.",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        }
+    }
+    | _refusals({400, 403}),
 }
