@@ -59,21 +59,17 @@ _COLUMNS = sa.select(
 _END_DEVICE = _COLUMNS.where(_THIS)
 
 
-def _list(which: sa.ColumnElement[bool]) -> tuple[sa.Select[int], sa.Select[Any]]:
-    """How to count an EndDeviceList, and how to get a part of it."""
-    mine = which & _shown
-    page = (
-        _COLUMNS.where(mine)
-        .order_by(devices.c.changed_time.desc(), devices.c.sfdi, devices.c.id)
-        .limit(sa.bindparam("limit", type_=sa.Integer))
-        .offset(sa.bindparam("start", type_=sa.Integer))
-    )
-    return sa.select(sa.func.count()).select_from(devices).where(mine), page
-
-
-_MANAGED = devices.c.manager == sa.bindparam("asker")
-_FLEET = _list(_MANAGED)
-_LATER = _list(_MANAGED & (devices.c.changed_time > sa.bindparam("after")))
+_MANAGED = (devices.c.manager == sa.bindparam("asker")) & _shown
+_FLEET_SIZE = sa.select(devices.c.fleet).where(devices.c.id == sa.bindparam("asker"))
+_FLEET = (
+    _COLUMNS.where(_MANAGED)
+    .order_by(devices.c.changed_time.desc(), devices.c.sfdi, devices.c.id)
+    .limit(sa.bindparam("limit", type_=sa.Integer))
+    .offset(sa.bindparam("start", type_=sa.Integer))
+)
+_LATER = devices.c.changed_time > sa.bindparam("after")
+_LATER_COUNT = sa.select(sa.func.count()).select_from(devices).where(_MANAGED, _LATER)
+_LATER_FLEET = _FLEET.where(_LATER)
 
 
 @frozen
@@ -133,19 +129,27 @@ def end_devices(
             return 0, []
         alone: list[tuple[Place, r.Resource]] = [(Place(_EDEV, (asker.device,)), own)]
         return 1, alone[part.start : part.start + part.limit]
-    count, page = _LATER if part.after is not None else _FLEET
-    wanted = {"asker": asker.device, "after": part.after, "limit": part.limit, "start": part.start}
-    total = connection.scalar(count, wanted) or 0
+    wanted = {"asker": asker.device}
+    query = _FLEET
+    if part.after is None:
+        total = end_device_count(connection, asker)
+    else:
+        wanted["after"] = part.after
+        query = _LATER_FLEET
+        total = connection.scalar(_LATER_COUNT, wanted) or 0
     if part.start >= total or not part.limit:
         return total, []
-    return total, [(Place(_EDEV, (row.id,)), _end_device(row)) for row in connection.execute(page, wanted)]
+    wanted |= {"limit": part.limit, "start": part.start}
+    return total, [(Place(_EDEV, (row.id,)), _end_device(row)) for row in connection.execute(query, wanted)]
 
 
 def end_device_count(connection: sa.Connection, asker: Caller) -> int:
     """How many EndDevices this caller sees."""
+    if asker.device is None:
+        return 0
     if asker.aggregator:
-        return end_devices(connection, asker, Page(limit=0))[0]
-    return 0 if asker.device is None else 1
+        return connection.scalar(_FLEET_SIZE, {"asker": asker.device}) or 0
+    return 1
 
 
 def registration(connection: sa.Connection, device: int) -> r.Registration | None:
@@ -275,10 +279,11 @@ def alter(transaction: Transaction, device: int, **values: Any) -> None:
     connection.execute(sa.update(devices).where(devices.c.id == device).values(**values))
     after = connection.execute(state).one()
     if tuple(before) != tuple(after):
-        if before.shown and before.manager is not None:
-            groups.count(transaction, before.manager, groups.memberships_of(connection, device), -1)
-        if after.shown and after.manager is not None:
-            groups.count(transaction, after.manager, groups.memberships_of(connection, device), 1)
+        for seen, change in ((before, -1), (after, 1)):
+            if seen.shown and seen.manager is not None:
+                count = sa.update(devices).where(devices.c.id == seen.manager)
+                connection.execute(count.values(fleet=devices.c.fleet + change))
+                groups.count(transaction, seen.manager, groups.memberships_of(connection, device), change)
     transaction.touch("/edev", f"/edev/{device}")
     for manager in {before.manager, after.manager} - {None}:
         transaction.touch(f"/edev/{manager}")
