@@ -136,6 +136,7 @@ def _devices(
             "pin": 111115,
             "changed_time": NOW + one % 1000,
             "manager": boss if one <= fleet or one == boss else None,
+            "fleet": fleet + 1 if one == boss else 0,
         }
 
     insert(opened, tables.devices, map(device, (boss, *numbers)))

@@ -61,21 +61,17 @@ _COLUMNS = sa.select(
 _END_DEVICE = _COLUMNS.where(_THIS)
 
 
-def _list(which: sa.ColumnElement[bool]) -> tuple[sa.Select[int], sa.Select[Any]]:
-    """How to count an EndDeviceList, and how to get a part of it."""
-    mine = which & _shown
-    page = (
-        _COLUMNS.where(mine)
-        .order_by(devices.c.changed_time.desc(), devices.c.sfdi, devices.c.id)
-        .limit(sa.bindparam("limit", type_=sa.Integer))
-        .offset(sa.bindparam("start", type_=sa.Integer))
-    )
-    return sa.select(sa.func.count()).select_from(devices).where(mine), page
-
-
-_MANAGED = devices.c.manager == sa.bindparam("asker")
-_FLEET = _list(_MANAGED)
-_LATER = _list(_MANAGED & (devices.c.changed_time > sa.bindparam("after")))
+_MANAGED = (devices.c.manager == sa.bindparam("asker")) & _shown
+_FLEET_SIZE = sa.select(devices.c.fleet).where(devices.c.id == sa.bindparam("asker"))
+_FLEET = (
+    _COLUMNS.where(_MANAGED)
+    .order_by(devices.c.changed_time.desc(), devices.c.sfdi, devices.c.id)
+    .limit(sa.bindparam("limit", type_=sa.Integer))
+    .offset(sa.bindparam("start", type_=sa.Integer))
+)
+_LATER = devices.c.changed_time > sa.bindparam("after")
+_LATER_COUNT = sa.select(sa.func.count()).select_from(devices).where(_MANAGED, _LATER)
+_LATER_FLEET = _FLEET.where(_LATER)
 
 
 @frozen
@@ -142,12 +138,18 @@ def end_devices(
             return 0, []
         alone: list[tuple[Place, r.Resource]] = [(Place(_EDEV, (asker.device,)), own)]
         return 1, alone[part.start : part.start + part.limit]
-    count, page = _LATER if part.after is not None else _FLEET
-    wanted = {"asker": asker.device, "after": part.after, "limit": part.limit, "start": part.start}
-    total = connection.scalar(count, wanted) or 0
+    wanted = {"asker": asker.device}
+    query = _FLEET
+    if part.after is None:
+        total = end_device_count(connection, asker)
+    else:
+        wanted["after"] = part.after
+        query = _LATER_FLEET
+        total = connection.scalar(_LATER_COUNT, wanted) or 0
     if part.start >= total or not part.limit:
         return total, []
-    return total, [(Place(_EDEV, (row.id,)), _end_device(row)) for row in connection.execute(page, wanted)]
+    wanted |= {"limit": part.limit, "start": part.start}
+    return total, [(Place(_EDEV, (row.id,)), _end_device(row)) for row in connection.execute(query, wanted)]
 
 
 def seen_by(asker: Caller) -> sa.Select[tuple[int]]:
@@ -163,9 +165,11 @@ def _seen_by(asker: Caller) -> sa.ColumnElement[bool]:
 
 def end_device_count(connection: sa.Connection, asker: Caller) -> int:
     """How many EndDevices this caller sees."""
+    if asker.device is None:
+        return 0
     if asker.aggregator:
-        return end_devices(connection, asker, Page(limit=0))[0]
-    return 0 if asker.device is None else 1
+        return connection.scalar(_FLEET_SIZE, {"asker": asker.device}) or 0
+    return 1
 
 
 def registration(connection: sa.Connection, device: int) -> r.Registration | None:
@@ -272,30 +276,6 @@ def add(
     return Device(number, lfdi, manager, aggregator, name=name)
 
 
-def bring_back(
-    transaction: Transaction,
-    number: int,
-    *,
-    now: int,
-    name: str | None,
-    aggregator: bool,
-    manager: int | None,
-    pin: int | None,
-) -> Device:
-    """Put a device that was retired on the list anew, with all that is kept of it; it is to register anew.
-
-    :param pin: None leaves it the one that it has
-    """
-    values: dict[str, Any] = {"name": name, "aggregator": aggregator, "retired": None, "registered": None}
-    values |= {"manager": number if aggregator else manager, "changed_time": now}
-    if pin is not None:
-        values["pin"] = pin
-    alter(transaction, number, **values)
-    lfdi = transaction.connection.scalar(sa.select(devices.c.lfdi).where(devices.c.id == number))
-    assert lfdi is not None
-    return Device(number, lfdi, values["manager"], aggregator, name=name)
-
-
 def retire(transaction: Transaction, number: int, now: int) -> None:
     """Take a device off every list and out of its groups; what is kept of it stays."""
     for group in groups.memberships_of(transaction.connection, number):
@@ -327,8 +307,11 @@ def alter(transaction: Transaction, device: int, **values: Any) -> None:
     after = connection.execute(state).one()
     if tuple(before) != tuple(after):
         of = groups.memberships_of(connection, device)
-        _tally(transaction, before, of, -1)
-        _tally(transaction, after, of, 1)
+        for seen, change in ((before, -1), (after, 1)):
+            _tally(transaction, seen, of, change)
+            if seen.shown and seen.manager is not None:
+                count = sa.update(devices).where(devices.c.id == seen.manager)
+                connection.execute(count.values(fleet=devices.c.fleet + change))
     transaction.touch("/edev", f"/edev/{device}")
     for manager in {before.manager, after.manager} - {None}:
         transaction.touch(f"/edev/{manager}")

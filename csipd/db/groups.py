@@ -67,6 +67,13 @@ _PROGRAMS = _programs(_OF_DEVICE)
 _PROGRAMS_OF_ANY = _programs(_OF_DEVICES)
 _PROGRAMS_OF_FLEET = _programs(_OF_FLEET)
 _REACHES = _PROGRAMS.where(programs.c.id == sa.bindparam("program"))
+_SINCE = _above(
+    sa.select(memberships.c.device.label("who"), memberships.c.group.label("group")).where(
+        memberships.c.device == sa.bindparam("who"),
+        sa.or_(memberships.c.until.is_(None), memberships.c.until > sa.bindparam("since")),
+    )
+)
+_BELONGED = sa.select(_SINCE.c.who).where(_SINCE.c.group == sa.bindparam("group"))
 _FLEET_REACHES = _PROGRAMS_OF_FLEET.where(programs.c.id == sa.bindparam("program"))
 
 
@@ -310,13 +317,8 @@ def devices_under(
 
 def belonged(connection: sa.Connection, device: int, group: int, since: int) -> bool:
     """Whether a device is in a group or below it, or was at any time since a moment (TimeType)."""
-    held = sa.or_(memberships.c.until.is_(None), memberships.c.until > since)
-    reach = _above(
-        sa.select(memberships.c.device.label("who"), memberships.c.group.label("group")).where(
-            memberships.c.device == device, held
-        )
-    )
-    return connection.scalar(sa.select(reach.c.who).where(reach.c.group == group)) is not None
+    asked = {"who": device, "group": group, "since": since}
+    return connection.scalar(_BELONGED, asked) is not None
 
 
 def memberships_of(connection: sa.Connection, device: int) -> list[int]:

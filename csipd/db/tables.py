@@ -40,6 +40,8 @@ devices = sa.Table(
     sa.Column("aggregator", sa.Boolean, nullable=False),
     # The aggregator that manages it; an aggregator manages itself.
     sa.Column("manager", _Id, sa.ForeignKey("devices.id")),
+    # How many EndDevices it manages as an aggregator: kept, not counted.
+    sa.Column("fleet", sa.Integer, nullable=False, server_default="0"),
     # TimeType of registration, in band or out of band; None while it is only listed.
     sa.Column("registered", sa.BigInteger),
     # No longer in the configuration file that brought it: not served, nothing forgotten.

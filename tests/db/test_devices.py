@@ -157,7 +157,7 @@ class DirectTests(_Case):
         )
         self.assertEqual(self.caller(1).device, place.ids[0])
         self.assertEqual(documents.counts(self.connection, [f"{place.href}/der"]), {f"{place.href}/der": 1})
-        self.assertEqual(self.log(), [(lfdi(1), "register", lfdi(1))])
+        self.assertEqual(self.log(), [(lfdi(1), "register", place.href)])
 
     def test_sfdi_is_enough(self) -> None:
         """A body without an LFDI speaks for the certificate that it comes with."""
@@ -212,7 +212,8 @@ class DirectTests(_Case):
         devices.unregister(self.transaction, device, lfdi(1), NOW)
         self.assertEqual(self.caller(2).standing, Standing.LISTED)
         self.assertEqual(self.register(2, end_device(2)).ids, (device,))
-        self.assertEqual(self.log(), [(lfdi(1), "unregister", lfdi(2)), (lfdi(2), "register", lfdi(2))])
+        here = f"/edev/{device}"
+        self.assertEqual(self.log(), [(lfdi(1), "unregister", here), (lfdi(2), "register", here)])
 
 
 class FleetTests(_Case):
@@ -232,7 +233,7 @@ class FleetTests(_Case):
         """An LFDI that nobody has, which need be no certificate's, becomes one of its fleet."""
         place = self.register(1, end_device(2))
         self.assertEqual(devices.owner(self.connection, place.ids[0]), Owner(place.ids[0], self.boss))
-        self.assertEqual(self.log(), [(lfdi(1), "register", lfdi(2))])
+        self.assertEqual(self.log(), [(lfdi(1), "register", place.href)])
 
     def test_second_claim(self) -> None:
         """What one aggregator has is refused to another, and so is a direct device."""
@@ -341,16 +342,28 @@ class WithdrawalTests(_Case):
         self.assertEqual(self.caller(1).standing, Standing.UNKNOWN)
         self.assertTrue(devices.readmit(self.transaction, lfdi(1), "bob", NOW + 2))
         self.assertEqual(self.caller(1).device, device)
-        self.assertEqual(self.log(), [("alice", "withdraw", lfdi(1)), ("bob", "readmit", lfdi(1))])
+        here = f"/edev/{device}"
+        self.assertEqual(self.log(), [("alice", "withdraw", here), ("bob", "readmit", here)])
 
     def test_nothing_to_do(self) -> None:
         """What changes nothing (withdrawn twice, lifted without need, of a stranger) is not logged."""
-        add_device(self.transaction, 1)
+        device = add_device(self.transaction, 1)
         self.assertFalse(devices.readmit(self.transaction, lfdi(1), "alice", NOW))
         self.assertFalse(devices.withdraw(self.transaction, lfdi(2), "alice", NOW))
         devices.withdraw(self.transaction, lfdi(1), "alice", NOW)
         self.assertFalse(devices.withdraw(self.transaction, lfdi(1), "bob", NOW + 1))
-        self.assertEqual(self.log(), [("alice", "withdraw", lfdi(1))])
+        self.assertEqual(self.log(), [("alice", "withdraw", f"/edev/{device}")])
+
+    def test_retired(self) -> None:
+        """A device that is retired is out of its groups from then on, and was in them before."""
+        device = add_device(self.transaction, 1)
+        group = add_group(self.transaction, "one")
+        devices.join(self.transaction, device, group, NOW)
+        devices.retire(self.transaction, device, NOW + 5)
+        self.assertEqual(self.caller(1).standing, Standing.UNKNOWN)
+        self.assertEqual(groups.devices_under(self.connection, group), [])
+        self.assertEqual(groups.devices_under(self.connection, group, at=NOW + 4), [device])
+        self.assertEqual(groups.number_under(self.connection, group), 0)
 
     def test_told(self) -> None:
         """Each change of a device's standing is told of at its own href, its list and its aggregator's."""

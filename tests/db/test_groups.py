@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import devices, groups, programs
 from csipd.db.database import Transaction
+from csipd.db.tables import devices as device_table
 from csipd.db.tables import fleets, memberships
 from tests.support.store import (
     ISSUER,
@@ -285,6 +286,9 @@ class ViewTests(SynchronousTestCase):
         for row, device in world.devices.items():
             if not device.aggregator:
                 continue
+            managed = [one for one in world.devices.values() if one.shown and one.manager == row]
+            size = sa.select(device_table.c.fleet).where(device_table.c.id == row)
+            self.assertEqual(world.connection.scalar(size), len(managed))
             expected = world.fleet(row)
             query = sa.select(fleets.c.group, fleets.c.members).where(fleets.c.manager == row)
             kept = {group: members for group, members in world.connection.execute(query) if members}

@@ -72,6 +72,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=True),
         sa.Column("aggregator", sa.Boolean(), nullable=False),
         sa.Column("manager", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("fleet", sa.Integer(), server_default="0", nullable=False),
         sa.Column("registered", sa.BigInteger(), nullable=True),
         sa.Column("retired", sa.BigInteger(), nullable=True),
         sa.Column("withdrawn", sa.BigInteger(), nullable=True),
