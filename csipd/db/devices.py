@@ -49,6 +49,9 @@ _CALLER = sa.select(
 ).where(devices.c.lfdi == sa.bindparam("lfdi"))
 _THIS = (devices.c.id == sa.bindparam("device")) & _shown
 _OWNER = sa.select(devices.c.manager).where(_THIS)
+_OWNER_BY_LFDI = sa.select(devices.c.id, devices.c.manager).where(
+    devices.c.lfdi == sa.bindparam("lfdi"), _shown
+)
 _REGISTRATION = sa.select(devices.c.registered, devices.c.pin, devices.c.poll_rate).where(_THIS)
 _COLUMNS = sa.select(
     devices.c.id,
@@ -112,8 +115,7 @@ def owner(connection: sa.Connection, device: int) -> Owner | None:
 
 def owner_by_lfdi(connection: sa.Connection, lfdi: str) -> Owner | None:
     """The EndDevice of an LFDI, if there is one."""
-    query = sa.select(devices.c.id, devices.c.manager).where(devices.c.lfdi == lfdi, _shown)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_OWNER_BY_LFDI, {"lfdi": lfdi}).one_or_none()
     return None if row is None else Owner(row.id, row.manager)
 
 

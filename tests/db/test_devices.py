@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import devices, documents
+from csipd.db import devices, documents, groups
 from csipd.db.database import Transaction
 from csipd.db.tables import audit
 from csipd.der.access import Caller, Owner, Policy, Standing
@@ -19,7 +19,7 @@ from csipd.sep2 import identity
 from csipd.sep2 import resources as r
 from csipd.sep2.paging import Page
 from csipd.sep2.site import ROWS, Place
-from tests.support.store import NOW, add_device, lfdi, store
+from tests.support.store import NOW, add_device, add_group, lfdi, store
 
 OUT_OF_BAND = Policy()
 IN_BAND = Policy(in_band=True)
