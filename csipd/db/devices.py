@@ -156,13 +156,9 @@ def end_devices(
 
 def seen_by(asker: Caller) -> sa.Select[tuple[int]]:
     """The numbers of the EndDevices that a registered caller sees, as a query."""
-    return sa.select(devices.c.id).where(_seen_by(asker))
-
-
-def _seen_by(asker: Caller) -> sa.ColumnElement[bool]:
     assert asker.device is not None
     own = devices.c.manager == asker.device if asker.aggregator else devices.c.id == asker.device
-    return _shown & own
+    return sa.select(devices.c.id).where(_shown, own)
 
 
 def end_device_count(connection: sa.Connection, asker: Caller) -> int:

@@ -9,7 +9,6 @@ clock is wrong would otherwise lose what it has just told.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 from attrs import frozen
@@ -33,6 +32,49 @@ _AT_ONCE = 1000
 
 _LIST = ROWS["LogEventList"]
 _ITEM = ROWS["LogEvent"]
+
+# Built once: to build a statement costs ten times what it takes to execute it.
+_SAME = sa.select(logevents.c.id, logevents.c.hidden).where(
+    *(
+        logevents.c[name] == sa.bindparam(name)
+        for name in ("device", "created_time", "event_id", "pen", "profile", "function_set", "code")
+    )
+)
+_ADD = sa.insert(logevents).returning(logevents.c.id)
+_COUNTS = (
+    sa.select(logevents.c.device, sa.func.count().label("number"))
+    .where(logevents.c.device.in_(sa.bindparam("devices", expanding=True)), sa.not_(logevents.c.hidden))
+    .group_by(logevents.c.device)
+)
+_BEYOND = (
+    sa.select(logevents.c.id)
+    .where(logevents.c.device == sa.bindparam("device"), logevents.c.hidden == sa.bindparam("hidden"))
+    .order_by(logevents.c.id.desc())
+    .limit(_AT_ONCE)
+    .offset(sa.bindparam("keep", type_=sa.Integer))
+)
+_AHEAD = (
+    sa.select(alarm_table.c.id, alarm_table.c.raised, alarm_table.c.cleared)
+    .where(
+        *(alarm_table.c[name] == sa.bindparam(name) for name in ("device", "function_set", "code")),
+        sa.or_(alarm_table.c.cleared.is_(None), alarm_table.c.cleared > sa.bindparam("at")),
+    )
+    .order_by(alarm_table.c.raised)
+    .limit(1)
+)
+_OPEN = sa.insert(alarm_table)
+_OVER_BEYOND = (
+    sa.select(alarm_table.c.id)
+    .where(alarm_table.c.device == sa.bindparam("device"), alarm_table.c.cleared.is_not(None))
+    .order_by(alarm_table.c.id.desc())
+    .limit(_AT_ONCE)
+    .offset(sa.bindparam("keep", type_=sa.Integer))
+)
+_NEXT = sa.select(sa.func.min(logevents.c.created_time)).where(
+    *(logevents.c[name] == sa.bindparam(name) for name in ("device", "function_set", "code")),
+    logevents.c.profile == LogProfile.IEEE_2030_5,
+    logevents.c.created_time > sa.bindparam("after"),
+)
 
 
 @frozen
@@ -101,7 +143,16 @@ def post(transaction: Transaction, device: int, event: r.LogEvent, keep: int, no
     :param keep: how many the device's list holds
     """
     connection = transaction.connection
-    again = _same(connection, device, event)
+    told = {
+        "device": device,
+        "created_time": event.createdDateTime,
+        "event_id": event.logEventID,
+        "pen": event.logEventPEN,
+        "profile": event.profileID,
+        "function_set": event.functionSet,
+        "code": event.logEventCode,
+    }
+    again = connection.execute(_SAME, told).first()
     if again is not None:
         if again.hidden:
             connection.execute(sa.update(logevents).where(logevents.c.id == again.id).values(hidden=False))
@@ -109,21 +160,14 @@ def post(transaction: Transaction, device: int, event: r.LogEvent, keep: int, no
             _age(transaction, device, False, keep)
         return Place(_ITEM, (device, again.id))
     number: int | None = connection.scalar(
-        sa.insert(logevents)
-        .values(
-            device=device,
-            created_time=event.createdDateTime,
-            event_id=event.logEventID,
-            pen=event.logEventPEN,
-            profile=event.profileID,
-            function_set=event.functionSet,
-            code=event.logEventCode,
-            hidden=False,
-            classified=True,
-            received=now,
-            body=codec.encode(event, extensions=True),
-        )
-        .returning(logevents.c.id)
+        _ADD,
+        {
+            **told,
+            "hidden": False,
+            "classified": True,
+            "received": now,
+            "body": codec.encode(event, extensions=True),
+        },
     )
     assert number is not None
     _classify(transaction, device, event)
@@ -156,12 +200,7 @@ def get(connection: sa.Connection, device: int, number: int) -> r.LogEvent | Non
 
 def counts(connection: sa.Connection, devices: Sequence[int]) -> Mapping[int, int]:
     """How many log events the list of each device holds; devices without any are left out."""
-    query = (
-        sa.select(logevents.c.device, sa.func.count().label("number"))
-        .where(logevents.c.device.in_(devices), sa.not_(logevents.c.hidden))
-        .group_by(logevents.c.device)
-    )
-    return {row.device: row.number for row in connection.execute(query)}
+    return {row.device: row.number for row in connection.execute(_COUNTS, {"devices": devices})}
 
 
 def page(connection: sa.Connection, device: int, part: Page) -> tuple[int, list[tuple[Place, r.LogEvent]]]:
@@ -188,25 +227,10 @@ def page(connection: sa.Connection, device: int, part: Page) -> tuple[int, list[
     ]
 
 
-def _same(connection: sa.Connection, device: int, event: r.LogEvent) -> sa.Row[*tuple[Any, ...]] | None:
-    """The log event of a device that is the same as this one, if it was posted before."""
-    query = sa.select(logevents.c.id, logevents.c.hidden).where(
-        logevents.c.device == device,
-        logevents.c.event_id == event.logEventID,
-        logevents.c.created_time == event.createdDateTime,
-        logevents.c.pen == event.logEventPEN,
-        logevents.c.profile == event.profileID,
-        logevents.c.function_set == event.functionSet,
-        logevents.c.code == event.logEventCode,
-    )
-    return connection.execute(query.limit(1)).one_or_none()
-
-
 def _age(transaction: Transaction, device: int, hidden: bool, keep: int) -> int:
     """Remove what came first of the list of a device, or of what it deleted, beyond so many."""
-    mine = sa.and_(logevents.c.device == device, logevents.c.hidden == hidden)
-    beyond = sa.select(logevents.c.id).where(mine).order_by(logevents.c.id.desc())
-    gone = list(transaction.connection.scalars(beyond.limit(_AT_ONCE).offset(keep)))
+    asked = {"device": device, "hidden": hidden, "keep": keep}
+    gone = list(transaction.connection.scalars(_BEYOND, asked))
     if gone:
         transaction.connection.execute(sa.delete(logevents).where(logevents.c.id.in_(gone)))
         if not hidden:
@@ -230,17 +254,8 @@ def _classify(transaction: Transaction, device: int, event: r.LogEvent) -> None:
     if signal.clears is None:
         _open(connection, device, signal, Episode(at, at), event.details)
         return
-    this = sa.and_(
-        alarm_table.c.device == device,
-        alarm_table.c.function_set == signal.function_set,
-        alarm_table.c.code == signal.code,
-    )
-    row = connection.execute(
-        sa.select(alarm_table.c.id, alarm_table.c.raised, alarm_table.c.cleared)
-        .where(this, sa.or_(alarm_table.c.cleared.is_(None), alarm_table.c.cleared > at))
-        .order_by(alarm_table.c.raised)
-        .limit(1)
-    ).one_or_none()
+    this = {"device": device, "function_set": signal.function_set, "code": signal.code, "at": at}
+    row = connection.execute(_AHEAD, this).one_or_none()
     ahead = None if row is None else Episode(row.raised, row.cleared)
     if signal.turn is Turn.RAISED:
         outcome = rules.raised(at, ahead, _next(connection, device, signal, signal.clears, at))
@@ -257,15 +272,8 @@ def _classify(transaction: Transaction, device: int, event: r.LogEvent) -> None:
 
 def _next(connection: sa.Connection, device: int, signal: Signal, code: int, after: int) -> int | None:
     """When a log event of a code was first created after a moment."""
-    found: int | None = connection.scalar(
-        sa.select(sa.func.min(logevents.c.created_time)).where(
-            logevents.c.device == device,
-            logevents.c.profile == LogProfile.IEEE_2030_5,
-            logevents.c.function_set == signal.function_set,
-            logevents.c.code == code,
-            logevents.c.created_time > after,
-        )
-    )
+    asked = {"device": device, "function_set": signal.function_set, "code": code, "after": after}
+    found: int | None = connection.scalar(_NEXT, asked)
     return found
 
 
@@ -273,20 +281,17 @@ def _open(
     connection: sa.Connection, device: int, signal: Signal, episode: Episode, details: str | None
 ) -> None:
     connection.execute(
-        sa.insert(alarm_table).values(
-            device=device,
-            function_set=signal.function_set,
-            code=signal.code,
-            raised=episode.raised,
-            cleared=episode.cleared,
-            details=details,
-        )
+        _OPEN,
+        {
+            "device": device,
+            "function_set": signal.function_set,
+            "code": signal.code,
+            "raised": episode.raised,
+            "cleared": episode.cleared,
+            "details": details,
+        },
     )
-    over = sa.select(alarm_table.c.id).where(
-        alarm_table.c.device == device, alarm_table.c.cleared.is_not(None)
-    )
-    beyond = over.order_by(alarm_table.c.id.desc()).limit(_AT_ONCE).offset(MOST_OVER)
-    gone = list(connection.scalars(beyond))
+    gone = list(connection.scalars(_OVER_BEYOND, {"device": device, "keep": MOST_OVER}))
     if gone:
         connection.execute(sa.delete(alarm_table).where(alarm_table.c.id.in_(gone)))
 

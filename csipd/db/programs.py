@@ -35,6 +35,7 @@ _BEFORE = (
         programs.c.primacy < sa.bindparam("primacy"),
     )
 )
+_GROUP = sa.select(programs.c.group).where(programs.c.id == sa.bindparam("number"))
 _PROGRAMS = sa.select(
     programs.c.id, programs.c.mrid, programs.c.description, programs.c.version, programs.c.primacy
 ).where(programs.c.id.in_(sa.bindparam("numbers", expanding=True)), programs.c.retired.is_(None))
@@ -205,7 +206,7 @@ def find(connection: sa.Connection, description: str) -> int | None:
 
 def group_of(connection: sa.Connection, number: int) -> int:
     """The group of a program that is a row."""
-    group: int | None = connection.scalar(sa.select(programs.c.group).where(programs.c.id == number))
+    group: int | None = connection.scalar(_GROUP, {"number": number})
     assert group is not None
     return group
 
