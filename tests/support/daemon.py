@@ -59,6 +59,7 @@ class Place:
 
     folder: Path
     port: int
+    admin_port: int
 
     @property
     def config(self) -> Path:
@@ -88,11 +89,11 @@ def small_place(
     """
     folder = folder.absolute()
     folder.mkdir()
-    place = Place(folder, free_port())
+    place = Place(folder, free_port(), free_port())
     place.config.write_text(
         f"server: 127.0.0.1\n"
         f"https_port: {place.port}\n"
-        f"admin_port: {free_port()}\n"
+        f"admin_port: {place.admin_port}\n"
         f"tls_repository: {place.tls}\n"
         f"storage_path: {place.database.parent}\n"
         f"openssl_cnf: {folder / 'openssl.cnf'}\n"
@@ -107,12 +108,13 @@ def small_place(
 
 
 def seed_place(folder: Path, *replaced: tuple[str, str]) -> Place:
-    """A folder with the seed's configuration as it stands, but for the port and what is `replaced`."""
+    """A folder with the seed's configuration as it stands, but for the ports and what is `replaced`."""
     folder = folder.absolute()
     folder.mkdir()
-    place = Place(folder, free_port())
+    place = Place(folder, free_port(), free_port())
     text = SEED.read_text()
-    for old, new in (("https_port: 7443", f"https_port: {place.port}"), *replaced):
+    ports = f"https_port: {place.port}\nadmin_port: {place.admin_port}"
+    for old, new in (("https_port: 7443", ports), *replaced):
         if text.count(f"\n{old}\n") != 1:
             raise AssertionError(f"the seed's configuration has no single line {old!r}")
         text = text.replace(f"\n{old}\n", f"\n{new}\n")
