@@ -546,6 +546,19 @@ class PropertyTests(SynchronousTestCase):
                 self.assertGreater(after[mrid].changes, status.changes)
 
     @settings(max_examples=max(300, settings().max_examples))
+    @given(schedules(bare=True), st.integers(-1, END))
+    def test_next_change_after_the_clock_was_set_back(self, events: list[Event], now: int) -> None:
+        """Where the store knows what is commanded only later by the clock, nothing changes before the next
+        change either.
+        """
+        following = next_change(events, now)
+        last = END if following is None else following - 1
+        first = {mrid: shown(s, now) for mrid, s in statuses(events, now).items()}
+        for later in range(now + 1, last + 1):
+            found = {mrid: shown(s, later) for mrid, s in statuses(events, later).items()}
+            self.assertEqual(found, first, f"{now} to {later}")
+
+    @settings(max_examples=max(300, settings().max_examples))
     @given(schedules(bare=True))
     def test_next_change(self, events: list[Event]) -> None:
         """Between now and the next change nothing changes, and after the last nothing ever does."""
