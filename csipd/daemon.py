@@ -133,6 +133,7 @@ def _operators_door(ready: Ready, reactor: Any, database: Database) -> Door:
         database,
         ready.server,
         time.time,
+        monotonic=reactor.seconds,
         operators=ready.operators,
         prepare={"certificate": issuing.for_device},
         version=VERSION,

@@ -17,7 +17,8 @@ from twisted.python.failure import Failure
 
 from csipd import pki
 from csipd.pki import PKIError, Repository
-from csipd.refusals import Impossible
+from csipd.pki.pem import load_request
+from csipd.refusals import Conflict, Impossible
 from csipd.web.admin import forms as f
 
 
@@ -57,31 +58,34 @@ class Issuing:
     def for_device(self, body: f.NewDevice) -> Deferred[Issued | None]:
         """The certificate that a new device asks for, if it asks for one.
 
-        Fails with ``Impossible`` where the request is none, or the name cannot be that of a certificate.
+        Fails with ``Impossible`` where the name cannot be that of a certificate or the request is none, and
+        with ``Conflict`` where the CA cannot issue.
         """
-        asked = [name for name in ("lFDI", "csr", "make_key") if getattr(body, name)]
-        if len(asked) > 1:
-            return fail(Impossible([("", f"one of {', '.join(asked)} is enough")]))
         try:
             pki.check_id(body.name, self._reserved)
             wanted = (pki.aggregator if body.aggregator else pki.device)(body.name, issuer=self._issuer)
         except PKIError as error:
             return fail(Impossible([("/name", str(error))]))
         if body.csr:
-            signed = pki.run_later(self._reactor, self._repository.sign(body.csr.encode(), wanted))
-            return signed.addCallbacks(self._issued, _impossible, errbackArgs=("/csr",))
+            return self._sign(body.csr.encode(), wanted)
         if body.make_key:
             handed = pki.run_later(self._reactor, self._repository.hand_out(wanted))
-            return handed.addCallbacks(
-                lambda out: self._issued(out.cert_pem, out.key_pem), _impossible, errbackArgs=("/make_key",)
-            )
+            return handed.addCallbacks(lambda out: self._issued(out.cert_pem, out.key_pem), _no_certificate)
         return succeed(None)
+
+    def _sign(self, csr: bytes, wanted: pki.Wanted) -> Deferred[Issued | None]:
+        try:
+            load_request(csr)
+        except PKIError as error:
+            return fail(Impossible([("/csr", str(error))]))
+        signed = pki.run_later(self._reactor, self._repository.sign(csr, wanted))
+        return signed.addCallbacks(self._issued, _no_certificate)
 
     def _issued(self, certificate: bytes, key: bytes | None = None) -> Issued:
         der = x509.load_pem_x509_certificate(certificate).public_bytes(Encoding.DER)
         return Issued(self._lfdi_of(der), certificate.decode(), None if key is None else key.decode())
 
 
-def _impossible(failure: Failure, pointer: str) -> None:
+def _no_certificate(failure: Failure) -> None:
     failure.trap(PKIError)
-    raise Impossible([(pointer, str(failure.value))])
+    raise Conflict(f"no certificate can be made: {failure.value}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from attrs import frozen
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -57,6 +58,12 @@ def tick(transaction: Transaction, now: int) -> Ticked:
     for program in programs:
         transaction.touch(f"/derp/{program}/derc", f"/derp/{program}/actderc")
     return Ticked(len(programs), controls.next_moment(transaction.connection, now))
+
+
+def last_tick(connection: sa.Connection) -> int | None:
+    """When the last tick was (TimeType)."""
+    told = declarations.known_fact(connection, _TICK)
+    return None if told is None else int(told)
 
 
 class Scheduler(Service):

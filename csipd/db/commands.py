@@ -24,6 +24,8 @@ from csipd.sep2.types import MODE, EventState
 
 #: Devices of a preview that are named; the others are counted.
 SAMPLE = 50
+#: When the last event begins at the latest (TimeType): the end of the year 9999, as of certificates.
+LATEST = 253_402_300_799
 #: The group that puts a device without any other into an FSA, so that its own program can be seen.
 OWN_GROUP = "Devices commanded by name"
 
@@ -111,7 +113,6 @@ def preview(
     """What a command would do if it were given now.
 
     :raises Impossible: it would be refused, with all that is wrong with it
-    :raises NotFound: it is for nobody that there is
     """
     wanted = _programs(connection, own, target)
     start = now if command.start is None else command.start
@@ -181,7 +182,7 @@ def create(
 
     :param reply_to: href of the ResponseList that devices answer to
     :param who: the operator
-    :raises Impossible, NotFound: as for ``preview``
+    :raises Impossible: as for ``preview``
     :raises Full: a program has as many controls as it can have
     """
     connection = transaction.connection
@@ -189,8 +190,8 @@ def create(
     for program in effect.programs:
         if controls.live(connection, program, now) >= controls.MOST_LIVE:
             raise Full(f"program {program} has {controls.MOST_LIVE} controls that are not over")
-    for device in target.devices:
-        _see_own_program(transaction, device, now)
+    for program in effect.programs:
+        see_own_program(transaction, program, now)
     start = now if command.start is None else command.start
     made = []
     for program in effect.programs:
@@ -199,8 +200,9 @@ def create(
         if command.response_required:
             control = control.replace(replyTo=reply_to, responseRequired=command.response_required)
         made.append(controls.add(transaction, own.issuer, program, control, who))
+    said = f"{', '.join(controls.modes_of(command.base))}; {command.duration} s from {start}"
     for place in made:
-        audit.record(transaction, now, who, "create", place.href, command.description or "")
+        audit.record(transaction, now, who, "create", place.href, said)
     return made, effect
 
 
@@ -221,6 +223,8 @@ def cancel(
         raise Conflict(f"control {number} is {state.name.lower().replace('_', ' ')} already")
     if now >= kept.event.latest:
         raise Conflict(f"control {number} is over")
+    if randomized and not (kept.event.randomize_start or kept.event.randomize_duration):
+        raise Conflict(f"control {number} has no randomisation to be cancelled with")
     if not controls.cancel(transaction, number, randomized, reason, now):
         raise Conflict(f"control {number} is cancelled already")
     audit.record(transaction, now, who, "cancel", f"/derp/{kept.program}/derc/{number}", reason or "")
@@ -249,34 +253,44 @@ def _flaws(command: Command, start: int, now: int) -> list[tuple[str, str]]:
         found.append(("/duration", "an event lasts at least a second"))
     elif start + command.duration <= now:
         found.append(("/start", "would be over already"))
+    elif start > LATEST:
+        found.append(("/start", f"is {LATEST} at the latest"))
     if command.category == 0:
         found.append(("/deviceCategory", "addresses no device"))
     try:
         codec.check(_control(command, start, now))
     except codec.BadValue as error:
-        found.append((f"/{(error.path or '').removeprefix('/DERControl/')}", error.message))
+        path = (error.path or "").removeprefix("/DERControl/").replace("DERControlBase", "base", 1)
+        found.append((f"/{path}", error.message))
     return found
 
 
 def _programs(connection: sa.Connection, own: programs.Own, target: Target) -> list[int]:
     """The programs that get a control."""
     if target.program is not None:
-        if target.program not in programs.get(connection, [target.program], own):
-            raise NotFound(f"no program {target.program}")
+        owner = programs.owner_of(target.program)
+        known = programs.get(connection, [target.program], own) if owner is None else [target.program]
+        if not known or (owner is not None and devices.missing(connection, [owner])):
+            raise Impossible([("/program", f"there is no program {target.program}")])
         return [target.program]
     if target.group is not None:
         if not groups.exists(connection, target.group):
-            raise NotFound(f"no group {target.group}")
+            raise Impossible([("/group", f"there is no group {target.group}")])
         found = groups.own_programs(connection, target.group)
         if len(found) != 1:
             named = ", ".join(map(str, found)) or "none"
             raise Impossible([("/group", f"a group with one program is needed, it has {named}")])
         return found
+    missing = set(devices.missing(connection, target.devices))
+    flaws = [
+        (f"/devices/{place}", f"{device} is no registered device")
+        for place, device in enumerate(target.devices)
+        if device in missing
+    ]
     if len(set(target.devices)) != len(target.devices):
-        raise Impossible([("/devices", "names a device twice")])
-    missing = devices.missing(connection, target.devices)
-    if missing:
-        raise NotFound(f"no device {', '.join(map(str, missing[:10]))}")
+        flaws.append(("/devices", "names a device twice"))
+    if flaws:
+        raise Impossible(flaws)
     return [programs.own_program(device) for device in target.devices]
 
 
@@ -373,9 +387,10 @@ def _names(flags: int) -> str:
     return ", ".join(mode.name for mode in MODE.values() if flags & mode.flag)
 
 
-def _see_own_program(transaction: Transaction, device: int, now: int) -> None:
-    """See that a device has an FSA for its own program to be in."""
-    if not groups.assignments_of(transaction.connection, device):
+def see_own_program(transaction: Transaction, program: int, now: int) -> None:
+    """See that the device whose own program this is, if it is one, has an FSA for it to be in."""
+    device = programs.owner_of(program)
+    if device is not None and not groups.assignments_of(transaction.connection, device):
         assignment = groups.assignment(transaction, OWN_GROUP)
         group = groups.put_group(transaction, OWN_GROUP, parent=None, level=None, assignment=assignment)
         devices.join(transaction, device, group, now)

@@ -327,14 +327,19 @@ def listed(
     program: int | None = None,
     since: int | None = None,
     until: int | None = None,
-) -> list[Kept]:
+    over: bool | None = None,
+    cancelled: bool | None = None,
+) -> tuple[list[Kept], tuple[int, int] | None]:
     """Controls of the past and the future, the latest start first.
 
-    :param before: start and number of the last of the page before
+    :param before: start and number of the last one before these
     :param since: only those that end after it (TimeType)
     :param until: only those that start before it (TimeType)
+    :param over: only those that have ended by the clock, or only the others
+    :param cancelled: only those that the operator cancelled, or only the others
+    :return: the controls, and where to go on (the next ``before``); None: there are no more
     """
-    query = sa.select(controls.c.id).order_by(controls.c.start.desc(), controls.c.id.desc()).limit(limit)
+    query = sa.select(controls.c.start, controls.c.id)
     if before is not None:
         query = query.where(sa.tuple_(controls.c.start, controls.c.id) < sa.tuple_(*before))
     if program is not None:
@@ -343,8 +348,18 @@ def listed(
         query = query.where(controls.c.latest > since)
     if until is not None:
         query = query.where(controls.c.start < until)
-    found = (find(connection, number, now) for number in connection.scalars(query).all())
-    return [kept for kept in found if kept is not None]
+    if over is not None:
+        query = query.where(controls.c.latest <= now if over else controls.c.latest > now)
+    if cancelled is not None:
+        query = query.where(
+            controls.c.cancelled.is_not(None) if cancelled else controls.c.cancelled.is_(None)
+        )
+    query = query.order_by(controls.c.start.desc(), controls.c.id.desc()).limit(limit)
+    rows = connection.execute(query).all()
+    # One that is from the future, since the clock was set back, is not there yet.
+    found = (find(connection, row.id, now) for row in rows)
+    last = (rows[-1].start, rows[-1].id) if len(rows) == limit else None
+    return [kept for kept in found if kept is not None], last
 
 
 def whose(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, str | None]:

@@ -80,8 +80,12 @@ def fact(transaction: Transaction, name: str, drawn: str) -> str:
     transaction.connection.execute(
         insert(transaction.connection, facts).values(name=name, value=drawn).on_conflict_do_nothing()
     )
-    value = transaction.connection.scalar(sa.select(facts.c.value).where(facts.c.name == name))
-    return str(value)
+    return str(known_fact(transaction.connection, name))
+
+
+def known_fact(connection: sa.Connection, name: str) -> str | None:
+    """The same; None where nobody has asked for it yet."""
+    return connection.scalar(sa.select(facts.c.value).where(facts.c.name == name))
 
 
 def move_fact(transaction: Transaction, name: str, before: str, after: str) -> bool:

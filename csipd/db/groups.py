@@ -262,6 +262,14 @@ def hang(transaction: Transaction, number: int, *, parent: int | None, level: in
     transaction.touch("/derp")
 
 
+def level_below(connection: sa.Connection, number: int) -> int | None:
+    """The highest level (the least number) of the groups right below one; None: none of them has a level."""
+    found: int | None = connection.scalar(
+        sa.select(sa.func.min(groups.c.level)).where(groups.c.parent == number)
+    )
+    return found
+
+
 def remove(transaction: Transaction, number: int) -> None:
     """Remove a group that nothing is in.
 

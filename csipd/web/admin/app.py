@@ -148,7 +148,8 @@ class Admin:
         request.setHeader(b"Content-Type", _JSON)
         return self._description
 
-    def _unrouted(self, request: Request, failure: Failure) -> bytes:
+    def _unrouted(self, request: Any, failure: Failure) -> bytes:
+        """No route leads there, which is for operators alone to know."""
         try:
             self._who(request)
             raise Misfit(problems.problem(404 if request.method in METHODS else 501))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -10,7 +11,7 @@ from csipd.db import commands, controls
 from csipd.db.commands import Command, Overlap, Target
 from csipd.db.database import Transaction
 from csipd.db.responses import REPLY_TO
-from csipd.refusals import Impossible, NotFound
+from csipd.refusals import BadRequest, Impossible, NotFound
 from csipd.sep2.site import Place
 from csipd.sep2.types import EventState, ResponseRequired
 from csipd.web.admin import forms as f
@@ -18,8 +19,15 @@ from csipd.web.admin.operations import Call, Made
 
 #: What devices are asked for where the operator says nothing: received, and what became of it.
 _RESPONSES = int(ResponseRequired.RECEIVED | ResponseRequired.SPECIFIC)
-#: A control in a word; the standard has none for one that is over.
-STATUSES = ("scheduled", "active", "cancelled", "superseded", "completed")
+#: A control in a word; the standard has none for one that is over. With what a query can tell of it.
+_LIKELY: Mapping[str, Mapping[str, Any]] = {
+    "scheduled": {"over": False, "cancelled": False},
+    "active": {"over": False, "cancelled": False},
+    "cancelled": {"cancelled": True},
+    "superseded": {},
+    "completed": {"over": True, "cancelled": False},
+}
+STATUSES = tuple(_LIKELY)
 _WORDS = {
     EventState.SCHEDULED: "scheduled",
     EventState.ACTIVE: "active",
@@ -27,24 +35,42 @@ _WORDS = {
     EventState.CANCELLED_RANDOMIZED: "cancelled",
     EventState.SUPERSEDED: "superseded",
 }
-#: Controls that are looked at for one page when only some are wanted.
-_LOOKED_AT = 2000
+#: Controls that are looked at for one page when only some are wanted; the next page goes on there.
+_LOOKED_AT = 1000
 
 
 def page(connection: sa.Connection, call: Call) -> f.ControlPage:
     """Controls, the latest start first."""
-    query = call.query
-    limit, wanted = query["limit"], query["status"]
-    before = None
-    if query["after"]:
-        last = controls.find(connection, query["after"], call.now)
-        if last is None:
-            raise NotFound(f"no control {query['after']}")
-        before = (last.event.start, last.number)
+    limit = call.query["limit"]
+    found, before = _wanted(connection, call, _start(connection, call))
+    items = found[:limit]
+    if len(found) > limit:
+        following: int | None = items[-1].number
+    else:
+        following = None if before is None else before[1]
+    return f.ControlPage(items=tuple(_shown(connection, items, call.now)), next=following)
+
+
+def _start(connection: sa.Connection, call: Call) -> tuple[int, int] | None:
+    """Where a page begins."""
+    after = call.query["after"]
+    if after is None:
+        return None
+    last = controls.find(connection, after, call.now)
+    if last is None:
+        raise BadRequest(f"there is no control {after} to go on from")
+    return last.event.start, last.number
+
+
+def _wanted(
+    connection: sa.Connection, call: Call, before: tuple[int, int] | None
+) -> tuple[list[controls.Kept], tuple[int, int] | None]:
+    """The controls of a page and one more, if there are as many, and where to go on; None: nowhere."""
+    query, limit = call.query, call.query["limit"]
     found: list[controls.Kept] = []
     looked = 0
-    while len(found) <= limit and looked < _LOOKED_AT:
-        some = controls.listed(
+    while True:
+        some, before = controls.listed(
             connection,
             call.now,
             before=before,
@@ -52,26 +78,19 @@ def page(connection: sa.Connection, call: Call) -> f.ControlPage:
             program=query["program"],
             since=query["since"],
             until=query["until"],
+            **_LIKELY.get(query["status"], {}),
         )
-        looked += len(some)
-        found += [kept for kept in some if wanted is None or _word(kept, call.now) == wanted]
-        if len(some) <= limit:
-            break
-        before = (some[-1].event.start, some[-1].number)
-    items = found[:limit]
-    following = None
-    if len(found) > limit:
-        following = items[-1].number
-    elif looked >= _LOOKED_AT and before is not None:
-        following = before[1]
-    return f.ControlPage(items=tuple(_shown(connection, items, call.now)), next=following)
+        looked += limit + 1
+        found += [kept for kept in some if query["status"] in (None, _word(kept, call.now))]
+        if before is None or len(found) > limit or looked >= _LOOKED_AT:
+            return found, before
 
 
 def show(connection: sa.Connection, call: Call) -> f.Control:
     """One control."""
     kept = controls.find(connection, call.numbers["control"], call.now)
     if kept is None:
-        raise NotFound(f"no control {call.numbers['control']}")
+        raise NotFound(f"there is no control {call.numbers['control']}")
     return _shown(connection, [kept], call.now)[0]
 
 
@@ -143,6 +162,9 @@ def _found(connection: sa.Connection, places: Sequence[Place], now: int) -> list
 
 def _word(kept: controls.Kept, now: int) -> str:
     word = _WORDS[kept.status.state]
+    if word in ("scheduled", "active") and kept.event.cancelled is not None:
+        # In the second in which it was made and cancelled devices do not see that yet.
+        return "cancelled"
     return "completed" if word == "active" and now >= kept.event.latest else word
 
 

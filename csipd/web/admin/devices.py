@@ -2,192 +2,250 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
 from csipd.db import audit, devices, groups
 from csipd.db.database import Transaction
 from csipd.refusals import Conflict, Impossible, NotFound
-from csipd.sep2 import identity
 from csipd.web.admin import forms as f
+from csipd.web.admin.checks import Flaws, group_flaws
 from csipd.web.admin.operations import Call, Made
 from csipd.web.admin.paging import cut
+
+#: What an LFDI comes from; one of them is given.
+_SOURCES = ("lFDI", "csr", "make_key")
+#: What only a device has that is no aggregator.
+_OF_DEVICES = ("manager", "groups", "ders")
+#: What may be changed, and where it is kept.
+_COLUMNS: Mapping[str, str] = {
+    "pIN": "pin",
+    "deviceCategory": "device_category",
+    "pollRate": "poll_rate",
+    "postRate": "post_rate",
+    "manager": "manager",
+}
 
 
 def page(connection: sa.Connection, call: Call) -> f.DevicePage:
     """Devices by number, filtered."""
     query = call.query
-    numbers = None
-    after, limit = query["after"] or 0, query["limit"]
-    if query["group"] is not None:
-        if not groups.exists(connection, query["group"]):
-            raise NotFound(f"no group {query['group']}")
-        numbers = groups.devices_under(connection, query["group"], after=after, limit=limit + 1)
-    lfdi = query["lfdi"]
-    if lfdi is not None:
-        try:
-            lfdi = identity.parse_lfdi(lfdi)
-        except ValueError as error:
-            raise Impossible([("lfdi", str(error))]) from error
     found = devices.listed(
         connection,
-        after=after,
-        limit=limit + 1,
-        numbers=numbers,
+        after=query["after"] or 0,
+        limit=query["limit"] + 1,
         name=query["name"],
-        lfdi=lfdi,
+        lfdi=query["lfdi"],
+        group=query["group"],
         manager=query["manager"],
         standing=query["standing"],
     )
-    return _page(connection, found, limit)
+    return _page(connection, found, query["limit"])
 
 
 def under(connection: sa.Connection, call: Call) -> f.DevicePage:
     """The devices of a group and of those under it."""
     group, limit = call.numbers["group"], call.query["limit"]
     if not groups.exists(connection, group):
-        raise NotFound(f"no group {group}")
-    numbers = groups.devices_under(connection, group, after=call.query["after"] or 0, limit=limit + 1)
-    return _page(connection, devices.listed(connection, limit=limit + 1, numbers=numbers), limit)
+        raise NotFound(f"there is no group {group}")
+    found = devices.listed(connection, after=call.query["after"] or 0, limit=limit + 1, group=group)
+    return _page(connection, found, limit)
 
 
 def show(connection: sa.Connection, call: Call) -> f.Device:
-    """One device."""
-    return _shown(connection, [_listed(connection, call.numbers["device"])])[0]
+    """One device, also one that was removed."""
+    return _shown(connection, [_row(connection, call.numbers["device"])])[0]
+
+
+def check_new(connection: sa.Connection, call: Call) -> None:
+    """Refuse a new device for what is wrong with it, whatever certificate it would get."""
+    body: f.NewDevice = call.body
+    flaws: Flaws = []
+    if sum(bool(getattr(body, name)) for name in _SOURCES) != 1:
+        flaws.append(("", f"one of {', '.join(_SOURCES)} is needed, and no other of them"))
+    if body.aggregator:
+        flaws += [(f"/{name}", "an aggregator has none") for name in _OF_DEVICES if getattr(body, name)]
+    elif body.manager is not None and not devices.is_aggregator(connection, body.manager):
+        flaws.append(("/manager", f"{body.manager} is no aggregator"))
+    if body.registered is False and body.ders is not None:
+        flaws.append(("/ders", "a device that is not registered has none yet"))
+    flaws += group_flaws(connection, body.groups)
+    if flaws:
+        raise Impossible(flaws)
+    namesake = devices.find_by_name(connection, body.name)
+    if namesake is not None and _row(connection, namesake.id).retired is None:
+        raise Conflict(f"there is a device {body.name} already: {namesake.id}")
+    if body.lFDI is not None:
+        _unlisted(connection, body.lFDI)
 
 
 def add(transaction: Transaction, call: Call) -> Made:
     """Put a device on the list; ``call.prepared`` has its certificate where one was made."""
     body: f.NewDevice = call.body
-    connection = transaction.connection
-    lfdi = call.prepared.lfdi if call.prepared is not None else body.lFDI
-    flaws = []
-    if lfdi is None:
-        flaws.append(("/lFDI", "is needed, or csr, or make_key"))
-    elif devices.find(connection, lfdi) is not None:
-        raise Conflict(f"{lfdi} is on the list already")
-    if devices.find_by_name(connection, body.name) is not None:
-        raise Conflict(f"there is a device {body.name}")
-    if body.manager is not None and not devices.is_aggregator(connection, body.manager):
-        flaws.append(("/manager", f"{body.manager} is no aggregator"))
-    flaws += [
-        (f"/groups/{place}", f"no group {group}")
-        for place, group in enumerate(body.groups)
-        if not groups.exists(connection, group)
-    ]
-    if flaws or lfdi is None:
-        raise Impossible(flaws)
-    made = devices.add(
-        transaction,
-        lfdi,
-        now=call.now,
-        name=body.name,
-        aggregator=bool(body.aggregator),
-        manager=body.manager,
-        pin=body.pIN,
-    )
+    issued = call.prepared
+    check_new(transaction.connection, call)
+    lfdi = body.lFDI if issued is None else issued.lfdi
+    assert lfdi is not None
+    device = _put(transaction, call, lfdi)
     devices.alter(
         transaction,
-        made.id,
+        device.id,
         device_category=body.deviceCategory,
         poll_rate=body.pollRate,
         post_rate=body.postRate,
     )
     for group in body.groups:
-        devices.join(transaction, made.id, group, call.now)
+        devices.join(transaction, device.id, group, call.now)
     if body.registered is None or body.registered:
-        devices.enrol(transaction, made, call.now, 1 if body.ders is None else body.ders)
-    _record(transaction, call, "add", made.id, body.name)
+        devices.enrol(transaction, device, call.now, 1 if body.ders is None else body.ders)
+    _record(transaction, call, "add", device.id, body.name)
     form = f.MadeDevice(
-        device=_shown(connection, [_listed(connection, made.id)])[0],
-        certificate=None if call.prepared is None else call.prepared.certificate,
-        key=None if call.prepared is None else call.prepared.key,
+        device=_shown(transaction.connection, [_row(transaction.connection, device.id)])[0],
+        certificate=None if issued is None else issued.certificate,
+        key=None if issued is None else issued.key,
     )
-    return Made(form, f"/admin/devices/{made.id}")
+    return Made(form, f"/admin/devices/{device.id}")
+
+
+def _put(transaction: Transaction, call: Call, lfdi: str) -> devices.Device:
+    """The row of a device: a new one, or the one that it had before it was removed."""
+    body: f.NewDevice = call.body
+    connection = transaction.connection
+    before = _unlisted(connection, lfdi)
+    namesake = devices.find_by_name(connection, body.name)
+    if namesake is not None and namesake.lfdi != lfdi:
+        # One that was removed leaves its name to the one that takes its place.
+        devices.alter(transaction, namesake.id, name=None)
+    aggregator = bool(body.aggregator)
+    if before is None:
+        return devices.add(
+            transaction,
+            lfdi,
+            now=call.now,
+            name=body.name,
+            aggregator=aggregator,
+            manager=body.manager,
+            pin=body.pIN,
+        )
+    devices.alter(
+        transaction,
+        before.id,
+        name=body.name,
+        aggregator=aggregator,
+        manager=before.id if aggregator else body.manager,
+        pin=before.pin if body.pIN is None else body.pIN,
+        registered=None,
+        retired=None,
+        changed_time=call.now,
+    )
+    found = devices.find(connection, lfdi)
+    assert found is not None
+    return found
 
 
 def change(transaction: Transaction, call: Call) -> f.Device:
-    """Change what is named."""
+    """Change what is named, and nothing where nothing is."""
     body: f.ChangedDevice = call.body
-    number = _listed(transaction.connection, call.numbers["device"]).id
-    if body.manager is not None and not devices.is_aggregator(transaction.connection, body.manager):
-        raise Impossible([("/manager", f"{body.manager} is no aggregator")])
-    columns = {
-        "pin": body.pIN,
-        "device_category": body.deviceCategory,
-        "poll_rate": body.pollRate,
-        "post_rate": body.postRate,
-        "manager": body.manager,
-    }
-    given = {name: value for name, value in columns.items() if value is not None}
-    devices.alter(transaction, number, **given, changed_time=call.now)
-    _record(transaction, call, "change", number, ", ".join(sorted(given)))
-    return show(transaction.connection, call)
+    connection = transaction.connection
+    before = _present(connection, call)
+    if body.manager and (before.aggregator or not devices.is_aggregator(connection, body.manager)):
+        whose = "an aggregator has none" if before.aggregator else f"{body.manager} is no aggregator"
+        raise Impossible([("/manager", whose)])
+    given = {name: value for name in _COLUMNS if (value := getattr(body, name)) is not None}
+    if before.aggregator:
+        given.pop("manager", None)
+    elif given.get("manager") == 0:
+        given["manager"] = None
+    if given:
+        values = {_COLUMNS[name]: value for name, value in given.items()}
+        devices.alter(transaction, before.id, **values, changed_time=call.now)
+        _record(transaction, call, "change", before.id, _changes(before, given))
+    return show(connection, call)
+
+
+def _changes(before: devices.Listed, given: Mapping[str, int | None]) -> str:
+    """What was changed, for the audit log; a PIN is not told."""
+    return ", ".join(
+        name if name == "pIN" else f"{name} {getattr(before, _COLUMNS[name])} -> {value}"
+        for name, value in given.items()
+    )
 
 
 def remove(transaction: Transaction, call: Call) -> None:
     """Take a device off every list; its history is kept."""
-    listed = _listed(transaction.connection, call.numbers["device"])
-    devices.alter(transaction, listed.id, retired=call.now, changed_time=call.now)
-    _record(transaction, call, "remove", listed.id)
+    row = _present(transaction.connection, call)
+    devices.retire(transaction, row.id, call.now)
+    _record(transaction, call, "remove", row.id, row.lfdi)
 
 
 def register(transaction: Transaction, call: Call) -> f.Device:
     """Make a listed device an EndDevice."""
-    listed = _listed(transaction.connection, call.numbers["device"])
-    device = devices.find(transaction.connection, listed.lfdi)
+    row = _present(transaction.connection, call)
+    device = devices.find(transaction.connection, row.lfdi)
     if device is None or device.registered is not None:
-        raise Conflict(f"device {listed.id} is registered already")
+        raise Conflict(f"device {row.id} is registered already")
     devices.enrol(transaction, device, call.now)
-    _record(transaction, call, "register", listed.id)
+    _record(transaction, call, "register", row.id, row.lfdi)
     return show(transaction.connection, call)
 
 
 def withdraw(transaction: Transaction, call: Call) -> f.Device:
     """Shut a device out at once."""
-    listed = _listed(transaction.connection, call.numbers["device"])
-    if not devices.withdraw(transaction, listed.lfdi, call.who, call.now):
-        raise Conflict(f"device {listed.id} is withdrawn already")
+    row = _present(transaction.connection, call)
+    if not devices.withdraw(transaction, row.lfdi, call.who, call.now):
+        raise Conflict(f"device {row.id} is withdrawn already")
     return show(transaction.connection, call)
 
 
 def readmit(transaction: Transaction, call: Call) -> f.Device:
     """Lift a withdrawal."""
-    listed = _listed(transaction.connection, call.numbers["device"])
-    if not devices.readmit(transaction, listed.lfdi, call.who, call.now):
-        raise Conflict(f"device {listed.id} is not withdrawn")
+    row = _present(transaction.connection, call)
+    if not devices.readmit(transaction, row.lfdi, call.who, call.now):
+        raise Conflict(f"device {row.id} is not withdrawn")
     return show(transaction.connection, call)
 
 
 def move(transaction: Transaction, call: Call) -> f.Device:
     """Put a device into these groups and no others."""
     connection = transaction.connection
-    listed = _listed(connection, call.numbers["device"])
-    wanted = set(call.body.groups)
-    flaws = [
-        (f"/groups/{place}", f"no group {group}")
-        for place, group in enumerate(call.body.groups)
-        if not groups.exists(connection, group)
-    ]
-    if listed.aggregator and wanted:
+    row = _present(connection, call)
+    flaws = group_flaws(connection, call.body.groups)
+    if row.aggregator and call.body.groups:
         flaws.append(("/groups", "an aggregator is in no group; its devices are"))
     if flaws:
         raise Impossible(flaws)
-    present = set(groups.memberships_of(connection, listed.id))
-    for group in present - wanted:
-        devices.leave(transaction, listed.id, group, call.now)
+    wanted, present = set(call.body.groups), set(groups.memberships_of(connection, row.id))
+    for group in sorted(present - wanted):
+        devices.leave(transaction, row.id, group, call.now)
     for group in sorted(wanted - present):
-        devices.join(transaction, listed.id, group, call.now)
-    _record(transaction, call, "move", listed.id, f"groups {sorted(wanted)}")
+        devices.join(transaction, row.id, group, call.now)
+    if wanted != present:
+        _record(transaction, call, "move", row.id, f"groups {sorted(present)} -> {sorted(wanted)}")
     return show(connection, call)
 
 
-def _listed(connection: sa.Connection, number: int) -> devices.Listed:
+def _row(connection: sa.Connection, number: int) -> devices.Listed:
     found = devices.listed(connection, numbers=[number], limit=1)
-    if not found or found[0].standing == "retired":
-        raise NotFound(f"no device {number}")
+    if not found:
+        raise NotFound(f"there is no device {number}")
     return found[0]
+
+
+def _present(connection: sa.Connection, call: Call) -> devices.Listed:
+    """The device that a write is about."""
+    row = _row(connection, call.numbers["device"])
+    if row.retired is not None:
+        raise Conflict(f"device {row.id} was removed: add it again")
+    return row
+
+
+def _unlisted(connection: sa.Connection, lfdi: str) -> devices.Listed | None:
+    """The row of an LFDI that may be put on the list: None, or that of a device that was removed."""
+    found = devices.listed(connection, lfdi=lfdi, limit=1)
+    if found and found[0].retired is None:
+        raise Conflict(f"{lfdi} is on the list already: device {found[0].id}")
+    return found[0] if found else None
 
 
 def _page(connection: sa.Connection, found: Sequence[devices.Listed], limit: int) -> f.DevicePage:

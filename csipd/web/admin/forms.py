@@ -43,6 +43,12 @@ Number = Annotated[int, Integer(1, 2**63 - 1)]
 Count = Annotated[int, Integer(0, 2**63 - 1)]
 #: Names that the operator gives: of devices, groups.
 Name = Annotated[str, Text(64)]
+#: A place in the topology: 0 is the System, 6 a Service Point, nearest to a DER (CSIP IG 4.3).
+Level = Annotated[int, Integer(0, 6)]
+#: The most groups that a device may be put into.
+MOST_GROUPS = 15
+#: The most devices that a control may name; more are reached by a group.
+MOST_DEVICES = 1000
 #: A line for a person.
 Line = Annotated[str, Text(1024)]
 #: Certificates, keys and signing requests in PEM.
@@ -56,7 +62,8 @@ class NewDevice(Element):
     """A device or aggregator to be listed.
 
     Its LFDI is given, or follows from the certificate that is made for it: from a signing request (csr), or
-    with a key that is made too, handed out once and kept nowhere.
+    with a key that is made too, handed out once and kept nowhere. Its name has letters, digits, dots, dashes
+    and underscores. It becomes an EndDevice at once unless ``registered`` is false.
     """
 
     name: Name
@@ -69,25 +76,25 @@ class NewDevice(Element):
     deviceCategory: DeviceCategoryType | None = None
     pollRate: UInt32 | None = None
     postRate: UInt32 | None = None
-    groups: tuple[Number, ...] = ()
+    groups: Annotated[tuple[Number, ...], Occurs(0, MOST_GROUPS)] = ()
     ders: UInt8 | None = None
     registered: Boolean | None = None
 
 
 class ChangedDevice(Element):
-    """What is to be different about a device; what is not named stays."""
+    """What is to be different about a device; what is not named stays. A manager of 0 is none."""
 
     pIN: PINType | None = None
     deviceCategory: DeviceCategoryType | None = None
     pollRate: UInt32 | None = None
     postRate: UInt32 | None = None
-    manager: Number | None = None
+    manager: Count | None = None
 
 
 class Membership(Element):
     """The groups that a device is to be in, and no others; those above them follow."""
 
-    groups: tuple[Number, ...] = ()
+    groups: Annotated[tuple[Number, ...], Occurs(0, MOST_GROUPS)] = ()
 
 
 class Device(Element):
@@ -218,24 +225,24 @@ class NewGroup(Element):
 
     name: Name
     parent: Number | None = None
-    level: UInt8 | None = None
+    level: Level | None = None
     fsa: String32 | None = None
 
 
 class ChangedGroup(Element):
-    """What is to be different about a group: where it hangs."""
+    """What is to be different about a group: where it hangs. A parent of 0 is none."""
 
-    parent: Number | None = None
-    level: UInt8 | None = None
+    parent: Count | None = None
+    level: Level | None = None
 
 
 class Group(Element):
-    """A group, and how many devices are in it and below it."""
+    """A group, and how many EndDevices are in it and below it; one that is in two of these counts twice."""
 
     number: Number
     name: Line
     parent: Number | None = None
-    level: UInt8 | None = None
+    level: Level | None = None
     fsa: Line
     programs: tuple[Number, ...] = ()
     devices: Count
@@ -319,9 +326,10 @@ class NewCurve(Element):
 
 
 class CurvePage(Element):
-    """The curves of a program, with their hrefs."""
+    """The curves of a program in the order of their numbers, with their hrefs."""
 
     items: tuple[r.DERCurve, ...] = ()
+    next: Number | None = None
 
 
 # Controls
@@ -335,7 +343,7 @@ class NewControl(Element):
 
     program: Number | None = None
     group: Number | None = None
-    devices: Annotated[tuple[Number, ...], Occurs(0, 10_000)] = ()
+    devices: Annotated[tuple[Number, ...], Occurs(0, MOST_DEVICES)] = ()
     description: String32 | None = None
     start: TimeType | None = None
     duration: UInt32

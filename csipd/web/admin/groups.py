@@ -9,11 +9,11 @@ from csipd.db.database import Transaction
 from csipd.overlay import TOPOLOGY
 from csipd.refusals import Conflict, Impossible, NotFound
 from csipd.web.admin import forms as f
+from csipd.web.admin.checks import Flaws, name_flaws
 from csipd.web.admin.operations import Call, Made
 from csipd.web.admin.paging import cut
 
-#: Service Point: the level nearest to a DER (CSIP IG 4.3).
-_LOWEST = 6
+_LONGEST_FSA = 32  # the description of a FunctionSetAssignments is a String32
 
 
 def page(connection: sa.Connection, call: Call) -> f.GroupPage:
@@ -32,58 +32,75 @@ def show(connection: sa.Connection, call: Call) -> f.Group:
 def add(transaction: Transaction, call: Call) -> Made:
     """Make a group."""
     body: f.NewGroup = call.body
+    flaws = name_flaws("/name", body.name)
+    if body.fsa is not None:
+        flaws += name_flaws("/fsa", body.fsa)
+    flaws += _place_flaws(transaction.connection, body.parent, body.level)
+    if flaws:
+        raise Impossible(flaws)
     if groups.find(transaction.connection, body.name) is not None:
-        raise Conflict(f"there is a group {body.name}")
-    _check_place(transaction.connection, body.parent, body.level)
-    fsa = body.fsa or (TOPOLOGY if body.level is not None else body.name[:32])
+        raise Conflict(f"there is a group {body.name} already")
+    own = TOPOLOGY if body.level is not None else body.name[:_LONGEST_FSA].strip()
     number = groups.put_group(
         transaction,
         body.name,
         parent=body.parent,
         level=body.level,
-        assignment=groups.assignment(transaction, fsa),
+        assignment=groups.assignment(transaction, body.fsa or own),
     )
-    audit.record(transaction, call.now, call.who, "add", f"group {number}", body.name)
-    return Made(
-        _shown(transaction.connection, _find(transaction.connection, number)), f"/admin/groups/{number}"
-    )
+    _record(transaction, call, "add", number, body.name)
+    made = _shown(transaction.connection, _find(transaction.connection, number))
+    return Made(made, f"/admin/groups/{number}")
 
 
 def change(transaction: Transaction, call: Call) -> f.Group:
     """Hang a group elsewhere: what is not named stays."""
     body: f.ChangedGroup = call.body
-    present = _find(transaction.connection, call.numbers["group"])
-    parent = present.parent if body.parent is None else body.parent
+    connection = transaction.connection
+    present = _find(connection, call.numbers["group"])
+    parent = present.parent if body.parent is None else body.parent or None
     level = present.level if body.level is None else body.level
-    _check_place(transaction.connection, parent, level)
+    if (parent, level) == (present.parent, present.level):
+        return _shown(connection, present)
+    flaws = _place_flaws(connection, parent, level)
+    below = groups.level_below(connection, present.id)
+    if level is not None and below is not None and below <= level:
+        flaws.append(("/level", f"a group right below has level {below}"))
+    if flaws:
+        raise Impossible(flaws)
     groups.hang(transaction, present.id, parent=parent, level=level)
-    audit.record(transaction, call.now, call.who, "change", f"group {present.id}", f"under {parent}")
-    return show(transaction.connection, call)
+    was, now = (f"below {at[0]}, level {at[1]}" for at in ((present.parent, present.level), (parent, level)))
+    _record(transaction, call, "change", present.id, f"{was} -> {now}")
+    return show(connection, call)
 
 
 def remove(transaction: Transaction, call: Call) -> None:
     """Remove a group that nothing was ever in."""
     present = _find(transaction.connection, call.numbers["group"])
     groups.remove(transaction, present.id)
-    audit.record(transaction, call.now, call.who, "remove", f"group {present.id}", present.name)
+    _record(transaction, call, "remove", present.id, present.name)
 
 
-def _check_place(connection: sa.Connection, parent: int | None, level: int | None) -> None:
-    if level is not None and level > _LOWEST:
-        raise Impossible([("/level", f"is 0 (System) to {_LOWEST} (Service Point)")])
+def _place_flaws(connection: sa.Connection, parent: int | None, level: int | None) -> Flaws:
+    """What is wrong with where a group is to hang: a level is above those of the groups below it."""
     if parent is None:
-        return
+        return []
     above = groups.listed(connection, number=parent)
     if not above:
-        raise NotFound(f"no group {parent}")
+        return [("/parent", f"there is no group {parent}")]
     if level is not None and (above[0].level is None or above[0].level >= level):
-        raise Impossible([("/parent", "is not of a level above")])
+        return [("/parent", "is not of a level above")]
+    return []
+
+
+def _record(transaction: Transaction, call: Call, action: str, number: int, detail: str) -> None:
+    audit.record(transaction, call.now, call.who, action, f"group {number}", detail)
 
 
 def _find(connection: sa.Connection, number: int) -> groups.Group:
     found = groups.listed(connection, number=number)
     if not found:
-        raise NotFound(f"no group {number}")
+        raise NotFound(f"there is no group {number}")
     return found[0]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from csipd import scheduler
 from csipd.db import audit, controls, devices, documents, logevents, outlook, responses
 from csipd.db.tables import programs as programs_table
 from csipd.der.responses import Bucket
@@ -40,6 +41,7 @@ def status(connection: sa.Connection, call: Call) -> f.ServerState:
         controls_scheduled=scheduled,
         alarms_open=logevents.open_alarms(connection),
         next_transition=controls.next_moment(connection, call.now),
+        last_tick=scheduler.last_tick(connection),
     )
 
 
@@ -86,7 +88,7 @@ def answers(connection: sa.Connection, call: Call) -> f.Answers:
     """Who has answered a control, and who is silent."""
     kept = controls.find(connection, call.numbers["control"], call.now)
     if kept is None:
-        raise NotFound(f"no control {call.numbers['control']}")
+        raise NotFound(f"there is no control {call.numbers['control']}")
     (found,) = responses.answers(connection, [kept], _poll_rate(call), call.now)
     said: dict[str, Any] = {bucket.value.replace(" ", "_"): found.said.get(bucket, 0) for bucket in Bucket}
     return f.Answers(
@@ -153,7 +155,7 @@ def audit_log(connection: sa.Connection, call: Call) -> f.AuditPage:
 def _device(connection: sa.Connection, call: Call) -> int:
     number = call.numbers["device"]
     if not devices.listed(connection, numbers=[number], limit=1):
-        raise NotFound(f"no device {number}")
+        raise NotFound(f"there is no device {number}")
     return number
 
 
