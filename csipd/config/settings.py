@@ -273,6 +273,7 @@ class Settings:
     :param pen: IANA Private Enterprise Number in the mRIDs that are made
     :param poll_rates: seconds by the name of the resource that carries pollRate
     :param service_point_primacy: of the program that each device has of its own
+    :param log_events_per_device: how many log events are kept for each
     :param mirror_usage_point_post_rate: postRate of a MirrorUsagePoint
     """
 

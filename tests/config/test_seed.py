@@ -53,7 +53,6 @@ class SeedTests(ConfigCase):
                 " taken as such",
                 "172: devices[1].pin: expected five digits and a check digit that makes the sum of all six"
                 " a multiple of ten; served as it is",
-                "203: events: read, but this release schedules no events from the file",
                 "271: curves[0]: defaults taken: xMultiplier 0, yMultiplier 0, yRefType 2,"
                 " creationTime when first seen",
                 "277: curves[1]: defaults taken: xMultiplier 0, yMultiplier 0, yRefType 1,"

@@ -27,6 +27,7 @@ class ServerTests(ConfigCase):
         self.assertIs(found.unknown_certificate, UnknownCertificate.NOT_FOUND)
         self.assertEqual((found.time_zone.key, found.time_quality, found.pen), ("UTC", 7, 32473))
         self.assertEqual((found.page_maximum, found.limits.uri_length), (500, 255))
+        self.assertEqual((found.service_point_primacy, found.log_events_per_device), (3, 100))
         self.assertEqual(found.poll_rates["EndDeviceList"], 86_400)
         self.assertEqual(found.poll_rates["MirrorUsagePointList"], found.mirror_usage_point_post_rate)
         self.assertEqual((found.devices, found.programs, found.events), ((), (), ()))
@@ -216,6 +217,8 @@ class ServerTests(ConfigCase):
             device_issuer: mica
             service_user: csipd
             service_group: www-data
+            service_point_primacy: 0
+            log_events_per_device: 10000
             """
         )
         self.assertEqual((found.pen, found.accept_legacy_certs), (40732, True))
@@ -223,6 +226,9 @@ class ServerTests(ConfigCase):
         self.assertIs(read("").device_issuer, DeviceIssuer.CA)
         self.assert_each_wrong("device_issuer", "one of ca, mica, mca", "root", "1")
         self.assertEqual((found.service_user, found.service_group), ("csipd", "www-data"))
+        self.assertEqual((found.service_point_primacy, found.log_events_per_device), (0, 10_000))
+        self.assert_each_wrong("service_point_primacy", "an integer 0..255", "-1", "256", "low")
+        self.assert_each_wrong("log_events_per_device", "an integer 10..10000", "9", "10001")
         self.assert_each_wrong("service_user", "the name of an account", "a b", "-x", "a:b", "33")
 
     def test_ignored(self) -> None:
@@ -245,7 +251,7 @@ class ServerTests(ConfigCase):
 
     def test_later(self) -> None:
         """What comes with a later release is read, and said not to be there yet."""
-        found = read("http_port: 8080\nevents: []\n")
+        found = read("http_port: 8080\n")
         self.assertEqual(found.http_port, 8080)
         self.assertEqual(
             found.warnings, ("c.yml:3: http_port: read, but nothing listens there in this release",)
