@@ -1,0 +1,333 @@
+"""The lab bench: a server over TLS whose clock is turned by hand, its operator, and who calls (devices.py).
+
+Requests go through handshake, gate, channel, site, app, database and scheduler as in the daemon; only sockets
+and threads are missing. All times of the procedures are minutes after the start of a test (T0):
+
+    bench = Bench(Path(self.mktemp()))
+    self.addCleanup(bench.close)
+    bench.ladder("SY", "SP")
+    bench.default("SP", opModMaxLimW=5000)
+    device = bench.direct("dev1", "SP")
+    device.walk()
+    bench.command("SP", start=5, lasts=1, opModMaxLimW=6000)
+    bench.run(until=10)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from pathlib import Path
+from typing import Any, TypeVar
+
+from attrs import frozen
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from csipd.cache import Cache
+from csipd.changes import Hub
+from csipd.db import commands, controls, devices, groups, programs, views
+from csipd.db.database import Database, Read, Write
+from csipd.db.responses import REPLY_TO
+from csipd.der.access import Policy
+from csipd.scheduler import Scheduler
+from csipd.sep2 import identity
+from csipd.sep2 import resources as r
+from csipd.sep2.mrid import Issuer
+from csipd.sep2.types import MODE, CurveType, UnitRef
+from csipd.tls import ServerTLS, TLSSettings
+from csipd.web.app import Application
+from csipd.web.gate import Gate
+from csipd.web.identity import identify_by
+from csipd.web.limits import Limits
+from csipd.web.server import Site
+from tests.conformance.devices import Station
+from tests.support import pki
+from tests.support.client import ClientTLS
+from tests.support.memory_tls import Wire
+from tests.support.pki import Authority, Credential
+from tests.support.store import new_database
+
+T = TypeVar("T")
+Points = Sequence[tuple[int, int]]
+
+#: When every test starts (epoch s), and how long before that everything was registered.
+T0 = 1_767_225_600
+REGISTERED = T0 - 3600
+MINUTE = 60
+PIN = 111115
+LAB = Authority.make()
+SERVER = LAB.server("localhost")
+ISSUER = Issuer(store=0xABCDEF, pen=40732)
+OPERATOR = "operator"
+
+#: The topology from the top down: level and primacy of each group's program.
+LADDER: Mapping[str, tuple[int, int]] = {
+    "SY": (0, 10),
+    "ST": (1, 9),
+    "SS": (2, 8),
+    "FD": (3, 7),
+    "SG": (4, 6),
+    "TF": (5, 5),
+    "SP": (6, 4),
+}
+#: What devices are told to poll by (s): often enough for events a minute away, all different.
+RATES: Mapping[str, int] = {
+    "DeviceCapability": 900,
+    "Time": 600,
+    "EndDeviceList": 300,
+    "FunctionSetAssignmentsList": 120,
+    "DERProgramList": 30,
+    "DERList": 450,
+}
+
+
+@frozen
+class Command:
+    """A DERControl as the operator knows it; devices' records call it by `label`."""
+
+    label: str
+    number: int
+    href: str
+    mrid: str
+
+
+class Bench:
+    """A server, its operator and the clock of all.
+
+    :param folder: for its database and its keys, made here
+    :param rates: pollRate by resource (s)
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        policy: Policy = Policy(),  # noqa: B008 - frozen
+        rates: Mapping[str, int] = RATES,
+    ) -> None:
+        self.clock = Clock()
+        hub = Hub()
+        self.database = Database(new_database(str(folder / "db")), None, hub.publish)
+        self.server = views.Server(
+            lfdi=SERVER.lfdi, sfdi=SERVER.sfdi, issuer=ISSUER, zone=UTC, policy=policy, poll_rates=rates
+        )
+        cache = Cache(self.wall, lambda: site.date())
+        hub.subscribe(cache.changed)
+        site = Site(
+            Application(self.database, self.server, self.wall, cache).resource(),
+            clock=self.clock,
+            now=self.wall,
+            limits=Limits(),
+            identify=identify_by(identity.lfdi),
+            fast_lane=lambda who, head: cache.find(who.lfdi, head),
+        )
+        pki.write(folder, LAB, server=SERVER)
+        settings = TLSSettings(
+            private_key=folder / "private" / "server.pem",
+            certificate=folder / "certs" / "server.crt",
+            trust_roots=(folder / "certs" / "ca.crt",),
+        )
+        tls = ServerTLS(settings, monotonic=self.clock.seconds, now=self.wall)
+        self._gate = Gate(tls, site, clock=self.clock, limits=site.limits)
+        self._scheduler = Scheduler(self.database, self.clock, self.wall, sweep_seconds=900, log_events=100)
+        hub.subscribe(self._scheduler.changed)
+        self._scheduler.startService()
+        self._stations: list[Station] = []
+        self._groups: dict[str, int] = {}
+        self._programs: dict[str, int] = {}
+
+    def close(self) -> None:
+        for station in self._stations:
+            station.hang_up()
+        self._scheduler.stopService()
+        self.database.stopService()
+
+    # --- the clock
+
+    def wall(self) -> float:
+        """What time it is (epoch s)."""
+        return T0 + self.clock.seconds()
+
+    @property
+    def now(self) -> int:
+        return int(self.wall())
+
+    def run(self, until: float) -> None:
+        """Let time pass up to so many minutes after T0, inclusive; everybody does what is due on the way."""
+        end = T0 + round(until * MINUTE)
+        while True:
+            moment = min([end, *(at for s in self._stations if (at := s.next_moment()) is not None)])
+            self.clock.advance(max(0, moment - self.now))
+            due = [s for s in self._stations if (at := s.next_moment()) is not None and at <= moment]
+            for station in due:
+                station.act()
+            if moment == end and not due:
+                return
+
+    # --- those who call
+
+    def wire(self, tls: ClientTLS, host: str = "198.51.100.7") -> Wire:
+        """A connection from somebody, the handshake over one way or the other."""
+        wire = Wire.tls(self._gate, tls, self.clock, host)
+        wire.pump()
+        return wire
+
+    def station(self, credential: Credential, **how: Any) -> Station:
+        """Somebody who calls with a certificate, registered or not; `how` as for Station."""
+        made = Station(self, credential, LAB, **how)
+        self._stations.append(made)
+        return made
+
+    def direct(self, name: str, *places: str, credential: Credential | None = None, **how: Any) -> Station:
+        """A direct DER that is registered and in these groups."""
+        credential = credential or LAB.device(name)
+        self.enrol(credential.lfdi, name, *places)
+        return self.station(credential, **how)
+
+    def aggregator(self, name: str, fleet: Mapping[str, str], **how: Any) -> Station:
+        """An aggregator that manages DERs: the group that each is in, by name."""
+        credential = LAB.aggregator(name)
+        number = self.enrol(credential.lfdi, name, aggregator=True)
+        for member, place in fleet.items():
+            self.enrol(LAB.device(member).lfdi, member, place, manager=number)
+        return self.station(credential, aggregator=True, **how)
+
+    # --- the operator
+
+    def write(self, operation: Write[T]) -> T:
+        return _result(self.database.write(operation))
+
+    def read(self, operation: Read[T]) -> T:
+        return _result(self.database.read(operation))
+
+    def enrol(
+        self, lfdi: str, name: str, *places: str, at: int = REGISTERED, pin: int = PIN, **more: Any
+    ) -> int:
+        """Register an LFDI and put it into groups; the number of its EndDevice."""
+
+        def enrol(transaction: Any) -> int:
+            device = devices.add(transaction, lfdi, now=at, name=name, pin=pin, **more)
+            devices.enrol(transaction, device, at)
+            for place in places:
+                devices.join(transaction, device.id, self._groups[place], at)
+            return device.id
+
+        return self.write(enrol)
+
+    def move(self, name: str, out_of: str, into: str) -> None:
+        """Put a device into another group."""
+
+        def move(transaction: Any) -> None:
+            device = devices.find_by_name(transaction.connection, name)
+            assert device is not None
+            devices.leave(transaction, device.id, self._groups[out_of], self.now)
+            devices.join(transaction, device.id, self._groups[into], self.now)
+
+        self.write(move)
+
+    def program(
+        self, name: str, primacy: int, *, parent: str | None = None, level: int | None = None, fsa: str = ""
+    ) -> None:
+        """A group and its program, both of that name, in the FSA of a name (its own if none is given)."""
+
+        def make(transaction: Any) -> None:
+            above = None if parent is None else self._groups[parent]
+            assignment = groups.assignment(transaction, fsa or name)
+            group = groups.put_group(transaction, name, parent=above, level=level, assignment=assignment)
+            self._groups[name] = group
+            self._programs[name] = programs.add(transaction, ISSUER, group, name, primacy)
+
+        self.write(make)
+
+    def ladder(self, *names: str, fsa: str = "Topology") -> None:
+        """The topology's groups of these names (all seven if none is named), each under the one before.
+
+        :param fsa: the FSA that all are in; empty: one each
+        """
+        above = None
+        for name in names or LADDER:
+            level, primacy = LADDER[name]
+            self.program(name, primacy, parent=above, level=level, fsa=fsa)
+            above = name
+
+    def curve(self, program: str, mode: str, points: Points, **more: Any) -> r.DERCurveLink:
+        """A curve of a program for a mode, hundredths on both axes unless told otherwise."""
+        kind = MODE[mode].curve
+        assert kind is not None
+        scale = {
+            "xMultiplier": -2,
+            "yMultiplier": -2,
+            "yRefType": _REFERENCE.get(kind, UnitRef.SET_EFFECTIVE_V),
+        }
+        made = r.DERCurve(
+            mRID="0",
+            creationTime=self.now,
+            curveType=kind,
+            CurveData=tuple(r.CurveData(xvalue=x, yvalue=y) for x, y in points),
+            **{**scale, **more},
+        )
+        number = self._programs[program]
+        place = self.write(lambda t: programs.add_curve(t, ISSUER, number, made, self.now))
+        return r.DERCurveLink(href=place.href)
+
+    def default(self, program: str, *, settings: Mapping[str, int] | None = None, **base: Any) -> None:
+        """Give a program its DefaultDERControl; devices' records call it "SP default"."""
+        made = r.DefaultDERControl(
+            mRID="0",
+            description=f"{program} default",
+            DERControlBase=r.DERControlBase(**base),
+            **(settings or {}),
+        )
+        number = self._programs[program]
+        self.write(lambda t: programs.set_default(t, ISSUER, number, made, self.now))
+
+    def command(
+        self,
+        program: str,
+        *,
+        start: float,
+        lasts: float,
+        label: str = "",
+        required: int = 7,
+        randomize_start: int | None = None,
+        **base: Any,
+    ) -> Command:
+        """Order a control of a program, as of now: times in minutes, `start` after T0."""
+        command = commands.Command(
+            r.DERControlBase(**base),
+            round(lasts * MINUTE),
+            T0 + round(start * MINUTE),
+            randomize_start=randomize_start,
+            response_required=required,
+            description=label or program,
+        )
+        target = commands.Target(program=self._programs[program])
+        own, now = self.server.own, self.now
+        (place,), _ = self.write(lambda t: commands.create(t, own, REPLY_TO, target, command, now, OPERATOR))
+        kept = self.read(lambda connection: controls.find(connection, place.ids[1], now))
+        assert kept is not None
+        return Command(label or program, kept.number, place.href, kept.event.mrid)
+
+    def cancel(self, command: Command) -> None:
+        """Cancel a control, without randomisation."""
+        self.write(lambda t: commands.cancel(t, command.number, False, None, self.now, OPERATOR))
+
+
+#: yRefType of curves that are not of the effective voltage.
+_REFERENCE = {
+    CurveType.FREQ_WATT: UnitRef.SET_MAX_W,
+    CurveType.VOLT_WATT: UnitRef.SET_MAX_W,
+    CurveType.VOLT_VAR: UnitRef.STAT_VAR_AVAIL,
+    CurveType.HFRT_MUST_TRIP: UnitRef.NOT_APPLICABLE,
+    CurveType.LFRT_MUST_TRIP: UnitRef.NOT_APPLICABLE,
+}
+
+
+def _result(deferred: Any) -> Any:
+    outcomes: list[Any] = []
+    deferred.addBoth(outcomes.append)
+    (outcome,) = outcomes
+    if isinstance(outcome, Failure):
+        outcome.raiseException()
+    return outcome

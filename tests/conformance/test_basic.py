@@ -1,0 +1,496 @@
+"""BASIC: one direct DER and its events (CSIP Conformance Test Procedures v1.3).
+
+"Default, control, default" reads here as what a control mode did: a line for each change, with the minute
+after the start of the test, the value, and whose it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from csipd.sep2 import resources as r
+from tests.conformance.bench import LAB, LADDER, PIN, RATES, T0, Points
+from tests.conformance.case import (
+    CANCELLED,
+    OTHER_PROGRAM,
+    RECEIVED,
+    STARTED,
+    SUPERSEDED,
+    WHOLE,
+    ConformanceCase,
+)
+from tests.conformance.devices import Station, requests
+from tests.support.bodies import FULL, MINIMAL
+
+#: BASIC-004.
+VOLTAGE_TRIPS: Mapping[str, Points] = {
+    "opModHVRTMustTrip": ((16, 12000), (16, 11000), (1200, 11000), (1200, 10000), (10000, 10000)),
+    "opModHVRTMomentaryCessation": ((0, 10000), (1200, 10000)),
+    "opModLVRTMustTrip": (
+        (150, 0),
+        (150, 5000),
+        (1200, 5000),
+        (1200, 7000),
+        (2200, 7000),
+        (2200, 8800),
+        (10000, 8800),
+    ),
+    "opModLVRTMomentaryCessation": ((0, 6000), (150, 6000)),
+}
+#: BASIC-005.
+FREQUENCY_TRIPS: Mapping[str, Points] = {
+    "opModHFRTMustTrip": ((16, 6500), (16, 6100), (28000, 6100), (28000, 6050), (40000, 6050)),
+    "opModLFRTMustTrip": ((16, 5300), (16, 5690), (27000, 5690), (27000, 5850), (40000, 5850)),
+}
+#: BASIC-006: the control's curve and the default's.
+VOLT_VAR: Points = ((9100, 4000), (9570, 0), (10400, 0), (10600, -4000))
+DEFAULT_VOLT_VAR: Points = ((9200, 3000), (9670, 0), (10300, 0), (10700, -3000))
+#: BASIC-011, and BASIC-012.
+VOLT_WATT: Points = ((10000, 10000), (10500, 10000), (10900, 0))
+FREQ_WATT: Points = ((5900, 100), (5950, 80), (6050, 80), (6200, 0))
+
+
+def power_factor(displacement: int) -> r.PowerFactorWithExcitation:
+    """A power factor in thousandths, injecting var."""
+    return r.PowerFactorWithExcitation(displacement=displacement, excitation=False, multiplier=-3)
+
+
+class WalkTests(ConformanceCase):
+    """Who a client is, and what groups it is in."""
+
+    def test_basic_001(self) -> None:
+        """Of several EndDevices a client finds its own by LFDI and SFDI, and the PIN is 111115; an aggregator
+        finds that of each DER that it manages."""
+        self.bench.ladder("SY")
+        first, second = (self.bench.direct(name, "SY") for name in ("dev1", "dev2"))
+        fleet = {"eda1": "SY", "eda2": "SY"}
+        aggregator = self.bench.aggregator("agg", fleet)
+        for station in (first, second, aggregator):
+            station.walk()
+        for station in (first, second):
+            own = station.der
+            self.assertEqual(own.device.lFDI, station.credential.lfdi)
+            self.assertEqual(own.device.sFDI, station.credential.sfdi)
+            self.assertEqual(own.pin, PIN)
+        self.assertNotEqual(first.der.device.href, second.der.device.href)
+        self.assertEqual(
+            {der.device.lFDI: der.pin for der in aggregator.ders},
+            {LAB.device(name).lfdi: PIN for name in fleet},
+        )
+
+    def test_basic_002(self) -> None:
+        """A client reads seven FSAs at once with l=255; the default holds before and after the control."""
+        self.bench.ladder(fsa="")
+        for name in LADDER:
+            self.bench.default(name, opModMaxLimW=5000 + LADDER[name][1])
+        device = self.bench.direct("dev1", "SP")
+        device.walk()
+        self.bench.command("SP", start=5, lasts=1, opModMaxLimW=6000)
+        self.bench.run(until=7)
+        self.assertEqual({fsa.description for fsa in device.der.fsas}, set(LADDER))
+        link = device.der.device.FunctionSetAssignmentsListLink
+        assert link is not None
+        self.assertTrue(all(e.path.endswith("l=255") for e in requests(device, "GET", f"{link.href}?")))
+        self.assertStory(
+            device.der,
+            "opModMaxLimW",
+            (0, 5004, "SP default"),
+            (5, 6000, "SP"),
+            (6, 5004, "SP default"),
+        )
+        self.assertAnswered(device.der, SP=WHOLE)
+
+    def test_basic_003(self) -> None:
+        """A client that is moved to another branch drops the old branch's control and runs the new one's."""
+        self.bench.ladder("SY", "ST", "SS", fsa="")
+        for side in "AB":
+            above = "SS"
+            for name in ("FD", "SG", "TF", "SP"):
+                level, primacy = LADDER[name]
+                self.bench.program(name + side, primacy, parent=above, level=level)
+                above = name + side
+        self.bench.default("SY", opModMaxLimW=5000)
+        device = self.bench.direct("dev1", "SPA")
+        device.walk()
+        self.bench.command("TFA", start=15, lasts=5, opModMaxLimW=6000)
+        self.bench.run(until=1)
+        self.assertAnswered(device.der, TFA=[RECEIVED])
+        self.bench.move("dev1", "SPA", "SPB")
+        self.bench.command("TFB", start=4, lasts=2, opModMaxLimW=7000)
+        self.bench.run(until=21)
+        branch = {fsa.description for fsa in device.der.fsas}
+        self.assertEqual(branch, {"SY", "ST", "SS", "FDB", "SGB", "TFB", "SPB"})
+        self.assertStory(
+            device.der, "opModMaxLimW", (0, 5000, "SY default"), (4, 7000, "TFB"), (6, 5000, "SY default")
+        )
+        self.assertAnswered(device.der, TFA=[RECEIVED, OTHER_PROGRAM], TFB=WHOLE)
+
+
+class ModeTests(ConformanceCase):
+    """Each control mode: the default before, the control, the default after."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.bench.ladder()
+        self.bench.program("Campaign", 11)
+        self.device = self.bench.direct("dev1", "SP", "Campaign")
+
+    def cycle(self, default: Mapping[str, Any], control: Mapping[str, Any]) -> None:
+        """SP's default, a control of it at +2 min for a minute, and all that the client does about it."""
+        self.bench.default("SP", **default)
+        self.device.walk()
+        self.bench.command("SP", start=2, lasts=1, **control)
+        self.bench.run(until=4)
+        self.assertAnswered(self.device.der, SP=WHOLE)
+
+    def assertCycle(self, mode: str, default: Any, control: Any) -> None:
+        self.assertStory(
+            self.device.der, mode, (0, default, "SP default"), (2, control, "SP"), (3, default, "SP default")
+        )
+
+    def curves(self, curves: Mapping[str, Points], **more: Any) -> dict[str, r.DERCurveLink]:
+        return {mode: self.bench.curve("SP", mode, points, **more) for mode, points in curves.items()}
+
+    def ride_through(self, trips: Mapping[str, Points]) -> None:
+        """The cycle with a curve for each mode; the default's have all times a second longer."""
+        longer = {mode: tuple((x + 100, y) for x, y in points) for mode, points in trips.items()}
+        self.cycle(self.curves(longer), self.curves(trips))
+        self.assertEqual({fsa.description for fsa in self.device.der.fsas}, {"Topology", "Campaign"})
+        for mode, points in trips.items():
+            self.assertCycle(mode, longer[mode], points)
+
+    def test_basic_004(self) -> None:
+        """Voltage ride-through by four curves."""
+        self.ride_through(VOLTAGE_TRIPS)
+
+    def test_basic_005(self) -> None:
+        """Frequency ride-through by two curves."""
+        self.ride_through(FREQUENCY_TRIPS)
+
+    def test_basic_006(self) -> None:
+        """Volt-VAr; the curve says how fast it is to be followed."""
+        default = self.curves({"opModVoltVar": DEFAULT_VOLT_VAR}, openLoopTms=10)
+        control = self.curves({"opModVoltVar": VOLT_VAR}, openLoopTms=5)
+        self.cycle(default, control)
+        self.assertCycle("opModVoltVar", DEFAULT_VOLT_VAR, VOLT_VAR)
+        shown = self.device.get(control["opModVoltVar"].href, r.DERCurve)
+        self.assertEqual((shown.curveType, shown.openLoopTms), (11, 5))
+
+    def test_basic_007(self) -> None:
+        """Ramp rates come with the default alone, and change with it."""
+        self.bench.default("SP", settings={"setGradW": 10000, "setSoftGradW": 200})
+        self.device.walk()
+        self.assertEqual(self.device.der.brain.settings(), {"setGradW": 10000, "setSoftGradW": 200})
+        self.bench.run(until=2)
+        self.bench.default("SP", settings={"setGradW": 9000, "setSoftGradW": 400})
+        self.bench.run(until=3)
+        self.assertEqual(self.device.der.brain.settings(), {"setGradW": 9000, "setSoftGradW": 400})
+        self.assertEqual(self.device.der.known(), [])
+        self.assertAnswered(self.device.der)
+
+    def test_basic_008(self) -> None:
+        """Fixed power factor while injecting W."""
+        self.cycle({"opModFixedPFInjectW": power_factor(950)}, {"opModFixedPFInjectW": power_factor(900)})
+        self.assertCycle("opModFixedPFInjectW", power_factor(950), power_factor(900))
+
+    def test_basic_009(self) -> None:
+        """Energize, with connect beside it."""
+        modes = ("opModEnergize", "opModConnect")
+        self.cycle(dict.fromkeys(modes, False), dict.fromkeys(modes, True))
+        for mode in modes:
+            self.assertCycle(mode, False, True)
+
+    def test_basic_010(self) -> None:
+        """A limit of active power."""
+        self.cycle({"opModMaxLimW": 5000}, {"opModMaxLimW": 6000})
+        self.assertCycle("opModMaxLimW", 5000, 6000)
+
+    def test_basic_011(self) -> None:
+        """Volt-Watt, in percent of the maximum power."""
+        default: Points = ((10000, 10000), (10600, 10000), (11000, 0))
+        self.cycle(self.curves({"opModVoltWatt": default}), self.curves({"opModVoltWatt": VOLT_WATT}))
+        self.assertCycle("opModVoltWatt", default, VOLT_WATT)
+
+    def test_basic_012(self) -> None:
+        """Frequency-Watt, by parameters and by a curve at once."""
+        droops = [
+            r.FreqDroopType(dBOF=36, dBUF=36, kOF=50, kUF=50, openLoopTms=500),
+            r.FreqDroopType(dBOF=60030, dBUF=59970, kOF=40, kUF=40, openLoopTms=600),
+        ]
+        default: Points = ((5900, 100), (5950, 90), (6050, 90), (6200, 0))
+        links = [
+            self.curves({"opModFreqWatt": points}, yMultiplier=0)["opModFreqWatt"]
+            for points in (default, FREQ_WATT)
+        ]
+        before, control = (
+            {"opModFreqDroop": droop, "opModFreqWatt": link}
+            for droop, link in zip(droops, links, strict=True)
+        )
+        self.cycle(before, control)
+        self.assertCycle("opModFreqDroop", *droops)
+        self.assertCycle("opModFreqWatt", default, FREQ_WATT)
+
+    def test_basic_013(self) -> None:
+        """Active power in percent."""
+        self.cycle({"opModFixedW": 5000}, {"opModFixedW": 6000})
+        self.assertCycle("opModFixedW", 5000, 6000)
+
+    def test_basic_014(self) -> None:
+        """Active power in watts."""
+        before, control = (r.ActivePower(multiplier=0, value=watts) for watts in (2000, 3000))
+        self.cycle({"opModTargetW": before}, {"opModTargetW": control})
+        self.assertCycle("opModTargetW", before, control)
+
+
+class ScheduleTests(ConformanceCase):
+    """One program, or several that do not meet."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.bench.ladder("SY", "TF", "SP")
+        self.device = self.bench.direct("dev1", "SP")
+
+    def test_basic_015(self) -> None:
+        """A client holds 24 controls of a program; those that are cancelled half way it does not run."""
+        self.bench = self.make(rates={**RATES, "DERProgramList": 60})
+        self.bench.ladder("SY", "TF", "SP")
+        device = self.bench.direct("dev1", "SP")
+        commands = [
+            self.bench.command("SP", start=2 * n, lasts=1, label=f"SP{n}", opModMaxLimW=5000 + n)
+            for n in range(1, 25)
+        ]
+        self.bench.command("TF", start=3, lasts=1, opModMaxLimW=4000)
+        device.walk()
+        self.assertEqual(
+            sorted(control.description or "" for control in device.der.known()),
+            sorted(["TF", *(f"SP{n}" for n in range(1, 25))]),
+        )
+        self.bench.run(until=25.5)
+        for command in commands[12:]:
+            self.bench.cancel(command)
+        self.bench.run(until=52)
+        run = {f"SP{n}": WHOLE for n in range(1, 13)}
+        dropped = {f"SP{n}": [RECEIVED, CANCELLED] for n in range(13, 25)}
+        self.assertAnswered(device.der, TF=WHOLE, **run, **dropped)
+        lines = [line for line in device.der.story("opModMaxLimW") if line[2] is not None]
+        expected = [(2 * n, 5000 + n, f"SP{n}") for n in range(1, 13)]
+        self.assertEqual(lines, [expected[0], (3, 4000, "TF"), *expected[1:]])
+
+    def test_basic_016(self) -> None:
+        """Of two defaults the one of the nearer group holds."""
+        self.bench.default("SP", opModMaxLimW=5000)
+        self.bench.default("SY", opModMaxLimW=4000)
+        self.device.walk()
+        self.bench.run(until=2)
+        self.assertStory(self.device.der, "opModMaxLimW", (0, 5000, "SP default"))
+
+    def test_basic_017(self) -> None:
+        """One control, and nothing before or after."""
+        self.device.walk()
+        self.bench.command("SP", start=2, lasts=1, opModMaxLimW=6000)
+        self.bench.run(until=4)
+        self.assertStory(self.device.der, "opModMaxLimW", (2, 6000, "SP"), (3, None, None))
+        self.assertAnswered(self.device.der, SP=WHOLE)
+
+    def test_basic_018(self) -> None:
+        """Default, control, default."""
+        self.bench.default("SP", opModMaxLimW=5000)
+        self.device.walk()
+        self.bench.command("SP", start=2, lasts=1, opModMaxLimW=6000)
+        self.bench.run(until=4)
+        self.assertStory(
+            self.device.der,
+            "opModMaxLimW",
+            (0, 5000, "SP default"),
+            (2, 6000, "SP"),
+            (3, 5000, "SP default"),
+        )
+        self.assertAnswered(self.device.der, SP=WHOLE)
+
+    def test_basic_019(self) -> None:
+        """Two controls of one program, with the default between them."""
+        self.bench.default("SP", opModMaxLimW=5000)
+        self.device.walk()
+        self.bench.command("SP", start=2, lasts=1, label="first", opModMaxLimW=6000)
+        self.bench.command("SP", start=4, lasts=1, label="second", opModMaxLimW=7000)
+        self.bench.run(until=6)
+        self.assertStory(
+            self.device.der,
+            "opModMaxLimW",
+            (0, 5000, "SP default"),
+            (2, 6000, "first"),
+            (3, 5000, "SP default"),
+            (4, 7000, "second"),
+            (5, 5000, "SP default"),
+        )
+        self.assertAnswered(self.device.der, first=WHOLE, second=WHOLE)
+
+    def test_basic_020(self) -> None:
+        """Controls of two programs one after the other; the nearer group's default whenever none runs."""
+        self.bench.default("SY", opModMaxLimW=4000)
+        self.bench.default("SP", opModMaxLimW=5000)
+        self.device.walk()
+        self.bench.command("SY", start=2, lasts=1, opModMaxLimW=6000)
+        self.bench.command("SP", start=4, lasts=1, opModMaxLimW=7000)
+        self.bench.run(until=6)
+        self.assertStory(
+            self.device.der,
+            "opModMaxLimW",
+            (0, 5000, "SP default"),
+            (2, 6000, "SY"),
+            (3, 5000, "SP default"),
+            (4, 7000, "SP"),
+            (5, 5000, "SP default"),
+        )
+        self.assertAnswered(self.device.der, SY=WHOLE, SP=WHOLE)
+
+
+class OverlapTests(ConformanceCase):
+    """Two programs whose controls overlap: SY at the top, SP at the service point, a default in each."""
+
+    SY_W, SP_W = 6000, 7000
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.bench.ladder("SY", "SP")
+        self.bench.default("SY", opModMaxLimW=4000, opModFixedW=4000, opModFixedPFInjectW=power_factor(990))
+        self.bench.default("SP", opModMaxLimW=5000, opModFixedW=5000, opModFixedPFInjectW=power_factor(950))
+        self.device = self.bench.direct("dev1", "SP")
+        self.device.walk()
+
+    def alike(self, program: str, start: float, lasts: float) -> str:
+        """A control of a mode that both programs use; its href."""
+        value = {"SY": self.SY_W, "SP": self.SP_W}[program]
+        return self.bench.command(program, start=start, lasts=lasts, opModMaxLimW=value).href
+
+    def unlike(self, program: str, start: float, lasts: float) -> None:
+        """A control of a mode of its own: SY's a power factor, SP's active power."""
+        base = {
+            "SY": {"opModFixedPFInjectW": power_factor(900)},
+            "SP": {"opModFixedW": 7000},
+        }
+        self.bench.command(program, start=start, lasts=lasts, **base[program])
+
+    def assertBoth(self, system: tuple[float, float], point: tuple[float, float]) -> None:
+        """Both ran from their start to their end, side by side."""
+        for mode, value, default, label, (start, end) in (
+            ("opModFixedPFInjectW", power_factor(900), power_factor(950), "SY", system),
+            ("opModFixedW", 7000, 5000, "SP", point),
+        ):
+            self.assertStory(
+                self.device.der,
+                mode,
+                (0, default, "SP default"),
+                (start, value, label),
+                (end, default, "SP default"),
+            )
+        self.assertAnswered(self.device.der, SY=WHOLE, SP=WHOLE)
+
+    def test_basic_021(self) -> None:
+        """The higher program's control lies within the lower's, and both are known: the lower's never starts.
+        Its EventStatus says nothing of that, being about its own program."""
+        href = self.alike("SY", 2, 2)
+        self.alike("SP", 3, 1)
+        self.bench.run(until=3.5)
+        status = self.device.get(href, r.DERControl).EventStatus
+        self.assertEqual((status.currentStatus, status.dateTime), (1, T0 + 120))
+        self.assertFalse(status.potentiallySuperseded)
+        self.bench.run(until=5)
+        self.assertStory(
+            self.device.der,
+            "opModMaxLimW",
+            (0, 5000, "SP default"),
+            (3, self.SP_W, "SP"),
+            (4, 5000, "SP default"),
+        )
+        self.assertAnswered(self.device.der, SY=[RECEIVED, SUPERSEDED], SP=WHOLE)
+
+    def test_basic_022(self) -> None:
+        """The higher program's control comes first: the lower's never starts, though it would last longer."""
+        self.alike("SP", 2, 2)
+        self.alike("SY", 3, 2)
+        self.bench.run(until=6)
+        self.assertStory(
+            self.device.der,
+            "opModMaxLimW",
+            (0, 5000, "SP default"),
+            (2, self.SP_W, "SP"),
+            (4, 5000, "SP default"),
+        )
+        self.assertAnswered(self.device.der, SY=[RECEIVED, SUPERSEDED], SP=WHOLE)
+
+    def test_basic_023(self) -> None:
+        """The higher program's control is made while the lower's runs: that ends when it starts, for good."""
+        self.alike("SY", 1, 4)
+        self.bench.run(until=1.2)
+        self.alike("SP", 2, 2)
+        self.bench.run(until=6)
+        self.assertStory(
+            self.device.der,
+            "opModMaxLimW",
+            (0, 5000, "SP default"),
+            (1, self.SY_W, "SY"),
+            (2, self.SP_W, "SP"),
+            (4, 5000, "SP default"),
+        )
+        self.assertAnswered(self.device.der, SY=[RECEIVED, STARTED, SUPERSEDED], SP=WHOLE)
+
+    def test_basic_024(self) -> None:
+        """Unlike modes, the higher program's within the lower's: both run."""
+        self.unlike("SY", 2, 2)
+        self.unlike("SP", 3, 1)
+        self.bench.run(until=5)
+        self.assertBoth((2, 4), (3, 4))
+
+    def test_basic_025(self) -> None:
+        """Unlike modes, the higher program's first: both run."""
+        self.unlike("SP", 2, 2)
+        self.unlike("SY", 3, 2)
+        self.bench.run(until=6)
+        self.assertBoth((3, 5), (2, 4))
+
+    def test_basic_026(self) -> None:
+        """Unlike modes, the higher program's made while the lower's runs: both run."""
+        self.unlike("SY", 1, 4)
+        self.bench.run(until=1.2)
+        self.unlike("SP", 2, 2)
+        self.bench.run(until=6)
+        self.assertBoth((1, 5), (2, 4))
+
+
+class ReportTests(ConformanceCase):
+    """What a DER says of itself."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.bench.ladder("SY")
+        self.device: Station = self.bench.direct("dev1", "SY")
+        self.device.walk()
+
+    def test_basic_027(self) -> None:
+        """Five log events (a software fault) are each 201 with a Location, and listed newest first."""
+        link = self.device.der.device.LogEventListLink
+        assert link is not None
+        made = [
+            self.device.post(
+                link.href,
+                MINIMAL["LogEvent"].replace(
+                    logEventID=n, createdDateTime=T0 + n, functionSet=0, logEventCode=2
+                ),
+            )
+            for n in range(5)
+        ]
+        self.assertEqual(len(set(made)), 5)
+        found = self.device.get(f"{link.href}?l=255", r.LogEventList)
+        self.assertEqual((found.all, found.results), (5, 5))
+        self.assertEqual([event.href for event in found.LogEvent], made[::-1])
+        self.assertEqual(
+            [event.createdDateTime for event in found.LogEvent], [T0 + n for n in (4, 3, 2, 1, 0)]
+        )
+
+    def test_basic_028(self) -> None:
+        """A DERStatus is PUT, and given back."""
+        (unit,) = self.device.der.ders
+        assert unit.DERStatusLink is not None
+        self.device.put(unit.DERStatusLink.href, FULL["DERStatus"])
