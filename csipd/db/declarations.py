@@ -53,7 +53,7 @@ def remember(transaction: Transaction, changes: list[Change]) -> None:
             mine = (declarations.c.kind == kind) & (declarations.c.key == key)
             transaction.connection.execute(sa.delete(declarations).where(mine))
             continue
-        statement = insert(transaction.connection, declarations).values(
+        statement = insert(transaction.connection.dialect.name, declarations).values(
             kind=kind, key=key, content=change.after
         )
         transaction.connection.execute(
@@ -78,7 +78,9 @@ def rename(transaction: Transaction, kinds: Sequence[str], old: str, new: str) -
 def fact(transaction: Transaction, name: str, drawn: str) -> str:
     """What the store itself is known by; ``drawn`` the first time it is asked for."""
     transaction.connection.execute(
-        insert(transaction.connection, facts).values(name=name, value=drawn).on_conflict_do_nothing()
+        insert(transaction.connection.dialect.name, facts)
+        .values(name=name, value=drawn)
+        .on_conflict_do_nothing()
     )
     return str(known_fact(transaction.connection, name))
 

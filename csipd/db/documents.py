@@ -7,6 +7,7 @@ row before its first member; its count is kept, not counted.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import sqlalchemy as sa
 
@@ -36,6 +37,7 @@ _MEMBERS = (
     .limit(sa.bindparam("limit", type_=sa.Integer))
     .offset(sa.bindparam("start", type_=sa.Integer))
 )
+_INSERT = sa.insert(documents)
 _LATER = documents.c.time > sa.bindparam("after")
 _MEMBERS_LATER = _MEMBERS.where(_LATER)
 _COUNT_LATER = sa.select(sa.func.count()).where(documents.c.list == sa.bindparam("list"), _LATER)
@@ -82,16 +84,20 @@ def page(connection: sa.Connection, place: Place, part: Page) -> tuple[int, list
 
 def put(transaction: Transaction, place: Place, resource: Resource, now: int, device: int | None) -> None:
     """Make or replace the document of a resource that is no list's member."""
-    statement = insert(transaction.connection, documents).values(
-        href=place.href, device=device, changed=now, body=codec.encode(resource, extensions=True)
-    )
-    transaction.connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[documents.c.href],
-            set_={"changed": statement.excluded.changed, "body": statement.excluded.body},
-        )
-    )
+    connection = transaction.connection
+    body = codec.encode(resource, extensions=True)
+    row = {"href": place.href, "device": device, "changed": now, "body": body}
+    connection.execute(_put(connection.dialect.name), row)
     transaction.touch(place.href)
+
+
+@cache
+def _put(dialect: str) -> sa.Insert:
+    statement = insert(dialect, documents)
+    return statement.on_conflict_do_update(
+        index_elements=[documents.c.href],
+        set_={"changed": statement.excluded.changed, "body": statement.excluded.body},
+    )
 
 
 def next_number(connection: sa.Connection, place: Place) -> int:
@@ -106,28 +112,36 @@ def post(transaction: Transaction, place: Place, resource: Resource, now: int, d
     :param place: of the list
     :return: the place of the member
     """
-    statement = insert(transaction.connection, lists).values(href=place.href, members=1, last=1)
-    number = transaction.connection.scalar(
-        statement.on_conflict_do_update(
-            index_elements=[lists.c.href],
-            set_={"members": lists.c.members + 1, "last": lists.c.last + 1},
-        ).returning(lists.c.last)
-    )
+    connection = transaction.connection
+    first = {"href": place.href, "members": 1, "last": 1}
+    number: int | None = connection.scalar(_lengthen(connection.dialect.name), first)
     assert number is not None
     made = Place(member(place.row), (*place.ids, number))
-    transaction.connection.execute(
-        sa.insert(documents).values(
-            href=made.href,
-            list=place.href,
-            order=order_key(place.row, resource, number),
-            time=time_key(place.row, resource),
-            device=device,
-            changed=now,
-            body=codec.encode(resource, extensions=True),
-        )
-    )
+    row = {
+        "href": made.href,
+        "list": place.href,
+        "order": order_key(place.row, resource, number),
+        "time": time_key(place.row, resource),
+        "device": device,
+        "changed": now,
+        "body": codec.encode(resource, extensions=True),
+    }
+    connection.execute(_INSERT, row)
     transaction.touch(place.href, made.href)
     return made
+
+
+@cache
+def _lengthen(dialect: str) -> sa.Insert:
+    """Count one member more; gives its number."""
+    return (
+        insert(dialect, lists)
+        .on_conflict_do_update(
+            index_elements=[lists.c.href],
+            set_={"members": lists.c.members + 1, "last": lists.c.last + 1},
+        )
+        .returning(lists.c.last)
+    )
 
 
 def replace(transaction: Transaction, list_row: Row, place: Place, resource: Resource, now: int) -> bool:

@@ -149,7 +149,7 @@ def _current(device: int, group: int) -> sa.ColumnElement[bool]:
 def count(transaction: Transaction, manager: int, of: Sequence[int], change: int) -> None:
     """Keep how many EndDevices a fleet has in each of these groups."""
     for group in of:
-        statement = insert(transaction.connection, fleets).values(
+        statement = insert(transaction.connection.dialect.name, fleets).values(
             manager=manager, group=group, members=change
         )
         transaction.connection.execute(
@@ -343,7 +343,9 @@ def memberships_of(connection: sa.Connection, device: int) -> list[int]:
 def assignment(transaction: Transaction, name: str) -> int:
     """The number of the FSA of this name, which is made if there is none."""
     connection = transaction.connection
-    connection.execute(insert(connection, assignments).values(name=name).on_conflict_do_nothing())
+    connection.execute(
+        insert(connection.dialect.name, assignments).values(name=name).on_conflict_do_nothing()
+    )
     number: int | None = connection.scalar(sa.select(assignments.c.id).where(assignments.c.name == name))
     assert number is not None
     return number
@@ -357,7 +359,7 @@ def put_group(
     Whoever is under it sees other programs from now on.
     """
     values = {"parent": parent, "level": level, "assignment": assignment}
-    statement = insert(transaction.connection, groups).values(name=name, **values)
+    statement = insert(transaction.connection.dialect.name, groups).values(name=name, **values)
     number: int | None = transaction.connection.scalar(
         statement.on_conflict_do_update(index_elements=[groups.c.name], set_=values).returning(groups.c.id)
     )

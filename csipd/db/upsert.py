@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 
-def insert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+def insert(dialect: str, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that has ``on_conflict_do_update`` and ``on_conflict_do_nothing``."""
-    if connection.dialect.name == "postgresql":
+    if dialect == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)

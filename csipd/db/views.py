@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import tzinfo
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -173,16 +174,17 @@ def dress(view: View, row: Row, members: Sequence[tuple[Place, r.Resource]]) -> 
             # A resource of its own rate (a device's Registration) keeps it.
             if "pollRate" not in resource.__dict__:
                 more["pollRate"] = _poll_rate(view, row)
+    owners = [_owner(view, place) for place, _ in members]
     for child in children(row):
         if not child.on or not members:
             continue
         makes = getattr(r, child.link)
         shown = [
             i
-            for i, (place, _) in enumerate(members)
-            if may_see(view.caller, child, _owner(view, place), view.server.policy, True)
+            for i, owner in enumerate(owners)
+            if may_see(view.caller, child, owner, view.server.policy, True)
         ]
-        every = [_child_ids(child, members[i][0]) for i in shown]
+        every = [members[i][0].ids[: child.depth] for i in shown]
         source = source_of(child)
         if child.is_list:
             lists = [(i, ids) for i, ids in zip(shown, every, strict=True) if source.exists(view, ids)]
@@ -196,10 +198,6 @@ def dress(view: View, row: Row, members: Sequence[tuple[Place, r.Resource]]) -> 
                 if present:
                     added[i][child.link] = makes(href=child.href(ids))
     return [resource.replace(**more) for (_, resource), more in zip(members, added, strict=True)]
-
-
-def _child_ids(child: Row, place: Place) -> Ids:
-    return place.ids[: child.uri.count("{")]
 
 
 def _owner(view: View, place: Place) -> Owner | None:
@@ -216,8 +214,9 @@ def _poll_rate(view: View, row: Row) -> int:
     return view.server.poll_rates.get(row.resource_type.__name__, default)
 
 
-def _names(cls: type[r.Resource]) -> set[str]:
-    return {item.name for item in fields(cls)}
+@cache
+def _names(cls: type[r.Resource]) -> frozenset[str]:
+    return frozenset(item.name for item in fields(cls))
 
 
 class Source:

@@ -137,10 +137,16 @@ class Row:
 
     def href(self, ids: tuple[int, ...]) -> str:
         """This resource's path for the given numbers."""
-        if not ids:
-            return self.uri
-        numbers = iter(ids)
-        return "/" + "/".join(str(next(numbers)) if s[0] == "{" else s for s in self.segments)
+        return self._template.format(*ids) if ids else self.uri
+
+    @cached_property
+    def _template(self) -> str:
+        return "/" + "/".join("{}" if s[0] == "{" else s for s in self.segments)
+
+    @cached_property
+    def depth(self) -> int:
+        """How many numbers there are in its URI."""
+        return self.uri.count("{")
 
     def parties(self, method: str) -> Party:
         """Who may use a writing method here."""
@@ -652,7 +658,7 @@ def locate(path: str) -> Place | None:
             shape.append(f"{{id{len(ids)}}}")
     row = SERVED.get("/" + "/".join(shape))
     # A literal segment that looks like a place holder would otherwise pass for one.
-    return Place(row, tuple(ids)) if row and row.uri.count("{") == len(ids) else None
+    return Place(row, tuple(ids)) if row and row.depth == len(ids) else None
 
 
 @cache
@@ -680,7 +686,7 @@ def enclosing(place: Place) -> Place | None:
     if not segments:
         return None
     row = SERVED["/" + "/".join(segments)]
-    return Place(row, place.ids[: row.uri.count("{")])
+    return Place(row, place.ids[: row.depth])
 
 
 def bare(row: Row, resource: r.Resource) -> r.Resource:
