@@ -139,7 +139,7 @@ def clock(folder: Path, number: int) -> dict[str, Cost]:
 
 
 def _events(program: int) -> Iterator[Event]:
-    """One each quarter of an hour from NOW on, lasting a minute longer: neighbours overlap, in unlike modes."""
+    """One each quarter of an hour from NOW on, which lasts a minute longer: neighbours overlap."""
     for number in range(EACH):
         serial = program * EACH + number
         yield Event(
