@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from attrs import fields, frozen
 
-from csipd.db import documents, groups
+from csipd.db import devices, documents, groups
 from csipd.db.database import Transaction
-from csipd.db.tables import devices, programs
+from csipd.db.tables import programs
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Issuer, Kind
 from csipd.sep2.site import ROWS, Place
@@ -109,8 +109,8 @@ def reaches(connection: sa.Connection, device: int, aggregator: bool, program: i
         return groups.reaches(connection, device, aggregator, program)
     if owner == device:
         return not aggregator
-    manager = sa.select(devices.c.manager).where(devices.c.id == owner, devices.c.registered.is_not(None))
-    return aggregator and connection.scalar(manager) == device
+    shown = devices.owner(connection, owner) if aggregator else None
+    return shown is not None and shown.manager == device
 
 
 def add(transaction: Transaction, issuer: Issuer, group: int, description: str, primacy: int) -> int:

@@ -17,17 +17,24 @@ from tests.support.world import (
     AGGREGATOR,
     BARE,
     ISSUER,
+    LISTED,
     MANAGED,
     NAMESPACE,
     NOW,
     OTHER,
     OWNER,
+    RETIRED,
+    RIVAL,
+    UNKNOWN,
+    WITHDRAWN,
     World,
     caller,
 )
 
 #: CSIP IG 4.3, the primacies of the test procedures.
 LEVELS = (("SY", 10), ("ST", 9), ("SS", 8), ("FD", 7), ("SG", 6), ("TF", 5), ("SP", 4))
+#: Every device's own program, by its description, of primacy 3.
+OWN = programs.OWN_DESCRIPTION
 
 
 class ProgramCase(SynchronousTestCase):
@@ -95,20 +102,21 @@ class TopologyTests(ProgramCase):
     def test_one_fsa(self) -> None:
         """One FSA holds the programs of all levels, that of highest priority first (P26)."""
         self.world.write(lambda t: self.enrol(t, self.client, self.chain(t, {})))
-        expected = [f"a {name}" for name, _ in reversed(LEVELS)]
+        expected = [OWN, *(f"a {name}" for name, _ in reversed(LEVELS))]
         self.assertEqual(self.programs_by_fsa(self.client, self.own(self.client)), [expected])
         self.assertEqual(
-            self.texts(self.client, "/derp?l=255", "primacy"), [str(p) for _, p in reversed(LEVELS)]
+            self.texts(self.client, "/derp?l=255", "primacy"), ["3", *(str(p) for _, p in reversed(LEVELS))]
         )
 
     def test_seven_fsas(self) -> None:
-        """Seven FSAs of one program each are as good; FSAs are ordered by mRID, highest first."""
+        """Seven FSAs of one program each are as good; FSAs are ordered by mRID, highest first. The device's
+        own program is in the first that was made.
+        """
         fsas = {name: f"the FSA of {name}" for name, _ in LEVELS}
         self.world.write(lambda t: self.enrol(t, self.client, self.chain(t, fsas)))
         device = self.own(self.client)
-        self.assertEqual(
-            self.programs_by_fsa(self.client, device), [[f"a {name}"] for name, _ in reversed(LEVELS)]
-        )
+        expected = [[f"a {name}"] for name, _ in reversed(LEVELS)]
+        self.assertEqual(self.programs_by_fsa(self.client, device), [*expected[:-1], [OWN, "a SY"]])
         mrids = self.texts(self.client, self.link(device, "FunctionSetAssignmentsList") + "?l=255", "mRID")
         self.assertEqual(mrids, sorted(mrids, key=str, reverse=True))
         self.assertEqual(len(set(mrids)), 7)
@@ -135,26 +143,34 @@ class TopologyTests(ProgramCase):
                 self.assertEqual(document.get("all"), "15")
                 pages += [fsa.get("href") for fsa in document]
             self.assertEqual(pages, whole)
+        counts = []
         for fsa in self.world.document(self.client, f"{path}?l=15"):
             self.assertEqual(self.link(fsa, "Time"), "/tm")
             (link,) = fsa.findall(f"{NAMESPACE}DERProgramListLink")
-            self.assertEqual(link.get("all"), "1")
+            counts.append(link.get("all"))
+        self.assertEqual(counts, ["1"] * 14 + ["2"], "with its own in the first that was made")
 
     def test_aggregator(self) -> None:
-        """UTIL-001: an aggregator finds for each of its devices the programs of all that is above it."""
+        """UTIL-001: an aggregator finds for each of its devices the programs of all that is above it, and the
+        device's own, which its list of all programs leaves out.
+        """
         found = {
             self.text(device, "lFDI"): self.programs_by_fsa(AGGREGATOR, device)
             for device in self.world.document(AGGREGATOR, "/edev?l=255")
             if self.text(device, "lFDI") != AGGREGATOR.lfdi
         }
-        self.assertEqual(found, {MANAGED.lfdi: [["SP1", "FDA", "SY"]], BARE.lfdi: [["FDB", "Spare", "SY"]]})
+        self.assertEqual(
+            found, {MANAGED.lfdi: [[OWN, "SP1", "FDA", "SY"]], BARE.lfdi: [[OWN, "FDB", "Spare", "SY"]]}
+        )
         self.assertEqual(
             self.texts(AGGREGATOR, "/derp?l=255", "description"), ["SP1", "FDB", "FDA", "Spare", "SY"]
         )
 
     def test_beside(self) -> None:
         """A group beside the topology has an FSA of its own."""
-        self.assertEqual(self.programs_by_fsa(OWNER, self.own(OWNER)), [["Campaign"], ["SP1", "FDA", "SY"]])
+        self.assertEqual(
+            self.programs_by_fsa(OWNER, self.own(OWNER)), [["Campaign"], [OWN, "SP1", "FDA", "SY"]]
+        )
 
     def test_moved(self) -> None:
         """MAINT-003, BASIC-003: a device that moves finds its new programs at once, and loses the old."""
@@ -169,7 +185,7 @@ class TopologyTests(ProgramCase):
                 act(transaction, device, group, NOW)
 
         self.world.write(move)
-        self.assertEqual(self.programs_by_fsa(MANAGED, self.own(MANAGED)), [["FDB", "Spare", "SY"]])
+        self.assertEqual(self.programs_by_fsa(MANAGED, self.own(MANAGED)), [[OWN, "FDB", "Spare", "SY"]])
         for who in (MANAGED, AGGREGATOR):
             self.assertEqual(self.world.get(who, old).status, 404)
         self.assertEqual(self.world.get(MANAGED, f"/derp/{self.numbers.feeder_b}/derc").status, 200)
@@ -183,7 +199,8 @@ class TopologyTests(ProgramCase):
             return {p: self.program(transaction, group, f"number {p}", p) for p in range(1, 11)}
 
         numbers = self.world.write(lay)
-        self.assertEqual(self.texts(self.client, "/derp?l=255", "primacy"), [str(p) for p in range(1, 11)])
+        expected = sorted([3, *range(1, 11)])
+        self.assertEqual(self.texts(self.client, "/derp?l=255", "primacy"), [str(p) for p in expected])
 
         def swap(transaction: Transaction) -> None:
             group = groups.find(transaction.connection, "ten")
@@ -193,22 +210,79 @@ class TopologyTests(ProgramCase):
 
         self.world.write(swap)
         self.assertEqual(
-            self.texts(self.client, "/derp?l=3", "description"), ["number 2", "number 1", "number 3"]
+            self.texts(self.client, "/derp?l=4", "description"), ["number 2", "number 1", OWN, "number 3"]
         )
         changed = self.world.document(self.client, f"/derp/{numbers[1]}")
         self.assertEqual((self.text(changed, "primacy"), self.text(changed, "version")), ("2", "1"))
 
     def test_equal_primacy(self) -> None:
-        """Programs of one primacy are ordered by mRID, highest first: the newest."""
+        """Programs of one primacy are ordered by mRID, highest first: the newest, and the device's own before
+        all.
+        """
 
         def lay(transaction: Transaction) -> None:
             group = self.group(transaction, "equals", "equals")
             self.enrol(transaction, self.client, group)
             for name in ("first", "second", "third"):
-                self.program(transaction, group, name, 5)
+                self.program(transaction, group, name, 3)
 
         self.world.write(lay)
-        self.assertEqual(self.texts(self.client, "/derp?l=255", "description"), ["third", "second", "first"])
+        expected = [OWN, "third", "second", "first"]
+        self.assertEqual(self.texts(self.client, "/derp?l=255", "description"), expected)
+        mrids = self.texts(self.client, "/derp?l=255", "mRID")
+        self.assertEqual(mrids, sorted(mrids, key=str, reverse=True))
+
+
+class OwnTests(ProgramCase):
+    """The program that each device has of its own (decision 19)."""
+
+    def test_seen_by(self) -> None:
+        """It is the device's and its aggregator's, with all that is in it, and nobody else's."""
+        for device, seen_by in (
+            (self.numbers.managed, (MANAGED, AGGREGATOR)),
+            (self.numbers.owner, (OWNER,)),
+            (self.numbers.bare, (AGGREGATOR,)),
+        ):
+            program = programs.own_program(device)
+            href = self.world.control(program)
+            for who in (OWNER, OTHER, MANAGED, AGGREGATOR, RIVAL, LISTED, UNKNOWN):
+                status = 200 if who in seen_by else 404
+                for path in (f"/derp/{program}", f"/derp/{program}/derc", f"/derp/{program}/dc", href):
+                    self.assertEqual(self.world.get(who, path).status, status, (who, path))
+
+    def test_of_nobody(self) -> None:
+        """Where there is no such device, or it is shut out, or an aggregator, there is no such program."""
+        numbers = self.numbers
+        for device in (9999, numbers.withdrawn, numbers.retired, numbers.listed, numbers.aggregator):
+            path = f"/derp/{programs.own_program(device)}"
+            for who in (AGGREGATOR, OWNER, WITHDRAWN, RETIRED, LISTED):
+                self.assertEqual(self.world.get(who, path).status, 404, (who, path))
+
+    def test_gone_with_its_device(self) -> None:
+        """The aggregator does not see that of a device that was shut out, as it does not see the device."""
+        path = f"/derp/{programs.own_program(self.numbers.managed)}"
+        self.assertEqual(self.world.get(AGGREGATOR, path).status, 200)
+        self.world.write(lambda t: devices.withdraw(t, MANAGED.lfdi, "operator", NOW))
+        for who in (AGGREGATOR, MANAGED):
+            self.assertEqual(self.world.get(who, path).status, 404)
+
+    def test_control(self) -> None:
+        """What is commanded in it is found on the way that every device walks, and by its clock."""
+        program = programs.own_program(self.numbers.owner)
+        self.world.control(program, start=60, duration=60)
+        self.assertEqual(
+            self.texts(OWNER, "/derp?l=255", "description"), ["Campaign", OWN, "SP1", "FDA", "SY"]
+        )
+        for moment, listed, active in ((NOW, "1", "0"), (NOW + 60, "1", "1"), (NOW + 120, "0", "0")):
+            self.world.now = moment
+            (found,) = [
+                member
+                for member in self.world.document(OWNER, "/derp?l=255")
+                if self.text(member, "description") == OWN
+            ]
+            links = {child.tag.removeprefix(NAMESPACE): child.get("all") for child in found}
+            self.assertEqual(links["DERControlListLink"], listed)
+            self.assertEqual(links["ActiveDERControlListLink"], active)
 
 
 class ContentTests(ProgramCase):
