@@ -37,6 +37,9 @@ from tests.support.store import ISSUER, NOW, store
 
 Document = dict[str, Any]
 
+#: What devices' own programs have in common.
+OWN = programs.Own(ISSUER, 3)
+
 SERVER: Document = {"server": "127.0.0.1", "https_port": 7443}
 OUT_OF_BAND = {**SERVER, "server_mode": "enddevices_create_on_start"}
 NAMEPLATE = {"modesSupported": "7", "type": 4, "rtgMaxW": 6000}
@@ -164,7 +167,7 @@ class Store:
     def primacy(self, description: str) -> int | None:
         """The primacy of a program, if it is not retired."""
         number = programs.find(self.connection, description)
-        found = programs.get(self.connection, [] if number is None else [number])
+        found = programs.get(self.connection, [] if number is None else [number], OWN)
         return found[number].primacy if number in found else None
 
     def default(self, program: str) -> Any:
@@ -484,7 +487,7 @@ class ChangedTests(_Case):
         programs.change(self.store.transaction, number, group=self.group("Program Own"), primacy=1)
         self.entry("programs", "Own")["primacy"] = 90
         self.assertEqual(self.lay(), ["changed program Own"])
-        found = programs.get(self.store.connection, [number])[number]
+        found = programs.get(self.store.connection, [number], OWN)[number]
         self.assertEqual((found.primacy, found.version), (90, 2))
 
     def group(self, name: str) -> int:

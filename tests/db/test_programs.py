@@ -6,11 +6,13 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import documents, programs
+from csipd.db import devices, documents, groups, programs
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Kind
 from csipd.sep2.site import ROWS, Place
-from tests.support.store import ISSUER, NOW, add_group, add_program, store
+from tests.support.store import ISSUER, NOW, add_device, add_group, add_program, lfdi, store
+
+OWN = programs.Own(ISSUER, 3)
 
 
 def default(watts: int) -> r.DefaultDERControl:
@@ -45,6 +47,9 @@ class _Case(SynchronousTestCase):
         found, self.transaction.changed[:] = list(self.transaction.changed), []
         return found
 
+    def programs(self, *numbers: int, own: programs.Own = OWN) -> dict[int, r.DERProgram]:
+        return programs.get(self.connection, numbers, own)
+
     def get(self, row: str, *ids: int) -> Any:
         return documents.get(self.connection, Place(ROWS[row], ids))
 
@@ -57,7 +62,7 @@ class ProgramTests(_Case):
         expected = r.DERProgram(
             mRID=ISSUER.mrid(Kind.PROGRAM, self.program), description="Program 1", version=0, primacy=9
         )
-        self.assertEqual(programs.get(self.connection, [self.program, 99]), {self.program: expected})
+        self.assertEqual(self.programs(self.program, 99), {self.program: expected})
         self.assertEqual(programs.find(self.connection, "Program 1"), self.program)
         self.assertIsNone(programs.find(self.connection, "Program 2"))
 
@@ -65,26 +70,119 @@ class ProgramTests(_Case):
         """A description longer than the standard allows is cut where it is shown, and known in full."""
         name = "A program of which there is rather much to say"
         number = add_program(self.transaction, self.group, name)
-        self.assertEqual(programs.get(self.connection, [number])[number].description, name[:32])
+        self.assertEqual(self.programs(number)[number].description, name[:32])
         self.assertEqual(programs.find(self.connection, name), number)
 
     def test_changed(self) -> None:
         """A change raises the version and is told of wherever programs are listed."""
         programs.change(self.transaction, self.program, group=self.group, primacy=3)
-        changed = programs.get(self.connection, [self.program])[self.program]
+        changed = self.programs(self.program)[self.program]
         self.assertEqual((changed.primacy, changed.version), (3, 1))
         self.assertEqual(set(self.told()), {"/derp", f"/derp/{self.program}"})
 
     def test_retired_and_back(self) -> None:
         """A retired program is shown nowhere, is still known, and comes back as what it was."""
-        before = programs.get(self.connection, [self.program])[self.program]
+        before = self.programs(self.program)[self.program]
         programs.retire(self.transaction, self.program, NOW)
         self.assertIn("/derp", self.told())
-        self.assertEqual(programs.get(self.connection, [self.program]), {})
+        self.assertEqual(self.programs(self.program), {})
         self.assertEqual(programs.find(self.connection, "Program 1"), self.program)
         programs.change(self.transaction, self.program, group=self.group, primacy=9)
-        after = programs.get(self.connection, [self.program])[self.program]
+        after = self.programs(self.program)[self.program]
         self.assertEqual(after, before.replace(version=1))
+
+
+class OwnTests(_Case):
+    """The program that each device has of its own (decision 19)."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.device = add_device(self.transaction, 1)
+        self.own = programs.own_program(self.device)
+
+    def order(self, primacy: int = 3) -> list[int]:
+        """The programs of the device, by their numbers, where own ones have that primacy."""
+        found = programs.of_device(self.connection, programs.Own(ISSUER, primacy), self.device)
+        return [number for number, _ in found]
+
+    def join(self, *group_numbers: int) -> None:
+        for group in group_numbers:
+            devices.join(self.transaction, self.device, group, NOW)
+
+    def test_numbers(self) -> None:
+        """Its number follows from the device's and is that of no group's program."""
+        self.assertEqual(programs.owner_of(self.own), self.device)
+        self.assertIsNone(programs.owner_of(self.program))
+        self.assertNotEqual(programs.own_program(self.device + 1), self.own)
+
+    def test_made_of_nothing(self) -> None:
+        """It is there without a row, beside those that are rows; its mRID and primacy are of its kind."""
+        found = self.programs(self.own, self.program, own=programs.Own(ISSUER, 7))
+        self.assertEqual(sorted(found), [self.program, self.own])
+        self.assertEqual(
+            found[self.own],
+            r.DERProgram(
+                mRID=ISSUER.mrid(Kind.OWN_PROGRAM, self.device),
+                description=programs.OWN_DESCRIPTION,
+                version=0,
+                primacy=7,
+            ),
+        )
+
+    def test_without_fsa(self) -> None:
+        """A device without any FSA has none to show it in."""
+        self.assertEqual(self.order(), [])
+
+    def test_fsa(self) -> None:
+        """It is in the first of the FSAs of its device, whatever that joined first and whatever is in them."""
+        campaign = add_group(self.transaction, "campaign", assignment="Campaign")
+        empty = add_group(self.transaction, "empty", assignment="Empty")
+        self.join(empty)
+        found = programs.of_device(self.connection, OWN, self.device)
+        self.assertEqual(found, [(self.own, groups.assignment(self.transaction, "Empty"))])
+        self.join(campaign)
+        self.assertEqual(
+            programs.of_device(self.connection, OWN, self.device),
+            [(self.own, groups.assignment(self.transaction, "Campaign"))],
+        )
+
+    def test_order(self) -> None:
+        """It stands where its primacy puts it: between equals first, for its mRID is the greatest."""
+        for number, primacy in enumerate((0, 3, 3, 4, 255)):
+            add_program(self.transaction, self.group, f"program {number}", primacy)
+        self.join(self.group)
+        every = [number for number, _ in groups.programs_of(self.connection, self.device)]
+        self.assertEqual(len(every), 6)
+        shown = self.programs(*every)
+        for primacy in (0, 1, 3, 4, 100, 255):
+            expected = sorted(
+                [*every, self.own],
+                key=lambda number: (
+                    primacy if number == self.own else shown[number].primacy,
+                    number != self.own,
+                    every.index(number) if number in every else 0,
+                ),
+            )
+            self.assertEqual(self.order(primacy), expected, primacy)
+
+    def test_reached_by(self) -> None:
+        """It is the device's, and its aggregator's while the device is shown; never an aggregator's own."""
+        boss, rival = (add_device(self.transaction, number, aggregator=True) for number in (2, 3))
+        managed = add_device(self.transaction, 4, manager=boss)
+
+        def reached(of: int) -> list[int]:
+            asked = ((self.device, False), (managed, False), (boss, True), (rival, True))
+            program = programs.own_program(of)
+            return [who for who, boss in asked if programs.reaches(self.connection, who, boss, program)]
+
+        self.assertEqual(reached(managed), [managed, boss])
+        self.assertEqual(reached(self.device), [self.device])
+        for nobody in (boss, rival, 999):
+            self.assertEqual(reached(nobody), [])
+        devices.alter(self.transaction, managed, manager=rival)
+        self.assertEqual(reached(managed), [managed, rival])
+        devices.withdraw(self.transaction, lfdi(4), "operator", NOW)
+        self.assertNotIn(rival, reached(managed))
 
 
 class DefaultTests(_Case):
