@@ -134,7 +134,7 @@ class OwnTests(_Case):
         self.assertEqual(self.order(), [])
 
     def test_fsa(self) -> None:
-        """It is in the first of the FSAs of its device, whatever that joined first and whatever is in them."""
+        """It is in the first of the FSAs of its device, whatever it joined first and whatever is in it."""
         campaign = add_group(self.transaction, "campaign", assignment="Campaign")
         empty = add_group(self.transaction, "empty", assignment="Empty")
         self.join(empty)

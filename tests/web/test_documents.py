@@ -175,6 +175,7 @@ class MadeTests(DocumentCase):
         control = control.replace(
             href=None,
             DERControlBase=base,
+            creationTime=control.creationTime % NOW,
             interval=control.interval.replace(start=NOW + control.interval.start % 1000),
         )
         default = default.replace(href=None, DERControlBase=_local(default.DERControlBase))
