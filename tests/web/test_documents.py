@@ -168,9 +168,13 @@ class MadeTests(DocumentCase):
         instances(r.DERControl, likely=0.9),
         instances(r.DefaultDERControl, likely=0.9),
         instances(r.DERCurve, likely=0.9),
+        instances(r.EventStatus, likely=0.9),
+        st.sampled_from(["it stands", "superseded", "cancelled", "cancelled, randomised"]),
     )
-    def test_operators(self, control: Any, default: Any, curve: Any) -> None:
-        """Any control, default and curve that the model admits is served valid, in lists and by itself."""
+    def test_operators(self, control: Any, default: Any, curve: Any, status: Any, fate: str) -> None:
+        """Any control, default and curve that the model admits is served valid, in lists and by itself,
+        whatever becomes of the control.
+        """
         base = _local(control.DERControlBase)
         control = control.replace(
             href=None,
@@ -185,10 +189,15 @@ class MadeTests(DocumentCase):
             assert group is not None
             program = programs.add(transaction, ISSUER, group, f"program {next(self.another)}", 5)
             programs.set_default(transaction, ISSUER, program, default, NOW)
+            made = controls.add(transaction, ISSUER, program, control)
+            if fate == "superseded":
+                controls.add(transaction, ISSUER, program, control)
+            elif fate != "it stands":
+                controls.cancel(transaction, made.ids[1], fate.endswith("randomised"), status.reason, NOW)
             return [
                 f"/derp/{program}/derc?l=9",
                 f"/derp/{program}/dc?l=9",
-                controls.add(transaction, ISSUER, program, control).href,
+                made.href,
                 programs.add_curve(transaction, ISSUER, program, curve.replace(href=None), NOW).href,
                 f"/derp/{program}/dderc",
             ]
