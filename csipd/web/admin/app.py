@@ -116,7 +116,7 @@ class Admin:
 
     def _route(self, path: str, methods: Mapping[str, Operation]) -> None:
         def handle(request: Request, **numbers: str) -> Any:
-            return self._handle(request, methods, numbers)
+            return self._handle(request, path, methods, numbers)
 
         rule = path.replace("{", "<").replace("}", ">")
         self._klein.route(rule, endpoint=path, strict_slashes=False)(handle)
@@ -157,17 +157,18 @@ class Admin:
             return _give_problem(request, misfit.problem)
 
     def _handle(
-        self, request: Request, methods: Mapping[str, Operation], numbers: Mapping[str, str]
+        self, request: Request, path: str, methods: Mapping[str, Operation], given: Mapping[str, str]
     ) -> bytes | Deferred[bytes]:
         try:
-            asked = self._read(request, self._who(request), methods, numbers)
+            who = self._who(request)
+            asked = self._read(request, who, reading.numbers(request, path, given), methods)
         except Misfit as misfit:
             return _give_problem(request, misfit.problem)
         answer = self._write(asked) if asked.operation.writes else self._look(asked)
         return answer.addCallbacks(_give, _refused, (request,), errbackArgs=(request,))
 
     def _read(
-        self, request: Request, who: str, methods: Mapping[str, Operation], numbers: Mapping[str, str]
+        self, request: Request, who: str, numbers: Mapping[str, int], methods: Mapping[str, Operation]
     ) -> _Asked:
         """What a request asks for."""
         method = "GET" if request.method == b"HEAD" else request.method.decode("ascii", "replace")
@@ -181,7 +182,7 @@ class Admin:
             who=who,
             now=int(self._wall()),
             server=self._server,
-            numbers=reading.numbers(request, operation, numbers),
+            numbers=numbers,
             query=reading.query(request, operation.query),
             body=reading.body(request, operation, content),
         )

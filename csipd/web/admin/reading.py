@@ -57,15 +57,18 @@ def check_origin(request: Request) -> None:
         raise Misfit(problems.problem(403, "the request comes from a page of another site"))
 
 
-def numbers(request: Request, operation: Operation, given: Mapping[str, str]) -> dict[str, int]:
-    """The numbers in a path. Only the canonical spelling is a path: no escapes, no trailing slash."""
+def numbers(request: Request, path: str, given: Mapping[str, str]) -> dict[str, int]:
+    """The numbers in a path. Only the canonical spelling is a path: no escapes, no trailing slash.
+
+    :param path: as the operations have it, with the names of the numbers
+    """
     found = {}
     for name, text in given.items():
         value = number(text) if text else None
         if value is None:
             raise Misfit(problems.problem(404, f"{name} is a number from 1 to {2**63 - 1}"))
         found[name] = value
-    if request.path.decode("ascii", "replace") != operation.path.format(**found):
+    if request.path.decode("ascii", "replace") != path.format(**found):
         raise Misfit(problems.problem(404))
     return found
 

@@ -1,0 +1,182 @@
+"""The operator's API over a small utility (world.py), and two operators who call it.
+
+self.world = World(Path(self.mktemp()))
+self.office = Office(self.world)
+made = self.office.post("/groups", {"name": "Feeder C"}, expect=201)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from attrs import evolve
+from twisted.internet.defer import Deferred, succeed
+
+from csipd.daemon import ADMIN_LIMITS
+from csipd.db import audit, groups
+from csipd.db.audit import Line
+from csipd.db.database import Transaction
+from csipd.issuing import Issued
+from csipd.web.admin.app import Admin, fault
+from csipd.web.identity import Identify, Identity
+from csipd.web.server import Site
+from tests.support.client import Answer
+from tests.support.memory_tls import Wire
+from tests.support.world import NOW, World, caller
+
+ALICE = caller("an operator")
+BOB = caller("another operator")
+#: An operator whose certificate ended a second before the world begins.
+GONE = evolve(caller("an operator who is gone"), not_after=NOW - 1.0)
+NAMES = {ALICE.fingerprint: "alice", BOB.fingerprint: "bob", GONE.fingerprint: "gone"}
+
+JSON = "application/json"
+PROBLEM = "application/problem+json"
+#: What a certificate, and a key, look like to those who do not look into them.
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nof a device\n-----END CERTIFICATE-----\n"
+KEY = "-----BEGIN PRIVATE KEY-----\nknown to nobody else\n-----END PRIVATE KEY-----\n"
+
+
+class Office:
+    """The operator's API.
+
+    :param identify: how connections with TLS are told who is there
+    :param names: of the operators by the fingerprints of their certificates
+    """
+
+    def __init__(
+        self, world: World, identify: Identify | None = None, names: Mapping[str, str] = NAMES
+    ) -> None:
+        self.world = world
+        #: A group that nothing is in.
+        self.empty: int = world.write(_empty_group)
+        #: Bodies for which certificates were asked for, and how that is answered.
+        self.prepared: list[Any] = []
+        self.prepare: Callable[[Any], Deferred[Issued | None]] = self._no_certificate
+        back: Any = world.back
+        self.site = Site(
+            Admin(
+                back,
+                world.server,
+                lambda: world.now,
+                monotonic=world.clock.seconds,
+                operators=names,
+                prepare={"certificate": self._certificate},
+                version="1.2.3",
+            ).resource(),
+            clock=world.clock,
+            now=lambda: world.now,
+            limits=ADMIN_LIMITS,
+            identify=identify or (lambda transport: self._asks),
+            fault=fault,
+        )
+        self._asks = ALICE
+        self._wires: dict[Identity, Wire] = {}
+        self._opened = max((line.id for line in self._lines()), default=0)
+
+    def close(self) -> None:
+        """Let go of connections."""
+        for wire in self._wires.values():
+            wire.hang_up()
+
+    def _certificate(self, body: Any) -> Deferred[Issued | None]:
+        self.prepared.append(body)
+        return self.prepare(body)
+
+    @staticmethod
+    def _no_certificate(body: Any) -> Deferred[Issued | None]:
+        return succeed(None)
+
+    def issue(self, who: Identity, key: str | None = None) -> None:
+        """Let the next certificates be those of a device, with a key or without."""
+        self.prepare = lambda body: succeed(Issued(who.lfdi, CERTIFICATE, key))
+
+    # --- calling
+
+    def wire(self, who: Identity = ALICE) -> Wire:
+        """The connection of a caller: one each, kept alive, made anew when it was closed."""
+        wire = self._wires.get(who)
+        if wire is None or wire.closed:
+            self._asks = who
+            wire = self._wires[who] = Wire.plain(self.site, self.world.clock)
+        return wire
+
+    def ask(
+        self, method: str, path: str, body: Any = None, *, who: Identity = ALICE, **headers: str | None
+    ) -> Deferred[Answer]:
+        """Send a request and leave its answer to come. Headers by their names with underscores."""
+        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        more: Any = {"Accept": JSON} | ({} if content is None else {"Content-Type": JSON})
+        more |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.wire(who).client.request(method, f"/admin{path}", content, more)
+
+    def send(
+        self, method: str, path: str, body: Any = None, *, who: Identity = ALICE, **headers: str | None
+    ) -> Answer:
+        """What one request is answered with."""
+        return self.wire(who).result(self.ask(method, path, body, who=who, **headers))
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, expect: int = 200, **how: Any
+    ) -> dict[str, Any]:
+        """The document that a request is answered with, which has to be of this status.
+
+        With ``status`` and ``title`` in it where it is a problem.
+        """
+        answer = self.send(method, path, body, **how)
+        assert answer.status == expect, f"{method} {path}: {answer}"
+        kind = answer.headers.get("content-type")
+        assert kind == (JSON if expect < 300 and answer.body else PROBLEM if answer.body else None), answer
+        found: dict[str, Any] = json.loads(answer.body) if answer.body else {}
+        assert expect < 400 or (found["status"], found["type"]) == (expect, "about:blank"), found
+        return found
+
+    def get(self, path: str, **how: Any) -> dict[str, Any]:
+        return self.call("GET", path, **how)
+
+    def post(self, path: str, body: Any = None, *, expect: int = 201, **how: Any) -> dict[str, Any]:
+        return self.call("POST", path, body, expect=expect, **how)
+
+    def patch(self, path: str, body: Any, **how: Any) -> dict[str, Any]:
+        return self.call("PATCH", path, body, **how)
+
+    def put(self, path: str, body: Any, **how: Any) -> dict[str, Any]:
+        return self.call("PUT", path, body, **how)
+
+    def delete(self, path: str, *, expect: int = 204, **how: Any) -> dict[str, Any]:
+        return self.call("DELETE", path, expect=expect, **how)
+
+    def refused(self, method: str, path: str, body: Any = None, *, expect: int = 400, **how: Any) -> Any:
+        """What is wrong by a problem document: its errors where it has any, else its detail."""
+        found = self.call(method, path, body, expect=expect, **how)
+        if "errors" not in found:
+            return found.get("detail")
+        return [(one.get("pointer", one.get("parameter")), one["detail"]) for one in found["errors"]]
+
+    def pages(self, path: str, limit: int) -> Iterator[list[Any]]:
+        """The items of a list, a page after the other to the end."""
+        after = ""
+        while True:
+            page = self.get(f"{path}{'&' if '?' in path else '?'}limit={limit}{after}")
+            items = page.get("items", [])
+            assert len(items) <= limit, f"{path}: {len(items)} items"
+            yield items
+            if "next" not in page:
+                return
+            after = f"&after={page['next']}"
+
+    # --- what became of it
+
+    def log(self) -> list[Line]:
+        """What the audit log has since the office opened, the oldest first."""
+        return [line for line in self._lines() if line.id > self._opened]
+
+    def _lines(self) -> list[Line]:
+        return self.world.read(lambda connection: audit.lines(connection, limit=10_000))[::-1]
+
+
+def _empty_group(transaction: Transaction) -> int:
+    assignment = groups.assignment(transaction, "Topology")
+    return groups.put_group(transaction, "Empty", parent=1, level=3, assignment=assignment)

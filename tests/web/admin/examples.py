@@ -1,0 +1,81 @@
+"""For every operation of the operator's API a request that succeeds in a world as it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from csipd.web.admin.operations import Operation
+from csipd.web.admin.table import OPERATIONS
+from tests.support.world import Numbers
+
+#: An LFDI that nobody has.
+NEW_LFDI = "3E4F45AB31EDFE5B67E343E5E4562E31984E23E5"
+
+DEVICE: dict[str, Any] = {"name": "new", "lFDI": NEW_LFDI}
+CURVE: dict[str, Any] = {
+    "description": "volt-var 2",
+    "CurveData": [{"xvalue": 92, "yvalue": 44}, {"xvalue": 108, "yvalue": -44}],
+    "curveType": 11,
+    "xMultiplier": 0,
+    "yMultiplier": 0,
+    "yRefType": 3,
+}
+CONTROL: dict[str, Any] = {"duration": 600, "base": {"opModMaxLimW": 6000}}
+
+
+@frozen
+class Example:
+    """A request: path below /admin, and body."""
+
+    method: str
+    path: str
+    body: Any = None
+
+
+#: What goes into the path, and the body, by the operation's name.
+_SPECIAL: Mapping[str, Callable[[Numbers], tuple[dict[str, int], Any]]] = {
+    "addDevice": lambda n: ({}, DEVICE),
+    "showDevice": lambda n: ({"device": n.owner}, None),
+    "changeDevice": lambda n: ({"device": n.owner}, {"pollRate": 77}),
+    "removeDevice": lambda n: ({"device": n.owner}, None),
+    "registerDevice": lambda n: ({"device": n.listed}, None),
+    "withdrawDevice": lambda n: ({"device": n.owner}, None),
+    "readmitDevice": lambda n: ({"device": n.withdrawn}, None),
+    "moveDevice": lambda n: ({"device": n.owner}, {"groups": [2]}),
+    "deviceState": lambda n: ({"device": n.owner}, None),
+    "deviceLog": lambda n: ({"device": n.owner}, None),
+    "addGroup": lambda n: ({}, {"name": "Feeder C", "parent": 1, "level": 3}),
+    "showGroup": lambda n: ({"group": 1}, None),
+    "changeGroup": lambda n: ({"group": 4}, {"parent": 3}),
+    "removeGroup": lambda n: ({"group": 6}, None),
+    "listGroupDevices": lambda n: ({"group": 1}, None),
+    "addProgram": lambda n: ({}, {"description": "New", "primacy": 5, "group": 3}),
+    "showProgram": lambda n: ({"program": n.system}, None),
+    "changeProgram": lambda n: ({"program": n.system}, {"primacy": 11}),
+    "removeProgram": lambda n: ({"program": n.spare}, None),
+    "showDefault": lambda n: ({"program": n.system}, None),
+    "setDefault": lambda n: ({"program": n.system}, {"DERControlBase": {"opModMaxLimW": 5000}}),
+    "clearDefault": lambda n: ({"program": n.system}, None),
+    "listCurves": lambda n: ({"program": n.feeder_a}, None),
+    "addCurve": lambda n: ({"program": n.feeder_a}, CURVE),
+    "removeCurve": lambda n: ({"program": n.point_1, "curve": 1}, None),
+    "createControl": lambda n: ({}, {"program": n.system, **CONTROL}),
+    "previewControl": lambda n: ({}, {"program": n.system, **CONTROL}),
+    "showControl": lambda n: ({"control": n.active}, None),
+    "cancelControl": lambda n: ({"control": n.active}, {}),
+    "controlAnswers": lambda n: ({"control": n.active}, None),
+}
+
+
+def example(operation: Operation, numbers: Numbers) -> Example:
+    """A request for an operation; one that needs nothing is only its path."""
+    ids, body = _SPECIAL.get(operation.name, lambda n: ({}, None))(numbers)
+    path = operation.path.removeprefix("/admin").format(**ids)
+    return Example(operation.method, path, body)
+
+
+WRITES = tuple(operation for operation in OPERATIONS if operation.writes)
+CREATES = tuple(operation for operation in OPERATIONS if operation.creates)

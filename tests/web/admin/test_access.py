@@ -1,0 +1,137 @@
+"""Who may use the operator's API: operators, by the fingerprints of their certificates, and nobody else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from attrs import evolve
+from twisted.logger import LogLevel, capturedLogs
+
+from csipd.sep2 import identity
+from csipd.tls import ServerTLS, TLSSettings
+from csipd.web.admin.openapi import DESCRIPTION
+from csipd.web.admin.table import OPERATIONS
+from csipd.web.gate import Gate
+from csipd.web.identity import Identity, identify_by
+from tests.support import pki
+from tests.support.client import ClientTLS
+from tests.support.memory_tls import Wire
+from tests.support.operator import ALICE, BOB, GONE, Office
+from tests.support.world import AGGREGATOR, EVERYBODY, LAB, NOW, OWNER
+from tests.web.admin.case import Case
+from tests.web.admin.examples import WRITES, example
+
+#: Everybody of the devices' side, and an operator whose certificate has ended.
+SHUT_OUT = {**EVERYBODY, "gone": GONE}
+#: An operator whose certificate ended long ago.
+ENDED = LAB.issue("old admin", (), subject="admin", end=datetime(2021, 1, 1, tzinfo=UTC))
+#: Where nothing is, and where the description is.
+ELSEWHERE = ("", "/", "/devices/0", "/devices/01", "/nothing", "/openapi.json")
+
+
+class OperatorTests(Case):
+    """Those who are let in, and all the others."""
+
+    def shut_out(self, who: Identity, name: str) -> None:
+        for operation in OPERATIONS:
+            one = example(operation, self.world.numbers)
+            for method in {one.method, "GET", "HEAD", "FOO"}:
+                answer = self.office.send(method, one.path, one.body, who=who)
+                self.assertEqual(answer.status, 403, f"{name}: {method} {one.path}")
+        for path in ELSEWHERE:
+            self.assertEqual(self.office.send("GET", path, who=who).status, 403, f"{name}: {path}")
+
+    def test_others(self) -> None:
+        """A device, an aggregator, a stranger and an operator whose certificate ended get 403 everywhere."""
+        with capturedLogs() as captured:
+            for name, who in SHUT_OUT.items():
+                self.shut_out(who, name)
+        self.assertEqual(self.office.log(), [])
+        self.assertEqual(len([e for e in captured if "no operator" in (e["log_format"] or "")]), 1)
+        self.assertFalse([event for event in captured if event["log_level"] > LogLevel.warn])
+
+    def test_said_again(self) -> None:
+        """Those who are no operators make one line of the log in a minute, with the number of the others."""
+        with capturedLogs() as captured:
+            for _ in range(3):
+                self.office.send("GET", "/status", who=OWNER)
+            self.world.clock.advance(60)
+            self.office.send("GET", "/devices", who=OWNER)
+        self.assertEqual([(e["lfdi"], e["held"]) for e in captured], [(OWNER.lfdi, 0), (OWNER.lfdi, 2)])
+        self.assertEqual(captured[1]["uri"], b"/admin/devices")
+
+    def test_operators(self) -> None:
+        """Every operation is open to every operator, known by the fingerprint alone."""
+        same_lfdi = evolve(OWNER, fingerprint=ALICE.fingerprint)
+        for operation in OPERATIONS:
+            if not operation.writes:
+                one = example(operation, self.world.numbers)
+                for who in (ALICE, BOB, same_lfdi):
+                    answer = self.office.send(one.method, one.path, one.body, who=who)
+                    self.assertEqual(answer.status, operation.status, f"{one}: {answer}")
+        self.assertEqual(self.office.send("GET", "/openapi.json").status, 200)
+
+    def test_writes(self) -> None:
+        """Every write succeeds in a world of its own, with the status that its operation names."""
+        for operation in WRITES:
+            world, office = self.fresh()
+            one = example(operation, world.numbers)
+            answer = office.send(one.method, one.path, one.body)
+            self.assertEqual(answer.status, operation.status, f"{one}: {answer}")
+            self.assertEqual("location" in answer.headers, operation.status == 201, one)
+
+    def test_ends_meanwhile(self) -> None:
+        """A connection that outlives the operator's certificate is of no more use."""
+        ends = evolve(ALICE, not_after=NOW + 10.0)
+        self.assertEqual(self.office.send("GET", "/status", who=ends).status, 200)
+        self.world.now = NOW + 10.0
+        self.assertEqual(self.office.send("GET", "/status", who=ends).status, 200)
+        self.world.now = NOW + 10.5
+        self.assertEqual(self.office.send("GET", "/status", who=ends).status, 403)
+
+    def test_not_among_devices(self) -> None:
+        """On the devices' listener there is no operator's API, neither for operators nor for devices."""
+        for who in (ALICE, OWNER, AGGREGATOR):
+            for operation in OPERATIONS:
+                one = example(operation, self.world.numbers)
+                self.assertEqual(self.world.send(who, one.method, f"/admin{one.path}").status, 404, one)
+            self.assertEqual(self.world.get(who, DESCRIPTION).status, 404)
+        self.assertEqual(self.world.get(ALICE, "/edev").status, 404)
+
+
+class TLSTests(Case):
+    """The same with certificates, over TLS in memory."""
+
+    def wire(self, credential: pki.Credential) -> Wire:
+        folder = Path(self.mktemp())
+        pki.write(folder, LAB, server=LAB.server("localhost"))
+        settings = TLSSettings(
+            private_key=folder / "private" / "server.pem",
+            certificate=folder / "certs" / "server.crt",
+            trust_roots=(folder / "certs" / "ca.crt",),
+        )
+        tls = ServerTLS(settings, monotonic=self.world.clock.seconds, now=lambda: self.world.now)
+        names = {sha256(one.der).hexdigest().upper(): "alice" for one in (LAB.admin(), ENDED)}
+        site = Office(self.world, identify_by(identity.lfdi), names).site
+        gate = Gate(tls, site, clock=self.world.clock, limits=site.limits)
+        wire = Wire.tls(gate, ClientTLS(credential, trust=LAB), self.world.clock)
+        self.addCleanup(wire.hang_up)
+        wire.pump()
+        return wire
+
+    def status(self, credential: pki.Credential) -> int:
+        wire = self.wire(credential)
+        return wire.result(wire.client.get("/admin/status")).status
+
+    def test_by_certificate(self) -> None:
+        """The certificate that the configuration knows opens the door; one of the same name does not."""
+        self.assertEqual(self.status(LAB.admin()), 200)
+        same_name = LAB.issue("another admin", (), subject="admin")
+        for credential in (same_name, LAB.device("dev1"), LAB.aggregator("agg1")):
+            self.assertEqual(self.status(credential), 403)
+
+    def test_ended(self) -> None:
+        """An operator's certificate that has ended does not get through the handshake."""
+        self.assertTrue(self.wire(ENDED).closed)
