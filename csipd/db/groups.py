@@ -313,14 +313,13 @@ def under(group: int, at: int | None = None) -> sa.Select[tuple[int]]:
 
 
 def devices_under(
-    connection: sa.Connection, group: int, after: int = 0, limit: int = 100, at: int | None = None
+    connection: sa.Connection, group: int, limit: int = 100, at: int | None = None
 ) -> list[int]:
-    """The devices in a group and below it, by number.
+    """Some of the devices in a group and below it: those that are found first, however many there are.
 
     :param at: as it was at a moment (TimeType); None: as it is now
     """
-    query = under(group, at).where(memberships.c.device > after)
-    return list(connection.scalars(query.order_by(memberships.c.device).limit(limit)))
+    return sorted(connection.scalars(under(group, at).limit(limit)))
 
 
 def belonged(connection: sa.Connection, device: int, group: int, since: int) -> bool:
