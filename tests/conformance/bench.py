@@ -185,10 +185,10 @@ class Bench:
         self.enrol(credential.lfdi, name, *places)
         return self.station(credential, **how)
 
-    def aggregator(self, name: str, fleet: Mapping[str, str], **how: Any) -> Station:
-        """An aggregator that manages DERs: the group that each is in, by name."""
+    def aggregator(self, name: str, fleet: Mapping[str, str], *, at: int = REGISTERED, **how: Any) -> Station:
+        """An aggregator, registered at a moment, that manages DERs: the group that each is in, by name."""
         credential = LAB.aggregator(name)
-        number = self.enrol(credential.lfdi, name, aggregator=True)
+        number = self.enrol(credential.lfdi, name, at=at, aggregator=True)
         for member, place in fleet.items():
             self.enrol(LAB.device(member).lfdi, member, place, manager=number)
         return self.station(credential, aggregator=True, **how)

@@ -163,14 +163,27 @@ class Station:
         if isinstance(body, r.Resource):
             body = codec.encode(body)
             _valid(body)
+        wire = self._connected()
+        return self._heard(method, path, wire.result(wire.client.request(method, path, body)))
+
+    def raw(self, data: bytes) -> Answer:
+        """What bytes that are one request are answered with."""
+        wire = self._connected()
+        (answer,) = wire.results(wire.client.raw(data))
+        return self._heard("", "", answer)
+
+    def _connected(self) -> Wire:
         if self._wire is not None:
             self._wire.pump()
         if self._wire is None or self._wire.closed:
             self._wire = self._bench.wire(self.tls)
-        answer = self._wire.result(self._wire.client.request(method, path, body))
+        return self._wire
+
+    def _heard(self, method: str, path: str, answer: Answer) -> Answer:
         self.log.append(Exchange(int(self._bench.clock.seconds()), method, path, answer))
         if answer.body:
             assert answer.headers["content-type"] == "application/sep+xml", answer
+            assert answer.headers["content-length"] == str(len(answer.body)), answer
             _valid(answer.body)
         return answer
 

@@ -1,0 +1,380 @@
+"""CORE: HTTP, lists, time, walking, programs, responses (CSIP Conformance Test Procedures v1.3)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from csipd.db import controls, responses
+from csipd.der.responses import Bucket
+from csipd.sep2 import resources as r
+from csipd.sep2.site import SERVED, Row, locate, member
+from csipd.sep2.types import EventState
+from tests.conformance.bench import LADDER, MINUTE, PIN, RATES, REGISTERED, T0
+from tests.conformance.case import CANCELLED, RECEIVED, SUPERSEDED, WHOLE, ConformanceCase
+from tests.conformance.devices import requests
+from tests.conformance.test_basic import power_factor
+from tests.support.bodies import FULL
+from tests.support.walk import is_list, links
+
+#: The program that each device has of its own, for what is commanded by name (docs/conformance.md).
+OWN = "Service point"
+
+
+class HTTPTests(ConformanceCase):
+    """Methods, codes and queries."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.bench.ladder("SY")
+        self.bench.default("SY", opModVoltVar=self.bench.curve("SY", "opModVoltVar", ((0, 0), (1, 1))))
+        self.bench.command("SY", start=0, lasts=60, opModMaxLimW=6000)
+        self.device = self.bench.direct("dev1", "SY")
+
+    def everything(self) -> list[str]:
+        """The paths of all that the device is led to, once it has sent all that it can."""
+        self.device.walk()
+        der = self.device.der
+        self.device.report(der)
+        end_device = der.device
+        for name in ("DeviceInformation", "DeviceStatus", "PowerStatus", "Configuration"):
+            body = FULL[name]
+            if name == "DeviceInformation":
+                body = body.replace(lFDI=end_device.lFDI)
+            self.device.put(getattr(end_device, f"{name}Link").href, body)
+        self.device.post(f"{end_device.href}/lel", FULL["LogEvent"])
+        self.device.post(f"{end_device.href}/di/loc", FULL["SupportedLocale"])
+        found: list[str] = []
+        ahead = ["/dcap"]
+        while ahead:
+            path = ahead.pop()
+            if path in found:
+                continue
+            found.append(path)
+            answer = self.device.request("GET", path)
+            self.assertEqual(answer.status, 200, path)
+            if is_list(answer.body):
+                answer = self.device.request("GET", f"{path}?l=255")
+            ahead += [link.href for link in links(path, answer.body)]
+        return found
+
+    def test_core_001(self) -> None:
+        """On every resource there is, what the standard asks for works, what it forbids is 405 with Allow,
+        and a method that HTTP does not know is 501."""
+        seen = set()
+        for path in self.everything():
+            place = locate(path)
+            assert place is not None, path
+            seen.add(place.row.name)
+            get, head = (self.device.request(method, path) for method in ("GET", "HEAD"))
+            self.assertEqual((get.status, head.status, head.body), (200, 200, b""), path)
+            self.assertEqual(get.headers, head.headers, path)
+            self.assertEqual(self.device.request("FOO", path).status, 501, path)
+            for method, mark in zip(("PUT", "POST", "DELETE"), place.row.marks[2:], strict=True):
+                if mark in "ED":
+                    answer = self.device.request(method, path, b"" if method != "DELETE" else None)
+                    self.assertEqual(answer.status, 405, f"{method} {path}")
+                    allow = answer.headers["allow"].split(", ")
+                    self.assertLessEqual({"GET", "HEAD"}, set(allow))
+                    self.assertNotIn(method, allow)
+                elif mark == "M":
+                    self.use(method, path, place.row)
+        self.assertEqual({row.name for row in SERVED.values()} - seen, set())
+
+    def use(self, method: str, path: str, row: Row) -> None:
+        """A writing method that the standard asks for does what it should."""
+        if method == "PUT":
+            body = self.device.get(path, row.resource_type)
+            self.device.put(path, body)
+        elif method == "POST":
+            name = "DERControlResponse" if row.name == "ResponseList" else member(row).name
+            body = FULL[name]
+            if name == "DERControlResponse":
+                body = body.replace(endDeviceLFDI=self.device.credential.lfdi)
+            made = self.device.post(path, body)
+            self.assertEqual(self.device.request("GET", made).status, 200)
+        else:
+            self.assertEqual(self.device.request("DELETE", path).status, 204)
+            self.assertEqual(self.device.request("GET", path).status, 404)
+
+    def test_core_002(self) -> None:
+        """POST is 201, PUT 204, no Host 400, a wrong URI 404, POST on dcap 405 with Allow, FOO 501."""
+        self.device.walk()
+        here = self.device.der.device.href
+        posted = self.device.request("POST", f"{here}/lel", FULL["LogEvent"])
+        self.assertEqual((posted.status, posted.headers["location"]), (201, f"{here}/lel/1"))
+        put = self.device.request("PUT", f"{here}/der/1/ders", FULL["DERStatus"])
+        self.assertEqual((put.status, put.body), (204, b""))
+        self.assertEqual(self.device.raw(b"GET /dcap HTTP/1.1\r\n\r\n").status, 400)
+        self.assertEqual(self.device.request("GET", "/wrong").status, 404)
+        refused = self.device.request("POST", "/dcap", b"")
+        self.assertEqual((refused.status, refused.headers["allow"]), (405, "GET, HEAD"))
+        self.assertEqual(self.device.request("FOO", "/dcap").status, 501)
+
+    def test_core_004(self) -> None:
+        """Every query of the procedure, on the list of three EndDevices, gives what it says."""
+        station = self.bench.aggregator("agg", {"eda1": "SY", "eda2": "SY"})
+        first, second, third = (d.href for d in station.get("/edev?l=255", r.EndDeviceList).EndDevice)
+        now, day = T0, 86_400
+        for query, hrefs in {
+            "": [first],
+            "?s=0": [first],
+            f"?a={now}": [],
+            "?l=0": [],
+            "?l=1000": [first, second, third],
+            f"?s=3&a={now}": [],
+            "?s=1&l=1&s=2": [second],
+            "?l=0&l=2": [],
+            f"?s=1&a={now}&a={now + day}": [],
+            "?l=1&b=2": [first],
+            "?s=2": [third],
+            "?s=3": [],
+        }.items():
+            page = station.get(f"/edev{query}", r.EndDeviceList)
+            self.assertEqual([device.href for device in page.EndDevice], hrefs, query)
+            self.assertEqual(page.results, len(hrefs), query)
+
+
+class WalkTests(ConformanceCase):
+    """What a client finds, and when it looks again."""
+
+    def test_core_003(self) -> None:
+        """Every list and resource says how often to poll, and the client polls it then."""
+        self.bench.ladder("SY")
+        device = self.bench.direct("dev1", "SY")
+        device.walk()
+        self.assertEqual(device.der.pin, PIN)
+        self.bench.run(until=31)
+        der = device.der.device
+        assert der.FunctionSetAssignmentsListLink is not None and der.DERListLink is not None
+        (fsa,) = device.der.fsas
+        assert fsa.DERProgramListLink is not None
+        for name, start, kind in (
+            ("DeviceCapability", "/dcap", r.DeviceCapability),
+            ("Time", "/tm", r.Time),
+            ("EndDeviceList", "/edev?", r.EndDeviceList),
+            ("FunctionSetAssignmentsList", f"{der.FunctionSetAssignmentsListLink.href}?", None),
+            ("DERProgramList", f"{fsa.DERProgramListLink.href}?", None),
+            ("DERList", f"{der.DERListLink.href}?", None),
+        ):
+            kind = kind or getattr(r, name)
+            self.assertEqual(device.get(start.rstrip("?"), kind).pollRate, RATES[name], name)
+            times = [exchange.at for exchange in requests(device, "GET", start)][:-1]
+            self.assertEqual({later - earlier for earlier, later in pairwise(times)}, {RATES[name]}, name)
+
+    def test_core_005(self) -> None:
+        """dcap leads to the time, whose quality is 7 (uncoordinated); a client whose clock is an hour off
+        follows it, and so runs a control on time."""
+        self.bench.ladder("SY")
+        device = self.bench.direct("dev1", "SY", skew=3600)
+        device.walk()
+        self.assertEqual((device.skew, device.now), (0, T0))
+        time = device.get("/tm", r.Time)
+        self.assertEqual((time.currentTime, time.quality, time.tzOffset), (T0, 7, 0))
+        self.bench.command("SY", start=2, lasts=1, opModMaxLimW=6000)
+        self.bench.run(until=4)
+        self.assertStory(device.der, "opModMaxLimW", (2, 6000, "SY"), (3, None, None))
+
+    def test_core_009(self) -> None:
+        """A client's EndDevice has its LFDI, SFDI and PIN; what it PUTs of its DER is given back."""
+        self.bench.ladder("SY")
+        device = self.bench.direct("dev1", "SY")
+        device.walk()
+        der = device.der
+        self.assertEqual((der.device.lFDI, der.device.sFDI), (device.credential.lfdi, device.credential.sfdi))
+        self.assertEqual((der.device.enabled, der.pin), (True, PIN))
+        device.report(der)
+
+    def test_core_010(self) -> None:
+        """The client's EndDevice is the last of three, being the oldest; each DER's FSA leads to its seven
+        programs and to the time. A direct client sees its own EndDevice only."""
+        self.bench.ladder()
+        aggregator = self.bench.aggregator("agg", {"eda1": "SP", "eda2": "SP"}, at=REGISTERED - MINUTE)
+        direct = self.bench.direct("dev1", "SP")
+        everyone = aggregator.get("/edev?l=255", r.EndDeviceList).EndDevice
+        self.assertEqual(len(everyone), 3)
+        self.assertEqual(everyone[-1].lFDI, aggregator.credential.lfdi)
+        for station in (aggregator, direct):
+            station.walk()
+            for der in station.ders:
+                (fsa,) = der.fsas
+                assert fsa.DERProgramListLink is not None and fsa.TimeLink is not None
+                station.get(fsa.TimeLink.href, r.Time)
+                found = {program.description: program.primacy for program in der.programs}
+                self.assertEqual(found.pop(OWN), self.bench.server.own_primacy)
+                self.assertEqual(found, {name: primacy for name, (_, primacy) in LADDER.items()})
+                order = [program.primacy for program in der.programs]
+                self.assertEqual(order, sorted(order))
+        self.assertEqual(direct.get("/edev?l=255", r.EndDeviceList).all, 1)
+
+    def test_core_011(self) -> None:
+        """A client reads fifteen FSAs, at once and by pages."""
+        names = [f"G{number}" for number in range(1, 16)]
+        for name in names:
+            self.bench.program(name, 10)
+        device = self.bench.direct("dev1", *names)
+        device.walk()
+        self.assertEqual({fsa.description for fsa in device.der.fsas}, set(names))
+        link = device.der.device.FunctionSetAssignmentsListLink
+        assert link is not None
+        self.assertEqual(link.all, 15)
+        _, paged = device.members(link.href, r.FunctionSetAssignmentsList, step=4)
+        self.assertEqual([fsa.href for fsa in paged], [fsa.href for fsa in device.der.fsas])
+        self.assertLessEqual(set(names), {program.description for program in device.der.programs})
+
+    def test_core_014(self) -> None:
+        """DERCapability and DERSettings are PUT and given back; an FSA cannot be PUT."""
+        self.bench.ladder("SY")
+        device = self.bench.direct("dev1", "SY")
+        device.walk()
+        (unit,) = device.der.ders
+        assert unit.DERCapabilityLink is not None and unit.DERSettingsLink is not None
+        device.put(unit.DERCapabilityLink.href, FULL["DERCapability"])
+        device.put(unit.DERSettingsLink.href, FULL["DERSettings"])
+        capability = device.get(unit.DERCapabilityLink.href, r.DERCapability)
+        settings = device.get(unit.DERSettingsLink.href, r.DERSettings)
+        self.assertLessEqual(settings.setMaxW.value, capability.rtgMaxW.value)
+        assert settings.setMaxVA is not None and capability.rtgMaxVA is not None
+        self.assertLessEqual(settings.setMaxVA.value, capability.rtgMaxVA.value)
+        assert device.der.device.FunctionSetAssignmentsListLink is not None
+        for fsa in (device.der.device.FunctionSetAssignmentsListLink.href, device.der.fsas[0].href):
+            assert fsa is not None
+            refused = device.request("PUT", fsa, b"")
+            self.assertEqual((refused.status, refused.headers["allow"]), (405, "GET, HEAD"))
+
+
+class ProgramTests(ConformanceCase):
+    """What a client does with controls, and how it answers."""
+
+    def test_core_012(self) -> None:
+        """A control, a curve of ten points and a default are all read, and the control is carried out."""
+        self.bench.ladder("SY", "SP")
+        points = tuple((9000 + 100 * i, 4000 - 400 * i) for i in range(10))
+        before = ((9200, 3000), (9670, 0), (10300, 0), (10700, -3000))
+        self.bench.default("SP", opModVoltVar=self.bench.curve("SP", "opModVoltVar", before))
+        curve = self.bench.curve("SP", "opModVoltVar", points)
+        device = self.bench.direct("dev1", "SP")
+        device.walk()
+        self.bench.command("SP", start=3, lasts=2, opModVoltVar=curve)
+        self.bench.run(until=6)
+        self.assertStory(
+            device.der,
+            "opModVoltVar",
+            (0, before, "SP default"),
+            (3, points, "SP"),
+            (5, before, "SP default"),
+        )
+        self.assertAnswered(device.der, SP=WHOLE)
+
+    def test_core_013(self) -> None:
+        """Ten programs, the control of each half a minute long and a minute after that of the one above it in
+        rank; where two meet, that of the lower primacy runs."""
+        names = [f"P{number}" for number in range(1, 11)]
+        for number, name in enumerate(names, 1):
+            self.bench.program(name, number, fsa="Programs")
+        device = self.bench.direct("dev1", *names)
+        device.walk()
+        for number, name in enumerate(names, 1):
+            value = power_factor(900 + number)
+            self.bench.command(name, start=number, lasts=0.5, opModFixedPFInjectW=value)
+        for name in ("P7", "P4"):
+            value = power_factor(800)
+            self.bench.command(name, start=12, lasts=1, label=f"{name} again", opModFixedPFInjectW=value)
+        self.bench.run(until=14)
+        lines = [line for line in device.der.story("opModFixedPFInjectW") if line[2] is not None]
+        self.assertEqual(
+            lines,
+            [
+                *((n, power_factor(900 + n), name) for n, name in enumerate(names, 1)),
+                (12, power_factor(800), "P4 again"),
+            ],
+        )
+        again = {"P4 again": WHOLE, "P7 again": [RECEIVED, SUPERSEDED]}
+        self.assertAnswered(device.der, **dict.fromkeys(names, WHOLE), **again)
+
+    def test_core_021(self) -> None:
+        """A start is randomised within its bound, and the server calls an event active as soon as any device
+        may have started it."""
+        self.bench.ladder("SP")
+        stations = [
+            self.bench.direct(f"dev{n}", "SP", draw=lambda bound, n=n: bound * n // 2) for n in range(3)
+        ]
+        for station in stations:
+            station.walk()
+        bounds = {"sharp": 0, "late": 30, "early": -30}
+        commands = {
+            label: self.bench.command(
+                "SP", start=3 * n, lasts=1, label=label, randomize_start=bound, opModMaxLimW=6000 + n
+            )
+            for n, (label, bound) in enumerate(bounds.items(), 1)
+        }
+        self.bench.run(until=8.5)
+        early = stations[0].get(commands["early"].href, r.DERControl).EventStatus
+        self.assertEqual((early.currentStatus, early.dateTime), (1, T0 + 8 * MINUTE + 30))
+        self.bench.run(until=11)
+        for n, station in enumerate(stations):
+            started = {
+                label: minutes for minutes, _, label in station.der.story("opModMaxLimW") if label is not None
+            }
+            self.assertEqual(started, {"sharp": 3, "late": 6 + 0.25 * n, "early": 9 - 0.25 * n})
+            self.assertAnswered(station.der, **dict.fromkeys(bounds, WHOLE))
+
+    def test_core_022(self) -> None:
+        """Status and dateTime follow the clock to the second; each change is answered where replyTo says, and
+        what was answered is there for the operator."""
+        self.bench.ladder("SP")
+        device = self.bench.direct("dev1", "SP")
+        device.walk()
+        first, second, third = (
+            self.bench.command("SP", start=2 * n, lasts=1, label=f"C{n}", opModMaxLimW=6000 + n)
+            for n in (1, 2, 3)
+        )
+
+        def status(href: str) -> tuple[int, int]:
+            shown = device.get(href, r.DERControl)
+            self.assertEqual((shown.replyTo, shown.responseRequired), (responses.REPLY_TO, 7))
+            return shown.EventStatus.currentStatus, shown.EventStatus.dateTime
+
+        self.bench.run(until=1)
+        self.assertEqual(status(first.href), (EventState.SCHEDULED, T0))
+        self.bench.cancel(first)
+        self.assertEqual(status(first.href), (EventState.CANCELLED, T0 + MINUTE))
+        for command, start in ((second, 4), (third, 6)):
+            self.bench.run(until=start - 1 / 60)
+            self.assertEqual(status(command.href), (EventState.SCHEDULED, T0))
+            self.bench.run(until=start + 0.75)
+            self.assertEqual(status(command.href), (EventState.ACTIVE, T0 + start * MINUTE))
+        self.bench.run(until=8)
+        self.assertEqual(device.der.known(), [])
+        self.assertAnswered(device.der, C1=[RECEIVED, CANCELLED], C2=WHOLE, C3=WHOLE)
+        self.assertEqual(len(device.get(f"{responses.REPLY_TO}?l=255", r.ResponseList).Response), 8)
+        self.assertEqual(self.counted(first.number), {Bucket.RECEIVED, Bucket.CANCELLED})
+        whole = {Bucket.RECEIVED, Bucket.STARTED, Bucket.COMPLETED}
+        for command in (second, third):
+            self.assertEqual(self.counted(command.number), whole, command.label)
+
+    def counted(self, control: int) -> set[Bucket]:
+        """What the one device that an event was for has said to it, as the operator is told."""
+        now = self.bench.now
+
+        def ask(connection: Any) -> responses.Answers:
+            kept = controls.find(connection, control, now)
+            assert kept is not None
+            (found,) = responses.answers(connection, [kept], RATES["DERProgramList"], now)
+            return found
+
+        found = self.bench.read(ask)
+        self.assertEqual((found.asked, found.silent), (1, 0))
+        return {bucket for bucket, devices in found.said.items() if devices}
+
+    def test_core_023(self) -> None:
+        """Of three controls with the same start that of the nearest group runs, the others never do."""
+        self.bench.ladder("SY", "TF", "SP")
+        device = self.bench.direct("dev1", "SP")
+        device.walk()
+        for name, value in (("SP", 6000), ("SY", 7000), ("TF", 8000)):
+            self.bench.command(name, start=2, lasts=1, opModMaxLimW=value)
+        self.bench.run(until=4)
+        self.assertStory(device.der, "opModMaxLimW", (2, 6000, "SP"), (3, None, None))
+        never = [RECEIVED, SUPERSEDED]
+        self.assertAnswered(device.der, SP=WHOLE, SY=never, TF=never)
