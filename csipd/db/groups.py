@@ -178,7 +178,9 @@ def count_abilities(transaction: Transaction, modes: int | None, of: Sequence[in
     """
     value = -1 if modes is None else modes
     for group in of:
-        statement = insert(transaction.connection, abilities).values(group=group, modes=value, members=change)
+        statement = insert(transaction.connection.dialect.name, abilities).values(
+            group=group, modes=value, members=change
+        )
         transaction.connection.execute(
             statement.on_conflict_do_update(
                 index_elements=[abilities.c.group, abilities.c.modes],
