@@ -50,6 +50,8 @@ class Offer:
     primacy: int
     program: object = None
     rank: tuple[int, int, str] = field(init=False, eq=False, repr=False)
+    begins: int = field(init=False, eq=False, repr=False)
+    due: Moment = field(init=False, eq=False, repr=False)
 
     @rank.default
     def _rank(self) -> tuple[int, int, str]:
@@ -59,13 +61,13 @@ class Offer:
         """Whether it wins where both want a mode."""
         return self.rank > other.rank
 
-    @property
-    def begins(self) -> int:
+    @begins.default
+    def _begins(self) -> int:
         """When a device is to start it: at once where it was made late."""
         return max(self.event.start, self.event.created)
 
-    @property
-    def due(self) -> Moment:
+    @due.default
+    def _due(self) -> Moment:
         """When a device is to decide about it: by the clock, or among the commands of the second."""
         return self.begins, self.event.created >= self.event.start
 
