@@ -340,18 +340,24 @@ class Device:
                 if span.until < end and (other.cancelled or other.finishes <= held.begins):
                     start = span.until
                     continue
-                if span.start <= start or other.known < held.start:
+                if span.start <= start or other.known < max(held.start, held.control.creationTime):
                     return _Span(start, start, self._early(held, other))
             if span.start < end:
                 end = span.start
                 winner = other if meets else None
-        if held.superseded and (winner is None or winner.program != held.program):
+        if held.superseded and not self._turning_over(held, winner):
             return _Span(start, start, ResponseStatus.SUPERSEDED)
         if held.cancelled:
             return _Span(start, end, ResponseStatus.CANCELLED)
         pushed_out = end <= start and not running
         superseded = winner is not None or pushed_out
         return _Span(start, end, ResponseStatus.SUPERSEDED if superseded else ResponseStatus.COMPLETED)
+
+    def _turning_over(self, held: _Held, winner: _Held | None) -> bool:
+        """Whether what its list shows as superseded still waits for the own, random start of its winner."""
+        if winner is None or winner.program != held.program:
+            return False
+        return winner.begins + min(0, winner.control.randomizeStart or 0) <= self._now
 
     def _early(self, held: _Held, winner: _Held) -> ResponseStatus:
         """What an event is answered that does not start because of another."""

@@ -11,6 +11,8 @@ The rule, in one place (IEEE 2030.5-2018 10.2.3.3, CSIP G13, G14; decision 17):
 4. *A loser that is running ends when the winner starts*, and does not resume.
 5. *One that will not run takes nothing from others*: an event loses only to one that is itself going to run.
 6. Where no event runs, the default holds: that of the program of the lowest primacy that sets the mode.
+7. *What its own list shows as superseded (4) ends, or never starts*, also on a device on which the event that
+   superseded it does not run: a device obeys the status that it reads (`offers` puts it into the offers).
 
 What is commanded in the second in which an event is due comes after it: a better one that is made only then
 has not been known before (rule 4), and an event that is cancelled only then has started.
@@ -21,12 +23,16 @@ same rules is client.py; the two are written apart and tested against each other
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 
 from attrs import field, frozen
 
-from csipd.der.events import Event, Moment
+from csipd.der.events import Event, Moment, statuses
+from csipd.sep2 import resources as r
+from csipd.sep2.types import EventState
+
+_LAST = 2**63 - 1  # the last TimeType
 
 
 class End(Enum):
@@ -34,8 +40,8 @@ class End(Enum):
 
     COMPLETED = "completed"  #: its time was over
     CANCELLED = "cancelled"  #: by the operator
-    SUPERSEDED = "superseded"  #: a better one started
-    NEVER = "never"  #: a better one was known when it was due, or it was over or cancelled before
+    SUPERSEDED = "superseded"  #: a better one started, or its list showed it as superseded
+    NEVER = "never"  #: a better one was known when it was due, or it was over, cancelled or superseded before
 
 
 @frozen
@@ -44,11 +50,15 @@ class Offer:
 
     :param program: the program, by whatever the caller knows it
     :param primacy: of the program; the lower wins
+    :param superseded: when its list begins to show it as superseded (TimeType), if it does
+    :param superseded_by: mRIDs of the events of its program that together did that
     """
 
     event: Event
     primacy: int
     program: object = None
+    superseded: int | None = None
+    superseded_by: tuple[str, ...] = ()
     rank: tuple[int, int, str] = field(init=False, eq=False, repr=False)
     begins: int = field(init=False, eq=False, repr=False)
     due: Moment = field(init=False, eq=False, repr=False)
@@ -93,6 +103,39 @@ class Hold:
         return self.begin is not None and self.until is not None and self.begin <= moment < self.until
 
 
+@frozen
+class Default:
+    """A DefaultDERControl as a device sees it: with the primacy of its program.
+
+    :param program: the program, by whatever the caller knows it
+    """
+
+    base: r.DERControlBase
+    primacy: int
+    program: object = None
+
+
+def offers(events: Iterable[Event], primacy: int, program: object = None) -> list[Offer]:
+    """The offers that the events of one program are, with what its list is to show if nothing is commanded.
+
+    :param events: all of the program, also those that do not address the device: they count in its list
+    """
+    events = list(events)
+    found = statuses(events, _LAST)
+    offered = []
+    for event in events:
+        status = found[event.mrid]
+        superseded = status.since if status.state is EventState.SUPERSEDED else None
+        offered.append(Offer(event, primacy, program, superseded, status.superseded_by))
+    return offered
+
+
+def default(defaults: Iterable[Default], mode: str) -> Default | None:
+    """Which default holds a mode where no event does (rule 6): of equal primacies the first that is given."""
+    setting = (d for d in defaults if getattr(d.base, mode) is not None)
+    return min(setting, key=lambda d: d.primacy, default=None)
+
+
 def addressed(offers: Iterable[Offer], categories: int) -> list[Offer]:
     """The offers that a device of these categories has to follow: all, for one of unknown category."""
     return [o for o in offers if not categories or o.event.categories & categories]
@@ -106,7 +149,8 @@ def holds(offers: Iterable[Offer], mode: str) -> list[Hold]:
 
     :param offers: the events that the device has to follow, of all its programs, also those that are over
     """
-    due = [o for o in offers if mode in o.event.modes]
+    wanting = {o.event.mrid: o for o in offers if mode in o.event.modes}
+    due = list(wanting.values())
     due.sort(key=lambda o: (-o.begins, not o.due[1], o.rank))
     found: list[Hold] = []
     running: Offer | None = None
@@ -114,10 +158,10 @@ def holds(offers: Iterable[Offer], mode: str) -> list[Hold]:
         # The next to begin, the best first where several do: what is left in `due` comes after it.
         offer = due.pop()
         if running is not None and _over(running) <= offer.due:
-            found.append(_ended(running))
+            found.append(_ended(running, wanting))
             running = None
         if _over(offer) <= offer.due:
-            found.append(Hold(offer, None, None, End.NEVER))
+            found.append(Hold(offer, None, None, End.NEVER, _superseder(offer, wanting)))
             continue
         winner = _winner(offer, running, due)
         if winner is not None:
@@ -127,7 +171,7 @@ def holds(offers: Iterable[Offer], mode: str) -> list[Hold]:
             found.append(Hold(running, running.begins, offer.begins, End.SUPERSEDED, offer))
         running = offer
     if running is not None:
-        found.append(_ended(running))
+        found.append(_ended(running, wanting))
     return sorted(found, key=lambda h: h.offer.due)
 
 
@@ -162,12 +206,24 @@ def _meet(one: Offer, other: Offer) -> bool:
 
 
 def _over(offer: Offer) -> Moment:
-    """When an event is over if it is not superseded."""
+    """When an event is over if no better one takes the mode from it."""
     event = offer.event
-    end = (event.end, False)
-    return end if event.cancelled is None else min(end, (event.cancelled, True))
+    # A device reads in the list that it is superseded: after what is due by the clock, as with a command.
+    told = [(m, True) for m in (event.cancelled, offer.superseded) if m is not None]
+    return min([(event.end, False), *told])
 
 
-def _ended(offer: Offer) -> Hold:
-    over, by_command = _over(offer)
-    return Hold(offer, offer.begins, over, End.CANCELLED if by_command else End.COMPLETED)
+def _superseder(offer: Offer, wanting: Mapping[str, Offer]) -> Offer | None:
+    """The best of the events that superseded one in its program, if that is how it was over."""
+    if offer.superseded is None or _over(offer) != (offer.superseded, True):
+        return None
+    winners = (wanting[mrid] for mrid in offer.superseded_by if mrid in wanting)
+    return max(winners, key=lambda o: o.rank, default=None)
+
+
+def _ended(offer: Offer, wanting: Mapping[str, Offer]) -> Hold:
+    over, told = _over(offer)
+    winner = _superseder(offer, wanting)
+    if winner is not None:
+        return Hold(offer, offer.begins, over, End.SUPERSEDED, winner)
+    return Hold(offer, offer.begins, over, End.CANCELLED if told else End.COMPLETED)
