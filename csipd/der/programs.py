@@ -184,12 +184,15 @@ def _winner(offer: Offer, running: Offer | None, later: Sequence[Offer]) -> Offe
     """The better event for which one that is due does not start (rule 3), if there is one."""
     if running is not None and running.beats(offer):
         return running
-    known = [o for o in later if o.event.created < offer.begins and offer.due < _over(o)]
+    # One that is made late is judged among all that is commanded in its second, though only what was known
+    # before that takes anything from it.
+    known = [o for o in later if (o.event.created, True) <= offer.due and offer.due < _over(o)]
     better = [o for o in known if o.beats(offer)]
     if not any(_meet(o, offer) for o in better):
         return None
     # Who is better than `offer` is better than what runs, too: that keeps none of them from running.
-    return next((o for o in _going_to_run(better) if _meet(o, offer)), None)
+    going = (o for o in _going_to_run(better) if o.event.created < offer.begins)
+    return next((o for o in going if _meet(o, offer)), None)
 
 
 def _going_to_run(offers: Iterable[Offer]) -> list[Offer]:

@@ -183,7 +183,7 @@ class Device:
     def _second(self, now: int) -> str | None:
         heard = [offer for offer in self._offers if offer.event.created < now]
         self._stop(now)
-        self._start([offer for offer in heard if offer.event.start == now], heard, now)
+        self._start([offer for offer in heard if offer.event.start == now], heard, heard, now)
 
         for offer in self._offers:
             if offer.event.created == now:
@@ -191,7 +191,8 @@ class Device:
             if offer.event.created <= now and offer.event.cancelled == now:
                 self._cancel(offer, now)
         fresh = [offer for offer in self._offers if offer.event.created == now]
-        self._start([offer for offer in fresh if offer.event.start <= now], heard, now)
+        late = [offer for offer in fresh if offer.event.start <= now]
+        self._start(late, heard, [*heard, *fresh], now)
 
         if self._running is None:
             return None
@@ -220,15 +221,19 @@ class Device:
         elif self._fate(offer).end is None:
             self._end(offer, now, End.NEVER)
 
-    def _start(self, due: Sequence[Offer], heard: Sequence[Offer], now: int) -> None:
-        """Each that is due starts, unless a better one is in its way."""
+    def _start(self, due: Sequence[Offer], heard: Sequence[Offer], known: Sequence[Offer], now: int) -> None:
+        """Each that is due starts, unless a better one is in its way.
+
+        :param heard: what was there before this second; nothing else can be in the way
+        :param known: what decides whether that is going to run
+        """
         for offer in due:
             if self._fate(offer).end is not None:
                 continue
             if now >= offer.event.start + offer.event.duration:
                 self._end(offer, now, End.NEVER)
                 continue
-            superiors = self._superiors(offer, heard, now)
+            superiors = self._superiors(offer, heard, known, now)
             if superiors:
                 self._end(offer, now, End.NEVER)
                 self._fate(offer).lost_to = frozenset(superiors)
@@ -239,17 +244,19 @@ class Device:
             self._running = offer
             self._fate(offer).begin = now
 
-    def _superiors(self, loser: Offer, heard: Sequence[Offer], now: int) -> list[str]:
+    def _superiors(
+        self, loser: Offer, heard: Sequence[Offer], known: Sequence[Offer], now: int
+    ) -> list[str]:
         """The better ones that run, or will as far as anybody has heard, in a part of its time."""
         better = self._offers[: self._offers.index(loser)]
         return [
             offer.event.mrid
             for offer in better
-            if offer is self._running or (offer in heard and self._will_run(offer, heard, now))
+            if offer is self._running or (offer in heard and self._will_run(offer, known, now))
             if offer.event.start < loser.event.start + loser.event.duration
             if loser.event.start < offer.event.start + offer.event.duration
         ]
 
-    def _will_run(self, offer: Offer, heard: Sequence[Offer], now: int) -> bool:
+    def _will_run(self, offer: Offer, known: Sequence[Offer], now: int) -> bool:
         """Whether it is still to start and nobody is in its way."""
-        return self._fate(offer).end is None and not self._superiors(offer, heard, now)
+        return self._fate(offer).end is None and not self._superiors(offer, known, known, now)
