@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,7 +10,7 @@ from attrs import frozen
 
 from csipd.db import controls, documents, programs
 from csipd.db.tables import devices
-from csipd.der.programs import End, Hold, Offer, addressed, holds
+from csipd.der.programs import Default, End, Hold, addressed, default, holds, offers
 from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS, Place
 from csipd.sep2.types import MODE
@@ -69,23 +70,23 @@ def outlook(connection: sa.Connection, own: programs.Own, device: int, now: int)
     schedules = controls.schedules(connection, numbers, now)
     kept = {k.event.mrid: k for schedule in schedules.values() for k in schedule.all.values()}
     category = connection.scalar(sa.select(devices.c.device_category).where(devices.c.id == device))
-    offers = addressed(
-        (Offer(k.event, primacies[k.program], k.program) for k in kept.values()), category or 0
-    )
-    defaults = _defaults(connection, numbers)
+    offered = [
+        offer
+        for number, schedule in schedules.items()
+        for offer in offers((k.event for k in schedule.all.values()), primacies[number], number)
+    ]
+    followed = addressed(offered, category or 0)
+    defaults = _defaults(connection, numbers, primacies)
     acting: list[Acting] = []
     passed: list[Passed] = []
     found: list[tuple[str, Hold]] = []
     for mode in MODE:
-        results = holds(offers, mode)
+        results = holds(followed, mode)
         current = next((hold for hold in results if hold.at(now)), None)
         if current is not None:
             found.append((mode, current))
-        for number, base in defaults:
-            value = getattr(base, mode)
-            if current is None and value is not None:
-                acting.append(Acting(mode, value, number))
-                break
+        elif (usual := default(defaults, mode)) is not None:
+            acting.append(Acting(mode, getattr(usual.base, mode), usual.program))
         passed += [
             Passed(
                 mode,
@@ -112,11 +113,13 @@ def outlook(connection: sa.Connection, own: programs.Own, device: int, now: int)
     return Outlook(tuple(sorted(acting, key=lambda a: order.index(a.mode))), tuple(passed))
 
 
-def _defaults(connection: sa.Connection, numbers: list[int]) -> list[tuple[int, r.DERControlBase]]:
+def _defaults(
+    connection: sa.Connection, numbers: list[int], primacies: Mapping[int, int]
+) -> list[Default[int]]:
     """The defaults of programs that have one, in the order of the programs."""
     found = []
     for number in numbers:
-        default = documents.get(connection, Place(_DEFAULT, (number,)))
-        if isinstance(default, r.DefaultDERControl):
-            found.append((number, default.DERControlBase))
+        document = documents.get(connection, Place(_DEFAULT, (number,)))
+        if isinstance(document, r.DefaultDERControl):
+            found.append(Default(document.DERControlBase, primacies[number], number))
     return found

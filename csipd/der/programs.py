@@ -25,12 +25,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
+from typing import Generic, TypeVar
 
 from attrs import field, frozen
 
 from csipd.der.events import Event, Moment, statuses
 from csipd.sep2 import resources as r
 from csipd.sep2.types import EventState
+
+Known = TypeVar("Known")  # what the caller knows a program by
 
 _LAST = 2**63 - 1  # the last TimeType
 
@@ -62,6 +65,7 @@ class Offer:
     rank: tuple[int, int, str] = field(init=False, eq=False, repr=False)
     begins: int = field(init=False, eq=False, repr=False)
     due: Moment = field(init=False, eq=False, repr=False)
+    over: Moment = field(init=False, eq=False, repr=False)
 
     @rank.default
     def _rank(self) -> tuple[int, int, str]:
@@ -80,6 +84,13 @@ class Offer:
     def _due(self) -> Moment:
         """When a device is to decide about it: by the clock, or among the commands of the second."""
         return self.begins, self.event.created >= self.event.start
+
+    @over.default
+    def _over(self) -> Moment:
+        """When it is over if no better one takes the mode from it."""
+        # A device reads in the list that it is superseded: after what is due by the clock, as with a command.
+        told = [(m, True) for m in (self.event.cancelled, self.superseded) if m is not None]
+        return min([(self.event.end, False), *told])
 
 
 @frozen
@@ -104,7 +115,7 @@ class Hold:
 
 
 @frozen
-class Default:
+class Default(Generic[Known]):
     """A DefaultDERControl as a device sees it: with the primacy of its program.
 
     :param program: the program, by whatever the caller knows it
@@ -112,7 +123,7 @@ class Default:
 
     base: r.DERControlBase
     primacy: int
-    program: object = None
+    program: Known
 
 
 def offers(events: Iterable[Event], primacy: int, program: object = None) -> list[Offer]:
@@ -130,7 +141,7 @@ def offers(events: Iterable[Event], primacy: int, program: object = None) -> lis
     return offered
 
 
-def default(defaults: Iterable[Default], mode: str) -> Default | None:
+def default(defaults: Iterable[Default[Known]], mode: str) -> Default[Known] | None:
     """Which default holds a mode where no event does (rule 6): of equal primacies the first that is given."""
     setting = (d for d in defaults if getattr(d.base, mode) is not None)
     return min(setting, key=lambda d: d.primacy, default=None)
@@ -157,10 +168,10 @@ def holds(offers: Iterable[Offer], mode: str) -> list[Hold]:
     while due:
         # The next to begin, the best first where several do: what is left in `due` comes after it.
         offer = due.pop()
-        if running is not None and _over(running) <= offer.due:
+        if running is not None and running.over <= offer.due:
             found.append(_ended(running, wanting))
             running = None
-        if _over(offer) <= offer.due:
+        if offer.over <= offer.due:
             found.append(Hold(offer, None, None, End.NEVER, _superseder(offer, wanting)))
             continue
         winner = _winner(offer, running, due)
@@ -186,7 +197,7 @@ def _winner(offer: Offer, running: Offer | None, later: Sequence[Offer]) -> Offe
         return running
     # One that is made late is judged among all that is commanded in its second, though only what was known
     # before that takes anything from it.
-    known = [o for o in later if (o.event.created, True) <= offer.due and offer.due < _over(o)]
+    known = [o for o in later if (o.event.created, True) <= offer.due and offer.due < o.over]
     better = [o for o in known if o.beats(offer)]
     if not any(_meet(o, offer) for o in better):
         return None
@@ -208,24 +219,16 @@ def _meet(one: Offer, other: Offer) -> bool:
     return one.begins < other.event.end and other.begins < one.event.end
 
 
-def _over(offer: Offer) -> Moment:
-    """When an event is over if no better one takes the mode from it."""
-    event = offer.event
-    # A device reads in the list that it is superseded: after what is due by the clock, as with a command.
-    told = [(m, True) for m in (event.cancelled, offer.superseded) if m is not None]
-    return min([(event.end, False), *told])
-
-
 def _superseder(offer: Offer, wanting: Mapping[str, Offer]) -> Offer | None:
     """The best of the events that superseded one in its program, if that is how it was over."""
-    if offer.superseded is None or _over(offer) != (offer.superseded, True):
+    if offer.superseded is None or offer.over != (offer.superseded, True):
         return None
     winners = (wanting[mrid] for mrid in offer.superseded_by if mrid in wanting)
     return max(winners, key=lambda o: o.rank, default=None)
 
 
 def _ended(offer: Offer, wanting: Mapping[str, Offer]) -> Hold:
-    over, told = _over(offer)
+    over, told = offer.over
     winner = _superseder(offer, wanting)
     if winner is not None:
         return Hold(offer, offer.begins, over, End.SUPERSEDED, winner)
