@@ -335,10 +335,8 @@ class Device:
         for other, span in ahead:
             meets = other.begins < held.finishes
             if meets and not running:
-                if span.until <= start:
-                    continue
                 if span.until < end and (other.cancelled or other.finishes <= held.begins):
-                    start = span.until
+                    start = max(start, span.until)
                     continue
                 if span.start <= start or other.known < max(held.start, held.control.creationTime):
                     return _Span(start, start, self._early(held, other))

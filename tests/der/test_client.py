@@ -908,6 +908,15 @@ class RefusalTests(Case):
         play(device, until=600)
         self.assertEqual({bits: device.answers(mrid) for bits, mrid in controls.items()}, expected)
 
+    def test_nowhere_to_answer(self) -> None:
+        """Without replyTo there is no answer, whatever is asked for."""
+        program, control = self.server.controls[self.server.control("SP", 60, 60, {PF: pf(900)})]
+        self.server.controls[control.mRID] = (program, control.replace(replyTo=None))
+        device = self.under("SP")
+        play(device, until=100)
+        self.assertEqual(device.said, [])
+        self.assertEqual(device.device.ran(), {control.mRID})
+
     def test_document(self) -> None:
         """A response says whose it is, what to, how and since when."""
         control = self.server.control("SP", 60, 60, {PF: pf(900)})
