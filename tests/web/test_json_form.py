@@ -357,9 +357,9 @@ class RefusalTests(JSONTestCase):
 
     def test_bounded(self) -> None:
         """However much is wrong, so many problems are told, and of long names the beginning."""
-        told = problems(f.Membership, {"groups": ["a"] * 5000})
+        told = problems(f.NewControl, {"devices": ["a"] * 5000, "duration": 60, "base": {}})
         self.assertEqual(len(told), MAX_PROBLEMS)
-        self.assertEqual(told[-1][0], f"/groups/{MAX_PROBLEMS - 1}")
+        self.assertEqual(told[-1][0], f"/devices/{MAX_PROBLEMS - 1}")
         self.refused(f.Membership, {"~" * 5000: 0}, ("/" + "~0" * 64, "is not known here"))
 
     def test_as_text(self) -> None:
