@@ -1,222 +1,575 @@
-"""DERControls as the clock has them: what is listed, what is active, and for how long that is so."""
+"""DERControls in the store: lists, statuses and for how long they hold, against the rules over all there is.
+
+What the rules are is tested in tests/der. Here is tested that the store asks them with all that matters: that
+what it leaves out, because its time is over, would have changed nothing.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import sqlalchemy as sa
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import controls
+from csipd.db.controls import Kept, Schedule
 from csipd.db.database import Transaction
+from csipd.db.tables import controls as table
+from csipd.der.events import ALL_CATEGORIES, Event, Status, statuses
 from csipd.sep2 import resources as r
+from csipd.sep2.mrid import Kind
 from csipd.sep2.paging import Page
-from csipd.sep2.site import Place
+from csipd.sep2.site import ROWS, Place
 from csipd.sep2.types import EventState
-from tests.support.store import ISSUER, NOW, add_group, add_program, store
+from tests.support import schedules
+from tests.support.examples import fewer
+from tests.support.schedules import END
+from tests.support.store import ISSUER, NOW, add_group, add_program, statements, store
 
+W, PF = "opModFixedW", "opModFixedPFInjectW"
+#: Every mode of an event here with some value.
+VALUES: dict[str, Any] = {
+    "opModFixedW": 5000,
+    "opModFixedPFInjectW": r.PowerFactorWithExcitation(displacement=950, excitation=True, multiplier=-3),
+    "opModMaxLimW": 9000,
+    "opModVoltVar": r.DERCurveLink(href="/derp/1/dc/1"),
+}
 ALL = Page(limit=1000)
+#: Long after everything.
 FAR = 10**9
+#: The number of a program that nothing is in.
+EMPTY = 999
 
-#: What a page or a single control shows: how many there are, and those that are there.
-Shown = tuple[int, list[tuple[Place, r.DERControl]]]
+MOMENTS = st.integers(-5, END + 5)
+PAGES = st.builds(
+    Page, st.integers(0, 3), st.integers(0, 4), st.none() | st.integers(0, END).map(lambda after: NOW + after)
+)
 
 
-def control(
-    start: int = 0,
-    duration: int = 3600,
+def event(
+    start: int,
+    duration: int,
+    *modes: str,
     created: int = 0,
-    randomize_start: int | None = None,
-    randomize_duration: int | None = None,
-) -> r.DERControl:
-    """A control; start and creationTime are counted from NOW."""
-    return r.DERControl(
-        mRID="0" * 32,
-        creationTime=NOW + created,
-        EventStatus=r.EventStatus(currentStatus=0, dateTime=0, potentiallySuperseded=False),
-        interval=r.DateTimeInterval(start=NOW + start, duration=duration),
-        randomizeStart=randomize_start,
-        randomizeDuration=randomize_duration,
-        DERControlBase=r.DERControlBase(opModMaxLimW=5000),
+    categories: int = ALL_CATEGORIES,
+    randomize_start: int = 0,
+    randomize_duration: int = 0,
+    cancelled: int | None = None,
+    randomized: bool = False,
+) -> Event:
+    """An event of mode W, or those given; times are counted from NOW."""
+    return Event(
+        "0",
+        created,
+        start,
+        duration,
+        frozenset(modes or (W,)),
+        categories,
+        randomize_start,
+        randomize_duration,
+        cancelled,
+        randomized,
     )
 
 
-small = st.integers(-20, 20)
-some_controls = st.lists(
-    st.builds(control, small, st.integers(1, 20), st.integers(-25, 0), st.none() | small, st.none() | small),
-    max_size=6,
-)
-pages = st.builds(
-    Page, st.integers(0, 3), st.integers(0, 4), st.none() | small.map(lambda moment: NOW + moment)
-)
+def control(event: Event) -> r.DERControl:
+    """The control of an event whose times are counted from NOW."""
+    return r.DERControl(
+        mRID="0",
+        creationTime=NOW + event.created,
+        EventStatus=r.EventStatus(currentStatus=9, dateTime=9, potentiallySuperseded=True),
+        interval=r.DateTimeInterval(duration=event.duration, start=NOW + event.start),
+        randomizeStart=event.randomize_start or None,
+        randomizeDuration=event.randomize_duration or None,
+        DERControlBase=r.DERControlBase(**{mode: VALUES[mode] for mode in event.modes}),
+        deviceCategory=None if event.categories == ALL_CATEGORIES else event.categories,
+    )
 
 
-def bounds(one: r.DERControl) -> tuple[int, int]:
-    """The first moment at which a device may start, and the last at which one may end."""
-    shift, stretch = one.randomizeStart or 0, one.randomizeDuration or 0
-    start, end = one.interval.start, one.interval.start + one.interval.duration
-    return start + min(shift, 0), end + max(shift, 0) + max(stretch, 0)
+def some_events() -> st.SearchStrategy[list[Event]]:
+    """Those of a program, in the order of their mRIDs: the store gives out rising ones."""
+    return schedules.schedules().map(lambda found: sorted(found, key=lambda event: int(event.mrid)))
 
 
-def expected(known: list[tuple[Place, r.DERControl]], part: Page, now: int, active: bool) -> Shown:
-    """What a list shows, by the standard's words."""
-    listed = []
-    for place, one in known:
-        earliest, latest = bounds(one)
-        if latest <= now or (active and earliest > now):
-            continue
-        if now < earliest:
-            state, since = EventState.SCHEDULED, one.creationTime
-        else:
-            state, since = EventState.ACTIVE, max(earliest, one.creationTime)
-        status = r.EventStatus(currentStatus=int(state), dateTime=since, potentiallySuperseded=False)
-        listed.append((place, one.replace(EventStatus=status)))
-    listed.sort(key=lambda pair: pair[1].mRID, reverse=True)
-    listed.sort(key=lambda pair: pair[1].creationTime, reverse=True)
-    listed.sort(key=lambda pair: pair[1].interval.start)
-    if part.after is not None:
-        listed = [pair for pair in listed if pair[1].interval.start > part.after]
-    return len(listed), listed[part.start : part.start + part.limit]
+class Programs:
+    """A store with two programs and what was commanded in them, and beside it the same as plain events."""
 
-
-class _Programs:
-    """Two programs with controls, in a store."""
-
-    def __init__(
-        self, transaction: Transaction, mine: list[r.DERControl], others: list[r.DERControl]
-    ) -> None:
+    def __init__(self, transaction: Transaction, *commanded: Sequence[Event]) -> None:
+        self.transaction = transaction
         self.connection = transaction.connection
         group = add_group(transaction, "feeder")
-        self.mine, self.other = (add_program(transaction, group, name) for name in ("mine", "other"))
-        self.known = []
-        for program, some in ((self.mine, mine), (self.other, others)):
-            for one in some:
-                place = controls.add(transaction, ISSUER, program, one)
-                mrid = ISSUER.mrid(controls.Kind.CONTROL, place.ids[1])
-                if program == self.mine:
-                    self.known.append((place, one.replace(mRID=mrid)))
+        self.numbers = [add_program(transaction, group, name) for name in ("mine", "other")]
+        self.mine, self.other = self.numbers
+        #: By the number of the control: its program, its event and what it was made from.
+        self.known: dict[int, tuple[int, Event, r.DERControl]] = {}
+        for program, events in zip(self.numbers, commanded, strict=False):
+            for one in events:
+                self.add(program, one)
 
-    def page(self, part: Page, now: int, active: bool) -> tuple[Shown, int | None]:
-        total, members, until = controls.page(self.connection, self.mine, part, now, active)
-        return (total, members), until
+    def add(self, program: int, event: Event, who: str | None = None) -> int:
+        """Make a control, and cancel it when the event says."""
+        made = controls.add(self.transaction, ISSUER, program, control(event), who)
+        number = made.ids[1]
+        cancelled = event.cancelled
+        if cancelled is not None:
+            reason = f"reason {number}"
+            controls.cancel(self.transaction, number, event.randomized, reason, NOW + cancelled)
+            # One that is cancelled in the second in which it was made is so from the next.
+            cancelled = NOW + max(cancelled, event.created + 1)
+        mrid = ISSUER.mrid(Kind.CONTROL, number)
+        kept = evolve(
+            event,
+            mrid=mrid,
+            created=NOW + event.created,
+            start=NOW + event.start,
+            cancelled=cancelled,
+        )
+        self.known[number] = (program, kept, control(event).replace(mRID=mrid))
+        return number
 
-    def tallies(self, now: int) -> dict[int, controls.Tally]:
-        return controls.tallies(self.connection, [self.mine, self.other], now)
+    def statuses(self, program: int, now: int) -> dict[int, Status]:
+        """The status of every control of a program that is made by now, from all that there ever was."""
+        events = {number: event for number, (of, event, _) in self.known.items() if of == program}
+        found = statuses(events.values(), now)
+        return {number: found[event.mrid] for number, event in events.items() if event.mrid in found}
+
+    def shown(self, number: int, status: Status) -> r.DERControl:
+        """A control as a device should see it."""
+        cancelled = status.state in (EventState.CANCELLED, EventState.CANCELLED_RANDOMIZED)
+        return self.known[number][2].replace(
+            version=status.changes,
+            EventStatus=r.EventStatus(
+                currentStatus=int(status.state),
+                dateTime=status.since,
+                potentiallySuperseded=status.partly_since is not None,
+                potentiallySupersededTime=status.partly_since,
+                reason=f"reason {number}" if cancelled else None,
+            ),
+        )
+
+    def listed(self, program: int, now: int, active: bool) -> list[tuple[Place, r.DERControl]]:
+        """The members of a list, in the order of IEEE 2030.5-2018 10.10: start, newest, greatest mRID."""
+        found = [
+            (Place(ROWS["DERControl"], (program, number)), self.shown(number, status))
+            for number, status in self.statuses(program, now).items()
+            if now < status.listed_until and (not active or status.state is EventState.ACTIVE)
+        ]
+        found.sort(key=lambda pair: pair[1].mRID, reverse=True)
+        found.sort(key=lambda pair: pair[1].creationTime, reverse=True)
+        found.sort(key=lambda pair: pair[1].interval.start)
+        return found
+
+    def page(self, part: Page, now: int, active: bool = False) -> Any:
+        """What a page shows, without how long."""
+        return controls.page(self.connection, self.mine, part, now, active)[:2]
+
+    def get(self, number: int, now: int, program: int | None = None) -> r.DERControl | None:
+        found = controls.get(self.connection, program or self.mine, number, now)
+        return None if found is None else found[0]
+
+    def find(self, number: int, now: int) -> Kept:
+        found = controls.find(self.connection, number, now)
+        assert found is not None
+        return found
+
+    def states(self, now: int) -> dict[int, EventState]:
+        """What is in the list of the program, and how it stands."""
+        _, members = self.page(ALL, NOW + now)
+        return {place.ids[1]: EventState(one.EventStatus.currentStatus) for place, one in members}
 
 
-def moments(until: int | None) -> list[int]:
-    """Moments from NOW on at which nothing may have changed."""
-    if until is None:
-        return [NOW + 1, NOW + 30, NOW + FAR]
-    return list(range(NOW, until))
+class RuleTests(SynchronousTestCase):
+    """Any history, any moment."""
 
-
-class ClockTests(SynchronousTestCase):
-    """Lists of controls at a moment, and until when they stay as they are."""
-
-    @given(some_controls, some_controls, st.integers(-50, 90), st.booleans(), pages)
-    def test_lists(
-        self, mine: list[r.DERControl], others: list[r.DERControl], at: int, active: bool, part: Page
-    ) -> None:
-        """Members, their order and status are the standard's at every moment, and counts agree."""
+    @fewer(2)
+    @given(some_events(), some_events(), st.lists(MOMENTS, min_size=1, max_size=4), PAGES)
+    def test_lists(self, mine: list[Event], others: list[Event], looks: list[int], part: Page) -> None:
+        """Members, their order, status and version, and counts are those of the rules over all there is."""
         with store() as transaction:
-            programs = _Programs(transaction, mine, others)
-            now = NOW + at
-            for wanted in (part, ALL):
-                shown, _ = programs.page(wanted, now, active)
-                self.assertEqual(shown, expected(programs.known, wanted, now, active))
-            tally = programs.tallies(now).get(programs.mine, controls.Tally())
-            total = expected(programs.known, ALL, now, active)[0]
-            self.assertEqual(tally.active if active else tally.listed, total)
+            laid = Programs(transaction, mine, others)
+            for now in (NOW + look for look in looks):
+                found = controls.schedules(laid.connection, [*laid.numbers, EMPTY], now)
+                for active in (False, True):
+                    expected = laid.listed(laid.mine, now, active)
+                    self.assertEqual(laid.page(ALL, now, active), (len(expected), expected))
+                    later = [
+                        pair for pair in expected if part.after is None or pair[1].interval.start > part.after
+                    ]
+                    wanted = later[part.start : part.start + part.limit]
+                    self.assertEqual(laid.page(part, now, active), (len(later), wanted))
+                    for program in laid.numbers:
+                        schedule = found.get(program, Schedule({}, now, None))
+                        numbers = [kept.number for kept in schedule.listed(active)]
+                        expected = laid.listed(program, now, active)
+                        self.assertEqual(numbers, [place.ids[1] for place, _ in expected])
 
-    @given(some_controls, some_controls, st.booleans(), pages)
-    def test_until(
-        self, mine: list[r.DERControl], others: list[r.DERControl], active: bool, part: Page
-    ) -> None:
-        """Up to the moment that is given with them, neither a page nor the counts change."""
+    @fewer(2)
+    @given(some_events(), some_events(), MOMENTS, PAGES, st.booleans())
+    def test_until(self, mine: list[Event], others: list[Event], look: int, part: Page, active: bool) -> None:
+        """Up to the moment that is given with it, nothing that is shown changes; after it, it may."""
         with store() as transaction:
-            programs = _Programs(transaction, mine, others)
-            shown, until = programs.page(part, NOW, active)
-            self.assertTrue(until is None or until > NOW)
-            for moment in moments(until):
-                self.assertEqual(programs.page(part, moment, active)[0], shown)
-            before = programs.tallies(NOW)
-            self.assertTrue(all(tally.until is None or tally.until > NOW for tally in before.values()))
-            until = min((tally.until for tally in before.values() if tally.until), default=None)
-            for moment in moments(until):
-                self.assertEqual(programs.tallies(moment), before)
+            laid = Programs(transaction, mine, others)
+            now = NOW + look
+            total, members, until = controls.page(laid.connection, laid.mine, part, now, active)
+            for moment in self.span(now, until):
+                self.assertEqual(laid.page(part, moment, active), (total, members), moment)
+            found = controls.schedules(laid.connection, [laid.mine], now).get(laid.mine)
+            self.assertEqual(found.until if found else None, until)
+            for number in laid.known:
+                one = controls.get(laid.connection, laid.mine, number, now)
+                if one is None:
+                    continue
+                document, until = one
+                self.assertIsNotNone(until, "it will be gone one day")
+                for moment in self.span(now, until):
+                    self.assertEqual(laid.get(number, moment), document, moment)
 
-    @given(st.builds(control, small, st.integers(1, 20), st.integers(-25, 0), st.none() | small), small)
-    def test_one(self, one: r.DERControl, at: int) -> None:
-        """A control's own document holds until its next change of status, or until it is gone."""
+    def span(self, now: int, until: int | None) -> Iterable[int]:
+        """Moments from now on at which nothing may have changed."""
+        if until is None:
+            return [now + 1, now + 30, now + FAR]
+        self.assertGreater(until, now)
+        last = until - 1
+        return sorted({min(now + 1, last), (now + last) // 2, last})
+
+    @fewer(2)
+    @given(some_events(), some_events(), MOMENTS | st.just(FAR))
+    def test_find(self, mine: list[Event], others: list[Event], look: int) -> None:
+        """Each control by itself stands where the rules over all there is have it, also long after."""
         with store() as transaction:
-            programs = _Programs(transaction, [one], [])
-            ids = programs.known[0][0].ids
+            laid = Programs(transaction, mine, others)
+            now = NOW + look
+            for number, (program, kept, _) in laid.known.items():
+                status = laid.statuses(program, now).get(number)
+                found = controls.find(laid.connection, number, now)
+                if status is None:
+                    self.assertIsNone(found, "not made yet: the clock was set back")
+                    continue
+                self.assertEqual(found, Kept(number, program, kept, status))
+                self.assertEqual(controls.shown(laid.connection, [found]), [laid.shown(number, status)])
+                there = now < kept.latest + controls.RETENTION
+                self.assertEqual(
+                    laid.get(number, now, program), laid.shown(number, status) if there else None
+                )
 
-            def shown(now: int) -> Any:
-                found = controls.get(transaction.connection, *ids, now)
-                return None if found is None else found[0]
+    @given(some_events(), some_events(), MOMENTS, st.integers(0, 40))
+    def test_changing(self, mine: list[Event], others: list[Event], look: int, later: int) -> None:
+        """What begins or ends in a time is told of, and when the next will is known."""
+        with store() as transaction:
+            laid = Programs(transaction, mine, others)
+            after, until = NOW + look, NOW + look + later
+            moments = {
+                (moment, program)
+                for program, event, _ in laid.known.values()
+                for moment in (event.earliest, event.latest)
+            }
+            self.assertEqual(
+                sorted(controls.changing(laid.connection, after, until)),
+                sorted({program for moment, program in moments if after < moment <= until}),
+            )
+            following = min((moment for moment, _ in moments if moment > after), default=None)
+            self.assertEqual(controls.next_moment(laid.connection, after), following)
 
-            now = NOW + at
-            found = controls.get(transaction.connection, *ids, now)
-            assert found is not None and found[1] is not None
-            until = found[1]
-            for moment in (now, (now + until) // 2, until - 1):
-                self.assertEqual(shown(moment), found[0])
-            earliest, latest = bounds(programs.known[0][1])
-            self.assertIn(until, (earliest, latest, latest + controls.RETENTION))
+    @given(some_events(), MOMENTS)
+    def test_numbers(self, mine: list[Event], look: int) -> None:
+        """How many run and how many are to come, less what is cancelled; and how many are not over."""
+        with store() as transaction:
+            laid = Programs(transaction, mine)
+            now = NOW + look
+            events = [event for _, event, _ in laid.known.values()]
+            left = [event for event in events if now < event.latest]
+            begun = [event.earliest <= now for event in left if event.cancelled is None]
+            self.assertEqual(
+                controls.numbers_now(laid.connection, now), (sum(begun), len(begun) - sum(begun))
+            )
+            self.assertEqual(controls.live(laid.connection, laid.mine, now), len(left))
+            self.assertEqual(controls.live(laid.connection, laid.other, now), 0)
+
+    @given(st.lists(st.integers(0, 3), max_size=9), st.integers(1, 4))
+    def test_listed(self, starts: list[int], size: int) -> None:
+        """Page by page all controls come, each once and in order, however many start at once."""
+        with store() as transaction:
+            laid = Programs(transaction, [event(start, 10) for start in starts])
+            every, end = controls.listed(laid.connection, NOW)
+            self.assertIsNone(end)
+            order = [(kept.event.start, kept.number) for kept in every]
+            self.assertEqual(order, sorted(order, reverse=True))
+            self.assertEqual(len(order), len(starts))
+            found: list[Kept] = []
+            before, pages = None, 0
+            while pages == 0 or before is not None:
+                some, before = controls.listed(laid.connection, NOW, before=before, limit=size)
+                self.assertLessEqual(len(some), size)
+                found, pages = found + some, pages + 1
+            self.assertEqual(found, every)
+            self.assertEqual(pages, len(starts) // size + 1)
 
 
-class RetentionTests(SynchronousTestCase):
+class _Case(SynchronousTestCase):
+    """With a store of its own."""
+
+    def setUp(self) -> None:
+        opened = store()
+        self.transaction = opened.__enter__()
+        self.addCleanup(opened.__exit__, None, None, None)
+        self.laid = Programs(self.transaction)
+        self.connection = self.laid.connection
+
+    def add(self, start: int, duration: int, *modes: str, **more: Any) -> int:
+        return self.laid.add(self.laid.mine, event(start, duration, *modes, **more))
+
+    def told(self) -> set[str]:
+        """What was told of since the last look."""
+        found, self.transaction.changed[:] = set(self.transaction.changed), []
+        return found
+
+
+class OverTests(_Case):
+    """What is over and out of the list may have decided what is in it."""
+
+    def test_superseded_by_one_that_is_over(self) -> None:
+        """A control that was superseded stays so when what superseded it is over."""
+        loser, winner = self.add(0, 100), self.add(10, 10, created=1)
+        self.assertEqual(self.laid.states(15), {loser: EventState.SUPERSEDED, winner: EventState.ACTIVE})
+        self.assertEqual(self.laid.states(50), {loser: EventState.SUPERSEDED})
+        for now in (50, 99, 100, FAR):
+            found = self.laid.find(loser, NOW + now)
+            self.assertEqual(found.status.superseded_by, (ISSUER.mrid(Kind.CONTROL, winner),))
+            self.assertEqual(found.status.since, NOW + 10)
+
+    def test_saved_by_one_that_is_over(self) -> None:
+        """One stays active, since what would have superseded it was superseded itself, by one that it never
+        met; all of them but it are over.
+        """
+        loser = self.add(50, 50)
+        spared = self.add(40, 20, created=1)
+        saver = self.add(30, 15, created=2)
+        self.assertEqual(
+            self.laid.states(44),
+            {loser: EventState.SCHEDULED, spared: EventState.SUPERSEDED, saver: EventState.ACTIVE},
+        )
+        self.assertEqual(self.laid.states(70), {loser: EventState.ACTIVE})
+        self.assertIs(self.laid.find(loser, NOW + FAR).status.state, EventState.ACTIVE)
+
+    def test_in_part(self) -> None:
+        """So does the flag of one that has lost a part to one that is over."""
+        loser = self.add(0, 100, W, PF)
+        self.add(10, 10, PF, created=1)
+        self.assertEqual(self.laid.find(loser, NOW + 50).status.partly_since, NOW + 1)
+        ((_, shown),) = self.laid.page(ALL, NOW + 50)[1]
+        self.assertEqual(shown.EventStatus.potentiallySupersededTime, NOW + 1)
+
+    def test_what_met_nothing_is_left_alone(self) -> None:
+        """What is long over, and met nothing that is listed, is not read again and again."""
+        for number in range(50):
+            self.add(number * 10, 10)
+        listed = self.add(1000, 10)
+        found = controls.schedules(self.connection, [self.laid.mine], NOW + 990)
+        self.assertEqual(list(found[self.laid.mine].all), [listed])
+
+    def test_nothing(self) -> None:
+        """A program without controls has no schedule, and an empty list for good."""
+        self.assertEqual(controls.schedules(self.connection, [self.laid.mine, EMPTY], NOW), {})
+        found = controls.page(self.connection, self.laid.mine, ALL, NOW, False)
+        self.assertEqual(found, (0, [], None))
+        self.assertIsNone(controls.find(self.connection, 7, NOW))
+        self.assertIsNone(controls.get(self.connection, self.laid.mine, 7, NOW))
+        self.assertIsNone(controls.next_moment(self.connection, NOW))
+        self.assertEqual(controls.shown(self.connection, []), [])
+
+    def test_many_programs_at_once(self) -> None:
+        """The controls of many programs are read together, in a number of questions that does not grow."""
+        group = add_group(self.transaction, "another")
+        asked = []
+        for several in (1, 30):
+            numbers = [
+                add_program(self.transaction, group, f"program {several} {number}")
+                for number in range(several)
+            ]
+            for number in numbers:
+                self.laid.add(number, event(0, 100))
+            with statements(self.transaction) as said:
+                found = controls.schedules(self.connection, numbers, NOW + 5)
+            self.assertEqual(sorted(found), numbers)
+            asked.append(len(said))
+        self.assertEqual(asked[0], asked[1])
+
+
+class RetentionTests(_Case):
     """What becomes of a control that is over."""
 
     def test_out_of_the_list_and_a_day_more(self) -> None:
         """It leaves both lists at its end; its own href answers for a day, and then no more."""
-        with store() as transaction:
-            programs = _Programs(transaction, [control(0, 60, randomize_start=30, randomize_duration=-5)], [])
-            end = NOW + 90
-            for active in (False, True):
-                self.assertEqual(programs.page(ALL, end - 1, active)[0][0], 1)
-                self.assertEqual(programs.page(ALL, end, active)[0], (0, []))
-            ids = programs.known[0][0].ids
-            last = end + controls.RETENTION - 1
-            self.assertIsNotNone(controls.get(transaction.connection, *ids, last))
-            self.assertIsNone(controls.get(transaction.connection, *ids, last + 1))
+        number = self.add(0, 60, randomize_start=30, randomize_duration=-5)
+        end = NOW + 90
+        for active in (False, True):
+            self.assertEqual(self.laid.page(ALL, end - 1, active)[0], 1)
+            self.assertEqual(self.laid.page(ALL, end, active), (0, []))
+        last = end + controls.RETENTION - 1
+        found = controls.get(self.connection, self.laid.mine, number, end)
+        assert found is not None
+        self.assertEqual(found[1], last + 1)
+        self.assertIsNotNone(self.laid.get(number, last))
+        self.assertIsNone(self.laid.get(number, last + 1))
+
+    def test_known_for_good(self) -> None:
+        """The operator finds it for good."""
+        number = self.add(0, 60)
+        self.assertEqual(self.laid.find(number, NOW + FAR).number, number)
+        found, _ = controls.listed(self.connection, NOW + FAR)
+        self.assertEqual([kept.number for kept in found], [number])
 
     def test_of_its_program_only(self) -> None:
         """A control is found under its own program, not under another."""
-        with store() as transaction:
-            programs = _Programs(transaction, [control()], [])
-            number = programs.known[0][0].ids[1]
-            self.assertIsNone(controls.get(transaction.connection, programs.other, number, NOW))
-            self.assertIsNone(controls.get(transaction.connection, programs.mine, number + 1, NOW))
+        number = self.add(0, 60)
+        self.assertIsNone(self.laid.get(number, NOW, self.laid.other))
+        self.assertIsNone(self.laid.get(number + 1, NOW))
 
 
-class AddTests(SynchronousTestCase):
+class AddTests(_Case):
     """A new control."""
 
     def test_told(self) -> None:
         """It is told of at its own href and at both lists of its program."""
-        with store() as transaction:
-            program = add_program(transaction, add_group(transaction, "feeder"), "mine")
-            transaction.changed.clear()
-            place = controls.add(transaction, ISSUER, program, control())
-            told = {place.href, f"/derp/{program}/derc", f"/derp/{program}/actderc"}
-            self.assertEqual(set(transaction.changed), told)
+        self.told()
+        program = self.laid.mine
+        place = controls.add(self.transaction, ISSUER, program, control(event(0, 60)))
+        self.assertEqual(place, Place(ROWS["DERControl"], (program, place.ids[1])))
+        self.assertEqual(self.told(), {place.href, f"/derp/{program}/derc", f"/derp/{program}/actderc"})
 
     def test_mrids_rise(self) -> None:
-        """Of two controls the later has the higher mRID, in whatever program."""
-        with store() as transaction:
-            programs = _Programs(transaction, [control(), control()], [control()])
-            mrids = [one.mRID for _, one in programs.known]
-            shown = [one.mRID for _, one in programs.page(ALL, NOW, False)[0][1]]
-            self.assertEqual(shown, sorted(mrids, reverse=True))
-            self.assertEqual(len(set(shown)), 2)
+        """Of two controls the later has the higher mRID, in whatever program; no number is given twice."""
+        numbers = [self.laid.add(program, event(0, 60)) for program in (*self.laid.numbers, self.laid.mine)]
+        mrids = [self.laid.find(number, NOW).event.mrid for number in numbers]
+        self.assertEqual(mrids, sorted(set(mrids)))
+        self.assertEqual(
+            controls.numbers_of(self.connection, [*mrids, "0" * 32]), dict(zip(mrids, numbers, strict=True))
+        )
+        self.connection.execute(sa.delete(table).where(table.c.id == numbers[-1]))
+        self.assertGreater(self.add(0, 60), numbers[-1])
 
     def test_late(self) -> None:
         """One that is made when it should have begun begins active, at the moment it was made."""
-        with store() as transaction:
-            programs = _Programs(transaction, [control(start=-10, created=0)], [])
-            status = programs.page(ALL, NOW, True)[0][1][0][1].EventStatus
-            self.assertEqual((status.currentStatus, status.dateTime), (EventState.ACTIVE, NOW))
+        self.add(-10, 60)
+        ((_, shown),) = self.laid.page(ALL, NOW, True)[1]
+        self.assertEqual(
+            (shown.EventStatus.currentStatus, shown.EventStatus.dateTime, shown.version),
+            (EventState.ACTIVE, NOW, 0),
+        )
+
+    def test_clock_set_back(self) -> None:
+        """One that was made later than it is now, for the clock was set back, is not there yet; whoever looks
+        is told to look again when it is.
+        """
+        number = self.add(100, 60, created=20)
+        self.assertEqual(controls.page(self.connection, self.laid.mine, ALL, NOW, False), (0, [], NOW + 20))
+        self.assertIsNone(self.laid.get(number, NOW + 19))
+        self.assertEqual(self.laid.states(20), {number: EventState.SCHEDULED})
+
+    def test_who(self) -> None:
+        """By whom it was made stays known."""
+        numbers = [self.laid.add(self.laid.mine, event(0, 60), who) for who in ("ann", None)]
+        found = controls.whose(self.connection, [*numbers, 99])
+        self.assertEqual(found, dict(zip(numbers, ("ann", None), strict=True)))
+
+
+class CancelTests(_Case):
+    """A control that is cancelled."""
+
+    def status(self, number: int, now: int) -> tuple[int, int, str | None]:
+        found = self.laid.get(number, NOW + now)
+        assert found is not None
+        status = found.EventStatus
+        return status.currentStatus, status.dateTime - NOW, status.reason
+
+    def test_once(self) -> None:
+        """It is cancelled once; a second time, or where there is none, changes nothing and tells nobody."""
+        number = self.add(10, 60)
+        self.told()
+        self.assertTrue(controls.cancel(self.transaction, number, False, "a mistake", NOW + 5))
+        here = f"/derp/{self.laid.mine}"
+        self.assertEqual(self.told(), {f"{here}/derc/{number}", f"{here}/derc", f"{here}/actderc"})
+        self.assertFalse(controls.cancel(self.transaction, number, True, "another", NOW + 6))
+        self.assertFalse(controls.cancel(self.transaction, number + 1, True, None, NOW + 6))
+        self.assertEqual(self.told(), set())
+        self.assertEqual(self.status(number, 7), (EventState.CANCELLED, 5, "a mistake"))
+
+    def test_before_it_is_known(self) -> None:
+        """The reason is shown from the moment of the cancellation, not to one whose clock is behind it."""
+        number = self.add(10, 60)
+        controls.cancel(self.transaction, number, False, "a mistake", NOW + 5)
+        self.assertEqual(self.status(number, 4), (EventState.SCHEDULED, 0, None))
+        found = controls.get(self.connection, self.laid.mine, number, NOW + 4)
+        assert found is not None
+        self.assertEqual(found[1], NOW + 5)
+
+    def test_in_the_second_in_which_it_was_made(self) -> None:
+        """Whoever read it in that second has read something true: it is cancelled from the next."""
+        number = self.add(0, 60)
+        controls.cancel(self.transaction, number, False, None, NOW)
+        self.assertEqual(self.status(number, 0), (EventState.ACTIVE, 0, None))
+        self.assertEqual(self.status(number, 1), (EventState.CANCELLED, 1, None))
+
+    def test_clock_set_back_meanwhile(self) -> None:
+        """The clock having been set back since it was made, it is cancelled as soon as it was made."""
+        number = self.add(30, 60, created=20)
+        controls.cancel(self.transaction, number, False, None, NOW + 3)
+        self.assertEqual(self.status(number, 21), (EventState.CANCELLED, 21, None))
+
+    def test_stays_in_the_list(self) -> None:
+        """It stays in the list to the end of its time, for those who poll late; with randomisation to the end
+        of that. In the list of active ones it is no more.
+        """
+        for randomized, last in ((False, 70), (True, 80)):
+            number = self.add(10, 60, randomize_duration=10)
+            controls.cancel(self.transaction, number, randomized, None, NOW + 20)
+            for now, there in ((last - 1, True), (last, False)):
+                self.assertEqual(number in self.laid.states(now), there)
+            _, active = self.laid.page(ALL, NOW + 20, True)
+            self.assertEqual(active, [])
+
+
+class ListedTests(_Case):
+    """The operator's list of controls."""
+
+    def numbers(self, **wanted: Any) -> list[int]:
+        now = wanted.pop("now", NOW)
+        return [kept.number for kept in controls.listed(self.connection, now, **wanted)[0]]
+
+    def test_wanted(self) -> None:
+        """Only those of a program, of a time, over or not, cancelled or not, the latest start first."""
+        a, b, c = self.add(0, 10), self.add(20, 10, randomize_duration=5), self.add(40, 10, cancelled=3)
+        d = self.laid.add(self.laid.other, event(20, 10))
+        self.assertEqual(self.numbers(), [c, d, b, a])
+        self.assertEqual(self.numbers(program=self.laid.other), [d])
+        self.assertEqual(self.numbers(program=EMPTY), [])
+        self.assertEqual(self.numbers(since=NOW + 30), [c, b])
+        self.assertEqual(self.numbers(since=NOW + 35, until=NOW + 40), [])
+        self.assertEqual(self.numbers(until=NOW + 21), [d, b, a])
+        self.assertEqual(self.numbers(now=NOW + 30, over=True), [d, a])
+        self.assertEqual(self.numbers(now=NOW + 30, over=False), [c, b])
+        self.assertEqual(self.numbers(cancelled=True), [c])
+        self.assertEqual(self.numbers(cancelled=False, program=self.laid.mine), [b, a])
+
+    def test_status(self) -> None:
+        """Each comes with the status that it stands at, also when it is over."""
+        loser, winner = self.add(0, 100), self.add(10, 10, created=1)
+        found, _ = controls.listed(self.connection, NOW + FAR)
+        self.assertEqual(
+            [(kept.number, kept.status.state) for kept in found],
+            [(winner, EventState.ACTIVE), (loser, EventState.SUPERSEDED)],
+        )
+
+    def test_from_the_future(self) -> None:
+        """What was made later than it is now, for the clock was set back, is left out; what comes after it is
+        still reached.
+        """
+        first, _, _ = (self.add(start, 10, created=created) for start, created in ((1, 0), (2, 50), (3, 50)))
+        found, before = controls.listed(self.connection, NOW, limit=2)
+        self.assertEqual(found, [])
+        self.assertIsNotNone(before)
+        self.assertEqual(self.numbers(before=before), [first])
