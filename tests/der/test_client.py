@@ -1357,7 +1357,11 @@ def by_the_rules(story: Sequence[Given]) -> list[dict[str, str]]:
 
     def stands(other: Claim, claim: Claim, known: list[Claim]) -> bool:
         """Whether a better one is there when `claim` is due, or is then going to come and known."""
-        coming = other.state == "waiting" and other.created < max(claim.start, claim.created) and will_run(other, known)
+        coming = (
+            other.state == "waiting"
+            and other.created < max(claim.start, claim.created)
+            and will_run(other, known)
+        )
         return (other.state == "running" or coming) and end_of(other, known) > claim.start
 
     def end_of(claim: Claim, known: list[Claim]) -> int:
