@@ -24,6 +24,9 @@ metadata = sa.MetaData(
 # Row numbers are part of URIs and never used again; SQLite has to be told so (sqlite_autoincrement).
 _Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
+# Text that sorts by its octets; PostgreSQL would sort it as people of the database's language do.
+_Sorted = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 #: What makes a row of ``devices`` an EndDevice that is shown.
 _SHOWN = "retired IS NULL AND withdrawn IS NULL AND registered IS NOT NULL"
 
@@ -250,7 +253,7 @@ documents = sa.Table(
     sa.Column("href", sa.Text, primary_key=True),
     # The list it is a member of, and a text that sorts as the standard orders that list.
     sa.Column("list", sa.Text),
-    sa.Column("order", sa.Text),
+    sa.Column("order", _Sorted),
     # Its first ordering key where that is a time: what the query parameter ``a`` compares with.
     sa.Column("time", sa.BigInteger),
     # The EndDevice it belongs to.

@@ -154,7 +154,7 @@ def upgrade() -> None:
         "documents",
         sa.Column("href", sa.Text(), nullable=False),
         sa.Column("list", sa.Text(), nullable=True),
-        sa.Column("order", sa.Text(), nullable=True),
+        sa.Column("order", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True),
         sa.Column("time", sa.BigInteger(), nullable=True),
         sa.Column("device", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("changed", sa.BigInteger(), nullable=False),
