@@ -473,16 +473,19 @@ class WatchTests(SynchronousTestCase):
 
     @given(
         st.sampled_from(["scheduled", "active", "cancelled", "superseded", "completed"]),
+        st.integers(0, 7),
         st.lists(
             st.sampled_from(
-                ["completed", "opted_out", "cancelled", "superseded", "rejected", "silent", "started"]
+                ["received", "completed", "opted_out", "cancelled", "superseded", "rejected", "silent"]
             )
         ),
         st.integers(0, 20),
     )
-    def test_over(self, status: str, said: list[str], asked: int) -> None:
-        """A control is over when its status is a last one and nobody who was asked owes a last word."""
+    def test_over(self, status: str, wanted: int, said: list[str], asked: int) -> None:
+        """A control is over by its status, and when nobody owes the last answer that it asked for."""
         counts = {name: said.count(name) for name in said}
-        last_words = sum(1 for word in said if word != "started")
-        over = status in ("cancelled", "superseded", "completed") and last_words >= asked
-        self.assertEqual(is_over({"status": status}, {"asked": asked, **counts}), over)
+        one = {"status": status, "control": {"responseRequired": f"{wanted:02X}"}}
+        last = sum(word not in ("received", "silent") for word in said)
+        heard = {0: asked, 1: max(last, said.count("received"))}.get(wanted & 3, last)
+        over = status in ("cancelled", "superseded", "completed") and heard + said.count("silent") >= asked
+        self.assertEqual(is_over(one, {"asked": asked, **counts}), over)

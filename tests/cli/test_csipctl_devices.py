@@ -53,13 +53,6 @@ class NamingTests(SynchronousTestCase):
         self.assertEqual((done.exit_code, done.stdout), (1, ""))
         self.assertEqual(done.stderr, "csipctl: there is no device called 'nobody'\n")
 
-    def test_ambiguous(self) -> None:
-        """A name that several have is refused, with their numbers."""
-        self.api.answers("GET", "/devices", f.DevicePage(items=(device(3), device(7))))
-        done = self.api.run("devices", "show", "dev1")
-        self.assertEqual(done.exit_code, 1)
-        self.assertIn("(3, 7)", done.stderr)
-
     def test_name_among_many(self) -> None:
         """A list that does not end is not looked through for ever."""
         pages = fake.pages(f.DevicePage, *([device(n, f"d{n}")] for n in range(1, 40)))
@@ -180,7 +173,7 @@ class AddTests(SynchronousTestCase):
         done = self.api.run(
             *("devices", "add", "dev9", "--lfdi", PRETTY, "--manager", "agg1", "--pin", "111115"),
             *("--group", "feeder-1", "--group", "6", "--category", "photovoltaic", "--poll-rate", "60"),
-            *("--post-rate", "300", "--ders", "2", "--registered"),
+            *("--post-rate", "300", "--ders", "2"),
         )
         self.assertEqual(done.exit_code, 0, done.stderr)
         self.assertIn(PRETTY, done.stdout)
@@ -196,7 +189,6 @@ class AddTests(SynchronousTestCase):
                 postRate=300,
                 groups=(5, 6),
                 ders=2,
-                registered=True,
             ),
         )
 
@@ -354,6 +346,13 @@ class ChangeTests(SynchronousTestCase):
         done = self.api.run("devices", "change", "1", "--pin", "111115", "--manager", "agg1")
         self.assertEqual(done.exit_code, 0, done.stderr)
         self.assertEqual(self.api.requests[-1].content, {"pIN": 111115, "manager": 4})
+        self.api.run("devices", "change", "1", "--no-manager")
+        self.assertEqual(
+            from_json(f.ChangedDevice, self.api.requests[-1].content), f.ChangedDevice(manager=0)
+        )
+        self.assertEqual(
+            self.api.run("devices", "change", "1", "--no-manager", "--manager", "4").exit_code, 2
+        )
         done = self.api.run(
             "devices", "change", "1", "--category", "EVSE", "--poll-rate", "60", "--post-rate", "30"
         )
@@ -409,14 +408,14 @@ class StateTests(SynchronousTestCase):
             acting=(
                 f.Acting(
                     mode="opModMaxLimW",
-                    value="60 %",
-                    source="event",
+                    value="6000",
+                    source="control",
                     program=3,
                     control=12,
                     since=NOW,
                     until=NOW + 60,
                 ),
-                f.Acting(mode="opModVoltVar", value="/derp/1/dc/2", source="default", program=1),
+                f.Acting(mode="opModVoltVar", value='{"href": "/derp/1/dc/2"}', source="default", program=1),
             ),
             passed=(f.Passed(mode="opModMaxLimW", control=11, program=1, reason="a lower primacy", by=12),),
             statuses=(
@@ -459,9 +458,8 @@ class StateTests(SynchronousTestCase):
         lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
         for line in (
             "Device 1 at 2026-07-01 07:00:00-07:00",
-            "opModMaxLimW 60 % event: control 12 of program 3 2026-07-01 07:00:00-07:00"
-            " 2026-07-01 07:01:00-07:00",
-            "opModVoltVar /derp/1/dc/2 default: program 1",
+            "opModMaxLimW 60 % control 12 of program 3 2026-07-01 07:00:00-07:00 2026-07-01 07:01:00-07:00",
+            "opModVoltVar /derp/1/dc/2 default of program 1",
             "opModMaxLimW control 11 of program 1 a lower primacy 12",
             "DER 1: capability",
             "rtgMaxW 5000",

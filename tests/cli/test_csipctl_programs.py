@@ -96,7 +96,10 @@ class GroupTests(SynchronousTestCase):
         self.assertEqual(
             from_json(f.ChangedGroup, self.api.requests[-1].content), f.ChangedGroup(parent=3, level=4)
         )
+        self.assertEqual(self.api.run("groups", "change", "a", "--top").exit_code, 0)
+        self.assertEqual(from_json(f.ChangedGroup, self.api.requests[-1].content), f.ChangedGroup(parent=0))
         self.assertEqual(self.api.run("groups", "change", "a").exit_code, 2)
+        self.assertEqual(self.api.run("groups", "change", "a", "--top", "--parent", "b").exit_code, 2)
         self.api.refuses("DELETE", "/groups/2", 409, "Devices are in it.")
         done = self.api.run("groups", "remove", "a")
         self.assertEqual((done.exit_code, done.stderr), (1, "csipctl: Devices are in it (409)\n"))
@@ -212,7 +215,7 @@ class CurveTests(SynchronousTestCase):
     def test_none(self) -> None:
         """A program without curves has none."""
         self.api.answers("GET", "/programs/1/curves", f.CurvePage())
-        self.assertEqual(self.api.run("programs", "curves", "list", "1").stdout, "None.\n")
+        self.assertEqual(self.api.run("programs", "curves", "list", "1").stderr, "None.\n")
 
     def test_points(self) -> None:
         """A curve is made of points on the command line, in a form that the API takes."""

@@ -152,7 +152,7 @@ def _problem(status: int, problem: Value) -> Failure:
     errors = problem.get("errors")
     errors = [one for one in errors if isinstance(one, dict)] if isinstance(errors, list) else []
     for one in errors[:_SHOWN_ERRORS]:
-        parts = [str(one[name])[:_SHOWN_TEXT] for name in ("pointer", "detail") if one.get(name)]
+        parts = [str(one[name])[:_SHOWN_TEXT] for name in ("pointer", "parameter", "detail") if one.get(name)]
         said.append(": ".join(parts))
     if len(errors) > _SHOWN_ERRORS:
         said.append(f"and {len(errors) - _SHOWN_ERRORS} more")

@@ -257,8 +257,8 @@ def cancel_control(session: Session, control: int, randomized: bool | None, reas
 def watch_controls(session: Session, numbers: tuple[int, ...], every: int) -> None:
     """Watch controls and the answers of devices, until all is over or Ctrl-C.
 
-    A control is over when it is completed, cancelled or superseded and each device that was asked has said
-    its last word, or is silent beyond its time. With --json there is one line for each look.
+    That is when it is completed, cancelled or superseded and each device has given the last answer that was
+    asked of it, or is silent beyond its time. With --json there is one line for each look.
 
     \b
     Examples:

@@ -33,6 +33,7 @@ _CATEGORY = Parsed("category", parse_category)
 _LFDI = Parsed("LFDI", parse_lfdi)
 _PIN = click.IntRange(0, 999_999)
 _RATE = click.IntRange(1, 2**32 - 1)
+_STANDINGS = ("listed", "registered", "withdrawn", "retired")
 _one_device = click.argument("device")
 
 
@@ -45,11 +46,11 @@ def devices() -> None:
 
 
 @devices.command("list")
-@click.option("--name", help="Only those of this name.")
+@click.option("--name", help="Only those whose names begin so.")
 @click.option("--lfdi", type=_LFDI, help="Only the one with this LFDI.")
-@click.option("--group", help="Only those in this group (number or name).")
+@click.option("--group", help="Only those in this group or under it (number or name).")
 @click.option("--manager", help="Only the fleet of this aggregator.")
-@click.option("--standing", help="Only those that stand so: listed, registered, withdrawn, retired.")
+@click.option("--standing", type=click.Choice(_STANDINGS), help="Only those that stand so.")
 @paged
 @pass_session
 def list_devices(
@@ -115,9 +116,7 @@ def show_device(session: Session, device: str) -> None:
 @click.option("--post-rate", type=_RATE, help="Seconds.")
 @click.option("--ders", type=click.IntRange(0, 255), help="How many DERs it has.")
 @click.option(
-    "--registered/--listed",
-    default=None,
-    help="Make it an EndDevice at once, or only put it on the list; as server_mode says if you give neither.",
+    "--listed", is_flag=True, help="Do not make it an EndDevice yet: it registers itself, or later."
 )
 @idempotent
 @pass_session
@@ -167,7 +166,7 @@ def add_device(
         postRate=more["post_rate"],
         groups=tuple(lookup.group(session.client, group) for group in groups),
         ders=more["ders"],
-        registered=more["registered"],
+        registered=False if more["listed"] else None,
     )
     wanted = {} if out is None else {f"{name}.crt": 0o644} | ({f"{name}.pem": 0o600} if make_key else {})
     # The files are made first: a key that was made and cannot be written would be lost.
@@ -200,6 +199,7 @@ def add_device(
 @click.option("--poll-rate", type=_RATE, help="Seconds.")
 @click.option("--post-rate", type=_RATE, help="Seconds.")
 @click.option("--manager", help="The aggregator whose fleet it is to be of.")
+@click.option("--no-manager", is_flag=True, help="It is to be of no fleet.")
 @pass_session
 def change_device(
     session: Session,
@@ -209,6 +209,7 @@ def change_device(
     poll_rate: int | None,
     post_rate: int | None,
     manager: str | None,
+    no_manager: bool,
 ) -> None:
     """Change a device; what you do not name stays.
 
@@ -217,11 +218,15 @@ def change_device(
       csipctl devices change dev1 --pin 123455
       csipctl devices change dev1 --category COMBINED_PV_AND_STORAGE --post-rate 300
     """
+    if no_manager and manager is not None:
+        raise click.UsageError("Give --manager or --no-manager.")
     content = changed(
-        pIN=pin, deviceCategory=category, pollRate=poll_rate, postRate=post_rate, manager=manager
+        pIN=pin,
+        deviceCategory=category,
+        pollRate=poll_rate,
+        postRate=post_rate,
+        manager=0 if no_manager else manager and lookup.device(session.client, manager),
     )
-    if manager is not None:
-        content["manager"] = lookup.device(session.client, manager)
     number = lookup.device(session.client, device)
     _show(session, session.client.patch(f"/devices/{number}", content))
 

@@ -94,18 +94,20 @@ def add_group(session: Session, /, name: str, key: str, parent: str | None, **mo
 @groups.command("change")
 @_one_group
 @click.option("--parent", help="The group that it is to hang below (number or name).")
+@click.option("--top", is_flag=True, help="It is to hang below none.")
 @click.option("--level", type=_LEVEL, help=_LEVEL_HELP)
 @pass_session
-def change_group(session: Session, group: str, parent: str | None, level: int | None) -> None:
+def change_group(session: Session, group: str, parent: str | None, top: bool, level: int | None) -> None:
     """Hang a group elsewhere, with all that is under it.
 
     \b
     Examples:
       csipctl groups change transformer-12 --parent feeder-2
     """
-    content = changed(parent=parent, level=level)
-    if parent is not None:
-        content["parent"] = lookup.group(session.client, parent)
+    if top and parent is not None:
+        raise click.UsageError("Give --parent or --top.")
+    above = 0 if top else parent and lookup.group(session.client, parent)
+    content = changed(parent=above, level=level)
     number = lookup.group(session.client, group)
     _show(session, session.client.patch(f"/groups/{number}", content))
 

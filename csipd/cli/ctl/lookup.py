@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any
 
 from csipd.cli.ctl.client import Client, Value
 from csipd.cli.ctl.errors import Failure
@@ -46,13 +45,14 @@ def program(client: Client, text: str) -> int:
 def _number(
     client: Client, path: str, what: str, text: str, fits: Callable[[Value], bool], **query: str
 ) -> int:
-    found: list[int] = []
     for page in islice(client.pages(path, query), _PAGES):
-        found += [one["number"] for one in page.value.get("items", ()) if fits(one)]
+        for one in page.value.get("items", ()):
+            if fits(one):
+                return int(one["number"])
         rest = "next" in page.value
-    if rest and not found:
+    if rest:
         raise Failure(f"of so many, no {what} called {text!r} was found: name it by its number")
-    return int(_only(found, what, text, "number"))
+    raise Failure(f"there is no {what} called {text!r}")
 
 
 def base_with_curves(client: Client, base: Value, programs: Callable[[], Iterable[int] | None]) -> Value:
@@ -79,20 +79,16 @@ def base_with_curves(client: Client, base: Value, programs: Callable[[], Iterabl
 
 def curves(client: Client, program: int) -> list[Value]:
     """The curves of a program."""
-    found: list[Value] = client.get(f"/programs/{program}/curves").value.get("items", [])
-    return found
+    pages = client.pages(f"/programs/{program}/curves", {})
+    return [one for page in pages for one in page.value.get("items", ())]
 
 
 def _curve(known: Iterable[Value], mode: str, text: str) -> str:
     kind = MODE[mode].curve
     found = [one["href"] for one in known if one.get("description") == text and one.get("curveType") == kind]
-    return str(_only(found, f"curve for {mode}", text, "href"))
-
-
-def _only(found: list[Any], what: str, text: str, by: str) -> Any:
     if not found:
-        raise Failure(f"there is no {what} called {text!r}")
+        raise Failure(f"there is no curve for {mode} called {text!r}")
     if len(found) > 1:
         ways = ", ".join(map(str, found[:10]))
-        raise Failure(f"more than one {what} is called {text!r}: say which by its {by} ({ways})")
-    return found[0]
+        raise Failure(f"more than one curve for {mode} is called {text!r}: say which by its href ({ways})")
+    return str(found[0])

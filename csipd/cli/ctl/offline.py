@@ -240,8 +240,8 @@ def _next_step(whose: str, facts: CertificateFacts) -> str:
             " systemctl reload csipd, or kill -HUP with its process id."
         )
     return (
-        "The server still knows the old one by its fingerprint, and refuses this one until it is told to read"
-        " its files anew: systemctl reload csipd, or kill -HUP with its process id."
+        "The server knows the old one by its fingerprint, and refuses this one until it is started anew:"
+        " systemctl restart csipd."
     )
 
 

@@ -94,9 +94,7 @@ def change_program(session: Session, program: str, primacy: int | None, group: s
     Examples:
       csipctl programs change 1 --primacy 5
     """
-    content = changed(primacy=primacy, group=group)
-    if group is not None:
-        content["group"] = lookup.group(session.client, group)
+    content = changed(primacy=primacy, group=group and lookup.group(session.client, group))
     number = lookup.program(session.client, program)
     _show(session, session.client.patch(f"/programs/{number}", content))
 
@@ -178,18 +176,16 @@ def curves() -> None:
 
 @curves.command("list")
 @_one_program
+@paged
 @pass_session
-def list_curves(session: Session, program: str) -> None:
-    """List the curves of a program.
+def list_curves(session: Session, program: str, paging: Paging) -> None:
+    """List the curves of a program, in the order of their numbers.
 
     \b
     Examples:
       csipctl programs curves list 1
     """
-    number = lookup.program(session.client, program)
-    document = session.client.get(f"/programs/{number}/curves")
-    items = document.value.get("items", [])
-    session.out.document(document, views.curves(items) if items else "None.")
+    show_list(session, f"/programs/{lookup.program(session.client, program)}/curves", paging, views.curves)
 
 
 @curves.command("add")

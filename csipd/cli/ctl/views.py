@@ -18,6 +18,7 @@ from csipd.cli.ctl.values import (
     show_unit_ref,
 )
 from csipd.sep2.identity import pretty_lfdi
+from csipd.sep2.types import ResponseRequired
 
 When = Callable[[object], str]
 
@@ -102,7 +103,7 @@ def state(one: Value, when: When) -> list[Part]:
     acting = tuple(
         (
             text(each.get("mode")),
-            text(each.get("value")),
+            _acting_value(each),
             _cause(each),
             when(each.get("since")),
             when(each.get("until")),
@@ -378,9 +379,26 @@ def watched(items: Iterable[tuple[Value, Value]], when: When) -> Grid:
 
 
 def is_over(one: Value, said: Value) -> bool:
-    """Whether a control is over, and of each device that was asked a last word is there or overdue."""
-    heard = sum(said.get(name, 0) for name in (*_RESULTS, "silent"))
-    return one.get("status") in _OVER and heard >= said.get("asked", 0)
+    """Whether a control is over, and no device is still in time for an answer that was asked of it.
+
+    Each count has the devices that said so, and one that is past its time counts as silent.
+    """
+    if one.get("status") not in _OVER:
+        return False
+    wanted = _bits(one.get("control", {}).get("responseRequired"))
+    if not wanted & (ResponseRequired.RECEIVED | ResponseRequired.SPECIFIC):
+        return True
+    heard = sum(said.get(name, 0) for name in _RESULTS)
+    if not wanted & ResponseRequired.SPECIFIC:
+        heard = max(heard, said.get("received", 0))
+    return bool(heard + said.get("silent", 0) >= said.get("asked", 0))
+
+
+def _bits(digits: object) -> int:
+    try:
+        return int(str(digits), 16)
+    except ValueError:
+        return 0
 
 
 # Responses, the audit log, the server
@@ -466,9 +484,18 @@ def _titled(grid: Grid, title: str) -> Grid:
     return Grid(grid.heads, grid.rows, title)
 
 
+def _acting_value(one: Value) -> str:
+    """What holds a mode: the API has it as text, in JSON as in a DERControlBase."""
+    value = text(one.get("value"))
+    try:
+        return show_mode(text(one.get("mode")), json.loads(value))
+    except (ValueError, RecursionError):
+        return value
+
+
 def _cause(one: Value) -> str:
-    control = f"control {text(one['control'])} of " if "control" in one else ""
-    return f"{text(one.get('source'))}: {control}program {text(one.get('program'))}"
+    source = f"control {text(one['control'])}" if "control" in one else text(one.get("source"))
+    return f"{source} of program {text(one.get('program'))}"
 
 
 def _audience(one: Value) -> str:
