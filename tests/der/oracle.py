@@ -244,9 +244,7 @@ class Device:
             self._running = offer
             self._fate(offer).begin = now
 
-    def _superiors(
-        self, loser: Offer, heard: Sequence[Offer], known: Sequence[Offer], now: int
-    ) -> list[str]:
+    def _superiors(self, loser: Offer, heard: Sequence[Offer], known: Sequence[Offer], now: int) -> list[str]:
         """The better ones that run, or will as far as anybody has heard, in a part of its time."""
         better = self._offers[: self._offers.index(loser)]
         return [
