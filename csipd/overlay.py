@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from csipd.config import Aggregator, Control, Device, Event, Program, ServerMode, Settings
 from csipd.config.canonical import canonical, event_key
