@@ -12,13 +12,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from hashlib import sha256
 from typing import Any
 
 from attrs import define, evolve, field, frozen
 
 from csipd.config import Aggregator, Control, Device, Event, Program, ServerMode, Settings
-from csipd.config.entries import canonical
+from csipd.config.canonical import canonical, event_key
 from csipd.db import audit, controls, declarations, devices, documents, groups, programs
 from csipd.db.database import Transaction
 from csipd.db.declarations import Change, Entry
@@ -200,11 +199,8 @@ class _Declared:
 
     @cached_property
     def events(self) -> Mapping[str, Event]:
-        """The events by a digest of what they say: the programs that they go to may change without that."""
-        return {
-            sha256(canonical(evolve(event, programs=())).encode()).hexdigest()[:32]: event
-            for event in self.settings.events
-        }
+        """The events by what they are known by."""
+        return {event_key(event): event for event in self.settings.events}
 
     @cached_property
     def devices(self) -> Mapping[str, Device]:

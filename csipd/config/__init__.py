@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from csipd.config.codes import Level
-from csipd.config.entries import entries
 from csipd.config.problems import ConfigError, Problem
 from csipd.config.reading import load, loads
 from csipd.config.settings import (
@@ -47,7 +46,6 @@ __all__ = [
     "ServerMode",
     "Settings",
     "UnknownCertificate",
-    "entries",
     "load",
     "loads",
 ]

@@ -262,7 +262,10 @@ def _attempt(operation: Callable[[Any], Any], argument: Any) -> Any:
     """The operation's value, or the Failure of it alone; what takes the database with it is raised."""
     try:
         return operation(argument)
-    except (sa.exc.OperationalError, sa.exc.InternalError, sa.exc.InterfaceError):
+    except (sa.exc.OperationalError, sa.exc.InternalError, sa.exc.InterfaceError) as error:
+        # SQLite says so of a statement that is wrong, too: that is the operation's fault, and no outage.
+        if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_ERROR":
+            return Failure()
         raise
     except Refusal as refusal:
         return Failure(refusal)

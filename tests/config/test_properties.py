@@ -12,9 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.config import (
     ConfigError,
-    entries,
     loads,
 )
+from csipd.config.canonical import canonical
 from csipd.config.problems import SHOWN
 from tests.config.support import BASE, MINIMAL, SEED, check_resources, documented, quick
 
@@ -53,7 +53,8 @@ class PropertyTests(SynchronousTestCase):
                 self.assertTrue(line.startswith("c.yml:"), line)
         else:
             check_resources(found)
-            entries(found)
+            for one in (*found.devices, *found.programs, *found.controls, *found.curves, *found.events):
+                canonical(one)
             for warning in found.warnings:
                 self.assertRegex(warning, r"^c\.yml:\d+: [^\n]*$")
 

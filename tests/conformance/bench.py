@@ -71,13 +71,14 @@ LADDER: Mapping[str, tuple[int, int]] = {
     "TF": (5, 5),
     "SP": (6, 4),
 }
-#: What devices are told to poll by (s): often enough for events a minute away, all different.
+#: What devices are told to poll by (s): all different, programs often enough for events a minute away and
+#: never in the second in which one starts, so that it has to be read once more then.
 RATES: Mapping[str, int] = {
     "DeviceCapability": 900,
     "Time": 600,
     "EndDeviceList": 300,
     "FunctionSetAssignmentsList": 120,
-    "DERProgramList": 30,
+    "DERProgramList": 37,
     "DERList": 450,
 }
 
@@ -196,10 +197,12 @@ class Bench:
     # --- the operator
 
     def write(self, operation: Write[T]) -> T:
-        return _result(self.database.write(operation))
+        found: T = _result(self.database.write(operation))
+        return found
 
     def read(self, operation: Read[T]) -> T:
-        return _result(self.database.read(operation))
+        found: T = _result(self.database.read(operation))
+        return found
 
     def enrol(
         self, lfdi: str, name: str, *places: str, at: int = REGISTERED, pin: int = PIN, **more: Any
@@ -271,7 +274,7 @@ class Bench:
         place = self.write(lambda t: programs.add_curve(t, ISSUER, number, made, self.now))
         return r.DERCurveLink(href=place.href)
 
-    def default(self, program: str, *, settings: Mapping[str, int] | None = None, **base: Any) -> None:
+    def default(self, program: str, *, settings: Mapping[str, Any] | None = None, **base: Any) -> None:
         """Give a program its DefaultDERControl; devices' records call it "SP default"."""
         made = r.DefaultDERControl(
             mRID="0",

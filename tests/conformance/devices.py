@@ -18,7 +18,7 @@ from twisted.internet.task import Clock
 from csipd.der.client import Device, ProgramSeen, ResponseDue
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
-from csipd.sep2.types import ResponseStatus
+from csipd.sep2.types import EventState, ResponseStatus
 from tests.support.bodies import FULL
 from tests.support.client import Answer, ClientTLS
 from tests.support.memory_tls import Wire
@@ -323,7 +323,8 @@ class Station:
             self._answer(der, der.brain.read(self.now, der.seen))
 
     def _read_program(self, program: r.DERProgram) -> ProgramSeen:
-        controls, default = [], None
+        controls: list[r.DERControl] = []
+        default = None
         if program.DERControlListLink is not None and program.DERControlListLink.all:
             _, controls = self.members(program.DERControlListLink.href, r.DERControlList)
         if program.DefaultDERControlLink is not None:
@@ -383,7 +384,10 @@ class Station:
                 controls.append(control)
                 continue
             assert control.href is not None
-            controls.append(self.get(control.href, r.DERControl))
+            found = self.get(control.href, r.DERControl)
+            # There are clients that start nothing before the server says that it is active.
+            assert found.EventStatus.currentStatus != EventState.SCHEDULED, found
+            controls.append(found)
         return ProgramSeen(program.href, program.primacy, tuple(controls), program.default)
 
     def _answer(self, der: DER, dues: tuple[ResponseDue, ...]) -> None:

@@ -253,7 +253,7 @@ class ScheduleTests(ConformanceCase):
 
     def test_basic_015(self) -> None:
         """A client holds 24 controls of a program; those that are cancelled half way it does not run."""
-        self.bench = self.make(rates={**RATES, "DERProgramList": 60})
+        self.bench = self.make(rates={**RATES, "DERProgramList": 59})
         self.bench.ladder("SY", "TF", "SP")
         device = self.bench.direct("dev1", "SP")
         commands = [
@@ -366,7 +366,7 @@ class OverlapTests(ConformanceCase):
 
     def unlike(self, program: str, start: float, lasts: float) -> None:
         """A control of a mode of its own: SY's a power factor, SP's active power."""
-        base = {
+        base: dict[str, dict[str, Any]] = {
             "SY": {"opModFixedPFInjectW": power_factor(900)},
             "SP": {"opModFixedW": 7000},
         }

@@ -399,6 +399,29 @@ class OverTests(_Case):
         self.assertEqual(asked[0], asked[1])
 
 
+class OrderTests(_Case):
+    """The order of a list, and where it may begin."""
+
+    def shown(self, **part: Any) -> tuple[int, list[int]]:
+        total, members = self.laid.page(Page(**{"limit": 255, **part}), NOW + 9)
+        return total, [place.ids[1] for place, _ in members]
+
+    def test_order(self) -> None:
+        """First by start, then the newest first, then the greatest mRID first."""
+        later = self.add(50, 10)
+        old, equal, new = (self.add(20, 10, created=created) for created in (3, 3, 7))
+        oldest, first = self.add(20, 10, created=2), self.add(10, 10, created=9)
+        self.assertEqual(self.shown(), (6, [first, new, equal, old, oldest, later]))
+
+    def test_after(self) -> None:
+        """`a` leaves those that start later, strictly; they alone are counted, and `s` counts from them."""
+        a, b, c = (self.add(start, 10, created=1) for start in (20, 30, 40))
+        for after, left in ((19, [a, b, c]), (20, [b, c]), (39, [c]), (40, [])):
+            self.assertEqual(self.shown(after=NOW + after), (len(left), left))
+        self.assertEqual(self.shown(after=NOW + 20, start=1), (2, [c]))
+        self.assertEqual(self.shown(after=NOW + 20, limit=0), (2, []))
+
+
 class RetentionTests(_Case):
     """What becomes of a control that is over."""
 

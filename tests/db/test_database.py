@@ -61,8 +61,9 @@ def names(connection: sa.Connection) -> list[str]:
     return list(connection.scalars(sa.select(facts.c.name).order_by(facts.c.name)))
 
 
-def no_such_table(connection: sa.Connection) -> None:
-    connection.execute(sa.text("SELECT * FROM nowhere"))
+def lost(connection: sa.Connection) -> None:
+    """A read under which the disk gives out."""
+    raise sa.exc.OperationalError("SELECT", None, sqlite3.OperationalError("disk I/O error"))
 
 
 class _Case(SynchronousTestCase):
@@ -213,6 +214,16 @@ class WriteTests(_Threaded):
         self.assertEqual(self.stored(), ["first", "last"])
         self.assertEqual(self.published, [["/first", "/last"]])
 
+    def test_a_wrong_statement(self) -> None:
+        """A statement that is wrong is a defect of its operation, and not of the database."""
+
+        def wrong(transaction: Transaction) -> None:
+            transaction.connection.exec_driver_sql("SELECT FROM nowhere")
+
+        answer, beside = self.group(wrong, note("beside"))
+        self.failureResultOf(answer, sa.exc.OperationalError)
+        self.assertEqual(self.successResultOf(beside), "beside")
+
     def test_a_failure_alone_in_its_group(self) -> None:
         """One that fails without company is rolled back as well."""
 
@@ -295,7 +306,7 @@ class ReadTests(_Threaded):
 
     def test_a_database_that_gives_out(self) -> None:
         """When the database cannot answer, its readers are told to come later, and later it works."""
-        answer = self.database.read(no_such_table)
+        answer = self.database.read(lost)
         self.reactor.turn()
         self.failureResultOf(answer, Unavailable)
         answer = self.database.read(names)

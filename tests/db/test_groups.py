@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import devices, groups, programs
+from csipd.db import devices, documents, groups, programs
 from csipd.db.database import Transaction
+from csipd.db.tables import abilities, fleets, memberships
 from csipd.db.tables import devices as device_table
-from csipd.db.tables import fleets, memberships
+from csipd.sep2.site import ROWS, Place
+from tests.support.bodies import FULL
 from tests.support.store import (
     ISSUER,
     NOW,
@@ -25,6 +27,9 @@ from tests.support.store import (
     statements,
     store,
 )
+
+#: Own programs of a primacy that others have too.
+OWN = programs.Own(ISSUER, 1)
 
 
 @define
@@ -43,10 +48,21 @@ class Device:
     withdrawn: bool = False
     #: (group, since, until) of each membership, in the order in which they began.
     history: list[tuple[int, int, int | None]] = Factory(list)
+    #: What each of its DERs that has said supports (DERControlType), by the number of the DER.
+    capabilities: dict[int, int] = Factory(dict)
+    ders: int = 0
 
     @property
     def shown(self) -> bool:
         return self.registered and not self.retired and not self.withdrawn
+
+    @property
+    def modes(self) -> int:
+        """What any of its DERs supports; -1 while none has said."""
+        found = -1
+        for modes in self.capabilities.values():
+            found = modes | max(found, 0)
+        return found
 
     @property
     def groups(self) -> list[int]:
@@ -117,7 +133,8 @@ class World:
         row = add_device(
             self.transaction, number, manager=boss, aggregator=aggregator, registered=registered, now=self.now
         )
-        self.devices[row] = Device(number, row if aggregator else boss, aggregator, registered)
+        ders = 1 if registered and not aggregator else 0
+        self.devices[row] = Device(number, row if aggregator else boss, aggregator, registered, ders=ders)
 
     def _manager(self, choice: int) -> int | None:
         managers = [None, *(row for row, device in self.devices.items() if device.aggregator)]
@@ -146,6 +163,7 @@ class World:
         assert known is not None
         devices.enrol(self.transaction, known, self.now)
         device.registered = True
+        device.ders = device.ders or int(not device.aggregator)
 
     def unregister(self, which: int) -> None:
         row = pick(self.devices, which)
@@ -167,6 +185,35 @@ class World:
         row = pick(self.devices, which)
         devices.alter(self.transaction, row, retired=self.now)
         self.devices[row].retired = True
+
+    def remove(self, which: int) -> None:
+        """Retired by the operator: it leaves its groups too."""
+        row = pick(self.devices, which)
+        devices.retire(self.transaction, row, self.now)
+        device = self.devices[row]
+        device.retired = True
+        device.history = [
+            (group, since, self.now if until is None else until) for group, since, until in device.history
+        ]
+
+    def add_der(self, which: int) -> None:
+        row = pick(self.devices, which)
+        device = self.devices[row]
+        if not device.aggregator:
+            device.ders += 1
+            devices.add_ders(self.transaction, row, device.ders, self.now)
+
+    def say(self, which: int, der: int, modes: int) -> None:
+        """One of its DERs says what it supports: little, so that unlike devices say the same."""
+        row = pick(self.devices, which)
+        device = self.devices[row]
+        if device.ders:
+            number, supported = 1 + der % device.ders, modes % 4
+            place = Place(ROWS["DERCapability"], (row, number))
+            capability = FULL["DERCapability"].replace(modesSupported=supported)
+            documents.put(self.transaction, place, capability, self.now, row)
+            devices.able(self.transaction, row)
+            device.capabilities[number] = supported
 
     def bring_back(self, which: int) -> None:
         row = pick(self.devices, which)
@@ -191,6 +238,20 @@ class World:
                 found.add(at)
                 at = self.groups[at].parent
         return found
+
+    def below(self, group: int) -> list[int]:
+        """This group and all that hang under it."""
+        return [one for one in self.groups if group in self.above([one])]
+
+    def abilities(self, some: Iterable[int]) -> Counter[int]:
+        """How many devices that are shown are in these groups themselves, by what they support."""
+        return Counter(
+            device.modes
+            for device in self.devices.values()
+            if device.shown
+            for group in device.groups
+            if group in some
+        )
 
     def assignments(self, row: int) -> set[str]:
         return {self.groups[group].assignment for group in self.above(self.devices[row].groups)}
@@ -240,6 +301,10 @@ STEPS = st.one_of(
     step("withdraw", 1),
     step("readmit", 1),
     step("retire", 1),
+    step("remove", 1),
+    step("add_der", 1),
+    step("say", 3),
+    step("say", 3),
     step("bring_back", 1),
     step("hand_over", 2),
 )
@@ -250,7 +315,7 @@ class ViewTests(SynchronousTestCase):
 
     @given(st.lists(STEPS, max_size=25))
     def test_any_history(self, taken: list[tuple[str, tuple[int, ...]]]) -> None:
-        """FSAs, programs, fleets and the record of memberships are those of the oracle."""
+        """FSAs, programs, fleets, abilities and the record of memberships are those of the oracle."""
         with store() as transaction:
             world = World(transaction)
             for name, numbers in taken:
@@ -259,6 +324,7 @@ class ViewTests(SynchronousTestCase):
                 method(*numbers)
             self.compare_devices(world)
             self.compare_fleets(world)
+            self.compare_abilities(world)
             self.compare_history(world)
 
     def compare_devices(self, world: World) -> None:
@@ -281,6 +347,20 @@ class ViewTests(SynchronousTestCase):
                     groups.reaches(connection, row, False, program),
                     program in world.programs_in(device.groups),
                 )
+            self.compare_own(world, row)
+
+    def compare_own(self, world: World, row: int) -> None:
+        """A device's own program is among its programs, where it has an FSA to be in."""
+        found = programs.of_device(world.connection, OWN, row)
+        own = [pair for pair in found if pair[0] == programs.own_program(row)]
+        self.assertEqual(
+            [pair for pair in found if pair not in own], groups.programs_of(world.connection, row)
+        )
+        fsas = [number for number, _ in groups.assignments_of(world.connection, row)]
+        self.assertEqual([assignment for _, assignment in own], sorted(fsas)[:1])
+        shown = programs.get(world.connection, [number for number, _ in found], OWN)
+        primacies = [shown[number].primacy for number, _ in found]
+        self.assertEqual(primacies, sorted(primacies))
 
     def compare_fleets(self, world: World) -> None:
         for row, device in world.devices.items():
@@ -298,6 +378,31 @@ class ViewTests(SynchronousTestCase):
             self.assertEqual([program for program, _ in found], reached)
             for program in world.programs:
                 self.assertIs(groups.reaches(world.connection, row, True, program), program in reached)
+
+    def compare_abilities(self, world: World) -> None:
+        connection = world.connection
+        for group in world.groups:
+            below = world.below(group)
+            expected = world.abilities(below)
+            self.assertEqual(groups.abilities_under(connection, group), dict(expected))
+            self.assertEqual(groups.number_under(connection, group), expected.total())
+            found = groups.devices_under(connection, group)
+            rows = [row for row, device in world.devices.items() if {*device.groups} & {*below}]
+            self.assertEqual(found, sorted(rows))
+            own = [
+                n for n, program in world.programs.items() if program.group == group and not program.retired
+            ]
+            self.assertEqual(groups.own_programs(connection, group), sorted(own))
+            around = {*below, *world.above([group])}
+            reached = [n for n, p in world.programs.items() if p.group in around and not p.retired]
+            self.assertEqual(groups.programs_around(connection, group), sorted(reached))
+        query = sa.select(abilities.c.members).where(abilities.c.members < 0)
+        self.assertIsNone(connection.scalar(query), "nothing is counted out that was not counted in")
+        rows = list(world.devices)
+        several = {program for row in rows[:2] for program in world.programs_in(world.devices[row].groups)}
+        self.assertEqual(set(groups.programs_of_any(connection, rows[:2])), several)
+        kept = groups.memberships_of_many(connection, rows)
+        self.assertEqual(kept, {row: sorted(d.groups) for row, d in world.devices.items() if d.groups})
 
     def compare_history(self, world: World) -> None:
         query = sa.select(memberships).order_by(memberships.c.id)

@@ -1,0 +1,202 @@
+"""What the operator is told: how the server is, what devices do, answered, reported."""
+
+from __future__ import annotations
+
+from csipd.scheduler import tick
+from csipd.sep2 import resources as r
+from csipd.sep2.types import MODE
+from csipd.web.identity import Identity
+from csipd.web.json_form import to_json
+from tests.support.bodies import FULL
+from tests.support.world import MANAGED, NOW, OWNER
+from tests.web.admin.case import Case
+from tests.web.admin.examples import CONTROL
+
+
+def log_event(code: int, at: int, number: int) -> r.LogEvent:
+    """A log event of the DER function set (0 and 1: overcurrent comes and goes)."""
+    return r.LogEvent(
+        createdDateTime=at,
+        functionSet=11,
+        logEventCode=code,
+        logEventID=number,
+        logEventPEN=37250,
+        profileID=2,
+        details="in phase A",
+    )
+
+
+class _Reports(Case):
+    def answer(self, who: Identity, control: int, status: int, at: int = NOW) -> None:
+        """A device answers a control as devices do."""
+        mrid = self.office.get(f"/controls/{control}")["control"]["mRID"]
+        said = r.DERControlResponse(createdDateTime=at, endDeviceLFDI=who.lfdi, status=status, subject=mrid)
+        self.assertEqual(self.world.post(who, "/rsps/1/rsp", said).status, 201)
+
+    def report(self, who: Identity, number: int, event: r.LogEvent) -> None:
+        answer = self.world.post(who, f"/edev/{number}/lel", event)
+        self.assertEqual(answer.status, 201, str(answer))
+
+
+class StatusTests(_Reports):
+    """How the server is."""
+
+    def test_counts(self) -> None:
+        """It counts devices that are not removed, registered ones, programs, controls and open alarms."""
+        status = self.office.get("/status")
+        self.assertEqual(
+            {name: value for name, value in status.items() if name not in ("version", "now")},
+            {
+                "devices": 11,
+                "registered": 7,
+                "programs": 6,
+                "controls_active": 1,
+                "controls_scheduled": 3,
+                "alarms_open": 0,
+                "next_transition": NOW + 600,
+            },
+        )
+        self.report(OWNER, self.numbers.owner, log_event(0, NOW, 1))
+        self.office.post("/controls", {"program": 1, **CONTROL})
+        self.office.post(f"/devices/{self.numbers.owner}/withdraw", expect=200)
+        status = self.office.get("/status")
+        found = [status[name] for name in ("devices", "registered", "controls_active", "alarms_open")]
+        self.assertEqual(found, [11, 6, 2, 1])
+
+    def test_clock(self) -> None:
+        """It has the server's time, and when the scheduler last looked at it."""
+        self.world.write(lambda transaction: tick(transaction, NOW))
+        self.world.now += 40
+        status = self.office.get("/status")
+        self.assertEqual((status["now"], status["last_tick"]), (NOW + 40, NOW))
+
+
+class StateTests(_Reports):
+    """What a device should be doing and why, and what it said."""
+
+    def test_why(self) -> None:
+        """Each mode is held by a control or a default of some program; what lost a mode says to whom."""
+        n = self.numbers
+        state = self.office.get(f"/devices/{n.owner}/state")
+        acting = {one["mode"]: one for one in state["acting"]}
+        self.assertEqual(list(acting), [mode for mode in MODE if mode in acting])
+        held = acting["opModFixedW"]
+        self.assertEqual((held["control"], held["program"], held["source"]), (n.active, n.point_1, "control"))
+        self.assertEqual((held["value"], held["since"], held["until"]), ("5000", NOW - 300, NOW + 600))
+        default = acting["opModConnect"]
+        self.assertEqual(
+            (default["value"], default["source"], default["program"]), ("true", "default", n.point_1)
+        )
+        self.assertNotIn("control", default)
+        curve = acting["opModVoltVar"]
+        self.assertEqual(curve["value"], f'{{"href": "/derp/{n.feeder_a}/dc/{n.curve}"}}')
+        self.assertNotIn("passed", state)
+        made = self.office.post(
+            "/controls", {"devices": [n.owner], "duration": 60, "base": {"opModFixedW": 1}}
+        )
+        self.world.now += 1
+        state = self.office.get(f"/devices/{n.owner}/state")
+        (held,) = [one for one in state["acting"] if one["mode"] == "opModFixedW"]
+        self.assertEqual((held["control"], held["value"]), (made["items"][0]["number"], "1"))
+        (passed,) = state["passed"]
+        found = (passed["mode"], passed["control"], passed["by"])
+        self.assertEqual(found, ("opModFixedW", n.active, made["items"][0]["number"]))
+
+    def test_last_said(self) -> None:
+        """Its last status, its open alarms and its responses are there."""
+        n = self.numbers
+        self.report(OWNER, n.owner, log_event(0, NOW, 1))
+        self.answer(OWNER, n.active, 1)
+        state = self.office.get(f"/devices/{n.owner}/state")
+        (der,) = state["statuses"]
+        self.assertEqual(der["der"], 1)
+        for name, kind in (
+            ("status", "DERStatus"),
+            ("settings", "DERSettings"),
+            ("availability", "DERAvailability"),
+        ):
+            expected = to_json(FULL[kind])
+            self.assertEqual({key: der[name][key] for key in expected if key != "href"}, expected)
+        self.assertEqual([one["logEventCode"] for one in state["alarms"]], [0])
+        self.assertEqual([one["control"] for one in state["responses"]], [n.active])
+        self.report(OWNER, n.owner, log_event(1, NOW + 1, 2))
+        self.assertNotIn("alarms", self.office.get(f"/devices/{n.owner}/state"))
+
+    def test_silent(self) -> None:
+        """One that has said nothing, and is told nothing, has an empty state."""
+        state = self.office.get(f"/devices/{self.numbers.listed}/state")
+        self.assertEqual(state, {"device": self.numbers.listed, "now": NOW})
+
+
+class AnswerTests(_Reports):
+    """Who has answered."""
+
+    def test_counted(self) -> None:
+        """Of the devices of a control it counts who has said what, and names those who owe an answer."""
+        n = self.numbers
+        path = f"/controls/{n.active}/answers"
+        self.answer(OWNER, n.active, 1)
+        self.answer(OWNER, n.active, 2)
+        found = self.office.get(path)
+        self.assertEqual((found["control"], found["asked"]), (n.active, 2))
+        self.assertEqual((found["received"], found["started"], found["completed"]), (1, 1, 0))
+
+    def test_listed(self) -> None:
+        """Responses are listed by control and by device, and those that need a look apart, page by page."""
+        n = self.numbers
+        for status in (1, 2):
+            self.answer(OWNER, n.active, status)
+            self.answer(MANAGED, n.active, status)
+        self.answer(OWNER, n.scheduled, 1)
+        self.answer(OWNER, n.scheduled, 250)
+        every = [one for page in self.office.pages("/responses", 2) for one in page]
+        self.assertEqual([one["number"] for one in every], [6, 5, 4, 3, 2, 1])
+
+        def found(query: str) -> list[int]:
+            return [one["number"] for page in self.office.pages(f"/responses?{query}", 1) for one in page]
+
+        self.assertEqual(found(f"control={n.active}"), [4, 3, 2, 1])
+        self.assertEqual(found(f"device={n.managed}"), [4, 2])
+        self.assertEqual(found(f"device={n.owner}&control={n.scheduled}"), [6, 5])
+        self.assertEqual((found("flagged=true"), found("flagged=false")), ([6], [5, 4, 3, 2, 1]))
+        self.assertEqual(found("device=77"), [])
+        first = every[-1]
+        self.assertEqual((first["lFDI"], first["device"], first["status"]), (OWNER.lfdi, n.owner, 1))
+        self.assertEqual((first["received"], first["createdDateTime"]), (NOW, NOW))
+
+
+class LogTests(_Reports):
+    """Log events and alarms."""
+
+    def test_log_events(self) -> None:
+        """The log events of a device are listed, the last to come first, also those that it deleted."""
+        n = self.numbers
+        for number in range(1, 4):
+            self.report(OWNER, n.owner, log_event(0, NOW + number, number))
+        self.report(MANAGED, n.managed, log_event(0, NOW, 1))
+        href = self.world.document(OWNER, f"/edev/{n.owner}/lel")[0].get("href")
+        assert href is not None
+        self.assertEqual(self.world.delete(OWNER, href).status, 204)
+        items = [one for page in self.office.pages(f"/devices/{n.owner}/logevents", 2) for one in page]
+        self.assertEqual([one["event"]["logEventID"] for one in items], [3, 2, 1])
+        self.assertEqual([one["hidden"] for one in items], [True, False, False])
+        self.assertEqual(items[2]["event"]["details"], "in phase A")
+
+    def test_alarms(self) -> None:
+        """Alarms are listed by device, open and over, page by page."""
+        n = self.numbers
+        for number, (who, device, code) in enumerate(
+            ((OWNER, n.owner, 0), (OWNER, n.owner, 1), (OWNER, n.owner, 2), (MANAGED, n.managed, 0)), 1
+        ):
+            self.report(who, device, log_event(code, NOW + number, number))
+
+        def found(query: str) -> list[tuple[int, int]]:
+            pages = self.office.pages(f"/alarms{query and '?'}{query}", 1)
+            return [(one["device"], one["logEventCode"]) for page in pages for one in page]
+
+        self.assertEqual(found(""), [(n.managed, 0), (n.owner, 2), (n.owner, 0)])
+        self.assertEqual(found("open=true"), [(n.managed, 0), (n.owner, 2)])
+        self.assertEqual(found("open=false"), [(n.owner, 0)])
+        self.assertEqual(found(f"device={n.owner}&open=true"), [(n.owner, 2)])
+        (over,) = self.office.get("/alarms?open=false")["items"]
+        self.assertEqual((over["raised"], over["cleared"], over["details"]), (NOW + 1, NOW + 2, "in phase A"))
