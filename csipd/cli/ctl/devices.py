@@ -49,7 +49,7 @@ def devices() -> None:
 @click.option("--name", help="Only those whose names begin so.")
 @click.option("--lfdi", type=_LFDI, help="Only the one with this LFDI.")
 @click.option("--group", help="Only those in this group or under it (number or name).")
-@click.option("--manager", help="Only the fleet of this aggregator.")
+@click.option("--manager", help="Only this aggregator and its fleet.")
 @click.option("--standing", type=click.Choice(_STANDINGS), help="Only those that stand so.")
 @paged
 @pass_session
