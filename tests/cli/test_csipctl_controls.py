@@ -418,6 +418,25 @@ class WatchTests(SynchronousTestCase):
         done = self.api.run("controls", "watch", "12", "13")
         self.assertEqual((done.exit_code, len(self.api.slept)), (0, 1))
 
+    def test_all_there_are(self) -> None:
+        """Without numbers those that are active or scheduled are watched, by their starts, fifty at most."""
+        many = f.ControlPage(items=tuple(control(n, "active", start=NOW + 1000 - n) for n in range(1, 60)))
+        self.api.answers("GET", "/controls", many, f.ControlPage(items=(control(99, start=NOW),)))
+        for number in (*range(1, 60), 99):
+            self.goes(("completed", {}), number=number)
+        done = self.api.run("controls", "watch")
+        self.assertEqual([one.query["status"] for one in self.api.requests[:2]], ["active", "scheduled"])
+        rows = [line.split()[0] for line in done.stdout.splitlines()[2:]]
+        self.assertEqual(rows, ["99", *map(str, range(59, 10, -1))])
+        self.assertIn("60 controls", done.stderr)
+
+    def test_nothing_to_watch(self) -> None:
+        """Where no control is active or scheduled there is nothing to wait for."""
+        self.api.answers("GET", "/controls", f.ControlPage())
+        done = self.api.run("controls", "watch")
+        self.assertEqual((done.exit_code, done.stdout), (0, ""))
+        self.assertIn("No control", done.stderr)
+
     def test_ctrl_c(self) -> None:
         """Ctrl-C ends it with exit code 130 and no traceback."""
         self.goes(("active", {"asked": 1}))
@@ -467,8 +486,8 @@ class WatchTests(SynchronousTestCase):
         self.assertIn("completed", done.stdout)
 
     def test_usage(self) -> None:
-        """A control, by number, and a second at least between looks are wanted."""
-        for arguments in ((), ("twelve",), ("12", "--every", "0")):
+        """Controls are named by number, and a second at least is between looks."""
+        for arguments in (("twelve",), ("12", "--every", "0")):
             self.assertEqual(self.api.run("controls", "watch", *arguments).exit_code, 2)
 
     @given(

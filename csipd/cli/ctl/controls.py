@@ -51,6 +51,9 @@ _WANTED = (
     "category",
     "response_required",
 )
+_WATCHED = 50
+"""Controls that are watched where none is named."""
+
 _STATUSES = ("scheduled", "active", "cancelled", "superseded", "completed")
 _RANDOM = click.IntRange(-3600, 3600)
 
@@ -249,7 +252,7 @@ def cancel_control(session: Session, control: int, randomized: bool | None, reas
 
 
 @controls.command("watch")
-@click.argument("numbers", metavar="CONTROL...", type=NUMBER, nargs=-1, required=True)
+@click.argument("numbers", metavar="[CONTROL]...", type=NUMBER, nargs=-1)
 @click.option(
     "--every", type=DURATION, default="5s", show_default=True, help=f"How often to look {DURATION_HELP}."
 )
@@ -257,16 +260,23 @@ def cancel_control(session: Session, control: int, randomized: bool | None, reas
 def watch_controls(session: Session, numbers: tuple[int, ...], every: int) -> None:
     """Watch controls and the answers of devices, until all is over or Ctrl-C.
 
+    Without numbers it is those that are active or scheduled when the watch begins, the next ones first.
+
     That is when it is completed, cancelled or superseded and each device has given the last answer that was
     asked of it, or is silent beyond its time. With --json there is one line for each look.
 
     \b
     Examples:
+      csipctl controls watch
       csipctl controls watch 12
       csipctl controls watch 12 13 14 --every 30s
     """
     if every < 1:
         raise click.BadParameter("is a second at least", param_hint="--every")
+    numbers = numbers or _current(session)
+    if not numbers:
+        session.out.note("No control is active or scheduled.")
+        return
     looks = _look(session, numbers)  # what is wrong with the numbers is said before anything is drawn
     with _screen(session) as show:
         while True:
@@ -278,6 +288,18 @@ def watch_controls(session: Session, numbers: tuple[int, ...], every: int) -> No
                 looks = _look(session, numbers)
             except (Unreachable, ServerFailed) as failure:  # it may be back at the next look
                 session.out.note(f"csipctl: {failure.message}; trying again")
+
+
+def _current(session: Session) -> tuple[int, ...]:
+    """The controls that are active or scheduled, by their starts."""
+    found: list[Value] = []
+    for status in ("active", "scheduled"):
+        for page in session.client.pages("/controls", {"status": status}):
+            found += page.value.get("items", ())
+    found.sort(key=lambda one: one["control"]["interval"]["start"])
+    if len(found) > _WATCHED:
+        session.out.note(f"Of {len(found)} controls these are the first {_WATCHED}.")
+    return tuple(one["number"] for one in found[:_WATCHED])
 
 
 def _look(session: Session, numbers: Sequence[int]) -> Looks:
