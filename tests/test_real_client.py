@@ -128,12 +128,13 @@ class PassCase(RealClientCase):
         self.assertApproximates(client.timebase.now(), time(), 5)
 
     def see_the_program(self, client: CsipClient) -> None:
-        """The one program of the seed's configuration, through the one FSA, with all that belongs to it."""
+        """The program of the seed's configuration and the device's own, through the one FSA, with all of them."""
         state = client.state
         (own,) = state.end_devices.values()
         self.assertEqual([fsa.href for fsa in own.fsa_list], ["/edev/1/fsa/1"])
-        (found,) = state.der_programs.values()
-        self.assertEqual((found.program.description, found.primacy), ("Program 1", 89))
+        programs = {seen.program.description: seen for seen in state.der_programs.values()}
+        own_program, found = programs.pop("Service point"), programs.pop("Program 1")
+        self.assertEqual((own_program.primacy, found.primacy, programs), (3, 89, {}))
         default = found.default_dercontrol
         self.assertEqual(default.set_esdelay, 30)
         self.assertEqual(default.dercontrol_base.op_mod_connect, True)
