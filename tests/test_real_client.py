@@ -128,7 +128,7 @@ class PassCase(RealClientCase):
         self.assertApproximates(client.timebase.now(), time(), 5)
 
     def see_the_program(self, client: CsipClient) -> None:
-        """The program of the seed's configuration and the device's own, through the one FSA, with all of them."""
+        """The seed's program and the device's own, through the one FSA, with all that belongs to them."""
         state = client.state
         (own,) = state.end_devices.values()
         self.assertEqual([fsa.href for fsa in own.fsa_list], ["/edev/1/fsa/1"])

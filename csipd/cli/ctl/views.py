@@ -324,13 +324,7 @@ def control(one: Value, when: When) -> Facts:
 def preview(one: Value) -> list[Part]:
     """What a control would do."""
     count, sample = one.get("devices", 0), list(one.get("sample", ()))
-    some = (
-        f" (such as {text(sample)})"
-        if sample and len(sample) < count
-        else f" ({text(sample)})"
-        if sample
-        else ""
-    )
+    some = f" ({'such as' if len(sample) < count else 'numbers'} {text(sample)})" if sample else ""
     parts: list[Part] = [Facts((("Devices", f"{count}{some}"), ("Programs", text(one.get("programs")))))]
     for name, title in (("supersedes", "Would supersede"), ("superseded_by", "Would be superseded by")):
         if one.get(name):
