@@ -182,6 +182,8 @@ def certificates(settings: Settings) -> list[pki.Wanted]:
     names = ["localhost", "127.0.0.1"] if local else []
     if everywhere:
         names.append(socket.gethostname())
+    if settings.generate_admin_cert or settings.operators:
+        names.append(settings.admin.host)
     wanted = [pki.root(), pki.server(settings.server, names)]
     if settings.generate_admin_cert:
         wanted.append(pki.operator())
