@@ -623,6 +623,14 @@ class ChangedTests(_Case):
         self.assertEqual((self.store.row("dev1").aggregator, self.store.manager("dev1")), (False, None))
         self.assertEqual(self.store.fsas("dev1"), {"Topology": ["Of the feeder"], "Programs": ["Own"]})
 
+    def test_managed_device_becomes_aggregator(self) -> None:
+        """One that an aggregator managed manages itself when it is one."""
+        self.drop("devices", "dev2")
+        self.entry("aggregators", "agg")["devices"] = []
+        self.file["aggregators"].append({"id": "dev2", "pin": 123455})
+        self.lay()
+        self.assertEqual((self.store.row("dev2").aggregator, self.store.manager("dev2")), (True, "dev2"))
+
 
 class GoneTests(_Case):
     """What the file no longer speaks of, and speaks of again."""

@@ -282,7 +282,14 @@ class ListTests(_Case):
         boss = add_device(self.transaction, 1, aggregator=True)
         for number, manager in ((2, boss), (3, None)):
             device = add_device(self.transaction, number, manager=manager)
-            self.assertEqual(self.shown(number), (1, [device]))
+            for part, seen in (
+                (documents.ALL, (1, [device])),
+                (Page(start=1), (1, [])),
+                (Page(limit=0), (1, [])),
+                (Page(after=NOW - 1), (1, [device])),
+                (Page(after=NOW), (0, [])),
+            ):
+                self.assertEqual(self.shown(number, part), seen)
 
     def test_without_an_end_device(self) -> None:
         """A caller without an EndDevice sees an empty list."""

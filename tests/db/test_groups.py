@@ -428,6 +428,28 @@ class MembershipTests(SynchronousTestCase):
             self.assertEqual(written[0], written[-1])
             self.assertTrue(written[0][0].startswith("INSERT INTO programs"))
 
+    def test_order(self) -> None:
+        """Programs come by primacy, and among equals the highest mRID first."""
+        with store() as transaction:
+            device, group = add_device(transaction, 1), add_group(transaction, "feeder")
+            devices.join(transaction, device, group, NOW)
+            first, second, urgent = (
+                add_program(transaction, group, name, primacy)
+                for name, primacy in (("a", 5), ("b", 5), ("c", 4))
+            )
+            found = [number for number, _ in groups.programs_of(transaction.connection, device)]
+            self.assertEqual(found, [urgent, second, first])
+
+    def test_one_fsa_of_two_groups(self) -> None:
+        """A device in two groups of one FSA has that FSA once."""
+        with store() as transaction:
+            device = add_device(transaction, 1)
+            for name, assignment in (("a", "A"), ("b", "A"), ("c", "B")):
+                devices.join(transaction, device, add_group(transaction, name, None, assignment), NOW)
+            connection = transaction.connection
+            self.assertEqual([name for _, name in groups.assignments_of(connection, device)], ["B", "A"])
+            self.assertEqual(groups.assignment_counts(connection, [device]), {device: 2})
+
     def test_joining_twice_is_once(self) -> None:
         """A device that is in a group already does not join it again."""
         with store() as transaction:
