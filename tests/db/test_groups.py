@@ -15,6 +15,7 @@ from csipd.db import devices, documents, groups, programs
 from csipd.db.database import Transaction
 from csipd.db.tables import abilities, fleets, memberships
 from csipd.db.tables import devices as device_table
+from csipd.refusals import Conflict
 from csipd.sep2.site import ROWS, Place
 from tests.support.bodies import FULL
 from tests.support.store import (
@@ -313,7 +314,8 @@ STEPS = st.one_of(
 class ViewTests(SynchronousTestCase):
     """Whatever happened before, views and counts are what the memberships say."""
 
-    @given(st.lists(STEPS, max_size=25))
+    # Hypothesis is brief if it may: long histories are where things meet.
+    @given(st.lists(STEPS, min_size=15, max_size=45))
     def test_any_history(self, taken: list[tuple[str, tuple[int, ...]]]) -> None:
         """FSAs, programs, fleets, abilities and the record of memberships are those of the oracle."""
         with store() as transaction:
@@ -410,6 +412,119 @@ class ViewTests(SynchronousTestCase):
         for one in world.connection.execute(query):
             kept[one.device].append((one.group, one.since, one.until))
         self.assertEqual(kept, {row: device.history for row, device in world.devices.items()})
+
+
+class AbilityTests(SynchronousTestCase):
+    """What the devices of a group support, case by case."""
+
+    def setUp(self) -> None:
+        opened = store()
+        self.transaction = opened.__enter__()
+        self.addCleanup(opened.__exit__, None, None, None)
+        self.top = add_group(self.transaction, "system")
+        self.group = add_group(self.transaction, "feeder", parent=self.top)
+        self.device = add_device(self.transaction, 1)
+        devices.join(self.transaction, self.device, self.group, NOW)
+
+    def say(self, der: int, modes: int | None) -> None:
+        """A DER of the device says what it supports, or takes that back."""
+        place = Place(ROWS["DERCapability"], (self.device, der))
+        if modes is None:
+            documents.delete(self.transaction, place)
+        else:
+            capability = FULL["DERCapability"].replace(modesSupported=modes)
+            documents.put(self.transaction, place, capability, NOW, self.device)
+        devices.able(self.transaction, self.device)
+
+    def check(self, expected: dict[int, int]) -> None:
+        for group in (self.group, self.top):
+            self.assertEqual(groups.abilities_under(self.transaction.connection, group), expected)
+            number = groups.number_under(self.transaction.connection, group)
+            self.assertEqual(number, sum(expected.values()))
+
+    def test_several_ders(self) -> None:
+        """A device supports what any of its DERs does, and nothing is known before one has said."""
+        devices.add_ders(self.transaction, self.device, 2, NOW)
+        self.check({-1: 1})
+        for der, modes, expected in ((2, 4, 4), (1, 3, 7), (2, 0, 3), (1, None, 0), (2, None, -1)):
+            self.say(der, modes)
+            self.check({expected: 1})
+
+    def test_only_what_is_shown(self) -> None:
+        """A device that is withdrawn, retired or not registered counts nowhere; readmitted it does."""
+        self.say(1, 5)
+        devices.withdraw(self.transaction, lfdi(1), "operator", NOW)
+        self.check({})
+        devices.readmit(self.transaction, lfdi(1), "operator", NOW)
+        self.check({5: 1})
+        devices.unregister(self.transaction, self.device, "boss", NOW)
+        self.check({})
+
+    def test_in_several_groups(self) -> None:
+        """A device that is in several of the groups counts in each of them."""
+        devices.join(self.transaction, self.device, self.top, NOW)
+        self.assertEqual(groups.abilities_under(self.transaction.connection, self.top), {-1: 2})
+        self.assertEqual(groups.abilities_under(self.transaction.connection, self.group), {-1: 1})
+        devices.leave(self.transaction, self.device, self.group, NOW)
+        self.assertEqual(groups.abilities_under(self.transaction.connection, self.group), {})
+
+
+class TreeTests(SynchronousTestCase):
+    """Groups under the operator's hand."""
+
+    def setUp(self) -> None:
+        opened = store()
+        self.transaction = opened.__enter__()
+        self.addCleanup(opened.__exit__, None, None, None)
+        self.connection = self.transaction.connection
+        self.top = add_group(self.transaction, "system", level=0)
+        self.middle = add_group(self.transaction, "feeder", parent=self.top, level=3)
+        self.low = add_group(self.transaction, "point", parent=self.middle, level=6)
+
+    def test_hang(self) -> None:
+        """A group is hung elsewhere with all under it, never under itself; that is told."""
+        device = add_device(self.transaction, 1)
+        devices.join(self.transaction, device, self.low, NOW)
+        program = add_program(self.transaction, self.top, "of the system")
+        self.transaction.changed.clear()
+        for parent in (self.middle, self.low):
+            self.assertRaises(Conflict, groups.hang, self.transaction, self.middle, parent=parent, level=3)
+        self.assertEqual(self.transaction.changed, [])
+        self.assertTrue(groups.reaches(self.connection, device, False, program))
+        groups.hang(self.transaction, self.middle, parent=None, level=None)
+        self.assertIn("/derp", self.transaction.changed)
+        self.assertFalse(groups.reaches(self.connection, device, False, program))
+        (found,) = groups.listed(self.connection, number=self.middle)
+        self.assertEqual(found, groups.Group(self.middle, "feeder", None, None, "Topology"))
+
+    def test_level_below(self) -> None:
+        """The highest level right below a group is known, not that of those further down."""
+        add_group(self.transaction, "beside", parent=self.top)
+        add_group(self.transaction, "station", parent=self.top, level=2)
+        for group, level in ((self.top, 2), (self.middle, 6), (self.low, None)):
+            self.assertEqual(groups.level_below(self.connection, group), level)
+
+    def test_remove(self) -> None:
+        """A group goes only when nothing is in it and nothing was: neither program nor group nor device."""
+        device = add_device(self.transaction, 1)
+        devices.join(self.transaction, device, self.low, NOW)
+        devices.leave(self.transaction, device, self.low, NOW + 1)
+        other = add_group(self.transaction, "other")
+        add_program(self.transaction, other, "retired")
+        for group in (self.low, self.middle, other):
+            self.assertRaises(Conflict, groups.remove, self.transaction, group)
+        empty = add_group(self.transaction, "empty", parent=self.top)
+        groups.remove(self.transaction, empty)
+        self.assertFalse(groups.exists(self.connection, empty))
+        self.assertTrue(groups.exists(self.connection, self.top))
+
+    def test_listed(self) -> None:
+        """Groups are listed by number, page by page."""
+        every = [group.id for group in groups.listed(self.connection)]
+        self.assertEqual(every, [self.top, self.middle, self.low])
+        found = groups.listed(self.connection, after=self.top, limit=1)
+        self.assertEqual([group.name for group in found], ["feeder"])
+        self.assertEqual(groups.listed(self.connection, number=99), [])
 
 
 class MembershipTests(SynchronousTestCase):

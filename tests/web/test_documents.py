@@ -109,6 +109,27 @@ class PutTests(DocumentCase):
         self.put(type(resource).__name__, resource)
 
 
+class AbilityTests(DocumentCase):
+    """What a device supports is kept for the operator as well (DERCapability)."""
+
+    def test_counted(self) -> None:
+        """A PUT of it counts in the groups that the device is in, the next PUT instead of it."""
+
+        def abilities() -> dict[int, int]:
+            def read(connection: Any) -> dict[int, int]:
+                group = groups.find(connection, "Campaign")
+                assert group is not None
+                return groups.abilities_under(connection, group)
+
+            return self.world.read(read)
+
+        path = f"/edev/{self.numbers.owner}/{PUT['DERCapability']}"
+        for modes in (3, 0, 0x100000):
+            body = FULL["DERCapability"].replace(modesSupported=modes)
+            self.assertEqual(self.world.put(OWNER, path, body).status, 204)
+            self.assertEqual(abilities(), {modes: 1})
+
+
 class MadeTests(DocumentCase):
     """What the server makes, and the operator gives."""
 

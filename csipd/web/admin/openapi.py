@@ -14,7 +14,7 @@ from csipd.web.json_form import schemas_for
 DESCRIPTION = "/admin/openapi.json"
 
 #: Statuses that every operation may answer with, besides its own.
-_ALWAYS = (400, 403, 503)
+_ALWAYS = (400, 403, 414, 503)
 #: And those with a body, those with a number in their path, and those that make something.
 _WITH_BODY = (413, 415)
 _WITH_NUMBER = (404,)
@@ -26,6 +26,7 @@ _REFUSALS = {
     404: "There is no such thing.",
     409: "It does not fit the present state; nothing was done.",
     413: "The body is too large.",
+    414: "Path and query are too long.",
     415: "The body is not JSON.",
     422: "The idempotency key was used for another request.",
     503: "The database or the issuer of certificates cannot be used now; nothing was done.",
@@ -179,5 +180,5 @@ _ITSELF: dict[str, Any] = {
             "content": {"application/json": {"schema": {"type": "object"}}},
         }
     }
-    | _refusals({400, 403}),
+    | _refusals({400, 403, 414}),
 }
