@@ -302,7 +302,7 @@ def _addressed(connection: sa.Connection, target: Target, wanted: Sequence[int])
     if owner is not None:
         return [owner], 1
     group = programs.group_of(connection, wanted[0])
-    return groups.devices_under(connection, group, limit=SAMPLE), groups.number_under(connection, group)
+    return devices.some_under(connection, group, SAMPLE), groups.number_under(connection, group)
 
 
 def _curve_flaws(connection: sa.Connection, command: Command) -> list[tuple[str, str]]:

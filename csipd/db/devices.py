@@ -17,7 +17,7 @@ from attrs import fields, frozen
 from csipd.db import documents, groups
 from csipd.db.audit import record
 from csipd.db.database import Transaction
-from csipd.db.tables import devices
+from csipd.db.tables import devices, memberships
 from csipd.der.access import Caller, Owner, Policy, Standing
 from csipd.refusals import BadRequest, Duplicate, Forbidden, NotFound
 from csipd.sep2 import identity
@@ -403,6 +403,12 @@ def _set_withdrawn(
     alter(transaction, device, withdrawn=value, changed_time=now)
     record(transaction, now, who, action, _EDEV.href((device,)), lfdi)
     return True
+
+
+def some_under(connection: sa.Connection, group: int, limit: int) -> list[int]:
+    """Some of the EndDevices in a group and below it: those that are found first, however many there are."""
+    query = groups.under(group).join(devices, devices.c.id == memberships.c.device).where(_shown)
+    return sorted(connection.scalars(query.limit(limit)))
 
 
 def is_aggregator(connection: sa.Connection, number: int) -> bool:

@@ -314,16 +314,6 @@ def under(group: int, at: int | None = None) -> sa.Select[tuple[int]]:
     )
 
 
-def devices_under(
-    connection: sa.Connection, group: int, limit: int = 100, at: int | None = None
-) -> list[int]:
-    """Some of the devices in a group and below it: those that are found first, however many there are.
-
-    :param at: as it was at a moment (TimeType); None: as it is now
-    """
-    return sorted(connection.scalars(under(group, at).limit(limit)))
-
-
 def belonged(connection: sa.Connection, device: int, group: int, since: int) -> bool:
     """Whether a device is in a group or below it, or was at any time since a moment (TimeType)."""
     asked = {"who": device, "group": group, "since": since}

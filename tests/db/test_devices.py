@@ -368,9 +368,26 @@ class WithdrawalTests(_Case):
         devices.join(self.transaction, device, group, NOW)
         devices.retire(self.transaction, device, NOW + 5)
         self.assertEqual(self.caller(1).standing, Standing.UNKNOWN)
-        self.assertEqual(groups.devices_under(self.connection, group), [])
-        self.assertEqual(groups.devices_under(self.connection, group, at=NOW + 4), [device])
+        for at, there in ((None, []), (NOW + 4, [device]), (NOW + 5, [])):
+            self.assertEqual(list(self.connection.scalars(groups.under(group, at))), there)
         self.assertEqual(groups.number_under(self.connection, group), 0)
+
+    def test_some_under(self) -> None:
+        """Of the devices under a group those are named that are shown, each once, and not too many."""
+        top = add_group(self.transaction, "top")
+        low = add_group(self.transaction, "low", parent=top)
+        numbers = [add_device(self.transaction, number, registered=number != 3) for number in range(1, 7)]
+        for device in numbers:
+            devices.join(self.transaction, device, low, NOW)
+        devices.join(self.transaction, numbers[0], top, NOW)
+        devices.withdraw(self.transaction, lfdi(1), "operator", NOW)
+        devices.join(self.transaction, numbers[1], top, NOW)
+        devices.leave(self.transaction, numbers[5], low, NOW)
+        shown = [numbers[1], numbers[3], numbers[4]]
+        for group in (top, low):
+            self.assertEqual(devices.some_under(self.connection, group, 50), shown)
+            some = devices.some_under(self.connection, group, 2)
+            self.assertEqual((len(some), len({*some, *shown})), (2, 3))
 
     def test_told(self) -> None:
         """Each change of a device's standing is told of at its own href, its list and its aggregator's."""

@@ -388,9 +388,10 @@ class ViewTests(SynchronousTestCase):
             expected = world.abilities(below)
             self.assertEqual(groups.abilities_under(connection, group), dict(expected))
             self.assertEqual(groups.number_under(connection, group), expected.total())
-            found = groups.devices_under(connection, group)
             rows = [row for row, device in world.devices.items() if {*device.groups} & {*below}]
-            self.assertEqual(found, sorted(rows))
+            self.assertEqual(sorted(connection.scalars(groups.under(group))), sorted(rows))
+            shown = [row for row in rows if world.devices[row].shown]
+            self.assertEqual(devices.some_under(connection, group, 50), sorted(shown))
             own = [
                 n for n, program in world.programs.items() if program.group == group and not program.retired
             ]

@@ -68,8 +68,6 @@ def check_new(connection: sa.Connection, call: Call) -> None:
         flaws += [(f"/{name}", "an aggregator has none") for name in _OF_DEVICES if getattr(body, name)]
     elif body.manager is not None and not devices.is_aggregator(connection, body.manager):
         flaws.append(("/manager", f"{body.manager} is no aggregator"))
-    if body.registered is False and body.ders is not None:
-        flaws.append(("/ders", "a device that is not registered has none yet"))
     flaws += group_flaws(connection, body.groups)
     if flaws:
         raise Impossible(flaws)
@@ -97,7 +95,9 @@ def add(transaction: Transaction, call: Call) -> Made:
     )
     for group in body.groups:
         devices.join(transaction, device.id, group, call.now)
-    if body.registered is None or body.registered:
+    devices.add_ders(transaction, device.id, body.ders or 0, call.now)
+    registered = not call.server.policy.in_band if body.registered is None else body.registered
+    if registered:
         devices.enrol(transaction, device, call.now, 1 if body.ders is None else body.ders)
     _record(transaction, call, "add", device.id, body.name)
     form = f.MadeDevice(

@@ -63,7 +63,8 @@ class NewDevice(Element):
 
     Its LFDI is given, or follows from the certificate that is made for it: from a signing request (csr), or
     with a key that is made too, handed out once and kept nowhere. Its name has letters, digits, dots, dashes
-    and underscores. It becomes an EndDevice at once unless ``registered`` is false.
+    and underscores. ``registered`` says whether it becomes an EndDevice at once; by default it does where
+    devices do not register themselves (server_mode).
     """
 
     name: Name

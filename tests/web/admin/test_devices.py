@@ -13,19 +13,23 @@ from csipd.issuing import Issued
 from csipd.refusals import Conflict, Impossible
 from csipd.sep2 import identity
 from csipd.web.identity import Identity
-from tests.support.operator import BOB, CERTIFICATE, KEY
+from tests.support.operator import BOB, CERTIFICATE, KEY, Office
 from tests.support.world import (
     AGGREGATOR,
+    ALLOW_ALL,
+    IN_BAND,
     LISTED,
     MANAGED,
     NOW,
     OTHER,
+    OUT_OF_BAND,
     OWNER,
     PIN,
     REGISTERED,
     RETIRED,
     UNKNOWN,
     WITHDRAWN,
+    World,
     end_device,
 )
 from tests.web.admin.case import Case
@@ -119,8 +123,8 @@ class AddTests(Case):
         self.assertEqual((self.office.log(), self.office.prepared), ([], []))
 
     def test_bare(self) -> None:
-        """A device by its LFDI is registered at once, has a DER, and gets a PIN."""
-        answer = self.office.send("POST", "/devices", DEVICE)
+        """A device by its LFDI is registered at once where that is said, has a DER, and gets a PIN."""
+        answer = self.office.send("POST", "/devices", {**DEVICE, "registered": True})
         self.assertEqual(answer.headers["location"], "/admin/devices/13")
         made = self.office.get("/devices/13")
         self.assertEqual((made["standing"], made["registered"], made["lFDI"]), ("registered", NOW, NEW_LFDI))
@@ -139,20 +143,30 @@ class AddTests(Case):
             "postRate": 61,
             "groups": [5, 2],
         }
-        made = self.add(**said, ders=3)
+        made = self.add(**said, ders=3, registered=True)
         self.assertEqual({name: made[name] for name in said}, {**said, "groups": [2, 5]})
         who = Identity(NEW_LFDI, identity.sfdi(NEW_LFDI), None, "")
         self.assertEqual(self.world.document(who, f"{made['href']}/der").get("all"), "3")
         self.assertEqual(self.world.get(AGGREGATOR, made["href"]).status, 200)
 
     def test_listed_only(self) -> None:
-        """A device that is only listed registers itself."""
-        made = self.add(registered=False)
+        """A device that is only listed registers itself, and has as many DERs as were said."""
+        made = self.add(registered=False, ders=2)
         self.assertEqual(made["standing"], "listed")
         self.assertNotIn("registered", made)
         who = Identity(NEW_LFDI, identity.sfdi(NEW_LFDI), None, "")
         self.assertEqual(self.world.post(who, "/edev", end_device(who)).headers["location"], made["href"])
         self.assertEqual(self.office.get(f"/devices/{made['number']}")["standing"], "registered")
+        self.assertEqual(self.world.document(who, f"{made['href']}/der").get("all"), "2")
+
+    def test_as_the_mode_says(self) -> None:
+        """Where nothing is said a device is registered unless devices register themselves."""
+        for policy, standing in ((IN_BAND, "listed"), (ALLOW_ALL, "listed"), (OUT_OF_BAND, "registered")):
+            world = World(Path(self.mktemp()), policy=policy)
+            self.addCleanup(world.close)
+            office = Office(world)
+            self.addCleanup(office.close)
+            self.assertEqual(office.post("/devices", DEVICE)["device"]["standing"], standing)
 
     def test_aggregator(self) -> None:
         """An aggregator has neither a manager nor groups nor DERs."""
@@ -172,17 +186,9 @@ class AddTests(Case):
         """What cannot be is refused with all that is wrong, before any certificate is made."""
         manager = self.numbers.owner
         self.refused(
-            {
-                **DEVICE,
-                "make_key": True,
-                "manager": manager,
-                "groups": [1, 77, 78],
-                "registered": False,
-                "ders": 2,
-            },
+            {**DEVICE, "make_key": True, "manager": manager, "groups": [1, 77, 78]},
             ("", "one of lFDI, csr, make_key is needed, and no other of them"),
             ("/manager", f"{manager} is no aggregator"),
-            ("/ders", "a device that is not registered has none yet"),
             ("/groups/1", "there is no group 77"),
             ("/groups/2", "there is no group 78"),
         )
@@ -211,7 +217,7 @@ class AddTests(Case):
     def test_certificate(self) -> None:
         """Where a certificate was made, the device is the one of that certificate, and gets it."""
         self.office.issue(UNKNOWN)
-        made = self.office.post("/devices", {"name": "new", "csr": "a request"})
+        made = self.office.post("/devices", {"name": "new", "csr": "a request", "registered": True})
         self.assertEqual((made["device"]["lFDI"], made["certificate"]), (UNKNOWN.lfdi, CERTIFICATE))
         self.assertNotIn("key", made)
         self.assertEqual([body.csr for body in self.office.prepared], ["a request"])
@@ -412,7 +418,8 @@ class StandingTests(Case):
         number = self.numbers.owner
         self.office.delete(f"/devices/{number}")
         self.world.now += 60
-        back = self.office.post("/devices", {"name": "back", "lFDI": OWNER.lfdi, "groups": [3]})["device"]
+        body = {"name": "back", "lFDI": OWNER.lfdi, "groups": [3], "registered": True}
+        back = self.office.post("/devices", body)["device"]
         self.assertEqual((back["number"], back["name"], back["groups"]), (number, "back", [3]))
         self.assertEqual((back["registered"], back["pIN"]), (NOW + 60, PIN))
         self.assertNotIn("retired", back)
@@ -434,14 +441,16 @@ class StandingTests(Case):
         self.tell(number, "withdraw", "withdrawn")
         self.office.delete(f"/devices/{number}")
         self.office.refused("DELETE", f"/devices/{number}", expect=409)
-        back = self.office.post("/devices", {"name": "owner", "lFDI": OWNER.lfdi})["device"]
+        body = {"name": "owner", "lFDI": OWNER.lfdi, "registered": True}
+        back = self.office.post("/devices", body)["device"]
         self.assertEqual((back["number"], back["standing"]), (number, "withdrawn"))
         self.assertEqual(self.world.get(OWNER, f"/edev/{number}").status, 404)
         self.tell(number, "readmit", "registered")
 
     def test_retired_by_the_file(self) -> None:
         """One that is gone from the configuration may be added by the operator."""
-        back = self.office.post("/devices", {"name": "retired", "lFDI": RETIRED.lfdi, "pIN": 5})["device"]
+        body = {"name": "retired", "lFDI": RETIRED.lfdi, "pIN": 5, "registered": True}
+        back = self.office.post("/devices", body)["device"]
         self.assertEqual(
             (back["number"], back["standing"], back["pIN"]), (self.numbers.retired, "registered", 5)
         )
@@ -483,7 +492,7 @@ class MoveTests(Case):
         self.assertEqual(self.move(3, 3), [3])
         self.assertEqual(self.move(), [])
         self.assertEqual(self.world.document(OWNER, programs).get("all"), "0")
-        at = self.world.read(lambda connection: groups.devices_under(connection, 4, at=NOW))
+        at = self.world.read(lambda connection: list(connection.scalars(groups.under(4, NOW))))
         self.assertIn(self.numbers.owner, at)
         self.assertEqual(
             [line.detail for line in self.office.log()],

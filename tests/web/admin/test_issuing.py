@@ -64,7 +64,7 @@ class _Issuing(TestCase):
 
     async def add(self, **body: Any) -> Answer:
         """What the request for a device is answered with, when its certificate is there or is not."""
-        asked = self.office.ask("POST", "/devices", {"name": "new", **body})
+        asked = self.office.ask("POST", "/devices", {"name": "new", "registered": True, **body})
         self.office.wire().pump()
         for made in self.made:
             await made
