@@ -132,7 +132,7 @@ class Admin:
             self._log.warn(
                 "{lfdi} is no operator and asked for {uri} ({held} more since the last such line)",
                 lfdi=request.identity.lfdi,
-                uri=request.uri,
+                uri=request.uri.decode("ascii", "replace"),
                 held=held,
             )
         raise Misfit(problems.problem(403, "the certificate is not an operator's, or has ended"))

@@ -84,11 +84,13 @@ def change(transaction: Transaction, call: Call) -> f.Program:
 
 def remove(transaction: Transaction, call: Call) -> None:
     """Retire a program that has no control to come."""
-    present = _find(transaction.connection, call.numbers["program"])
+    connection = transaction.connection
+    present = _find(connection, call.numbers["program"])
     if present.retired is not None:
         raise Conflict(f"program {present.id} is retired already")
-    if controls.live(transaction.connection, present.id, call.now):
-        raise Conflict(f"program {present.id} has controls that are not over: cancel them and wait")
+    live, _ = controls.listed(connection, call.now, program=present.id, over=False, cancelled=False, limit=1)
+    if live:
+        raise Conflict(f"program {present.id} has controls that are not over, such as {live[0].number}")
     programs.retire(transaction, present.id, call.now)
     _record(transaction, call, "retire", present.id, present.description)
 

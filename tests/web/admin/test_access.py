@@ -60,7 +60,7 @@ class OperatorTests(Case):
             self.world.clock.advance(60)
             self.office.send("GET", "/devices", who=OWNER)
         self.assertEqual([(e["lfdi"], e["held"]) for e in captured], [(OWNER.lfdi, 0), (OWNER.lfdi, 2)])
-        self.assertEqual(captured[1]["uri"], b"/admin/devices")
+        self.assertEqual(captured[1]["uri"], "/admin/devices")
 
     def test_operators(self) -> None:
         """Every operation is open to every operator, known by the fingerprint alone."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -42,6 +44,13 @@ class DescriptionTests(Case):
         expected = {(one.path, one.method, one.name) for one in OPERATIONS}
         self.assertEqual(found, expected | {(DESCRIPTION, "GET", "describe")})
         self.assertEqual(len({name for _, _, name in found}), len(found))
+
+    def test_page(self) -> None:
+        """The page of the API has a line for every operation, and for no other."""
+        text = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
+        lines = re.findall(r"^\| (GET|POST|PUT|PATCH|DELETE) (/admin/\S+) \|", text, re.MULTILINE)
+        expected = {(one.method, one.path) for one in OPERATIONS} | {("GET", DESCRIPTION)}
+        self.assertEqual(sorted(lines), sorted(expected))
 
     def test_security(self) -> None:
         """A certificate is what all of it needs."""

@@ -104,10 +104,15 @@ class ProgramTests(Case):
         self.assertEqual([line.action for line in self.office.log()], ["retire", "change"])
 
     def test_not_retired(self) -> None:
-        """A program with controls that are not over stays until they are."""
+        """A program with controls that are not over stays until they are, or are cancelled."""
         path = f"/programs/{self.numbers.system}"
-        self.assertIn("has controls that are not over", self.office.refused("DELETE", path, expect=409))
+        has = f"program {self.numbers.system} has controls that are not over, such as 6"
+        self.assertEqual(self.office.refused("DELETE", path, expect=409), has)
         self.world.now += 1800 + 300
+        self.office.delete(path)
+        path = f"/programs/{self.numbers.point_1}"
+        self.office.refused("DELETE", path, expect=409)
+        self.office.post(f"/controls/{self.numbers.scheduled}/cancel", expect=200)
         self.office.delete(path)
         self.office.refused("DELETE", "/programs/77", expect=404)
 
