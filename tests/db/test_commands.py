@@ -451,6 +451,9 @@ class CurveTests(_Case):
         self.assertNotEqual(other, copy)
         self.assertEqual(self.curves(program)[other].CurveData, changed.CurveData)
         self.assertEqual(self.curves(program)[copy], kept[1], "what was commanded with it stays what it was")
+        # Changed back it is the first again, though its version is another.
+        programs.change_curve(self.transaction, place, original, NOW)
+        self.assertEqual(self.link(Target(program=program), href), copy)
 
     def test_of_devices(self) -> None:
         """Each device that is named gets the curve in its own program."""

@@ -1,0 +1,226 @@
+"""What a device should be doing, as the operator is told: the rules over all that there ever was.
+
+The rules are tested in tests/der. Here is tested that they are asked with all that matters, also with what is
+over, and that values, programs and numbers are those of the store.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from csipd.db import controls, devices, programs
+from csipd.db.database import Transaction
+from csipd.db.outlook import Acting, Outlook, Passed, outlook
+from csipd.der.events import Event
+from csipd.der.programs import End, Hold, Offer, addressed, holds
+from csipd.der.programs import offers as offered
+from csipd.sep2 import resources as r
+from csipd.sep2.types import MODE
+from tests.db.test_controls import PF, VALUES, Programs, W, event
+from tests.support.examples import fewer
+from tests.support.schedules import END, offers
+from tests.support.store import ISSUER, NOW, add_device, add_group, add_program, store
+
+OWN = programs.Own(ISSUER, 3)
+LIMIT = "opModMaxLimW"
+
+
+class Laid:
+    """A device in a group of several programs, and beside the store all that was commanded in them."""
+
+    def __init__(self, transaction: Transaction, *primacies: int) -> None:
+        self.transaction = transaction
+        self.connection = transaction.connection
+        self.group = add_group(transaction, "home")
+        self.device = add_device(transaction, 1)
+        devices.join(transaction, self.device, self.group, NOW)
+        self.primacies = {
+            add_program(transaction, self.group, f"program {number}", primacy): primacy
+            for number, primacy in enumerate(primacies)
+        }
+        self.own = programs.own_program(self.device)
+        self.primacies[self.own] = OWN.primacy
+        self.commanded = Programs(transaction)
+
+    def add(self, program: int, event: Event) -> int:
+        return self.commanded.add(program, event)
+
+    def default(self, program: int, **base: Any) -> None:
+        wanted = r.DefaultDERControl(mRID="0", DERControlBase=r.DERControlBase(**base))
+        programs.set_default(self.transaction, ISSUER, program, wanted, NOW)
+
+    def look(self, now: int) -> Outlook:
+        return outlook(self.connection, OWN, self.device, NOW + now)
+
+    def acting(self, now: int) -> dict[str, tuple[int | None, int]]:
+        """By mode the control that holds it, None for a default, and the program that it is of."""
+        return {one.mode: (one.control, one.program) for one in self.look(now).acting}
+
+    def offers(self, now: int, category: int) -> tuple[list[Offer], dict[str, int]]:
+        """All that the device is offered by a moment, and the numbers of the controls by mRID."""
+        numbers = {event.mrid: number for number, (_, event, _) in self.commanded.known.items()}
+        found: list[Offer] = []
+        for program, primacy in self.primacies.items():
+            made = [e for of, e, _ in self.commanded.known.values() if of == program and e.created <= now]
+            found += offered(made, primacy, program)
+        return addressed(found, category), numbers
+
+
+class RuleTests(SynchronousTestCase):
+    """Any history, any moment."""
+
+    @fewer(2)
+    @given(
+        offers(),
+        st.lists(st.integers(0, END), min_size=1, max_size=3),
+        st.sampled_from([None, 1, 2, 6]),
+        st.booleans(),
+    )
+    def test_all_that_matters(
+        self, commanded: list[Offer], looks: list[int], category: int | None, one_is_own: bool
+    ) -> None:
+        """Each mode is held by the event by which the rules over all there ever was have it, for as long, and
+        those that lost it are named.
+        """
+        with store() as transaction:
+            by_program = {offer.program: offer.primacy for offer in commanded}
+            laid = Laid(transaction, *by_program.values())
+            numbers = dict(zip(by_program, laid.primacies, strict=False))
+            if one_is_own:
+                # Among the others by the primacy that own programs have.
+                numbers[next(iter(numbers))] = laid.own
+            devices.alter(transaction, laid.device, device_category=category)
+            for offer in sorted(commanded, key=lambda offer: int(offer.event.mrid)):
+                laid.add(numbers[offer.program], offer.event)
+            for look in looks:
+                self.compare(laid, look, category or 0)
+
+    def compare(self, laid: Laid, look: int, category: int) -> None:
+        found, numbers = laid.offers(NOW + look, category)
+        acting: list[Acting] = []
+        passed: set[tuple[str, int, End]] = set()
+        for mode in MODE:
+            for hold in holds(found, mode):
+                number, program = numbers[hold.offer.event.mrid], hold.offer.program
+                assert isinstance(program, int)
+                if hold.at(NOW + look):
+                    acting.append(Acting(mode, VALUES[mode], program, number, hold.begin, hold.until))
+                elif self.lost(hold, NOW + look):
+                    passed.add((mode, number, hold.end))
+        told = laid.look(look)
+        self.assertEqual(list(told.acting), acting)
+        self.assertEqual({(one.mode, one.control, one.reason) for one in told.passed}, passed)
+        self.assertEqual(len(told.passed), len(passed))
+
+    def lost(self, hold: Hold, now: int) -> bool:
+        """Whether it is an event's time and another has the mode, or had it first."""
+        event = hold.offer.event
+        in_time = max(event.start, event.created) <= now < event.start + event.duration
+        return in_time and hold.by is not None and hold.end in (End.SUPERSEDED, End.NEVER)
+
+
+class CaseTests(SynchronousTestCase):
+    """Case by case."""
+
+    def setUp(self) -> None:
+        opened = store()
+        self.transaction = opened.__enter__()
+        self.addCleanup(opened.__exit__, None, None, None)
+        self.laid = Laid(self.transaction, 9, 5)
+        self.low, self.high = list(self.laid.primacies)[:2]
+
+    def test_nothing(self) -> None:
+        """A device for which nothing is commanded does nothing; so does one in no group."""
+        self.assertEqual(self.laid.look(0), Outlook((), ()))
+        alone = add_device(self.transaction, 2)
+        self.assertEqual(outlook(self.laid.connection, OWN, alone, NOW), Outlook((), ()))
+
+    def test_defaults(self) -> None:
+        """Where no event is, the default of the best program that sets the mode holds, mode by mode."""
+        self.laid.default(self.low, opModMaxLimW=1, opModConnect=True)
+        self.laid.default(self.high, opModMaxLimW=2)
+        low, high = self.low, self.high
+        acting = (Acting("opModConnect", True, low), Acting(LIMIT, 2, high))
+        self.assertEqual(self.laid.look(0), Outlook(acting, ()))
+        self.laid.default(self.laid.own, opModConnect=False)
+        self.assertEqual(self.laid.look(0).acting[0], Acting("opModConnect", False, self.laid.own))
+        number = self.laid.add(low, event(10, 10, LIMIT))
+        for now, expected in ((9, (None, high)), (10, (number, low)), (20, (None, high))):
+            self.assertEqual(self.laid.acting(now)[LIMIT], expected)
+
+    def test_event(self) -> None:
+        """An event is told with its value, since when it holds and until when it will."""
+        number = self.laid.add(self.high, event(10, 30, W, PF))
+        self.assertEqual(
+            self.laid.look(15).acting,
+            tuple(Acting(mode, VALUES[mode], self.high, number, NOW + 10, NOW + 40) for mode in (PF, W)),
+        )
+
+    def test_does_not_resume(self) -> None:
+        """What a better event ended does not resume when that is over, however long ago that was."""
+        loser = self.laid.add(self.low, event(0, 1000))
+        winner = self.laid.add(self.high, event(10, 10, created=5))
+        self.assertEqual(self.laid.acting(5), {W: (loser, self.low)})
+        self.assertEqual(self.laid.acting(15), {W: (winner, self.high)})
+        for now in (20, 500, 999):
+            expected = (Passed(W, loser, self.low, End.SUPERSEDED, winner),)
+            self.assertEqual(self.laid.look(now), Outlook((), expected))
+        self.assertEqual(self.laid.look(1000), Outlook((), ()))
+
+    def test_never_began(self) -> None:
+        """What lost to a better one before its start is told of while its time lasts."""
+        loser = self.laid.add(self.low, event(20, 50))
+        winner = self.laid.add(self.laid.own, event(10, 20))
+        self.assertEqual(self.laid.look(15).passed, ())
+        for now in (20, 40, 69):
+            expected = (Passed(W, loser, self.low, End.NEVER, winner),)
+            self.assertEqual(self.laid.look(now).passed, expected)
+        self.assertEqual(self.laid.look(70).passed, ())
+
+    def test_cancelled(self) -> None:
+        """What was cancelled holds nothing; what it ended stays ended."""
+        loser = self.laid.add(self.low, event(0, 100))
+        winner = self.laid.add(self.high, event(10, 50, created=5, cancelled=20))
+        self.assertEqual(self.laid.acting(19), {W: (winner, self.high)})
+        expected = Passed(W, loser, self.low, End.SUPERSEDED, winner)
+        self.assertEqual(self.laid.look(20), Outlook((), (expected,)))
+
+    def test_category(self) -> None:
+        """Events for other categories are not the device's; one that has said none follows all."""
+        number = self.laid.add(self.high, event(0, 100, categories=2))
+        for category, expected in ((None, {W: (number, self.high)}), (2, {W: (number, self.high)}), (4, {})):
+            devices.alter(self.transaction, self.laid.device, device_category=category)
+            self.assertEqual(self.laid.acting(5), expected)
+
+    def test_own_programs_only(self) -> None:
+        """What is in programs of others does not count."""
+        elsewhere = add_program(self.transaction, add_group(self.transaction, "elsewhere"), "theirs", 1)
+        self.laid.add(elsewhere, event(0, 100))
+        other = add_device(self.transaction, 2)
+        self.laid.add(programs.own_program(other), event(0, 100))
+        self.assertEqual(self.laid.look(5), Outlook((), ()))
+
+    def test_retired(self) -> None:
+        """Those of a program that is retired do not count any more."""
+        self.laid.add(self.high, event(0, 100))
+        self.laid.default(self.high, opModMaxLimW=2)
+        programs.retire(self.transaction, self.high, NOW)
+        self.assertEqual(self.laid.look(5), Outlook((), ()))
+
+    def test_moved(self) -> None:
+        """A device that moves follows its new programs from then on."""
+        number = self.laid.add(self.high, event(0, 100))
+        self.assertEqual(self.laid.acting(5), {W: (number, self.high)})
+        devices.leave(self.transaction, self.laid.device, self.laid.group, NOW + 6)
+        self.assertEqual(self.laid.look(6), Outlook((), ()))
+
+    def test_clock_set_back(self) -> None:
+        """What was made later than it is now, for the clock was set back, is not there yet."""
+        number = self.laid.add(self.high, event(0, 100, created=50))
+        self.assertIsNone(controls.find(self.laid.connection, number, NOW + 49))
+        self.assertEqual(self.laid.acting(49), {})
+        self.assertEqual(self.laid.acting(50), {W: (number, self.high)})
