@@ -95,9 +95,6 @@ class Scheduler(Service):
         self._sweeps = self._loop(self._sweep)
         self._sweep_seconds = sweep_seconds
         self._timer: IDelayedCall | None = None
-        #: When the last tick was (TimeType), and when the next event begins or ends, for the operator.
-        self.last: int | None = None
-        self.next: int | None = None
 
     def startService(self) -> None:
         super().startService()
@@ -124,10 +121,9 @@ class Scheduler(Service):
 
     def _tick(self) -> Deferred[None]:
         now = int(self._wall())
-        return self._database.write(lambda transaction: tick(transaction, now)).addCallback(self._ticked, now)
+        return self._database.write(lambda transaction: tick(transaction, now)).addCallback(self._ticked)
 
-    def _ticked(self, found: Ticked, now: int) -> None:
-        self.last, self.next = now, found.next
+    def _ticked(self, found: Ticked) -> None:
         if found.programs:
             self._log.debug("events began or ended in {programs} programs", programs=found.programs)
         if self.running and found.next is not None:
@@ -135,8 +131,15 @@ class Scheduler(Service):
             self._arm(max(0.0, found.next - self._wall()) + 0.01)
 
     def _arm(self, delay: float) -> None:
+        """Look again after so many seconds, or sooner if that was wanted before.
+
+        A tick that comes back does not know of a control that was made while it was away.
+        """
+        delay = min(delay, _LONGEST)
+        if self._timer is not None and self._timer.getTime() <= self._clock.seconds() + delay:
+            return
         self._disarm()
-        self._timer = self._clock.callLater(min(delay, _LONGEST), self._due)
+        self._timer = self._clock.callLater(delay, self._due)
 
     def _disarm(self) -> None:
         if self._timer is not None and self._timer.active():

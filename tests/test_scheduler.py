@@ -1,0 +1,428 @@
+"""The scheduler tells of what the clock changes, when it changes: no more, no less, and by its own accord."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from csipd import scheduler as module
+from csipd.changes import Hub
+from csipd.db import controls, logevents
+from csipd.db.database import Database, Transaction, Write
+from csipd.db.tables import logevents as table
+from csipd.refusals import Unavailable
+from csipd.scheduler import PULSE, Scheduler, Ticked, last_tick, tick
+from csipd.sep2 import codec
+from tests.db.test_controls import control, event
+from tests.support.bodies import MINIMAL
+from tests.support.store import ISSUER, NOW, add_device, add_group, add_program, new_database, store
+
+#: How late an event may be told of (s) while the clocks run as they should.
+SOON = 0.1
+HOUR = 3600
+SWEEP = 900
+
+
+class Shaky:
+    """A database that can be made to fail."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.failure: Exception | None = None
+
+    def write(self, operation: Write[Any]) -> Deferred[Any]:
+        return self._database.write(operation) if self.failure is None else fail(self.failure)
+
+
+class Running:
+    """A scheduler on a database, and what is heard of its changes."""
+
+    def __init__(self, url: str, clock: Clock, wall: Callable[[], float]) -> None:
+        hub = Hub()
+        self.database = Database(url, None, hub.publish)
+        self.shaky = Shaky(self.database)
+        self.scheduler = Scheduler(
+            self.shaky,  # type: ignore[arg-type]  # it needs no more of a database
+            clock,
+            wall,
+            sweep_seconds=SWEEP,
+            log_events=10,
+        )
+        hub.subscribe(self.scheduler.changed)
+        hub.subscribe(self.hear)
+        self.heard: list[str] = []
+
+    def hear(self, hrefs: Sequence[str]) -> None:
+        self.heard += hrefs
+
+    def told(self) -> list[str]:
+        """What was told since the last look."""
+        found, self.heard = self.heard, []
+        return found
+
+    def stop(self) -> None:
+        if self.scheduler.running:
+            self.scheduler.stopService()
+
+
+class _Case(SynchronousTestCase):
+    """With a scheduler that runs, and two programs."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        #: What the wall clock shows more than it should.
+        self.shift = 0.0
+        self.url = new_database(self.mktemp())
+        self.one = self.run_another()
+        self.mine, self.other = self.write(self.lay)
+        self.one.scheduler.startService()
+        self.one.told()
+
+    def run_another(self) -> Running:
+        made = Running(self.url, self.clock, self.wall)
+        self.addCleanup(made.database.stopService)
+        self.addCleanup(made.stop)
+        return made
+
+    def wall(self) -> float:
+        return NOW + self.shift + self.clock.seconds()
+
+    def lay(self, transaction: Transaction) -> list[int]:
+        group = add_group(transaction, "feeder")
+        return [add_program(transaction, group, name) for name in ("mine", "other")]
+
+    def write(self, operation: Write[Any]) -> Any:
+        return self.successResultOf(self.one.database.write(operation))
+
+    def adding(self, start: float, duration: int, program: int = 0, **more: Any) -> Write[Any]:
+        """Make a control that begins so many seconds from NOW."""
+        made = control(event(int(start), duration, created=int(self.wall()) - NOW, **more))
+        return lambda transaction: controls.add(transaction, ISSUER, program or self.mine, made)
+
+    def add(self, start: float, duration: int, program: int = 0, **more: Any) -> None:
+        self.write(self.adding(start, duration, program, **more))
+        self.one.told()
+
+    def until(self, moment: float) -> None:
+        """Let time pass, in steps as short as any that matter, until so many seconds after the beginning."""
+        while self.clock.seconds() < moment:
+            self.clock.advance(min(0.05, moment - self.clock.seconds()))
+
+    def lists(self, program: int = 0) -> list[str]:
+        here = f"/derp/{program or self.mine}"
+        return [f"{here}/derc", f"{here}/actderc"]
+
+
+class TickTests(SynchronousTestCase):
+    """One tick after another, whatever the clock shows."""
+
+    @given(
+        st.lists(st.tuples(st.integers(0, 30), st.integers(1, 20), st.integers(0, 1)), max_size=6),
+        st.lists(st.integers(0, 55), min_size=2, max_size=8),
+    )
+    def test_what_passed(self, events: list[tuple[int, int, int]], looks: list[int]) -> None:
+        """Each tells of exactly what began or ended since the last, forwards or backwards, and knows what is
+        next; the first tells of nothing.
+        """
+        with store() as transaction:
+            group = add_group(transaction, "feeder")
+            programs = [add_program(transaction, group, name) for name in ("one", "two")]
+            moments = set()
+            for start, duration, which in events:
+                controls.add(transaction, ISSUER, programs[which], control(event(start, duration)))
+                moments |= {(start, programs[which]), (start + duration, programs[which])}
+            last = looks[0]
+            for now in looks:
+                transaction.changed.clear()
+                found = tick(transaction, NOW + now)
+                passed = {p for moment, p in moments if min(last, now) < moment <= max(last, now)}
+                following = min((NOW + moment for moment, _ in moments if moment > now), default=None)
+                self.assertEqual(found, Ticked(len(passed), following))
+                expected = [f"/derp/{p}/{name}" for p in passed for name in ("derc", "actderc")]
+                self.assertEqual(sorted(transaction.changed), sorted(expected))
+                self.assertEqual(last_tick(transaction.connection), NOW + now)
+                last = now
+
+    def test_never(self) -> None:
+        """Before the first there was none."""
+        with store() as transaction:
+            self.assertIsNone(last_tick(transaction.connection))
+
+
+class TellTests(_Case):
+    """When others hear."""
+
+    def test_when_due(self) -> None:
+        """They hear of an event in the second in which it begins and in that in which it ends, once each."""
+        self.add(100, 60)
+        for moment in (100, 160):
+            self.until(moment - 0.01)
+            self.assertEqual(self.one.told(), [])
+            self.until(moment + SOON)
+            self.assertEqual(self.one.told(), self.lists())
+        self.until(1000)
+        self.assertEqual(self.one.told(), [])
+
+    def test_randomised(self) -> None:
+        """It begins at its earliest start and ends at its latest end."""
+        self.add(100, 60, randomize_start=-20, randomize_duration=30)
+        for moment in (80, 190):
+            self.until(moment - 0.01)
+            self.assertEqual(self.one.told(), [])
+            self.until(moment + SOON)
+            self.assertEqual(self.one.told(), self.lists())
+
+    def test_one_after_the_other(self) -> None:
+        """Of several each is told of in its time, those of one second together."""
+        self.add(10, 10)
+        self.add(20, 5, self.other)
+        self.add(11, 14)
+        for moment, programs in ((10, [self.mine]), (11, [self.mine]), (20, [self.mine, self.other])):
+            self.until(moment + SOON)
+            expected = [href for program in programs for href in self.lists(program)]
+            self.assertEqual(sorted(self.one.told()), sorted(expected), moment)
+
+    def test_nothing(self) -> None:
+        """Where nothing begins or ends nothing is told."""
+        self.until(2 * PULSE + 1)
+        self.assertEqual(self.one.told(), [])
+
+    def test_far_ahead(self) -> None:
+        """What is hours ahead is told of in its second, too."""
+        self.add(3 * HOUR, 60)
+        self.clock.pump([1] * (3 * HOUR - 1))
+        self.assertEqual(self.one.told(), [])
+        self.until(3 * HOUR + SOON)
+        self.assertEqual(self.one.told(), self.lists())
+
+    def test_fractions(self) -> None:
+        """Whatever fraction of a second the wall clock is at, nothing is told before its time."""
+        self.shift = 0.7
+        self.add(50, 60)
+        self.until(49.29)
+        self.assertEqual(self.one.told(), [])
+        self.until(49.3 + SOON)
+        self.assertEqual(self.one.told(), self.lists())
+
+    def test_made_for_sooner(self) -> None:
+        """A control that is made for sooner than all others is told of in its time."""
+        self.add(1000, 60)
+        self.until(5)
+        self.add(10, 60)
+        self.until(10 + SOON)
+        self.assertEqual(self.one.told(), self.lists())
+
+    def test_made_while_a_tick_is_away(self) -> None:
+        """So is one that is made while a tick is on its way, which knows nothing of it."""
+        self.add(1000, 60)
+
+        def meanwhile(transaction: Transaction) -> None:
+            self.clock.advance(PULSE)
+            self.one.database.write(self.adding(PULSE + 10, 60))
+
+        self.write(meanwhile)
+        self.one.told()
+        self.until(PULSE + 10 + SOON)
+        self.assertEqual(self.one.told(), self.lists())
+
+    def test_cancelled(self) -> None:
+        """One that is cancelled was told of then."""
+        self.add(10, 60)
+        self.write(lambda t: controls.cancel(t, 1, False, None, NOW + 5))
+        self.assertLessEqual(set(self.lists()), set(self.one.told()))
+
+
+class StopTests(_Case):
+    """Stopping, and starting again."""
+
+    def test_after_an_hour(self) -> None:
+        """What began and ended while nothing ran is told of at the start, once, before anything else."""
+        self.add(100, 60)
+        self.add(200, 10_000, self.other)
+        self.one.scheduler.stopService()
+        self.until(10)
+        self.clock.advance(HOUR)
+        self.assertEqual(self.one.told(), [])
+        again = self.run_another()
+        again.scheduler.startService()
+        expected = sorted(self.lists() + self.lists(self.other))
+        self.assertEqual(sorted(again.told()), expected)
+        self.until(HOUR + 2 * PULSE)
+        self.assertEqual(again.told(), [])
+
+    def test_first_start(self) -> None:
+        """A store that was never looked at has nothing to catch up with."""
+        other = Running(new_database(self.mktemp()), self.clock, self.wall)
+        self.addCleanup(other.database.stopService)
+        self.addCleanup(other.stop)
+        other.scheduler.startService()
+        self.assertEqual(other.told(), [])
+        self.assertEqual(self.successResultOf(other.database.read(last_tick)), NOW)
+
+    def test_stopped(self) -> None:
+        """When it is stopped nothing is left to happen, whatever changes and whatever comes back late."""
+        self.add(100, 60)
+
+        def meanwhile(transaction: Transaction) -> None:
+            self.clock.advance(PULSE)
+            self.one.scheduler.stopService()
+
+        self.write(meanwhile)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.write(self.adding(90, 60))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.one.told()
+        self.until(200)
+        self.assertEqual(self.one.told(), [])
+
+    def test_two_on_one_store(self) -> None:
+        """Of two on one store one tells, whichever comes first, when it is due and after a stop."""
+        self.add(100, 60)
+        two = self.run_another()
+        two.scheduler.startService()
+        for moment in (100, 160):
+            self.until(moment + SOON)
+            self.assertEqual(self.one.told() + two.told(), self.lists())
+        self.until(160 + 2 * PULSE)
+        self.assertEqual(self.one.told() + two.told(), [])
+        self.add(300, 60)
+        for each in (self.one, two):
+            each.scheduler.stopService()
+        self.until(305)
+        for each in (two, self.one):
+            each.scheduler.startService()
+        self.assertEqual((two.told(), self.one.told()), (self.lists(), []))
+
+
+class WallTests(_Case):
+    """A wall clock that is set while timers run on."""
+
+    def test_forward(self) -> None:
+        """What was passed over is told of as soon as that is noticed, and what is next in its time."""
+        self.add(1000, 60)
+        self.add(1100, 1000, self.other)
+        self.until(10)
+        self.shift = 1015
+        self.until(10 + PULSE)
+        self.assertEqual(self.one.told(), self.lists(), "begun at 1000")
+        self.until(1060 - 1015 + SOON)
+        self.assertEqual(self.one.told(), self.lists(), "ended")
+        self.until(1100 - 1015 + SOON)
+        self.assertEqual(self.one.told(), self.lists(self.other))
+
+    def test_back(self) -> None:
+        """What is no longer so is told of as soon as that is noticed, and once more when it is so again."""
+        self.add(100, 1000)
+        self.until(100 + SOON)
+        self.assertEqual(self.one.told(), self.lists())
+        self.shift = -50
+        self.until(100 + SOON + PULSE)
+        self.assertEqual(self.one.told(), self.lists(), "it has not begun yet")
+        self.until(150 - 0.01)
+        self.assertEqual(self.one.told(), [])
+        self.until(150 + SOON)
+        self.assertEqual(self.one.told(), self.lists())
+
+    def test_back_before_it(self) -> None:
+        """A timer that fires too early for the wall clock tells of nothing and is set anew."""
+        self.add(40, 1000)
+        self.shift = -3
+        self.until(43 - 0.01)
+        self.assertEqual(self.one.told(), [])
+        self.until(43 + SOON)
+        self.assertEqual(self.one.told(), self.lists())
+
+
+class FailureTests(_Case):
+    """A database that fails."""
+
+    def test_unavailable(self) -> None:
+        """While the database cannot be used nothing is lost: it is told of when it can be again."""
+        self.add(100, 60)
+        self.one.shaky.failure = Unavailable("disk full")
+        self.until(100 + SWEEP)
+        self.assertEqual(self.one.told(), [])
+        self.one.shaky.failure = None
+        self.until(100 + SWEEP + PULSE)
+        self.assertEqual(self.one.told(), self.lists())
+        self.add(2000, 60)
+        self.until(2000 + SOON)
+        self.assertEqual(self.one.told(), self.lists())
+
+    def test_defect(self) -> None:
+        """A failure that nobody foresaw is logged, and it goes on."""
+        self.add(100, 60)
+        self.one.shaky.failure = ZeroDivisionError("a defect")
+        self.until(100 + PULSE)
+        self.assertEqual(self.one.told(), [])
+        self.assertGreater(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+        self.one.shaky.failure = None
+        self.until(100 + 2 * PULSE)
+        self.assertEqual(self.one.told(), self.lists())
+
+    def test_at_the_start(self) -> None:
+        """It starts although the database cannot be used yet."""
+        self.one.scheduler.stopService()
+        self.add(10, 60)
+        self.until(20)
+        self.one.shaky.failure = Unavailable("locked")
+        self.one.scheduler.startService()
+        self.one.shaky.failure = None
+        self.until(20 + PULSE)
+        self.assertEqual(self.one.told(), self.lists())
+
+
+class SweepTests(_Case):
+    """Log events."""
+
+    def test_rate(self) -> None:
+        """They are gone over at the start and then at their rate, with the number that is kept of them."""
+        asked: list[tuple[float, int]] = []
+        sweep = module.logevents.sweep
+
+        def counted(transaction: Transaction, keep: int) -> logevents.Swept:
+            asked.append((self.clock.seconds(), keep))
+            return sweep(transaction, keep)
+
+        self.patch(module.logevents, "sweep", counted)
+        self.one.scheduler.stopService()
+        self.one.scheduler.startService()
+        self.clock.pump([SWEEP / 2] * 5)
+        self.assertEqual(asked, [(0, 10), (SWEEP, 10), (2 * SWEEP, 10)])
+
+    def test_what_is_beyond(self) -> None:
+        """What is beyond the number goes, at the next sweep."""
+
+        def lay(transaction: Transaction) -> None:
+            device = add_device(transaction, 1)
+            body = codec.encode(MINIMAL["LogEvent"])
+            rows = [
+                {
+                    "device": device,
+                    "created_time": NOW,
+                    "event_id": number,
+                    "pen": 1,
+                    "profile": 2,
+                    "function_set": 0,
+                    "code": 2,
+                    "hidden": False,
+                    "classified": True,
+                    "received": NOW,
+                    "body": body,
+                }
+                for number in range(15)
+            ]
+            transaction.connection.execute(sa.insert(table), rows)
+
+        self.write(lay)
+        count = sa.select(sa.func.count()).select_from(table)
+        for moment, left in ((SWEEP - 1, 15), (SWEEP, 10)):
+            self.clock.advance(moment - self.clock.seconds())
+            self.assertEqual(self.write(lambda t: t.connection.scalar(count)), left)
