@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from attrs import frozen
 
 from benchmarks import lab
-from csipd import scheduler
+from csipd.daemon import scheduler
 from csipd.db import commands, controls, engine, groups, outlook, programs, tables
 from csipd.db.commands import Command, Target
 from csipd.db.database import Database, Transaction

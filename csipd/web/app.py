@@ -22,7 +22,6 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException
 
-from csipd.cache import Cache, scope
 from csipd.db import edits, views
 from csipd.db.database import Database
 from csipd.refusals import BadRequest, Refusal
@@ -30,6 +29,7 @@ from csipd.sep2 import codec, paging, site
 from csipd.sep2 import resources as r
 from csipd.sep2.site import Place, Row
 from csipd.sep2.types import ReasonCode
+from csipd.web.cache import Cache, scope
 from csipd.web.errors import (
     CONTENT_TYPE,
     METHODS,

@@ -27,8 +27,8 @@ from twisted.web import http
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
-from csipd.web.identity import Identity
-from csipd.web.limits import Limits
+from csipd.net.identity import Identity
+from csipd.net.limits import Limits
 
 if TYPE_CHECKING:
     from csipd.web.server import Request, Site

@@ -20,13 +20,13 @@ from twisted.web import http, server
 from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import IResource
 
+from csipd.net.connections import Connections
+from csipd.net.identity import Identify, Identity, identify_by
+from csipd.net.limits import Limits
+from csipd.net.throttle import Throttle
 from csipd.sep2.identity import lfdi
-from csipd.throttle import Throttle
 from csipd.web.channel import BodyLimit, Channel, FastLane, patience
-from csipd.web.connections import Connections
 from csipd.web.errors import METHODS, Fault, fault
-from csipd.web.identity import Identify, Identity, identify_by
-from csipd.web.limits import Limits
 
 
 class Request(server.Request):

@@ -24,22 +24,22 @@ from attrs import frozen
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from csipd.cache import Cache
-from csipd.changes import Hub
+from csipd.daemon.changes import Hub
+from csipd.daemon.scheduler import Scheduler
 from csipd.db import commands, controls, devices, groups, programs, views
 from csipd.db.database import Database, Read, Write
 from csipd.db.responses import REPLY_TO
 from csipd.der.access import Policy
-from csipd.scheduler import Scheduler
+from csipd.net.gate import Gate
+from csipd.net.identity import identify_by
+from csipd.net.limits import Limits
+from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.sep2 import identity
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Issuer
 from csipd.sep2.types import MODE, CurveType, UnitRef
-from csipd.tls import ServerTLS, TLSSettings
 from csipd.web.app import Application
-from csipd.web.gate import Gate
-from csipd.web.identity import identify_by
-from csipd.web.limits import Limits
+from csipd.web.cache import Cache
 from csipd.web.server import Site
 from tests.conformance.devices import Station
 from tests.support import pki

@@ -29,9 +29,10 @@ from twisted.application.service import MultiService
 from twisted.internet import reactor
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from csipd import config, start
-from csipd.daemon import build
-from csipd.start import Choices
+from csipd import config
+from csipd.daemon import start
+from csipd.daemon.services import build
+from csipd.daemon.start import Choices
 from tests.support import pki
 from tests.support.client import CCM8, SEP_XML, Answer, Client, ClientTLS, connect
 from tests.support.pki import Authority, Credential

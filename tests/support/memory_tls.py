@@ -24,7 +24,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from csipd.web.gate import Gate
+from csipd.net.gate import Gate
 from csipd.web.server import Site
 from tests.support.client import Client, ClientTLS
 

@@ -14,13 +14,13 @@ from typing import Any
 from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 
-from csipd.daemon import ADMIN_LIMITS
+from csipd.daemon.services import ADMIN_LIMITS
 from csipd.db import audit, groups
 from csipd.db.audit import Line
 from csipd.db.database import Transaction
-from csipd.issuing import Issued
+from csipd.net.identity import Identify, Identity
 from csipd.web.admin.app import Admin, fault
-from csipd.web.identity import Identify, Identity
+from csipd.web.admin.issuing import Issued
 from csipd.web.server import Site
 from tests.support.client import Answer
 from tests.support.memory_tls import Wire

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from attrs import frozen
 from lxml import etree
 
-from csipd.web.identity import Identity
+from csipd.net.identity import Identity
 from tests.support.client import Answer
 from tests.support.schema import validate
 from tests.support.world import NAMESPACE, World

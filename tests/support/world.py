@@ -28,20 +28,20 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from csipd.cache import Cache
-from csipd.changes import Hub
+from csipd.daemon.changes import Hub
 from csipd.db import controls, devices, documents, engine, groups, programs, views
 from csipd.db.database import Database, Read, Transaction, Write
 from csipd.der.access import Policy
+from csipd.net.gate import Gate
+from csipd.net.identity import Identity, identify_by
+from csipd.net.limits import Limits
+from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.sep2 import codec, identity
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Issuer
 from csipd.sep2.site import ROWS, Place
-from csipd.tls import ServerTLS, TLSSettings
 from csipd.web.app import Application
-from csipd.web.gate import Gate
-from csipd.web.identity import Identity, identify_by
-from csipd.web.limits import Limits
+from csipd.web.cache import Cache
 from csipd.web.server import Site
 from tests.support import pki
 from tests.support.bodies import FULL

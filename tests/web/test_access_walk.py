@@ -15,9 +15,9 @@ from lxml import etree
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.der.access import Policy
+from csipd.net.identity import Identity
 from csipd.sep2 import codec, site
 from csipd.sep2 import resources as r
-from csipd.web.identity import Identity
 from tests.support.bodies import FULL, MINIMAL
 from tests.support.client import Answer
 from tests.support.schema import validate

@@ -12,10 +12,10 @@ from lxml import etree
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import devices
+from csipd.net.identity import Identity
+from csipd.net.limits import Limits
 from csipd.refusals import Unavailable
 from csipd.sep2 import resources as r
-from csipd.web.identity import Identity
-from csipd.web.limits import Limits
 from tests.support.bodies import FULL, MINIMAL
 from tests.support.client import Answer
 from tests.support.schema import validate

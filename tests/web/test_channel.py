@@ -18,9 +18,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from csipd import refusals
+from csipd.net.identity import Identity
+from csipd.net.limits import Limits
 from csipd.web.errors import answer_refusal, error_document, refuse_method
-from csipd.web.identity import Identity
-from csipd.web.limits import Limits
 from csipd.web.server import Request, Site
 from tests.support.client import Answer, Client
 from tests.support.memory_tls import SERVER, Wire

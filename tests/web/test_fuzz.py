@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from lxml import etree
 from twisted.trial.unittest import SynchronousTestCase
 
+from csipd.net.identity import Identity
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
 from csipd.sep2.site import SERVED, TABLE, locate
-from csipd.web.identity import Identity
 from tests.support.bodies import FULL, MINIMAL
 from tests.support.client import Answer
 from tests.support.examples import fewer

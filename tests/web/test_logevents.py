@@ -8,8 +8,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import logevents
+from csipd.net.identity import Identity
 from csipd.sep2 import resources as r
-from csipd.web.identity import Identity
 from tests.support.bodies import FULL, MINIMAL
 from tests.support.client import Answer
 from tests.support.walk import judge

@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import devices, groups, programs
 from csipd.db.database import Transaction
+from csipd.net.identity import Identity
 from csipd.sep2 import resources as r
-from csipd.web.identity import Identity
 from tests.support.walk import judge
 from tests.support.world import (
     AGGREGATOR,

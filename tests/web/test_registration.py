@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import devices
 from csipd.der.access import Policy
+from csipd.net.identity import Identity
 from csipd.sep2.identity import pin_is_valid
-from csipd.web.identity import Identity
 from tests.support.client import Answer
 from tests.support.schema import validate
 from tests.support.walk import judge

@@ -11,9 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.db import controls, responses
 from csipd.db.responses import Answers
 from csipd.der.responses import Bucket
+from csipd.net.identity import Identity
 from csipd.sep2 import resources as r
 from csipd.sep2.site import locate
-from csipd.web.identity import Identity
 from tests.support.client import Answer
 from tests.support.walk import judge
 from tests.support.world import (

@@ -2,4 +2,4 @@
 
 from twisted.application.service import ServiceMaker
 
-csipd = ServiceMaker("csipd", "csipd.tap", "IEEE 2030.5 / CSIP utility server", "csipd")
+csipd = ServiceMaker("csipd", "csipd.daemon.tap", "IEEE 2030.5 / CSIP utility server", "csipd")

@@ -203,7 +203,8 @@ def renew_cert(session: Session, whose: str, openssl_cnf: Path | None) -> None:
       csipctl --tls /etc/csipd/tls certs renew operator
     """
     # Only this command needs the server's own parts, which take longer to load than others to run.
-    from csipd import pki, start
+    from csipd import pki
+    from csipd.daemon import start
 
     settings = session.settings
     if whose == "operator":

@@ -24,9 +24,9 @@ from werkzeug.exceptions import HTTPException
 from csipd.db import audit
 from csipd.db.database import Database, Transaction
 from csipd.db.views import Server
+from csipd.net.throttle import Throttle
 from csipd.refusals import Refusal, Unavailable
 from csipd.sep2.schema import Element
-from csipd.throttle import Throttle
 from csipd.web.admin import problems, reading
 from csipd.web.admin.openapi import DESCRIPTION, document
 from csipd.web.admin.operations import Call, Made, Operation

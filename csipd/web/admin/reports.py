@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from csipd import scheduler
+from csipd.daemon import scheduler
 from csipd.db import audit, controls, devices, documents, logevents, outlook, responses
 from csipd.db.tables import programs as programs_table
 from csipd.der.responses import Bucket

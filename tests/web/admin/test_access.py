@@ -9,12 +9,12 @@ from pathlib import Path
 from attrs import evolve
 from twisted.logger import LogLevel, capturedLogs
 
+from csipd.net.gate import Gate
+from csipd.net.identity import Identity, identify_by
+from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.sep2 import identity
-from csipd.tls import ServerTLS, TLSSettings
 from csipd.web.admin.openapi import DESCRIPTION
 from csipd.web.admin.table import OPERATIONS
-from csipd.web.gate import Gate
-from csipd.web.identity import Identity, identify_by
 from tests.support import pki
 from tests.support.client import ClientTLS
 from tests.support.memory_tls import Wire

@@ -9,10 +9,10 @@ from twisted.internet.defer import fail
 from twisted.logger import capturedLogs
 
 from csipd.db import groups
-from csipd.issuing import Issued
+from csipd.net.identity import Identity
 from csipd.refusals import Conflict, Impossible
 from csipd.sep2 import identity
-from csipd.web.identity import Identity
+from csipd.web.admin.issuing import Issued
 from tests.support.operator import BOB, CERTIFICATE, KEY, Office
 from tests.support.world import (
     AGGREGATOR,

@@ -15,10 +15,10 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from csipd import pki
-from csipd.issuing import Issued, Issuing
+from csipd.net.identity import Identity
 from csipd.sep2 import identity
 from csipd.sep2.certificates import GENERIC_DEVICE, SERVICE_PROVIDER, check_chain, describe
-from csipd.web.identity import Identity
+from csipd.web.admin.issuing import Issued, Issuing
 from tests.support import pki as lab
 from tests.support.client import Answer
 from tests.support.operator import Office

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from csipd.scheduler import tick
+from csipd.daemon.scheduler import tick
+from csipd.net.identity import Identity
 from csipd.sep2 import resources as r
 from csipd.sep2.types import MODE
-from csipd.web.identity import Identity
 from csipd.web.json_form import to_json
 from tests.support.bodies import FULL
 from tests.support.world import MANAGED, NOW, OWNER

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import fail
 from twisted.logger import capturedLogs
 
-from csipd.daemon import ADMIN_LIMITS
+from csipd.daemon.services import ADMIN_LIMITS
 from csipd.refusals import Unavailable
 from csipd.web.admin.openapi import DESCRIPTION
 from csipd.web.admin.table import OPERATIONS

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.changes import Hub
+from csipd.daemon.changes import Hub
 
 
 class HubTests(SynchronousTestCase):

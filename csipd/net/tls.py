@@ -39,9 +39,9 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
+from csipd.net.throttle import Throttle
 from csipd.sep2.certificates import LONGEST_CHAIN, ChainRefused, check_chain
 from csipd.sep2.identity import lfdi
-from csipd.throttle import Throttle
 
 #: The suite that clause 6 makes mandatory, and the one most clients outside of it have.
 CIPHERS = ("ECDHE-ECDSA-AES128-CCM8", "ECDHE-ECDSA-AES128-GCM-SHA256")

@@ -12,13 +12,13 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd import scheduler as module
-from csipd.changes import Hub
+from csipd.daemon import scheduler as module
+from csipd.daemon.changes import Hub
+from csipd.daemon.scheduler import PULSE, Scheduler, Ticked, last_tick, tick
 from csipd.db import controls, logevents
 from csipd.db.database import Database, Transaction, Write
 from csipd.db.tables import logevents as table
 from csipd.refusals import Unavailable
-from csipd.scheduler import PULSE, Scheduler, Ticked, last_tick, tick
 from csipd.sep2 import codec
 from tests.db.test_controls import control, event
 from tests.support.bodies import MINIMAL

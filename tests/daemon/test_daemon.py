@@ -264,7 +264,7 @@ class FullDiskTests(DaemonCase):
 
 
 class BrokenStartTests(SynchronousTestCase):
-    """What keeps it from starting. tests/test_start.py has all of these without a process, and --check."""
+    """What keeps it from starting. test_start.py has all of these without a process."""
 
     def run_in(self, places: Iterable[tuple[Place, tuple[str, ...]]]) -> list[CompletedProcess[str]]:
         """Start csipd in each place, which is to fail; two at a time."""

@@ -13,13 +13,14 @@ from typing import Any
 from lxml import etree
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
-from csipd import config, pki, start
+from csipd import config, pki
 from csipd.config import ServerMode, UnknownCertificate
+from csipd.daemon import start
+from csipd.daemon.start import Choices, StartError
+from csipd.daemon.tap import Options
 from csipd.der.access import Policy
 from csipd.sep2 import codec, identity
 from csipd.sep2 import resources as r
-from csipd.start import Choices, StartError
-from csipd.tap import Options
 from tests.support.broken import BROKEN
 from tests.support.daemon import (
     LAB,

@@ -24,16 +24,17 @@ from attrs import evolve, frozen
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from csipd import overlay, pki
+from csipd import pki
 from csipd.config import DeviceIssuer, LFDIMode, ServerMode, Settings, UnknownCertificate
 from csipd.db import declarations, engine
 from csipd.db.database import Transaction
 from csipd.db.views import Server
 from csipd.der.access import Policy
+from csipd.net.tls import ServerTLS, TLSError, TLSSettings
 from csipd.pki import PKIError, Repository
+from csipd.reconcile import overlay
 from csipd.sep2 import identity
 from csipd.sep2.mrid import Issuer
-from csipd.tls import ServerTLS, TLSError, TLSSettings
 
 
 class StartError(Exception):

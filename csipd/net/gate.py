@@ -15,8 +15,8 @@ from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreato
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
-from csipd.throttle import Throttle
-from csipd.web.limits import Limits
+from csipd.net.limits import Limits
+from csipd.net.throttle import Throttle
 from csipd.web.server import Site
 
 _SITE_PREFIX = 64

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "etc" / "init.d" / "csipd"
 TWISTD = Path(sysconfig.get_path("scripts")) / "twistd"
 NOBODY = "nobody"

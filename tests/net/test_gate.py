@@ -13,11 +13,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from csipd.net.gate import Gate
+from csipd.net.identity import Identity, identify_by
+from csipd.net.limits import Limits
+from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.sep2.identity import sfdi
-from csipd.tls import ServerTLS, TLSSettings
-from csipd.web.gate import Gate
-from csipd.web.identity import Identity, identify_by
-from csipd.web.limits import Limits
 from csipd.web.server import Request, Site
 from tests.support import pki
 from tests.support.client import Client, ClientTLS

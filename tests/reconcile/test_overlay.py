@@ -19,7 +19,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd import overlay
 from csipd.config import Settings, loads
 from csipd.db import devices, documents, groups, programs
 from csipd.db.database import Transaction
@@ -28,7 +27,8 @@ from csipd.db.tables import devices as device_table
 from csipd.db.tables import groups as group_table
 from csipd.db.tables import programs as program_table
 from csipd.der.access import Caller, Policy, Standing
-from csipd.overlay import OverlayError
+from csipd.reconcile import overlay
+from csipd.reconcile.overlay import OverlayError
 from csipd.sep2 import identity
 from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS, Place

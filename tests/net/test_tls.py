@@ -17,10 +17,10 @@ from twisted.python.procutils import which
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 
+from csipd.net.gate import Gate
+from csipd.net.limits import Limits
+from csipd.net.tls import ServerTLS, TLSError, TLSSettings
 from csipd.sep2.identity import lfdi
-from csipd.tls import ServerTLS, TLSError, TLSSettings
-from csipd.web.gate import Gate
-from csipd.web.limits import Limits
 from csipd.web.server import Request, Site
 from tests.support import pki
 from tests.support.client import CCM8, ClientTLS, connect

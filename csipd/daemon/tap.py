@@ -16,9 +16,10 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 from twisted.python import usage
 
-from csipd import config, start
-from csipd.daemon import build
-from csipd.start import Choices, Ready, StartError
+from csipd import config
+from csipd.daemon import start
+from csipd.daemon.services import build
+from csipd.daemon.start import Choices, Ready, StartError
 
 _log = Logger()
 

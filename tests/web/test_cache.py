@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.cache import Cache, scope
 from csipd.db import controls, devices, documents, groups, programs
 from csipd.db.database import Transaction
+from csipd.net.identity import Identity
 from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS, Place
-from csipd.web.identity import Identity
+from csipd.web.cache import Cache, scope
 from tests.support.bodies import FULL, MINIMAL
 from tests.support.walk import EVERYTHING, walk
 from tests.support.world import (

@@ -22,20 +22,20 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from csipd import config
-from csipd.cache import Cache
-from csipd.changes import Hub
 from csipd.config import HostPort
+from csipd.daemon.changes import Hub
+from csipd.daemon.scheduler import Scheduler
+from csipd.daemon.start import Ready
 from csipd.db.database import Database
-from csipd.issuing import Issuing
-from csipd.scheduler import Scheduler
-from csipd.start import Ready
-from csipd.tls import ServerTLS, TLSSettings
+from csipd.net.gate import Gate
+from csipd.net.identity import identify_by
+from csipd.net.limits import Limits
+from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.version import VERSION
 from csipd.web.admin.app import Admin, fault
+from csipd.web.admin.issuing import Issuing
 from csipd.web.app import Application
-from csipd.web.gate import Gate
-from csipd.web.identity import identify_by
-from csipd.web.limits import Limits
+from csipd.web.cache import Cache
 from csipd.web.server import Site
 
 #: What one connection of the operator's API may ask for: few connections, larger bodies, longer URIs.

@@ -1,0 +1,1 @@
+"""The configuration laid over the database at start, and on SIGHUP."""
