@@ -32,7 +32,9 @@ from csipd.db.views import Server
 from csipd.der.access import Policy
 from csipd.net.tls import ServerTLS, TLSError, TLSSettings
 from csipd.pki import PKIError, Repository
-from csipd.reconcile import overlay
+from csipd.reconcile.context import ReconcileError
+from csipd.reconcile.reconciliation import reconcile
+from csipd.reconcile.statements import certificate_holders
 from csipd.sep2 import identity
 from csipd.sep2.mrid import Issuer
 
@@ -250,7 +252,7 @@ def _lfdis(
 ) -> dict[str, str]:
     """The LFDI of each device and aggregator by its id, where its certificate is not still to be made."""
     found: dict[str, str] = {}
-    for one in overlay.identities(settings):
+    for one in certificate_holders(settings):
         certificate = repository.certificate(one.id)
         if one.lfdi is not None or certificate not in missing:
             found[one.id] = one.lfdi or lfdi_of(_certificate(certificate))
@@ -276,7 +278,7 @@ def _lay(settings: Settings, lfdis: dict[str, str], url: str) -> tuple[Issuer, l
             transaction = Transaction(connection)
             store = int(declarations.fact(transaction, "store", str(randbits(24))))
             issuer = Issuer(store, settings.pen)
-            return issuer, overlay.lay(transaction, settings, lfdis, issuer, int(time.time()))
+            return issuer, reconcile(transaction, settings, lfdis, issuer, int(time.time()))
     except sa.exc.DBAPIError as error:
         raise StartError(f"{settings.storage_path}: {str(error.orig).splitlines()[0]}") from error
     finally:
@@ -354,7 +356,7 @@ def _as_start_error() -> Iterator[None]:
     """One kind of error for the command line, one line each."""
     try:
         yield
-    except (PKIError, TLSError, engine.StoreError, overlay.OverlayError) as error:
+    except (PKIError, TLSError, engine.StoreError, ReconcileError) as error:
         raise StartError(str(error)) from error
     except OSError as error:
         raise StartError(f"{error.filename}: {error.strerror}") from error

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from csipd.db import audit, groups
 from csipd.db.database import Transaction
-from csipd.reconcile.overlay import TOPOLOGY
+from csipd.reconcile.statements import TOPOLOGY
 from csipd.refusals import Conflict, Impossible, NotFound
 from csipd.web.admin import forms as f
 from csipd.web.admin.checks import Flaws, name_flaws

@@ -1,4 +1,4 @@
-"""The configuration laid over the database: decision by decision, and against a database that is new.
+"""Files reconciled with the database: decision by decision, and against a database that is new.
 
 Files are written here as the mappings that YAML would give; what they bring about is read back in their own
 words: devices, FSAs, groups and programs by name.
@@ -27,8 +27,8 @@ from csipd.db.tables import devices as device_table
 from csipd.db.tables import groups as group_table
 from csipd.db.tables import programs as program_table
 from csipd.der.access import Caller, Policy, Standing
-from csipd.reconcile import overlay
-from csipd.reconcile.overlay import OverlayError
+from csipd.reconcile.context import WHO, ReconcileError
+from csipd.reconcile.statements import certificate_holders
 from csipd.sep2 import identity
 from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS, Place
@@ -95,22 +95,22 @@ class Asked:
 
 
 class Store:
-    """A store, and the files that are laid over it one after the other."""
+    """A store, and the files that the daemon is started with one after the other."""
 
     def __init__(self, transaction: Transaction) -> None:
         self.transaction = transaction
         self.connection = transaction.connection
         self.now = NOW
 
-    def lay(self, document: Document) -> list[str]:
-        """Start with that file: what is told of it."""
-        return self.lay_settings(read(document))
+    def start(self, document: Document) -> list[str]:
+        """Start with that file; the lines that tell what was changed."""
+        return self.start_with(read(document))
 
-    def lay_settings(self, found: Settings) -> list[str]:
+    def start_with(self, found: Settings) -> list[str]:
         self.now += 1
         self.transaction.changed.clear()
-        lfdis = {one.id: one.lfdi or lfdi(one.id) for one in overlay.identities(found)}
-        return overlay.lay(self.transaction, found, lfdis, ISSUER, self.now)
+        lfdis = {one.id: one.lfdi or lfdi(one.id) for one in certificate_holders(found)}
+        return reconcile(self.transaction, found, lfdis, ISSUER, self.now)
 
     def dump(self) -> dict[str, list[tuple[Any, ...]]]:
         """Everything that is stored."""
@@ -223,8 +223,8 @@ class _Case(SynchronousTestCase):
         self.addCleanup(context.__exit__, None, None, None)
         self.file = deepcopy(WHOLE)
 
-    def lay(self) -> list[str]:
-        return self.store.lay(self.file)
+    def start(self) -> list[str]:
+        return self.store.start(self.file)
 
     def entry(self, kind: str, name: str) -> Document:
         """An entry of the file by its name."""
@@ -243,7 +243,7 @@ class FirstTests(_Case):
 
     def test_devices(self) -> None:
         """Out of band each device exists from the start, with what the file says of it."""
-        self.lay()
+        self.start()
         row = self.store.row("dev1")
         self.assertEqual((row.lfdi, row.sfdi, row.pin), (lfdi("dev1"), identity.sfdi(lfdi("dev1")), 111115))
         self.assertEqual((row.device_category, row.poll_rate, row.post_rate), (1 << 21, 900, 900))
@@ -254,7 +254,7 @@ class FirstTests(_Case):
 
     def test_programs(self) -> None:
         """Programs are in the FSA of their group, in the FSA that names them, or in the one for all."""
-        self.lay()
+        self.start()
         expected = {"Topology": ["Of the feeder"], "Programs": ["Own"]}
         self.assertEqual(self.store.fsas("dev1"), expected)
         self.assertEqual(self.store.fsas("dev2"), {"Special": ["Of the FSA"]})
@@ -263,7 +263,7 @@ class FirstTests(_Case):
     def test_default_and_curves(self) -> None:
         """A program's default control points to the program's own copy of each curve."""
         self.file["programs"].append({**self.entry("programs", "Own"), "description": "Other"})
-        self.lay()
+        self.start()
         for program in ("Own", "Other"):
             number = self.store.program_number(program)
             default = self.store.default(program)
@@ -280,23 +280,23 @@ class FirstTests(_Case):
         """A group may stand in the file before the one above it, and reaches what that one has."""
         self.file["programs"].append({"description": "Of the substation", "primacy": 9})
         self.entry("groups", "Substation")["programs"] = ["Of the substation"]
-        self.lay()
+        self.start()
         self.assertEqual(self.store.fsas("dev1")["Topology"], ["Of the feeder", "Of the substation"])
 
     def test_groups(self) -> None:
         """Topology groups share an FSA; each other group has its own, unless the file names one for it."""
         self.entry("devices", "dev1")["groups"] = ["Substation", "Feeder", "Campaign"]
-        self.lay()
+        self.start()
         self.assertEqual(set(self.store.fsas("dev1")), {"Topology", "Campaign", "Programs"})
         self.entry("groups", "Campaign")["fsa"] = "Special"
         self.entry("groups", "Feeder")["fsa"] = "Special"
-        self.lay()
+        self.start()
         self.assertEqual(set(self.store.fsas("dev1")), {"Topology", "Special", "Programs"})
         self.assertEqual(self.store.fsas("dev1")["Special"], ["Of the feeder"])
 
     def test_aggregator(self) -> None:
         """An aggregator manages itself and its devices, and has no DER."""
-        self.lay()
+        self.start()
         self.assertEqual([self.store.manager(id) for id in ("agg", "dev2", "dev1")], ["agg", "agg", None])
         self.assertEqual(self.store.ders("agg"), 0)
         self.assertTrue(self.store.caller(lfdi("agg")).aggregator)
@@ -305,20 +305,20 @@ class FirstTests(_Case):
     def test_aggregator_by_category(self) -> None:
         """A device of category AGGREGATOR is one."""
         self.file["devices"].append({"id": "boss", "deviceCategory": "AGGREGATOR"})
-        self.lay()
+        self.start()
         self.assertEqual((self.store.row("boss").aggregator, self.store.manager("boss")), (True, "boss"))
 
     def test_given_lfdi(self) -> None:
         """A device whose certificate was not made here is known by the LFDI that the file gives."""
         self.entry("devices", "dev1")["lfdi"] = lfdi("elsewhere")
-        self.lay()
+        self.start()
         row = self.store.row("dev1")
         self.assertEqual((row.lfdi, row.sfdi), (lfdi("elsewhere"), identity.sfdi(lfdi("elsewhere"))))
 
     def test_in_band(self) -> None:
         """In band devices are listed, with the PIN and DERs that they will have, and have no EndDevice."""
         self.file["server_mode"] = "enddevices_register_access_only"
-        self.lay()
+        self.start()
         for id in ("dev1", "dev2", "agg"):
             self.assertEqual(self.store.caller(lfdi(id)).standing, Standing.LISTED)
             self.assertFalse(self.store.shown(id))
@@ -332,11 +332,11 @@ class FirstTests(_Case):
         self.assertEqual(registration.pIN, 111115)
         self.assertEqual(self.store.fsas("dev1"), {"Topology": ["Of the feeder"], "Programs": ["Own"]})
 
-    def test_told(self) -> None:
+    def test_lines(self) -> None:
         """Every statement is a line for the log, and an entry of the audit log in the file's name."""
-        told = self.lay()
+        lines = self.start()
         self.assertEqual(
-            sorted(told),
+            sorted(lines),
             sorted(
                 [
                     *(f"added group {name}" for name in ("Feeder", "Substation", "Campaign")),
@@ -355,14 +355,14 @@ class FirstTests(_Case):
             ),
         )
         log = self.store.log()
-        self.assertEqual({(line.at, line.who) for line in log}, {(self.store.now, overlay.WHO)})
-        self.assertEqual([line.detail for line in log], told)
+        self.assertEqual({(line.at, line.who) for line in log}, {(self.store.now, WHO)})
+        self.assertEqual([line.detail for line in log], lines)
         self.assertIn(("added", "device dev1"), [(line.action, line.subject) for line in log])
 
     def test_seed(self) -> None:
-        """The file that csipd was ordered with is laid out, and laid again changes nothing."""
+        """The file that csipd was ordered with is taken up, and a second start changes nothing."""
         found = loads(SEED.read_text())
-        self.assertTrue(self.store.lay_settings(found))
+        self.assertTrue(self.store.start_with(found))
         self.assertEqual(self.store.fsas("dev1"), {"Programs": ["Program 1"]})
         default = self.store.default("Program 1")
         self.assertEqual(default.DERControlBase, r.DERControlBase(opModConnect=True, opModMaxLimW=9500))
@@ -370,7 +370,7 @@ class FirstTests(_Case):
         self.assertEqual([self.store.ders(id) for id in ("dev1", "dev2")], [2, 1])
         self.assertEqual([self.store.row(id).pin for id in ("dev1", "dev2")], [111115, 12345])
         before = self.store.dump()
-        self.assertEqual(self.store.lay_settings(found), [])
+        self.assertEqual(self.store.start_with(found), [])
         self.assertEqual(self.store.dump(), before)
 
 
@@ -378,27 +378,27 @@ class UnchangedTests(_Case):
     """A file that says what it said before."""
 
     def test_the_same_file(self) -> None:
-        """The same file changes nothing, says nothing and tells nobody, however often it is laid."""
-        self.lay()
+        """The same file changes nothing, says nothing and tells nobody, however many starts there are."""
+        self.start()
         before = self.store.dump()
         for _ in range(2):
-            self.assertEqual(self.lay(), [])
+            self.assertEqual(self.start(), [])
             self.assertEqual(self.store.transaction.changed, [])
             self.assertEqual(self.store.dump(), before)
 
     def test_the_same_in_other_words(self) -> None:
         """The order of entries and keys, and defaults that are written out, make no difference."""
-        self.lay()
+        self.start()
         before = self.store.dump()
         for kind in ("devices", "programs", "groups"):
             self.file[kind] = [dict(reversed(one.items())) for one in reversed(self.file[kind])]
         self.entry("devices", "dev2")["poll_rate"] = 900
-        self.assertEqual(self.lay(), [])
+        self.assertEqual(self.start(), [])
         self.assertEqual(self.store.dump(), before)
 
     def test_an_operators_changes_stay(self) -> None:
         """What an operator changed stays while the file's own line is what it was."""
-        self.lay()
+        self.start()
         transaction, number = self.store.transaction, self.store.number
         program = self.store.program_number("Own")
         group = groups.find(self.store.connection, "Campaign")
@@ -411,11 +411,11 @@ class UnchangedTests(_Case):
         devices.join(transaction, number("dev2"), feeder, NOW)
         devices.alter(transaction, number("dev2"), manager=None, pin=987654)
         before = self.store.dump()
-        self.assertEqual(self.lay(), [])
+        self.assertEqual(self.start(), [])
         self.assertEqual(self.store.dump(), before)
         self.file["devices"].append({"id": "dev3"})
-        told = self.lay()
-        self.assertEqual(sorted(told), ["added ders dev3", "added device dev3"])
+        lines = self.start()
+        self.assertEqual(sorted(lines), ["added ders dev3", "added device dev3"])
         self.assertEqual(self.store.primacy("Own"), 1)
         self.assertEqual(self.store.fsas("dev1"), {"Programs": []})
         self.assertEqual(self.store.fsas("dev2")["Topology"], ["Of the feeder"])
@@ -423,26 +423,26 @@ class UnchangedTests(_Case):
 
     def test_one_line_of_an_entry(self) -> None:
         """A changed line of an entry is brought about; what the entry's other lines say is left alone."""
-        self.lay()
+        self.start()
         device = self.store.number("dev1")
         devices.alter(self.store.transaction, device, pin=987654, device_category=4, post_rate=5)
         self.entry("devices", "dev1")["poll_rate"] = 60
-        self.assertEqual(self.lay(), ["changed device dev1"])
+        self.assertEqual(self.start(), ["changed device dev1"])
         row = self.store.row("dev1")
         self.assertEqual((row.poll_rate, row.pin, row.device_category, row.post_rate), (60, 987654, 4, 5))
 
     def test_an_aggregators_removal_stays(self) -> None:
         """A device that its aggregator removed is not brought back by a start, nor by another line."""
-        self.lay()
+        self.start()
         devices.unregister(self.store.transaction, self.store.number("dev2"), lfdi("agg"), NOW)
-        self.assertEqual(self.lay(), [])
+        self.assertEqual(self.start(), [])
         self.entry("devices", "dev2")["poll_rate"] = 60
-        self.lay()
+        self.start()
         self.assertFalse(self.store.shown("dev2"))
 
     def test_a_withdrawal_stays(self) -> None:
         """What the operator withdrew stays so, whatever the file says or ceases to say (decision 5)."""
-        self.lay()
+        self.start()
         devices.withdraw(self.store.transaction, lfdi("dev1"), "operator", NOW)
         entry = self.entry("devices", "dev1")
         steps: list[Callable[[], object]] = [
@@ -453,7 +453,7 @@ class UnchangedTests(_Case):
         ]
         for step in steps:
             step()
-            self.lay()
+            self.start()
             self.assertEqual(self.store.caller(lfdi("dev1")).standing, Standing.UNKNOWN)
         devices.readmit(self.store.transaction, lfdi("dev1"), "operator", NOW)
         self.assertEqual(self.store.caller(lfdi("dev1")).device, self.store.number("dev1"))
@@ -461,16 +461,16 @@ class UnchangedTests(_Case):
     def test_a_drawn_pin_stays(self) -> None:
         """A device without a PIN in the file gets one, and keeps it while the file gives none."""
         del self.entry("devices", "dev1")["pin"]
-        self.lay()
+        self.start()
         drawn = self.store.row("dev1").pin
         self.assertTrue(identity.pin_is_valid(drawn))
         self.entry("devices", "dev1")["poll_rate"] = 60
-        self.lay()
+        self.start()
         self.assertEqual(self.store.row("dev1").pin, drawn)
         self.entry("devices", "dev1")["pin"] = 222220
-        self.lay()
+        self.start()
         del self.entry("devices", "dev1")["pin"]
-        self.lay()
+        self.start()
         self.assertEqual(self.store.row("dev1").pin, 222220)
 
 
@@ -479,14 +479,14 @@ class ChangedTests(_Case):
 
     def setUp(self) -> None:
         super().setUp()
-        self.lay()
+        self.start()
 
     def test_program(self) -> None:
         """A program gets the file's primacy, whatever the operator made of it; its version rises."""
         number = self.store.program_number("Own")
         programs.change(self.store.transaction, number, group=self.group("Program Own"), primacy=1)
         self.entry("programs", "Own")["primacy"] = 90
-        self.assertEqual(self.lay(), ["changed program Own"])
+        self.assertEqual(self.start(), ["changed program Own"])
         found = programs.get(self.store.connection, [number], OWN)[number]
         self.assertEqual((found.primacy, found.version), (90, 2))
 
@@ -498,7 +498,7 @@ class ChangedTests(_Case):
     def test_program_of_another_group(self) -> None:
         """A program that moves to another group is seen by those, and its devices follow it there."""
         self.entry("groups", "Campaign")["programs"] = ["Own"]
-        self.lay()
+        self.start()
         expected = {"Topology": ["Of the feeder"], "Campaign": ["Own"]}
         self.assertEqual(self.store.fsas("dev1"), expected)
 
@@ -507,14 +507,16 @@ class ChangedTests(_Case):
         self.file["programs"].append({"description": "Of the system", "primacy": 1})
         self.file["groups"].append({"name": "System", "level": "SYSTEM", "programs": ["Of the system"]})
         self.entry("groups", "Substation")["parent"] = "System"
-        told = self.lay()
-        self.assertIn("changed group Substation", told)
+        lines = self.start()
+        self.assertIn("changed group Substation", lines)
         self.assertEqual(self.store.fsas("dev1")["Topology"], ["Of the system", "Of the feeder"])
 
     def test_fsa_of_a_program(self) -> None:
         """A program that the file puts into an FSA leaves the one for all."""
         self.entry("fsas", "Special")["programs"].append("Own")
-        self.assertEqual(sorted(self.lay()), ["added member dev2 / Program Own", "changed group Program Own"])
+        self.assertEqual(
+            sorted(self.start()), ["added member dev2 / Program Own", "changed group Program Own"]
+        )
         self.assertEqual(self.store.fsas("dev1"), {"Topology": ["Of the feeder"], "Special": ["Own"]})
         self.assertEqual(self.store.fsas("dev2"), {"Special": ["Of the FSA", "Own"]})
 
@@ -522,7 +524,7 @@ class ChangedTests(_Case):
         """A curve that gets other points stays the curve it was, made when it was; its version rises."""
         before = self.store.curves("Own")["Volt-Var"]
         self.file["curves"][0]["CurveData"][0]["yvalue"] = 7
-        self.assertEqual(self.lay(), ["changed curve Own / Volt-Var"])
+        self.assertEqual(self.start(), ["changed curve Own / Volt-Var"])
         after = self.store.curves("Own")["Volt-Var"]
         self.assertEqual(after, before.replace(version=1, CurveData=(r.CurveData(xvalue=1, yvalue=7),)))
 
@@ -530,7 +532,7 @@ class ChangedTests(_Case):
         """A default control that changes keeps its mRID, and its version rises."""
         before = self.store.default("Own")
         self.file["controls"][0]["setESDelay"] = 31
-        self.assertEqual(self.lay(), ["changed default Own"])
+        self.assertEqual(self.start(), ["changed default Own"])
         self.assertEqual(self.store.default("Own"), before.replace(version=1, setESDelay=31))
 
     def test_device(self) -> None:
@@ -538,7 +540,7 @@ class ChangedTests(_Case):
         device = self.store.number("dev1")
         devices.alter(self.store.transaction, device, pin=987654, device_category=4)
         self.entry("devices", "dev1").update(pin=222220, deviceCategory="FUEL_CELL", post_rate=5)
-        self.assertEqual(self.lay(), ["changed device dev1"])
+        self.assertEqual(self.start(), ["changed device dev1"])
         row = self.store.row("dev1")
         self.assertEqual((row.pin, row.device_category, row.post_rate), (222220, 1 << 20, 5))
         self.assertEqual(row.changed_time, self.store.now)
@@ -547,7 +549,7 @@ class ChangedTests(_Case):
         """A device with a new certificate is the device it was; the old certificate is nobody's."""
         before = self.store.row("dev1")
         self.entry("devices", "dev1")["lfdi"] = lfdi("another certificate")
-        self.assertEqual(self.lay(), ["changed device dev1"])
+        self.assertEqual(self.start(), ["changed device dev1"])
         after = self.store.row("dev1")
         self.assertEqual((after.id, after.registered), (before.id, before.registered))
         self.assertEqual(after.sfdi, identity.sfdi(lfdi("another certificate")))
@@ -559,7 +561,7 @@ class ChangedTests(_Case):
         self.entry("devices", "dev1")["lfdi"] = lfdi("dev2")
         self.drop("aggregators", "agg")
         self.drop("devices", "dev2")
-        message = str(self.assertRaises(OverlayError, self.lay))
+        message = str(self.assertRaises(ReconcileError, self.start))
         self.assertNotIn("\n", message)
         for part in ("dev1", lfdi("dev2")):
             self.assertIn(part, message)
@@ -568,17 +570,17 @@ class ChangedTests(_Case):
         """More DERs are made; fewer take none away, but the file's word on them goes."""
         entry = self.entry("devices", "dev1")
         entry["ders"] = [NAMEPLATE, {**NAMEPLATE, "rtgMaxW": 7000}]
-        self.assertEqual(sorted(self.lay()), ["added capability dev1 / 2", "changed ders dev1"])
+        self.assertEqual(sorted(self.start()), ["added capability dev1 / 2", "changed ders dev1"])
         self.assertEqual((self.store.ders("dev1"), self.store.capability("dev1", 2)), (2, capability(7000)))
         entry["ders"] = [NAMEPLATE]
-        self.assertEqual(sorted(self.lay()), ["changed ders dev1", "removed capability dev1 / 2"])
+        self.assertEqual(sorted(self.start()), ["changed ders dev1", "removed capability dev1 / 2"])
         self.assertEqual((self.store.ders("dev1"), self.store.capability("dev1", 2)), (2, None))
 
     def test_member(self) -> None:
         """A device is moved from group to group, and that it was there stays known."""
         self.entry("devices", "dev1")["groups"] = ["Campaign"]
-        told = ["added member dev1 / Campaign", "removed member dev1 / Feeder"]
-        self.assertEqual(sorted(self.lay()), told)
+        lines = ["added member dev1 / Campaign", "removed member dev1 / Feeder"]
+        self.assertEqual(sorted(self.start()), lines)
         self.assertEqual(self.store.fsas("dev1"), {"Campaign": [], "Programs": ["Own"]})
         rows = self.store.dump()["memberships"]
         feeder, device = self.group("Feeder"), self.store.number("dev1")
@@ -590,23 +592,23 @@ class ChangedTests(_Case):
         self.file["aggregators"].append({"id": "rival", "devices": ["dev1"]})
         self.entry("aggregators", "agg")["devices"] = []
         self.assertEqual(
-            sorted(self.lay()), ["added device rival", "added manager dev1", "removed manager dev2"]
+            sorted(self.start()), ["added device rival", "added manager dev1", "removed manager dev2"]
         )
         self.assertEqual([self.store.manager(id) for id in ("dev1", "dev2")], ["rival", None])
         self.entry("aggregators", "agg")["devices"] = ["dev1"]
         self.entry("aggregators", "rival")["devices"] = []
-        self.assertEqual(self.lay(), ["changed manager dev1"])
+        self.assertEqual(self.start(), ["changed manager dev1"])
         self.assertEqual(self.store.manager("dev1"), "agg")
 
     def test_mode(self) -> None:
         """Where registration becomes the operator's, those that are listed get their EndDevices."""
         self.file["devices"].append({"id": "dev3"})
         self.file["server_mode"] = "enddevices_register_access_only"
-        self.lay()
+        self.start()
         self.assertFalse(self.store.shown("dev3"))
         self.assertTrue(self.store.shown("dev1"), "what is registered stays so")
         self.file["server_mode"] = "enddevices_create_on_start"
-        self.lay()
+        self.start()
         self.assertTrue(self.store.shown("dev3"))
 
     def test_device_becomes_aggregator(self) -> None:
@@ -614,12 +616,12 @@ class ChangedTests(_Case):
         entry = self.entry("devices", "dev1")
         self.drop("devices", "dev1")
         self.file["aggregators"].append({"id": "dev1", "pin": 111115})
-        self.lay()
+        self.start()
         self.assertEqual((self.store.row("dev1").aggregator, self.store.manager("dev1")), (True, "dev1"))
         self.assertTrue(self.store.caller(lfdi("dev1")).aggregator)
         self.drop("aggregators", "dev1")
         self.file["devices"].append(entry)
-        self.lay()
+        self.start()
         self.assertEqual((self.store.row("dev1").aggregator, self.store.manager("dev1")), (False, None))
         self.assertEqual(self.store.fsas("dev1"), {"Topology": ["Of the feeder"], "Programs": ["Own"]})
 
@@ -628,7 +630,7 @@ class ChangedTests(_Case):
         self.drop("devices", "dev2")
         self.entry("aggregators", "agg")["devices"] = []
         self.file["aggregators"].append({"id": "dev2", "pin": 123455})
-        self.lay()
+        self.start()
         self.assertEqual((self.store.row("dev2").aggregator, self.store.manager("dev2")), (True, "dev2"))
 
 
@@ -637,7 +639,7 @@ class GoneTests(_Case):
 
     def setUp(self) -> None:
         super().setUp()
-        self.lay()
+        self.start()
 
     def test_device(self) -> None:
         """A device goes without being forgotten, and comes back with all it had."""
@@ -652,7 +654,7 @@ class GoneTests(_Case):
         )
         self.drop("devices", "dev1")
         self.assertEqual(
-            sorted(self.lay()),
+            sorted(self.start()),
             [
                 "kept ders dev1",
                 "removed capability dev1 / 1",
@@ -663,9 +665,9 @@ class GoneTests(_Case):
         )
         self.assertEqual(self.store.row("dev1").retired, self.store.now)
         self.assertEqual(self.store.caller(lfdi("dev1")).standing, Standing.UNKNOWN)
-        self.assertEqual(self.lay(), [])
+        self.assertEqual(self.start(), [])
         self.file["devices"].append(entry)
-        self.lay()
+        self.start()
         after = self.store.row("dev1")
         self.assertEqual((after.id, after.registered, after.pin), (before.id, before.registered, before.pin))
         self.assertEqual(self.store.caller(lfdi("dev1")).device, device)
@@ -677,12 +679,12 @@ class GoneTests(_Case):
         """Without its aggregator a device is nobody's, and it is its aggregator's when that is back."""
         entry = self.entry("aggregators", "agg")
         self.drop("aggregators", "agg")
-        self.lay()
+        self.start()
         self.assertIsNone(self.store.manager("dev2"))
         self.assertTrue(self.store.shown("dev2"))
         self.assertEqual(self.store.caller(lfdi("agg")).standing, Standing.UNKNOWN)
         self.file["aggregators"].append(entry)
-        self.lay()
+        self.start()
         self.assertEqual((self.store.manager("dev2"), self.store.manager("agg")), ("agg", "agg"))
         self.assertEqual(self.store.reached("agg"), ["Of the FSA"])
 
@@ -692,12 +694,12 @@ class GoneTests(_Case):
         mrid = self.store.default("Own").mRID
         self.drop("programs", "Own")
         self.entry("devices", "dev1")["programs"] = []
-        self.lay()
+        self.start()
         self.assertIsNone(self.store.primacy("Own"))
         self.assertEqual(self.store.fsas("dev1"), {"Topology": ["Of the feeder"]})
         self.file["programs"].append(entry)
         self.entry("devices", "dev1")["programs"] = ["Own"]
-        self.lay()
+        self.start()
         self.assertEqual((self.store.program_number("Own"), self.store.primacy("Own")), (number, 89))
         default, curve = self.store.default("Own"), self.store.curves("Own")["Volt-Var"]
         self.assertEqual(default.mRID, mrid)
@@ -711,17 +713,17 @@ class GoneTests(_Case):
         entry = self.entry("programs", "Own")
         before = dict(entry)
         del entry["default_control"], entry["curves"]
-        self.assertEqual(sorted(self.lay()), ["removed curve Own / Volt-Var", "removed default Own"])
+        self.assertEqual(sorted(self.start()), ["removed curve Own / Volt-Var", "removed default Own"])
         self.assertEqual((self.store.default("Own"), self.store.curves("Own")), (None, {}))
         entry.update(before)
-        self.assertEqual(sorted(self.lay()), ["added curve Own / Volt-Var", "added default Own"])
+        self.assertEqual(sorted(self.start()), ["added curve Own / Volt-Var", "added default Own"])
         self.assertEqual(list(self.store.curves("Own")), ["Volt-Var"])
 
     def test_group(self) -> None:
         """A group stays in the store for what an operator may have put there; the file's members leave it."""
         self.drop("groups", "Feeder")
         del self.entry("devices", "dev1")["groups"]
-        self.assertIn("kept group Feeder", self.lay())
+        self.assertIn("kept group Feeder", self.start())
         self.assertEqual(self.store.fsas("dev1"), {"Programs": ["Own"]})
         names = list(self.store.connection.scalars(sa.select(group_table.c.name)))
         self.assertIn("Feeder", names)
@@ -734,9 +736,9 @@ class GoneTests(_Case):
         documents.delete(self.store.transaction, place)
         documents.delete(self.store.transaction, Place(ROWS["DERCapability"], (self.store.number("dev1"), 1)))
         self.file = {**OUT_OF_BAND}
-        told = self.lay()
-        self.assertIn("removed curve Own / Volt-Var", told)
-        self.assertEqual(self.lay(), [])
+        lines = self.start()
+        self.assertIn("removed curve Own / Volt-Var", lines)
+        self.assertEqual(self.start(), [])
 
 
 class CapabilityTests(_Case):
@@ -744,13 +746,13 @@ class CapabilityTests(_Case):
 
     def setUp(self) -> None:
         super().setUp()
-        self.lay()
+        self.start()
 
     def say(self, watts: int | None) -> list[str]:
         """The file says another capability, or none."""
         entry = self.entry("devices", "dev1")
         entry["ders"] = [{} if watts is None else {**NAMEPLATE, "rtgMaxW": watts}]
-        return self.lay()
+        return self.start()
 
     def test_the_files_own(self) -> None:
         """While the device has said nothing the file's word holds."""
@@ -771,9 +773,9 @@ class CapabilityTests(_Case):
         self.store.put_capability("dev1", capability(5000))
         entry = self.entry("devices", "dev1")
         self.drop("devices", "dev1")
-        self.lay()
+        self.start()
         self.file["devices"].append(entry)
-        self.lay()
+        self.start()
         self.assertEqual(self.store.capability("dev1"), capability(5000))
 
 
@@ -793,7 +795,7 @@ class TakenOverTests(_Case):
         """One that registered in band is taken over with all it has; the file adds what it says."""
         device = self.register("dev1", deviceCategory=4)
         del self.entry("devices", "dev1")["deviceCategory"]
-        self.lay()
+        self.start()
         row = self.store.row("dev1")
         self.assertEqual((row.id, row.registered, row.pin), (device, NOW, 111115))
         self.assertEqual(row.device_category, 4, "of which the file says nothing")
@@ -801,30 +803,30 @@ class TakenOverTests(_Case):
 
     def test_registered_by_an_aggregator(self) -> None:
         """One that an aggregator registered stays in its fleet."""
-        self.lay()
+        self.start()
         asker = self.store.caller(lfdi("agg"))
         body = r.EndDevice(lFDI=lfdi("dev3"), sFDI=identity.sfdi(lfdi("dev3")), changedTime=0)
         policy = Policy(in_band=True)
         made = devices.register(self.store.transaction, asker, body, policy, self.store.now)
         self.file["devices"].append({"id": "dev3", "groups": ["Feeder"]})
-        self.lay()
+        self.start()
         self.assertEqual((self.store.number("dev3"), self.store.manager("dev3")), (made.ids[0], "agg"))
         self.assertIn("Of the feeder", self.store.reached("agg"))
 
     def test_as_an_aggregator(self) -> None:
         """One that registered as a device is an aggregator when the file says so."""
         device = self.register("agg")
-        self.lay()
+        self.start()
         row = self.store.row("agg")
         self.assertEqual((row.id, row.aggregator, row.manager), (device, True, device))
 
     def test_under_another_name(self) -> None:
         """A device that gets another id in the file stays what it was, and goes where the file has it."""
-        self.lay()
+        self.start()
         device, entry = self.store.number("dev2"), self.entry("devices", "dev2")
         entry.update(id="renamed", lfdi=lfdi("dev2"), fsas=[], programs=["Own"])
         self.entry("aggregators", "agg")["devices"] = []
-        self.lay()
+        self.start()
         self.assertEqual(self.store.number("renamed"), device)
         self.assertIsNone(self.store.row("dev2"))
         self.assertTrue(self.store.shown("renamed"))
@@ -838,14 +840,14 @@ class NameTests(_Case):
     def test_group_named_like_a_programs_own(self) -> None:
         """A group of the file whose name is that of a program's own group is the file's."""
         self.file["groups"].append({"name": "Program Own", "fsa": "Mine", "programs": ["Own"]})
-        self.lay()
+        self.start()
         self.assertEqual(self.store.fsas("dev1"), {"Topology": ["Of the feeder"], "Mine": ["Own"]})
-        self.assertEqual(self.lay(), [])
+        self.assertEqual(self.start(), [])
 
     def test_fsa_named_like_ours(self) -> None:
         """An FSA of the file may have the name of one of ours: then it is the same."""
         self.file["fsas"].append({"description": "Topology", "programs": ["Own"]})
-        self.lay()
+        self.start()
         self.assertEqual(self.store.fsas("dev1"), {"Topology": ["Of the feeder", "Own"]})
 
 
@@ -923,37 +925,37 @@ def files(draw: st.DrawFn) -> Document:
     }
 
 
-def picture(laid: Store, document: Document) -> dict[str, Any]:
-    """What devices and operators see of a store over which that file was laid last, by names."""
+def picture(state: Store, document: Document) -> dict[str, Any]:
+    """What devices and operators see of a store that was last started with that file, by names."""
     seen: dict[str, Any] = {}
     query = sa.select(device_table.c.name).where(device_table.c.retired.is_(None))
-    seen["there"] = set(laid.connection.scalars(query))
+    seen["there"] = set(state.connection.scalars(query))
     for entry in (*document["devices"], *document["aggregators"]):
         id = entry["id"]
-        row = laid.row(id)
+        row = state.row(id)
         seen[id] = (
             (row.lfdi, row.pin, row.device_category, row.poll_rate, row.post_rate, row.aggregator),
-            (row.registered is not None, laid.manager(id), laid.shown(id), laid.fsas(id)),
-            [laid.capability(id, number) for number in (1, 2)],
+            (row.registered is not None, state.manager(id), state.shown(id), state.fsas(id)),
+            [state.capability(id, number) for number in (1, 2)],
             # None is taken away: more than the file says may have stayed.
-            laid.ders(id) >= len(entry.get("ders", ())),
+            state.ders(id) >= len(entry.get("ders", ())),
         )
     for entry in document["aggregators"]:
-        seen[entry["id"], "reaches"] = laid.reached(entry["id"])
+        seen[entry["id"], "reaches"] = state.reached(entry["id"])
     active = sa.select(program_table.c.description).where(program_table.c.retired.is_(None))
-    for name in sorted(laid.connection.scalars(active)):
-        seen[name] = (laid.primacy(name), _plain(laid, name))
+    for name in sorted(state.connection.scalars(active)):
+        seen[name] = (state.primacy(name), _plain(state, name))
     return seen
 
 
-def _plain(laid: Store, program: str) -> Any:
+def _plain(state: Store, program: str) -> Any:
     """A program's curves and default, less the numbers and versions that tell how they came about."""
-    curves = {name: curve.replace(mRID="", version=None) for name, curve in laid.curves(program).items()}
-    default = laid.default(program)
+    curves = {name: curve.replace(mRID="", version=None) for name, curve in state.curves(program).items()}
+    default = state.default(program)
     if default is None:
         return curves, None
     link = default.DERControlBase.opModVoltVar
-    place = programs.find_curve(laid.connection, laid.program_number(program), "Volt-Var")
+    place = programs.find_curve(state.connection, state.program_number(program), "Volt-Var")
     assert link is None or (place is not None and link.href == place.href), "its own curve"
     base = default.DERControlBase.replace(opModVoltVar=link and "linked")
     return curves, default.replace(mRID="", version=None, DERControlBase=base)
@@ -966,11 +968,11 @@ class HistoryTests(SynchronousTestCase):
     @given(st.lists(files(), min_size=2, max_size=4))
     def test_the_last_file_counts(self, history: list[Document]) -> None:
         """Where nobody but the file has a say, what is seen is what its last version gives a new store."""
-        with opened() as laid:
+        with opened() as state:
             for document in history:
-                laid.lay(document)
-            found = picture(laid, history[-1])
-            self.assertEqual(laid.lay(history[-1]), [])
+                state.start(document)
+            found = picture(state, history[-1])
+            self.assertEqual(state.start(history[-1]), [])
         with opened() as fresh:
-            fresh.lay(history[-1])
+            fresh.start(history[-1])
             self.assertEqual(found, picture(fresh, history[-1]))
