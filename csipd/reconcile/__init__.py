@@ -6,6 +6,6 @@ differs, so that what devices and operators made meanwhile stays. How one kind o
 told by the module of its chapter: `groups`, `programs`, `devices`, `events`.
 
 Nothing is deleted: a device that is gone from the file is retired and comes back with its readings and
-settings when the file speaks of it again; a program likewise. docs/operating.md has the rule in the operator's
-words.
+settings when the file speaks of it again; a program likewise. docs/operating.md has the rule in the
+operator's words.
 """

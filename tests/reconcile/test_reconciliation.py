@@ -28,6 +28,7 @@ from csipd.db.tables import groups as group_table
 from csipd.db.tables import programs as program_table
 from csipd.der.access import Caller, Policy, Standing
 from csipd.reconcile.context import WHO, ReconcileError
+from csipd.reconcile.reconciliation import reconcile
 from csipd.reconcile.statements import certificate_holders
 from csipd.sep2 import identity
 from csipd.sep2 import resources as r
