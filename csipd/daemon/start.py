@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from csipd import pki
 from csipd.config import DeviceIssuer, LFDIMode, ServerMode, Settings, UnknownCertificate
+from csipd.daemon import zones
 from csipd.db import declarations, engine
 from csipd.db.database import Transaction
 from csipd.db.views import Server
@@ -126,7 +127,12 @@ def prepare(settings: Settings, choices: Choices) -> Ready:
             own_primacy=settings.service_point_primacy,
             log_events=settings.log_events_per_device,
         )
-    lines = (*(f"made {path}" for path in made), *told, *repository.warnings(wanted))
+    lines = (
+        *(f"made {path}" for path in made),
+        *told,
+        *repository.warnings(wanted),
+        *zones.warnings(settings.time_zone.key),
+    )
     return Ready(
         settings=settings,
         choices=choices,

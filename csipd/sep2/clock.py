@@ -1,8 +1,13 @@
 """The Time resource as a function of a moment and a time zone (IEEE 2030.5-2018 9.2).
 
-``tzOffset`` is the zone's standard offset, without daylight saving; ``dstOffset`` is added to it between
-``dstStartTime`` and ``dstEndTime``, which are those of the current period of daylight saving or, outside
+``tzOffset`` is the zone's offset from UTC without daylight saving; ``dstOffset`` is added to it from
+``dstStartTime`` until ``dstEndTime``, which are those of the current period of daylight saving or, outside
 one, of the next. A zone without daylight saving shows zero in all three.
+
+Only the offset from UTC is read from a zone. What its data call daylight saving differs between editions and
+countries (Ireland's and Morocco's have a negative saving in winter), and ``tzinfo.dst`` is a guess where the
+data do not tell. Daylight saving is therefore a period in which clocks are ahead of what they show both
+just before and just after it.
 """
 
 from __future__ import annotations
@@ -15,9 +20,11 @@ from attrs import frozen
 from csipd.sep2 import resources as r
 
 _DAY = 86_400
-#: Clocks change on the quarter hour everywhere.
-_QUARTER = 900
-#: How far ahead the next period of daylight saving may be and still be shown.
+#: Today's clocks change on the minute; a change between two is seen up to 59 s late.
+_MINUTE = 60
+#: The search for a change goes in steps of this many seconds: no zone changes twice within one.
+_STEP = 7 * _DAY
+#: How far away the beginning or the end of a period of daylight saving may be and still be shown.
 _HORIZON = 400 * _DAY
 
 
@@ -61,78 +68,56 @@ def time_resource(now: int, rules: DaylightSaving, quality: int) -> r.Time:
 
 def daylight_saving(zone: tzinfo, now: int) -> DaylightSaving:
     """The zone's rules at a moment."""
-    return _in_quarter(zone, now // _QUARTER)
+    return _in_minute(zone, now // _MINUTE)
 
 
 @lru_cache(maxsize=16)
-def _in_quarter(zone: tzinfo, quarter: int) -> DaylightSaving:
-    now = quarter * _QUARTER
-    offset, saving = _offsets(zone, now)
-    inside = bool(saving)
-    end = _change(zone, now, _HORIZON)
-    if end is None:
-        return DaylightSaving(standard=offset - saving)
-    if inside:
-        start = _change(zone, now, -_HORIZON)
-        # A period without a beginning in sight is a zone's permanent offset under another name.
-        if start is None:
-            return DaylightSaving(standard=offset)
-        return _rules(zone, start, end)
-    start, end = end, _change(zone, end, _HORIZON)
-    return DaylightSaving(standard=offset) if end is None else _rules(zone, start, end)
+def _in_minute(zone: tzinfo, minute: int) -> DaylightSaving:
+    now = minute * _MINUTE
+    offset = utc_offset(zone, now)
+    start: int | None
+    end: int | None
+    none = DaylightSaving(standard=offset)
+    change = _change(zone, now, _STEP)
+    if change is None:
+        return none
+    if utc_offset(zone, change) < offset:
+        # Clocks go back next: they are ahead now.
+        start, end = _change(zone, now, -_STEP), change
+    else:
+        start, end = change, _change(zone, change, _STEP)
+    if start is None or end is None:
+        return none
+    standard = utc_offset(zone, end)
+    if utc_offset(zone, start - 1) != standard:
+        # The zone moves to another standard time: one tzOffset would be wrong before or after the period.
+        return none
+    return DaylightSaving(standard, utc_offset(zone, start) - standard, start, end)
 
 
-def _rules(zone: tzinfo, start: int, end: int) -> DaylightSaving:
-    """The rules of a period of daylight saving.
+def utc_offset(zone: tzinfo, at: int) -> int:
+    """A zone's offset from UTC at a moment (s)."""
+    offset = datetime.fromtimestamp(at, UTC).astimezone(zone).utcoffset() or timedelta()
+    return int(offset.total_seconds())
 
-    Some zones' data (Ireland's, Morocco's) call winter the exception and give it a negative saving: what
-    counts here is the period in which clocks are ahead.
+
+def _change(zone: tzinfo, at: int, step: int) -> int | None:
+    """The nearest change of a zone's offset: the first after ``at``, or where ``step`` is negative the last
+    that is not after it.
+
+    :return: the first second of the new offset, or None if there is none within the horizon
     """
-    offset, saving = _offsets(zone, start)
-    return DaylightSaving(standard=offset - saving, offset=saving, start=start, end=end)
-
-
-def _offsets(zone: tzinfo, at: int) -> tuple[int, int]:
-    """The zone's offset from UTC at a moment, and how much of it is daylight saving (s)."""
-    local = datetime.fromtimestamp(at, UTC).astimezone(zone)
-    offset = int((local.utcoffset() or timedelta()).total_seconds())
-    saving = int((local.dst() or timedelta()).total_seconds())
-    if saving < 0:
-        return offset, 0
-    if not saving:
-        # Standard time by its name; yet where the year knows a negative saving, this is the summer.
-        winter = _negative(zone, at)
-        return offset, winter
-    return offset, saving
-
-
-def _negative(zone: tzinfo, at: int) -> int:
-    """How far the zone's clocks go back within a year under a negative saving (s)."""
-    for day in range(0, 366, 14):
-        local = datetime.fromtimestamp(at + day * _DAY, UTC).astimezone(zone)
-        saving = int((local.dst() or timedelta()).total_seconds())
-        if saving < 0:
-            return -saving
-    return 0
-
-
-def _change(zone: tzinfo, at: int, reach: int) -> int | None:
-    """The nearest moment after (or before) ``at`` at which daylight saving begins or ends.
-
-    :return: the first second of the new rule, or None if there is none within reach
-    """
-    step = 7 * _DAY if reach > 0 else -7 * _DAY
-    before = bool(_offsets(zone, at)[1])
-    near, far = at, at
-    while bool(_offsets(zone, far)[1]) == before:
+    offset = utc_offset(zone, at)
+    near, far = at, at + step
+    while utc_offset(zone, far) == offset:
         near, far = far, far + step
-        if abs(far - at) > abs(reach):
+        if abs(far - at) > _HORIZON:
             return None
     low, high = min(near, far), max(near, far)
-    first = bool(_offsets(zone, low)[1])
+    # The offset of ``at`` reaches up to the change on one side of it, and begins at it on the other.
     while high - low > 1:
         middle = (low + high) // 2
-        if bool(_offsets(zone, middle)[1]) == first:
+        if (utc_offset(zone, middle) == offset) == (step > 0):
             low = middle
         else:
             high = middle

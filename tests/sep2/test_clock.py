@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from zoneinfo import ZoneInfo
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
+from zoneinfo import TZPATH, ZoneInfo, available_timezones
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
-from csipd.sep2.clock import DaylightSaving, daylight_saving, time_resource
+from csipd.sep2.clock import DaylightSaving, daylight_saving, time_resource, utc_offset
 from tests.support.schema import validate
 
 HOUR = 3600
@@ -98,6 +102,46 @@ class ZoneTests(SynchronousTestCase):
         self.assertRules("Europe/Dublin", at(2026, 1, 1), summer)
         self.assertRules("Europe/Dublin", at(2026, 7, 1), summer)
 
+    def test_negative_for_a_month(self) -> None:
+        """Morocco sets its clocks back for Ramadan: the rest of the year is what is told."""
+        summer = DaylightSaving(0, HOUR, at(2026, 3, 22, 2), at(2027, 2, 7, 2))
+        self.assertRules("Africa/Casablanca", at(2026, 7, 1), summer)
+
+    def test_inuvik(self) -> None:
+        """Mountain time in Inuvik's winter, though ``dst`` says two hours of its summer (case A11)."""
+
+        start, end = at(2027, 3, 14, 9), at(2027, 11, 7, 8)
+        steps = [(at(2026, 3, 8, 9), -6 * HOUR), (at(2026, 11, 1, 8), -7 * HOUR), (start, -6 * HOUR)]
+        zone = _Stepped([*steps, (end, -7 * HOUR)], before=-7 * HOUR, saving=2 * HOUR)
+        expected = DaylightSaving(-7 * HOUR, HOUR, start, end)
+        self.assertEqual(daylight_saving(zone, at(2026, 11, 29)), expected)
+        self.assertEqual(daylight_saving(zone, at(2027, 7, 1)), expected)
+
+    def test_another_standard(self) -> None:
+        """Where clocks do not go back to what they were no period is told; localTime is right (case A11)."""
+        moved = _Stepped([(at(2026, 3, 1), 2 * HOUR), (at(2026, 10, 1), 0)], before=HOUR)
+        for now, standard in ((at(2026, 2, 1), HOUR), (at(2026, 6, 1), 2 * HOUR), (at(2026, 11, 1), 0)):
+            self.assertEqual(daylight_saving(moved, now), DaylightSaving(standard))
+
+    def test_every_zone(self) -> None:
+        """localTime - currentTime is the offset from UTC in every zone of the machine and of the package,
+        through three years and on both sides of each change (case A11)."""
+        for zone in every_zone():
+            moments = {at(2025, 12, 1) + month * 28 * 86400 for month in range(40)}
+            for now in moments | set(changes(zone, at(2026, 1, 1), at(2029, 1, 1))):
+                rules = daylight_saving(zone, now)
+                self.assertEqual(rules.local(now) - now, utc_offset(zone, now), (zone, now))
+                if not rules.offset:
+                    self.assertEqual((rules.start, rules.end), (0, 0), (zone, now))
+                    continue
+                self.assertTrue(now < rules.end and rules.start < rules.end and rules.offset > 0)
+                self.assertLess(rules.end - now, 2 * 366 * 86400)
+                # Who reads the resource now goes by it until the next poll, over the edges.
+                for edge in (rules.start - 1, rules.start, rules.end - 1, rules.end):
+                    self.assertEqual(rules.local(edge) - edge, utc_offset(zone, edge), (zone, now, edge))
+                    there = daylight_saving(zone, edge)
+                    self.assertEqual(there.local(edge) - edge, utc_offset(zone, edge), (zone, edge))
+
     @given(st.sampled_from(ZONES), st.integers(at(2000, 1, 1), at(2037, 1, 1)))
     def test_local_time(self, name: str, now: int) -> None:
         """localTime is what a clock on the wall shows, whatever the zone and season."""
@@ -106,24 +150,55 @@ class ZoneTests(SynchronousTestCase):
         wall = datetime.fromtimestamp(now, zone).replace(tzinfo=UTC)
         self.assertEqual(rules.local(now), int(wall.timestamp()))
 
-    @given(st.sampled_from(ZONES), st.integers(at(2000, 1, 1), at(2037, 1, 1)))
-    def test_period(self, name: str, now: int) -> None:
-        """The period shown is the current one or the next, and clocks change at both its ends."""
-        zone = ZoneInfo(name)
-        rules = daylight_saving(zone, now)
-        if not rules.offset:
-            self.assertEqual((rules.start, rules.end), (0, 0))
-            return
-        self.assertTrue(now < rules.end and rules.start < rules.end)
-        self.assertLess(rules.end - now, 2 * 366 * 86400)
-        for edge, change in ((rules.start, rules.offset), (rules.end, -rules.offset)):
-            self.assertEqual(_offset(zone, edge) - _offset(zone, edge - 1), change)
+
+class _Stepped(tzinfo):
+    """A zone made of changes: from each moment on (UTC) its offset, and what ``dst`` says of it (s)."""
+
+    def __init__(self, steps: list[tuple[int, int]], before: int, saving: int = 0) -> None:
+        self._steps = [(-(1 << 60), before), *steps]
+        self._saving = saving
+
+    def fromutc(self, when: datetime) -> datetime:
+        moment = when.replace(tzinfo=UTC).timestamp()
+        offset = [value for since, value in self._steps if since <= moment][-1]
+        shown = _Fixed(offset, self._saving if offset > self._steps[0][1] else 0)
+        return (when + timedelta(seconds=offset)).replace(tzinfo=shown)
 
 
-def _offset(zone: tzinfo, moment: int) -> int:
-    offset = datetime.fromtimestamp(moment, zone).utcoffset()
-    assert offset is not None
-    return int(offset.total_seconds())
+class _Fixed(tzinfo):
+    """What a moment in a zone says of it."""
+
+    def __init__(self, offset: int, saving: int) -> None:
+        self._offset = timedelta(seconds=offset)
+        self._saving = timedelta(seconds=saving)
+
+    def utcoffset(self, when: datetime | None) -> timedelta:
+        return self._offset
+
+    def dst(self, when: datetime | None) -> timedelta:
+        return self._saving
+
+
+def every_zone() -> Iterator[ZoneInfo]:
+    """The zones of the machine and of the package, those with the same data once."""
+    seen = set()
+    for name in sorted(available_timezones()):
+        places = [Path(folder, name) for folder in TZPATH]
+        for place in (*places, files("tzdata").joinpath("zoneinfo", name)):
+            if place.is_file():
+                data = place.read_bytes()
+                if data not in seen:
+                    seen.add(data)
+                    yield ZoneInfo.from_file(BytesIO(data), name)
+
+
+def changes(zone: tzinfo, since: int, until: int) -> Iterator[int]:
+    """The moments around each change of a zone's offset, found on a grid of a day and within it."""
+    for day in range(since, until, 86400):
+        if utc_offset(zone, day) != utc_offset(zone, day + 86400):
+            for minute in range(day, day + 86400, 900):
+                if utc_offset(zone, minute) != utc_offset(zone, minute + 900):
+                    yield from (minute + 899, minute + 900)
 
 
 class ResourceTests(SynchronousTestCase):
