@@ -131,20 +131,21 @@ def answer(database: Any, lfdi: str, path: str) -> bytes:
     """What the web layer asks of the database for a GET: who asks, may it, the document, encoded."""
     from zoneinfo import ZoneInfo
 
-    from csipd.db import edits, views
+    from csipd.db.tree import access, context
+    from csipd.db.tree import read as reading
     from csipd.sep2 import codec, identity, paging, site
 
     path, _, query = path.partition("?")
     place = site.locate(path)
     assert place is not None
-    server = views.Server(lfdi=lab.lfdi(0), sfdi=0, issuer=lab.ISSUER, zone=ZoneInfo("UTC"))
+    server = context.Server(lfdi=lab.lfdi(0), sfdi=0, issuer=lab.ISSUER, zone=ZoneInfo("UTC"))
     asker = Identity(lfdi, identity.sfdi(lfdi))
 
     def read(connection: sa.Connection) -> bytes:
-        view = views.look(connection, server, asker, place, lab.NOW)
-        edits.admit(view, place, "GET")
+        asked = context.identify(connection, server, asker, place, lab.NOW)
+        access.authorize(asked, place, "GET")
         part = paging.parse(query, 500)
-        return codec.encode(views.answer(view, place, part))
+        return codec.encode(reading.read(asked, place, part))
 
     body: bytes = database.read(read).result
     if not isinstance(body, bytes):

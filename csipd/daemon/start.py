@@ -29,7 +29,7 @@ from csipd.config import DeviceIssuer, LFDIMode, ServerMode, Settings, UnknownCe
 from csipd.daemon import zones
 from csipd.db import declarations, engine
 from csipd.db.database import Transaction
-from csipd.db.views import Server
+from csipd.db.tree.context import Server
 from csipd.der.access import Policy
 from csipd.net.tls import ServerTLS, TLSError, TLSSettings
 from csipd.pki import PKIError, Repository

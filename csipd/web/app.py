@@ -22,8 +22,10 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException
 
-from csipd.db import edits, views
 from csipd.db.database import Database
+from csipd.db.tree import access, context
+from csipd.db.tree import read as reading
+from csipd.db.tree import write as writing
 from csipd.refusals import BadRequest, Refusal
 from csipd.sep2 import codec, paging, site
 from csipd.sep2 import resources as r
@@ -64,7 +66,7 @@ class Application:
     """
 
     def __init__(
-        self, database: Database, server: views.Server, wall: Callable[[], float], cache: Cache
+        self, database: Database, server: context.Server, wall: Callable[[], float], cache: Cache
     ) -> None:
         self._database = database
         self._server = server
@@ -115,16 +117,16 @@ class Application:
         identity = request.identity
 
         def read(connection: sa.Connection) -> _Document:
-            view = views.look(connection, self._server, identity, place, now)
-            edits.admit(view, place, method)
+            asked = context.identify(connection, self._server, identity, place, now)
+            access.authorize(asked, place, method)
             part = _page(place, query, self._server.page_maximum)
-            document = views.answer(view, place, part)
+            document = reading.read(asked, place, part)
             # What a device added to the base schema comes back to that device alone (decision 11).
-            own = view.owner is not None and view.owner.device == view.caller.device
+            own = asked.owner is not None and asked.owner.device == asked.caller.device
             body = codec.encode(document, extensions=own and takes.extensions)
-            device = view.caller.device
+            device = asked.caller.device
             rights = None if device is None else scope(f"/edev/{device}")
-            return _Document(body, view.until, frozenset(map(scope, view.places)), rights)
+            return _Document(body, asked.valid_until, frozenset(map(scope, asked.depends_on)), rights)
 
         moment = self._cache.moment
 
@@ -157,7 +159,8 @@ class Application:
 
             # Where the caller may not write, that is the answer, whatever it sent.
             def ask(connection: sa.Connection) -> None:
-                edits.admit(views.look(connection, self._server, identity, place, now), place, method)
+                asked = context.identify(connection, self._server, identity, place, now)
+                access.authorize(asked, place, method)
 
             return self._database.read(ask).addCallback(lambda _: refuse(request, status, reason))
 
@@ -170,7 +173,7 @@ class Application:
             return b""
 
         return self._database.write(
-            lambda transaction: edits.edit(transaction, self._server, identity, place, method, body, now)
+            lambda transaction: writing.write(transaction, self._server, identity, place, method, body, now)
         ).addCallback(done)
 
 

@@ -26,9 +26,10 @@ from twisted.python.failure import Failure
 
 from csipd.daemon.changes import Hub
 from csipd.daemon.scheduler import Scheduler
-from csipd.db import commands, controls, devices, groups, programs, views
+from csipd.db import commands, controls, devices, groups, programs
 from csipd.db.database import Database, Read, Write
 from csipd.db.responses import REPLY_TO
+from csipd.db.tree.context import Server
 from csipd.der.access import Policy
 from csipd.net.gate import Gate
 from csipd.net.identity import identify_by
@@ -110,7 +111,7 @@ class Bench:
         self.clock = Clock()
         hub = Hub()
         self.database = Database(new_database(str(folder / "db")), None, hub.publish)
-        self.server = views.Server(
+        self.server = Server(
             lfdi=SERVER.lfdi, sfdi=SERVER.sfdi, issuer=ISSUER, zone=UTC, policy=policy, poll_rates=rates
         )
         cache = Cache(self.wall, lambda: site.date())

@@ -29,8 +29,9 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from csipd.daemon.changes import Hub
-from csipd.db import controls, devices, documents, engine, groups, programs, views
+from csipd.db import controls, devices, documents, engine, groups, programs
 from csipd.db.database import Database, Read, Transaction, Write
+from csipd.db.tree.context import Server
 from csipd.der.access import Policy
 from csipd.net.gate import Gate
 from csipd.net.identity import Identity, identify_by
@@ -174,7 +175,7 @@ class World:
 
     :param path: of the database, which is made unless it is there, as after a restart
     :param policy: how certificates come to be registered
-    :param more: of what the server says of itself (``views.Server``)
+    :param more: of what the server says of itself (``Server``)
     """
 
     def __init__(
@@ -196,7 +197,7 @@ class World:
         self.changed: list[str] = []
         self.hub.subscribe(self.changed.extend)
         self.database = Database(f"sqlite:///{path}", None, self.hub.publish)
-        self.server = views.Server(
+        self.server = Server(
             lfdi=SERVER.lfdi, sfdi=SERVER.sfdi, issuer=ISSUER, zone=zone, policy=policy, **more
         )
         self.cache = Cache(lambda: self.now, lambda: self.site.date())

@@ -23,7 +23,7 @@ from werkzeug.exceptions import HTTPException
 
 from csipd.db import audit
 from csipd.db.database import Database, Transaction
-from csipd.db.views import Server
+from csipd.db.tree.context import Server
 from csipd.net.throttle import Throttle
 from csipd.refusals import Refusal, Unavailable
 from csipd.sep2.schema import Element

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import field, frozen
 
-from csipd.db.views import Server
+from csipd.db.tree.context import Server
 from csipd.sep2.schema import Element
 
 _NUMBER = re.compile(r"\{(\w+)\}")

@@ -1,0 +1,120 @@
+"""DERPrograms, their lists and their controls (IEEE 2030.5-2018 10.10)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from csipd.db import controls, documents, groups, programs
+from csipd.db.tree.chapter import Chapter, Ids, Members, Source
+from csipd.db.tree.context import Context
+from csipd.refusals import NotFound
+from csipd.sep2 import resources as r
+from csipd.sep2.paging import Page
+from csipd.sep2.site import ROWS, Place
+
+
+class DERProgram(Source):
+    """DERPrograms, and the lists of them that follow from who is in which group."""
+
+    def numbers(self, context: Context, ids: Ids) -> list[int]:
+        """The programs of this list, in its order."""
+        if self.row.name == "DERProgramList":
+            caller = context.caller
+            assert caller.device is not None
+            if caller.aggregator:
+                return [number for number, _ in context.cached(groups.programs_of_fleet, caller.device)]
+            return [number for number, _ in _programs_of(context, caller.device)]
+        wanted = ids[1] if self.row.name == "FSADERProgramList" else None
+        found = _programs_of(context, ids[0])
+        return [number for number, assignment in found if wanted in (None, assignment)]
+
+    def get(self, context: Context, ids: Ids) -> r.Resource | None:
+        return programs.get(context.connection, ids, context.server.own).get(ids[0])
+
+    def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
+        return [len(self.numbers(context, ids)) for ids in many]
+
+    def page(self, context: Context, place: Place, part: Page) -> Members:
+        every = self.numbers(context, place.ids)
+        wanted = every[part.start : part.start + part.limit]
+        found = programs.get(context.connection, wanted, context.server.own)
+        return len(every), [(Place(ROWS["DERProgram"], (number,)), found[number]) for number in wanted]
+
+
+class CurrentDERProgram(DERProgram):
+    """The program that a DER follows: of those with an active control the one of highest priority, and
+    with none active the one of highest priority that has a default (IEEE 2030.5-2018 10.10.4)."""
+
+    def target(self, context: Context, ids: Ids) -> Place:
+        current = self._current(context, ids[0])
+        if current is None:
+            raise NotFound(self.row.href(ids))
+        return Place(ROWS["DERProgram"], (current,))
+
+    def present(self, context: Context, many: Sequence[Ids]) -> list[bool]:
+        return [self._current(context, ids[0]) is not None for ids in many]
+
+    def _current(self, context: Context, device: int) -> int | None:
+        ordered = [number for number, _ in _programs_of(context, device)]
+        context.depends_on.update(ROWS["DERProgram"].href((number,)) for number in ordered)
+        schedules = _schedules(context, ordered)
+        for number in ordered:
+            if number in schedules and schedules[number].listed(active=True):
+                return number
+        place = ROWS["DefaultDERControl"]
+        defaults = documents.present(context.connection, [place.href((number,)) for number in ordered])
+        return next((number for number in ordered if place.href((number,)) in defaults), None)
+
+
+class DERControl(Source):
+    """DERControls, with the status that the clock gives them."""
+
+    def get(self, context: Context, ids: Ids) -> r.Resource | None:
+        program, number = ids
+        found = controls.get(context.connection, program, number, context.now)
+        if found is None:
+            return None
+        context.limit_validity(found[1])
+        return found[0]
+
+    def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
+        found = _schedules(context, [ids[0] for ids in many])
+        return [len(found[ids[0]].listed(self._active)) if ids[0] in found else 0 for ids in many]
+
+    def page(self, context: Context, place: Place, part: Page) -> Members:
+        total, members, until = controls.page(
+            context.connection, place.ids[0], part, context.now, self._active
+        )
+        context.limit_validity(until)
+        return total, list(members)
+
+    @property
+    def _active(self) -> bool:
+        return self.row.name == "ActiveDERControlList"
+
+
+def _programs_of(context: Context, device: int) -> list[tuple[int, int]]:
+    """The programs of a device, its own among them, each with the FSA that it is in."""
+    return context.cached(programs.of_device, context.server.own, device)
+
+
+def _schedules(context: Context, numbers: Sequence[int]) -> dict[int, controls.Schedule]:
+    """The controls of programs; those without any are left out."""
+    found = context.cached(controls.schedules, tuple(numbers), context.now)
+    for schedule in found.values():
+        context.limit_validity(schedule.until)
+    return found
+
+
+CHAPTER = Chapter(
+    sources={
+        "FSADERProgramList": DERProgram,
+        "AssociatedDERProgramList": DERProgram,
+        "DERProgramList": DERProgram,
+        "DERProgram": DERProgram,
+        "CurrentDERProgram": CurrentDERProgram,
+        "ActiveDERControlList": DERControl,
+        "DERControlList": DERControl,
+        "DERControl": DERControl,
+    }
+)

@@ -1,0 +1,72 @@
+"""EndDevices, their Registration, and the server's own SelfDevice (IEEE 2030.5-2018 8.4, 8.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from csipd.db import devices
+from csipd.db.database import Transaction
+from csipd.db.tree.chapter import Chapter, Ids, Members, Singleton, Source
+from csipd.db.tree.context import Context
+from csipd.sep2 import resources as r
+from csipd.sep2.paging import Page
+from csipd.sep2.site import Place
+
+
+class SelfDevice(Singleton):
+    """The server itself."""
+
+    def get(self, context: Context, ids: Ids) -> r.Resource:
+        return r.SelfDevice(lFDI=context.server.lfdi, sFDI=context.server.sfdi)
+
+
+class EndDevice(Source):
+    """EndDevices, from the list of authorised LFDIs."""
+
+    def get(self, context: Context, ids: Ids) -> r.Resource | None:
+        return devices.end_device(context.connection, ids[0])
+
+    def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
+        return [devices.end_device_count(context.connection, context.caller)] * len(many)
+
+    def page(self, context: Context, place: Place, part: Page) -> Members:
+        return devices.end_devices(context.connection, context.caller, part)
+
+
+class Registration(Singleton):
+    """A device's PIN, and when it was registered."""
+
+    def get(self, context: Context, ids: Ids) -> r.Resource | None:
+        return devices.registration(context.connection, ids[0])
+
+
+def register(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> Place:
+    """A device, or an aggregator for one of its fleet, registers in band."""
+    assert isinstance(body, r.EndDevice)
+    return devices.register(transaction, context.caller, body, context.server.policy, context.now)
+
+
+def change(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> None:
+    """A device changes what it may change of its EndDevice."""
+    assert isinstance(body, r.EndDevice)
+    devices.change(transaction, place.ids[0], body, context.now)
+
+
+def unregister(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> None:
+    """An aggregator takes a device out of its fleet."""
+    devices.unregister(transaction, place.ids[0], context.caller.lfdi, context.now)
+
+
+CHAPTER = Chapter(
+    sources={
+        "SelfDevice": SelfDevice,
+        "EndDeviceList": EndDevice,
+        "EndDevice": EndDevice,
+        "Registration": Registration,
+    },
+    writes={
+        ("EndDeviceList", "POST"): register,
+        ("EndDevice", "PUT"): change,
+        ("EndDevice", "DELETE"): unregister,
+    },
+)

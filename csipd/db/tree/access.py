@@ -1,0 +1,46 @@
+"""The rights of a caller, with the facts that der/access.py decides from asked of the store."""
+
+from __future__ import annotations
+
+from csipd.db import programs
+from csipd.db.chapters import source_of
+from csipd.db.tree.context import Context
+from csipd.der.access import may_see, may_use, party
+from csipd.refusals import Forbidden, NotAllowed, NotFound
+from csipd.sep2.site import Audience, Place, enclosing
+
+
+def authorize(context: Context, place: Place, method: str) -> None:
+    """Let a request through to a place, or say why not. Every read and write asks this.
+
+    :raises NotFound: the place does not exist for the caller
+    :raises NotAllowed: it does, and does not take this method from it
+    :raises Forbidden: registration by a certificate that may not even see the EndDeviceList
+    """
+    if not is_visible(context, place):
+        if place.row.name == "EndDeviceList" and method == "POST":
+            raise Forbidden(f"{context.caller.lfdi} may not register")
+        raise NotFound(place.href)
+    if not may_use(context.caller, place.row, method, context.owner):
+        raise NotAllowed(place.row.allow(party(context.caller, context.owner)))
+
+
+def is_visible(context: Context, place: Place) -> bool:
+    """Whether a place exists for the caller."""
+    caller = context.caller
+    reached = (
+        place.row.audience is Audience.PROGRAM
+        and caller.device is not None
+        and programs.reaches(context.connection, caller.device, caller.aggregator, place.ids[0])
+    )
+    if not may_see(caller, place.row, context.owner, context.server.policy, reached):
+        return False
+    by_number = place.row.audience is not Audience.REGISTERED
+    if not by_number and place.ids and not place.row.is_list:
+        # Whose it is, its URI does not say.
+        return source_of(place.row).present(context, [place.ids]) == [True]
+    around = enclosing(place)
+    # One number deep, an audience that goes by that number has answered for it: a device, a program.
+    if around is None or (by_number and len(around.ids) < 2):
+        return True
+    return source_of(around.row).present(context, [around.ids]) == [True]

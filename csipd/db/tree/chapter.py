@@ -1,0 +1,118 @@
+"""What a chapter of the standard brings to the tree: where its documents come from, what writing them does.
+
+A row of the resource table whose chapter says nothing about it has its documents in the table of documents
+(db/documents.py): `Source` reads them there, `put`, `post` and `delete` write them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from attrs import field, frozen
+
+from csipd.db import documents
+from csipd.db.database import Transaction
+from csipd.db.tree.context import Context
+from csipd.refusals import NotFound
+from csipd.sep2 import resources as r
+from csipd.sep2.paging import Page
+from csipd.sep2.site import Place, Row, bare, list_of, member
+
+Ids = tuple[int, ...]
+#: A part of a list: how many members there are after the filter, and those wanted.
+Members = tuple[int, list[tuple[Place, r.Resource]]]
+
+
+class Source:
+    """Where the documents of a row come from: the table of documents, unless a subclass says otherwise.
+
+    What it gives is bare: `read` adds href, pollRate and links.
+    """
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+
+    def target(self, context: Context, ids: Ids) -> Place:
+        """The place whose document stands here: this one, except for a resource under two names."""
+        return Place(self.row, ids)
+
+    def get(self, context: Context, ids: Ids) -> r.Resource | None:
+        """The bare resource, or None where there is none."""
+        return documents.get(context.connection, Place(self.row, ids))
+
+    def present(self, context: Context, many: Sequence[Ids]) -> list[bool]:
+        """Which of the resources there are."""
+        hrefs = [self.row.href(ids) for ids in many]
+        found = documents.present(context.connection, hrefs)
+        return [href in found for href in hrefs]
+
+    def exists(self, context: Context, ids: Ids) -> bool:
+        """Whether there is such a list, empty or not, for whoever may see it."""
+        return True
+
+    def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
+        """How many members each of the lists has for this caller."""
+        hrefs = [self.row.href(ids) for ids in many]
+        found = documents.counts(context.connection, hrefs)
+        return [found.get(href, 0) for href in hrefs]
+
+    def page(self, context: Context, place: Place, part: Page) -> Members:
+        """A part of the list."""
+        return documents.page(context.connection, place, part)
+
+
+class Singleton(Source):
+    """A resource that is there for whoever may see it."""
+
+    def present(self, context: Context, many: Sequence[Ids]) -> list[bool]:
+        return [True] * len(many)
+
+
+#: What a write does: given the decoded body of a PUT or POST, it returns the place of what a POST made.
+WriteRule = Callable[[Transaction, Context, Place, "r.Resource | None"], "Place | None"]
+
+
+@frozen
+class Chapter:
+    """A chapter's part in the tree.
+
+    :param sources: by the name of a row, where its documents come from
+    :param writes: by the name of a row and a method, what the write does
+    """
+
+    sources: Mapping[str, Callable[[Row], Source]] = field(factory=dict)
+    writes: Mapping[tuple[str, str], WriteRule] = field(factory=dict)
+
+
+def put(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> None:
+    """Keep what was put. The first PUT makes the resource, unless it is a list's member."""
+    assert body is not None
+    kept = bare(place.row, body)
+    members = list_of(place.row)
+    if members is None:
+        documents.put(transaction, place, kept, context.now, place.device)
+    elif not documents.replace(transaction, members, place, kept, context.now):
+        raise NotFound(place.href)
+    _touch_manager(transaction, context)
+
+
+def post(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> Place:
+    """Add a member to a list."""
+    assert body is not None
+    kept = bare(member(place.row), body)
+    made = documents.post(transaction, place, kept, context.now, place.device)
+    _touch_manager(transaction, context)
+    return made
+
+
+def delete(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> None:
+    """Delete a document."""
+    if not documents.delete(transaction, place):
+        raise NotFound(place.href)
+    _touch_manager(transaction, context)
+
+
+def _touch_manager(transaction: Transaction, context: Context) -> None:
+    """Counts and links of a device's resources are shown in its aggregator's lists, too."""
+    if context.owner is not None and context.owner.manager is not None:
+        transaction.touch(f"/edev/{context.owner.manager}")

@@ -1,0 +1,116 @@
+"""What is known while one request is answered: who asks, for what, at what moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from datetime import tzinfo
+from typing import Any, Protocol, TypeVar
+
+import sqlalchemy as sa
+from attrs import define, field, frozen
+
+from csipd.db import devices, programs
+from csipd.der.access import Caller, Owner, Policy
+from csipd.sep2.mrid import Issuer
+from csipd.sep2.site import Place
+
+T = TypeVar("T")
+
+
+class Identity(Protocol):
+    """What a certificate says of its holder."""
+
+    @property
+    def lfdi(self) -> str: ...
+
+    @property
+    def sfdi(self) -> int: ...
+
+
+@frozen
+class Server:
+    """What the server says of itself.
+
+    :param lfdi: LFDI of the server's certificate
+    :param sfdi: the SFDI that follows from it
+    :param issuer: who makes its mRIDs
+    :param zone: for the Time resource
+    :param time_quality: Time.quality (7: intentionally uncoordinated)
+    :param poll_rates: pollRate by resource name (s); the schema's default for the others
+    :param policy: how certificates come to be registered
+    :param page_maximum: the most members of a list in one answer
+    :param own_primacy: primacy of devices' own programs
+    :param log_events: how many log events are kept for each device
+    """
+
+    lfdi: str
+    sfdi: int
+    issuer: Issuer
+    zone: tzinfo
+    time_quality: int = 7
+    poll_rates: Mapping[str, int] = field(factory=dict)
+    policy: Policy = field(factory=Policy)
+    page_maximum: int = 500
+    own_primacy: int = 3
+    log_events: int = 100
+
+    @property
+    def own(self) -> programs.Own:
+        """What devices' own programs have in common."""
+        return programs.Own(self.issuer, self.own_primacy)
+
+
+@define
+class Context:
+    """What is known while one request is answered.
+
+    :param owner: the EndDevice in the URI that is asked for, where there is one
+    :param now: TimeType
+    :param valid_until: when what was read so far stops being true though nothing is written; None: never
+    :param depends_on: hrefs of what was read so far: a change at one of them, or below, concerns the answer
+    """
+
+    connection: sa.Connection
+    server: Server
+    caller: Caller
+    owner: Owner | None
+    now: int
+    valid_until: int | None = None
+    depends_on: set[str] = field(factory=set)
+    _results: dict[tuple[Any, ...], Any] = field(init=False, factory=dict)
+
+    def cached(self, query: Callable[..., T], *arguments: Hashable) -> T:
+        """The result of a query, made once however many links and lists of a document need it."""
+        key = (query, *arguments)
+        if key not in self._results:
+            self._results[key] = query(self.connection, *arguments)
+        result: T = self._results[key]
+        return result
+
+    def limit_validity(self, moment: int | None) -> None:
+        """Note that what was read may change by itself at a moment (TimeType); None: it does not."""
+        if moment is not None and (self.valid_until is None or moment < self.valid_until):
+            self.valid_until = moment
+
+    def is_own_aggregator(self, device: int) -> bool:
+        """Whether this is the caller's own EndDevice and it is an aggregator.
+
+        That is no DER: it has no FSAs and no DERs (CSIP IG 6.1.7).
+        """
+        return self.caller.aggregator and device == self.caller.device
+
+
+def identify(
+    connection: sa.Connection, server: Server, identity: Identity, place: Place, now: int
+) -> Context:
+    """Look up who asks and whose resource it is. What a caller may do is asked of the store at each request.
+
+    :return: a context; `access.authorize` says whether the place exists for it
+    """
+    caller = devices.caller(connection, identity.lfdi, identity.sfdi, server.policy)
+    owner = None
+    if place.device is not None:
+        # Its own device needs no second query: the caller was found by it.
+        own = place.device == caller.device
+        owner = Owner(place.device) if own else devices.owner(connection, place.device)
+    return Context(connection, server, caller, owner, now)
