@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 import click
 
 from csipd import config
+from csipd.cli.ctl.alarms import alarms
+from csipd.cli.ctl.audit import audit
 from csipd.cli.ctl.completion import completion
 from csipd.cli.ctl.controls import controls
 from csipd.cli.ctl.devices import devices
@@ -23,8 +25,9 @@ from csipd.cli.ctl.offline import certs, check_config, lfdi
 from csipd.cli.ctl.options import Command, Parsed
 from csipd.cli.ctl.output import Output
 from csipd.cli.ctl.programs import programs
-from csipd.cli.ctl.records import alarms, audit, responses, status
+from csipd.cli.ctl.responses import responses
 from csipd.cli.ctl.session import Machine, Session
+from csipd.cli.ctl.status import status
 
 _SERVER = f"https://127.0.0.1:{DEFAULT_PORT}"
 _TIMEOUT = 30.0

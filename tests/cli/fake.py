@@ -24,7 +24,11 @@ from csipd.cli.ctl.https import Credentials, Server
 from csipd.cli.ctl.session import Machine
 from csipd.sep2 import resources as r
 from csipd.sep2.schema import Element
-from csipd.web.admin import forms as f
+from csipd.web.admin.controls import Control
+from csipd.web.admin.devices import Device
+from csipd.web.admin.groups import Group
+from csipd.web.admin.programs import Program
+from csipd.web.admin.responses import Answers
 from csipd.web.json_form import to_json
 
 ZONE = ZoneInfo("America/Los_Angeles")
@@ -124,7 +128,7 @@ def _answer(value: Element | Mapping[str, Any] | Said | None) -> Said:
 # Forms with what they need.
 
 
-def device(number: int = 1, name: str = "dev1", **more: Any) -> f.Device:
+def device(number: int = 1, name: str = "dev1", **more: Any) -> Device:
     fields = {
         "href": f"/edev/{number}",
         "lFDI": LFDI,
@@ -133,17 +137,17 @@ def device(number: int = 1, name: str = "dev1", **more: Any) -> f.Device:
         "standing": "registered",
         "changedTime": NOW,
     }
-    return f.Device(number=number, name=name, **{**fields, **more})
+    return Device(number=number, name=name, **{**fields, **more})
 
 
-def group(number: int = 1, name: str = "feeder-1", **more: Any) -> f.Group:
-    return f.Group(number=number, name=name, **{"fsa": "topology", "devices": 2, **more})
+def group(number: int = 1, name: str = "feeder-1", **more: Any) -> Group:
+    return Group(number=number, name=name, **{"fsa": "topology", "devices": 2, **more})
 
 
-def program(number: int = 1, description: str = "Feeder 1", **more: Any) -> f.Program:
+def program(number: int = 1, description: str = "Feeder 1", **more: Any) -> Program:
     fields = {"href": f"/derp/{number}", "mRID": MRID, "primacy": 7, "version": 0}
     audience = {} if "device" in more else {"group": 1}
-    return f.Program(number=number, description=description, **{**fields, **audience, **more})
+    return Program(number=number, description=description, **{**fields, **audience, **more})
 
 
 def curve(number: int = 1, description: str = "Volt-VAR 1", kind: int = 11, program: int = 1) -> r.DERCurve:
@@ -167,7 +171,7 @@ def control(
     start: int = NOW + 3600,
     duration: int = 7200,
     **more: Any,
-) -> f.Control:
+) -> Control:
     event = r.DERControl(
         href=f"/derp/1/derc/{number}",
         mRID=MRID,
@@ -180,12 +184,12 @@ def control(
         DERControlBase=base or r.DERControlBase(opModMaxLimW=6000),
         **more,
     )
-    return f.Control(
+    return Control(
         number=number, program=1, href=f"/derp/1/derc/{number}", status=status, control=event, who="admin"
     )
 
 
-def answers(control: int = 12, **counts: int) -> f.Answers:
+def answers(control: int = 12, **counts: int) -> Answers:
     names = (
         "asked",
         "received",
@@ -197,7 +201,7 @@ def answers(control: int = 12, **counts: int) -> f.Answers:
         "rejected",
         "silent",
     )
-    return f.Answers(control=control, **{name: counts.get(name, 0) for name in names})
+    return Answers(control=control, **{name: counts.get(name, 0) for name in names})
 
 
 def pages(page: Callable[..., Element], *items: Iterable[Element]) -> list[Element]:

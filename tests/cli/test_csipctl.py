@@ -22,7 +22,7 @@ from csipd.cli.ctl.errors import Code, ServerFailed, Unreachable
 from csipd.cli.ctl.https import Credentials, Server
 from csipd.cli.ctl.output import Output
 from csipd.cli.ctl.session import Machine, Session
-from csipd.web.admin import forms as f
+from csipd.web.admin.devices import DevicePage
 from tests.cli.fake import FakeAPI, device
 
 DOCUMENTATION = Path(__file__).resolve().parent.parent.parent / "docs" / "csipctl.md"
@@ -239,7 +239,7 @@ class OutputTests(SynchronousTestCase):
 
     def test_no_colour_in_a_pipe(self) -> None:
         """What is no terminal gets no colour and no lines; a terminal gets both."""
-        self.api.answers("GET", "/devices", f.DevicePage(items=(device(1, standing="withdrawn"),)))
+        self.api.answers("GET", "/devices", DevicePage(items=(device(1, standing="withdrawn"),)))
         plain = self.api.run("devices", "list").stdout
         self.assertTrue(plain.isascii() and "\x1b" not in plain, plain)
         self.assertTrue(all(line == line.rstrip() for line in plain.splitlines()))

@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.cli.ctl.errors import ServerFailed, Unreachable
-from csipd.cli.ctl.views import is_over
+from csipd.cli.ctl.views.controls import is_over
 from csipd.sep2 import resources as r
-from csipd.web.admin import forms as f
+from csipd.web.admin.controls import Cancellation, ControlPage, MadeControls, NewControl, Preview, Superseded
+from csipd.web.admin.curves import CurvePage
+from csipd.web.admin.devices import DevicePage
+from csipd.web.admin.groups import GroupPage
 from csipd.web.json_form import from_json
 from tests.cli import fake
 from tests.cli.fake import NOW, FakeAPI, answers, control, curve
@@ -26,14 +29,14 @@ class RequestTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.api = FakeAPI()
-        self.api.answers("POST", "/controls/preview", f.Preview(devices=3, sample=(1, 2, 3), programs=(1,)))
-        self.api.answers("POST", "/controls", f.MadeControls(items=(control(),)))
+        self.api.answers("POST", "/controls/preview", Preview(devices=3, sample=(1, 2, 3), programs=(1,)))
+        self.api.answers("POST", "/controls", MadeControls(items=(control(),)))
 
-    def request(self, *options: str) -> f.NewControl:
+    def request(self, *options: str) -> NewControl:
         """What `create` sends, read as the API reads it."""
         done = self.api.run("controls", "create", *options)
         self.assertEqual(done.exit_code, 0, done.stderr)
-        return from_json(f.NewControl, self.api.requests[-1].content)
+        return from_json(NewControl, self.api.requests[-1].content)
 
     def test_all_of_it(self) -> None:
         """Every option has its place in the request."""
@@ -53,7 +56,7 @@ class RequestTests(SynchronousTestCase):
         )
         self.assertEqual(
             made,
-            f.NewControl(
+            NewControl(
                 program=1,
                 description="peak",
                 start=NOW + 9 * 3600,
@@ -86,9 +89,9 @@ class RequestTests(SynchronousTestCase):
 
     def test_targets(self) -> None:
         """A group and devices are found by name."""
-        self.api.answers("GET", "/groups", f.GroupPage(items=(fake.group(5, "feeder-1"),)))
+        self.api.answers("GET", "/groups", GroupPage(items=(fake.group(5, "feeder-1"),)))
         self.assertEqual(self.request("--group", "feeder-1", *LIMIT).group, 5)
-        self.api.answers("GET", "/devices", f.DevicePage(items=(fake.device(8, "dev8"),)))
+        self.api.answers("GET", "/devices", DevicePage(items=(fake.device(8, "dev8"),)))
         self.assertEqual(self.request("--device", "dev8", "--device", "3", *LIMIT).devices, (8, 3))
 
     def test_one_target(self) -> None:
@@ -145,9 +148,9 @@ class CurveTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.api = FakeAPI()
-        self.api.answers("POST", "/controls/preview", f.Preview(devices=1))
+        self.api.answers("POST", "/controls/preview", Preview(devices=1))
         curves = (curve(1, "other"), curve(2), curve(3, kind=12), curve(4, "twice"), curve(5, "twice"))
-        self.api.answers("GET", "/programs/1/curves", f.CurvePage(items=curves))
+        self.api.answers("GET", "/programs/1/curves", CurvePage(items=curves))
 
     def preview(self, *options: str) -> Any:
         return self.api.run("controls", "preview", "--duration", "1h", *options)
@@ -158,7 +161,7 @@ class CurveTests(SynchronousTestCase):
             "--program", "1", "--set", "opModVoltVar=Volt-VAR 1", "--set", "opModVoltWatt=Volt-VAR 1"
         )
         self.assertEqual(
-            from_json(f.NewControl, self.api.requests[-1].content).base,
+            from_json(NewControl, self.api.requests[-1].content).base,
             r.DERControlBase(
                 opModVoltVar=r.DERCurveLink(href="/derp/1/dc/2"),
                 opModVoltWatt=r.DERCurveLink(href="/derp/1/dc/3"),
@@ -178,7 +181,7 @@ class CurveTests(SynchronousTestCase):
     def test_of_a_group(self) -> None:
         """For a group the curves of its programs are meant."""
         self.api.answers("GET", "/groups/5", fake.group(5, programs=(1, 2)))
-        self.api.answers("GET", "/programs/2/curves", f.CurvePage(items=(curve(9, "far", program=2),)))
+        self.api.answers("GET", "/programs/2/curves", CurvePage(items=(curve(9, "far", program=2),)))
         self.preview("--group", "5", "--set", "opModVoltVar=far")
         self.assertEqual(self.api.requests[-1].content["base"], {"opModVoltVar": {"href": "/derp/2/dc/9"}})
 
@@ -201,9 +204,9 @@ class AskingTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.api = FakeAPI()
-        self.api.answers("POST", "/controls", f.MadeControls(items=(control(),)))
+        self.api.answers("POST", "/controls", MadeControls(items=(control(),)))
         self.api.answers(
-            "POST", "/controls/preview", f.Preview(devices=3, warnings=("2 devices do not support it",))
+            "POST", "/controls/preview", Preview(devices=3, warnings=("2 devices do not support it",))
         )
 
     def create(self, *options: str, input: str = "", before: tuple[str, ...] = ()) -> Any:
@@ -228,19 +231,19 @@ class AskingTests(SynchronousTestCase):
 
     def test_reasons(self) -> None:
         """It is asked where something would be superseded, either way, or is warned of; else it is not."""
-        superseded = (f.Superseded(control=11, program=1, modes=("opModMaxLimW",), wholly=True),)
+        superseded = (Superseded(control=11, program=1, modes=("opModMaxLimW",), wholly=True),)
         for preview, code in (
-            (f.Preview(devices=3), 0),
-            (f.Preview(devices=3, supersedes=superseded), 5),
-            (f.Preview(devices=3, superseded_by=superseded), 5),
-            (f.Preview(devices=3, warnings=("careful",)), 5),
+            (Preview(devices=3), 0),
+            (Preview(devices=3, supersedes=superseded), 5),
+            (Preview(devices=3, superseded_by=superseded), 5),
+            (Preview(devices=3, warnings=("careful",)), 5),
         ):
             self.api.answers("POST", "/controls/preview", preview)
             self.assertEqual(self.create().exit_code, code, preview)
 
     def test_yes_beforehand(self) -> None:
         """With --yes nothing is previewed or asked; warnings of what was made are shown."""
-        self.api.answers("POST", "/controls", f.MadeControls(items=(control(),), warnings=("careful",)))
+        self.api.answers("POST", "/controls", MadeControls(items=(control(),), warnings=("careful",)))
         done = self.create("--yes")
         self.assertEqual((done.exit_code, self.api.asked()), (0, ["POST /controls"]))
         self.assertIn("warning: careful", done.stdout)
@@ -272,7 +275,7 @@ class AskingTests(SynchronousTestCase):
 
     def test_many(self) -> None:
         """Of many controls that were made, one for each device, the first are shown and the rest counted."""
-        self.api.answers("POST", "/controls", f.MadeControls(items=tuple(control(n) for n in range(1, 31))))
+        self.api.answers("POST", "/controls", MadeControls(items=tuple(control(n) for n in range(1, 31))))
         done = self.create("--yes")
         self.assertIn("control 20", done.stdout)
         self.assertNotIn("control 21", done.stdout)
@@ -283,14 +286,14 @@ class PreviewTests(SynchronousTestCase):
     def test_preview(self) -> None:
         """A preview says how many devices and which programs, what supersedes what, and the warnings."""
         api = FakeAPI()
-        preview = f.Preview(
+        preview = Preview(
             devices=1200,
             sample=(1, 2, 3),
             programs=(1,),
             supersedes=(
-                f.Superseded(control=11, program=1, modes=("opModMaxLimW", "opModConnect"), wholly=False),
+                Superseded(control=11, program=1, modes=("opModMaxLimW", "opModConnect"), wholly=False),
             ),
-            superseded_by=(f.Superseded(control=10, program=2, modes=("opModMaxLimW",), wholly=True),),
+            superseded_by=(Superseded(control=10, program=2, modes=("opModMaxLimW",), wholly=True),),
             warnings=("8 devices do not support opModMaxLimW",),
         )
         api.answers("POST", "/controls/preview", preview)
@@ -316,7 +319,7 @@ class LookingTests(SynchronousTestCase):
 
     def test_list(self) -> None:
         """Controls are filtered by program, status and times that may have passed."""
-        self.api.answers("GET", "/controls", f.ControlPage(items=(control(),)))
+        self.api.answers("GET", "/controls", ControlPage(items=(control(),)))
         done = self.api.run(
             *(
                 "controls",
@@ -371,8 +374,8 @@ class LookingTests(SynchronousTestCase):
         self.assertEqual(self.api.requests[-1].content, {})
         self.api.run("controls", "cancel", "12", "--randomized", "--reason", "forecast was wrong")
         self.assertEqual(
-            from_json(f.Cancellation, self.api.requests[-1].content),
-            f.Cancellation(randomized=True, reason="forecast was wrong"),
+            from_json(Cancellation, self.api.requests[-1].content),
+            Cancellation(randomized=True, reason="forecast was wrong"),
         )
 
 
@@ -420,8 +423,8 @@ class WatchTests(SynchronousTestCase):
 
     def test_all_there_are(self) -> None:
         """Without numbers those that are active or scheduled are watched, by their starts, fifty at most."""
-        many = f.ControlPage(items=tuple(control(n, "active", start=NOW + 1000 - n) for n in range(1, 60)))
-        self.api.answers("GET", "/controls", many, f.ControlPage(items=(control(99, start=NOW),)))
+        many = ControlPage(items=tuple(control(n, "active", start=NOW + 1000 - n) for n in range(1, 60)))
+        self.api.answers("GET", "/controls", many, ControlPage(items=(control(99, start=NOW),)))
         for number in (*range(1, 60), 99):
             self.goes(("completed", {}), number=number)
         done = self.api.run("controls", "watch")
@@ -432,7 +435,7 @@ class WatchTests(SynchronousTestCase):
 
     def test_nothing_to_watch(self) -> None:
         """Where no control is active or scheduled there is nothing to wait for."""
-        self.api.answers("GET", "/controls", f.ControlPage())
+        self.api.answers("GET", "/controls", ControlPage())
         done = self.api.run("controls", "watch")
         self.assertEqual((done.exit_code, done.stdout), (0, ""))
         self.assertIn("No control", done.stderr)

@@ -10,7 +10,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.cli.ctl.errors import Unreachable
 from csipd.sep2 import resources as r
-from csipd.web.admin import forms as f
+from csipd.web.admin.alarms import Alarm, LogEventPage, LogEventShown
+from csipd.web.admin.devices import ChangedDevice, DevicePage, MadeDevice, Membership, NewDevice
+from csipd.web.admin.groups import GroupPage
+from csipd.web.admin.responses import Response
+from csipd.web.admin.state import Acting, DERReport, DeviceState, Passed
 from csipd.web.json_form import from_json
 from tests.cli import fake
 from tests.cli.fake import LFDI, NOW, FakeAPI, device
@@ -34,28 +38,28 @@ class NamingTests(SynchronousTestCase):
 
     def test_name(self) -> None:
         """A name is looked up, and only the device of exactly that name is meant."""
-        self.api.answers("GET", "/devices", f.DevicePage(items=(device(3, "dev10"), device(7, "dev1"))))
+        self.api.answers("GET", "/devices", DevicePage(items=(device(3, "dev10"), device(7, "dev1"))))
         self.assertEqual(self.api.run("devices", "show", "dev1").exit_code, 0)
         self.assertEqual(self.api.asked(), ["GET /devices", "GET /devices/7"])
         self.assertEqual(self.api.requests[0].query["name"], "dev1")
 
     def test_lfdi(self) -> None:
         """An LFDI is looked up in its one form, however it was written."""
-        self.api.answers("GET", "/devices", f.DevicePage(items=(device(7),)))
+        self.api.answers("GET", "/devices", DevicePage(items=(device(7),)))
         for written in (LFDI, LFDI.lower(), PRETTY):
             self.assertEqual(self.api.run("devices", "show", written).exit_code, 0)
             self.assertEqual(self.api.requests[-2].query["lfdi"], LFDI)
 
     def test_unknown(self) -> None:
         """A name that no device has is refused, with that name."""
-        self.api.answers("GET", "/devices", f.DevicePage())
+        self.api.answers("GET", "/devices", DevicePage())
         done = self.api.run("devices", "show", "nobody")
         self.assertEqual((done.exit_code, done.stdout), (1, ""))
         self.assertEqual(done.stderr, "csipctl: there is no device called 'nobody'\n")
 
     def test_name_among_many(self) -> None:
         """A list that does not end is not looked through for ever."""
-        pages = fake.pages(f.DevicePage, *([device(n, f"d{n}")] for n in range(1, 40)))
+        pages = fake.pages(DevicePage, *([device(n, f"d{n}")] for n in range(1, 40)))
         self.api.answers("GET", "/devices", *pages)
         done = self.api.run("devices", "show", "dev1")
         self.assertEqual((done.exit_code, len(self.api.requests)), (1, 20))
@@ -63,7 +67,7 @@ class NamingTests(SynchronousTestCase):
 
     def test_name_on_a_later_page(self) -> None:
         """All pages are looked through."""
-        pages = fake.pages(f.DevicePage, [device(n, f"d{n}") for n in range(1, 4)], [device(7)])
+        pages = fake.pages(DevicePage, [device(n, f"d{n}") for n in range(1, 4)], [device(7)])
         self.api.answers("GET", "/devices", *pages)
         self.assertEqual(self.api.run("devices", "show", "dev1").exit_code, 0)
         self.assertEqual(self.api.requests[1].query["after"], "3")
@@ -77,7 +81,7 @@ class ListTests(SynchronousTestCase):
         """In a pipe there is a line for each device, of columns that nothing cuts."""
         long = "x" * 64
         items = (device(1, deviceCategory=0x200000, groups=(1, 2)), device(2, long, standing="withdrawn"))
-        self.api.answers("GET", "/devices", f.DevicePage(items=items))
+        self.api.answers("GET", "/devices", DevicePage(items=items))
         done = self.api.run("devices", "list")
         self.assertEqual(done.exit_code, 0)
         head, first, second = done.stdout.splitlines()
@@ -91,8 +95,8 @@ class ListTests(SynchronousTestCase):
 
     def test_filters(self) -> None:
         """Each filter is sent under the API's name, groups and managers by their numbers."""
-        self.api.answers("GET", "/groups", f.GroupPage(items=(fake.group(5, "feeder-1"),)))
-        self.api.answers("GET", "/devices", f.DevicePage(items=(device(9, "agg1", aggregator=True),)))
+        self.api.answers("GET", "/groups", GroupPage(items=(fake.group(5, "feeder-1"),)))
+        self.api.answers("GET", "/devices", DevicePage(items=(device(9, "agg1", aggregator=True),)))
         self.api.run(
             *("devices", "list", "--group", "feeder-1", "--manager", "agg1", "--standing", "registered"),
             *("--lfdi", PRETTY, "--name", "dev1", "--limit", "7", "--after", "30"),
@@ -112,14 +116,14 @@ class ListTests(SynchronousTestCase):
 
     def test_more(self) -> None:
         """That a page has more behind it is said beside the answer, with the way to it."""
-        self.api.answers("GET", "/devices", f.DevicePage(items=(device(1),), next=1))
+        self.api.answers("GET", "/devices", DevicePage(items=(device(1),), next=1))
         done = self.api.run("devices", "list")
         self.assertNotIn("--after", done.stdout)
         self.assertIn("--after 1", done.stderr)
 
     def test_all(self) -> None:
         """--all follows the pages to the last, and shows what is in each."""
-        self.api.answers("GET", "/devices", *fake.pages(f.DevicePage, [device(1)], [device(2)], [device(3)]))
+        self.api.answers("GET", "/devices", *fake.pages(DevicePage, [device(1)], [device(2)], [device(3)]))
         done = self.api.run("devices", "list", "--all")
         self.assertEqual([one.query.get("after") for one in self.api.requests], [None, "1", "2"])
         self.assertEqual({one.query["limit"] for one in self.api.requests}, {"500"})
@@ -128,25 +132,25 @@ class ListTests(SynchronousTestCase):
 
     def test_all_as_json(self) -> None:
         """All pages are one JSON document."""
-        self.api.answers("GET", "/devices", *fake.pages(f.DevicePage, [device(1)], [device(2), device(3)]))
+        self.api.answers("GET", "/devices", *fake.pages(DevicePage, [device(1)], [device(2), device(3)]))
         done = self.api.run("--json", "devices", "list", "--all")
         self.assertEqual([one["number"] for one in json.loads(done.stdout)["items"]], [1, 2, 3])
         self.assertEqual(done.stderr, "")
 
     def test_nothing_as_json(self) -> None:
         """An empty list is a document too."""
-        self.api.answers("GET", "/devices", f.DevicePage())
+        self.api.answers("GET", "/devices", DevicePage())
         self.assertEqual(json.loads(self.api.run("--json", "devices", "list", "--all").stdout), {"items": []})
 
     def test_nothing(self) -> None:
         """Of an empty list nothing stands on standard output."""
-        self.api.answers("GET", "/devices", f.DevicePage())
+        self.api.answers("GET", "/devices", DevicePage())
         done = self.api.run("devices", "list")
         self.assertEqual((done.exit_code, done.stdout, done.stderr), (0, "", "None.\n"))
 
     def test_page_that_goes_round(self) -> None:
         """A list whose pages lead back to themselves is the server's failure, not an endless run."""
-        self.api.answers("GET", "/devices", f.DevicePage(items=(device(1),), next=1))
+        self.api.answers("GET", "/devices", DevicePage(items=(device(1),), next=1))
         self.assertEqual(self.api.run("devices", "list", "--all").exit_code, 4)
         self.assertEqual(len(self.api.requests), 2)
 
@@ -161,15 +165,15 @@ class AddTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.api = FakeAPI()
         self.out = Path(self.mktemp())
-        self.made = f.MadeDevice(device=device(9, "dev9"), certificate=CERTIFICATE, key=SECRET)
+        self.made = MadeDevice(device=device(9, "dev9"), certificate=CERTIFICATE, key=SECRET)
 
     def test_lfdi(self) -> None:
         """A device with an LFDI of its own is listed as the options say, in a form that the API takes."""
         self.api.answers(
-            "GET", "/groups", f.GroupPage(items=(fake.group(5, "feeder-1"), fake.group(6, "pilot")))
+            "GET", "/groups", GroupPage(items=(fake.group(5, "feeder-1"), fake.group(6, "pilot")))
         )
-        self.api.answers("GET", "/devices", f.DevicePage(items=(device(2, "agg1"),)))
-        self.api.answers("POST", "/devices", f.MadeDevice(device=device(9, "dev9")))
+        self.api.answers("GET", "/devices", DevicePage(items=(device(2, "agg1"),)))
+        self.api.answers("POST", "/devices", MadeDevice(device=device(9, "dev9")))
         done = self.api.run(
             *("devices", "add", "dev9", "--lfdi", PRETTY, "--manager", "agg1", "--pin", "111115"),
             *("--group", "feeder-1", "--group", "6", "--category", "photovoltaic", "--poll-rate", "60"),
@@ -178,8 +182,8 @@ class AddTests(SynchronousTestCase):
         self.assertEqual(done.exit_code, 0, done.stderr)
         self.assertIn(PRETTY, done.stdout)
         self.assertEqual(
-            from_json(f.NewDevice, self.api.requests[-1].content),
-            f.NewDevice(
+            from_json(NewDevice, self.api.requests[-1].content),
+            NewDevice(
                 name="dev9",
                 lFDI=LFDI,
                 manager=2,
@@ -194,7 +198,7 @@ class AddTests(SynchronousTestCase):
 
     def test_only_what_is_given(self) -> None:
         """What is not given is not sent."""
-        self.api.answers("POST", "/devices", f.MadeDevice(device=device(9, "dev9")))
+        self.api.answers("POST", "/devices", MadeDevice(device=device(9, "dev9")))
         self.api.run("devices", "add", "dev9", "--lfdi", LFDI)
         self.assertEqual(self.api.requests[-1].content, {"name": "dev9", "lFDI": LFDI})
         self.api.run("devices", "add", "dev9", "--lfdi", LFDI, "--listed", "--aggregator")
@@ -277,7 +281,7 @@ class AddTests(SynchronousTestCase):
 
     def test_answer_without_key(self) -> None:
         """An answer without the key, as to a repeated request, is said and leaves no empty file."""
-        self.api.answers("POST", "/devices", f.MadeDevice(device=device(9, "dev9"), certificate=CERTIFICATE))
+        self.api.answers("POST", "/devices", MadeDevice(device=device(9, "dev9"), certificate=CERTIFICATE))
         done = self.api.run("devices", "add", "dev9", "--make-key", "--out", str(self.out))
         self.assertEqual(done.exit_code, 1)
         self.assertIn("dev9.pem", done.stderr)
@@ -287,7 +291,7 @@ class AddTests(SynchronousTestCase):
         """A signing request is sent as it is; the certificate is written, or without a folder shown."""
         request = Path(self.mktemp())
         request.write_text("-----BEGIN CERTIFICATE REQUEST-----\n")
-        self.api.answers("POST", "/devices", f.MadeDevice(device=device(9, "dev9"), certificate=CERTIFICATE))
+        self.api.answers("POST", "/devices", MadeDevice(device=device(9, "dev9"), certificate=CERTIFICATE))
         done = self.api.run("devices", "add", "dev9", "--csr", str(request))
         self.assertEqual(self.api.requests[-1].content["csr"], request.read_text())
         self.assertTrue(done.stdout.endswith(CERTIFICATE))
@@ -320,7 +324,7 @@ class AddTests(SynchronousTestCase):
 
     def test_idempotency(self) -> None:
         """Each run has a key of its own, unless one is given."""
-        self.api.answers("POST", "/devices", f.MadeDevice(device=device(9, "dev9")))
+        self.api.answers("POST", "/devices", MadeDevice(device=device(9, "dev9")))
         for more in ((), (), ("--idempotency-key", "mine")):
             self.api.run("devices", "add", "dev9", "--lfdi", LFDI, *more)
         first, second, third = (one.headers["Idempotency-Key"] for one in self.api.requests)
@@ -342,14 +346,12 @@ class ChangeTests(SynchronousTestCase):
     def test_change(self) -> None:
         """Only what is named is sent, in a form that the API takes."""
         self.api.answers("PATCH", "/devices/1", device(1))
-        self.api.answers("GET", "/devices", f.DevicePage(items=(device(4, "agg1"),)))
+        self.api.answers("GET", "/devices", DevicePage(items=(device(4, "agg1"),)))
         done = self.api.run("devices", "change", "1", "--pin", "111115", "--manager", "agg1")
         self.assertEqual(done.exit_code, 0, done.stderr)
         self.assertEqual(self.api.requests[-1].content, {"pIN": 111115, "manager": 4})
         self.api.run("devices", "change", "1", "--no-manager")
-        self.assertEqual(
-            from_json(f.ChangedDevice, self.api.requests[-1].content), f.ChangedDevice(manager=0)
-        )
+        self.assertEqual(from_json(ChangedDevice, self.api.requests[-1].content), ChangedDevice(manager=0))
         self.assertEqual(
             self.api.run("devices", "change", "1", "--no-manager", "--manager", "4").exit_code, 2
         )
@@ -357,8 +359,8 @@ class ChangeTests(SynchronousTestCase):
             "devices", "change", "1", "--category", "EVSE", "--poll-rate", "60", "--post-rate", "30"
         )
         self.assertEqual(
-            from_json(f.ChangedDevice, self.api.requests[-1].content),
-            f.ChangedDevice(deviceCategory=1 << 17, pollRate=60, postRate=30),
+            from_json(ChangedDevice, self.api.requests[-1].content),
+            ChangedDevice(deviceCategory=1 << 17, pollRate=60, postRate=30),
         )
 
     def test_nothing(self) -> None:
@@ -383,10 +385,10 @@ class ChangeTests(SynchronousTestCase):
 
     def test_move(self) -> None:
         """A device is put into the groups that are named, by numbers, and no others."""
-        self.api.answers("GET", "/groups", f.GroupPage(items=(fake.group(5, "feeder-1"),)))
+        self.api.answers("GET", "/groups", GroupPage(items=(fake.group(5, "feeder-1"),)))
         self.api.answers("PUT", "/devices/1/groups", device(1, groups=(5, 6)))
         self.assertEqual(self.api.run("devices", "move", "1", "feeder-1", "6").exit_code, 0)
-        self.assertEqual(from_json(f.Membership, self.api.requests[-1].content), f.Membership(groups=(5, 6)))
+        self.assertEqual(from_json(Membership, self.api.requests[-1].content), Membership(groups=(5, 6)))
         self.assertEqual(self.api.run("devices", "move", "1", "--nowhere").exit_code, 0)
         self.assertEqual(self.api.requests[-1].content, {"groups": []})
 
@@ -402,11 +404,11 @@ class StateTests(SynchronousTestCase):
 
     def test_state(self) -> None:
         """What acts is shown with its cause and times, what does not with the reason, then the reports."""
-        state = f.DeviceState(
+        state = DeviceState(
             device=1,
             now=NOW,
             acting=(
-                f.Acting(
+                Acting(
                     mode="opModMaxLimW",
                     value="6000",
                     source="control",
@@ -415,11 +417,11 @@ class StateTests(SynchronousTestCase):
                     since=NOW,
                     until=NOW + 60,
                 ),
-                f.Acting(mode="opModVoltVar", value='{"href": "/derp/1/dc/2"}', source="default", program=1),
+                Acting(mode="opModVoltVar", value='{"href": "/derp/1/dc/2"}', source="default", program=1),
             ),
-            passed=(f.Passed(mode="opModMaxLimW", control=11, program=1, reason="a lower primacy", by=12),),
+            passed=(Passed(mode="opModMaxLimW", control=11, program=1, reason="a lower primacy", by=12),),
             statuses=(
-                f.DERReport(
+                DERReport(
                     der=1,
                     capability=r.DERCapability(
                         modesSupported=0x100000, rtgMaxW=r.ActivePower(multiplier=3, value=5), type=4
@@ -430,7 +432,7 @@ class StateTests(SynchronousTestCase):
                 ),
             ),
             alarms=(
-                f.Alarm(
+                Alarm(
                     number=5,
                     device=1,
                     name="DER_FAULT_OVER_VOLTAGE",
@@ -440,7 +442,7 @@ class StateTests(SynchronousTestCase):
                 ),
             ),
             responses=(
-                f.Response(
+                Response(
                     number=8,
                     device=1,
                     lFDI=LFDI,
@@ -471,7 +473,7 @@ class StateTests(SynchronousTestCase):
 
     def test_nothing_holds(self) -> None:
         """That nothing holds a mode is said."""
-        self.api.answers("GET", "/devices/1/state", f.DeviceState(device=1, now=NOW))
+        self.api.answers("GET", "/devices/1/state", DeviceState(device=1, now=NOW))
         self.assertIn("No control and no default holds.", self.api.run("devices", "state", "1").stdout)
 
     def test_log(self) -> None:
@@ -486,7 +488,7 @@ class StateTests(SynchronousTestCase):
             logEventPEN=37244,
             profileID=2,
         )
-        page = f.LogEventPage(items=(f.LogEventShown(number=4, device=1, event=event, hidden=True),))
+        page = LogEventPage(items=(LogEventShown(number=4, device=1, event=event, hidden=True),))
         self.api.answers("GET", "/devices/1/logevents", page)
         done = self.api.run("devices", "log", "1", "--limit", "10")
         self.assertEqual(self.api.requests[-1].query, {"limit": "10"})

@@ -7,9 +7,13 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.cli.ctl.views import group_tree
+from csipd.cli.ctl.views.groups import group_tree
 from csipd.sep2 import resources as r
-from csipd.web.admin import forms as f
+from csipd.web.admin.curves import CurvePage, NewCurve
+from csipd.web.admin.defaults import NewDefaultControl
+from csipd.web.admin.devices import DevicePage
+from csipd.web.admin.groups import ChangedGroup, GroupPage, NewGroup
+from csipd.web.admin.programs import ChangedProgram, NewProgram, ProgramPage
 from csipd.web.json_form import from_json
 from tests.cli import fake
 from tests.cli.fake import FakeAPI, curve, group, program
@@ -22,7 +26,7 @@ class GroupTests(SynchronousTestCase):
     def test_tree(self) -> None:
         """All groups of all pages are one tree, in which each says its level, devices and programs."""
         pages = fake.pages(
-            f.GroupPage,
+            GroupPage,
             [group(1, "system", level=0, devices=3), group(2, "pilot", devices=1)],
             [
                 group(3, "feeder-1", parent=1, level=3, programs=(4, 5)),
@@ -59,13 +63,13 @@ class GroupTests(SynchronousTestCase):
 
     def test_tree_as_json(self) -> None:
         """In JSON the groups of all pages are one list."""
-        self.api.answers("GET", "/groups", *fake.pages(f.GroupPage, [group(1)], [group(2)]))
+        self.api.answers("GET", "/groups", *fake.pages(GroupPage, [group(1)], [group(2)]))
         done = self.api.run("--json", "groups", "list")
         self.assertEqual([one["number"] for one in json.loads(done.stdout)["items"]], [1, 2])
 
     def test_no_groups(self) -> None:
         """That there are no groups is said beside the answer."""
-        self.api.answers("GET", "/groups", f.GroupPage())
+        self.api.answers("GET", "/groups", GroupPage())
         self.assertEqual(self.api.run("groups", "list").stderr, "None.\n")
 
     def test_show(self) -> None:
@@ -75,29 +79,29 @@ class GroupTests(SynchronousTestCase):
 
     def test_add(self) -> None:
         """A group is made as the options say, in a form that the API takes."""
-        self.api.answers("GET", "/groups", f.GroupPage(items=(group(2, "substation-3"),)))
+        self.api.answers("GET", "/groups", GroupPage(items=(group(2, "substation-3"),)))
         self.api.answers("POST", "/groups", group(8, "feeder-9", level=3, parent=2))
         done = self.api.run(
             "groups", "add", "feeder-9", "--parent", "substation-3", "--level", "feeder", "--fsa", "x"
         )
         self.assertEqual(done.exit_code, 0, done.stderr)
         self.assertEqual(
-            from_json(f.NewGroup, self.api.requests[-1].content),
-            f.NewGroup(name="feeder-9", parent=2, level=3, fsa="x"),
+            from_json(NewGroup, self.api.requests[-1].content),
+            NewGroup(name="feeder-9", parent=2, level=3, fsa="x"),
         )
         self.api.run("groups", "add", "pilot")
         self.assertEqual(self.api.requests[-1].content, {"name": "pilot"})
 
     def test_change_and_remove(self) -> None:
         """A group is hung elsewhere by number or name, and removed."""
-        self.api.answers("GET", "/groups", f.GroupPage(items=(group(2, "a"), group(3, "b"))))
+        self.api.answers("GET", "/groups", GroupPage(items=(group(2, "a"), group(3, "b"))))
         self.api.answers("PATCH", "/groups/2", group(2, "a", parent=3))
         self.assertEqual(self.api.run("groups", "change", "a", "--parent", "b", "--level", "4").exit_code, 0)
         self.assertEqual(
-            from_json(f.ChangedGroup, self.api.requests[-1].content), f.ChangedGroup(parent=3, level=4)
+            from_json(ChangedGroup, self.api.requests[-1].content), ChangedGroup(parent=3, level=4)
         )
         self.assertEqual(self.api.run("groups", "change", "a", "--top").exit_code, 0)
-        self.assertEqual(from_json(f.ChangedGroup, self.api.requests[-1].content), f.ChangedGroup(parent=0))
+        self.assertEqual(from_json(ChangedGroup, self.api.requests[-1].content), ChangedGroup(parent=0))
         self.assertEqual(self.api.run("groups", "change", "a").exit_code, 2)
         self.assertEqual(self.api.run("groups", "change", "a", "--top", "--parent", "b").exit_code, 2)
         self.api.refuses("DELETE", "/groups/2", 409, "Devices are in it.")
@@ -106,7 +110,7 @@ class GroupTests(SynchronousTestCase):
 
     def test_devices(self) -> None:
         """The devices under a group come in pages as all devices do."""
-        self.api.answers("GET", "/groups/2/devices", f.DevicePage(items=(fake.device(),), next=1))
+        self.api.answers("GET", "/groups/2/devices", DevicePage(items=(fake.device(),), next=1))
         done = self.api.run("groups", "devices", "2")
         self.assertIn("dev1", done.stdout)
         self.assertIn("--after 1", done.stderr)
@@ -121,12 +125,12 @@ class GroupTests(SynchronousTestCase):
 class ProgramTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.api = FakeAPI()
-        self.api.answers("GET", "/programs", f.ProgramPage(items=(program(1), program(2, "Pilot"))))
+        self.api.answers("GET", "/programs", ProgramPage(items=(program(1), program(2, "Pilot"))))
 
     def test_list(self) -> None:
         """A program is shown with whom it is for: a group, or one device."""
         own = program(3, "dev1 alone", device=7)
-        self.api.answers("GET", "/programs", f.ProgramPage(items=(program(1), own)))
+        self.api.answers("GET", "/programs", ProgramPage(items=(program(1), own)))
         lines = [" ".join(line.split()) for line in self.api.run("programs", "list").stdout.splitlines()]
         self.assertEqual(lines[1:], ["1 Feeder 1 7 group 1 0", "3 dev1 alone 7 device 7 0"])
 
@@ -138,19 +142,19 @@ class ProgramTests(SynchronousTestCase):
 
     def test_add_change_remove(self) -> None:
         """Programs are made, changed and retired in forms that the API takes."""
-        self.api.answers("GET", "/groups", f.GroupPage(items=(group(5, "feeder-1"),)))
+        self.api.answers("GET", "/groups", GroupPage(items=(group(5, "feeder-1"),)))
         self.api.answers("POST", "/programs", program(3, "New"))
         self.api.answers("PATCH", "/programs/2", program(2, "Pilot"))
         self.api.answers("DELETE", "/programs/2", None)
         self.api.run("programs", "add", "New", "--primacy", "5", "--group", "feeder-1")
         self.assertEqual(
-            from_json(f.NewProgram, self.api.requests[-1].content),
-            f.NewProgram(description="New", primacy=5, group=5),
+            from_json(NewProgram, self.api.requests[-1].content),
+            NewProgram(description="New", primacy=5, group=5),
         )
         self.assertIn("Idempotency-Key", self.api.requests[-1].headers)
         self.api.run("programs", "change", "Pilot", "--primacy", "4", "--group", "feeder-1")
         self.assertEqual(
-            from_json(f.ChangedProgram, self.api.requests[-1].content), f.ChangedProgram(primacy=4, group=5)
+            from_json(ChangedProgram, self.api.requests[-1].content), ChangedProgram(primacy=4, group=5)
         )
         self.assertEqual(self.api.run("programs", "remove", "Pilot").stdout, "Done.\n")
         self.assertEqual(self.api.run("programs", "change", "Pilot").exit_code, 2)
@@ -176,7 +180,7 @@ class DefaultTests(SynchronousTestCase):
 
     def test_set(self) -> None:
         """Modes go into the base and set... beside it; curves are found by description."""
-        self.api.answers("GET", "/programs/1/curves", f.CurvePage(items=(curve(2),)))
+        self.api.answers("GET", "/programs/1/curves", CurvePage(items=(curve(2),)))
         self.api.answers("PUT", "/programs/1/default", self.default)
         done = self.api.run(
             *("programs", "default", "set", "1", "--set", "opModMaxLimW=100%", "--set", "setGradW=27"),
@@ -184,8 +188,8 @@ class DefaultTests(SynchronousTestCase):
         )
         self.assertEqual(done.exit_code, 0, done.stderr)
         self.assertEqual(
-            from_json(f.NewDefaultControl, self.api.requests[-1].content),
-            f.NewDefaultControl(
+            from_json(NewDefaultControl, self.api.requests[-1].content),
+            NewDefaultControl(
                 description="normal",
                 DERControlBase=r.DERControlBase(
                     opModMaxLimW=10000, opModVoltVar=r.DERCurveLink(href="/derp/1/dc/2")
@@ -207,14 +211,14 @@ class CurveTests(SynchronousTestCase):
 
     def test_list(self) -> None:
         """Curves are shown with href, type and points."""
-        self.api.answers("GET", "/programs/1/curves", f.CurvePage(items=(curve(2),)))
+        self.api.answers("GET", "/programs/1/curves", CurvePage(items=(curve(2),)))
         done = self.api.run("programs", "curves", "list", "1")
         for shown in ("/derp/1/dc/2", "opModVoltVar", "SET_MAX_VAR", "(92, 44)  (108, -44)"):
             self.assertIn(shown, done.stdout)
 
     def test_none(self) -> None:
         """A program without curves has none."""
-        self.api.answers("GET", "/programs/1/curves", f.CurvePage())
+        self.api.answers("GET", "/programs/1/curves", CurvePage())
         self.assertEqual(self.api.run("programs", "curves", "list", "1").stderr, "None.\n")
 
     def test_points(self) -> None:
@@ -225,8 +229,8 @@ class CurveTests(SynchronousTestCase):
         )
         self.assertEqual(done.exit_code, 0, done.stderr)
         self.assertEqual(
-            from_json(f.NewCurve, self.api.requests[-1].content),
-            f.NewCurve(
+            from_json(NewCurve, self.api.requests[-1].content),
+            NewCurve(
                 description="Volt-VAR 1",
                 CurveData=(r.CurveData(xvalue=92, yvalue=44), r.CurveData(xvalue=108, yvalue=-44)),
                 curveType=11,
@@ -241,7 +245,7 @@ class CurveTests(SynchronousTestCase):
         file = Path(self.mktemp())
         file.write_text("curveType: opModVoltWatt\nCurveData:\n- {xvalue: 1, yvalue: 2}\ndescription: old\n")
         self.api.run("programs", "curves", "add", "1", "--file", str(file), "--description", "new")
-        sent = from_json(f.NewCurve, self.api.requests[-1].content)
+        sent = from_json(NewCurve, self.api.requests[-1].content)
         self.assertEqual((sent.curveType, sent.description, sent.yRefType), (12, "new", 1))
 
     def test_usage(self) -> None:

@@ -6,7 +6,11 @@ import json
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.web.admin import forms as f
+from csipd.web.admin.alarms import Alarm, AlarmPage
+from csipd.web.admin.audit import AuditLine, AuditPage
+from csipd.web.admin.devices import DevicePage
+from csipd.web.admin.responses import Response, ResponsePage
+from csipd.web.admin.status import ServerState
 from tests.cli import fake
 from tests.cli.fake import LFDI, NOW, FakeAPI, answers
 
@@ -23,7 +27,7 @@ class RecordTests(SynchronousTestCase):
 
     def test_responses(self) -> None:
         """A response is shown by its device and control, or by LFDI and mRID where those are not known."""
-        known = f.Response(
+        known = Response(
             number=1,
             device=3,
             lFDI=LFDI,
@@ -34,11 +38,11 @@ class RecordTests(SynchronousTestCase):
             createdDateTime=NOW,
             received=NOW + 1,
         )
-        odd = f.Response(
+        odd = Response(
             number=2, lFDI=LFDI, subject=fake.MRID, meaning="unknown", received=NOW, flagged="unknown subject"
         )
-        self.api.answers("GET", "/responses", f.ResponsePage(items=(known, odd)))
-        self.api.answers("GET", "/devices", f.DevicePage(items=(fake.device(3),)))
+        self.api.answers("GET", "/responses", ResponsePage(items=(known, odd)))
+        self.api.answers("GET", "/devices", DevicePage(items=(fake.device(3),)))
         lines = self.lines("responses", "list", "--control", "12", "--device", "dev1", "--flagged")
         self.assertEqual(
             self.api.requests[-1].query, {"control": "12", "device": "3", "flagged": "true", "limit": "50"}
@@ -54,8 +58,8 @@ class RecordTests(SynchronousTestCase):
 
     def test_no_filters(self) -> None:
         """A flag that is not given filters nothing."""
-        self.api.answers("GET", "/responses", f.ResponsePage())
-        self.api.answers("GET", "/alarms", f.AlarmPage())
+        self.api.answers("GET", "/responses", ResponsePage())
+        self.api.answers("GET", "/alarms", AlarmPage())
         self.lines("responses", "list")
         self.assertEqual(self.api.requests[-1].query, {"limit": "50"})
         self.lines("alarms", "list")
@@ -75,10 +79,10 @@ class RecordTests(SynchronousTestCase):
     def test_alarms(self) -> None:
         """An alarm is open, or has a time at which it was over."""
         raised = {"device": 3, "functionSet": 11, "logEventCode": 2, "raised": NOW}
-        page = f.AlarmPage(
+        page = AlarmPage(
             items=(
-                f.Alarm(number=2, name="DER_FAULT_OVER_VOLTAGE", details="phase A", **raised),
-                f.Alarm(number=1, name="DER_FAULT_OVER_CURRENT", cleared=NOW + 60, **raised),
+                Alarm(number=2, name="DER_FAULT_OVER_VOLTAGE", details="phase A", **raised),
+                Alarm(number=1, name="DER_FAULT_OVER_CURRENT", cleared=NOW + 60, **raised),
             )
         )
         self.api.answers("GET", "/alarms", page)
@@ -94,17 +98,15 @@ class RecordTests(SynchronousTestCase):
 
     def test_audit(self) -> None:
         """The audit log is shown line by line, and pages by number."""
-        line = f.AuditLine(
-            number=4, at=NOW, who="admin", action="withdraw", subject="device 3", detail="dev1"
-        )
-        self.api.answers("GET", "/audit", f.AuditPage(items=(line,), next=4))
+        line = AuditLine(number=4, at=NOW, who="admin", action="withdraw", subject="device 3", detail="dev1")
+        self.api.answers("GET", "/audit", AuditPage(items=(line,), next=4))
         lines = self.lines("audit", "list", "--who", "admin", "--subject", "device 3")
         self.assertEqual(self.api.requests[-1].query, {"who": "admin", "subject": "device 3", "limit": "50"})
         self.assertEqual(lines[1], "4 2026-07-01 07:00:00-07:00 admin withdraw device 3 dev1")
 
     def test_status(self) -> None:
         """The server's state is shown, and in JSON is the document as it came."""
-        state = f.ServerState(
+        state = ServerState(
             version="0.1.0",
             now=NOW,
             devices=5,

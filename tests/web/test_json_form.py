@@ -17,13 +17,14 @@ from csipd.sep2 import resources as r
 from csipd.sep2.codec import MAX_DEPTH, BadValue, Malformed, check, decode, encode
 from csipd.sep2.schema import Element, fields
 from csipd.sep2.types import EventState, ResponseRequired
-from csipd.web.admin import forms as f
+from csipd.web.admin.alarms import LogEventShown
+from csipd.web.admin.controls import Cancellation, Control, NewControl
+from csipd.web.admin.devices import Membership
+from csipd.web.admin.responses import Response
 from csipd.web.json_form import MAX_PROBLEMS, JSONProblem, from_json, schema_of, schemas_for, to_json
+from tests.support.forms import FORMS
 from tests.support.instances import CLASSES, instances
 
-FORMS: tuple[type[Element], ...] = tuple(
-    found for found in vars(f).values() if isinstance(found, type) and found.__module__ == f.__name__
-)
 BOTH = st.one_of(st.sampled_from(CLASSES), st.sampled_from(FORMS))
 
 CONTROL = r.DERControl(
@@ -194,9 +195,9 @@ class RoundTripTests(JSONTestCase):
 
     def test_repeated_simple(self) -> None:
         """Numbers may repeat in the forms of the operator's API."""
-        self.assertEqual(to_json(f.Membership(groups=(3, 4))), {"groups": [3, 4]})
-        self.assertEqual(from_json(f.Membership, {"groups": [3, 4]}), f.Membership(groups=(3, 4)))
-        self.assertEqual(from_json(f.Membership, {"groups": []}), f.Membership())
+        self.assertEqual(to_json(Membership(groups=(3, 4))), {"groups": [3, 4]})
+        self.assertEqual(from_json(Membership, {"groups": [3, 4]}), Membership(groups=(3, 4)))
+        self.assertEqual(from_json(Membership, {"groups": []}), Membership())
 
     def test_polymorphic(self) -> None:
         """Where any derived type may stand the object names its class, also one with an element `type`."""
@@ -280,7 +281,7 @@ class RefusalTests(JSONTestCase):
             (r.DERControlBase, "rampTms", [True, 1.0, "1", None, [1], 2**70], "an integer from 0 to 65535"),
             (r.DERControlBase, "opModConnect", [1, 0.0, "true", None], "true or false"),
             (r.LogEvent, "details", [1, None, ["a"], {}], "a string"),
-            (f.NewControl, "deviceCategory", [1, "1", "0000000g", "0x000001", None], "8 hexadecimal digits"),
+            (NewControl, "deviceCategory", [1, "1", "0000000g", "0x000001", None], "8 hexadecimal digits"),
             (r.DERControlBase, "opModVoltVar", ["/dc/1", None, []], "an object"),
             (r.DERControlBase, "opModTargetW", ["5", True, None], "an object or a number"),
             (r.DERProgramList, "DERProgram", [{}, None, ()], "an array"),
@@ -306,7 +307,7 @@ class RefusalTests(JSONTestCase):
             ("/CurveData/1", "expected an object"),
         )
         self.refused(
-            f.Membership, {"groups": [1, 0]}, ("/groups/1", f"expected an integer from 1 to {2**63 - 1}")
+            Membership, {"groups": [1, 0]}, ("/groups/1", f"expected an integer from 1 to {2**63 - 1}")
         )
 
     def test_rules(self) -> None:
@@ -357,16 +358,16 @@ class RefusalTests(JSONTestCase):
 
     def test_bounded(self) -> None:
         """However much is wrong, so many problems are told, and of long names the beginning."""
-        told = problems(f.NewControl, {"devices": ["a"] * 5000, "duration": 60, "base": {}})
+        told = problems(NewControl, {"devices": ["a"] * 5000, "duration": 60, "base": {}})
         self.assertEqual(len(told), MAX_PROBLEMS)
         self.assertTrue(told[-1][0].startswith("/devices/"))
-        self.refused(f.Membership, {"~" * 5000: 0}, ("/" + "~0" * 64, "is not known here"))
+        self.refused(Membership, {"~" * 5000: 0}, ("/" + "~0" * 64, "is not known here"))
 
     def test_as_text(self) -> None:
         """The problems are what the exception says."""
-        problem = self.assertRaises(JSONProblem, from_json, f.Cancellation, {"randomized": 1, "x": 1})
+        problem = self.assertRaises(JSONProblem, from_json, Cancellation, {"randomized": 1, "x": 1})
         self.assertEqual(str(problem), "/randomized: expected true or false; /x: is not known here")
-        problem = self.assertRaises(JSONProblem, from_json, f.Cancellation, None)
+        problem = self.assertRaises(JSONProblem, from_json, Cancellation, None)
         self.assertEqual(str(problem), "the whole: expected an object")
 
     @examples(400)
@@ -479,8 +480,8 @@ class SchemaTests(JSONTestCase):
         """Text is bounded, and may hold what XML can carry."""
         for text, valid in (("x" * 32, True), ("x" * 33, False), ("\t\r\n\U0001f50c", True), ("\x0b", False)):
             data = {"number": 1, "device": 1, "hidden": False, "event": {**EVENT, "details": text}}
-            self.assertEqual(validator(f.LogEventShown).is_valid(data), valid)
-            self.assertEqual(not problems(f.LogEventShown, data), valid)
+            self.assertEqual(validator(LogEventShown).is_valid(data), valid)
+            self.assertEqual(not problems(LogEventShown, data), valid)
 
     def test_quantities(self) -> None:
         """A quantity is an object or a number no greater than its type can hold, power factors at most 1."""
@@ -498,7 +499,7 @@ class SchemaTests(JSONTestCase):
 
     def test_components(self) -> None:
         """The schemas of all classes are valid, describe themselves, and all that they refer to is there."""
-        for classes in (CLASSES, FORMS, (f.Control,)):
+        for classes in (CLASSES, FORMS, (Control,)):
             components = schemas_for(*classes)
             self.assertEqual(list(components), sorted(components))
             self.assertLessEqual({cls.__name__ for cls in classes}, set(components))
@@ -511,7 +512,7 @@ class SchemaTests(JSONTestCase):
 
     def test_one_name_one_class(self) -> None:
         """Two classes of one name cannot be components of one document."""
-        self.assertRaises(ValueError, schemas_for, f.Response, r.Response)
+        self.assertRaises(ValueError, schemas_for, Response, r.Response)
 
     def test_left(self) -> None:
         """What is left is no property and not required."""
@@ -523,7 +524,7 @@ class SchemaTests(JSONTestCase):
     def test_what_it_cannot_say(self) -> None:
         """The schema says in words only: check digits, exactness of plain numbers, no point in integers."""
         device = {"changedTime": 0, "sFDI": 167261211392}
-        for cls, data in ((r.EndDevice, device), (r.ActivePower, 40001), (f.Membership, {"groups": [1.0]})):
+        for cls, data in ((r.EndDevice, device), (r.ActivePower, 40001), (Membership, {"groups": [1.0]})):
             self.assertTrue(validator(cls).is_valid(data))
             self.assertTrue(problems(cls, data))
         self.assertIn("check digit", schema_of(r.EndDevice)["properties"]["sFDI"]["description"])

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.live import Live
 
-from csipd.cli.ctl import lookup, views
+from csipd.cli.ctl import lookup
 from csipd.cli.ctl.client import Value
 from csipd.cli.ctl.errors import Declined, ServerFailed, Unreachable
 from csipd.cli.ctl.options import (
@@ -32,6 +32,7 @@ from csipd.cli.ctl.options import (
 from csipd.cli.ctl.output import Grid
 from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.values import parse_category
+from csipd.cli.ctl.views import controls as views
 
 Looks = list[tuple[Value, Value]]
 """Controls as they are at a moment, each with its answers."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from csipd.cli.ctl import lookup, views
+from csipd.cli.ctl import lookup
 from csipd.cli.ctl.client import Document
 from csipd.cli.ctl.errors import Failure
 from csipd.cli.ctl.files import NewFiles
@@ -25,6 +25,9 @@ from csipd.cli.ctl.options import (
 )
 from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.values import parse_category
+from csipd.cli.ctl.views import devices as views
+from csipd.cli.ctl.views.alarms import log_events
+from csipd.cli.ctl.views.state import state
 from csipd.sep2.identity import parse_lfdi
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -316,8 +319,8 @@ def show_state(session: Session, device: str) -> None:
       csipctl devices state dev1
     """
     number = lookup.device(session.client, device)
-    state = session.client.get(f"/devices/{number}/state")
-    session.out.document(state, *views.state(state.value, session.when))
+    document = session.client.get(f"/devices/{number}/state")
+    session.out.document(document, *state(document.value, session.when))
 
 
 @devices.command("log")
@@ -332,7 +335,7 @@ def show_log(session: Session, device: str, paging: Paging) -> None:
       csipctl devices log dev1 --limit 10
     """
     path = f"/devices/{lookup.device(session.client, device)}/logevents"
-    show_list(session, path, paging, lambda items: views.log_events(items, session.when))
+    show_list(session, path, paging, lambda items: log_events(items, session.when))
 
 
 def _tell(session: Session, device: str, what: str) -> None:

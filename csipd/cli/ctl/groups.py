@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from csipd.cli.ctl import lookup, views
+from csipd.cli.ctl import lookup
 from csipd.cli.ctl.client import Document
 from csipd.cli.ctl.options import (
     Paging,
@@ -20,6 +20,8 @@ from csipd.cli.ctl.options import (
 )
 from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.values import parse_level
+from csipd.cli.ctl.views import groups as views
+from csipd.cli.ctl.views.devices import devices
 
 _LEVEL = Parsed("level", parse_level)
 _LEVEL_HELP = "Place in the topology: system, substation, feeder, service_transformer ... or 0 to 6."
@@ -137,7 +139,7 @@ def list_members(session: Session, group: str, paging: Paging) -> None:
       csipctl groups devices feeder-1 --all
     """
     path = f"/groups/{lookup.group(session.client, group)}/devices"
-    show_list(session, path, paging, views.devices)
+    show_list(session, path, paging, devices)
 
 
 def _show(session: Session, document: Document) -> None:

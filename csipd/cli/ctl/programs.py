@@ -1,29 +1,23 @@
-"""``csipctl programs``: DERPrograms, their default controls and their curves."""
+"""``csipctl programs``: DERPrograms."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import click
 
-from csipd.cli.ctl import lookup, views
-from csipd.cli.ctl.client import Document, Value
+from csipd.cli.ctl import lookup
+from csipd.cli.ctl.client import Document
+from csipd.cli.ctl.curves import curves
+from csipd.cli.ctl.defaults import default
 from csipd.cli.ctl.options import (
-    NUMBER,
     Paging,
-    Parsed,
-    base_options,
     changed,
-    given,
     idempotent,
     paged,
     pass_session,
-    read_mapping,
     show_list,
 )
 from csipd.cli.ctl.session import Session
-from csipd.cli.ctl.values import curve_document, parse_point
+from csipd.cli.ctl.views import programs as views
 
 _PRIMACY = click.IntRange(0, 255)
 _one_program = click.argument("program")
@@ -112,145 +106,10 @@ def remove_program(session: Session, program: str) -> None:
     _show(session, session.client.delete(f"/programs/{lookup.program(session.client, program)}"))
 
 
-@programs.group("default")
-def default() -> None:
-    """What holds in a program when no control does (DefaultDERControl)."""
-
-
-@default.command("show")
-@_one_program
-@pass_session
-def show_default(session: Session, program: str) -> None:
-    """Show the default control of a program.
-
-    \b
-    Examples:
-      csipctl programs default show 1
-    """
-    _show_default(session, session.client.get(_default(session, program)))
-
-
-@default.command("set")
-@_one_program
-@click.option("--description", help="At most 32 characters.")
-@base_options
-@pass_session
-def set_default(session: Session, program: str, description: str | None, base: Value) -> None:
-    """Set the default control of a program, in place of the one there was.
-
-    Beside control modes --set takes what only a default has: setGradW, setSoftGradW, setESDelay and so on.
-
-    \b
-    Examples:
-      csipctl programs default set 1 --set opModMaxLimW=100% --set setGradW=27
-      csipctl programs default set 1 --base default.yml --set opModVoltVar="Volt-VAR 1"
-    """
-    settings = {name: value for name, value in base.items() if name.startswith("set")}
-    modes = {name: value for name, value in base.items() if name not in settings}
-    number = lookup.program(session.client, program)
-    content = {
-        **given(description=description),
-        "DERControlBase": lookup.base_with_curves(session.client, modes, lambda: [number]),
-        **settings,
-    }
-    _show_default(session, session.client.put(f"/programs/{number}/default", content))
-
-
-@default.command("clear")
-@_one_program
-@pass_session
-def clear_default(session: Session, program: str) -> None:
-    """Take the default control of a program away.
-
-    \b
-    Examples:
-      csipctl programs default clear 1
-    """
-    _show_default(session, session.client.delete(_default(session, program)))
-
-
-@programs.group("curves")
-def curves() -> None:
-    """The curves of a program, for modes such as opModVoltVar."""
-
-
-@curves.command("list")
-@_one_program
-@paged
-@pass_session
-def list_curves(session: Session, program: str, paging: Paging) -> None:
-    """List the curves of a program, in the order of their numbers.
-
-    \b
-    Examples:
-      csipctl programs curves list 1
-    """
-    show_list(session, f"/programs/{lookup.program(session.client, program)}/curves", paging, views.curves)
-
-
-@curves.command("add")
-@_one_program
-@click.option(
-    "--file", type=click.Path(path_type=Path), help="A YAML or JSON file with the fields of a DERCurve."
-)
-@click.option("--type", "curveType", help="The mode that it is for (opModVoltVar), or its number.")
-@click.option("--description", help="At most 32 characters.")
-@click.option(
-    "--point",
-    "CurveData",
-    multiple=True,
-    type=Parsed("point", parse_point),
-    metavar="X,Y",
-    help="A point; repeat, up to 10. For opModWattPF X,Y,true where vars are absorbed.",
-)
-@click.option("--x-multiplier", "xMultiplier", type=click.IntRange(-9, 9), help="Power of ten; 0 by default.")
-@click.option("--y-multiplier", "yMultiplier", type=click.IntRange(-9, 9), help="Power of ten; 0 by default.")
-@click.option(
-    "--y-ref", "yRefType", help="What y is a share of (SET_MAX_VAR), or its number; as usual by default."
-)
-@idempotent
-@pass_session
-def add_curve(session: Session, /, program: str, file: Path | None, key: str, **options: Any) -> None:
-    """Add a curve to a program, from a file or from points; options win over the file.
-
-    \b
-    Examples:
-      csipctl programs curves add 1 --file volt-var.yml
-      csipctl programs curves add 1 --type opModVoltVar --description "Volt-VAR 1" \\
-          --y-ref SET_MAX_VAR --point 92,44 --point 98,0 --point 102,0 --point 108,-44
-    """
-    try:
-        curve = curve_document({**(read_mapping(file, "--file") if file else {}), **given(**options)})
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-    number = lookup.program(session.client, program)
-    made = session.client.post(f"/programs/{number}/curves", curve, key)
-    session.out.document(made, views.curves([made.value]))
-
-
-@curves.command("remove")
-@_one_program
-@click.argument("curve", type=NUMBER)
-@pass_session
-def remove_curve(session: Session, program: str, curve: int) -> None:
-    """Remove a curve that nothing uses. CURVE is its number: 2 for /derp/1/dc/2.
-
-    \b
-    Examples:
-      csipctl programs curves remove 1 2
-    """
-    number = lookup.program(session.client, program)
-    session.out.document(session.client.delete(f"/programs/{number}/curves/{curve}"), "Done.")
-
-
-def _default(session: Session, program: str) -> str:
-    return f"/programs/{lookup.program(session.client, program)}/default"
-
-
 def _show(session: Session, document: Document) -> None:
     value = document.value
     session.out.document(document, views.program(value, session.when) if value else "Done.")
 
 
-def _show_default(session: Session, document: Document) -> None:
-    session.out.document(document, views.default(document.value) if document.value else "Done.")
+programs.add_command(default)
+programs.add_command(curves)

@@ -27,11 +27,11 @@ from csipd.db.tree.context import Server
 from csipd.net.throttle import Throttle
 from csipd.refusals import Refusal, Unavailable
 from csipd.sep2.schema import Element
-from csipd.web.admin import problems, reading
+from csipd.web.admin import problems, requests
 from csipd.web.admin.openapi import DESCRIPTION, document
-from csipd.web.admin.operations import Call, Made, Operation
+from csipd.web.admin.operations import Call, Created, Operation
 from csipd.web.admin.problems import Problem
-from csipd.web.admin.reading import Misfit
+from csipd.web.admin.requests import RequestRefused
 from csipd.web.admin.table import OPERATIONS
 from csipd.web.errors import METHODS, RETRY_SECONDS
 from csipd.web.json_form import to_json
@@ -45,7 +45,7 @@ Prepare = Callable[[Any], "Deferred[Any]"]
 
 
 @frozen
-class _Asked:
+class _Request:
     """A request that was read.
 
     :param key: idempotency key; None: it has none
@@ -135,16 +135,16 @@ class Admin:
                 uri=request.uri.decode("ascii", "replace"),
                 held=held,
             )
-        raise Misfit(problems.problem(403, "the certificate is not an operator's, or has ended"))
+        raise RequestRefused(problems.problem(403, "the certificate is not an operator's, or has ended"))
 
     def _describe(self, request: Request) -> bytes:
         try:
             self._who(request)
             if request.method not in (b"GET", b"HEAD"):
-                raise reading.not_allowed(request, ("GET", "HEAD"))
-            reading.query(request, ())
-        except Misfit as misfit:
-            return _give_problem(request, misfit.problem)
+                raise requests.not_allowed(request, ("GET", "HEAD"))
+            requests.query(request, ())
+        except RequestRefused as refused:
+            return _give_problem(request, refused.problem)
         request.setHeader(b"Content-Type", _JSON)
         return self._description
 
@@ -152,48 +152,48 @@ class Admin:
         """No route leads there, which is for operators alone to know."""
         try:
             self._who(request)
-            raise Misfit(problems.problem(404 if request.method in METHODS else 501))
-        except Misfit as misfit:
-            return _give_problem(request, misfit.problem)
+            raise RequestRefused(problems.problem(404 if request.method in METHODS else 501))
+        except RequestRefused as refused:
+            return _give_problem(request, refused.problem)
 
     def _handle(
         self, request: Request, path: str, methods: Mapping[str, Operation], given: Mapping[str, str]
     ) -> bytes | Deferred[bytes]:
         try:
             who = self._who(request)
-            asked = self._read(request, who, reading.numbers(request, path, given), methods)
-        except Misfit as misfit:
-            return _give_problem(request, misfit.problem)
-        answer = self._write(asked) if asked.operation.writes else self._look(asked)
+            asked = self._read(request, who, requests.numbers(request, path, given), methods)
+        except RequestRefused as refused:
+            return _give_problem(request, refused.problem)
+        answer = self._run_write(asked) if asked.operation.writes else self._run_read(asked)
         return answer.addCallbacks(_give, _refused, (request,), errbackArgs=(request,))
 
     def _read(
         self, request: Request, who: str, numbers: Mapping[str, int], methods: Mapping[str, Operation]
-    ) -> _Asked:
+    ) -> _Request:
         """What a request asks for."""
         method = "GET" if request.method == b"HEAD" else request.method.decode("ascii", "replace")
         operation = methods.get(method)
         if operation is None:
-            raise reading.not_allowed(request, (*methods, *(("HEAD",) if "GET" in methods else ())))
+            raise requests.not_allowed(request, (*methods, *(("HEAD",) if "GET" in methods else ())))
         if operation.writes:
-            reading.check_origin(request)
+            requests.check_origin(request)
         content = request.content.read() if request.content is not None else b""
         call = Call(
             who=who,
             now=int(self._wall()),
             server=self._server,
             numbers=numbers,
-            query=reading.query(request, operation.query),
-            body=reading.body(request, operation, content),
+            query=requests.query(request, operation.query),
+            body=requests.body(request, operation, content),
         )
         digest = sha256(b"\0".join((request.method, request.uri, content))).hexdigest()
-        return _Asked(operation, call, reading.idempotency_key(request, operation), digest)
+        return _Request(operation, call, requests.idempotency_key(request, operation), digest)
 
-    def _look(self, asked: _Asked) -> Deferred[_Answer]:
+    def _run_read(self, asked: _Request) -> Deferred[_Answer]:
         operation, call = asked.operation, asked.call
         return self._database.read(lambda connection: _answer(operation, operation.run(connection, call)))
 
-    def _write(self, asked: _Asked) -> Deferred[_Answer]:
+    def _run_write(self, asked: _Request) -> Deferred[_Answer]:
         name, check = asked.operation.prepare, asked.operation.check
         if name is None:
             return self._database.write(lambda transaction: _carry_out(transaction, asked))
@@ -221,7 +221,7 @@ def fault(status: int) -> tuple[bytes, bytes]:
     return problems.CONTENT_TYPE, problems.problem(status).encode()
 
 
-def _carry_out(transaction: Transaction, asked: _Asked) -> _Answer:
+def _carry_out(transaction: Transaction, asked: _Request) -> _Answer:
     """Do what is asked, unless it was done before under the same key."""
     before = _remembered(transaction.connection, asked)
     if before is not None:
@@ -234,16 +234,16 @@ def _carry_out(transaction: Transaction, asked: _Asked) -> _Answer:
     return answer
 
 
-def _remembered(connection: sa.Connection, asked: _Asked) -> _Answer | None:
+def _remembered(connection: sa.Connection, asked: _Request) -> _Answer | None:
     if asked.key is None:
         return None
     found = audit.remembered(connection, asked.call.who, asked.key, asked.digest, asked.call.now)
     return None if found is None else _Answer(found.status, found.location, found.body, found.body)
 
 
-def _answer(operation: Operation, result: Element | Made | None) -> _Answer:
-    location = result.location if isinstance(result, Made) else None
-    form = result.form if isinstance(result, Made) else result
+def _answer(operation: Operation, result: Element | Created | None) -> _Answer:
+    location = result.location if isinstance(result, Created) else None
+    form = result.form if isinstance(result, Created) else result
     if form is None:
         return _Answer(operation.status, None, b"", b"")
     document = to_json(form)

@@ -1,9 +1,9 @@
-"""Operations on controls."""
+"""Controls: ``/admin/controls``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import sqlalchemy as sa
 
@@ -12,22 +12,38 @@ from csipd.db.commands import Command, Overlap, Target
 from csipd.db.database import Transaction
 from csipd.db.responses import REPLY_TO
 from csipd.refusals import BadRequest, Impossible, NotFound
+from csipd.sep2 import resources as r
+from csipd.sep2.schema import Element, Occurs
 from csipd.sep2.site import Place
-from csipd.sep2.types import EventState, ResponseRequired
-from csipd.web.admin import forms as f
-from csipd.web.admin.operations import Call, Made
+from csipd.sep2.types import (
+    Boolean,
+    DeviceCategoryType,
+    EventState,
+    HexBinary8,
+    OneHourRangeType,
+    ResponseRequired,
+    String32,
+    String192,
+    TimeType,
+    UInt32,
+)
+from csipd.web.admin.forms import Count, Line, Number
+from csipd.web.admin.operations import Call, Created, Operation, Parameter
+from csipd.web.admin.paging import PAGE
 
+#: The most devices that a control may name; more are reached by a group.
+MOST_DEVICES = 1000
 #: What devices are asked for where the operator says nothing: received, and what became of it.
 _RESPONSES = int(ResponseRequired.RECEIVED | ResponseRequired.SPECIFIC)
 #: A control in a word; the standard has none for one that is over. With what a query can tell of it.
-_LIKELY: Mapping[str, Mapping[str, Any]] = {
+_FILTERS: Mapping[str, Mapping[str, Any]] = {
     "scheduled": {"over": False, "cancelled": False},
     "active": {"over": False, "cancelled": False},
     "cancelled": {"cancelled": True},
     "superseded": {},
     "completed": {"over": True, "cancelled": False},
 }
-STATUSES = tuple(_LIKELY)
+STATUSES = tuple(_FILTERS)
 _WORDS = {
     EventState.SCHEDULED: "scheduled",
     EventState.ACTIVE: "active",
@@ -35,11 +51,83 @@ _WORDS = {
     EventState.CANCELLED_RANDOMIZED: "cancelled",
     EventState.SUPERSEDED: "superseded",
 }
-#: Controls that are looked at for one page when only some are wanted; the next page goes on there.
-_LOOKED_AT = 1000
+#: Controls that are read for one page when only some are wanted; the next page goes on there.
+_MOST_READ = 1000
 
 
-def page(connection: sa.Connection, call: Call) -> f.ControlPage:
+class NewControl(Element):
+    """A DERControl to be made: for a program, a group, or named devices - one of the three.
+
+    It starts at once where no start is given. Modes that are curves name them by href.
+    """
+
+    program: Number | None = None
+    group: Number | None = None
+    devices: Annotated[tuple[Number, ...], Occurs(0, MOST_DEVICES)] = ()
+    description: String32 | None = None
+    start: TimeType | None = None
+    duration: UInt32
+    randomizeStart: OneHourRangeType | None = None
+    randomizeDuration: OneHourRangeType | None = None
+    deviceCategory: DeviceCategoryType | None = None
+    responseRequired: HexBinary8 | None = None
+    base: r.DERControlBase
+
+
+class Superseded(Element):
+    """An event that a new one would take modes from."""
+
+    control: Number
+    program: Number
+    modes: tuple[Line, ...] = ()
+    wholly: Boolean
+
+
+class Preview(Element):
+    """What a control would do, before it is made."""
+
+    devices: Count
+    sample: tuple[Number, ...] = ()
+    programs: tuple[Number, ...] = ()
+    supersedes: tuple[Superseded, ...] = ()
+    superseded_by: tuple[Superseded, ...] = ()
+    warnings: tuple[Line, ...] = ()
+
+
+class Control(Element):
+    """A DERControl as the operator sees it: the document as devices see it, and its place."""
+
+    number: Number
+    program: Number
+    href: Line
+    status: Line
+    control: r.DERControl
+    superseded_by: tuple[Number, ...] = ()
+    who: Line | None = None
+
+
+class MadeControls(Element):
+    """The controls that were made: one, or one for each device's own program."""
+
+    items: tuple[Control, ...] = ()
+    warnings: tuple[Line, ...] = ()
+
+
+class ControlPage(Element):
+    """Controls, the latest start first."""
+
+    items: tuple[Control, ...] = ()
+    next: Number | None = None
+
+
+class Cancellation(Element):
+    """How a control is to be cancelled: at once, or by each device at a random moment."""
+
+    randomized: Boolean | None = None
+    reason: String192 | None = None
+
+
+def page(connection: sa.Connection, call: Call) -> ControlPage:
     """Controls, the latest start first."""
     limit = call.query["limit"]
     found, before = _wanted(connection, call, _start(connection, call))
@@ -48,7 +136,7 @@ def page(connection: sa.Connection, call: Call) -> f.ControlPage:
         following: int | None = items[-1].number
     else:
         following = None if before is None else before[1]
-    return f.ControlPage(items=tuple(_shown(connection, items, call.now)), next=following)
+    return ControlPage(items=tuple(_shown(connection, items, call.now)), next=following)
 
 
 def _start(connection: sa.Connection, call: Call) -> tuple[int, int] | None:
@@ -68,7 +156,7 @@ def _wanted(
     """The controls of a page and one more, if there are as many, and where to go on; None: nowhere."""
     query, limit = call.query, call.query["limit"]
     found: list[controls.Kept] = []
-    looked = 0
+    read = 0
     while True:
         some, before = controls.listed(
             connection,
@@ -78,15 +166,15 @@ def _wanted(
             program=query["program"],
             since=query["since"],
             until=query["until"],
-            **_LIKELY.get(query["status"], {}),
+            **_FILTERS.get(query["status"], {}),
         )
-        looked += limit + 1
+        read += limit + 1
         found += [kept for kept in some if query["status"] in (None, _word(kept, call.now))]
-        if before is None or len(found) > limit or looked >= _LOOKED_AT:
+        if before is None or len(found) > limit or read >= _MOST_READ:
             return found, before
 
 
-def show(connection: sa.Connection, call: Call) -> f.Control:
+def show(connection: sa.Connection, call: Call) -> Control:
     """One control."""
     kept = controls.find(connection, call.numbers["control"], call.now)
     if kept is None:
@@ -94,11 +182,11 @@ def show(connection: sa.Connection, call: Call) -> f.Control:
     return _shown(connection, [kept], call.now)[0]
 
 
-def preview(connection: sa.Connection, call: Call) -> f.Preview:
+def preview(connection: sa.Connection, call: Call) -> Preview:
     """What a control would do."""
     target, command = _read(call.body)
     effect = commands.preview(connection, call.server.own, target, command, call.now)
-    return f.Preview(
+    return Preview(
         devices=effect.devices,
         sample=effect.sample,
         programs=effect.programs,
@@ -108,29 +196,27 @@ def preview(connection: sa.Connection, call: Call) -> f.Preview:
     )
 
 
-def create(transaction: Transaction, call: Call) -> Made:
+def create(transaction: Transaction, call: Call) -> Created:
     """Make a control."""
     target, command = _read(call.body)
     places, effect = commands.create(
         transaction, call.server.own, REPLY_TO, target, command, call.now, call.who
     )
     made = _found(transaction.connection, places, call.now)
-    form = f.MadeControls(
-        items=tuple(_shown(transaction.connection, made, call.now)), warnings=effect.warnings
-    )
-    return Made(form, f"/admin/controls/{made[0].number}")
+    form = MadeControls(items=tuple(_shown(transaction.connection, made, call.now)), warnings=effect.warnings)
+    return Created(form, f"/admin/controls/{made[0].number}")
 
 
-def cancel(transaction: Transaction, call: Call) -> f.Control:
+def cancel(transaction: Transaction, call: Call) -> Control:
     """Cancel a control."""
-    body: f.Cancellation = call.body
+    body: Cancellation = call.body
     commands.cancel(
         transaction, call.numbers["control"], bool(body.randomized), body.reason, call.now, call.who
     )
     return show(transaction.connection, call)
 
 
-def _read(body: f.NewControl) -> tuple[Target, Command]:
+def _read(body: NewControl) -> tuple[Target, Command]:
     given = [name for name in ("program", "group", "devices") if getattr(body, name)]
     if len(given) != 1:
         raise Impossible([("", "one of program, group and devices is needed")])
@@ -148,9 +234,9 @@ def _read(body: f.NewControl) -> tuple[Target, Command]:
     )
 
 
-def _overlaps(found: Sequence[Overlap]) -> tuple[f.Superseded, ...]:
+def _overlaps(found: Sequence[Overlap]) -> tuple[Superseded, ...]:
     return tuple(
-        f.Superseded(control=one.other, program=one.program, modes=one.modes, wholly=one.wholly)
+        Superseded(control=one.other, program=one.program, modes=one.modes, wholly=one.wholly)
         for one in found
     )
 
@@ -168,11 +254,11 @@ def _word(kept: controls.Kept, now: int) -> str:
     return "completed" if word == "active" and now >= kept.event.latest else word
 
 
-def _shown(connection: sa.Connection, found: Sequence[controls.Kept], now: int) -> list[f.Control]:
+def _shown(connection: sa.Connection, found: Sequence[controls.Kept], now: int) -> list[Control]:
     who = controls.whose(connection, [kept.number for kept in found])
     numbers = controls.numbers_of(connection, [m for kept in found for m in kept.status.superseded_by])
     return [
-        f.Control(
+        Control(
             number=kept.number,
             program=kept.program,
             href=f"/derp/{kept.program}/derc/{kept.number}",
@@ -183,3 +269,61 @@ def _shown(connection: sa.Connection, found: Sequence[controls.Kept], now: int) 
         )
         for kept, control in zip(found, controls.shown(connection, found), strict=True)
     ]
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/admin/controls",
+        "listControls",
+        "List controls, the latest start first",
+        page,
+        gives=ControlPage,
+        query=(
+            *PAGE,
+            Parameter("program", int, "number of a program"),
+            Parameter("status", str, "how it stands", words=STATUSES),
+            Parameter("since", int, "only those that end after this time", least=0),
+            Parameter("until", int, "only those that start before this time", least=0),
+        ),
+    ),
+    Operation(
+        "POST",
+        "/admin/controls",
+        "createControl",
+        "Make a control for a program, a group or named devices",
+        create,
+        takes=NewControl,
+        gives=MadeControls,
+        status=201,
+        writes=True,
+    ),
+    Operation(
+        "POST",
+        "/admin/controls/preview",
+        "previewControl",
+        "What a control would do, without making it",
+        preview,
+        takes=NewControl,
+        gives=Preview,
+    ),
+    Operation(
+        "GET",
+        "/admin/controls/{control}",
+        "showControl",
+        "Show a control",
+        show,
+        gives=Control,
+    ),
+    Operation(
+        "POST",
+        "/admin/controls/{control}/cancel",
+        "cancelControl",
+        "Cancel a control",
+        cancel,
+        takes=Cancellation,
+        body_optional=True,
+        gives=Control,
+        writes=True,
+    ),
+)

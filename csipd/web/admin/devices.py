@@ -1,19 +1,34 @@
-"""Operations on devices and aggregators."""
+"""Devices and aggregators: ``/admin/devices``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import sqlalchemy as sa
 
 from csipd.db import audit, devices, groups
 from csipd.db.database import Transaction
 from csipd.refusals import Conflict, Impossible, NotFound
-from csipd.web.admin import forms as f
+from csipd.sep2 import identity
+from csipd.sep2.schema import Element, Occurs
+from csipd.sep2.types import (
+    Boolean,
+    DeviceCategoryType,
+    HexBinary160,
+    PINType,
+    SFDIType,
+    TimeType,
+    UInt8,
+    UInt32,
+)
 from csipd.web.admin.checks import Flaws, group_flaws
-from csipd.web.admin.operations import Call, Made
-from csipd.web.admin.paging import cut
+from csipd.web.admin.forms import PEM, Count, Line, Name, Number
+from csipd.web.admin.operations import Call, Created, Operation, Parameter
+from csipd.web.admin.paging import PAGE, cut
 
+#: The most groups that a device may be put into.
+MOST_GROUPS = 15
 #: What an LFDI comes from; one of them is given.
 _SOURCES = ("lFDI", "csr", "make_key")
 #: What only a device has that is no aggregator.
@@ -28,7 +43,84 @@ _COLUMNS: Mapping[str, str] = {
 }
 
 
-def page(connection: sa.Connection, call: Call) -> f.DevicePage:
+class NewDevice(Element):
+    """A device or aggregator to be listed.
+
+    Its LFDI is given, or follows from the certificate that is made for it: from a signing request (csr), or
+    with a key that is made too, handed out once and kept nowhere. Its name has letters, digits, dots, dashes
+    and underscores. ``registered`` says whether it becomes an EndDevice at once; by default it does where
+    devices do not register themselves (server_mode).
+    """
+
+    name: Name
+    lFDI: HexBinary160 | None = None
+    csr: PEM | None = None
+    make_key: Boolean | None = None
+    aggregator: Boolean | None = None
+    manager: Number | None = None
+    pIN: PINType | None = None
+    deviceCategory: DeviceCategoryType | None = None
+    pollRate: UInt32 | None = None
+    postRate: UInt32 | None = None
+    groups: Annotated[tuple[Number, ...], Occurs(0, MOST_GROUPS)] = ()
+    ders: UInt8 | None = None
+    registered: Boolean | None = None
+
+
+class ChangedDevice(Element):
+    """What is to be different about a device; what is not named stays. A manager of 0 is none."""
+
+    pIN: PINType | None = None
+    deviceCategory: DeviceCategoryType | None = None
+    pollRate: UInt32 | None = None
+    postRate: UInt32 | None = None
+    manager: Count | None = None
+
+
+class Membership(Element):
+    """The groups that a device is to be in, and no others; those above them follow."""
+
+    groups: Annotated[tuple[Number, ...], Occurs(0, MOST_GROUPS)] = ()
+
+
+class Device(Element):
+    """A device as the operator sees it."""
+
+    number: Number
+    href: Line
+    name: Line | None = None
+    lFDI: HexBinary160
+    sFDI: SFDIType
+    pIN: PINType | None = None
+    aggregator: Boolean
+    manager: Number | None = None
+    standing: Line
+    registered: TimeType | None = None
+    retired: TimeType | None = None
+    withdrawn: TimeType | None = None
+    changedTime: TimeType
+    deviceCategory: DeviceCategoryType | None = None
+    pollRate: UInt32 | None = None
+    postRate: UInt32 | None = None
+    groups: tuple[Number, ...] = ()
+
+
+class MadeDevice(Element):
+    """A device that was listed, with the certificate and key that were made for it."""
+
+    device: Device
+    certificate: PEM | None = None
+    key: PEM | None = None
+
+
+class DevicePage(Element):
+    """Devices in the order of their numbers; ``next`` is what to give as ``after`` for those that follow."""
+
+    items: tuple[Device, ...] = ()
+    next: Number | None = None
+
+
+def page(connection: sa.Connection, call: Call) -> DevicePage:
     """Devices by number, filtered."""
     query = call.query
     found = devices.listed(
@@ -44,7 +136,7 @@ def page(connection: sa.Connection, call: Call) -> f.DevicePage:
     return _page(connection, found, query["limit"])
 
 
-def under(connection: sa.Connection, call: Call) -> f.DevicePage:
+def under(connection: sa.Connection, call: Call) -> DevicePage:
     """The devices of a group and of those under it."""
     group, limit = call.numbers["group"], call.query["limit"]
     if not groups.exists(connection, group):
@@ -53,14 +145,14 @@ def under(connection: sa.Connection, call: Call) -> f.DevicePage:
     return _page(connection, found, limit)
 
 
-def show(connection: sa.Connection, call: Call) -> f.Device:
+def show(connection: sa.Connection, call: Call) -> Device:
     """One device, also one that was removed."""
     return _shown(connection, [_row(connection, call.numbers["device"])])[0]
 
 
 def check_new(connection: sa.Connection, call: Call) -> None:
     """Refuse a new device for what is wrong with it, whatever certificate it would get."""
-    body: f.NewDevice = call.body
+    body: NewDevice = call.body
     flaws: Flaws = []
     if sum(bool(getattr(body, name)) for name in _SOURCES) != 1:
         flaws.append(("", f"one of {', '.join(_SOURCES)} is needed, and no other of them"))
@@ -78,9 +170,9 @@ def check_new(connection: sa.Connection, call: Call) -> None:
         _unlisted(connection, body.lFDI)
 
 
-def add(transaction: Transaction, call: Call) -> Made:
+def add(transaction: Transaction, call: Call) -> Created:
     """Put a device on the list; ``call.prepared`` has its certificate where one was made."""
-    body: f.NewDevice = call.body
+    body: NewDevice = call.body
     issued = call.prepared
     check_new(transaction.connection, call)
     lfdi = body.lFDI if issued is None else issued.lfdi
@@ -100,17 +192,17 @@ def add(transaction: Transaction, call: Call) -> Made:
     if registered:
         devices.enrol(transaction, device, call.now, 1 if body.ders is None else body.ders)
     _record(transaction, call, "add", device.id, body.name)
-    form = f.MadeDevice(
+    form = MadeDevice(
         device=_shown(transaction.connection, [_row(transaction.connection, device.id)])[0],
         certificate=None if issued is None else issued.certificate,
         key=None if issued is None else issued.key,
     )
-    return Made(form, f"/admin/devices/{device.id}")
+    return Created(form, f"/admin/devices/{device.id}")
 
 
 def _put(transaction: Transaction, call: Call, lfdi: str) -> devices.Device:
     """The row of a device: a new one, or the one that it had before it was removed."""
-    body: f.NewDevice = call.body
+    body: NewDevice = call.body
     connection = transaction.connection
     before = _unlisted(connection, lfdi)
     namesake = devices.find_by_name(connection, body.name)
@@ -144,9 +236,9 @@ def _put(transaction: Transaction, call: Call, lfdi: str) -> devices.Device:
     return found
 
 
-def change(transaction: Transaction, call: Call) -> f.Device:
+def change(transaction: Transaction, call: Call) -> Device:
     """Change what is named, and nothing where nothing is."""
-    body: f.ChangedDevice = call.body
+    body: ChangedDevice = call.body
     connection = transaction.connection
     before = _present(connection, call)
     if body.manager and (before.aggregator or not devices.is_aggregator(connection, body.manager)):
@@ -179,7 +271,7 @@ def remove(transaction: Transaction, call: Call) -> None:
     _record(transaction, call, "remove", row.id, row.lfdi)
 
 
-def register(transaction: Transaction, call: Call) -> f.Device:
+def register(transaction: Transaction, call: Call) -> Device:
     """Make a listed device an EndDevice."""
     row = _present(transaction.connection, call)
     device = devices.find(transaction.connection, row.lfdi)
@@ -190,7 +282,7 @@ def register(transaction: Transaction, call: Call) -> f.Device:
     return show(transaction.connection, call)
 
 
-def withdraw(transaction: Transaction, call: Call) -> f.Device:
+def withdraw(transaction: Transaction, call: Call) -> Device:
     """Shut a device out at once."""
     row = _present(transaction.connection, call)
     if not devices.withdraw(transaction, row.lfdi, call.who, call.now):
@@ -198,7 +290,7 @@ def withdraw(transaction: Transaction, call: Call) -> f.Device:
     return show(transaction.connection, call)
 
 
-def readmit(transaction: Transaction, call: Call) -> f.Device:
+def readmit(transaction: Transaction, call: Call) -> Device:
     """Lift a withdrawal."""
     row = _present(transaction.connection, call)
     if not devices.readmit(transaction, row.lfdi, call.who, call.now):
@@ -206,7 +298,7 @@ def readmit(transaction: Transaction, call: Call) -> f.Device:
     return show(transaction.connection, call)
 
 
-def move(transaction: Transaction, call: Call) -> f.Device:
+def move(transaction: Transaction, call: Call) -> Device:
     """Put a device into these groups and no others."""
     connection = transaction.connection
     row = _present(connection, call)
@@ -248,15 +340,15 @@ def _unlisted(connection: sa.Connection, lfdi: str) -> devices.Listed | None:
     return found[0] if found else None
 
 
-def _page(connection: sa.Connection, found: Sequence[devices.Listed], limit: int) -> f.DevicePage:
+def _page(connection: sa.Connection, found: Sequence[devices.Listed], limit: int) -> DevicePage:
     items, following = cut(found, limit, lambda listed: listed.id)
-    return f.DevicePage(items=tuple(_shown(connection, items)), next=following)
+    return DevicePage(items=tuple(_shown(connection, items)), next=following)
 
 
-def _shown(connection: sa.Connection, found: Sequence[devices.Listed]) -> list[f.Device]:
+def _shown(connection: sa.Connection, found: Sequence[devices.Listed]) -> list[Device]:
     memberships = groups.memberships_of_many(connection, [listed.id for listed in found])
     return [
-        f.Device(
+        Device(
             number=listed.id,
             href=f"/edev/{listed.id}",
             name=listed.name,
@@ -281,3 +373,122 @@ def _shown(connection: sa.Connection, found: Sequence[devices.Listed]) -> list[f
 
 def _record(transaction: Transaction, call: Call, action: str, number: int, detail: str = "") -> None:
     audit.record(transaction, call.now, call.who, action, f"/edev/{number}", detail)
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/admin/devices",
+        "listDevices",
+        "List devices and aggregators",
+        page,
+        gives=DevicePage,
+        query=(
+            *PAGE,
+            Parameter("name", str, "what the name begins with"),
+            Parameter("lfdi", str, "an LFDI, 40 hexadecimal digits", read=identity.parse_lfdi),
+            Parameter("group", int, "number of a group that it is in or under"),
+            Parameter("manager", int, "number of its aggregator"),
+            Parameter(
+                "standing",
+                str,
+                "how it stands",
+                words=("registered", "listed", "withdrawn", "retired"),
+            ),
+        ),
+    ),
+    Operation(
+        "POST",
+        "/admin/devices",
+        "addDevice",
+        "List a device or an aggregator",
+        add,
+        takes=NewDevice,
+        gives=MadeDevice,
+        status=201,
+        writes=True,
+        prepare="certificate",
+        check=check_new,
+    ),
+    Operation(
+        "GET",
+        "/admin/devices/{device}",
+        "showDevice",
+        "Show a device",
+        show,
+        gives=Device,
+    ),
+    Operation(
+        "PATCH",
+        "/admin/devices/{device}",
+        "changeDevice",
+        "Change a device's PIN, category, rates or aggregator",
+        change,
+        takes=ChangedDevice,
+        gives=Device,
+        writes=True,
+        refuses=(409,),
+    ),
+    Operation(
+        "DELETE",
+        "/admin/devices/{device}",
+        "removeDevice",
+        "Remove a device; its history is kept",
+        remove,
+        status=204,
+        writes=True,
+        refuses=(409,),
+    ),
+    Operation(
+        "POST",
+        "/admin/devices/{device}/register",
+        "registerDevice",
+        "Make a listed device an EndDevice",
+        register,
+        gives=Device,
+        writes=True,
+    ),
+    Operation(
+        "POST",
+        "/admin/devices/{device}/withdraw",
+        "withdrawDevice",
+        "Shut a device out until it is readmitted",
+        withdraw,
+        gives=Device,
+        writes=True,
+    ),
+    Operation(
+        "POST",
+        "/admin/devices/{device}/readmit",
+        "readmitDevice",
+        "Lift a withdrawal",
+        readmit,
+        gives=Device,
+        writes=True,
+    ),
+    Operation(
+        "PUT",
+        "/admin/devices/{device}/groups",
+        "moveDevice",
+        "Put a device into these groups and no others",
+        move,
+        takes=Membership,
+        gives=Device,
+        writes=True,
+        refuses=(409,),
+    ),
+    Operation(
+        "GET",
+        "/admin/groups/{group}/devices",
+        "listGroupDevices",
+        "The devices in a group and under it",
+        under,
+        gives=DevicePage,
+        query=PAGE,
+    ),
+)
+
+
+def number_of(connection: sa.Connection, call: Call) -> int:
+    """The number of the device in the path, which may be one that was removed."""
+    return _row(connection, call.numbers["device"]).id

@@ -1,4 +1,4 @@
-"""Operations on groups and the topology."""
+"""Groups and the topology: ``/admin/groups``."""
 
 from __future__ import annotations
 
@@ -8,30 +8,67 @@ from csipd.db import audit, groups
 from csipd.db.database import Transaction
 from csipd.reconcile.statements import TOPOLOGY
 from csipd.refusals import Conflict, Impossible, NotFound
-from csipd.web.admin import forms as f
+from csipd.sep2.schema import Element
+from csipd.sep2.types import String32
 from csipd.web.admin.checks import Flaws, name_flaws
-from csipd.web.admin.operations import Call, Made
-from csipd.web.admin.paging import cut
+from csipd.web.admin.forms import Count, Level, Line, Name, Number
+from csipd.web.admin.operations import Call, Created, Operation
+from csipd.web.admin.paging import PAGE, cut
 
 _LONGEST_FSA = 32  # the description of a FunctionSetAssignments is a String32
 
 
-def page(connection: sa.Connection, call: Call) -> f.GroupPage:
+class NewGroup(Element):
+    """A group of devices: a node of the topology (level), or one beside it."""
+
+    name: Name
+    parent: Number | None = None
+    level: Level | None = None
+    fsa: String32 | None = None
+
+
+class ChangedGroup(Element):
+    """What is to be different about a group: where it hangs. A parent of 0 is none."""
+
+    parent: Count | None = None
+    level: Level | None = None
+
+
+class Group(Element):
+    """A group, and how many EndDevices are in it and below it; one that is in two of these counts twice."""
+
+    number: Number
+    name: Line
+    parent: Number | None = None
+    level: Level | None = None
+    fsa: Line
+    programs: tuple[Number, ...] = ()
+    devices: Count
+
+
+class GroupPage(Element):
+    """Groups in the order of their numbers."""
+
+    items: tuple[Group, ...] = ()
+    next: Number | None = None
+
+
+def page(connection: sa.Connection, call: Call) -> GroupPage:
     """Groups by number."""
     limit = call.query["limit"]
     found = groups.listed(connection, after=call.query["after"] or 0, limit=limit + 1)
     items, following = cut(found, limit, lambda group: group.id)
-    return f.GroupPage(items=tuple(_shown(connection, group) for group in items), next=following)
+    return GroupPage(items=tuple(_shown(connection, group) for group in items), next=following)
 
 
-def show(connection: sa.Connection, call: Call) -> f.Group:
+def show(connection: sa.Connection, call: Call) -> Group:
     """One group."""
     return _shown(connection, _find(connection, call.numbers["group"]))
 
 
-def add(transaction: Transaction, call: Call) -> Made:
+def add(transaction: Transaction, call: Call) -> Created:
     """Make a group."""
-    body: f.NewGroup = call.body
+    body: NewGroup = call.body
     flaws = name_flaws("/name", body.name)
     if body.fsa is not None:
         flaws += name_flaws("/fsa", body.fsa)
@@ -50,12 +87,12 @@ def add(transaction: Transaction, call: Call) -> Made:
     )
     _record(transaction, call, "add", number, body.name)
     made = _shown(transaction.connection, _find(transaction.connection, number))
-    return Made(made, f"/admin/groups/{number}")
+    return Created(made, f"/admin/groups/{number}")
 
 
-def change(transaction: Transaction, call: Call) -> f.Group:
+def change(transaction: Transaction, call: Call) -> Group:
     """Hang a group elsewhere: what is not named stays."""
-    body: f.ChangedGroup = call.body
+    body: ChangedGroup = call.body
     connection = transaction.connection
     present = _find(connection, call.numbers["group"])
     parent = present.parent if body.parent is None else body.parent or None
@@ -104,8 +141,8 @@ def _find(connection: sa.Connection, number: int) -> groups.Group:
     return found[0]
 
 
-def _shown(connection: sa.Connection, group: groups.Group) -> f.Group:
-    return f.Group(
+def _shown(connection: sa.Connection, group: groups.Group) -> Group:
+    return Group(
         number=group.id,
         name=group.name,
         parent=group.parent,
@@ -114,3 +151,48 @@ def _shown(connection: sa.Connection, group: groups.Group) -> f.Group:
         programs=tuple(groups.own_programs(connection, group.id)),
         devices=groups.number_under(connection, group.id),
     )
+
+
+OPERATIONS = (
+    Operation("GET", "/admin/groups", "listGroups", "List groups", page, gives=GroupPage, query=PAGE),
+    Operation(
+        "POST",
+        "/admin/groups",
+        "addGroup",
+        "Make a group",
+        add,
+        takes=NewGroup,
+        gives=Group,
+        status=201,
+        writes=True,
+    ),
+    Operation(
+        "GET",
+        "/admin/groups/{group}",
+        "showGroup",
+        "Show a group",
+        show,
+        gives=Group,
+    ),
+    Operation(
+        "PATCH",
+        "/admin/groups/{group}",
+        "changeGroup",
+        "Hang a group elsewhere",
+        change,
+        takes=ChangedGroup,
+        gives=Group,
+        writes=True,
+        refuses=(409,),
+    ),
+    Operation(
+        "DELETE",
+        "/admin/groups/{group}",
+        "removeGroup",
+        "Remove an empty group",
+        remove,
+        status=204,
+        writes=True,
+        refuses=(409,),
+    ),
+)

@@ -19,7 +19,7 @@ from csipd import pki
 from csipd.pki import PKIError, Repository
 from csipd.pki.pem import load_request
 from csipd.refusals import Conflict, Impossible
-from csipd.web.admin import forms as f
+from csipd.web.admin.devices import NewDevice
 
 
 @frozen
@@ -55,7 +55,7 @@ class Issuing:
         self._lfdi_of = lfdi_of
         self._reserved = reserved
 
-    def for_device(self, body: f.NewDevice) -> Deferred[Issued | None]:
+    def for_device(self, body: NewDevice) -> Deferred[Issued | None]:
         """The certificate that a new device asks for, if it asks for one.
 
         Fails with ``Impossible`` where the name cannot be that of a certificate or the request is none, and

@@ -7,7 +7,7 @@ from typing import Any
 
 from csipd.web.admin.operations import Operation, Parameter
 from csipd.web.admin.problems import CONTENT_TYPE as PROBLEM
-from csipd.web.admin.reading import KEY
+from csipd.web.admin.requests import KEY
 from csipd.web.json_form import schemas_for
 
 #: Where the document is.
@@ -74,7 +74,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         described["parameters"] = parameters
     if operation.takes is not None:
         described["requestBody"] = {
-            "required": not operation.bare,
+            "required": not operation.body_optional,
             "content": {"application/json": {"schema": _reference(operation.takes.__name__)}},
         }
     return described

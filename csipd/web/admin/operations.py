@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"\{(\w+)\}")
 
 
 @frozen
-class Made:
+class Created:
     """What was made, and where it is."""
 
     form: Element
@@ -75,7 +75,7 @@ class Operation:
     :param name: operationId
     :param run: what it does; of a ``Transaction`` if it writes, else of a connection
     :param takes: the form of the body
-    :param bare: whether the body may be left out, which is the same as an empty form
+    :param body_optional: whether the body may be left out, which is the same as an empty form
     :param gives: the form of the answer; None for 204
     :param status: of the answer
     :param writes: whether it changes anything
@@ -90,7 +90,7 @@ class Operation:
     summary: str
     run: Callable[[Any, Call], Any]
     takes: type[Element] | None = None
-    bare: bool = False
+    body_optional: bool = False
     gives: type[Element] | None = None
     status: int = 200
     writes: bool = False

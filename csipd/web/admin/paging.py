@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from csipd.web.admin.operations import Parameter
+
 T = TypeVar("T")
+
+#: The query parameters of every list.
+PAGE = (
+    Parameter("limit", int, "the most items in one answer", most=500, default=50),
+    Parameter("after", int, "the next of the page before"),
+)
 
 
 def cut(found: Sequence[T], limit: int, number: Callable[[T], int]) -> tuple[Sequence[T], int | None]:

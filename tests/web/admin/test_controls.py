@@ -11,7 +11,7 @@ from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS, Place
 from csipd.sep2.types import MODE, MODES
 from csipd.web.admin import controls as api
-from csipd.web.admin import forms
+from csipd.web.admin.controls import MOST_DEVICES
 from tests.support.world import BARE, MANAGED, NOW, OTHER, OWNER, REGISTERED
 from tests.web.admin.case import Case
 from tests.web.admin.examples import CONTROL, CURVE
@@ -131,7 +131,7 @@ class CreateTests(_Controls):
 
     def test_devices(self) -> None:
         """A control for named devices goes into a program of each of them, and no other device sees it."""
-        named = [self.numbers.owner, self.numbers.bare]
+        named = [self.numbers.owner, self.numbers.body_optional]
         made = self.office.post("/controls", {"devices": named, **CONTROL})
         self.assertEqual([one["program"] for one in made["items"]], [programs.own_program(n) for n in named])
         owner, bare = made["items"]
@@ -179,8 +179,8 @@ class CreateTests(_Controls):
         )
         twice = [self.numbers.owner] * 2
         self.refused([("/devices", "names a device twice")], devices=twice)
-        many = list(range(1, forms.MOST_DEVICES + 2))
-        self.refused([("/devices", f"expected 0 to {forms.MOST_DEVICES} members")], devices=many)
+        many = list(range(1, MOST_DEVICES + 2))
+        self.refused([("/devices", f"expected 0 to {MOST_DEVICES} members")], devices=many)
 
     def test_many_flaws(self) -> None:
         """Of flaws without number a hundred are told of."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from csipd.db import programs
-from csipd.web.admin import programs as programs_of_api
+from csipd.web.admin import curves as curves_of_api
 from tests.support.world import NOW, OWNER
 from tests.web.admin.case import Case
 from tests.web.admin.examples import CONTROL, CURVE
@@ -269,7 +269,7 @@ class CurveTests(Case):
 
     def test_many(self) -> None:
         """A program has so many curves and no more."""
-        self.patch(programs_of_api, "MOST_CURVES", 3)
+        self.patch(curves_of_api, "MOST_CURVES", 3)
         self.add()
         found = self.office.refused("POST", self.path(self.numbers.feeder_a), CURVE, expect=409)
         self.assertEqual(found, f"program {self.numbers.feeder_a} has 3 curves")

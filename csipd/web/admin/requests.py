@@ -1,6 +1,6 @@
 """What a request to the operator's API says, read strictly: path, query, body and idempotency key.
 
-Whatever is wrong is a ``Misfit`` with its problem document, before any operation sees the request.
+Whatever is wrong is a ``RequestRefused`` with its problem document, before any operation sees the request.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST_PARAMETERS = 50
 _MOST_NAME = 64  # characters of an unknown name that are repeated
 
 
-class Misfit(Exception):
+class RequestRefused(Exception):
     """A request that is answered with a problem before any operation sees it."""
 
     def __init__(self, problem: Problem) -> None:
@@ -36,12 +36,12 @@ class Misfit(Exception):
         self.problem = problem
 
 
-def not_allowed(request: Request, allow: Sequence[str]) -> Misfit:
+def not_allowed(request: Request, allow: Sequence[str]) -> RequestRefused:
     """The refusal of a method: 405 with Allow, or 501 if HTTP does not know it."""
     if request.method not in METHODS:
-        return Misfit(problems.problem(501))
+        return RequestRefused(problems.problem(501))
     request.setHeader(b"Allow", ", ".join(allow).encode())
-    return Misfit(problems.problem(405, f"takes {', '.join(allow)}"))
+    return RequestRefused(problems.problem(405, f"takes {', '.join(allow)}"))
 
 
 def _header(request: Request, name: bytes) -> str | None:
@@ -54,7 +54,7 @@ def check_origin(request: Request) -> None:
     """Refuse what a page of another site has a browser send in the operator's name."""
     origin = _header(request, b"Origin")
     if origin is not None and origin != f"https://{_header(request, b'Host')}":
-        raise Misfit(problems.problem(403, "the request comes from a page of another site"))
+        raise RequestRefused(problems.problem(403, "the request comes from a page of another site"))
 
 
 def numbers(request: Request, path: str, given: Mapping[str, str]) -> dict[str, int]:
@@ -66,10 +66,10 @@ def numbers(request: Request, path: str, given: Mapping[str, str]) -> dict[str, 
     for name, text in given.items():
         value = number(text) if text else None
         if value is None:
-            raise Misfit(problems.problem(404, f"{name} is a number from 1 to {2**63 - 1}"))
+            raise RequestRefused(problems.problem(404, f"{name} is a number from 1 to {2**63 - 1}"))
         found[name] = value
     if request.path.decode("ascii", "replace") != path.format(**found):
-        raise Misfit(problems.problem(404))
+        raise RequestRefused(problems.problem(404))
     return found
 
 
@@ -89,7 +89,7 @@ def query(request: Request, parameters: Sequence[Parameter]) -> dict[str, Any]:
         except ValueError as error:
             flaws.append((name, str(error)))
     if flaws:
-        raise Misfit(problems.problem(400, "the query is refused", problems.in_query(flaws)))
+        raise RequestRefused(problems.problem(400, "the query is refused", problems.in_query(flaws)))
     return found
 
 
@@ -102,7 +102,7 @@ def _pairs(request: Request) -> list[tuple[str, str]]:
             errors="strict",
         )
     except ValueError:
-        raise Misfit(problems.problem(400, "the query cannot be read")) from None
+        raise RequestRefused(problems.problem(400, "the query cannot be read")) from None
 
 
 def _value(parameter: Parameter, text: str) -> Any:
@@ -127,18 +127,18 @@ def body(request: Request, operation: Operation, content: bytes) -> Element | No
     if form is None:
         return None
     kind = _header(request, b"Content-Type")
-    if operation.bare and kind is None and not content:
+    if operation.body_optional and kind is None and not content:
         return form()
     if (kind or "").partition(";")[0].strip().lower() != "application/json":
-        raise Misfit(problems.problem(415, "bodies are application/json"))
+        raise RequestRefused(problems.problem(415, "bodies are application/json"))
     try:
         data = json.loads(content.decode(), parse_constant=_no_constant, object_pairs_hook=_object)
     except (ValueError, RecursionError):
-        raise Misfit(problems.problem(400, "the body is not JSON (RFC 8259)")) from None
+        raise RequestRefused(problems.problem(400, "the body is not JSON (RFC 8259)")) from None
     try:
         return from_json(form, data)
     except JSONProblem as problem:
-        raise Misfit(problems.of(Impossible(list(problem.problems)))) from None
+        raise RequestRefused(problems.of(Impossible(list(problem.problems)))) from None
 
 
 def _no_constant(name: str) -> Any:
@@ -157,5 +157,5 @@ def idempotency_key(request: Request, operation: Operation) -> str | None:
     """The key that a request to make something carries, if it does."""
     key = _header(request, b"Idempotency-Key")
     if key is not None and not re.fullmatch(KEY, key):
-        raise Misfit(problems.problem(400, "Idempotency-Key has 1 to 64 visible characters of ASCII"))
+        raise RequestRefused(problems.problem(400, "Idempotency-Key has 1 to 64 visible characters of ASCII"))
     return key if operation.creates else None

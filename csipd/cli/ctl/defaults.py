@@ -1,0 +1,83 @@
+"""``csipctl programs default``: what holds in a program when no control does."""
+
+from __future__ import annotations
+
+import click
+
+from csipd.cli.ctl import lookup
+from csipd.cli.ctl.client import Document, Value
+from csipd.cli.ctl.options import (
+    base_options,
+    given,
+    pass_session,
+)
+from csipd.cli.ctl.session import Session
+from csipd.cli.ctl.views import defaults as views
+
+_PRIMACY = click.IntRange(0, 255)
+_one_program = click.argument("program")
+
+
+@click.group("default")
+def default() -> None:
+    """What holds in a program when no control does (DefaultDERControl)."""
+
+
+@default.command("show")
+@_one_program
+@pass_session
+def show_default(session: Session, program: str) -> None:
+    """Show the default control of a program.
+
+    \b
+    Examples:
+      csipctl programs default show 1
+    """
+    _show_default(session, session.client.get(_default(session, program)))
+
+
+@default.command("set")
+@_one_program
+@click.option("--description", help="At most 32 characters.")
+@base_options
+@pass_session
+def set_default(session: Session, program: str, description: str | None, base: Value) -> None:
+    """Set the default control of a program, in place of the one there was.
+
+    Beside control modes --set takes what only a default has: setGradW, setSoftGradW, setESDelay and so on.
+
+    \b
+    Examples:
+      csipctl programs default set 1 --set opModMaxLimW=100% --set setGradW=27
+      csipctl programs default set 1 --base default.yml --set opModVoltVar="Volt-VAR 1"
+    """
+    settings = {name: value for name, value in base.items() if name.startswith("set")}
+    modes = {name: value for name, value in base.items() if name not in settings}
+    number = lookup.program(session.client, program)
+    content = {
+        **given(description=description),
+        "DERControlBase": lookup.base_with_curves(session.client, modes, lambda: [number]),
+        **settings,
+    }
+    _show_default(session, session.client.put(f"/programs/{number}/default", content))
+
+
+@default.command("clear")
+@_one_program
+@pass_session
+def clear_default(session: Session, program: str) -> None:
+    """Take the default control of a program away.
+
+    \b
+    Examples:
+      csipctl programs default clear 1
+    """
+    _show_default(session, session.client.delete(_default(session, program)))
+
+
+def _default(session: Session, program: str) -> str:
+    return f"/programs/{lookup.program(session.client, program)}/default"
+
+
+def _show_default(session: Session, document: Document) -> None:
+    session.out.document(document, views.default(document.value) if document.value else "Done.")

@@ -1,0 +1,139 @@
+"""Controls, what one would do, and how they are answered, as tables and facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from csipd.cli.ctl.client import Value
+from csipd.cli.ctl.output import Facts, Grid, Part
+from csipd.cli.ctl.values import show_base, show_mode
+from csipd.cli.ctl.views.cells import RESULTS, When, category, duration, signed, text
+from csipd.sep2.types import ResponseRequired
+
+_OVER = frozenset(("cancelled", "superseded", "completed"))
+"""Statuses of a control of which nothing more comes."""
+
+
+def controls(items: Iterable[Value], when: When) -> Grid:
+    rows = tuple(_control_row(one, when) for one in items)
+    heads = ("Control", "Program", "Status", "Start", "Duration", "Modes", "Description")
+    return Grid(heads, rows)
+
+
+def _control_row(one: Value, when: When) -> tuple[str, ...]:
+    event = one.get("control", {})
+    interval = event.get("interval", {})
+    return (
+        text(one.get("number")),
+        text(one.get("program")),
+        text(one.get("status")),
+        when(interval.get("start")),
+        duration(interval.get("duration")),
+        show_base(event.get("DERControlBase")),
+        text(event.get("description")),
+    )
+
+
+def control(one: Value, when: When) -> Facts:
+    event = one.get("control", {})
+    interval, status = event.get("interval", {}), event.get("EventStatus", {})
+    start, length = interval.get("start"), interval.get("duration")
+    ends = start + length if isinstance(start, int) and isinstance(length, int) else None
+    pairs = [
+        ("Control", text(one.get("number"))),
+        ("Description", text(event.get("description"))),
+        ("Program", text(one.get("program"))),
+        ("Status", text(one.get("status"))),
+        ("Since", when(status.get("dateTime"))),
+        ("Reason", text(status.get("reason"))),
+        ("Superseded by", text(one.get("superseded_by"))),
+        ("Start", when(start)),
+        ("Duration", duration(length)),
+        ("End", when(ends)),
+        ("Start randomized by", signed(event.get("randomizeStart"))),
+        ("Duration randomized by", signed(event.get("randomizeDuration"))),
+        ("For", category(event)),
+    ]
+    pairs += [(name, show_mode(name, value)) for name, value in event.get("DERControlBase", {}).items()]
+    pairs += [
+        ("Responses wanted", text(event.get("responseRequired"))),
+        ("Made", when(event.get("creationTime"))),
+        ("Made by", text(one.get("who"))),
+        ("URI", text(one.get("href"))),
+        ("mRID", text(event.get("mRID"))),
+    ]
+    return Facts(tuple(pairs))
+
+
+def preview(one: Value) -> list[Part]:
+    """What a control would do."""
+    count, sample = one.get("devices", 0), list(one.get("sample", ()))
+    some = f" ({'such as' if len(sample) < count else 'numbers'} {text(sample)})" if sample else ""
+    parts: list[Part] = [Facts((("Devices", f"{count}{some}"), ("Programs", text(one.get("programs")))))]
+    for name, title in (("supersedes", "Would supersede"), ("superseded_by", "Would be superseded by")):
+        if one.get(name):
+            parts += ["", _superseded(one[name], title)]
+    return [*parts, *warnings(one)]
+
+
+def warnings(one: Value) -> list[Part]:
+    """The warnings of a preview, or of controls that were made."""
+    return [f"warning: {text(line)}" for line in one.get("warnings", ())]
+
+
+def needs_asking(one: Value) -> bool:
+    """Whether a preview has something in it that the operator should agree to."""
+    return any(one.get(name) for name in ("supersedes", "superseded_by", "warnings"))
+
+
+def _superseded(items: Iterable[Value], title: str) -> Grid:
+    rows = (
+        (
+            text(one.get("control")),
+            text(one.get("program")),
+            text(one.get("modes")),
+            "wholly" if one.get("wholly") else "in part",
+        )
+        for one in items
+    )
+    return Grid(("Control", "Program", "Modes", ""), tuple(rows), title)
+
+
+def watched(items: Iterable[tuple[Value, Value]], when: When) -> Grid:
+    """Controls, each with its answers."""
+    names = ("asked", "received", "started", *RESULTS, "silent")
+    heads = (
+        "Control",
+        "Status",
+        "Start",
+        "Duration",
+        *(name.capitalize().replace("_", " ") for name in names),
+    )
+    rows = []
+    for one, said in items:
+        number, _, status, start, length, *_ = _control_row(one, when)
+        rows.append((number, status, start, length, *(text(said.get(name)) for name in names)))
+    return Grid(heads, tuple(rows))
+
+
+def is_over(one: Value, said: Value) -> bool:
+    """Whether a control is over, and no device is still in time for an answer that was asked of it.
+
+    Each count has the devices that said so, and one that is past its time counts as silent.
+    """
+    if one.get("status") not in _OVER:
+        return False
+    wanted = _bits(one.get("control", {}).get("responseRequired"))
+    if not wanted & (ResponseRequired.RECEIVED | ResponseRequired.SPECIFIC):
+        return True
+    heard = sum(said.get(name, 0) for name in RESULTS)
+    if not wanted & ResponseRequired.SPECIFIC:
+        heard = max(heard, said.get("received", 0))
+    return bool(heard + said.get("silent", 0) >= said.get("asked", 0))
+
+
+def _bits(digits: object) -> int:
+    try:
+        return int(str(digits), 16)
+    except ValueError:
+        return 0

@@ -1,0 +1,54 @@
+"""Devices as tables and facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from csipd.cli.ctl.client import Value
+from csipd.cli.ctl.output import Facts, Grid
+from csipd.cli.ctl.views.cells import When, category, lfdi, seconds, text
+
+
+def devices(items: Iterable[Value]) -> Grid:
+    rows = (
+        (
+            text(one.get("number")),
+            text(one.get("name")),
+            lfdi(one.get("lFDI")),
+            text(one.get("standing")),
+            "aggregator" if one.get("aggregator") else category(one),
+            text(one.get("manager")),
+            text(one.get("groups")),
+        )
+        for one in items
+    )
+    heads = ("Device", "Name", "LFDI", "Standing", "Category", "Manager", "Groups")
+    return Grid(heads, tuple(rows))
+
+
+def device(one: Value, when: When) -> Facts:
+    return Facts(
+        (
+            ("Device", text(one.get("number"))),
+            ("Name", text(one.get("name"))),
+            ("URI", text(one.get("href"))),
+            ("LFDI", lfdi(one.get("lFDI"))),
+            ("SFDI", text(one.get("sFDI"))),
+            ("PIN", _pin(one.get("pIN"))),
+            ("Standing", text(one.get("standing"))),
+            ("Aggregator", "yes" if one.get("aggregator") else ""),
+            ("Managed by", text(one.get("manager"))),
+            ("Category", category(one)),
+            ("Groups", text(one.get("groups"))),
+            ("Poll rate", seconds(one.get("pollRate"))),
+            ("Post rate", seconds(one.get("postRate"))),
+            ("Registered", when(one.get("registered"))),
+            ("Withdrawn", when(one.get("withdrawn"))),
+            ("Retired", when(one.get("retired"))),
+            ("Changed", when(one.get("changedTime"))),
+        )
+    )
+
+
+def _pin(pin: object) -> str:
+    return f"{pin:06d}" if isinstance(pin, int) else text(pin)

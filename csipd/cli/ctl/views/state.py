@@ -1,0 +1,85 @@
+"""What a device should be doing, as tables and facts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from csipd.cli.ctl.client import Value
+from csipd.cli.ctl.output import Facts, Grid, Part
+from csipd.cli.ctl.values import show_mode
+from csipd.cli.ctl.views.alarms import alarms
+from csipd.cli.ctl.views.cells import When, text, titled
+from csipd.cli.ctl.views.responses import responses
+
+
+def state(one: Value, when: When) -> list[Part]:
+    """What a device should be doing and why, then what it said of itself."""
+    parts: list[Part] = [f"Device {text(one.get('device'))} at {when(one.get('now'))}"]
+    acting = tuple(
+        (
+            text(each.get("mode")),
+            _acting_value(each),
+            _cause(each),
+            when(each.get("since")),
+            when(each.get("until")),
+        )
+        for each in one.get("acting", ())
+    )
+    heads = ("Mode", "Value", "Because of", "Since", "Until")
+    parts += ["", Grid(heads, acting, "Should be doing") if acting else "No control and no default holds."]
+    if one.get("passed"):
+        rows = tuple(
+            (
+                text(each.get("mode")),
+                f"control {text(each.get('control'))} of program {text(each.get('program'))}",
+                text(each.get("reason")),
+                text(each.get("by")),
+            )
+            for each in one["passed"]
+        )
+        parts += ["", Grid(("Mode", "Event", "Why not", "By control"), rows, "Passed over")]
+    for report in one.get("statuses", ()):
+        parts += _reported(report, when)
+    if one.get("alarms"):
+        parts += ["", titled(alarms(one["alarms"], when), "Alarms")]
+    if one.get("responses"):
+        parts += ["", titled(responses(one["responses"], when), "Responses")]
+    return parts
+
+
+def _reported(report: Value, when: When) -> list[Part]:
+    """What a device last reported of a DER, each resource with its own title."""
+    parts: list[Part] = []
+    for name in ("capability", "settings", "status", "availability"):
+        if report.get(name):
+            pairs = tuple((field, _quantity(field, value, when)) for field, value in report[name].items())
+            parts += ["", Facts(pairs, f"DER {text(report.get('der'))}: {name}")]
+    return parts
+
+
+def _quantity(name: str, value: Any, when: When) -> str:
+    match value:
+        case {"dateTime": since, "value": inner}:
+            return f"{text(inner)} since {when(since)}"
+        case {"value": _, "multiplier": _}:
+            return show_mode("", value)
+        case {"displacement": _, "multiplier": power}:
+            return show_mode("", {"value": value["displacement"], "multiplier": power})
+        case int() if name in ("readingTime", "updatedTime"):
+            return when(value)
+    return text(value)
+
+
+def _acting_value(one: Value) -> str:
+    """What holds a mode: the API has it as text, in JSON as in a DERControlBase."""
+    value = text(one.get("value"))
+    try:
+        return show_mode(text(one.get("mode")), json.loads(value))
+    except (ValueError, RecursionError):
+        return value
+
+
+def _cause(one: Value) -> str:
+    source = f"control {text(one['control'])}" if "control" in one else text(one.get("source"))
+    return f"{source} of program {text(one.get('program'))}"

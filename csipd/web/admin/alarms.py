@@ -1,0 +1,113 @@
+"""Alarms, and the log events of devices that they come from: ``/admin/alarms``."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from csipd.db import logevents
+from csipd.sep2 import resources as r
+from csipd.sep2.schema import Element
+from csipd.sep2.types import Boolean, String32, TimeType, UInt8
+from csipd.web.admin.devices import number_of
+from csipd.web.admin.forms import Line, Number
+from csipd.web.admin.operations import Call, Operation, Parameter
+from csipd.web.admin.paging import PAGE, cut
+
+
+class Alarm(Element):
+    """An alarm of a device: raised by a LogEvent, open until the LogEvent of its return to normal."""
+
+    number: Number
+    device: Number
+    name: Line
+    functionSet: UInt8
+    logEventCode: UInt8
+    raised: TimeType
+    cleared: TimeType | None = None
+    details: String32 | None = None
+
+
+class AlarmPage(Element):
+    """Alarms, the newest first."""
+
+    items: tuple[Alarm, ...] = ()
+    next: Number | None = None
+
+
+class LogEventShown(Element):
+    """A log event of a device."""
+
+    number: Number
+    device: Number
+    event: r.LogEvent
+    hidden: Boolean
+
+
+class LogEventPage(Element):
+    """Log events, the newest first."""
+
+    items: tuple[LogEventShown, ...] = ()
+    next: Number | None = None
+
+
+def list_alarms(connection: sa.Connection, call: Call) -> AlarmPage:
+    """Alarms, the last to come first."""
+    query, limit = call.query, call.query["limit"]
+    found = logevents.alarms(
+        connection, device=query["device"], open=query["open"], before=query["after"], limit=limit + 1
+    )
+    items, following = cut(found, limit, lambda one: one.number)
+    return AlarmPage(items=tuple(alarm_form(one) for one in items), next=following)
+
+
+def log_events(connection: sa.Connection, call: Call) -> LogEventPage:
+    """The log events of a device, the last to come first; those that it deleted are marked hidden."""
+    number, limit = number_of(connection, call), call.query["limit"]
+    found = logevents.listed(connection, device=number, before=call.query["after"], limit=limit + 1)
+    items, following = cut(found, limit, lambda one: one.number)
+    return LogEventPage(
+        items=tuple(
+            LogEventShown(number=one.number, device=number, event=one.event, hidden=one.hidden)
+            for one in items
+        ),
+        next=following,
+    )
+
+
+def alarm_form(one: logevents.Alarm) -> Alarm:
+    return Alarm(
+        number=one.number,
+        device=one.device,
+        name=one.name,
+        functionSet=one.function_set,
+        logEventCode=one.code,
+        raised=one.raised,
+        cleared=one.cleared,
+        details=one.details,
+    )
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/admin/alarms",
+        "listAlarms",
+        "Alarms, the newest first",
+        list_alarms,
+        gives=AlarmPage,
+        query=(
+            *PAGE,
+            Parameter("device", int, "number of a device"),
+            Parameter("open", bool, "only those that are open"),
+        ),
+    ),
+    Operation(
+        "GET",
+        "/admin/devices/{device}/logevents",
+        "deviceLog",
+        "The log events of a device",
+        log_events,
+        gives=LogEventPage,
+        query=PAGE,
+    ),
+)

@@ -1,0 +1,132 @@
+"""What devices answered to controls: ``/admin/responses``, ``/admin/controls/{control}/answers``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from csipd.db import controls, responses
+from csipd.der.responses import Bucket
+from csipd.refusals import NotFound
+from csipd.sep2 import resources as r
+from csipd.sep2.schema import Element
+from csipd.sep2.types import HexBinary160, TimeType, UInt8
+from csipd.web.admin.forms import Count, Line, Number
+from csipd.web.admin.operations import Call, Operation, Parameter
+from csipd.web.admin.paging import PAGE, cut
+
+
+class Response(Element):
+    """What a device answered to an event."""
+
+    number: Number
+    device: Number | None = None
+    lFDI: HexBinary160
+    control: Number | None = None
+    subject: Line
+    status: UInt8 | None = None
+    meaning: Line
+    createdDateTime: TimeType | None = None
+    received: TimeType
+    flagged: Line | None = None
+
+
+class ResponsePage(Element):
+    """Responses, the newest first."""
+
+    items: tuple[Response, ...] = ()
+    next: Number | None = None
+
+
+class Answers(Element):
+    """How many devices of an event have said what, and who has said nothing in time."""
+
+    control: Number
+    asked: Count
+    received: Count
+    started: Count
+    completed: Count
+    opted_out: Count
+    cancelled: Count
+    superseded: Count
+    rejected: Count
+    silent: Count
+    silent_sample: tuple[Number, ...] = ()
+
+
+def answers(connection: sa.Connection, call: Call) -> Answers:
+    """Who has answered a control, and who is silent."""
+    kept = controls.find(connection, call.numbers["control"], call.now)
+    if kept is None:
+        raise NotFound(f"there is no control {call.numbers['control']}")
+    (found,) = responses.answers(connection, [kept], _poll_rate(call), call.now)
+    said: dict[str, Any] = {bucket.value.replace(" ", "_"): found.said.get(bucket, 0) for bucket in Bucket}
+    return Answers(
+        control=kept.number,
+        asked=found.asked,
+        **said,
+        silent=found.silent,
+        silent_sample=found.sample,
+    )
+
+
+def list_responses(connection: sa.Connection, call: Call) -> ResponsePage:
+    """Responses of devices, the last to come first."""
+    query, limit = call.query, call.query["limit"]
+    found = responses.listed(
+        connection,
+        control=query["control"],
+        device=query["device"],
+        flagged=query["flagged"],
+        before=query["after"],
+        limit=limit + 1,
+    )
+    items, following = cut(found, limit, lambda one: one.number)
+    return ResponsePage(items=tuple(response_form(one) for one in items), next=following)
+
+
+def response_form(one: responses.Said) -> Response:
+    return Response(
+        number=one.number,
+        device=one.device,
+        lFDI=one.lfdi,
+        control=one.control,
+        subject=one.subject,
+        status=one.status,
+        meaning=one.meaning,
+        createdDateTime=one.created,
+        received=one.received,
+        flagged=one.flagged,
+    )
+
+
+def _poll_rate(call: Call) -> int:
+    """Of the lists that devices read events from (s)."""
+    return call.server.poll_rates.get("DERProgramList", r.DERProgramList.pollRate)
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/admin/responses",
+        "listResponses",
+        "Responses of devices, the newest first",
+        list_responses,
+        gives=ResponsePage,
+        query=(
+            *PAGE,
+            Parameter("control", int, "number of a control"),
+            Parameter("device", int, "number of a device"),
+            Parameter("flagged", bool, "only those that need a look"),
+        ),
+    ),
+    Operation(
+        "GET",
+        "/admin/controls/{control}/answers",
+        "controlAnswers",
+        "How many have received, started, completed, and who is silent",
+        answers,
+        gives=Answers,
+    ),
+)

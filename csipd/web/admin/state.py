@@ -1,0 +1,138 @@
+"""What a device should be doing and why, and what it last said of itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import sqlalchemy as sa
+
+from csipd.db import documents, logevents, outlook, responses
+from csipd.sep2 import resources as r
+from csipd.sep2.schema import Element
+from csipd.sep2.site import ROWS, Place
+from csipd.sep2.types import TimeType
+from csipd.web.admin.alarms import Alarm, alarm_form
+from csipd.web.admin.devices import number_of
+from csipd.web.admin.forms import Line, Number
+from csipd.web.admin.operations import Call, Operation
+from csipd.web.admin.responses import Response, response_form
+from csipd.web.json_form import to_json
+
+#: Alarms and responses that are shown with a device's state.
+_SHOWN_WITH_STATE = 20
+
+
+class Acting(Element):
+    """What holds one control mode of a device, and why."""
+
+    mode: Line
+    value: Line
+    source: Line
+    program: Number
+    control: Number | None = None
+    since: TimeType | None = None
+    until: TimeType | None = None
+
+
+class Passed(Element):
+    """An event that does not hold a mode although its time has come, and why."""
+
+    mode: Line
+    control: Number
+    program: Number
+    reason: Line
+    by: Number | None = None
+
+
+class DERReport(Element):
+    """What a device last reported of one of its DERs."""
+
+    der: Number
+    capability: r.DERCapability | None = None
+    settings: r.DERSettings | None = None
+    status: r.DERStatus | None = None
+    availability: r.DERAvailability | None = None
+
+
+class DeviceState(Element):
+    """What a device should be doing now, and what it last said of itself."""
+
+    device: Number
+    now: TimeType
+    acting: tuple[Acting, ...] = ()
+    passed: tuple[Passed, ...] = ()
+    statuses: tuple[DERReport, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
+    responses: tuple[Response, ...] = ()
+
+
+def state(connection: sa.Connection, call: Call) -> DeviceState:
+    """What a device should be doing now and why, and what it last said."""
+    number = number_of(connection, call)
+    seen = outlook.outlook(connection, call.server.own, number, call.now)
+    return DeviceState(
+        device=number,
+        now=call.now,
+        acting=tuple(_acting(one) for one in seen.acting),
+        passed=tuple(
+            Passed(
+                mode=one.mode, control=one.control, program=one.program, reason=one.reason.value, by=one.by
+            )
+            for one in seen.passed
+        ),
+        statuses=tuple(_reported(connection, number)),
+        alarms=tuple(
+            alarm_form(one)
+            for one in logevents.alarms(connection, device=number, open=True, limit=_SHOWN_WITH_STATE)
+        ),
+        responses=tuple(
+            response_form(one) for one in responses.listed(connection, device=number, limit=_SHOWN_WITH_STATE)
+        ),
+    )
+
+
+def _acting(one: outlook.Acting) -> Acting:
+    # As the mode stands in the JSON of a DERControlBase.
+    value = to_json(r.DERControlBase(**{one.mode: one.value}))[one.mode]
+    return Acting(
+        mode=one.mode,
+        value=json.dumps(value)[:1024],
+        source="default" if one.control is None else "control",
+        program=one.program,
+        control=one.control,
+        since=one.since,
+        until=one.until,
+    )
+
+
+def _reported(connection: sa.Connection, device: int) -> list[DERReport]:
+    found = []
+    _, ders = documents.page(connection, Place(ROWS["DERList"], (device,)), documents.ALL)
+    for der, _ in ders:
+
+        def report(name: str, ids: tuple[int, ...] = der.ids) -> Any:
+            return documents.get(connection, Place(ROWS[name], ids))
+
+        found.append(
+            DERReport(
+                der=der.ids[1],
+                capability=report("DERCapability"),
+                settings=report("DERSettings"),
+                status=report("DERStatus"),
+                availability=report("DERAvailability"),
+            )
+        )
+    return found
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/admin/devices/{device}/state",
+        "deviceState",
+        "What a device should be doing now and why, and what it last said",
+        state,
+        gives=DeviceState,
+    ),
+)

@@ -1,0 +1,53 @@
+"""How the server is: ``/admin/status``."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from csipd.daemon import scheduler
+from csipd.db import controls, devices, logevents
+from csipd.db.tables import programs as programs_table
+from csipd.sep2.schema import Element
+from csipd.sep2.types import TimeType
+from csipd.version import VERSION
+from csipd.web.admin.forms import Count, Line
+from csipd.web.admin.operations import Call, Operation
+
+
+class ServerState(Element):
+    """How the server is."""
+
+    version: Line
+    now: TimeType
+    devices: Count
+    registered: Count
+    programs: Count
+    controls_active: Count
+    controls_scheduled: Count
+    alarms_open: Count
+    next_transition: TimeType | None = None
+    last_tick: TimeType | None = None
+
+
+def status(connection: sa.Connection, call: Call) -> ServerState:
+    """How the server is."""
+    standings = devices.numbers_by_standing(connection)
+    programs = connection.scalar(
+        sa.select(sa.func.count()).select_from(programs_table).where(programs_table.c.retired.is_(None))
+    )
+    active, scheduled = controls.numbers_now(connection, call.now)
+    return ServerState(
+        version=VERSION,
+        now=call.now,
+        devices=sum(number for standing, number in standings.items() if standing != "retired"),
+        registered=standings["registered"],
+        programs=programs or 0,
+        controls_active=active,
+        controls_scheduled=scheduled,
+        alarms_open=logevents.open_alarms(connection),
+        next_transition=controls.next_moment(connection, call.now),
+        last_tick=scheduler.last_tick(connection),
+    )
+
+
+OPERATIONS = (Operation("GET", "/admin/status", "status", "How the server is", status, gives=ServerState),)
