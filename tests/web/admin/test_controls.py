@@ -131,7 +131,7 @@ class CreateTests(_Controls):
 
     def test_devices(self) -> None:
         """A control for named devices goes into a program of each of them, and no other device sees it."""
-        named = [self.numbers.owner, self.numbers.body_optional]
+        named = [self.numbers.owner, self.numbers.bare]
         made = self.office.post("/controls", {"devices": named, **CONTROL})
         self.assertEqual([one["program"] for one in made["items"]], [programs.own_program(n) for n in named])
         owner, bare = made["items"]
@@ -500,7 +500,7 @@ class ListTests(_Controls):
 
     def test_many(self) -> None:
         """Where few of very many are wanted a page goes on where looking stopped, and none is lost."""
-        self.patch(api, "_LOOKED_AT", 4)
+        self.patch(api, "_MOST_READ", 4)
         wanted = [self.numbers.active]
         pages = list(self.office.pages("/controls?status=active", 1))
         self.assertEqual([one["number"] for page in pages for one in page], wanted)
