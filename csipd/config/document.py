@@ -81,6 +81,8 @@ def parse(text: str, problems: Problems) -> Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else 0
+        if mark is not None:
+            composer.bound_flow(text[composer.taken : mark.index], line)
         raise _failure(problems, line, f"not YAML: {_sentence(error)}") from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # PyYAML lets the plain errors of chr() and int() through for escapes and versions out of range.
@@ -122,6 +124,8 @@ class _Composer:
 
     def __init__(self, problems: Problems) -> None:
         self.root: Node | None = None
+        #: Characters of the text up to the end of the last event.
+        self.taken = 0
         self._problems = problems
         self._open: list[_Frame] = []
         self._anchors: dict[str, tuple[Node, int]] = {}
@@ -129,6 +133,7 @@ class _Composer:
 
     def take(self, event: yaml.Event) -> None:
         line = event.start_mark.line + 1 if event.start_mark is not None else 0
+        self.taken = event.end_mark.index if event.end_mark is not None else self.taken
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
@@ -140,8 +145,7 @@ class _Composer:
             self._add(scalar, 1)
         elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
             self._plain_tag(event.tag, line)
-            if len(self._open) >= MAX_DEPTH:
-                raise self._fail(line, f"expected at most {MAX_DEPTH} levels in one another")
+            self._bound_depth(len(self._open) + 1, line)
             self._open.append(_Frame(line, event.anchor, isinstance(event, yaml.MappingStartEvent)))
         elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
             self._close(self._open.pop())
@@ -149,6 +153,22 @@ class _Composer:
             if event.anchor not in self._anchors:
                 raise self._fail(line, f"alias *{event.anchor} names nothing that is complete before it")
             self._add(*self._anchors[event.anchor])
+
+    def bound_flow(self, ahead: str, line: int) -> None:
+        """Refuse text that the parser has read ahead and refused, where it is too deep.
+
+        A ``[`` or ``{`` may begin a key, so that a parser reads up to 1,024 characters before it gives the
+        first event. A parser with a bound of its own on nesting (newer releases of libyaml) refuses there,
+        in its own words, before ``take`` can count.
+        """
+        depth = len(self._open)
+        for character in ahead:
+            depth += (character in "[{") - (character in "]}")
+            self._bound_depth(depth, line)
+
+    def _bound_depth(self, depth: int, line: int) -> None:
+        if depth > MAX_DEPTH:
+            raise self._fail(line, f"expected at most {MAX_DEPTH} levels in one another")
 
     def _close(self, frame: _Frame) -> None:
         node: Node

@@ -174,11 +174,24 @@ class YamlTests(ConfigCase):
         self.assertRegex(line, r"expected at most \d+ values, aliases written out$")
 
     def test_depth(self) -> None:
-        """Nesting is bounded, with either parser."""
-        for loader in (document._Loader, yaml.SafeLoader):
+        """Nesting is bounded and refused in our words, whatever bound a parser has of its own (case C10)."""
+
+        class Bounded(yaml.SafeLoader):
+            def fetch_flow_collection_start(self, token: type) -> None:
+                if self.flow_level >= 40:
+                    raise yaml.scanner.ScannerError(None, None, "enough is enough", self.get_mark())
+                super().fetch_flow_collection_start(token)
+
+        for loader in (document._Loader, yaml.SafeLoader, Bounded):
             with mock.patch.object(document, "_Loader", loader):
-                (line,) = self.wrong("groups: " + "[" * 100_000)
-                self.assertRegex(line, r"expected at most 32 levels in one another$")
+                for deep in ("[" * 100_000, "[\n " * 100_000, "{a: " * 5000, "\n" + "- " * 5000):
+                    (line,) = self.wrong("groups: " + deep)
+                    self.assertRegex(line, r"^c\.yml:\d+: .*expected at most 32 levels in one another$")
+
+    def test_other_faults_keep_their_words(self) -> None:
+        """A fault after many brackets that are closed again is not told as one of nesting."""
+        for text in ("groups: " + "[]," * 100 + "\n", "# [[[[\ngroups: [" + "{}, " * 100 + "@\n"):
+            self.assertRegex(self.wrong(text)[0], r"not YAML: ")
 
     def test_unknown_key(self) -> None:
         """An unknown key is an error with the nearest known one."""
