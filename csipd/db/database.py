@@ -1,8 +1,8 @@
-"""The way from the reactor to the database and back.
+"""The store as a service: operations run in two threads, in groups.
 
-A hop to a thread costs more than the statements it carries, so calls that wait leave together: while
-one group is away the next one gathers. Reads of a group share a transaction, hence a snapshot; writes
-share a commit, and each has a savepoint of its own, so that one that fails fails alone. A write is
+A call into a thread costs more than the statements that it carries, so operations that wait are run
+together: while one group runs the next one gathers. Reads of a group share a transaction, hence a snapshot;
+writes share a commit, and each has a savepoint of its own, so that one that fails fails alone. A write is
 answered after its commit, and what it changed is published before it is answered, by this layer and
 not by the caller: a client that hangs up must not lose it.
 """
@@ -10,6 +10,8 @@ not by the caller: a client that hangs up must not lose it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from time import monotonic as _monotonic
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -23,13 +25,14 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from csipd.db.engine import make_engine
+from csipd.db.health import Health, Unreadable, is_damage, is_outage, reason_of
 from csipd.refusals import Refusal, Unavailable
 
 T = TypeVar("T")
 
-#: Calls that may wait for a group to come back; more are refused.
+#: Operations that may wait for a group to end; more are refused.
 LARGEST_QUEUE = 20_000
-#: Calls that leave in one group: bounds what the first of them waits for the last.
+#: Operations of one group: bounds what the first of them waits for the last.
 LARGEST_GROUP = 256
 
 
@@ -56,72 +59,73 @@ Publish = Callable[[Sequence[str]], None]
 
 @define
 class _Group:
-    """What came back: for each call its value or its Failure, and what was changed."""
+    """What a group of operations came to: the value or the Failure of each, and the hrefs that changed."""
 
     outcomes: list[Any]
     changed: list[str] = field(factory=list)
 
 
-class _Lane:
-    """Calls gather while a group is away, and leave together.
+class _Queue:
+    """Operations wait while a group runs, and are run together when it has ended.
 
-    :param hop: runs a function elsewhere and gives back what it returned
-    :param run: carries out a group of operations, in the other thread
+    :param in_thread: calls a function in the thread of this queue, and gives back what it returned
+    :param run: carries out a group of operations, in that thread
     :param publish: told what a group changed, before its callers are answered
     """
 
     def __init__(
         self,
-        hop: Callable[[Callable[[], _Group]], Deferred[_Group]],
+        in_thread: Callable[[Callable[[], _Group]], Deferred[_Group]],
         run: Callable[[list[Any]], _Group],
         publish: Publish,
     ) -> None:
-        self._hop = hop
+        self._in_thread = in_thread
         self._run = run
         self._publish = publish
         self._waiting: list[tuple[Any, Deferred[Any]]] = []
-        self._away = False
-        self._watchers: list[Deferred[None]] = []
+        self._running = False
+        self._observers: list[Deferred[None]] = []
 
     def submit(self, operation: Any) -> Deferred[Any]:
+        """Run an operation with the next group."""
         if len(self._waiting) >= LARGEST_QUEUE:
             return fail(Unavailable("too many requests wait for the database"))
         answer: Deferred[Any] = Deferred()
         self._waiting.append((operation, answer))
-        self._depart()
+        self._start()
         return answer
 
     def idle(self) -> Deferred[None]:
-        """Fires when nothing is away and nothing waits."""
-        if not self._away:
+        """Fires when nothing runs and nothing waits."""
+        if not self._running:
             return succeed(None)
-        watcher: Deferred[None] = Deferred()
-        self._watchers.append(watcher)
-        return watcher
+        observer: Deferred[None] = Deferred()
+        self._observers.append(observer)
+        return observer
 
-    def _depart(self) -> None:
-        if self._away:
+    def _start(self) -> None:
+        if self._running:
             return
         if not self._waiting:
-            watchers, self._watchers = self._watchers, []
-            for watcher in watchers:
-                watcher.callback(None)
+            observers, self._observers = self._observers, []
+            for observer in observers:
+                observer.callback(None)
             return
         group, self._waiting = self._waiting[:LARGEST_GROUP], self._waiting[LARGEST_GROUP:]
-        self._away = True
+        self._running = True
         operations = [operation for operation, _ in group]
-        self._hop(lambda: self._run(operations)).addBoth(self._arrive, [answer for _, answer in group])
+        self._in_thread(lambda: self._run(operations)).addBoth(self._ended, [answer for _, answer in group])
 
-    def _arrive(self, result: _Group | Failure, answers: list[Deferred[Any]]) -> None:
-        self._away = False
+    def _ended(self, result: _Group | Failure, answers: list[Deferred[Any]]) -> None:
+        self._running = False
         if isinstance(result, Failure):
             outcomes: list[Any] = [result] * len(answers)
         else:
             outcomes = result.outcomes
             if result.changed:
                 self._publish(result.changed)
-        # The next group leaves before this one's callers work with what came back.
-        self._depart()
+        # The next group starts before this one's callers work with what came of it.
+        self._start()
         for answer, outcome in zip(answers, outcomes, strict=True):
             answer.callback(outcome)  # a Failure takes the errback side
 
@@ -129,22 +133,31 @@ class _Lane:
 class Database(Service):
     """The store, as a service.
 
+    While it cannot be used every call fails with ``Unavailable`` (``csipd.db.health``).
+
     :param url: SQLAlchemy URL of a database that ``engine.prepare`` has been run on
     :param reactor: for the threads; None carries every call out in place, as tests want it
     :param publish: called in the reactor's thread after each commit with the hrefs that it changed
+    :param monotonic: seconds
     """
 
     _log = Logger()
 
     def __init__(
-        self, url: str, reactor: IReactorFromThreads | None, publish: Publish = lambda hrefs: None
+        self,
+        url: str,
+        reactor: IReactorFromThreads | None,
+        publish: Publish = lambda hrefs: None,
+        *,
+        monotonic: Callable[[], float] = _monotonic,
     ) -> None:
         self._reactor = reactor
-        self._reader = _Held(make_engine(url))
-        self._writer = _Held(make_engine(url, immediate=True))
+        health = Health(url, monotonic, self._tell)
+        self._reader = _Connection(make_engine(url), health)
+        self._writer = _Connection(make_engine(url, immediate=True), health)
         self._pools: list[ThreadPool] = []
-        self._reads = _Lane(self._hop(), self._reader.read, publish)
-        self._writes = _Lane(self._hop(), self._writer.write, publish)
+        self._reads = _Queue(self._thread(), self._reader.read, publish)
+        self._writes = _Queue(self._thread(), self._writer.write, publish)
 
     def read(self, operation: Read[T]) -> Deferred[T]:
         """Run an operation that reads; it must not return anything that holds on to the connection."""
@@ -170,57 +183,74 @@ class Database(Service):
         super().stopService()
 
         def close(_: object) -> None:
-            for held in (self._reader, self._writer):
-                held.close()
+            for connection in (self._reader, self._writer):
+                connection.close()
             for pool in self._pools:
                 pool.stop()
 
         return gatherResults([self._reads.idle(), self._writes.idle()]).addCallback(close)
 
-    def _hop(self) -> Callable[[Callable[[], _Group]], Deferred[_Group]]:
+    def _tell(self, line: str, failure: bool) -> None:
+        (self._log.error if failure else self._log.info)("{line}", line=line)
+
+    def _thread(self) -> Callable[[Callable[[], _Group]], Deferred[_Group]]:
         reactor = self._reactor
         if reactor is None:
             return lambda run: succeed(run())
-        # Pools of our own, of one thread each: the reactor's is shared with name resolution, and the
-        # queue of a lane is the only queue.
+        # Pools of our own, of one thread each: the reactor's is shared with name resolution, and no
+        # operation is to wait in a second queue.
         pool = ThreadPool(1, 1, name="database")
         self._pools.append(pool)
         return lambda run: deferToThreadPool(reactor, pool, run)
 
 
-class _Held:
-    """One connection, held open; dropped and opened anew after the database failed."""
+class _Connection:
+    """One connection, kept open; closed after the database failed, and opened again for the next group."""
 
-    _log = Logger()
-
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, health: Health) -> None:
         self._engine = engine
+        self._health = health
         self._connection: sa.Connection | None = None
-        self._failing = False
+        self._companions: Any = None
 
     def read(self, operations: list[Read[Any]]) -> _Group:
+        """Carry out a group of reads, all of one moment."""
+        displaced = self._health.displaced(self._companions)
+        if displaced is not None:
+            return self._refuse("reading", displaced, len(operations))
         outcomes: list[Any] = []
         try:
             connection = self._open()
             with connection.begin():
                 for operation in operations:
-                    outcomes.append(_attempt(operation, connection))
+                    outcomes.append(self._attempt(operation, connection))
         except sa.exc.SQLAlchemyError as error:
-            return self._lost(error, len(operations))
-        self._failing = False
+            return self._lost("reading", error, len(operations))
+        self._health.worked("reading")
         return _Group(outcomes)
 
     def write(self, operations: list[Write[Any]]) -> _Group:
+        """Carry out a group of writes, and commit those that succeed."""
+        displaced = self._health.displaced(self._companions)
+        if displaced is not None:
+            self._save()
+            return self._refuse("writing", displaced, len(operations))
         outcomes: list[Any] = []
         changed: list[str] = []
+        committing = False
         try:
             connection = self._open()
+            if self._health.damage is not None:
+                if self._health.check_is_due():
+                    self._health.check(connection)
+                if self._health.damage is not None:
+                    return self._refuse("writing", self._health.damage, len(operations))
             with connection.begin() as whole:
                 for operation in operations:
                     transaction = Transaction(connection)
                     # Alone in its group, an operation needs no savepoint: the whole is its own.
                     part = connection.begin_nested() if len(operations) > 1 else whole
-                    outcome = _attempt(operation, transaction)
+                    outcome = self._attempt(operation, transaction)
                     outcomes.append(outcome)
                     if isinstance(outcome, Failure):
                         part.rollback()
@@ -228,9 +258,15 @@ class _Held:
                         changed.extend(transaction.changed)
                         if part is not whole:
                             part.commit()
+                committing = True
         except sa.exc.SQLAlchemyError as error:
-            return self._lost(error, len(operations))
-        self._failing = False
+            group = self._lost("writing", error, len(operations))
+            if committing:
+                # A commit that failed on its way to the disk may be found there later: what is kept
+                # elsewhere of these hrefs must not outlive that.
+                group.changed = changed
+            return group
+        self._health.worked("writing")
         return _Group(outcomes, changed)
 
     def close(self) -> None:
@@ -242,32 +278,38 @@ class _Held:
     def _open(self) -> sa.Connection:
         if self._connection is None:
             self._connection = self._engine.connect()
+            self._companions = self._health.companions()
         return self._connection
 
-    def _lost(self, error: Exception, calls: int) -> _Group:
-        """The database gave out under a group: refuse it all, say so once, begin anew next time."""
-        if not self._failing:
-            self._failing = True
-            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-            self._log.error("the database cannot be used: {reason}", reason=reason)
+    def _attempt(self, operation: Callable[[Any], Any], argument: Any) -> Any:
+        """The operation's value, or the Failure of it alone; what takes the database with it is raised."""
+        try:
+            return operation(argument)
+        except Unreadable as unreadable:
+            self._health.unreadable(str(unreadable))
+            return Failure(unreadable)
+        except Refusal as refusal:
+            return Failure(refusal)
+        except Exception as error:
+            if is_outage(error):
+                raise
+            return Failure()
+
+    def _save(self) -> None:
+        """Bring what was committed from a -wal that was deleted into the database, where it is not lost."""
+        if self._connection is not None:
+            with suppress(self._engine.dialect.loaded_dbapi.Error):
+                # Not by SQLAlchemy, which would begin a transaction first.
+                self._connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _lost(self, side: str, error: Exception, calls: int) -> _Group:
+        """Give up a connection on which the database failed, and the whole group with it."""
         connection, self._connection = self._connection, None
+        self._companions = None
         if connection is not None:
             connection.invalidate()
             connection.close()
-        failure = Failure(Unavailable("the database cannot be used"))
-        return _Group([failure] * calls)
+        return self._refuse(side, reason_of(error), calls, damage=is_damage(error))
 
-
-def _attempt(operation: Callable[[Any], Any], argument: Any) -> Any:
-    """The operation's value, or the Failure of it alone; what takes the database with it is raised."""
-    try:
-        return operation(argument)
-    except (sa.exc.OperationalError, sa.exc.InternalError, sa.exc.InterfaceError) as error:
-        # SQLite says so of a statement that is wrong, too: that is the operation's fault, and no outage.
-        if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_ERROR":
-            return Failure()
-        raise
-    except Refusal as refusal:
-        return Failure(refusal)
-    except Exception:
-        return Failure()
+    def _refuse(self, side: str, reason: str, calls: int, *, damage: bool = False) -> _Group:
+        return _Group([Failure(self._health.failed(side, reason, damage=damage))] * calls)
