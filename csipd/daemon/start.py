@@ -110,7 +110,7 @@ def prepare(settings: Settings, choices: Choices) -> Ready:
         url = engine.sqlite_url(settings.storage_path)
         settings.storage_path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _lock(settings.storage_path)
-        engine.prepare(url)
+        prepared = engine.prepare(url)
         issuer, told = _lay(settings, lfdis, url)
         if choices.user is not None:
             repository.give_to(wanted, *choices.user)
@@ -129,6 +129,7 @@ def prepare(settings: Settings, choices: Choices) -> Ready:
         )
     lines = (
         *(f"made {path}" for path in made),
+        *prepared,
         *told,
         *repository.warnings(wanted),
         *zones.warnings(settings.time_zone.key),

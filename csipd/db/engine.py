@@ -2,11 +2,14 @@
 
 ``prepare`` is run before the daemon forks, where an error can still be one line and an exit code: it
 makes the database if there is none, brings its schema up to date, and refuses one that is locked,
-corrupt, or written by a later version of csipd.
+corrupt, emptied, or written by a later version of csipd. The files are readable by their owner alone.
 """
 
 from __future__ import annotations
 
+import os
+import sqlite3
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,13 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from csipd.db.copying import copy
+
+#: Octets that the write-ahead journal keeps on the disk once it has been larger; SQLite's checkpoint after
+#: 1,000 pages makes it about as long in the ordinary way.
+JOURNAL_SIZE = 4 * 2**20
+#: What SQLite keeps beside a database.
+_BESIDE = ("-wal", "-shm")
 #: Seconds that a statement waits for another process's lock before it is refused.
 LOCK_SECONDS = 5
 
@@ -48,6 +58,8 @@ def make_engine(url: str, *, immediate: bool = False, lock_seconds: float = LOCK
             # What was acknowledged survives a power cut; commits in groups pay for it.
             cursor.execute("PRAGMA synchronous = FULL")
             cursor.execute("PRAGMA foreign_keys = ON")
+            # A reader that took long has let it grow; without this it would never shrink again.
+            cursor.execute(f"PRAGMA journal_size_limit = {JOURNAL_SIZE}")
             cursor.close()
 
         @sa.event.listens_for(engine, "begin")
@@ -57,20 +69,63 @@ def make_engine(url: str, *, immediate: bool = False, lock_seconds: float = LOCK
     return engine
 
 
-def prepare(url: str) -> None:
-    """Make the database or bring its schema up to date.
+def prepare(url: str) -> list[str]:
+    """Make the database or bring its schema up to date; a copy is kept of what a migration begins with.
 
-    :raises StoreError: it is locked, corrupt, unreachable or of a later version
+    :return: what was done that the operator should know, a line each
+    :raises StoreError: it is locked, corrupt, emptied, unreachable or of a later version
     """
     # Opening a file as ours already writes to it; one of somebody else's is to stay as it is.
     check(url)
+    file = file_of(url)
+    notes = []
+    made = False
+    if file is not None:
+        notes = _make_private(file)
+        if not file.exists():
+            made = _make(file)
     engine = make_engine(url, immediate=True, lock_seconds=1)
     try:
-        _upgrade(engine)
-    except sa.exc.DBAPIError as error:
-        raise StoreError(f"{_shown(url)}: {_reason(error)}") from error
+        notes += _upgrade(engine, file)
+    except BaseException as error:
+        if made and file is not None and not file.stat().st_size:
+            file.unlink()
+        if isinstance(error, sa.exc.DBAPIError):
+            raise StoreError(f"{_shown(url)}: {_reason(error)}") from error
+        raise
     finally:
         engine.dispose()
+    return notes
+
+
+def file_of(url: str) -> Path | None:
+    """The file of a SQLite database; None for any other."""
+    place = sa.engine.make_url(url)
+    if place.get_backend_name() != "sqlite" or place.database in (None, "", ":memory:"):
+        return None
+    return Path(str(place.database))
+
+
+def _make(file: Path) -> bool:
+    """Make the file of a new database before SQLite does, which would let others read it."""
+    try:
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreError(f"{file}: unable to open database file: {error.strerror}") from error
+    return True
+
+
+def _make_private(file: Path) -> list[str]:
+    """Take the rights of others to read the database: PINs are in it."""
+    notes = []
+    for path in (file, *(file.with_name(file.name + suffix) for suffix in _BESIDE)):
+        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            try:
+                path.chmod(0o600)
+                notes.append(f"{path}: others could read it; now only its owner can")
+            except OSError as error:
+                notes.append(f"warning: {path}: others can read it ({error.strerror}): chmod 600")
+    return notes
 
 
 def check(url: str) -> None:
@@ -78,10 +133,12 @@ def check(url: str) -> None:
 
     :raises StoreError: as for ``prepare``
     """
-    place = sa.engine.make_url(url)
-    sqlite = place.get_backend_name() == "sqlite"
-    if sqlite and place.database and not Path(place.database).exists():
-        return
+    sqlite = sa.engine.make_url(url).get_backend_name() == "sqlite"
+    file = file_of(url)
+    if file is not None:
+        _check_not_emptied(file)
+        if not file.exists():
+            return
     waits = {"timeout": 1} if sqlite else {}
     engine = sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args=waits)
     try:
@@ -102,13 +159,49 @@ def _alembic() -> Config:
     return config
 
 
-def _upgrade(engine: sa.Engine) -> None:
+def _check_not_emptied(file: Path) -> None:
+    """See that there is no trace of a store where there is no database: SQLite would make a new one."""
+    journal = file.with_name(f"{file.name}-wal")
+    if file.exists():
+        if file.is_file() and not file.stat().st_size:
+            raise StoreError(
+                f"{file}: is empty, and csipd never leaves it so: what was in it is lost. "
+                "Restore a backup (csipctl restore), or remove the file to begin a new store"
+            )
+    elif journal.exists() and journal.stat().st_size:
+        raise StoreError(
+            f"{file}: is missing, but {journal.name} is there: put the file back, restore a backup "
+            f"(csipctl restore), or remove {journal.name} to begin a new store"
+        )
+
+
+def _upgrade(engine: sa.Engine, file: Path | None) -> list[str]:
     config = _alembic()
     script = ScriptDirectory.from_config(config)
+    head = script.get_current_head()
     with engine.begin() as connection:
-        if _known(connection, script, str(engine.url)) != script.get_current_head():
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        version = _known(connection, script, str(engine.url))
+        if version == head:
+            return []
+        notes = []
+        if version is not None and file is not None:
+            notes.append(_copy_before(file, version, str(head)))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return notes
+
+
+def _copy_before(file: Path, version: str, head: str) -> str:
+    """Keep a copy of the database as it is before a migration; it takes the place of an earlier one."""
+    kept = file.with_name(f"{file.name}.{version}")
+    new = file.with_name(f"{kept.name}.new")
+    new.unlink(missing_ok=True)
+    try:
+        copy(file, new)
+        new.replace(kept)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{kept}: no copy could be made before the migration: {error}") from error
+    return f"{file}: migrated from schema {version} to {head}; {kept.name} is a copy from before"
 
 
 def _known(connection: sa.Connection, script: ScriptDirectory, url: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import engine
-from csipd.db.tables import metadata
+from csipd.db.tables import facts, metadata
 from tests.support.store import new_database
 
 
@@ -86,6 +87,52 @@ class SchemaTests(_Case):
         expected = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
         self.assertEqual(pragmas, expected)
 
+    def test_only_its_owner_reads_it(self) -> None:
+        """A new database and what lies beside it are 0600, whatever the umask (case F14)."""
+        before = os.umask(0)
+        self.addCleanup(os.umask, before)
+        engine.prepare(self.url)
+        opened = engine.make_engine(self.url)
+        self.addCleanup(opened.dispose)
+        with opened.connect() as connection:
+            connection.execute(sa.text("SELECT 1 FROM devices"))
+            modes = {path.name: path.stat().st_mode & 0o777 for path in self.folder.iterdir()}
+        self.assertEqual(
+            modes, dict.fromkeys(("csipd.sqlite", "csipd.sqlite-wal", "csipd.sqlite-shm"), 0o600)
+        )
+
+    def test_others_could_read_it(self) -> None:
+        """A database that others can read is made private, and that is said (case F14)."""
+        engine.prepare(self.url)
+        self.file.chmod(0o644)
+        self.assertEqual(
+            engine.prepare(self.url), [f"{self.file}: others could read it; now only its owner can"]
+        )
+        self.assertEqual(self.file.stat().st_mode & 0o777, 0o600)
+
+    def test_the_journal_shrinks(self) -> None:
+        """A journal that grew while a reader held a snapshot shrinks when the reader is gone (case C12)."""
+        url = new_database(self.mktemp())
+        journal = Path(f"{engine.file_of(url)}-wal")
+        writer, reader = engine.make_engine(url, immediate=True), engine.make_engine(url)
+        for each in (writer, reader):
+            self.addCleanup(each.dispose)
+
+        def write(times: int) -> None:
+            with writer.begin() as connection:
+                for number in range(times):
+                    row = {"name": f"{number}", "value": "x" * 10_000}
+                    connection.execute(sa.insert(facts).prefix_with("OR REPLACE").values(row))
+
+        with reader.begin() as connection:
+            connection.execute(sa.select(facts)).all()
+            for _ in range(4):
+                write(800)
+            self.assertGreater(journal.stat().st_size, 2 * engine.JOURNAL_SIZE)
+        for _ in range(3):
+            write(1)
+        self.assertLessEqual(journal.stat().st_size, engine.JOURNAL_SIZE)
+
     def test_a_writer_is_one_from_its_beginning(self) -> None:
         """Two writers meet when the second begins, not half-way when neither could go on."""
         url = new_database(self.mktemp())
@@ -126,6 +173,26 @@ class RefusalTests(_Case):
         data = self.file.read_bytes()
         self.file.write_bytes(data[: len(data) // 4])
         self.refused_by_both()
+
+    def test_empty(self) -> None:
+        """An empty file where there was a store is not taken for a new one (case F10)."""
+        self.file.touch()
+        self.refused_by_both("is empty", "csipctl restore")
+
+    def test_missing_beside_its_journal(self) -> None:
+        """Nor is a journal without its database (case F10)."""
+        Path(f"{self.file}-wal").write_bytes(b"frames")
+        self.refused_by_both("is missing", "csipd.sqlite-wal is there")
+
+    def test_a_start_that_fails_leaves_no_file(self) -> None:
+        """A new store that cannot be made leaves no empty file, which the next start would refuse."""
+
+        def fail(*_: object) -> None:
+            raise sa.exc.OperationalError("BEGIN", None, sqlite3.OperationalError("database or disk is full"))
+
+        self.patch(engine, "_upgrade", fail)
+        self.assertRefused(engine.prepare, "disk is full")
+        self.assertEqual(self.files(), {})
 
     def test_foreign(self) -> None:
         """A database of another program is not built into."""
