@@ -37,18 +37,23 @@ _ITEM = ROWS["Response"]
 SET = 1
 #: Where devices answer to: the replyTo of every event.
 REPLY_TO = _LIST.href((SET,))
-#: Responses that are kept of a device though something is wrong with them (decision 7).
-MOST_FLAGGED = 100
+#: Responses that are kept of a device to one event (decision 38).
+MOST_TO_EVENT = 64
+#: Responses that are kept of a device to events that are not known or did not address it (decision 7).
+MOST_UNADDRESSED = 100
 #: Seconds after which such a one makes room for another.
-FLAGGED_KEPT = 30 * 86_400
+UNADDRESSED_KEPT = 30 * 86_400
 #: Silent devices of an event that are named; the others are counted.
 SAMPLE = 50
 
 # Built once: to build a statement costs ten times what it takes to execute it.
-_SAME = sa.select(responses.c.id).where(
-    responses.c.device == sa.bindparam("device"),
-    responses.c.subject == sa.bindparam("subject"),
-    responses.c.status.is_not_distinct_from(sa.bindparam("status")),
+_TO_EVENT = sa.select(
+    responses.c.id, responses.c.status, responses.c.created_time, responses.c.received
+).where(responses.c.device == sa.bindparam("device"), responses.c.subject == sa.bindparam("subject"))
+_MARK = (
+    sa.update(responses)
+    .where(responses.c.id == sa.bindparam("number"))
+    .values(latest=sa.bindparam("is_latest", type_=sa.Boolean))
 )
 _ADD = sa.insert(responses).returning(responses.c.id)
 _EVENT = sa.select(controls_table.c.id, controls_table.c.program, controls_table.c.creation_time).where(
@@ -89,8 +94,8 @@ class Answers:
 
     :param control: the number of the event
     :param asked: devices that the event was for when it began
-    :param said: of those, how many have ever said something of each kind; one that has said several counts
-        in each
+    :param said: of those, how many count as what: a device counts as having received and started an event
+        once it has said so, and as what its last Response says of how it ended for it
     :param silent: of those, how many owe an answer whose time has passed
     :param sample: some of the silent ones
     """
@@ -106,37 +111,58 @@ class Answers:
 
 
 def post(transaction: Transaction, asker: Caller, body: r.Response, now: int) -> Place:
-    """Keep a Response. One that says what the device has said before is the one that there is already.
+    """Keep a Response. One that repeats what is kept already is not doubled.
 
+    :return: its place, or that of the one that it repeats
     :raises Forbidden: it speaks for a device that is neither the caller nor of its fleet
-    :raises Full: too many are flagged of that device already
+    :raises BadRequest: its status means nothing
+    :raises Full: too many are kept of that device to this event, or to events that did not address it
     """
     connection = transaction.connection
     owner = devices.owner_by_lfdi(connection, body.endDeviceLFDI)
     if owner is None or not rules.may_speak(asker, owner):
         raise Forbidden(f"{asker.lfdi} does not answer for {body.endDeviceLFDI}")
-    said = {"device": owner.device, "subject": body.subject, "status": body.status}
-    number: int | None = connection.scalar(_SAME, said)
-    if number is None:
-        control, subject = _subject(connection, owner.device, body.subject)
-        flagged = rules.flag(subject, body.status)
-        if flagged is not None:
-            _make_room(connection, owner.device, now)
-        number = connection.scalar(
-            _ADD,
-            {
-                **said,
-                "control": control,
-                "lfdi": body.endDeviceLFDI,
-                "created_time": body.createdDateTime,
-                "received": now,
-                "flagged": flagged,
-                "body": codec.encode(body, extensions=True),
-            },
-        )
-        assert number is not None
-        transaction.touch(_LIST.href((SET,)))
+    rules.check_status(body.status)
+    event = {"device": owner.device, "subject": body.subject}
+    given = [rules.Answer(*row) for row in connection.execute(_TO_EVENT, event)]
+    again = rules.repeated(given, body.status, body.createdDateTime)
+    if again is not None:
+        return Place(_ITEM, (SET, again.number))
+    control, subject = _subject(connection, owner.device, body.subject)
+    if subject is Subject.ADDRESSED:
+        if len(given) >= MOST_TO_EVENT:
+            raise Full(f"device {owner.device} has given {len(given)} responses to {body.subject}")
+    else:
+        _make_room(connection, owner.device, now)
+    number = connection.scalar(
+        _ADD,
+        {
+            **event,
+            "control": control,
+            "lfdi": body.endDeviceLFDI,
+            "status": body.status,
+            "created_time": body.createdDateTime,
+            "received": now,
+            "addressed": subject is Subject.ADDRESSED,
+            "latest": False,
+            "flagged": rules.flag(subject, body.status),
+            "body": codec.encode(body, extensions=True),
+        },
+    )
+    assert number is not None
+    _mark_latest(connection, given, rules.Answer(number, body.status, body.createdDateTime, now))
+    transaction.touch(_LIST.href((SET,)))
     return Place(_ITEM, (SET, number))
+
+
+def _mark_latest(connection: sa.Connection, given: list[rules.Answer], new: rules.Answer) -> None:
+    """Mark a new answer as the one that says where its device stands, where it does."""
+    before = rules.latest(given)
+    if before is not None:
+        if before.order > new.order:
+            return
+        connection.execute(_MARK, {"number": before.number, "is_latest": False})
+    connection.execute(_MARK, {"number": new.number, "is_latest": True})
 
 
 def _subject(connection: sa.Connection, device: int, mrid: str) -> tuple[int | None, Subject]:
@@ -154,14 +180,16 @@ def _subject(connection: sa.Connection, device: int, mrid: str) -> tuple[int | N
 
 
 def _make_room(connection: sa.Connection, device: int, now: int) -> None:
-    """See that one more Response of a device can be kept for the operator to look at."""
-    flagged = sa.and_(responses.c.device == device, responses.c.flagged.is_not(None))
-    number = sa.select(sa.func.count()).select_from(responses).where(flagged)
-    if (connection.scalar(number) or 0) < MOST_FLAGGED:
+    """See that one more Response of a device can be kept that no event for it asks for."""
+    others = sa.and_(responses.c.device == device, sa.not_(responses.c.addressed))
+    number = sa.select(sa.func.count()).select_from(responses).where(others)
+    if (connection.scalar(number) or 0) < MOST_UNADDRESSED:
         return
-    old = sa.and_(flagged, responses.c.received < now - FLAGGED_KEPT)
+    old = sa.and_(others, responses.c.received < now - UNADDRESSED_KEPT)
     if not connection.execute(sa.delete(responses).where(old)).rowcount:
-        raise Full(f"{MOST_FLAGGED} responses of device {device} are flagged already")
+        raise Full(
+            f"{MOST_UNADDRESSED} responses of device {device} to events that are not known are kept already"
+        )
 
 
 def get(connection: sa.Connection, asker: Caller, number: int) -> r.Response | None:
@@ -307,33 +335,51 @@ def _asked(connection: sa.Connection, kept: Kept) -> sa.Select[Any]:
         *(sa.or_(gone.is_(None), gone > at) for gone in (table.withdrawn, table.retired)),
     )
     if event.categories != ALL_CATEGORIES:
-        # A device of unknown category follows every event.
+        # Whether an event is for a device of unknown category, only its answer can tell.
         category = sa.func.coalesce(table.device_category, 0)
-        query = query.where(sa.or_(category == 0, category.bitwise_and(event.categories) != 0))
+        answered = sa.select(responses.c.id).where(
+            responses.c.control == kept.number, responses.c.device == table.id
+        )
+        query = query.where(
+            sa.or_(category.bitwise_and(event.categories) != 0, (category == 0) & answered.exists())
+        )
     if owner is not None:
         return query.where(table.id == owner)
     return query.where(table.id.in_(groups.under(programs.group_of(connection, kept.program), at)))
 
 
 def _said(control: int) -> sa.Select[Any]:
-    """What each device has said to an event: how far it is, and for each bucket whether it said so."""
-    status = responses.c.status
+    """What each device has said to an event: how far it is, and for each bucket whether it counts there.
+
+    As ``rules.reached`` and ``rules.stands`` say of one device: how an event ended, the latest tells.
+    """
+    status, latest = responses.c.status, responses.c.latest
     by_stage: dict[Stage, list[int]] = {}
-    by_bucket: dict[Bucket, list[int]] = {}
+    by_bucket: dict[tuple[Bucket, bool], list[int]] = {}
     for code, known in rules.MEANINGS.items():
         by_stage.setdefault(known.stage, []).append(code)
-        by_bucket.setdefault(known.bucket, []).append(code)
+        by_bucket.setdefault((known.bucket, known.stage is Stage.ENDED), []).append(code)
+    counts = {
+        one: sa.or_(
+            *(
+                status.in_(codes) & latest if ended else status.in_(codes)
+                for (bucket, ended), codes in by_bucket.items()
+                if bucket is one
+            )
+        )
+        for one in Bucket
+    }
+    ended = by_stage.pop(Stage.ENDED)
     reached = sa.case(
-        *((status.in_(codes), int(stage)) for stage, codes in by_stage.items()), else_=int(rules.stage(None))
+        (status.in_(ended), sa.case((latest, int(Stage.ENDED)), else_=int(Stage.NOTHING))),
+        *((status.in_(codes), int(stage)) for stage, codes in by_stage.items()),
+        else_=int(rules.stage(None)),
     )
     return (
         sa.select(
             responses.c.device,
             sa.func.max(reached).label("stage"),
-            *(
-                sa.func.max(sa.case((status.in_(codes), 1), else_=0)).label(one.name)
-                for one, codes in by_bucket.items()
-            ),
+            *(sa.func.max(sa.case((which, 1), else_=0)).label(one.name) for one, which in counts.items()),
         )
         .where(responses.c.control == control)
         .group_by(responses.c.device)

@@ -185,13 +185,26 @@ responses = sa.Table(
     sa.Column("status", sa.SmallInteger),
     sa.Column("created_time", sa.BigInteger),
     sa.Column("received", sa.BigInteger, nullable=False),
-    # Why the operator should look at it: an unknown subject or status.
+    # Whether the event addressed the device. What is kept of others has a bound of its own.
+    sa.Column("addressed", sa.Boolean, nullable=False, server_default=sa.true()),
+    # Whether it says where the device stands with the event: the last does (der/responses.py).
+    sa.Column("latest", sa.Boolean, nullable=False, server_default=sa.false()),
+    # Why the operator should look at it: an unknown subject, or no status.
     sa.Column("flagged", sa.Text),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Index(None, "device", "id"),
-    sa.Index(None, "device", "subject", "status"),
+    sa.Index(None, "device", "subject"),
     # Who has said what to an event, from the index alone.
-    sa.Index(None, "control", "device", "status"),
+    sa.Index(None, "control", "device", "status", "latest"),
+    # What is kept of a device that no event for it asks for.
+    sa.Index(
+        "ix_responses_unaddressed",
+        "device",
+        "received",
+        # As each of them spells the condition of a query: it has to be the same word for word.
+        sqlite_where=sa.text("addressed = 0"),
+        postgresql_where=sa.text("NOT addressed"),
+    ),
     sqlite_autoincrement=True,
 )
 

@@ -4,17 +4,21 @@ A Response names an event (subject), a device and a status (IEEE 2030.5-2018 8.8
 brings its device to a stage of the event: it has the event, it has started, it is done with it. What the
 event asks for (responseRequired) and where it stands say which stage every device should have told of by now;
 one that has not is silent.
+
+A device may say the same more than once: it opts out, in, and out again. Each is a Response of its own, told
+apart by createdDateTime, and the last of them says where the device stands (decisions 7 and 38).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum, IntEnum
 
 from attrs import frozen
 
 from csipd.der.access import Caller, Owner, party
 from csipd.der.events import Event, Status
+from csipd.refusals import BadRequest
 from csipd.sep2.types import EventState, ResponseRequired, ResponseStatus
 
 
@@ -69,6 +73,7 @@ MEANINGS: Mapping[int, Meaning] = {
     _S.CANNOT_BE_DISPLAYED: Meaning("cannot be displayed", Bucket.REJECTED, Stage.ENDED),
     _S.ABORTED_SERVER: Meaning("aborted for another server's", Bucket.SUPERSEDED, Stage.ENDED),
     _S.ABORTED_PROGRAM: Meaning("aborted for another program's", Bucket.SUPERSEDED, Stage.ENDED),
+    _S.NOT_SUPPORTED: Meaning("not supported", Bucket.REJECTED, Stage.ENDED),
     _S.REJECTED_NOT_APPLICABLE: Meaning("rejected, not applicable", Bucket.REJECTED, Stage.ENDED),
     _S.REJECTED_INVALID: Meaning("rejected, invalid", Bucket.REJECTED, Stage.ENDED),
     _S.REJECTED_EXPIRED: Meaning("rejected, already over", Bucket.REJECTED, Stage.ENDED),
@@ -81,6 +86,15 @@ def meaning(status: int | None) -> str:
         return "says nothing"
     known = MEANINGS.get(status)
     return f"unknown ({status})" if known is None else known.name
+
+
+def check_status(status: int | None) -> None:
+    """See that a status is one that a device may give, if it gives one.
+
+    :raises BadRequest: it means nothing (IEEE 2030.5-2018 Table 27)
+    """
+    if status is not None and status not in MEANINGS:
+        raise BadRequest(f"Response.status is {status}, not one of 1 to 14 or 251 to 254")
 
 
 def bucket(status: int | None) -> Bucket | None:
@@ -120,9 +134,44 @@ def flag(subject: Subject, status: int | None) -> str | None:
         reasons.append("the event is not for this device")
     if status is None:
         reasons.append("there is no status")
-    elif status not in MEANINGS:
-        reasons.append(f"status {status} is not known")
     return ", ".join(reasons) or None
+
+
+@frozen
+class Answer:
+    """A Response of a device to an event.
+
+    :param number: by which Responses are numbered as they are received
+    :param created: createdDateTime, if the device gave one (TimeType)
+    :param received: TimeType
+    """
+
+    number: int
+    status: int | None
+    created: int | None
+    received: int
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """What tells which of two is the later one: a clock that runs ahead does not make it so."""
+        at = self.received if self.created is None else min(self.created, self.received)
+        return at, self.received, self.number
+
+
+def latest(answers: Sequence[Answer]) -> Answer | None:
+    """Of a device's answers to one event the one that says where it stands."""
+    return max(answers, key=lambda answer: answer.order, default=None)
+
+
+def repeated(answers: Sequence[Answer], status: int | None, created: int | None) -> Answer | None:
+    """The answer that a Response says once more; None: it is another one (decision 38).
+
+    :param answers: all that the device gave to this event
+    """
+    if created is None:
+        last = latest(answers)
+        return last if last is not None and last.status == status else None
+    return next((one for one in answers if one.status == status and one.created == created), None)
 
 
 def required(event: Event, status: Status, asked: int, poll_rate: int, now: int) -> Stage:
@@ -160,12 +209,34 @@ def _over(event: Event, status: Status) -> tuple[int, bool]:
             return event.latest, True
 
 
+def stands(said: Sequence[int | None]) -> frozenset[Bucket]:
+    """What a device counts as.
+
+    That it received and started an event stays true. How an event ended for it is for the last status to
+    say: who opts in again has not opted out.
+
+    :param said: the statuses that it gave, the one that says where it stands last
+    """
+    found = [bucket(status) for status in said if stage(status) < Stage.ENDED] + [
+        bucket(one) for one in said[-1:]
+    ]
+    return frozenset(one for one in found if one is not None)
+
+
+def reached(said: Sequence[int | None]) -> Stage:
+    """How far a device has told that it has come.
+
+    :param said: the statuses that it gave, the one that says where it stands last
+    """
+    stages = [stage(status) for status in said]
+    return max([one for one in stages if one < Stage.ENDED] + stages[-1:], default=Stage.NOTHING)
+
+
 def silent(
-    said: Iterable[int | None], event: Event, status: Status, asked: int, poll_rate: int, now: int
+    said: Sequence[int | None], event: Event, status: Status, asked: int, poll_rate: int, now: int
 ) -> bool:
     """Whether a device owes an answer to an event whose time has passed.
 
-    :param said: the statuses that it gave
+    :param said: the statuses that it gave, the one that says where it stands last
     """
-    reached = max((stage(one) for one in said), default=Stage.NOTHING)
-    return reached < required(event, status, asked, poll_rate, now)
+    return reached(said) < required(event, status, asked, poll_rate, now)

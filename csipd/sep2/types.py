@@ -199,7 +199,10 @@ class EventState(IntEnum):
 
 
 class ResponseStatus(IntEnum):
-    """Response.status (IEEE 2030.5-2018 Table 27; the 2023 edition renumbers 12 to 14)."""
+    """Response.status (IEEE 2030.5-2018 Table 27; the 2023 edition renumbers 12 to 14).
+
+    NOT_SUPPORTED is of the 2023 edition; clients send it to servers of 2018 too.
+    """
 
     RECEIVED = 1
     STARTED = 2
@@ -215,6 +218,7 @@ class ResponseStatus(IntEnum):
     CANNOT_BE_DISPLAYED = 12
     ABORTED_SERVER = 13
     ABORTED_PROGRAM = 14
+    NOT_SUPPORTED = 251
     REJECTED_NOT_APPLICABLE = 252
     REJECTED_INVALID = 253
     REJECTED_EXPIRED = 254

@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.der import responses
 from csipd.der.access import Caller, Owner, Standing
 from csipd.der.events import Event, statuses
-from csipd.der.responses import Bucket, Stage, Subject
+from csipd.der.responses import Answer, Bucket, Stage, Subject
+from csipd.refusals import BadRequest
 from csipd.sep2.types import ResponseStatus
 
 POLL = 600
@@ -36,6 +37,7 @@ STATUSES = {
     12: (Bucket.REJECTED, Stage.ENDED),
     13: (Bucket.SUPERSEDED, Stage.ENDED),
     14: (Bucket.SUPERSEDED, Stage.ENDED),
+    251: (Bucket.REJECTED, Stage.ENDED),
     252: (Bucket.REJECTED, Stage.ENDED),
     253: (Bucket.REJECTED, Stage.ENDED),
     254: (Bucket.REJECTED, Stage.ENDED),
@@ -70,7 +72,16 @@ class MeaningTests(SynchronousTestCase):
         names = {responses.meaning(status) for status in (*range(256), None)}
         self.assertEqual(len(names), 257)
         self.assertEqual(responses.meaning(3), "completed")
-        self.assertEqual(responses.meaning(251), "unknown (251)")
+        self.assertEqual(responses.meaning(251), "not supported")
+        self.assertEqual(responses.meaning(250), "unknown (250)")
+
+    def test_taken(self) -> None:
+        """A status of the table is taken, and none; any other is refused (case A4)."""
+        for status in (*STATUSES, None):
+            responses.check_status(status)
+        for status in set(range(256)) - set(STATUSES):
+            with self.assertRaises(BadRequest):
+                responses.check_status(status)
 
 
 class LegalityTests(SynchronousTestCase):
@@ -102,12 +113,70 @@ class LegalityTests(SynchronousTestCase):
             self.assertIsNone(responses.flag(Subject.ADDRESSED, status))
 
     def test_flags(self) -> None:
-        """An event that is not known or not for the device, and a status that is not known, are flagged."""
+        """An event that is not known or not for the device, and a status that is missing, are flagged."""
         self.assertEqual(responses.flag(Subject.UNKNOWN, 1), "the event is not known")
         self.assertEqual(responses.flag(Subject.OTHERS, 1), "the event is not for this device")
-        self.assertEqual(responses.flag(Subject.ADDRESSED, 251), "status 251 is not known")
         self.assertEqual(responses.flag(Subject.ADDRESSED, None), "there is no status")
-        self.assertEqual(responses.flag(Subject.UNKNOWN, 0), "the event is not known, status 0 is not known")
+        self.assertEqual(responses.flag(Subject.UNKNOWN, None), "the event is not known, there is no status")
+
+
+class StandingTests(SynchronousTestCase):
+    """Which answer repeats another, and which says where a device stands (decision 38)."""
+
+    def said(self, *given: tuple[int | None, int | None, int]) -> list[Answer]:
+        """Answers numbered from 1: status, createdDateTime, receipt."""
+        return [Answer(number, *one) for number, one in enumerate(given, 1)]
+
+    def assertLatest(self, number: int | None, *given: tuple[int | None, int | None, int]) -> None:
+        found = responses.latest(self.said(*given))
+        self.assertEqual(None if found is None else found.number, number)
+
+    def test_latest(self) -> None:
+        """The last is that of the latest createdDateTime; one that lies ahead counts as it was received."""
+        self.assertLatest(None)
+        self.assertLatest(2, (4, 10, 100), (5, 20, 100))
+        self.assertLatest(1, (4, 20, 100), (5, 10, 110))
+        self.assertLatest(2, (4, 9999, 100), (5, 110, 120))
+        self.assertLatest(2, (4, 9999, 100), (5, None, 101))
+        self.assertLatest(1, (4, 9999, 102), (5, 101, 103))
+
+    def test_ties(self) -> None:
+        """Of the same moment the one that was received later is the last, then that of the higher number."""
+        self.assertLatest(2, (4, 10, 100), (5, 10, 101))
+        self.assertLatest(1, (4, 10, 101), (5, 10, 100))
+        self.assertLatest(2, (4, None, 100), (5, None, 100))
+
+    def test_repeated(self) -> None:
+        """The same status of the same createdDateTime is a repeat, of another it is not (case A3)."""
+        given = self.said((1, 10, 100), (4, 20, 100), (5, 30, 100))
+        for status, created, number in ((1, 10, 1), (4, 20, 2), (5, 30, 3), (4, 40, None), (1, 20, None)):
+            found = responses.repeated(given, status, created)
+            self.assertEqual(None if found is None else found.number, number)
+
+    def test_repeated_without_a_time(self) -> None:
+        """Without createdDateTime the last status again is a repeat; another is new (case A3)."""
+        given = self.said((4, 20, 100), (5, 30, 101))
+        for status, number in ((5, 2), (4, None), (None, None)):
+            found = responses.repeated(given, status, None)
+            self.assertEqual(None if found is None else found.number, number)
+        self.assertIsNone(responses.repeated([], 1, None))
+
+    def test_stands(self) -> None:
+        """Received and started stay true; how it ended, the last status says (case A3)."""
+        received, started, opted_out = Bucket.RECEIVED, Bucket.STARTED, Bucket.OPTED_OUT
+        for said, buckets, stage in (
+            ((), set(), Stage.NOTHING),
+            ((1, 2, 3), {received, started, Bucket.COMPLETED}, Stage.ENDED),
+            ((1, 4), {received, opted_out}, Stage.ENDED),
+            ((1, 4, 5), {received}, Stage.RECEIVED),
+            ((1, 4, 5, 4, 5), {received}, Stage.RECEIVED),
+            ((1, 4, 5, 4), {received, opted_out}, Stage.ENDED),
+            ((1, 2, 4, 5), {received, started}, Stage.STARTED),
+            ((4, 6), {Bucket.CANCELLED}, Stage.ENDED),
+            ((None,), set(), Stage.RECEIVED),
+        ):
+            self.assertEqual(responses.stands(said), buckets, said)
+            self.assertIs(responses.reached(said), stage, said)
 
 
 class SilenceTests(SynchronousTestCase):
@@ -211,7 +280,8 @@ class SilenceTests(SynchronousTestCase):
             (10_001 + GRACE, (254,), False),
             (13_001 + GRACE, (1, 2), True),
             (13_001 + GRACE, (3,), False),
-            (13_001 + GRACE, (4, 1), False),
+            (13_001 + GRACE, (1, 4), False),
+            (13_001 + GRACE, (1, 4, 5), True),
         ):
             status = statuses([one], now)["A"]
             self.assertIs(responses.silent(said, one, status, ALL, POLL, now), silent, (now, said))

@@ -180,16 +180,33 @@ class PostTests(ResponseCase):
         """The same response posted again has the same Location and is not doubled."""
         href = self.made(self.say(OWNER))
         self.world.now += 5
-        self.assertEqual(self.made(self.say(OWNER)), href)
+        self.assertEqual(self.made(self.say(OWNER, createdDateTime=NOW)), href)
         self.assertEqual(self.listed(OWNER), [href])
         other = self.made(self.say(OWNER, 2))
         self.assertNotEqual(other, href)
 
+    def test_in_and_out(self) -> None:
+        """Who opts out, in, out and in again has five responses, and stands as the last says (case A3)."""
+        for status in (1, 4, 5, 4, 5):
+            self.made(self.say(OWNER, status))
+            self.world.now += 1
+        self.assertEqual(len(self.listed(OWNER)), 5)
+        self.assertEqual(self.answers().said[Bucket.OPTED_OUT], 0)
+
+    def test_status(self) -> None:
+        """A status that means nothing is 400 reasonCode 1; those of the table and 251 are taken (case A4)."""
+        for status in (0, 15, 16, 200, 250, 255):
+            answer = self.say(OWNER, status)
+            self.assertEqual(answer.status, 400, status)
+            self.assertIn(b"<reasonCode>1</reasonCode>", answer.body)
+        for status in (*range(1, 15), 251, 252, 253, 254):
+            self.made(self.say(OWNER, status))
+        self.assertEqual(len(self.listed(OWNER)), 18)
+
     def test_strange(self) -> None:
-        """An event or a status that is not known is kept, listed, and flagged for the operator."""
+        """An event that is not known, or was for others, is kept, listed, and flagged for the operator."""
         hrefs = {
             self.made(self.say(OWNER, subject="F" * 32)),
-            self.made(self.say(OWNER, 251)),
             self.made(self.say(OTHER)),
         }
         self.assertEqual({*self.listed(OWNER), *self.listed(OTHER)}, hrefs)
@@ -197,10 +214,10 @@ class PostTests(ResponseCase):
         self.assertEqual({f"{LIST}/{one.number}" for one in flagged}, hrefs)
 
     def test_full(self) -> None:
-        """A device that keeps answering what does not exist is told 413 at last."""
-        self.patch(responses, "MOST_FLAGGED", 3)
-        for n in range(3):
-            self.made(self.say(OWNER, subject=f"{n + 1:032X}"))
+        """Who keeps answering what does not exist is told 413 at last, and still answers its events
+        (case A5)."""
+        for n in range(responses.MOST_UNADDRESSED):
+            self.made(self.say(OWNER, 251, subject=f"{n + 1:032X}"))
         answer = self.say(OWNER, subject="F" * 32)
         self.assertEqual(answer.status, 413)
         self.assertIn(b"<reasonCode>2</reasonCode>", answer.body)
