@@ -24,7 +24,7 @@ from csipd.der import responses as rules
 from csipd.der.access import Caller
 from csipd.der.events import ALL_CATEGORIES
 from csipd.der.responses import Bucket, Stage, Subject
-from csipd.refusals import Forbidden, Full
+from csipd.refusals import BadRequest, Forbidden, Full
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
 from csipd.sep2.paging import Page
@@ -122,7 +122,8 @@ def post(transaction: Transaction, asker: Caller, body: r.Response, now: int) ->
     owner = devices.owner_by_lfdi(connection, body.endDeviceLFDI)
     if owner is None or not rules.may_speak(asker, owner):
         raise Forbidden(f"{asker.lfdi} does not answer for {body.endDeviceLFDI}")
-    rules.check_status(body.status)
+    if not rules.may_give(body.status):
+        raise BadRequest(f"Response.status is {body.status}, not one of 1 to 14 or 251 to 254")
     event = {"device": owner.device, "subject": body.subject}
     given = [rules.Answer(*row) for row in connection.execute(_TO_EVENT, event)]
     again = rules.repeated(given, body.status, body.createdDateTime)

@@ -18,7 +18,6 @@ from attrs import frozen
 
 from csipd.der.access import Caller, Owner, party
 from csipd.der.events import Event, Status
-from csipd.refusals import BadRequest
 from csipd.sep2.types import EventState, ResponseRequired, ResponseStatus
 
 
@@ -88,13 +87,9 @@ def meaning(status: int | None) -> str:
     return f"unknown ({status})" if known is None else known.name
 
 
-def check_status(status: int | None) -> None:
-    """See that a status is one that a device may give, if it gives one.
-
-    :raises BadRequest: it means nothing (IEEE 2030.5-2018 Table 27)
-    """
-    if status is not None and status not in MEANINGS:
-        raise BadRequest(f"Response.status is {status}, not one of 1 to 14 or 251 to 254")
+def may_give(status: int | None) -> bool:
+    """Whether a device may give a status: 1 to 14, 251 to 254, or none (IEEE 2030.5-2018 Table 27)."""
+    return status is None or status in MEANINGS
 
 
 def bucket(status: int | None) -> Bucket | None:

@@ -27,7 +27,7 @@ def log_event(code: int, at: int, number: int) -> r.LogEvent:
 
 
 class _Reports(Case):
-    def answer(self, who: Identity, control: int, status: int, at: int = NOW) -> None:
+    def answer(self, who: Identity, control: int, status: int | None, at: int = NOW) -> None:
         """A device answers a control as devices do."""
         mrid = self.office.get(f"/controls/{control}")["control"]["mRID"]
         said = r.DERControlResponse(createdDateTime=at, endDeviceLFDI=who.lfdi, status=status, subject=mrid)
