@@ -279,7 +279,7 @@ def shown(connection: sa.Connection, wanted: Iterable[Kept]) -> list[r.DERContro
 def _shown(row: sa.Row[*tuple[Any, ...]], status: Status) -> r.DERControl:
     cancelled = status.state in (EventState.CANCELLED, EventState.CANCELLED_RANDOMIZED)
     return codec.decode(row.body, r.DERControl).replace(
-        version=status.changes,
+        version=status.version,
         EventStatus=r.EventStatus(
             currentStatus=int(status.state),
             dateTime=status.since,

@@ -24,11 +24,13 @@ was to be read before a command is undone by it. A cancellation of what was clos
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from heapq import heappop, heappush
+from itertools import groupby
 
 from attrs import field, frozen
 
+from csipd.der.intervals import Intervals
 from csipd.sep2.types import EventState
 
 #: Every device category: what an event without deviceCategory addresses.
@@ -120,7 +122,7 @@ class Status:
 
     :param state: EventStatus.currentStatus
     :param since: EventStatus.dateTime: when that began (TimeType)
-    :param changes: how often the state has changed so far: the event's version
+    :param version: IdentifiedObject.version: rises whenever anything of this changes, and never falls
     :param partly_since: EventStatus.potentiallySupersededTime; None where potentiallySuperseded is false
     :param listed_until: when it leaves the DERControlList (TimeType)
     :param superseded_by: mRIDs of the events that took the last of it
@@ -128,7 +130,7 @@ class Status:
 
     state: EventState
     since: int
-    changes: int
+    version: int
     partly_since: int | None
     listed_until: int
     superseded_by: tuple[str, ...] = ()
@@ -140,18 +142,19 @@ def statuses(events: Iterable[Event], now: int) -> dict[str, Status]:
     Events that are not made yet (created after `now`) are as if they were not there.
     """
     known = sorted((e for e in events if e.created <= now), key=lambda e: (e.start, e.rank))
-    starts = [e.start for e in known]
-    longest = max((e.duration for e in known), default=0)
+    by_time = Intervals((e.start, e.end, e) for e in known)
     closed: dict[str, Moment] = {}
     found: dict[str, Status] = {}
     # The best first: whether an event holds its modes is known before those that it could take them from.
     for event in sorted(known, key=lambda e: e.rank, reverse=True):
-        near = known[bisect_right(starts, event.start - longest) : bisect_left(starts, event.end)]
+        near = by_time.overlapping(event.start, event.end)
         later = [w for w in near if w.rank > event.rank and w.shares(event) and w.overlaps(event)]
         superseded, by = _superseded(event, later, closed)
         closed[event.mrid] = end = superseded or event.closed
-        partly = _partly(event, later, closed, min(now, end[0] - 1))
-        found[event.mrid] = _status(event, superseded, by, partly, now)
+        partly, _ = _partly(event, later, closed, min(now, end[0] - 1))
+        # What was seen in the second of its end, before that, counts as well.
+        _, flags = _partly(event, later, closed, min(now, end[0]))
+        found[event.mrid] = _status(event, superseded, by, partly, flags, now)
     return found
 
 
@@ -159,16 +162,24 @@ def _superseded(
     event: Event, later: Sequence[Event], closed: dict[str, Moment]
 ) -> tuple[Moment | None, tuple[str, ...]]:
     """The first moment at which nothing is left of an event, and by whom; None if that never comes."""
-    for moment in sorted({w.due for w in later}):
+    holding: dict[int, Event] = {}
+    ends: list[tuple[Moment, int]] = []
+    in_time = sorted(enumerate(later), key=lambda pair: pair[1].due)
+    for moment, begin in groupby(in_time, key=lambda pair: pair[1].due):
         if moment >= event.closed:
             break
-        holding = [w for w in later if w.due <= moment < closed[w.mrid]]
-        if _holds_all(event, holding):
-            return moment, tuple(w.mrid for w in holding)
+        for place, winner in begin:
+            if moment < closed[winner.mrid]:
+                holding[place] = winner
+                heappush(ends, (closed[winner.mrid], place))
+        while ends and ends[0][0] <= moment:
+            del holding[heappop(ends)[1]]
+        if _holds_all(event, holding.values()):
+            return moment, tuple(holding[place].mrid for place in sorted(holding))
     return None, ()
 
 
-def _holds_all(event: Event, holding: Sequence[Event]) -> bool:
+def _holds_all(event: Event, holding: Collection[Event]) -> bool:
     for mode in event.modes:
         categories = 0
         for winner in holding:
@@ -179,42 +190,51 @@ def _holds_all(event: Event, holding: Sequence[Event]) -> bool:
     return bool(holding)
 
 
-def _partly(event: Event, later: Sequence[Event], closed: dict[str, Moment], seen: int) -> int | None:
+def _partly(
+    event: Event, later: Sequence[Event], closed: dict[str, Moment], seen: int
+) -> tuple[int | None, int]:
     """Since when, without a break, a part of the event has been, or was to be, another's.
 
     One that was closed before it began takes nothing from then on.
 
     :param seen: the moment to look at: for an event that is closed itself, the last before that
+    :return: that, and how often it has begun and ended so far
     """
     since = until = None
+    changes = 0
     for winner in sorted(later, key=lambda w: w.created):
         if winner.created > seen or _holds_all(event, [winner]):
             continue
         end = closed[winner.mrid]
         gone = end[0] if end <= min(winner.due, (seen, True)) else seen + 1
+        # One that begins in the second in which another ended may have been seen as either.
+        changes += 1 if until is None else 2 if winner.created >= until else 0
         if until is None or winner.created > until:
             since, until = winner.created, gone
         else:
             until = max(until, gone)
-    return since if until is not None and until > seen else None
+    if until is None or until > seen:
+        return since, changes
+    return None, changes + 1
 
 
 def _status(
-    event: Event, superseded: Moment | None, by: tuple[str, ...], partly: int | None, now: int
+    event: Event, superseded: Moment | None, by: tuple[str, ...], partly: int | None, flags: int, now: int
 ) -> Status:
-    active = int(event.created < event.earliest)
+    """:param flags: how often potentiallySuperseded has changed"""
+    active = flags + int(event.created < event.earliest)
     end = superseded or event.closed
     since, commanded = end
     if since <= now:
-        changes = 1 + (active if end > event.due else 0)
+        version = 1 + (active if end > event.due else flags)
         if superseded:
-            return Status(EventState.SUPERSEDED, since, changes, partly, event.latest, by)
+            return Status(EventState.SUPERSEDED, since, version, partly, event.latest, by)
         if commanded and event.randomized:
-            return Status(EventState.CANCELLED_RANDOMIZED, since, changes, partly, event.latest)
+            return Status(EventState.CANCELLED_RANDOMIZED, since, version, partly, event.latest)
         if commanded:
-            return Status(EventState.CANCELLED, since, changes, partly, event.end)
+            return Status(EventState.CANCELLED, since, version, partly, event.end)
     if now < event.earliest:
-        return Status(EventState.SCHEDULED, event.created, 0, partly, event.latest)
+        return Status(EventState.SCHEDULED, event.created, flags, partly, event.latest)
     return Status(EventState.ACTIVE, event.begins, active, partly, event.latest)
 
 

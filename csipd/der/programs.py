@@ -23,13 +23,15 @@ same rules is client.py; the two are written apart and tested against each other
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Generic, TypeVar
 
 from attrs import field, frozen
 
 from csipd.der.events import Event, Moment, statuses
+from csipd.der.intervals import Intervals
 from csipd.sep2 import resources as r
 from csipd.sep2.types import EventState
 
@@ -161,20 +163,20 @@ def holds(offers: Iterable[Offer], mode: str) -> list[Hold]:
     :param offers: the events that the device has to follow, of all its programs, also those that are over
     """
     wanting = {o.event.mrid: o for o in offers if mode in o.event.modes}
-    due = list(wanting.values())
-    due.sort(key=lambda o: (-o.begins, not o.due[1], o.rank))
+    # In the order in which they begin, the best first where several do.
+    due = sorted(wanting.values(), key=lambda o: o.rank, reverse=True)
+    due.sort(key=lambda o: o.due)
+    by_time = Intervals((o.begins, o.event.end, place) for place, o in enumerate(due))
     found: list[Hold] = []
     running: Offer | None = None
-    while due:
-        # The next to begin, the best first where several do: what is left in `due` comes after it.
-        offer = due.pop()
+    for place, offer in enumerate(due):
         if running is not None and running.over <= offer.due:
             found.append(_ended(running, wanting))
             running = None
         if offer.over <= offer.due:
             found.append(Hold(offer, None, None, End.NEVER, _superseder(offer, wanting)))
             continue
-        winner = _winner(offer, running, due)
+        winner = _winner(offer, place, running, due, by_time)
         if winner is not None:
             found.append(Hold(offer, None, None, End.NEVER, winner))
             continue
@@ -191,28 +193,45 @@ def holder(offers: Iterable[Offer], mode: str, moment: int) -> Hold | None:
     return next((hold for hold in holds(offers, mode) if hold.at(moment)), None)
 
 
-def _winner(offer: Offer, running: Offer | None, later: Sequence[Offer]) -> Offer | None:
-    """The better event for which one that is due does not start (rule 3), if there is one."""
+def _winner(
+    offer: Offer, place: int, running: Offer | None, due: Sequence[Offer], by_time: Intervals[int]
+) -> Offer | None:
+    """The better event for which one that is due does not start (rule 3), if there is one.
+
+    :param place: of the offer among those due
+    :param by_time: the places of those due
+    """
     if running is not None and running.beats(offer):
         return running
+
     # One that is made late is judged among all that is commanded in its second, though only what was known
     # before that takes anything from it.
-    known = [o for o in later if (o.event.created, True) <= offer.due and offer.due < o.over]
-    better = [o for o in known if o.beats(offer)]
-    if not any(_meet(o, offer) for o in better):
+    def is_better(other: Offer) -> bool:
+        return other.beats(offer) and (other.event.created, True) <= offer.due < other.over
+
+    later = (other for other in by_time.overlapping(offer.begins, offer.event.end) if other > place)
+    rivals = {other for other in later if is_better(due[other]) and _meet(due[other], offer)}
+    if not rivals:
         return None
     # Who is better than `offer` is better than what runs, too: that keeps none of them from running.
-    going = (o for o in _going_to_run(better) if o.event.created < offer.begins)
-    return next((o for o in going if _meet(o, offer)), None)
+    better = ((other, due[other]) for other in range(place + 1, len(due)) if is_better(due[other]))
+    for other, winner in _going_to_run(better):
+        if other in rivals and winner.event.created < offer.begins:
+            return winner
+    return None
 
 
-def _going_to_run(offers: Iterable[Offer]) -> list[Offer]:
-    """Those of events still to come that no better one will keep from it (rule 5), the best first."""
-    found: list[Offer] = []
-    for offer in sorted(offers, key=lambda o: o.rank, reverse=True):
-        if not any(_meet(better, offer) for better in found):
-            found.append(offer)
-    return found
+def _going_to_run(offers: Iterable[tuple[int, Offer]]) -> Iterator[tuple[int, Offer]]:
+    """Those of numbered events to come that no better one will keep from it (rule 5), the best first."""
+    begins: list[int] = []
+    ends: list[int] = []  # of those found, which never meet: each ends before the next begins
+    for number, offer in sorted(offers, key=lambda pair: pair[1].rank, reverse=True):
+        place = bisect_left(begins, offer.event.end)
+        if place and ends[place - 1] > offer.begins:
+            continue
+        begins.insert(place, offer.begins)
+        ends.insert(place, offer.event.end)
+        yield number, offer
 
 
 def _meet(one: Offer, other: Offer) -> bool:

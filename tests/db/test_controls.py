@@ -141,7 +141,7 @@ class Programs:
         """A control as a device should see it."""
         cancelled = status.state in (EventState.CANCELLED, EventState.CANCELLED_RANDOMIZED)
         return self.known[number][2].replace(
-            version=status.changes,
+            version=status.version,
             EventStatus=r.EventStatus(
                 currentStatus=int(status.state),
                 dateTime=status.since,

@@ -28,7 +28,6 @@ class Record:
     event: Event
     state: EventState
     since: int
-    changes: int = 0
     flagged: int | None = None
     by: frozenset[str] = frozenset()
     began: bool = False
@@ -36,7 +35,6 @@ class Record:
     def turn(self, state: EventState, now: int) -> None:
         """The state changes."""
         self.state, self.since = state, now
-        self.changes += 1
 
     def over(self, now: int) -> bool:
         """Whether no device can be running it any more, whatever it drew."""
