@@ -7,6 +7,10 @@ attributes and schemaVer are passed over. `encode` writes what every client can 
 default namespace, schema order, nothing that the 2018 schema does not know unless asked to.
 
 Each class is compiled once, from its table of fields, into functions that read and write its elements.
+
+The work for a document is linear in its octets, whatever they are. What parsing and canonical forms take more
+time for than it has octets is bounded: attributes of an element, namespaces, elements, depth. The octets are
+counted before a tree is made of them (`_see_that_bounded`), extensions as they are reached (`_Extensions`).
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from attrs import define
 from lxml import etree
 
 from csipd.sep2 import lexical, resources
@@ -32,15 +37,24 @@ _XSI_NIL: Final = f"{{{_XSI}}}nil"
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 16
-# For each value that has extensions, so that what is kept is never much more than what came.
+MAX_ELEMENTS: Final = 1 << 17  # a POST of readings has one for each twenty octets
+MAX_ATTRIBUTES: Final = 32  # of one element, declarations of namespaces among them
+MAX_NAMESPACES: Final = 64  # declared differently, by prefix and name
+MAX_NAMESPACE_OCTETS: Final = 4096  # of all such declarations
+# For each value that has extensions.
 MAX_EXTENSIONS: Final = 32
 MAX_EXTENSION_ELEMENTS: Final = 256
 MAX_EXTENSION_CHARACTERS: Final = 8192
+# For all of a document, so that what is kept is never much more than what came.
+MAX_ALL_EXTENSION_ELEMENTS: Final = 4096
+MAX_ALL_EXTENSION_CHARACTERS: Final = 1 << 16
 
 _DECLARED_ENCODING = re.compile(rb"(?:\xef\xbb\xbf)?<\?xml\s[^>]*?encoding\s*=\s*[\"']([^\"']*)[\"']")
+_DECLARED_NAMESPACE = re.compile(rb"xmlns(?::[^\s=]++)?\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+')")
+_ATTRIBUTE_VALUE = re.compile(rb"=\s*+[\"']")
 
 E = TypeVar("E", bound=Element)
-_Read = Callable[[etree._Element], Element]
+_Read = Callable[[etree._Element, "_Extensions"], Element]
 _Write = Callable[[Any], str]
 
 _CLASSES: dict[str, type[Element]] = {
@@ -59,14 +73,14 @@ def decode(data: bytes, expected: type[E], *others: type[E], max_bytes: int = MA
     root = _parse(data, max_bytes)
     cls = _CLASSES.get(root.tag.removeprefix(f"{{{NAMESPACE}}}"))
     if cls is None or root.tag != f"{{{NAMESPACE}}}{cls.__name__}":
-        raise Malformed(f"{shown(root.tag)} is not the name of a resource")
+        raise Malformed("is no resource of 2030.5", _path(root), f"an element of the namespace {NAMESPACE}")
     if (stated := root.get(_XSI_TYPE)) is not None:
         cls = _stated_class(root, stated, cls)
     classes = (expected, *others)
     if not issubclass(cls, classes):
         names = " or ".join(each.__name__ for each in classes)
-        raise Malformed(f"{cls.__name__} is not expected here, but {names}")
-    value = _reader(cls)(root)
+        raise Malformed(f"is {cls.__name__}", _path(root), names)
+    value = _reader(cls)(root, _Extensions())
     assert isinstance(value, classes)
     return value
 
@@ -87,12 +101,13 @@ def check(value: Element) -> None:
 # Decoding.
 def _parse(data: bytes, max_bytes: int) -> etree._Element:
     if len(data) > max_bytes:
-        raise Malformed(f"the document has more than {max_bytes} octets")
+        raise Malformed(f"the document has {len(data)} octets", expected=f"at most {max_bytes}")
     if b"<!DOCTYPE" in data:  # even in a comment: no document needs to speak of it
-        raise Malformed("the document has a document type declaration")
+        raise Malformed("the document has a document type declaration", expected="none")
     declared = _DECLARED_ENCODING.match(data)
     if declared is not None and declared[1].upper() not in (b"UTF-8", b"UTF8"):
-        raise Malformed("the document is not declared to be UTF-8")
+        raise Malformed("the document is declared to be in another encoding", expected="UTF-8")
+    _see_that_bounded(data)
     parser = etree.XMLParser(
         encoding="utf-8",
         resolve_entities=False,
@@ -106,7 +121,35 @@ def _parse(data: bytes, max_bytes: int) -> etree._Element:
     try:
         return etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
-        raise Malformed(f"the document is not well-formed: {str(error)[:200]}") from None
+        fault = (error.msg or "it has no element")[:200]
+        raise Malformed(f"the document is not well-formed: {fault}", expected="XML") from None
+
+
+def _see_that_bounded(data: bytes) -> None:
+    """Refuse octets of which a tree would cost more than they are worth.
+
+    Nothing is parsed: comments and text may count for elements and attributes, but none of these is missed.
+    """
+    elements = data.count(b"<") - data.count(b"</")
+    if elements > MAX_ELEMENTS:
+        raise Malformed(f"the document has {elements} elements", expected=f"at most {MAX_ELEMENTS}")
+    if data.count(b"=") > MAX_ATTRIBUTES:
+        for tag in data.split(b"<"):
+            if tag.count(b"=") > MAX_ATTRIBUTES and len(_ATTRIBUTE_VALUE.findall(tag)) > MAX_ATTRIBUTES:
+                name = shown(tag[:41].split(None, 1)[0].decode(errors="replace"))
+                raise Malformed(
+                    f"the element {name} has more than {MAX_ATTRIBUTES} attributes", expected="fewer"
+                )
+    namespaces = set(_DECLARED_NAMESPACE.findall(data))
+    if len(namespaces) > MAX_NAMESPACES:
+        raise Malformed(
+            f"the document declares {len(namespaces)} namespaces", expected=f"at most {MAX_NAMESPACES}"
+        )
+    if sum(map(len, namespaces)) > MAX_NAMESPACE_OCTETS:
+        raise Malformed(
+            "the document's declarations of namespaces are too long",
+            expected=f"at most {MAX_NAMESPACE_OCTETS} octets in all",
+        )
 
 
 def _path(element: etree._Element) -> str:
@@ -128,12 +171,13 @@ def _stated_class(element: etree._Element, stated: str, declared: type[Element])
     prefix, _, name = stated.strip(BLANKS).rpartition(":")
     cls = _CLASSES.get(name)
     if cls is None or element.nsmap.get(prefix or None) != NAMESPACE or not issubclass(cls, declared):
-        raise Malformed(f"{shown(stated)} is not a type of {declared.__name__}", _path(element))
+        wanted = f"a type of 2030.5 that is or derives from {declared.__name__}"
+        raise Malformed(f"has the xsi:type {shown(stated)}", _path(element), wanted)
     return cls
 
 
 _LEAF, _NODE, _NODES = range(3)
-_Place = tuple[int, str, int, int, Callable[[Any], Any]]
+_Place = tuple[int, str, int, int, Callable[..., Any]]
 
 
 @functools.cache
@@ -149,23 +193,23 @@ def _reader(cls: type[Element]) -> _Read:
     ruled = cls.flaw is not Element.flaw
     new = cls.__new__
 
-    def read(element: etree._Element) -> Element:
+    def read(element: etree._Element, extensions: _Extensions) -> Element:
         value = new(cls)
         values = value.__dict__
         if element.attrib or needed_attributes:
             read_attributes(element, values)
         if (text := element.text) is not None and text.strip(BLANKS):
-            raise Malformed("has text of its own", _path(element))
+            raise Malformed(f"has the text {shown(text.strip(BLANKS))}", _path(element), "elements only")
         last = -1
         found = 0
-        extensions: list[str] | None = None
+        kept: list[str] | None = None
         try:
             for child in element:
                 place = places.get(child.tag)
                 if place is None:
-                    if extensions is None:
-                        extensions = []
-                    extensions.append(_extension(child, later))
+                    if kept is None:
+                        kept = []
+                    extensions.keep(child, cls, later, kept)
                 else:
                     index, name, need, kind, read_value = place
                     if index > last:
@@ -176,29 +220,32 @@ def _reader(cls: type[Element]) -> _Read:
                                 _see_that_bare(child)
                             values[name] = read_value(child.text)
                         elif kind == _NODE:
-                            values[name] = read_value(child)
+                            values[name] = read_value(child, extensions)
                         else:
-                            values[name] = [read_value(child)]
+                            values[name] = [read_value(child, extensions)]
                     elif index == last and kind == _NODES:
-                        values[name].append(read_value(child))
+                        values[name].append(read_value(child, extensions))
+                    elif name in values:
+                        raise Malformed("stands twice", expected=f"one {name}")
                     else:
-                        raise Malformed("stands twice" if name in values else "is out of order")
+                        raise Malformed("is out of order", expected=f"it before {elements[last].name}")
                 if (tail := child.tail) is not None and tail.strip(BLANKS):
-                    raise Malformed("is followed by text")
+                    raise Malformed(f"is followed by the text {shown(tail.strip(BLANKS))}", expected="none")
         except Refused as refused:
             if not refused.path:
                 refused.path = _path(child)
             raise
         if found != needed:
             missing = next(field.name for field in elements if field.required and field.name not in values)
-            raise Malformed(f"has no {missing}", _path(element))
+            raise Malformed(f"has no {missing}", _path(element), f"one, as every {cls.__name__} has")
         for name, occurs in repeated:
             if name in values:
                 values[name] = tuple(values[name])
                 if occurs.most is not None and len(values[name]) > occurs.most:
-                    raise Malformed(f"has more than {occurs.most} {name}", _path(element))
-        if extensions is not None:
-            values["extensions"] = _bounded(element, extensions)
+                    given = f"has {len(values[name])} {name}"
+                    raise Malformed(given, _path(element), f"at most {occurs.most}")
+        if kept is not None:
+            values["extensions"] = tuple(kept)
         if ruled and (flaw := value.flaw()) is not None:
             raise BadValue(flaw, _path(element))
         return value
@@ -217,12 +264,13 @@ def _place(index: int, field: Field) -> _Place:
     return index, field.name, need, kind, _reader(cls)
 
 
-def _read_polymorphic(element: etree._Element, declared: type[Element]) -> Element:
+def _read_polymorphic(element: etree._Element, extensions: _Extensions, declared: type[Element]) -> Element:
     # Only here can documents nest without end.
     if sum(1 for _ in element.iterancestors()) >= MAX_DEPTH:
-        raise Malformed(f"is nested more than {MAX_DEPTH} deep")
+        raise Malformed("is nested too deep", expected=f"at most {MAX_DEPTH} elements around it")
     stated = element.get(_XSI_TYPE)
-    return _reader(declared if stated is None else _stated_class(element, stated, declared))(element)
+    cls = declared if stated is None else _stated_class(element, stated, declared)
+    return _reader(cls)(element, extensions)
 
 
 def _attributes_reader(cls: type[Element]) -> Callable[[etree._Element, dict[str, Any]], None]:
@@ -241,7 +289,9 @@ def _attributes_reader(cls: type[Element]) -> Callable[[etree._Element, dict[str
             if parse is None:
                 if name == _XSI_TYPE:
                     if _stated_class(element, given[name], Element) is not cls:
-                        raise Malformed(f"{shown(given[name])} is not {cls.__name__}", _path(element))
+                        raise Malformed(
+                            f"has the xsi:type {shown(given[name])}", _path(element), cls.__name__
+                        )
                 elif name not in passed_over:
                     _see_that_foreign(element, name)
         for name, parse in parsers.items():
@@ -253,7 +303,8 @@ def _attributes_reader(cls: type[Element]) -> Callable[[etree._Element, dict[str
                     raise
         for name in needed:
             if name not in values:
-                raise Malformed(f"has no attribute {name}", _path(element))
+                wanted = f"one, as every {cls.__name__} has"
+                raise Malformed(f"has no attribute {name}", _path(element), wanted)
 
     return read
 
@@ -261,13 +312,14 @@ def _attributes_reader(cls: type[Element]) -> Callable[[etree._Element, dict[str
 def _see_that_foreign(element: etree._Element, attribute: str) -> None:
     """Refuse an attribute of no namespace or of 2030.5's own, and xsi:nil: nothing may be nil."""
     if attribute[0] != "{" or attribute.startswith(f"{{{NAMESPACE}}}") or attribute == _XSI_NIL:
-        raise Malformed(f"has an unknown attribute {shown(attribute)}", _path(element))
+        wanted = "attributes of the schema, or of other namespaces"
+        raise Malformed(f"has the unknown attribute {shown(attribute)}", _path(element), wanted)
 
 
 def _see_that_bare(element: etree._Element) -> None:
     """Refuse what a simple element cannot have: elements in it, and attributes not to be passed over."""
     if len(element):
-        raise Malformed("has elements, but should have text only")
+        raise Malformed(f"has {len(element)} elements in it", expected="text only")
     for name in map(str, element.keys()):
         if name != "schemaVer":
             _see_that_foreign(element, name)
@@ -283,28 +335,79 @@ def _later_names(cls: type[Element]) -> frozenset[str]:
     return frozenset(f"{{{NAMESPACE}}}{name}" for name in names)
 
 
-def _extension(element: etree._Element, later: frozenset[str]) -> str:
-    """The canonical form of an element that the 2018 schema does not know."""
-    namespace = etree.QName(element).namespace
-    if namespace is None:
-        raise Malformed("is in no namespace")
-    if namespace == NAMESPACE and element.tag not in later:
-        raise Malformed("is not an element of its parent")
+@define
+class _Extensions:
+    """What was kept of one document so far of elements that the 2018 schema does not know."""
+
+    elements: int = 0
+    characters: int = 0
+
+    def keep(
+        self, element: etree._Element, cls: type[Element], later: frozenset[str], kept: list[str]
+    ) -> None:
+        """Add the canonical form of an element to those that were `kept` of the same value of `cls`.
+
+        `later` are the tags that the 2023 edition added to the class. BadValue at the first that is over a
+        bound, before the work of it is done.
+        """
+        namespace = etree.QName(element).namespace
+        if namespace is None:
+            raise Malformed("is in no namespace", expected=f"the namespace {NAMESPACE} or another")
+        if namespace == NAMESPACE and element.tag not in later:
+            raise Malformed(f"is not an element of {cls.__name__}", expected=_some_elements(cls))
+        if len(kept) >= MAX_EXTENSIONS:
+            raise BadValue(
+                "is one extension too many", expected=f"at most {MAX_EXTENSIONS} in one {cls.__name__}"
+            )
+        self.elements += _size(element)
+        if self.elements > MAX_ALL_EXTENSION_ELEMENTS:
+            raise BadValue(
+                "is one extension too many",
+                expected=f"at most {MAX_ALL_EXTENSION_ELEMENTS} elements of extensions in a document",
+            )
+        form = _canonical(element)
+        characters = len(form) + sum(map(len, kept))
+        self.characters += len(form)
+        if characters > MAX_EXTENSION_CHARACTERS or self.characters > MAX_ALL_EXTENSION_CHARACTERS:
+            raise BadValue(
+                "is an extension too large",
+                expected=f"at most {MAX_EXTENSION_CHARACTERS} characters of extensions in one"
+                f" {cls.__name__}, {MAX_ALL_EXTENSION_CHARACTERS} in a document",
+            )
+        kept.append(form)
+
+
+def _size(element: etree._Element) -> int:
+    """How many elements an extension has, itself among them."""
     depth = sum(1 for _ in element.iterancestors())
-    for seen, (event, _) in enumerate(etree.iterwalk(element, events=("start", "end"))):
-        depth += 1 if event == "start" else -1
-        if depth > MAX_DEPTH or seen > 2 * MAX_EXTENSION_ELEMENTS:
-            raise BadValue("is an extension too deep or too large")
+    size = 0
+    for event, _ in etree.iterwalk(element, events=("start", "end")):
+        if event == "end":
+            depth -= 1
+            continue
+        depth += 1
+        size += 1
+        if depth > MAX_DEPTH or size > MAX_EXTENSION_ELEMENTS:
+            raise BadValue(
+                "is an extension too deep or too large",
+                expected=f"at most {MAX_EXTENSION_ELEMENTS} elements, {MAX_DEPTH} deep",
+            )
+    return size
+
+
+def _canonical(element: etree._Element) -> str:
+    """The canonical form of an element: a document of its own."""
     try:
         return etree.tostring(element, method="c14n", exclusive=True).decode()
-    except etree.C14NError:  # a relative namespace name
-        raise BadValue("is an extension without canonical form") from None
+    except etree.C14NError:
+        raise BadValue(
+            "is an extension without canonical form", expected="a namespace whose name is an absolute URI"
+        ) from None
 
 
-def _bounded(element: etree._Element, extensions: list[str]) -> tuple[str, ...]:
-    if len(extensions) > MAX_EXTENSIONS or sum(map(len, extensions)) > MAX_EXTENSION_CHARACTERS:
-        raise BadValue("has more extensions than are kept", _path(element))
-    return tuple(extensions)
+def _some_elements(cls: type[Element]) -> str:
+    names = [field.name for field in fields(cls) if not field.attribute]
+    return f"one of {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}" if names else "none"
 
 
 # Encoding.
@@ -382,14 +485,15 @@ def _check(value: Element, path: str) -> None:
         at = f"{path}/{'@' if field.attribute else ''}{field.name}"
         if given is None:
             if field.required:
-                raise BadValue(f"has no {field.name}", path)
+                raise BadValue(f"has no {field.name}", path, f"one, as every {type(value).__name__} has")
         elif field.occurs is None:
             _check_one(field, given, at)
         else:
             if not isinstance(given, tuple):
-                raise BadValue(f"{type(given).__name__} is not a tuple", at)
-            if not field.occurs.least <= len(given) <= (field.occurs.most or len(given)):
-                raise BadValue(f"{len(given)} are too few or too many", at)
+                raise BadValue(f"is {type(given).__name__}", at, "tuple")
+            least, most = field.occurs.least, field.occurs.most
+            if not least <= len(given) <= (most or len(given)):
+                raise BadValue(f"has {len(given)} members", at, f"{least} to {most or 'any number'}")
             for number, member in enumerate(given, 1):
                 _check_one(field, member, f"{at}[{number}]")
     for extension in value.extensions:
@@ -401,17 +505,19 @@ def _check(value: Element, path: str) -> None:
 def _check_one(field: Field, value: Any, path: str) -> None:
     if field.form is not None:
         if (flaw := lexical.flaw(field, value)) is not None:
-            raise BadValue(flaw, path)
+            raise BadValue(flaw, path, lexical.expected(field))
     elif not isinstance(value, field.type):
-        raise BadValue(f"{type(value).__name__} is not {field.type.__name__}", path)
+        raise BadValue(f"is {type(value).__name__}", path, field.type.__name__)
     else:
         _check(value, path)
 
 
 def _check_extension(cls: type[Element], extension: str, path: str) -> None:
+    kept: list[str] = []
     try:
-        kept = _extension(_parse(extension.encode(), MAX_EXTENSION_CHARACTERS), _later_names(cls))
+        element = _parse(extension.encode(), MAX_EXTENSION_CHARACTERS)
+        _Extensions().keep(element, cls, _later_names(cls), kept)
     except Refused as refused:
-        raise BadValue(f"an extension {refused.message}", path) from None
-    if kept != extension:
-        raise BadValue("an extension is not in canonical form", path)
+        raise BadValue(f"has an extension that {refused.wrong}", path, refused.expected) from None
+    if kept != [extension]:
+        raise BadValue("has an extension that is not in canonical form", path, "the canonical form")

@@ -30,10 +30,31 @@ class Integer:
 class Hexadecimal:
     """At most `octets` octets, two digits each; fewer are read as if zeros stood before them.
 
-    Held as an int (bit maps) or as a str of full width in upper case (identifiers), as the alias says.
+    Held as an int (bit maps, in which one that was written shorter is a `ShortBits`) or as a str of full
+    width in upper case (identifiers), as the alias says. An odd number of digits, which the schema does not
+    allow, is read as if a zero stood before it.
     """
 
     octets: int
+
+
+class ShortBits(int):
+    """A bit map that was written in fewer octets than its type has: equal by value, written as it was.
+
+    What a device puts it expects to get back as it put it, `03` and not `00000003`.
+    """
+
+    octets = 0
+
+
+_SHORT: list[Callable[[int], int]] = [type(f"ShortBits{n}", (ShortBits,), {"octets": n}) for n in range(8)]
+
+
+def short_bits(value: int, octets: int) -> int:
+    """`value` as it is written in so many octets, 0 to 7; ValueError if it does not fit."""
+    if not 0 <= value < 1 << 8 * octets:
+        raise ValueError(f"{value:#x} does not fit {octets} octets")
+    return _SHORT[octets](value)
 
 
 @frozen

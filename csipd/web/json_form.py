@@ -13,6 +13,7 @@ their type cannot hold exactly, 1.0 for an integer, nesting without end.
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
@@ -22,7 +23,7 @@ from csipd.sep2 import codec, lexical, resources
 from csipd.sep2 import resources as r
 from csipd.sep2.quantities import magnitude, quantity
 from csipd.sep2.schema import Element, Field, Occurs, fields
-from csipd.sep2.types import Hexadecimal, Integer, Reference, Rule, Text, Truth, Within
+from csipd.sep2.types import Hexadecimal, Integer, Reference, Rule, Text, Truth
 
 E = TypeVar("E", bound=Element)
 Schema = dict[str, Any]
@@ -56,6 +57,36 @@ class JSONProblem(ValueError):
 
     def __str__(self) -> str:
         return "; ".join(f"{pointer or 'the whole'}: {message}" for pointer, message in self.problems)
+
+
+def loads(text: str) -> Any:
+    """What a JSON text says (RFC 8259), numbers with a point or an exponent as Decimal, exactly as written.
+
+    ValueError or RecursionError for what is not JSON, for a name that stands twice in an object, and for
+    numbers that cannot be held. A float would make 0 of 1e-400.
+    """
+    return json.loads(
+        text, parse_float=_decimal, parse_constant=_no_constant, object_pairs_hook=_object_of_pairs
+    )
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        raise ValueError(f"{text[:40]} cannot be held") from None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Which of two values counts is not the same to all who read them.
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found
 
 
 # Values to JSON.
@@ -92,7 +123,7 @@ def _typed(value: Element) -> dict[str, Any]:
 def from_json(
     cls: type[E], data: object, *, leave: Collection[str] = (), own: Mapping[str, Any] | None = None
 ) -> E:
-    """The value that JSON gives; `JSONProblem` with all that is wrong, whatever `json.loads` can give.
+    """The value that JSON gives; `JSONProblem` with all that is wrong, whatever `loads` can give.
 
     `leave` names fields of `cls` that the JSON may not give, and `own` gives values of such fields: those
     that are the server's to say. Names in `own` need not stand in `leave`. What is wrong with `own` is a
@@ -118,9 +149,9 @@ def _element(
     own: Mapping[str, Any] | None = None,
 ) -> E:
     size = magnitude(cls)
-    if size is not None and isinstance(data, int | float) and not isinstance(data, bool):
+    if size is not None and isinstance(data, int | float | Decimal) and not isinstance(data, bool):
         try:
-            return quantity(cls, Decimal(data if isinstance(data, int) else repr(data)))
+            return quantity(cls, Decimal(repr(data) if isinstance(data, float) else data))
         except ValueError as error:
             raise _wrong(at, f"expected {error}") from None
     if not isinstance(data, dict):
@@ -199,7 +230,7 @@ def _simple(field: Field, data: object, at: str) -> Any:
     value: Any = data
     match field.form:
         case Integer():
-            low, high = _bounds(field)
+            low, high = lexical.bounds(field)
             if type(data) is not int or not low <= data <= high:
                 raise _wrong(at, f"expected an integer from {low} to {high}")
         case Truth():
@@ -212,19 +243,13 @@ def _simple(field: Field, data: object, at: str) -> Any:
         case _ if not isinstance(data, str):
             raise _wrong(at, "expected a string")
     if (flaw := lexical.flaw(field, value)) is not None:
-        raise _wrong(at, flaw)
+        raise _wrong(at, f"{flaw}, expected {lexical.expected(field)}")
     return value
 
 
 def _token(name: str) -> str:
     """A name as a step of a JSON pointer (RFC 6901), cut to what a message may hold."""
     return name[:_MAX_KEY].replace("~", "~0").replace("/", "~1")
-
-
-def _bounds(field: Field) -> tuple[int, int]:
-    """The least and the greatest of an integer, by its form and its rules."""
-    ranges = [form for form in (field.form, *field.rules) if isinstance(form, Integer | Within)]
-    return max(each.least for each in ranges), min(each.most for each in ranges)
 
 
 @functools.cache
@@ -335,7 +360,7 @@ def _property(field: Field) -> Schema:
 def _simple_schema(field: Field) -> Schema:
     match field.form:
         case Integer():
-            low, high = _bounds(field)
+            low, high = lexical.bounds(field)
             demands = [rule.demand for rule in field.rules if isinstance(rule, Rule)]
             told = {"description": f"Must {' and '.join(demands)}."} if demands else {}
             return {"type": "integer", "minimum": low, "maximum": high, **told}

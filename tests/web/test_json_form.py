@@ -6,6 +6,7 @@ import copy
 import functools
 import json
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +22,7 @@ from csipd.web.admin.alarms import LogEventShown
 from csipd.web.admin.controls import Cancellation, Control, NewControl
 from csipd.web.admin.devices import Membership
 from csipd.web.admin.responses import Response
-from csipd.web.json_form import MAX_PROBLEMS, JSONProblem, from_json, schema_of, schemas_for, to_json
+from csipd.web.json_form import MAX_PROBLEMS, JSONProblem, from_json, loads, schema_of, schemas_for, to_json
 from tests.support.forms import FORMS
 from tests.support.instances import CLASSES, instances
 
@@ -244,6 +245,33 @@ class RoundTripTests(JSONTestCase):
         self.for_every_class(4, round_trip)
 
 
+class TextTests(JSONTestCase):
+    """The text of JSON."""
+
+    def test_numbers_are_exact(self) -> None:
+        """A number with a point or exponent is what was written: 1e-400 W is not 0 W (case F17)."""
+        self.assertEqual(loads('{"a": [0.1, 1e2, 7]}'), {"a": [Decimal("0.1"), Decimal("1E+2"), 7]})
+        exactly = r.ActivePower(multiplier=-9, value=1)
+        self.assertEqual(from_json(r.ActivePower, loads("1e-9")), exactly)
+        for text in (
+            "1e-400",
+            "-1e-400",
+            "1e-10",
+            "1e400",
+            "1e-99999999",
+            "1e99999999",
+            "0.1" + "0" * 400 + "1",
+        ):
+            wrong = self.assertRaises(JSONProblem, from_json, r.ActivePower, loads(text))
+            self.assertEqual(len(wrong.problems), 1, text)
+        self.assertRaises(ValueError, loads, "1e-99999999999999999999")
+
+    def test_not_json(self) -> None:
+        """Constants that are not JSON, names that stand twice and other text raise ValueError."""
+        for text in ("NaN", "-Infinity", '{"a": 1, "a": 1}', "", "{", "'a'"):
+            self.assertRaises(ValueError, loads, text)
+
+
 class RefusalTests(JSONTestCase):
     """JSON that is not a value."""
 
@@ -268,11 +296,11 @@ class RefusalTests(JSONTestCase):
             ("/EventStatus/potentiallySuperseded", "expected true or false"),
             ("/interval/duration", "expected an integer from 0 to 4294967295"),
             ("/interval/start", "is required"),
-            ("/DERControlBase/opModVoltVar/href", "'%' is not a URI reference"),
+            ("/DERControlBase/opModVoltVar/href", "is '%', expected a URI reference (RFC 3986)"),
             ("/DERControlBase/opModMaxLimW", "expected an integer from 0 to 10000"),
             ("/DERControlBase/a~1~0b", "is not known here"),
             ("/randomizeStart", "expected an integer from -3600 to 3600"),
-            ("/description", "33 characters are more than 32"),
+            ("/description", "has 33 characters, expected at most 32 characters"),
         )
 
     def test_types(self) -> None:
@@ -313,7 +341,9 @@ class RefusalTests(JSONTestCase):
     def test_rules(self) -> None:
         """What only the standard's text demands is seen: check digits, what goes with what."""
         device = {"changedTime": 0, "sFDI": 167261211392}
-        self.refused(r.EndDevice, device, ("/sFDI", "167261211392 must be 36 bits and their check digit"))
+        wrong = f"is 167261211392, expected an integer from 0 to {2**48 - 1}"
+        wrong += " that must be 36 bits and their check digit"
+        self.refused(r.EndDevice, device, ("/sFDI", wrong))
         page = {"all": 1, "results": 1, "DERControl": [{**CONTROL_JSON}]}
         del page["DERControl"][0]["replyTo"]
         flaw = "wants a response but says not where (replyTo)"

@@ -5,7 +5,6 @@ Whatever is wrong is a ``RequestRefused`` with its problem document, before any 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +17,7 @@ from csipd.web.admin import problems
 from csipd.web.admin.operations import Operation, Parameter
 from csipd.web.admin.problems import Problem
 from csipd.web.errors import METHODS
-from csipd.web.json_form import JSONProblem, from_json
+from csipd.web.json_form import JSONProblem, from_json, loads
 from csipd.web.server import Request
 
 #: What a key may look like, for the description too.
@@ -132,25 +131,13 @@ def body(request: Request, operation: Operation, content: bytes) -> Element | No
     if (kind or "").partition(";")[0].strip().lower() != "application/json":
         raise RequestRefused(problems.problem(415, "bodies are application/json"))
     try:
-        data = json.loads(content.decode(), parse_constant=_no_constant, object_pairs_hook=_object)
+        data = loads(content.decode())
     except (ValueError, RecursionError):
         raise RequestRefused(problems.problem(400, "the body is not JSON (RFC 8259)")) from None
     try:
         return from_json(form, data)
     except JSONProblem as problem:
         raise RequestRefused(problems.of(Impossible(list(problem.problems)))) from None
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Which of two values counts is not the same to all who read them.
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name stands twice")
-    return found
 
 
 def idempotency_key(request: Request, operation: Operation) -> str | None:
