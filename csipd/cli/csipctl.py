@@ -107,7 +107,7 @@ def csipctl(
     """
     machine = context.find_object(Machine) or Machine()
     settings = _settings(file)
-    folder = tls or (settings.tls_repository if settings else Path("tls"))
+    folder = tls or (settings.find_tls_repository() if settings else Path("tls"))
     session = Session(
         machine=machine,
         server=_server(server, name, settings),

@@ -343,6 +343,14 @@ class Fields:
             else:
                 self.problems.error(node.line, path, Wrong("a mapping").message(node))
 
+    def scalars(self) -> Iterator[tuple[str, int, str]]:
+        """Path, line and text of each single value of this mapping, and of lists in it; of others no text."""
+        for key, (line, node) in self._items.items():
+            yield self.key(key), line, node.text if isinstance(node, Scalar) else ""
+            for index, item in enumerate(node.items if isinstance(node, Sequence) else ()):
+                if isinstance(item, Scalar):
+                    yield f"{self.key(key)}[{index}]", item.line, item.text
+
     def close(self) -> None:
         """Report every key that nothing asked for."""
         for key, (line, _) in self._items.items():

@@ -27,7 +27,8 @@ MAX_SIZE: Final = 32 * 1024 * 1024
 def load(path: str | Path, *, base: Path | None = None) -> Settings:
     """Read a configuration file. Nothing else is read and nothing on disk is changed.
 
-    :param base: the folder that relative paths in the file start from; by default the current one
+    :param base: the folder that relative paths in the file start from, by default the current one; those of
+        what is only read are looked for beside the file first
     :raises ConfigError: with a line for every error, also when the file cannot be read
     """
     problems = Problems(str(path))
@@ -55,11 +56,12 @@ def loads(text: str, name: str = "config.yml", base: Path | None = None) -> Sett
         raise ConfigError(
             (problems.problem(line, "", "expected keys with values, such as server: 127.0.0.1"),)
         )
-    return _settings(Fields(problems, document), problems, Path.cwd() if base is None else base.absolute())
+    started_in = Path.cwd() if base is None else base.absolute()
+    return _settings(Fields(problems, document), problems, started_in)
 
 
 def _settings(top: Fields, problems: Problems, base: Path) -> Settings:
-    server = read_server(top, base)
+    server = read_server(top, base, Path(problems.file).absolute().parent)
     zone = server["time_zone"]
     curves = read_curves(top, zone)
     controls = read_controls(top, curves)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
@@ -32,9 +34,13 @@ from csipd.config.settings import (
     LFDIMode,
     Limits,
     Operator,
+    Origin,
     ServerMode,
     UnknownCertificate,
 )
+
+#: What a server may listen on that no client can call it by.
+EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 - names, no sockets
 
 #: IANA Private Enterprise Number of mRIDs where the file gives none: RFC 5612 keeps it for examples.
 EXAMPLE_PEN: Final = 32473
@@ -52,10 +58,13 @@ POLL_RATES: Final = {
     "Time": ("time_poll_rate", 900),
 }
 
+#: A poll rate is near idle_timeout where they differ by less than this factor.
+_NEAR: Final = 1.25
+
 _LIMITS = {
     "handshake_timeout": (1, 300),
     "request_deadline": (1, 3600),
-    "idle_timeout": (1, 86_400),
+    "idle_timeout": (1, 604_800),
     "header_size": (1024, 65_536),
     "body_size": (1024, 16_777_216),
     "reading_body_size": (1024, 67_108_864),
@@ -104,16 +113,34 @@ def host_port(node: Node) -> HostPort:
 
 
 def path_under(base: Path) -> Reader[Path]:
-    """A path, relative ones under ``base``, ``~`` written out; nothing is looked up but the home folder."""
-    name = text(4096, "a path")
+    """A path of what is written, relative ones under ``base``, ``~`` written out."""
+    return lambda node: base / _path(node)
+
+
+def path_found(folders: tuple[Path, ...], made: Path | None = None) -> Reader[Path]:
+    """A path of what is read: a relative one under the first folder that has it, ``~`` written out.
+
+    Where none has it, it is the one that csipd will have ``made``, or else that in the last folder.
+    """
 
     def read(node: Node) -> Path:
-        try:
-            return base / Path(name(node)).expanduser()
-        except RuntimeError:
-            raise Wrong("a path under the home folder of a user who has one") from None
+        return found_in(folders, _path(node), made)
 
     return read
+
+
+def found_in(folders: tuple[Path, ...], path: Path, made: Path | None = None) -> Path:
+    """Where a file is that is read. See :func:`path_found`."""
+    candidates = [folder / path for folder in folders]
+    there = (candidate for candidate in candidates if os.path.lexists(candidate))
+    return next(there, made if made is not None and made in candidates else candidates[-1])
+
+
+def _path(node: Node) -> Path:
+    try:
+        return Path(text(4096, "a path")(node)).expanduser()
+    except RuntimeError:
+        raise Wrong("a path under the home folder of a user who has one") from None
 
 
 def time_zone(node: Node) -> ZoneInfo:
@@ -126,18 +153,29 @@ def time_zone(node: Node) -> ZoneInfo:
         raise Wrong(expected) from None
 
 
-def read_server(top: Fields, base: Path) -> dict[str, Any]:
-    """The fields of :class:`~csipd.config.settings.Settings` that these keys give."""
+def read_server(top: Fields, base: Path, file_folder: Path) -> dict[str, Any]:
+    """The fields of :class:`~csipd.config.settings.Settings` that these keys give.
+
+    :param base: the folder that relative paths of what is written start from
+    :param file_folder: where the file is; what is read is looked for there first (decision 23)
+    """
     path = path_under(base)
+    folders = tuple(dict.fromkeys((file_folder, base)))
     _say_what_is_not_done(top)
     tls_repository = top.get("tls_repository", path, base / "tls")
+    own_root = tls_repository / "certs" / "ca.crt"
     rates = {name: top.get(key, RATE, default) for name, (key, default) in POLL_RATES.items()}
+    limits = _read_limits(top)
+    _warn_of_rates_near(top, rates, limits)
     return {
         **_read_listeners(top),
+        "origins": _origins(top),
+        "read_folders": folders,
+        "server_policies": top.get("server_policies", boolean, True),
         "tls_repository": tls_repository,
-        "openssl_cnf": top.get("openssl_cnf", path, base / "openssl.cnf"),
+        "openssl_cnf": top.get("openssl_cnf", path_found(folders), _default_openssl_cnf(folders)),
         "storage_path": top.get("storage_path", path, base / "var"),
-        "trust_roots": top.listed("trust_roots", path) or (tls_repository / "certs" / "ca.crt",),
+        "trust_roots": top.listed("trust_roots", path_found(folders, own_root)) or (own_root,),
         "generate_admin_cert": top.get("generate_admin_cert", boolean, False),
         "operators": _read_operators(top),
         "server_mode": top.get("server_mode", word_of(ServerMode), ServerMode.REGISTER_ACCESS_ONLY),
@@ -158,8 +196,29 @@ def read_server(top: Fields, base: Path) -> dict[str, Any]:
         "log_events_per_device": top.get("log_events_per_device", integer(10, 10_000), 100),
         "poll_rates": rates,
         "mirror_usage_point_post_rate": rates["MirrorUsagePointList"],
-        "limits": _read_limits(top),
+        "limits": limits,
     }
+
+
+def _origins(top: Fields) -> dict[str, Origin]:
+    return {path: Origin(line, written) for path, line, written in top.scalars()}
+
+
+def _default_openssl_cnf(folders: tuple[Path, ...]) -> Path | None:
+    found = found_in(folders, Path("openssl.cnf"))
+    return found if found.exists() else None
+
+
+def _warn_of_rates_near(top: Fields, rates: Mapping[str, int], limits: Limits) -> None:
+    """A device that polls on a kept connection just as the server closes it loses the request."""
+    idle = limits.idle_timeout
+    near = [key for name, (key, _) in POLL_RATES.items() if idle / _NEAR <= rates[name] <= idle * _NEAR]
+    if near:
+        top.warn(
+            "limits" if top.has("limits") else near[0],
+            f"idle_timeout is {idle} s, near {', '.join(near)}: a poll on a kept connection may be lost as "
+            "the server closes it; expected a far longer idle_timeout",
+        )
 
 
 def _read_listeners(top: Fields) -> dict[str, Any]:
@@ -184,8 +243,16 @@ def _read_listeners(top: Fields) -> dict[str, Any]:
     proxy = top.get("proxy_hostname", host_port, None)
     admin = HostPort(top.get("admin_host", host, "127.0.0.1"), top.get("admin_port", _PORT, 7444))
     _check_clashes(top, server, https_port, http_port, proxy, admin)
+    names = top.listed("server_names", host)
+    if server in EVERY_ADDRESS and not names:
+        top.warn(
+            "server" if top.has("server") else "server_hostname",
+            f"{server} is every address, and server_names does not say by which names and addresses clients "
+            "reach the server: its certificate holds those of this machine alone",
+        )
     return {
         "server": server,
+        "server_names": names,
         "https_port": https_port,
         "http_port": http_port,
         "proxy": proxy,

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from attrs import Factory, field, frozen
 
 from csipd.config.codes import Level
+from csipd.config.problems import Problem
 from csipd.sep2 import resources as r
 from csipd.sep2.types import MODE
 
@@ -82,7 +83,7 @@ class Limits:
 
     handshake_timeout: int = 10
     request_deadline: int = 30  #: from a request's first octet to its last
-    idle_timeout: int = 900
+    idle_timeout: int = 172_800  #: twice the largest poll rate by default, that of EndDeviceList
     header_size: int = 8192
     body_size: int = 65_536
     reading_body_size: int = 1_048_576  #: of a MirrorMeterReading or a list of them
@@ -260,12 +261,25 @@ class Event:
 
 
 @frozen
+class Origin:
+    """Where a value stands in the file, and what was written there."""
+
+    line: int
+    text: str
+
+
+@frozen
 class Settings:
     """A whole configuration.
 
     :param file: its name, as in the messages
     :param warnings: one line each, in the form of the errors
+    :param origins: where the file's outermost keys stand, and members of lists such as ``trust_roots[0]``
+    :param read_folders: where files with relative names are looked for, the first that has one
     :param server: host name or address to listen on, and the server certificate's name
+    :param server_names: further names and addresses of the server's certificate
+    :param server_policies: whether the server's certificate holds certificatePolicies
+    :param openssl_cnf: None where the file names none and there is none beside it
     :param http_port: of a listener without TLS; None for none
     :param proxy: where 2030_5_proxy listens
     :param admin: where the operator's API listens
@@ -279,13 +293,17 @@ class Settings:
 
     file: str
     warnings: tuple[str, ...]
+    origins: Mapping[str, Origin] = field(eq=False, repr=False)
+    read_folders: tuple[Path, ...] = field(eq=False)
     server: str
+    server_names: tuple[str, ...]
+    server_policies: bool
     https_port: int
     http_port: int | None
     proxy: HostPort | None
     admin: HostPort
     tls_repository: Path
-    openssl_cnf: Path
+    openssl_cnf: Path | None
     storage_path: Path
     trust_roots: tuple[Path, ...]
     generate_admin_cert: bool
@@ -315,3 +333,30 @@ class Settings:
     devices: tuple[Device, ...] = field(kw_only=True)
     aggregators: tuple[Aggregator, ...] = field(kw_only=True)
     events: tuple[Event, ...] = field(kw_only=True)
+
+    def problem(self, key: str, message: str, *others: str) -> str:
+        """A line about a key, as those of the configuration itself: ``config.yml:12: openssl_cnf: ...``.
+
+        :param others: further names of the key, of which the first that the file has is named
+        """
+        found = next((name for name in (key, *others) if name in self.origins), key)
+        line = self.origins[found].line if found in self.origins else 0
+        return str(Problem(self.file, line, found, message))
+
+    def looked_for(self, key: str) -> str:
+        """Where a file that is read was looked for, as a clause: nothing for an absolute name."""
+        written = self.origins.get(key)
+        if written is None or Path(written.text).expanduser().is_absolute():
+            return ""
+        return f" (looked in {' and in '.join(map(str, self.read_folders))})"
+
+    def find_tls_repository(self) -> Path:
+        """Where the folder of keys and certificates is, for whoever only reads it.
+
+        A relative one lies where the daemon was started, which another program does not know: it is looked
+        for beside the configuration file too.
+        """
+        written = self.origins.get("tls_repository")
+        name = Path(written.text if written is not None and written.text else "tls").expanduser()
+        candidates = (*(folder / name for folder in self.read_folders), self.tls_repository)
+        return next((path for path in candidates if path.is_dir()), self.tls_repository)

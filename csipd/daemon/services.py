@@ -98,8 +98,8 @@ def build(ready: Ready, reactor: Any) -> MultiService:
         doors.append(_operators_door(ready, reactor, database))
     hub.subscribe(scheduler.changed)
     tree = InOrder()
-    Held(ready.lock).setServiceParent(tree)
-    Notes(ready.told).setServiceParent(tree)
+    StoreLock(ready.lock).setServiceParent(tree)
+    Notices(ready.notices).setServiceParent(tree)
     database.setServiceParent(tree)
     scheduler.setServiceParent(tree)
     for door in doors:
@@ -165,7 +165,7 @@ def limits_of(settings: config.Settings) -> Limits:
     )
 
 
-class Held(Service):
+class StoreLock(Service):
     """Keeps the storage folder for this daemon until all else has stopped."""
 
     def __init__(self, lock: int) -> None:
@@ -176,17 +176,17 @@ class Held(Service):
         os.close(self._lock)
 
 
-class Notes(Service):
+class Notices(Service):
     """Writes into the log what was done before there was one."""
 
     _log = Logger()
 
-    def __init__(self, told: tuple[str, ...]) -> None:
-        self._told = told
+    def __init__(self, notices: tuple[str, ...]) -> None:
+        self._notices = notices
 
     def startService(self) -> None:
         super().startService()
-        for line in self._told:
+        for line in self._notices:
             self._log.info("{line}", line=line)
 
 

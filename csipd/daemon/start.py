@@ -1,47 +1,47 @@
 """Everything that can fail, tried before the daemon forks, where an error is one line and exit code 1.
 
-The order keeps a promise: a wrong configuration changes nothing on disk. What is read comes first (the
-configuration, the names of hosts, the port), then what is made: certificates, database, and the
-configuration laid over it. Decision 31.
+The order keeps a promise: a start that fails changes nothing on disk. What is only read comes first (the
+configuration, names of hosts, the lock of the store, ports, certificates, trust roots, the database), then
+what is made: certificates, the database, and the reconciliation with the configuration. If that fails after
+all, as on a full disk, what was made is taken back. Decision 31.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import socket
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
-from hashlib import sha256
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from secrets import randbits
 
 import sqlalchemy as sa
-from attrs import evolve, frozen
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from attrs import evolve, field, frozen
 
 from csipd import pki
-from csipd.config import DeviceIssuer, LFDIMode, ServerMode, Settings, UnknownCertificate
-from csipd.daemon import zones
+from csipd.config import ServerMode, Settings, UnknownCertificate
+from csipd.daemon import storage, zones
+from csipd.daemon.certificates import (
+    admin_roots,
+    certificates,
+    device_issuer,
+    first_certificate,
+    lfdi_reader,
+    lfdis,
+    operators,
+)
+from csipd.daemon.failures import StartError, blaming
+from csipd.daemon.roots import check_roots
+from csipd.daemon.sockets import try_ports
+from csipd.daemon.undo import Undo
 from csipd.db import declarations, engine
 from csipd.db.database import Transaction
 from csipd.db.tree.context import Server
 from csipd.der.access import Policy
-from csipd.net.tls import ServerTLS, TLSError, TLSSettings
-from csipd.pki import PKIError, Repository
-from csipd.reconcile.context import ReconcileError
+from csipd.net.tls import ServerTLS, TLSSettings
+from csipd.pki import Repository
 from csipd.reconcile.reconciliation import reconcile
-from csipd.reconcile.statements import certificate_holders
 from csipd.sep2 import identity
 from csipd.sep2.mrid import Issuer
-
-
-class StartError(Exception):
-    """The daemon cannot start; one line that says why."""
 
 
 @frozen
@@ -61,12 +61,27 @@ class Choices:
 
 
 @frozen
+class Checked:
+    """What there was to see before anything is made.
+
+    :param wanted: the certificates that there are to be
+    :param runs: whether a daemon runs with this storage folder
+    :param warnings: a line each
+    """
+
+    repository: Repository
+    wanted: list[pki.Wanted]
+    runs: bool
+    warnings: tuple[str, ...]
+
+
+@frozen
 class Ready:
     """What the daemon is built from.
 
     :param operators: names of the operators by the fingerprints of their certificates
     :param issuing: the CA that issues certificates of devices
-    :param told: what was done, a line each
+    :param notices: what was made and changed, and what an operator should know, a line each
     :param lock: a descriptor that keeps the storage folder for this daemon as long as it is open
     """
 
@@ -80,59 +95,72 @@ class Ready:
     repository: Repository
     issuing: pki.Wanted
     lfdi_of: Callable[[bytes], str]
-    told: tuple[str, ...]
-    lock: int
+    notices: tuple[str, ...]
+    lock: int = field(repr=False)
 
 
-def check(settings: Settings, choices: Choices) -> None:
+def check(settings: Settings, choices: Choices) -> Checked:
     """See whether the daemon could start, and change nothing.
+
+    Where one runs with this store its ports and database are in use by itself, and not tried.
 
     :raises StartError: it could not
     """
-    with _as_start_error():
-        _try(settings, choices)
+    return _try(settings, choices)
 
 
 def prepare(settings: Settings, choices: Choices) -> Ready:
     """Make ready all that the daemon needs: certificates, the database, what the configuration declares.
 
-    :raises StartError: it cannot start
+    :raises StartError: it cannot start, and everything on disk is as it was
     """
-    with _as_start_error():
-        repository, wanted = _try(settings, choices)
+    checked = _try(settings, choices)
+    folder = settings.storage_path
+    with blaming(settings, "storage_path"):
+        new = [place for place in (folder, *folder.parents) if not place.exists()]
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Only who has the lock may take anything back: it could be another's that starts at the same time.
+    lock = storage.lock(settings)
+    undo = Undo.of((settings.tls_repository, folder), new)
+    try:
+        return _make(settings, choices, checked, lock)
+    except BaseException:
+        undo.take_back()
+        os.close(lock)
+        raise
+
+
+def _make(settings: Settings, choices: Choices, checked: Checked, lock: int) -> Ready:
+    repository, wanted = checked.repository, checked.wanted
+    with blaming(settings, "tls_repository"):
         made = pki.run_now(repository.ensure(wanted, make=choices.make_certificates))
-        lfdi_of = _lfdi_reader(settings, repository)
-        lfdis = _lfdis(settings, repository, lfdi_of)
-        own = identity.lfdi(_certificate(repository.certificate(settings.server)))
+        lfdi_of = lfdi_reader(settings, repository)
+        by_id = lfdis(settings, repository, lfdi_of)
+        own = identity.lfdi(first_certificate(repository.certificate(settings.server)))
+        known_operators = operators(settings, repository)
         tls = _tls(settings, repository)
         if made:
             _try_tls(tls)
-        url = engine.sqlite_url(settings.storage_path)
-        settings.storage_path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = _lock(settings.storage_path)
+    root_warnings = check_roots(settings, ())
+    url = engine.sqlite_url(settings.storage_path)
+    with blaming(settings, "storage_path"):
         prepared = engine.prepare(url)
-        issuer, told = _lay(settings, lfdis, url)
-        if choices.user is not None:
+    issuer, changes = _reconcile(settings, by_id, url)
+    if choices.user is not None:
+        with blaming(settings, "service_user"):
             repository.give_to(wanted, *choices.user)
-            _give_storage(settings.storage_path, choices.user)
-        server = Server(
-            lfdi=own,
-            sfdi=identity.sfdi(own),
-            issuer=issuer,
-            zone=settings.time_zone,
-            time_quality=settings.time_quality,
-            poll_rates=settings.poll_rates,
-            policy=policy(settings),
-            page_maximum=settings.page_maximum,
-            own_primacy=settings.service_point_primacy,
-            log_events=settings.log_events_per_device,
-        )
-    lines = (
-        *(f"made {path}" for path in made),
-        *prepared,
-        *told,
-        *repository.warnings(wanted),
-        *zones.warnings(settings.time_zone.key),
+            storage.give(settings.storage_path, choices.user)
+    server = Server(
+        lfdi=own,
+        sfdi=identity.sfdi(own),
+        issuer=issuer,
+        zone=settings.time_zone,
+        time_quality=settings.time_quality,
+        poll_rates=settings.poll_rates,
+        policy=policy(settings),
+        page_maximum=settings.page_maximum,
+        own_primacy=settings.service_point_primacy,
+        log_events=settings.log_events_per_device,
     )
     return Ready(
         settings=settings,
@@ -140,35 +168,56 @@ def prepare(settings: Settings, choices: Choices) -> Ready:
         url=url,
         server=server,
         tls=tls,
-        admin_tls=evolve(tls, trust_roots=_admin_roots(settings, repository)),
-        operators=_operators(settings, repository),
+        admin_tls=evolve(tls, trust_roots=admin_roots(settings, repository)),
+        operators=known_operators,
         repository=repository,
-        issuing=_device_issuer(settings),
+        issuing=device_issuer(settings),
         lfdi_of=lfdi_of,
-        told=lines,
+        notices=(
+            *(f"made {path}" for path in made),
+            *prepared,
+            *changes,
+            *root_warnings,
+            *_warnings(settings, repository, wanted),
+        ),
         lock=lock,
     )
 
 
-def _try(settings: Settings, choices: Choices) -> tuple[Repository, list[pki.Wanted]]:
-    """Try everything that can be tried before anything is made; the certificates that there are to be."""
+def _try(settings: Settings, choices: Choices) -> Checked:
+    """Try everything that can be tried before anything is made."""
     _resolve(settings, choices)
-    _try_port(settings.server, settings.https_port)
-    if settings.generate_admin_cert or settings.operators:
-        _try_port(settings.admin.host, settings.admin.port)
-    repository = Repository(settings.tls_repository, settings.openssl_cnf)
-    wanted = certificates(settings)
-    repository.check(wanted, make=choices.make_certificates)
-    missing = repository.missing(wanted)
-    _lfdis(settings, repository, _lfdi_reader(settings, repository), missing)
-    if not missing:
-        _try_tls(_tls(settings, repository))
-    for root in settings.trust_roots:
-        if root not in missing:
-            root.read_bytes()
-    _try_storage(settings.storage_path)
-    engine.check(engine.sqlite_url(settings.storage_path))
-    return repository, wanted
+    storage.try_folder(settings, "storage_path", settings.storage_path)
+    runs = storage.is_locked(settings.storage_path)
+    if not runs:
+        try_ports(settings)
+    with blaming(settings, "tls_repository"):
+        repository = Repository(settings.tls_repository, settings.openssl_cnf)
+        wanted = certificates(settings)
+        repository.check(wanted, make=choices.make_certificates)
+        missing = repository.missing(wanted)
+    if missing:
+        storage.try_folder(settings, "tls_repository", settings.tls_repository)
+    warnings = check_roots(settings, missing)
+    with blaming(settings, "tls_repository"):
+        lfdis(settings, repository, lfdi_reader(settings, repository), missing)
+        if not missing:
+            _try_tls(_tls(settings, repository))
+    if not runs:
+        with blaming(settings, "storage_path"):
+            engine.check(engine.sqlite_url(settings.storage_path))
+    return Checked(repository, wanted, runs, (*warnings, *_warnings(settings, repository, wanted)))
+
+
+def _warnings(settings: Settings, repository: Repository, wanted: list[pki.Wanted]) -> list[str]:
+    """What an operator should know of the certificates, the storage folder and the machine."""
+    with blaming(settings, "tls_repository"):
+        of_certificates = repository.warnings(wanted)
+    return [
+        *of_certificates,
+        *storage.warnings(settings),
+        *zones.warnings(settings.time_zone.key),
+    ]
 
 
 def _tls(settings: Settings, repository: Repository) -> TLSSettings:
@@ -185,49 +234,6 @@ def _try_tls(settings: TLSSettings) -> None:
     ServerTLS(settings, monotonic=time.monotonic, now=time.time)
 
 
-def certificates(settings: Settings) -> list[pki.Wanted]:
-    """The certificates that a configuration asks for, each after its issuer."""
-    everywhere = settings.server in ("0.0.0.0", "::")  # noqa: S104 - a name, not a socket
-    local = everywhere or settings.server in ("127.0.0.1", "::1", "localhost")
-    names = ["localhost", "127.0.0.1"] if local else []
-    if everywhere:
-        names.append(socket.gethostname())
-    if settings.generate_admin_cert or settings.operators:
-        names.append(settings.admin.host)
-    wanted = [pki.root(), pki.server(settings.server, names)]
-    if settings.generate_admin_cert:
-        wanted.append(pki.operator())
-    issuer = _device_issuer(settings)
-    for device in settings.devices:
-        wanted.append(pki.device(device.id, key_elsewhere=device.lfdi is not None, issuer=issuer))
-    for one in settings.aggregators:
-        wanted.append(pki.aggregator(one.id, key_elsewhere=one.lfdi is not None, issuer=issuer))
-    return wanted
-
-
-def _device_issuer(settings: Settings) -> pki.Wanted:
-    return {
-        DeviceIssuer.CA: pki.root(),
-        DeviceIssuer.MICA: pki.mica(),
-        DeviceIssuer.MCA: pki.mica(pki.mca()),
-    }[settings.device_issuer]
-
-
-def _operators(settings: Settings, repository: Repository) -> dict[str, str]:
-    """The operators: those of the configuration, and the one whose certificate is made here."""
-    found = {operator.fingerprint: operator.name for operator in settings.operators}
-    if settings.generate_admin_cert:
-        admin = pki.operator()
-        found[sha256(_certificate(repository.certificate(admin.id))).hexdigest().upper()] = admin.id
-    return found
-
-
-def _admin_roots(settings: Settings, repository: Repository) -> tuple[Path, ...]:
-    """Whom operators' certificates may come from: the roots of devices', and the repository's own CA."""
-    own = repository.certificate(pki.root().id)
-    return tuple(dict.fromkeys((*settings.trust_roots, own)))
-
-
 def policy(settings: Settings) -> Policy:
     """How certificates come to be registered, by server_mode (CSIP IG 6.1.3, 6.1.4)."""
     return Policy(
@@ -237,78 +243,19 @@ def policy(settings: Settings) -> Policy:
     )
 
 
-def _lfdi_reader(settings: Settings, repository: Repository) -> Callable[[bytes], str]:
-    """How the LFDI of a certificate (DER) is computed under lfdi_mode."""
-    if settings.lfdi_mode is LFDIMode.CERT_FINGERPRINT:
-        return identity.lfdi
-    files = repository.combined_index()
-    known = {fingerprint: pki.lfdi_from_file(path) for fingerprint, path in files.items()}
-
-    def by_file(der: bytes) -> str:
-        # A certificate whose file is not here is known by itself: it is on no list of files either.
-        return known.get(sha256(der).digest()) or identity.lfdi(der)
-
-    return by_file
-
-
-def _lfdis(
-    settings: Settings,
-    repository: Repository,
-    lfdi_of: Callable[[bytes], str],
-    missing: Collection[Path] = (),
-) -> dict[str, str]:
-    """The LFDI of each device and aggregator by its id, where its certificate is not still to be made."""
-    found: dict[str, str] = {}
-    for one in certificate_holders(settings):
-        certificate = repository.certificate(one.id)
-        if one.lfdi is not None or certificate not in missing:
-            found[one.id] = one.lfdi or lfdi_of(_certificate(certificate))
-    for lfdi, times in Counter(found.values()).most_common(1):
-        if times > 1:
-            ids = ", ".join(id for id, value in found.items() if value == lfdi)
-            raise StartError(f"{settings.file}: {ids} have the same LFDI {lfdi}")
-    return found
-
-
-def _certificate(path: Path) -> bytes:
-    """The first certificate of a PEM file, in DER."""
-    try:
-        return x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
-    except ValueError as error:
-        raise StartError(f"{path}: holds no certificate in PEM") from error
-
-
-def _lay(settings: Settings, lfdis: dict[str, str], url: str) -> tuple[Issuer, list[str]]:
+def _reconcile(settings: Settings, by_id: Mapping[str, str], url: str) -> tuple[Issuer, list[str]]:
     opened = engine.make_engine(url, immediate=True, lock_seconds=1)
     try:
-        with opened.begin() as connection:
+        with blaming(settings, "storage_path"), opened.begin() as connection:
             transaction = Transaction(connection)
             store = int(declarations.fact(transaction, "store", str(randbits(24))))
             issuer = Issuer(store, settings.pen)
-            return issuer, reconcile(transaction, settings, lfdis, issuer, int(time.time()))
+            return issuer, reconcile(transaction, settings, by_id, issuer, int(time.time()))
     except sa.exc.DBAPIError as error:
-        raise StartError(f"{settings.storage_path}: {str(error.orig).splitlines()[0]}") from error
+        message = f"{settings.storage_path}: {str(error.orig).splitlines()[0]}"
+        raise StartError(settings.problem("storage_path", message)) from error
     finally:
         opened.dispose()
-
-
-def _lock(folder: Path) -> int:
-    """Keep a storage folder for this daemon: another would not hear of what this one changes.
-
-    The lock is the folder's own and goes with the process, however that ends; it passes through the fork.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise StartError(f"{folder}: another csipd keeps its state there") from error
-    return descriptor
-
-
-def _give_storage(folder: Path, user: tuple[int, int]) -> None:
-    for path in (folder, *folder.glob("csipd.sqlite*")):
-        os.chown(path, *user, follow_symlinks=False)
 
 
 def _resolve(settings: Settings, choices: Choices) -> None:
@@ -325,45 +272,3 @@ def _resolve(settings: Settings, choices: Choices) -> None:
                     f"{settings.file}: devices: {device.id}: {key}: {host} cannot be resolved "
                     f"({error.strerror}); --no-validate skips this"
                 ) from error
-
-
-def _try_storage(folder: Path) -> None:
-    """See that the storage folder is there or can be made, can be written to, and is nobody else's."""
-    if folder.is_dir():
-        os.close(_lock(folder))
-    while not folder.exists():
-        folder = folder.parent
-    if not folder.is_dir():
-        raise StartError(f"{folder}: is no folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise StartError(f"{folder}: cannot be written to")
-
-
-def _try_port(host: str, port: int) -> None:
-    """See that a port can be had. It is let go again: sockets are opened after the fork."""
-    try:
-        (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        with socket.socket(family, kind, protocol) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(address)
-            trial.listen(1)
-    except OSError as error:
-        reason = {
-            errno.EADDRINUSE: "is in use by another program",
-            errno.EACCES: "needs more rights than this user has",
-            errno.EADDRNOTAVAIL: "is no address of this machine",
-        }.get(error.errno or 0, error.strerror)
-        raise StartError(f"{host} port {port}: {reason}") from error
-
-
-@contextmanager
-def _as_start_error() -> Iterator[None]:
-    """One kind of error for the command line, one line each."""
-    try:
-        yield
-    except (PKIError, TLSError, engine.StoreError, ReconcileError) as error:
-        raise StartError(str(error)) from error
-    except OSError as error:
-        raise StartError(f"{error.filename}: {error.strerror}") from error

@@ -18,8 +18,9 @@ from twisted.python import usage
 
 from csipd import config
 from csipd.daemon import start
+from csipd.daemon.failures import StartError
 from csipd.daemon.services import build
-from csipd.daemon.start import Choices, Ready, StartError
+from csipd.daemon.start import Choices, Ready
 
 _log = Logger()
 
@@ -54,8 +55,11 @@ class Options(usage.Options):
                 user=self._user(settings),
             )
             if self["check"]:
-                start.check(settings, choices)
-                _say(f"{self['config']}: csipd would start")
+                checked = start.check(settings, choices)
+                for line in checked.warnings:
+                    _say(f"warning: {line}")
+                state = "csipd runs with this store" if checked.runs else "csipd would start"
+                _say(f"{self['config']}: {state}")
                 raise SystemExit(0)
             self.ready = start.prepare(settings, choices)
         except (config.ConfigError, StartError) as error:
@@ -68,18 +72,28 @@ class Options(usage.Options):
         twistd: Any = self.parent or {}
         uid, gid = twistd.get("uid"), twistd.get("gid")
         if uid is None and settings.service_user is not None:
-            try:
-                entry = pwd.getpwnam(settings.service_user)
-                group = settings.service_group
-                uid, gid = entry.pw_uid, grp.getgrnam(group).gr_gid if group else entry.pw_gid
-            except KeyError as error:
-                raise StartError(
-                    f"{settings.file}: service_user or service_group: {error.args[0]}"
-                ) from error
+            uid, gid = _account(settings, settings.service_user)
             twistd["uid"], twistd["gid"] = uid, gid
         if uid is None:
             return None
         return uid, pwd.getpwuid(uid).pw_gid if gid is None else gid
+
+
+def _account(settings: config.Settings, user: str) -> tuple[int, int]:
+    """uid and gid of service_user and service_group."""
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        message = f"there is no account {user}; expected one of this machine"
+        raise StartError(settings.problem("service_user", message)) from None
+    group = settings.service_group
+    if group is None:
+        return entry.pw_uid, entry.pw_gid
+    try:
+        return entry.pw_uid, grp.getgrnam(group).gr_gid
+    except KeyError:
+        message = f"there is no group {group}; expected one of this machine"
+        raise StartError(settings.problem("service_group", message)) from None
 
 
 def makeService(options: Options) -> IService:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from csipd.pki.processes import run_later, run_now
 from csipd.pki.profiles import (
+    OpenSSLCnfError,
     PKIError,
     Wanted,
     aggregator,
@@ -25,6 +26,7 @@ from csipd.pki.repository import HandedOut, Repository, lfdi_from_file
 
 __all__ = [
     "HandedOut",
+    "OpenSSLCnfError",
     "PKIError",
     "Repository",
     "Wanted",

@@ -31,6 +31,10 @@ class PKIError(Exception):
     """A key or certificate that is missing, does not fit, or cannot be made. One line, without secrets."""
 
 
+class OpenSSLCnfError(PKIError):
+    """The operator's openssl.cnf is missing, or says something that cannot be used."""
+
+
 @frozen
 class Profile:
     """A kind of certificate."""
@@ -90,8 +94,13 @@ def mica(issuer: Wanted | None = None) -> Wanted:
     return Wanted("mica", MICA, issuer or root())
 
 
-def server(host: str, names: Iterable[str] = (), *, issuer: Wanted | None = None) -> Wanted:
+def server(
+    host: str, names: Iterable[str] = (), *, policies: bool = True, issuer: Wanted | None = None
+) -> Wanted:
     """A server's certificate; its id is the host name or address it is configured with.
+
+    Without `policies` it has no certificatePolicies: mbedTLS 2.28 refuses critical ones that it does not
+    know.
 
     It holds `names`, the DNS names and IP addresses by which clients reach the server, and `host` unless that
     stands for every address. PKIError for what is neither.
@@ -99,7 +108,8 @@ def server(host: str, names: Iterable[str] = (), *, issuer: Wanted | None = None
     reached = dict.fromkeys(_general_name(name) for name in (host, *names))
     for everywhere in ("IP:0.0.0.0", "IP:::"):
         reached.pop(everywhere, None)
-    return Wanted(host, SERVER, issuer or root(), names=tuple(reached))
+    profile = SERVER if policies else evolve(SERVER, policies=())
+    return Wanted(host, profile, issuer or root(), names=tuple(reached))
 
 
 def operator(id: str = ADMIN, *, issuer: Wanted | None = None) -> Wanted:

@@ -21,6 +21,7 @@ from typing import TypeVar
 
 from attrs import field, frozen
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from csipd.pki.files import as_pki_error, create, give, is_there, read
@@ -37,7 +38,15 @@ from csipd.pki.pem import (
     require_p256,
 )
 from csipd.pki.processes import Pause, Run, Steps
-from csipd.pki.profiles import LAB_HARDWARE, PKIError, Profile, Wanted, configuration, subject_of
+from csipd.pki.profiles import (
+    LAB_HARDWARE,
+    OpenSSLCnfError,
+    PKIError,
+    Profile,
+    Wanted,
+    configuration,
+    subject_of,
+)
 from csipd.sep2.certificates import CertificateError, describe
 from csipd.sep2.identity import lfdi
 
@@ -49,6 +58,7 @@ _COMBINED = "-combined.pem"
 _WITHOUT_END = "99991231235959Z"  # OpenSSL 3.0 writes that year only when `openssl ca` is told so
 _NEW_KEY = ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:named_curve")
 _REQUEST = "[ req ]\ndistinguished_name = nothing\n[ nothing ]\n"
+_PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z ]*)PRIVATE KEY-----.*?-----END \1PRIVATE KEY-----", re.DOTALL)
 _OID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+", re.ASCII)
 
 T = TypeVar("T")
@@ -108,7 +118,9 @@ class Repository:
         with as_pki_error():
             if not make and (missing := self.missing(wanted)):
                 others = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-                raise PKIError(f"{missing[0]}{others} is missing, and no certificates are to be made")
+                raise PKIError(
+                    f"{missing[0]}{others} is missing, and no certificates are to be made (--no-create-certs)"
+                )
             for one in wanted:
                 if profiles.setdefault(one.id, one.profile) != one.profile:
                     raise PKIError(f"{one.id}: one id cannot have two kinds of certificate")
@@ -162,21 +174,24 @@ class Repository:
 
     def warnings(self, wanted: Iterable[Wanted]) -> list[str]:
         """What an operator should know: a line for each file with a key in it that is open to others than its
-        owner, and for each name by which clients may look for a server in vain."""
+        owner, for each name by which clients may look for a server in vain, and for each certificate that a
+        CA of another key issued under the name of the one that is here."""
+        wanted = tuple(wanted)
         with as_pki_error():
             files = sorted((*self.path.glob("private/*.pem"), *self.path.glob(f"combined/*{_COMBINED}")))
             modes = {path: path.stat().st_mode & 0o777 for path in files}
             held = {path: one for one in wanted if one.names and is_there(path := self.certificate(one.id))}
-            lacking = [
-                f"{path} does not hold {name}, which clients may check; it can be renewed"
-                for path, one in held.items()
-                for name in sorted({name.split(":", 1)[1] for name in one.names} - set(_names(path)))
-            ]
+            lacking = [line for path, one in held.items() for line in _differences(path, one)]
+            strangers = [line for one in wanted for line in self._of_another_issuer(one)]
         return [
-            f"{path} holds a private key and is open to others (mode {mode:04o}; 0600 would be right)"
-            for path, mode in modes.items()
-            if mode & 0o077
-        ] + lacking
+            *(
+                f"{path} holds a private key and is open to others (mode {mode:04o}; 0600 would be right)"
+                for path, mode in modes.items()
+                if mode & 0o077
+            ),
+            *lacking,
+            *strangers,
+        ]
 
     def ending(self, wanted: Iterable[Wanted], before: datetime) -> list[tuple[Path, datetime]]:
         """The certificates that end before a moment (both with time zone), and when."""
@@ -227,18 +242,26 @@ class Repository:
         held = read_certificates(certificate)[0]
         secret = public_key_of(load_key(read(key), str(key)))
         if public_key_of(held) != secret:
-            raise PKIError(f"{certificate} and {key} do not belong together")
+            raise PKIError(
+                f"{certificate} and {key} do not belong together: put the right one back, or move both and "
+                f"{combined} away, and the next start makes new ones"
+            )
         if one.profile.is_ca or not is_there(combined):
             return
         joined = public_key_of(load_key(read(combined), str(combined)))
         if (read_certificates(combined)[0], joined) != (held, secret):
-            raise PKIError(f"{combined} holds something else than {certificate} and {key}")
+            raise PKIError(
+                f"{combined} holds something else than {certificate} and {key}: move it away, and the next "
+                "start makes it from these two"
+            )
 
     def _make(self, one: Wanted, made: list[Path]) -> Steps[None]:
         """Make what is missing of one id and of its issuers. With the lock held."""
         if self._is_complete(one):
             return
         certificate, key, combined = self.certificate(one.id), self.key(one.id), self.combined(one.id)
+        if not one.profile.is_ca:
+            made += self._restore(one)
         if not is_there(certificate):
             if one.issuer is not None:
                 yield from self._make(one.issuer, made)
@@ -247,10 +270,64 @@ class Repository:
             request = yield from self._request(read(key), str(key))
             made.append(create(certificate, (yield from self._issue(one, request)), 0o644))
         elif not is_there(key):
-            raise PKIError(f"{certificate} has no key {key}; csipd must be told if it is kept elsewhere")
+            raise PKIError(
+                f"{certificate} has no key {key}: put it there; or give the device's lfdi in the "
+                "configuration if its key is kept elsewhere; or move it away, and another is made"
+            )
         if not one.profile.is_ca and not is_there(combined):
             self._check(one)
             made.append(create(combined, join(read(certificate), read(key)), 0o600))
+
+    def _restore(self, one: Wanted) -> list[Path]:
+        """Take a certificate or a key that is gone from the combined file: a new one would be another device.
+
+        The paths of what was made. PKIError if the combined file does not go with what is left.
+        """
+        certificate, key, combined = self.certificate(one.id), self.key(one.id), self.combined(one.id)
+        gone = [path for path in (certificate, key) if not is_there(path)]
+        if not gone or not is_there(combined):
+            return []
+        content = read(combined)
+        held = load_certificates(content, str(combined))
+        secret = load_key(content, str(combined))
+        here = [public_key_of(held[0]), public_key_of(secret)]
+        if is_there(certificate):
+            here.append(public_key_of(read_certificates(certificate)[0]))
+        if is_there(key):
+            here.append(public_key_of(load_key(read(key), str(key))))
+        if len(set(here)) > 1:
+            left = next((path for path in (certificate, key) if path not in gone), certificate)
+            raise PKIError(
+                f"{combined} does not go with {left}, and {gone[0]} is missing: put that back, or move "
+                f"{combined} away, and the next start makes both"
+            )
+        made = []
+        if certificate in gone:
+            pem = b"".join(each.public_bytes(Encoding.PEM) for each in held)
+            made.append(create(certificate, pem, 0o644))
+        if key in gone:
+            made.append(create(key, _private_key(content), 0o600))
+        return made
+
+    def _of_another_issuer(self, one: Wanted) -> Iterator[str]:
+        """A line for a certificate that was issued by a CA of the same name and another key."""
+        certificate = self.certificate(one.id)
+        if one.issuer is None or not is_there(certificate):
+            return
+        issuer = self.certificate(one.issuer.id)
+        if not is_there(issuer):
+            return
+        held, above = read_certificates(certificate)[0], read_certificates(issuer)[0]
+        if held.issuer != above.subject:
+            return  # of an authority that is not here
+        try:
+            held.verify_directly_issued_by(above)
+        except (InvalidSignature, TypeError, ValueError, UnsupportedAlgorithm):
+            yield (
+                f"{certificate} was issued by an earlier CA of the name of {issuer}: put that CA's "
+                "certificate into trust_roots; or move the certificate, its key and its combined file away, "
+                "and others are made"
+            )
 
     def _renew(self, one: Wanted) -> Steps[None]:
         certificate, key, combined = self.certificate(one.id), self.key(one.id), self.combined(one.id)
@@ -307,7 +384,9 @@ class Repository:
         out = yield from self._openssl("ca", *arguments, stdin=request.public_bytes(Encoding.PEM))
         issued = load_certificates(out, "what openssl made")[0]
         if len(list(issued.subject)) != len(subject):
-            raise PKIError(f"{self._openssl_cnf}: openssl does not know an attribute of the subject in it")
+            raise OpenSSLCnfError(
+                f"{self._openssl_cnf}: openssl does not know an attribute of the subject in it"
+            )
         return b"".join(each.public_bytes(Encoding.PEM) for each in (issued, *above))
 
     def _defaults(self) -> OpenSSLDefaults:
@@ -315,8 +394,10 @@ class Repository:
             return OpenSSLDefaults()
         try:
             return read_defaults(read(self._openssl_cnf).decode(), os.environ)
+        except OSError as error:
+            raise OpenSSLCnfError(f"{self._openssl_cnf}: {error.strerror}") from error
         except (OpenSSLConfigError, UnicodeDecodeError) as error:
-            raise PKIError(f"{self._openssl_cnf}: {error}") from error
+            raise OpenSSLCnfError(f"{self._openssl_cnf}: {error}") from error
 
     def _prepare(self, configuration: str) -> None:
         """Lay out what the program works with, whatever the last run left behind."""
@@ -366,11 +447,26 @@ def lfdi_from_file(combined: Path) -> str:
         return lfdi(read(combined).replace(b"\r\n", b"\n"))
 
 
-def _names(path: Path) -> tuple[str, ...]:
+def _differences(path: Path, one: Wanted) -> Iterator[str]:
+    """What a server's certificate has otherwise than is wanted now; another one may take its place."""
     try:
-        return describe(der_of(read_certificates(path)[0])).names
+        facts = describe(der_of(read_certificates(path)[0]))
     except CertificateError as error:
         raise PKIError(f"{path}: {error}") from error
+    for name in sorted({name.split(":", 1)[1] for name in one.names} - set(facts.names)):
+        yield (
+            f"{path} does not hold {name}, which clients may check; `csipctl certs renew server` makes one "
+            "that does"
+        )
+    if facts.policies and not one.profile.policies:
+        yield f"{path} holds certificatePolicies; `csipctl certs renew server` makes one without"
+
+
+def _private_key(pem: bytes) -> bytes:
+    """The private key's part of a text, as it was written."""
+    found = _PRIVATE_KEY.search(pem)
+    assert found is not None  # it was read before
+    return found[0] + b"\n"
 
 
 def _subject_argument(subject: Iterable[tuple[str, str]]) -> str:

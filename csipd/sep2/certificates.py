@@ -144,6 +144,11 @@ def check_chain(chain: Sequence[bytes], *, accept_legacy: bool = False) -> None:
             raise ChainRefused(f"certificate {place} of {length}: {fault}")
 
 
+def root_fault(der: bytes) -> str | None:
+    """Why no chain can end in a trust root (DER), as `check_chain` will say; None: one can."""
+    return _issuer_fault(der, is_root=True)
+
+
 def _leaf_fault(der: bytes, *, accept_legacy: bool) -> str | None:
     try:
         certificate = x509.load_der_x509_certificate(der)

@@ -11,6 +11,7 @@ from csipd.config import (
     Operator,
     ServerMode,
     UnknownCertificate,
+    load,
     loads,
 )
 from tests.config.support import BASE, ConfigCase, read
@@ -131,6 +132,69 @@ class ServerTests(ConfigCase):
         self.assertEqual(read("trust_roots: [a.pem, /b.pem]\n").trust_roots, (BASE / "a.pem", Path("/b.pem")))
         self.assert_wrong("trust_roots: a.pem\n", "c.yml:3: trust_roots: expected a list, got 'a.pem'")
         self.assert_wrong("trust_roots: [a, a]\n", "c.yml:3: trust_roots[1]: given twice")
+
+    def test_server_names(self) -> None:
+        """Further names of the server's certificate; without, an address that is all is warned of (C13)."""
+        found = read("server_names: [csipd.example, '::1']\n")
+        self.assertEqual((found.server_names, found.warnings), (("csipd.example", "::1"), ()))
+        for everywhere in ("0.0.0.0", "::"):
+            (line,) = loads(f"server: '{everywhere}'\nport: 1\n", "c.yml").warnings
+            self.assertTrue(line.startswith(f"c.yml:1: server: {everywhere} is every address"), line)
+            given = f"server: '{everywhere}'\nport: 1\nserver_names: [a.example]\n"
+            self.assertEqual(loads(given).warnings, ())
+        (line,) = self.wrong("server_names: [a b]\n")
+        self.assertIn("c.yml:3: server_names[0]: expected an IP address or a host name", line)
+
+    def test_idle_timeout(self) -> None:
+        """It is well above every poll rate, and one near a rate is warned of (case A13)."""
+        found = read("")
+        self.assertGreater(found.limits.idle_timeout, 1.5 * max(found.poll_rates.values()))
+        (line,) = read("limits: {idle_timeout: 900}\n").warnings
+        self.assertIn("c.yml:3: limits: idle_timeout is 900 s, near device_capability_poll_rate", line)
+        (line,) = read("time_poll_rate: 160000\n").warnings
+        self.assertIn("c.yml:3: time_poll_rate: idle_timeout is 172800 s, near time_poll_rate", line)
+        self.assertEqual(read("limits: {idle_timeout: 10000}\n").warnings, ())
+
+    def test_what_is_read(self) -> None:
+        """What is read is looked for beside the file first, then where the daemon is started (case C3)."""
+        folder = Path(self.mktemp()).absolute()
+        beside, started = folder / "etc", folder / "start"
+        for each in (beside, started):
+            each.mkdir(parents=True)
+        file = beside / "c.yml"
+        file.write_text(
+            "server: a\nport: 1\nopenssl_cnf: x.cnf\ntrust_roots: [r.pem, ./tls/certs/ca.crt, /abs.pem]\n"
+        )
+
+        def found() -> tuple[Path | None, ...]:
+            settings = load(file, base=started)
+            self.assertEqual(settings.tls_repository, started / "tls")
+            return (settings.openssl_cnf, *settings.trust_roots)
+
+        made = started / "tls" / "certs" / "ca.crt"
+        self.assertEqual(found(), (started / "x.cnf", started / "r.pem", made, Path("/abs.pem")))
+        (started / "x.cnf").touch()
+        (beside / "r.pem").touch()
+        self.assertEqual(found()[:2], (started / "x.cnf", beside / "r.pem"))
+        (beside / "x.cnf").touch()
+        self.assertEqual(found()[0], beside / "x.cnf")
+
+    def test_no_openssl_cnf(self) -> None:
+        """Where none is named it is taken if there is one, and done without if not (case C6)."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        file = folder / "c.yml"
+        file.write_text("server: a\nport: 1\n")
+        self.assertIsNone(load(file).openssl_cnf)
+        (folder / "openssl.cnf").touch()
+        self.assertEqual(load(file).openssl_cnf, folder / "openssl.cnf")
+
+    def test_where(self) -> None:
+        """What goes wrong later with a key is told with its line, under the name that the file has for it."""
+        found = loads("server: a\nport: 1\ntrust_roots:\n- x\n", "c.yml")
+        self.assertEqual(found.problem("https_port", "no", "port"), "c.yml:2: port: no")
+        self.assertEqual(found.problem("trust_roots[0]", "no"), "c.yml:4: trust_roots[0]: no")
+        self.assertEqual(found.problem("storage_path", "no"), "c.yml: storage_path: no")
 
     def test_operators(self) -> None:
         """Operators have names and fingerprints, each once, however the digits are parted."""

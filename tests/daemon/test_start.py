@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import pwd
+import socket
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -16,11 +18,16 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 from csipd import config, pki
 from csipd.config import ServerMode, UnknownCertificate
 from csipd.daemon import start
-from csipd.daemon.start import Choices, StartError
+from csipd.daemon import storage as storage_module
+from csipd.daemon.certificates import certificates
+from csipd.daemon.failures import StartError
+from csipd.daemon.start import Choices
 from csipd.daemon.tap import Options
+from csipd.db import engine
 from csipd.der.access import Policy
 from csipd.sep2 import codec, identity
 from csipd.sep2 import resources as r
+from tests.support import pki as pki_support
 from tests.support.broken import BROKEN
 from tests.support.daemon import (
     LAB,
@@ -45,7 +52,7 @@ class CertificatesTests(SynchronousTestCase):
     """Which certificates a configuration asks for."""
 
     def names(self, server: str) -> set[str]:
-        (found,) = (one for one in start.certificates(settings(f"server: '{server}'")) if one.id == server)
+        (found,) = (one for one in certificates(settings(f"server: '{server}'")) if one.id == server)
         return set(found.names)
 
     def test_names_of_the_server(self) -> None:
@@ -56,12 +63,12 @@ class CertificatesTests(SynchronousTestCase):
         self.assertEqual(self.names("::1"), local | {"IP:::1"})
         self.assertEqual(self.names("utility.example"), {"DNS:utility.example"})
         self.assertEqual(self.names("192.0.2.1"), {"IP:192.0.2.1"})
-        self.patch(start.socket, "gethostname", lambda: "host.example")
+        self.patch(socket, "gethostname", lambda: "host.example")
         self.assertEqual(self.names("0.0.0.0"), local | {"DNS:host.example"})
 
     def test_who_gets_one(self) -> None:
         """The root, the server, the operator if asked for, each device and aggregator whose key is here."""
-        found = start.certificates(
+        found = certificates(
             settings(
                 "server: 127.0.0.1",
                 "generate_admin_cert: true",
@@ -75,14 +82,14 @@ class CertificatesTests(SynchronousTestCase):
         self.assertEqual([one.id for one in found], ["ca", "127.0.0.1", "admin", "dev1", "dev2", "agg1"])
         self.assertEqual([one.id for one in found if one.key_elsewhere], ["dev2"])
         self.assertEqual({one.issuer and one.issuer.id for one in found}, {None, "ca"})
-        plain = start.certificates(settings("server: 127.0.0.1"))
+        plain = certificates(settings("server: 127.0.0.1"))
         self.assertEqual([one.id for one in plain], ["ca", "127.0.0.1"])
 
     def test_issuer_of_devices(self) -> None:
         """device_issuer gives devices a chain of three or of four; the server stays under the root."""
         for issuer, chain in (("ca", ["ca"]), ("mica", ["mica", "ca"]), ("mca", ["mica", "mca", "ca"])):
             lines = ("server: 127.0.0.1", f"device_issuer: {issuer}", "devices: [{id: dev1}]")
-            by_id = {one.id: one for one in start.certificates(settings(*lines))}
+            by_id = {one.id: one for one in certificates(settings(*lines))}
             above, each = [], by_id["dev1"].issuer
             while each is not None:
                 above.append(each.id)
@@ -118,13 +125,26 @@ class PrepareTests(SynchronousTestCase):
         return ready
 
     def test_one_daemon_at_a_time(self) -> None:
-        """A storage folder that a daemon has is refused to another, by --check and by the start."""
+        """A storage folder that a daemon has is refused to another, which changes nothing (decision 45)."""
         place = small_place(Path(self.mktemp()))
         ready = start.prepare(config.load(place.config), ASKED_FOR)
         self.addCleanup(os.close, ready.lock)
-        for attempt in (start.check, start.prepare):
-            error = self.assertRaises(StartError, attempt, config.load(place.config), ASKED_FOR)
-            self.assertEqual(str(error), f"{place.database.parent}: another csipd keeps its state there")
+        before = snapshot(place.folder)
+        error = self.assertRaises(StartError, start.prepare, config.load(place.config), ASKED_FOR)
+        self.assertEqual(
+            str(error),
+            f"{place.config}:5: storage_path: another csipd runs and keeps its state in "
+            f"{place.database.parent}",
+        )
+        self.assertEqual(snapshot(place.folder), before)
+
+    def test_check_of_one_that_runs(self) -> None:
+        """--check of a configuration with which csipd runs says so; the ports are its own (case C5)."""
+        place = small_place(Path(self.mktemp()))
+        ready = start.prepare(config.load(place.config), ASKED_FOR)
+        self.addCleanup(os.close, ready.lock)
+        with socket.create_server(("127.0.0.1", place.port)):
+            self.assertTrue(start.check(config.load(place.config), ASKED_FOR).runs)
 
     def test_everything_is_made(self) -> None:
         """From the seed's configuration alone: certificates, database, what it declares; each said once."""
@@ -135,12 +155,52 @@ class PrepareTests(SynchronousTestCase):
         self.assertEqual(made, {"ca.crt", "127.0.0.1.crt", "admin.crt", "dev1.crt", "dev2.crt"})
         self.assertEqual({path.stat().st_mode & 0o777 for path in (place.tls / "private").iterdir()}, {0o600})
         self.assertEqual(place.database.parent.stat().st_mode & 0o777, 0o700)
-        self.assertIn(f"made {place.tls / 'certs' / 'dev1.crt'}", ready.told)
-        self.assertIn("added device dev1", ready.told)
-        self.assertIn("added program Program 1", ready.told)
-        self.assertEqual(len(set(ready.told)), len(ready.told))
+        self.assertIn(f"made {place.tls / 'certs' / 'dev1.crt'}", ready.notices)
+        self.assertIn("added device dev1", ready.notices)
+        self.assertIn("added program Program 1", ready.notices)
+        self.assertEqual(len(set(ready.notices)), len(ready.notices))
         self.assertEqual(ready.server.lfdi, identity.lfdi(certificate_of(place, "127.0.0.1")))
         self.assertEqual(ready.server.poll_rates["DeviceCapability"], 60)
+
+    def test_private_database(self) -> None:
+        """The database is its owner's alone whatever folder and umask; the folder is told of (F14)."""
+        place = small_place(Path(self.mktemp()))
+        storage = place.database.parent
+        storage.mkdir()
+        storage.chmod(0o755)
+        previous = os.umask(0o022)
+        self.addCleanup(os.umask, previous)
+        for _ in range(2):
+            notices = self.prepare(place).notices
+            (line,) = (line for line in notices if "open to others" in line)
+            self.assertIn(f"{place.config}:5: storage_path: {storage} is open to others (mode 0755", line)
+            modes = {path.stat().st_mode & 0o777 for path in storage.iterdir()}
+            self.assertEqual(modes, {0o600})
+            for path in storage.iterdir():
+                path.chmod(0o644)
+
+    def test_trust_roots_in_which_no_chain_ends(self) -> None:
+        """An RSA, a P-384 and a no-CA root are warned of at the start and by --check (case A16)."""
+        place = small_place(Path(self.mktemp()))
+        lab = pki_support.Authority.make("another")
+        roots = {
+            "rsa": pki_support.rsa_leaf(lab).cert_pem,
+            "p384": pki_support.p384_leaf(lab).cert_pem,
+            "leaf": lab.device("leaf").cert_pem,
+        }
+        for name, content in roots.items():
+            (place.folder / f"{name}.pem").write_bytes(content)
+        names = ", ".join(f"{name}.pem" for name in roots)
+        place.config.write_text(f"trust_roots: [tls/certs/ca.crt, {names}]\n" + place.config.read_text())
+        for lines in (
+            self.prepare(place).notices,
+            start.check(config.load(place.config), ASKED_FOR).warnings,
+        ):
+            told = [line for line in lines if "no device's chain can end" in line]
+            self.assertEqual(len(told), 3, lines)
+            for number, name in enumerate(roots, start=1):
+                self.assertIn(f"{place.config}:1: trust_roots[{number}]: ", told[number - 1])
+                self.assertIn(f"{name}.pem", told[number - 1])
 
     def test_again(self) -> None:
         """A second start makes nothing, says nothing, and knows everything by the same names."""
@@ -149,7 +209,7 @@ class PrepareTests(SynchronousTestCase):
         made = snapshot(place.tls)
         second = self.prepare(place)
         self.assertEqual(snapshot(place.tls), made)
-        self.assertEqual(second.told, ())
+        self.assertEqual(second.notices, ())
         self.assertEqual((second.server.lfdi, second.server.issuer), (first.server.lfdi, first.server.issuer))
 
     def test_only_what_is_missing(self) -> None:
@@ -158,14 +218,14 @@ class PrepareTests(SynchronousTestCase):
         self.prepare(place)
         made = snapshot(place.tls)
         place.add("- id: dev2")
-        told = self.prepare(place).told
+        notices = self.prepare(place).notices
         after = snapshot(place.tls)
         files = {
             name: what for name, what in made.items() if name.startswith(("certs", "private", "combined"))
         }
         self.assertEqual({name: after[name] for name in files}, files)
-        self.assertEqual([line for line in told if "dev1" in line], [])
-        self.assertIn(f"made {place.tls / 'certs' / 'dev2.crt'}", told)
+        self.assertEqual([line for line in notices if "dev1" in line], [])
+        self.assertIn(f"made {place.tls / 'certs' / 'dev2.crt'}", notices)
 
     def test_given_to_the_service_user(self) -> None:
         """Keys and database belong to whom the daemon will run as, so that SIGHUP can read them."""
@@ -278,8 +338,8 @@ class OptionsTests(OptionsCase):
 
     def test_check(self) -> None:
         """--check of a place that would start says so, exits with 0 and makes nothing."""
-        for certificates in (True, False):
-            place = small_place(Path(self.mktemp()), certificates=certificates)
+        for made in (True, False):
+            place = small_place(Path(self.mktemp()), certificates=made)
             before = snapshot(place.folder)
             code, said, _ = self.parse(place, "--check")
             self.assertEqual((code, said), (0, [f"{place.config}: csipd would start"]))
@@ -318,11 +378,18 @@ class OptionsTests(OptionsCase):
 
     def test_unwritable_storage(self) -> None:
         """A storage folder that may not be made where it should be is one line that names where."""
-        self.patch(os, "access", lambda *_: False)
+
+        def refuse(folder: Path) -> None:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+        self.patch(storage_module, "_try_to_write", refuse)
         place = small_place(Path(self.mktemp()))
         before = snapshot(place.folder)
         code, said, _ = self.parse(place)
-        self.assertEqual((code, said), (1, [f"{place.folder}: cannot be written to"]))
+        self.assertEqual((code, len(said)), (1, 1))
+        storage = place.database.parent
+        expected = f"{place.config}:5: storage_path: {storage} cannot be made in {place.folder} (Read-only"
+        self.assertTrue(said[0].startswith(expected), said)
         self.assertEqual(snapshot(place.folder), before)
 
 
@@ -342,14 +409,51 @@ class BrokenTests(OptionsCase):
                 self.assertEqual(snapshot(place.folder), before)
 
     def test_nothing_made(self) -> None:
-        """A configuration with a mistake makes neither certificate nor database, nor a folder for them."""
-        for name in ("missing trust root", "missing openssl.cnf", "unknown key", "no YAML"):
+        """A start that fails makes neither certificate nor database, nor a folder for them (case C4)."""
+        for name in (
+            "port in use",
+            "address of another machine",
+            "name that cannot be resolved",
+            "corrupt database",
+            "a file for a storage folder",
+            "storage that cannot be made",
+            "keys that cannot be made",
+            "missing trust root",
+            "garbage in a trust root",
+            "missing openssl.cnf",
+            "garbage in openssl.cnf",
+            "unknown key",
+            "no YAML",
+        ):
             with self.subTest(name):
                 place = small_place(Path(self.mktemp()), certificates=False)
                 with BROKEN[name].held(place):
                     before = snapshot(place.folder)
                     self.assertEqual(self.parse(place, "--no-validate")[0], 1)
                     self.assertEqual(snapshot(place.folder), before)
+
+    def test_taken_back(self) -> None:
+        """What was made before a start failed is taken back, and what was there stays (case C4)."""
+        without = small_place(Path(self.mktemp()), certificates=False)
+        with (without.folder / "openssl.cnf").open("a") as file:
+            file.write("\n[ req ]\ndistinguished_name = names\n[ names ]\nnonsense_default = x\n")
+        self.taken_back(without, "openssl_cnf")
+        complete = small_place(Path(self.mktemp()))
+
+        def fail(*_: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(complete.database))
+
+        self.patch(engine, "prepare", fail)
+        self.taken_back(complete, "storage_path")
+        complete.database.parent.mkdir(mode=0o700)
+        self.taken_back(complete, "storage_path")
+
+    def taken_back(self, place: Place, key: str) -> None:
+        before = snapshot(place.folder)
+        code, said, _ = self.parse(place, "--no-validate")
+        self.assertEqual((code, len(said)), (1, 1), said)
+        self.assertIn(f": {key}: ", said[0])
+        self.assertEqual(snapshot(place.folder), before)
 
     def test_every_error_of_a_file(self) -> None:
         """A file with two mistakes gets a line for each."""

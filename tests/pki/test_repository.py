@@ -211,6 +211,17 @@ class ProfileTests(RepositoryCase):
         self.make(server("0.0.0.0", ["localhost"]))
         self.assertEqual(describe(self.der("0.0.0.0")).names, ("localhost",))
 
+    def test_server_without_policies(self) -> None:
+        """A server's certificate may go without certificatePolicies, which mbedTLS refuses (case A20)."""
+        self.make(server("localhost"))
+        without = server("localhost", policies=False)
+        (line,) = self.repository.warnings([without])
+        self.assertIn("holds certificatePolicies", line)
+        run_now(self.repository.renew(without))
+        self.assertNotIn(ExtensionOID.CERTIFICATE_POLICIES, self.extensions("localhost"))
+        self.assertIn(ExtensionOID.KEY_USAGE, self.extensions("localhost"))
+        self.assertEqual(self.repository.warnings([without]), [])
+
     def test_long_host_name(self) -> None:
         """A host name too long for a commonName stands in subjectAltName alone."""
         host = f"{'a' * 40}.{'b' * 40}.example"
@@ -382,6 +393,54 @@ class EnsureTests(RepositoryCase):
         self.refused(self.repository.ensure([device("dev1")], make=True), key)
         self.refused(self.repository.ensure([device("dev1")], make=False), key)
         self.assertEqual(self.make(device("dev1", key_elsewhere=True)), [])
+
+    def test_anything_removed(self) -> None:
+        """Whatever one file of a device or the server is removed, it comes back as it was (case B5)."""
+        wanted = (server("localhost"), device("dev1"))
+        self.make(*wanted)
+        before = self.content()
+        for one in wanted:
+            for path in (
+                self.repository.certificate(one.id),
+                self.repository.key(one.id),
+                self.repository.combined(one.id),
+            ):
+                with self.subTest(path.name):
+                    path.unlink()
+                    self.assertEqual(self.make(*wanted), [str(path.relative_to(self.folder))])
+                    self.assertEqual(self.content(), before)
+                    self.assertEqual(path.stat().st_mode & 0o777, 0o644 if path.suffix == ".crt" else 0o600)
+
+    def test_two_removed(self) -> None:
+        """From the combined file alone certificate and key come back: the device keeps its LFDI (case B5)."""
+        self.make(device("dev1"))
+        before = self.content()
+        self.repository.certificate("dev1").unlink()
+        self.repository.key("dev1").unlink()
+        self.make(device("dev1"))
+        self.assertEqual(self.content(), before)
+
+    def test_strange_rest(self) -> None:
+        """Where what is left does not go together, it is said what to do about it (case B5)."""
+        self.make(device("dev1"), device("dev2"))
+        self.repository.combined("dev1").write_bytes(self.repository.combined("dev2").read_bytes())
+        self.refused(self.repository.ensure([device("dev1")], make=True), "move it away")
+        for path in (self.repository.certificate("dev1"), self.repository.key("dev1")):
+            content = path.read_bytes()
+            path.unlink()
+            self.refused(self.repository.ensure([device("dev1")], make=True), path.name, "is missing", "away")
+            path.write_bytes(content)
+
+    def test_another_authority(self) -> None:
+        """A CA that was made anew is told apart from the one that issued what is there (case B5)."""
+        self.make(device("dev1"))
+        self.assertEqual(self.repository.warnings([root(), device("dev1")]), [])
+        self.repository.certificate("ca").unlink()
+        self.repository.key("ca").unlink()
+        self.make(root())
+        (line,) = self.repository.warnings([root(), device("dev1")])
+        self.assertIn("dev1.crt was issued by an earlier CA", line)
+        self.assertIn("trust_roots", line)
 
     def test_made_elsewhere(self) -> None:
         """For a device whose certificate was made elsewhere nothing is made and nothing is missing."""

@@ -40,6 +40,7 @@ class Broken:
         """What the line must hold for this place."""
         values = {
             "config": place.config,
+            "folder": place.folder,
             "tls": place.tls,
             "database": place.database,
             "storage": place.database.parent,
@@ -164,21 +165,39 @@ _OTHER_KEY = LAB.device("another").key_pem
 
 #: By what is wrong.
 BROKEN: Mapping[str, Broken] = {
-    "port in use": Broken(_listen, ("127.0.0.1 port {port}", "in use")),
+    "port in use": Broken(_listen, ("{config}:2: https_port: 127.0.0.1 port {port}", "in use", "expected")),
     "address of another machine": Broken(
-        _say("server: 192.0.2.1"), ("192.0.2.1 port {port}", "no address of this")
+        _say("server: 192.0.2.1"), ("{config}:1: server: 192.0.2.1", "no address of this", "expected")
     ),
-    "locked database": Broken(_lock, ("{database}", "locked")),
-    "corrupt database": Broken(_corrupt, ("{database}", "malformed")),
-    "a file that is no database": Broken(_no_database, ("{database}", "not a database")),
+    "name that cannot be resolved": Broken(
+        _say("server: no-such-host.invalid"), ("{config}:1: server: no-such-host.invalid", "expected")
+    ),
+    "locked database": Broken(_lock, ("{config}:5: storage_path: {database}", "locked")),
+    "corrupt database": Broken(_corrupt, ("{config}:5: storage_path: {database}", "malformed")),
+    "a file that is no database": Broken(
+        _no_database, ("{config}:5: storage_path: {database}", "not a database")
+    ),
     "database of a later csipd": Broken(
-        _change("UPDATE alembic_version SET version_num = '9999'"), ("{database}", "9999", "later")
+        _change("UPDATE alembic_version SET version_num = '9999'"),
+        ("{config}:5: storage_path: {database}", "9999", "later"),
     ),
-    "database of something else": Broken(_another_database, ("{database}", "something else")),
-    "a file for a storage folder": Broken(_file_for_storage, ("{storage}",)),
+    "database of something else": Broken(
+        _another_database, ("{config}:5: storage_path: {database}", "something else")
+    ),
+    "a file for a storage folder": Broken(
+        _file_for_storage, ("{config}:5: storage_path: {storage}", "is no folder", "expected a folder")
+    ),
+    "storage that cannot be made": Broken(
+        _say("storage_path: /proc/x"),
+        ("{config}:1: storage_path: /proc/x", "cannot be made", "expected a folder"),
+    ),
+    "keys that cannot be made": Broken(
+        _say("tls_repository: /proc/x"),
+        ("{config}:1: tls_repository: /proc/x", "cannot be made", "expected a folder"),
+    ),
     "missing certificate": Broken(
         _without(_certificate),
-        ("{tls}/certs/127.0.0.1.crt", "missing"),
+        ("{config}:4: tls_repository: {tls}/certs/127.0.0.1.crt", "missing"),
         ("--no-validate", "--no-create-certs"),
     ),
     "missing key": Broken(
@@ -195,10 +214,25 @@ BROKEN: Mapping[str, Broken] = {
         ("{tls}/certs/127.0.0.1.crt", "{tls}/private/127.0.0.1.pem", "belong together"),
     ),
     "missing trust root": Broken(
-        _say("trust_roots: [no-such-root.pem]"), ("no-such-root.pem", "No such file")
+        _say("trust_roots: [no-such-root.pem]"),
+        (
+            "{config}:1: trust_roots[0]: ",
+            "no-such-root.pem: No such file",
+            "looked in {folder} and in ",
+            "expected",
+        ),
+    ),
+    "garbage in a trust root": Broken(
+        _say("trust_roots: [./config.yml]"),
+        ("{config}:1: trust_roots[0]: {config}: no certificate", "expected"),
     ),
     "missing openssl.cnf": Broken(
-        _say("openssl_cnf: no-such.cnf", "generate_admin_cert: true"), ("no-such.cnf", "No such file")
+        _say("openssl_cnf: no-such.cnf", "generate_admin_cert: true"),
+        ("{config}:1: openssl_cnf: ", "/no-such.cnf: No such file", "looked in {folder} and in "),
+    ),
+    "garbage in openssl.cnf": Broken(
+        _say("openssl_cnf: config.yml", "generate_admin_cert: true"),
+        ("{config}:1: openssl_cnf: {config}: line 1",),
     ),
     "host that cannot be resolved": Broken(
         _devices("  hostname: no-such-host.invalid"), ("{config}", "dev1", "no-such-host.invalid"), ()

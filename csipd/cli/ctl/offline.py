@@ -204,7 +204,7 @@ def renew_cert(session: Session, whose: str, openssl_cnf: Path | None) -> None:
     """
     # Only this command needs the server's own parts, which take longer to load than others to run.
     from csipd import pki
-    from csipd.daemon import start
+    from csipd.daemon.certificates import certificates
 
     settings = session.settings
     if whose == "operator":
@@ -214,10 +214,10 @@ def renew_cert(session: Session, whose: str, openssl_cnf: Path | None) -> None:
             "For the server's certificate give --config: it has the names that go into it."
         )
     else:
-        (wanted,) = (one for one in start.certificates(settings) if one.id == settings.server)
+        (wanted,) = (one for one in certificates(settings) if one.id == settings.server)
     if openssl_cnf is None:
         openssl_cnf = settings.openssl_cnf if settings else Path("openssl.cnf")
-        openssl_cnf = openssl_cnf if openssl_cnf.exists() else None
+        openssl_cnf = openssl_cnf if openssl_cnf is not None and openssl_cnf.exists() else None
     try:
         repository = pki.Repository(session.tls, openssl_cnf)
         renewed = pki.run_now(repository.renew(wanted))

@@ -1,0 +1,121 @@
+"""Which certificates a configuration asks for, and what LFDIs and operators follow from them."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import Callable, Collection
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from csipd import pki
+from csipd.config import DeviceIssuer, LFDIMode, Settings
+from csipd.config.server import EVERY_ADDRESS
+from csipd.daemon.failures import StartError
+from csipd.pki import PKIError, Repository
+from csipd.reconcile.statements import certificate_holders
+from csipd.sep2 import identity
+
+
+def certificates(settings: Settings) -> list[pki.Wanted]:
+    """The certificates that a configuration asks for, each after its issuer."""
+    everywhere = settings.server in EVERY_ADDRESS
+    local = everywhere or settings.server in ("127.0.0.1", "::1", "localhost")
+    names = ["localhost", "127.0.0.1"] if local else []
+    if everywhere:
+        names.append(socket.gethostname())
+    names += settings.server_names
+    if settings.generate_admin_cert or settings.operators:
+        names.append(settings.admin.host)
+    wanted = [pki.root(), pki.server(settings.server, names, policies=settings.server_policies)]
+    if settings.generate_admin_cert:
+        wanted.append(pki.operator())
+    issuer = device_issuer(settings)
+    for device in settings.devices:
+        wanted.append(pki.device(device.id, key_elsewhere=device.lfdi is not None, issuer=issuer))
+    for one in settings.aggregators:
+        wanted.append(pki.aggregator(one.id, key_elsewhere=one.lfdi is not None, issuer=issuer))
+    return wanted
+
+
+def device_issuer(settings: Settings) -> pki.Wanted:
+    """The CA that issues devices' certificates."""
+    return {
+        DeviceIssuer.CA: pki.root(),
+        DeviceIssuer.MICA: pki.mica(),
+        DeviceIssuer.MCA: pki.mica(pki.mca()),
+    }[settings.device_issuer]
+
+
+def operators(settings: Settings, repository: Repository) -> dict[str, str]:
+    """Names of the operators by the SHA-256 of their certificates, 64 upper-case digits.
+
+    They are those of the configuration, and the one whose certificate is made here.
+
+    :raises PKIError: that one cannot be read
+    """
+    found = {operator.fingerprint: operator.name for operator in settings.operators}
+    if settings.generate_admin_cert:
+        admin = pki.operator()
+        found[sha256(first_certificate(repository.certificate(admin.id))).hexdigest().upper()] = admin.id
+    return found
+
+
+def admin_roots(settings: Settings, repository: Repository) -> tuple[Path, ...]:
+    """Whom operators' certificates may come from: the roots of devices', and the repository's own CA."""
+    own = repository.certificate(pki.root().id)
+    return tuple(dict.fromkeys((*settings.trust_roots, own)))
+
+
+def lfdi_reader(settings: Settings, repository: Repository) -> Callable[[bytes], str]:
+    """How the LFDI of a certificate (DER) is computed under lfdi_mode."""
+    if settings.lfdi_mode is LFDIMode.CERT_FINGERPRINT:
+        return identity.lfdi
+    files = repository.combined_index()
+    known = {fingerprint: pki.lfdi_from_file(path) for fingerprint, path in files.items()}
+
+    def by_file(der: bytes) -> str:
+        # A certificate whose file is not here is known by itself: it is on no list of files either.
+        return known.get(sha256(der).digest()) or identity.lfdi(der)
+
+    return by_file
+
+
+def lfdis(
+    settings: Settings,
+    repository: Repository,
+    lfdi_of: Callable[[bytes], str],
+    missing: Collection[Path] = (),
+) -> dict[str, str]:
+    """The LFDI of each device and aggregator by its id, where its certificate is not still to be made.
+
+    :raises StartError: two have the same
+    :raises PKIError: a certificate cannot be read
+    """
+    missing = frozenset(missing)
+    found: dict[str, str] = {}
+    for one in certificate_holders(settings):
+        certificate = repository.certificate(one.id)
+        if one.lfdi is not None or certificate not in missing:
+            found[one.id] = one.lfdi or lfdi_of(first_certificate(certificate))
+    for lfdi, times in Counter(found.values()).most_common(1):
+        if times > 1:
+            ids = ", ".join(id for id, value in found.items() if value == lfdi)
+            raise StartError(
+                f"{settings.file}: devices: {ids} have the same LFDI {lfdi}; expected one for each"
+            )
+    return found
+
+
+def first_certificate(path: Path) -> bytes:
+    """The first certificate of a PEM file, in DER.
+
+    :raises PKIError: there is none
+    """
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
+    except ValueError as error:
+        raise PKIError(f"{path}: holds no certificate in PEM") from error

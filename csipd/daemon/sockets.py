@@ -1,0 +1,51 @@
+"""Whether the ports of the configuration can be had."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from csipd.config import Settings
+from csipd.daemon.failures import StartError
+
+_EXPECTED = {
+    errno.EADDRINUSE: "is in use by another program; expected a free port",
+    errno.EACCES: "needs more rights than this user has; expected a port from 1024, or a start as root",
+}
+
+
+def try_ports(settings: Settings) -> None:
+    """See that devices and operators can be listened to.
+
+    :raises StartError: a name cannot be resolved, an address is another machine's, a port cannot be had
+    """
+    _try_port(settings, "server", ("https_port", "port"), settings.server, settings.https_port)
+    if settings.generate_admin_cert or settings.operators:
+        _try_port(settings, "admin_host", ("admin_port",), settings.admin.host, settings.admin.port)
+
+
+def _try_port(settings: Settings, host_key: str, port_keys: tuple[str, ...], host: str, port: int) -> None:
+    """It is let go again: sockets are opened after the fork."""
+    try:
+        (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as error:
+        message = (
+            f"{host} cannot be resolved ({error.strerror}); expected an address or a name of this machine"
+        )
+        raise StartError(settings.problem(host_key, message, "server_hostname")) from error
+    try:
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+            trial.listen(1)
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            message = f"{host} is no address of this machine; expected one that it has, or 0.0.0.0 for all"
+            raise StartError(settings.problem(host_key, message, "server_hostname")) from error
+        reason = _EXPECTED.get(error.errno or 0, f"{error.strerror}; expected a port to listen on")
+        message = f"{host} port {port}: {reason}"
+        raise StartError(
+            settings.problem(port_keys[0], message, *port_keys[1:], "server_hostname")
+        ) from error
