@@ -259,7 +259,7 @@ class FullDiskTests(DaemonCase):
             ended = run(place.folder, *twistd(place), preexec_fn=fill)
             self.assertEqual((ended.returncode, ended.stdout), (1, ""))
             (line,) = ended.stderr.splitlines()
-            self.assertTrue(line.startswith(f"{place.folder / name}: "), line)
+            self.assertIn(f": {place.folder / name}: ", line)
             Daemon(self, place).start()
 
 
