@@ -9,16 +9,18 @@ clock is wrong would otherwise lose what it has just told.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from attrs import frozen
 
+from csipd.db import audit
 from csipd.db.database import Transaction
 from csipd.db.tables import alarms as alarm_table
 from csipd.db.tables import logevents
 from csipd.der import alarms as rules
 from csipd.der.alarms import Episode, Signal, Turn
-from csipd.refusals import NotFound
+from csipd.refusals import Conflict, NotFound
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
 from csipd.sep2.paging import Page
@@ -70,10 +72,19 @@ _OVER_BEYOND = (
     .limit(_AT_ONCE)
     .offset(sa.bindparam("keep", type_=sa.Integer))
 )
-_NEXT = sa.select(sa.func.min(logevents.c.created_time)).where(
+#: As der/alarms.py's ``happened`` has it.
+_HAPPENED = sa.case(
+    (logevents.c.created_time < logevents.c.received, logevents.c.created_time), else_=logevents.c.received
+)
+_NEXT = sa.select(sa.func.min(_HAPPENED)).where(
     *(logevents.c[name] == sa.bindparam(name) for name in ("device", "function_set", "code")),
     logevents.c.profile == LogProfile.IEEE_2030_5,
-    logevents.c.created_time > sa.bindparam("after"),
+    sa.bindparam("after") < _HAPPENED,
+)
+_DATED_AHEAD = sa.select(logevents.c.id).where(
+    *(logevents.c[name] == sa.bindparam(name) for name in ("device", "function_set", "code")),
+    logevents.c.received == sa.bindparam("raised"),
+    logevents.c.created_time > logevents.c.received,
 )
 
 
@@ -97,9 +108,10 @@ class Alarm:
     """An alarm of a device.
 
     :param code: the logEventCode that raises it
-    :param raised: TimeType, by the device's clock
+    :param raised: TimeType, by the device's clock where that does not run ahead
     :param cleared: likewise; None while it is open
     :param details: of the log event that raised it
+    :param closed_by: the operator who closed it; None: its device cleared it, or it is open
     """
 
     number: int
@@ -109,6 +121,7 @@ class Alarm:
     raised: int
     cleared: int | None
     details: str | None
+    closed_by: str | None
 
     @property
     def name(self) -> str:
@@ -170,7 +183,7 @@ def post(transaction: Transaction, device: int, event: r.LogEvent, keep: int, no
         },
     )
     assert number is not None
-    _classify(transaction, device, event)
+    _classify(transaction, device, event, now)
     _touch(transaction, device, [number])
     _age(transaction, device, False, keep)
     return Place(_ITEM, (device, number))
@@ -245,12 +258,12 @@ def _touch(transaction: Transaction, device: int, numbers: Sequence[int]) -> Non
 # What alarms follow.
 
 
-def _classify(transaction: Transaction, device: int, event: r.LogEvent) -> None:
+def _classify(transaction: Transaction, device: int, event: r.LogEvent, received: int) -> None:
     """Raise or clear an alarm where a log event says so."""
     signal = rules.classify(event)
     if signal is None:
         return
-    connection, at = transaction.connection, event.createdDateTime
+    connection, at = transaction.connection, rules.happened(event.createdDateTime, received)
     if signal.clears is None:
         _open(connection, device, signal, Episode(at, at), event.details)
         return
@@ -261,10 +274,16 @@ def _classify(transaction: Transaction, device: int, event: r.LogEvent) -> None:
         outcome = rules.raised(at, ahead, _next(connection, device, signal, signal.clears, at))
         details = event.details
     else:
+        if ahead is not None and at < ahead.raised <= at + rules.SKEW:
+            dated_ahead = connection.execute(_DATED_AHEAD, {**this, "raised": ahead.raised}).first()
+            at = at if dated_ahead is None else ahead.raised
         outcome = rules.cleared(at, ahead, _next(connection, device, signal, signal.code, at))
         details = None
     if row is not None and outcome.ahead is not None and outcome.ahead != ahead:
-        values = {"raised": outcome.ahead.raised, "cleared": outcome.ahead.cleared}
+        values: dict[str, Any] = {"raised": outcome.ahead.raised, "cleared": outcome.ahead.cleared}
+        if ahead is not None and ahead.cleared != outcome.ahead.cleared:
+            # It was its device that cleared it after all.
+            values["closed_by"] = None
         connection.execute(sa.update(alarm_table).where(alarm_table.c.id == row.id).values(**values))
     if outcome.made is not None:
         _open(connection, device, signal, outcome.made, details)
@@ -326,13 +345,13 @@ def _take_up(transaction: Transaction) -> int:
     """Look at the log events that were not looked at for alarms, in the order of what they tell."""
     connection = transaction.connection
     missed = connection.execute(
-        sa.select(logevents.c.id, logevents.c.device, logevents.c.body)
+        sa.select(logevents.c.id, logevents.c.device, logevents.c.body, logevents.c.received)
         .where(sa.not_(logevents.c.classified))
-        .order_by(logevents.c.created_time, logevents.c.event_id, logevents.c.id)
+        .order_by(_HAPPENED, logevents.c.event_id, logevents.c.id)
         .limit(_AT_ONCE)
     ).all()
     for row in missed:
-        _classify(transaction, row.device, codec.decode(row.body, r.LogEvent))
+        _classify(transaction, row.device, codec.decode(row.body, r.LogEvent), row.received)
     done = [row.id for row in missed]
     connection.execute(sa.update(logevents).where(logevents.c.id.in_(done)).values(classified=True))
     return len(done)
@@ -362,6 +381,7 @@ def listed(
 def alarms(
     connection: sa.Connection,
     *,
+    number: int | None = None,
     device: int | None = None,
     open: bool | None = None,
     before: int | None = None,
@@ -369,6 +389,7 @@ def alarms(
 ) -> list[Alarm]:
     """Alarms, the last to come first.
 
+    :param number: only the alarm of this number
     :param device: of one device; None: of all
     :param open: True: those that are open; False: those that are over; None: all
     :param before: only those of lower numbers
@@ -381,7 +402,10 @@ def alarms(
         alarm_table.c.raised,
         alarm_table.c.cleared,
         alarm_table.c.details,
+        alarm_table.c.closed_by,
     )
+    if number is not None:
+        query = query.where(alarm_table.c.id == number)
     if device is not None:
         query = query.where(alarm_table.c.device == device)
     if open is not None:
@@ -389,6 +413,27 @@ def alarms(
     if before is not None:
         query = query.where(alarm_table.c.id < before)
     return [Alarm(*row) for row in connection.execute(query.order_by(alarm_table.c.id.desc()).limit(limit))]
+
+
+def close(transaction: Transaction, number: int, who: str, now: int) -> Alarm:
+    """Close an alarm whose device does not clear it. The same alarm, raised later, is another one.
+
+    :param who: the operator
+    :raises NotFound: there is no such alarm
+    :raises Conflict: it is over already
+    """
+    connection = transaction.connection
+    found = alarms(connection, number=number, limit=1)
+    if not found:
+        raise NotFound(f"there is no alarm {number}")
+    if found[0].cleared is not None:
+        raise Conflict(f"alarm {number} is over already")
+    # An alarm of before a date ahead counted as its receipt may begin later than it is closed.
+    values = {"raised": min(found[0].raised, now), "cleared": now, "closed_by": who}
+    connection.execute(sa.update(alarm_table).where(alarm_table.c.id == number).values(**values))
+    subject = f"/edev/{found[0].device}"
+    audit.record(transaction, now, who, "close alarm", subject, f"{number}: {found[0].name}")
+    return alarms(connection, number=number, limit=1)[0]
 
 
 def open_alarms(connection: sa.Connection) -> int:

@@ -249,6 +249,8 @@ alarms = sa.Table(
     sa.Column("raised", sa.BigInteger, nullable=False),
     sa.Column("cleared", sa.BigInteger),
     sa.Column("details", sa.Text),
+    # The operator who closed it, where its device did not.
+    sa.Column("closed_by", sa.Text),
     sa.Index(None, "device", "function_set", "code", "cleared"),
     sa.Index(
         "ix_alarms_open",

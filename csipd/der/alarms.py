@@ -2,7 +2,8 @@
 
 A device tells of an alarm by one LogEvent when it begins and by another when all is normal again (CSIP IG
 Table 14, G31, G32; IEEE 2030.5-2018 9.6, 10.10.6), each with the time at which that happened. They may arrive
-late, twice and in any order: what counts is those times. Within one second they count as they arrive.
+late, twice and in any order: what counts is those times. Within one second they count as they arrive. A time
+later than the receipt is that of a clock that runs ahead, and counts as the receipt.
 """
 
 from __future__ import annotations
@@ -81,6 +82,19 @@ def classify(event: LogEvent) -> Signal | None:
     if (raises := _RAISED_BY.get((function_set, code))) is not None:
         return Signal(Turn.CLEARED, function_set, raises, name(function_set, raises), code)
     return None
+
+
+#: A clear that is dated so little before an alarm that counts by its receipt belongs to it (s): the two times
+#: are those of different clocks.
+SKEW = 60
+
+
+def happened(created: int, received: int) -> int:
+    """When what a log event tells of happened, as far as that can be (TimeType).
+
+    :param created: createdDateTime, by the device's clock
+    """
+    return min(created, received)
 
 
 @frozen

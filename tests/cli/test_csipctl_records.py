@@ -96,6 +96,22 @@ class RecordTests(SynchronousTestCase):
             ],
         )
 
+    def test_close(self) -> None:
+        """An alarm is closed by its number; the answer says by whom."""
+        closed = Alarm(
+            number=2,
+            device=3,
+            name="over voltage",
+            functionSet=11,
+            logEventCode=2,
+            raised=NOW,
+            cleared=NOW + 60,
+            closed_by="admin",
+        )
+        self.api.answers("POST", "/alarms/2/close", closed)
+        line = self.lines("alarms", "close", "2")[-1]
+        self.assertTrue(line.startswith("2 3 over voltage") and line.endswith("admin"), line)
+
     def test_audit(self) -> None:
         """The audit log is shown line by line, and pages by number."""
         line = AuditLine(number=4, at=NOW, who="admin", action="withdraw", subject="device 3", detail="dev1")

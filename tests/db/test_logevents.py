@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import logevents
+from csipd.db import audit, logevents
 from csipd.db.database import Transaction
 from csipd.db.logevents import Swept
 from csipd.db.tables import alarms
 from csipd.db.tables import logevents as table
-from csipd.refusals import NotFound
+from csipd.refusals import Conflict, NotFound
 from csipd.sep2 import resources as r
 from csipd.sep2.paging import Page
 from tests.support.store import NOW, add_device, store
@@ -47,15 +47,20 @@ class Bench:
     def connection(self) -> sa.Connection:
         return self.transaction.connection
 
-    def post(self, logged: r.LogEvent, device: int | None = None, keep: int = KEEP) -> int:
+    def post(
+        self, logged: r.LogEvent, device: int | None = None, keep: int = KEEP, received: int = NOW
+    ) -> int:
         """Post a log event; its number."""
-        place = logevents.post(self.transaction, device or self.device, logged, keep, NOW)
+        place = logevents.post(self.transaction, device or self.device, logged, keep, received)
         assert place.row.name == "LogEvent" and place.ids[0] == (device or self.device)
         return place.ids[1]
 
-    def signal(self, code: int, at: int, function_set: int = 11, **more: Any) -> int:
-        """Post a log event of an alarm, unlike any other."""
-        return self.post(event(next(self._numbers), at, functionSet=function_set, logEventCode=code, **more))
+    def signal(
+        self, code: int, at: int, function_set: int = 11, *, received: int = NOW + 10**7, **more: Any
+    ) -> int:
+        """Post a log event of an alarm, unlike any other, long after what it tells of."""
+        logged = event(next(self._numbers), at, functionSet=function_set, logEventCode=code, **more)
+        return self.post(logged, received=received)
 
     def shown(self, device: int | None = None) -> list[int]:
         """Numbers of the log events in the list of a device."""
@@ -296,6 +301,76 @@ class AlarmTests(SynchronousTestCase):
             for code, at in signals:
                 b.signal(code, at)
             self.assertEqual(b.lasted(), [(1, 3), (5, 8), (10, None)])
+
+    def test_dated_ahead(self) -> None:
+        """A date later than the receipt counts as the receipt: a clear of now ends the alarm, and later pairs
+        are alarms of their own (case A12)."""
+        with bench() as b:
+            b.signal(HIGH, NOW + 7200, received=NOW)
+            self.assertEqual(b.lasted(open=True), [(NOW, None)])
+            b.signal(NORMAL, NOW, received=NOW)
+            self.assertEqual(b.lasted(), [(NOW, NOW)])
+            b.signal(HIGH, NOW + 10, received=NOW + 11)
+            b.signal(NORMAL, NOW + 20, received=NOW + 21)
+            self.assertEqual(b.lasted(), [(NOW, NOW), (NOW + 10, NOW + 20)])
+
+    def test_cleared_ahead(self) -> None:
+        """A clear that is dated ahead ends the alarm when it comes, and none that begins later (case A12)."""
+        with bench() as b:
+            b.signal(HIGH, NOW, received=NOW)
+            b.signal(NORMAL, NOW + 7200, received=NOW + 5)
+            b.signal(HIGH, NOW + 10, received=NOW + 10)
+            self.assertEqual(b.lasted(), [(NOW, NOW + 5), (NOW + 10, None)])
+
+    def test_two_clocks(self) -> None:
+        """A clear that is dated a little before the receipt of an alarm dated ahead is that alarm's, one of
+        long before is not (case A12)."""
+        for before, ends in ((1, NOW), (60, NOW), (61, None)):
+            with bench() as b:
+                b.signal(HIGH, NOW + 7200, received=NOW)
+                b.signal(NORMAL, NOW - before, received=NOW + 1)
+                self.assertEqual(b.lasted(), [(NOW, ends)])
+        with bench() as b:
+            b.signal(HIGH, NOW, received=NOW)
+            b.signal(NORMAL, NOW - 1, received=NOW + 1)
+            self.assertEqual(b.lasted(), [(NOW, None)])
+
+    def test_taken_up_ahead(self) -> None:
+        """What the sweep takes up goes by the same times (case A12)."""
+        with bench() as b:
+            b.signal(NORMAL, NOW + 5, received=NOW + 5)
+            b.signal(HIGH, NOW + 7200, received=NOW)
+            b.connection.execute(sa.delete(alarms))
+            b.connection.execute(sa.update(table).values(classified=False))
+            logevents.sweep(b.transaction, KEEP)
+            self.assertEqual(b.lasted(), [(NOW, NOW + 5)])
+
+    def test_closed(self) -> None:
+        """An operator closes an alarm, which is in the audit log; raised again, it is another (case A12)."""
+        with bench() as b:
+            b.signal(HIGH, NOW - 50)
+            (alarm,) = logevents.alarms(b.connection)
+            closed = logevents.close(b.transaction, alarm.number, "ada", NOW)
+            self.assertEqual((closed.raised, closed.cleared, closed.closed_by), (NOW - 50, NOW, "ada"))
+            self.assertEqual(logevents.open_alarms(b.connection), 0)
+            (line,) = audit.lines(b.connection, who="ada")
+            self.assertEqual((line.action, line.subject), ("close alarm", f"/edev/{b.device}"))
+            self.assertRaises(Conflict, logevents.close, b.transaction, alarm.number, "ada", NOW)
+            self.assertRaises(NotFound, logevents.close, b.transaction, 99, "ada", NOW)
+            b.signal(HIGH, NOW - 40)
+            self.assertEqual(b.lasted(), [(NOW - 50, NOW)])
+            b.signal(HIGH, NOW + 1)
+            self.assertEqual(b.lasted(), [(NOW - 50, NOW), (NOW + 1, None)])
+
+    def test_cleared_after_all(self) -> None:
+        """A device's own clear of before the operator's counts, and the operator is no longer named."""
+        with bench() as b:
+            b.signal(HIGH, NOW - 50)
+            (alarm,) = logevents.alarms(b.connection)
+            logevents.close(b.transaction, alarm.number, "ada", NOW)
+            b.signal(NORMAL, NOW - 20)
+            (found,) = logevents.alarms(b.connection)
+            self.assertEqual((found.cleared, found.closed_by), (NOW - 20, None))
 
     def test_hidden_count(self) -> None:
         """A log event that its device deleted still tells of its time."""

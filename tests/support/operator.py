@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import sqlalchemy as sa
 from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 
@@ -18,6 +19,7 @@ from csipd.daemon.services import ADMIN_LIMITS
 from csipd.db import audit, groups
 from csipd.db.audit import Line
 from csipd.db.database import Transaction
+from csipd.db.tables import alarms
 from csipd.net.identity import Identify, Identity
 from csipd.web.admin.app import Admin, fault
 from csipd.web.admin.issuing import Issued
@@ -52,6 +54,8 @@ class Office:
         self.world = world
         #: A group that nothing is in.
         self.empty: int = world.write(_empty_group)
+        #: An alarm that is open.
+        self.alarm: int = world.write(lambda transaction: _open_alarm(transaction, world.numbers.other))
         #: Bodies for which certificates were asked for, and how that is answered.
         self.prepared: list[Any] = []
         self.prepare: Callable[[Any], Deferred[Issued | None]] = self._no_certificate
@@ -180,3 +184,13 @@ class Office:
 def _empty_group(transaction: Transaction) -> int:
     assignment = groups.assignment(transaction, "Topology")
     return groups.put_group(transaction, "Empty", parent=1, level=3, assignment=assignment)
+
+
+def _open_alarm(transaction: Transaction, device: int) -> int:
+    number: int | None = transaction.connection.scalar(
+        sa.insert(alarms)
+        .values(device=device, function_set=11, code=0, raised=NOW - 60)
+        .returning(alarms.c.id)
+    )
+    assert number is not None
+    return number

@@ -183,19 +183,19 @@ class AlarmTests(LogEventCase):
         """Alarms that an aggregator tells of are its devices'."""
         for device in (self.numbers.managed, self.numbers.bare):
             path = f"/edev/{device}/lel"
-            self.made(self.post(1, NOW, path=path, by=AGGREGATOR, functionSet=11, logEventCode=18))
+            self.made(self.post(1, NOW - 5, path=path, by=AGGREGATOR, functionSet=11, logEventCode=18))
         self.made(
             self.post(
                 2,
-                NOW + 5,
+                NOW,
                 path=f"/edev/{self.numbers.bare}/lel",
                 by=AGGREGATOR,
                 functionSet=11,
                 logEventCode=19,
             )
         )
-        self.assertEqual(self.alarms(device=self.numbers.managed), [("low power input", NOW, None)])
-        self.assertEqual(self.alarms(device=self.numbers.bare), [("low power input", NOW, NOW + 5)])
+        self.assertEqual(self.alarms(device=self.numbers.managed), [("low power input", NOW - 5, None)])
+        self.assertEqual(self.alarms(device=self.numbers.bare), [("low power input", NOW - 5, NOW)])
 
     def test_stays_when_deleted(self) -> None:
         """Deleting the log event leaves its alarm."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from csipd.db import logevents
+from csipd.db.database import Transaction
 from csipd.sep2 import resources as r
 from csipd.sep2.schema import Element
 from csipd.sep2.types import Boolean, String32, TimeType, UInt8
@@ -15,7 +16,9 @@ from csipd.web.admin.paging import PAGE, cut
 
 
 class Alarm(Element):
-    """An alarm of a device: raised by a LogEvent, open until the LogEvent of its return to normal."""
+    """An alarm of a device: raised by a LogEvent, open until that of its return to normal, or until an
+    operator closes it.
+    """
 
     number: Number
     device: Number
@@ -25,6 +28,7 @@ class Alarm(Element):
     raised: TimeType
     cleared: TimeType | None = None
     details: String32 | None = None
+    closed_by: Line | None = None
 
 
 class AlarmPage(Element):
@@ -60,6 +64,11 @@ def list_alarms(connection: sa.Connection, call: Call) -> AlarmPage:
     return AlarmPage(items=tuple(alarm_form(one) for one in items), next=following)
 
 
+def close(transaction: Transaction, call: Call) -> Alarm:
+    """Close an alarm whose device does not clear it."""
+    return alarm_form(logevents.close(transaction, call.numbers["alarm"], call.who, call.now))
+
+
 def log_events(connection: sa.Connection, call: Call) -> LogEventPage:
     """The log events of a device, the last to come first; those that it deleted are marked hidden."""
     number, limit = number_of(connection, call), call.query["limit"]
@@ -84,6 +93,7 @@ def alarm_form(one: logevents.Alarm) -> Alarm:
         raised=one.raised,
         cleared=one.cleared,
         details=one.details,
+        closed_by=one.closed_by,
     )
 
 
@@ -100,6 +110,15 @@ OPERATIONS = (
             Parameter("device", int, "number of a device"),
             Parameter("open", bool, "only those that are open"),
         ),
+    ),
+    Operation(
+        "POST",
+        "/admin/alarms/{alarm}/close",
+        "closeAlarm",
+        "Close an alarm that its device does not clear",
+        close,
+        gives=Alarm,
+        writes=True,
     ),
     Operation(
         "GET",

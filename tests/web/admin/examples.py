@@ -66,6 +66,7 @@ _SPECIAL: Mapping[str, Callable[[Numbers], tuple[dict[str, int], Any]]] = {
     "previewControl": lambda n: ({}, {"program": n.system, **CONTROL}),
     "showControl": lambda n: ({"control": n.active}, None),
     "cancelControl": lambda n: ({"control": n.active}, {}),
+    "closeAlarm": lambda n: ({"alarm": 1}, None),
     "controlAnswers": lambda n: ({"control": n.active}, None),
 }
 

@@ -52,7 +52,7 @@ class StatusTests(_Reports):
                 "programs": 6,
                 "controls_active": 1,
                 "controls_scheduled": 3,
-                "alarms_open": 0,
+                "alarms_open": 1,
                 "next_transition": NOW + 600,
             },
         )
@@ -61,7 +61,7 @@ class StatusTests(_Reports):
         self.office.post(f"/devices/{self.numbers.owner}/withdraw", expect=200)
         status = self.office.get("/status")
         found = [status[name] for name in ("devices", "registered", "controls_active", "alarms_open")]
-        self.assertEqual(found, [11, 6, 2, 1])
+        self.assertEqual(found, [11, 6, 2, 2])
 
     def test_clock(self) -> None:
         """It has the server's time, and when the scheduler last looked at it."""
@@ -188,15 +188,28 @@ class LogTests(_Reports):
         for number, (who, device, code) in enumerate(
             ((OWNER, n.owner, 0), (OWNER, n.owner, 1), (OWNER, n.owner, 2), (MANAGED, n.managed, 0)), 1
         ):
-            self.report(who, device, log_event(code, NOW + number, number))
+            self.report(who, device, log_event(code, NOW - 9 + number, number))
 
         def found(query: str) -> list[tuple[int, int]]:
             pages = self.office.pages(f"/alarms{query and '?'}{query}", 1)
             return [(one["device"], one["logEventCode"]) for page in pages for one in page]
 
-        self.assertEqual(found(""), [(n.managed, 0), (n.owner, 2), (n.owner, 0)])
-        self.assertEqual(found("open=true"), [(n.managed, 0), (n.owner, 2)])
+        self.assertEqual(found(""), [(n.managed, 0), (n.owner, 2), (n.owner, 0), (n.other, 0)])
+        self.assertEqual(found("open=true"), [(n.managed, 0), (n.owner, 2), (n.other, 0)])
         self.assertEqual(found("open=false"), [(n.owner, 0)])
         self.assertEqual(found(f"device={n.owner}&open=true"), [(n.owner, 2)])
         (over,) = self.office.get("/alarms?open=false")["items"]
-        self.assertEqual((over["raised"], over["cleared"], over["details"]), (NOW + 1, NOW + 2, "in phase A"))
+        self.assertEqual((over["raised"], over["cleared"], over["details"]), (NOW - 8, NOW - 7, "in phase A"))
+
+    def test_close(self) -> None:
+        """An operator closes an alarm that its device does not clear, once, and is named there (case A12)."""
+        n = self.numbers
+        self.report(OWNER, n.owner, log_event(0, NOW + 7200, 1))
+        (alarm,) = self.office.get(f"/alarms?open=true&device={n.owner}")["items"]
+        self.assertEqual(alarm["raised"], NOW)
+        path = f"/alarms/{alarm['number']}/close"
+        closed = self.office.post(path, expect=200)
+        self.assertEqual((closed["cleared"], closed["closed_by"]), (NOW, "alice"))
+        self.assertNotIn("items", self.office.get(f"/alarms?open=true&device={n.owner}"))
+        self.assertEqual(self.office.send("POST", path).status, 409)
+        self.assertEqual(self.office.send("POST", "/alarms/99/close").status, 404)

@@ -38,6 +38,7 @@ ACTIONS = {
     "removeCurve": ("remove curve", "/derp/4"),
     "createControl": ("create", "/derp/1/derc/7"),
     "cancelControl": ("cancel", "/derp/4/derc/1"),
+    "closeAlarm": ("close alarm", "/edev/2"),
 }
 
 

@@ -17,11 +17,12 @@ def alarms(items: Iterable[Value], when: When) -> Grid:
             text(one.get("name")),
             when(one.get("raised")),
             when(one.get("cleared")) or "open",
+            text(one.get("closed_by")),
             text(one.get("details")),
         )
         for one in items
     )
-    return Grid(("Alarm", "Device", "Name", "Raised", "Cleared", "Details"), tuple(rows))
+    return Grid(("Alarm", "Device", "Name", "Raised", "Cleared", "Closed by", "Details"), tuple(rows))
 
 
 def log_events(items: Iterable[Value], when: When) -> Grid:
