@@ -15,6 +15,7 @@ import click
 from csipd import config
 from csipd.cli.ctl.alarms import alarms
 from csipd.cli.ctl.audit import audit
+from csipd.cli.ctl.backups import backup, restore
 from csipd.cli.ctl.completion import completion
 from csipd.cli.ctl.controls import controls
 from csipd.cli.ctl.devices import devices
@@ -170,6 +171,8 @@ for command in (
     lfdi,
     certs,
     check_config,
+    backup,
+    restore,
     completion,
 ):
     csipctl.add_command(command)

@@ -33,7 +33,7 @@ from csipd.daemon.failures import StartError, blaming
 from csipd.daemon.roots import check_roots
 from csipd.daemon.sockets import try_ports
 from csipd.daemon.undo import Undo
-from csipd.db import declarations, engine
+from csipd.db import engine, numbering
 from csipd.db.database import Transaction
 from csipd.db.tree.context import Server
 from csipd.der.access import Policy
@@ -248,8 +248,7 @@ def _reconcile(settings: Settings, by_id: Mapping[str, str], url: str) -> tuple[
     try:
         with blaming(settings, "storage_path"), opened.begin() as connection:
             transaction = Transaction(connection)
-            store = int(declarations.fact(transaction, "store", str(randbits(24))))
-            issuer = Issuer(store, settings.pen)
+            issuer = numbering.issuer(transaction, settings.pen, randbits)
             return issuer, reconcile(transaction, settings, by_id, issuer, int(time.time()))
     except sa.exc.DBAPIError as error:
         message = f"{settings.storage_path}: {str(error.orig).splitlines()[0]}"

@@ -11,6 +11,7 @@ from functools import cache
 
 import sqlalchemy as sa
 
+from csipd.db import numbering
 from csipd.db.database import Transaction
 from csipd.db.tables import documents, lists
 from csipd.db.upsert import insert
@@ -102,8 +103,8 @@ def _put(dialect: str) -> sa.Insert:
 
 def next_number(connection: sa.Connection, place: Place) -> int:
     """The number that the next member of a list will get; certain within a write."""
-    last = connection.scalar(_LAST, {"href": place.href})
-    return (last or 0) + 1
+    last: int | None = connection.scalar(_LAST, {"href": place.href})
+    return (numbering.lists_from(connection) if last is None else last) + 1
 
 
 def post(transaction: Transaction, place: Place, resource: Resource, now: int, device: int | None) -> Place:
@@ -113,8 +114,7 @@ def post(transaction: Transaction, place: Place, resource: Resource, now: int, d
     :return: the place of the member
     """
     connection = transaction.connection
-    first = {"href": place.href, "members": 1, "last": 1}
-    number: int | None = connection.scalar(_lengthen(connection.dialect.name), first)
+    number: int | None = connection.scalar(_lengthen(connection.dialect.name), {"href": place.href})
     assert number is not None
     made = Place(member(place.row), (*place.ids, number))
     row = {
@@ -136,6 +136,7 @@ def _lengthen(dialect: str) -> sa.Insert:
     """Count one member more; gives its number."""
     return (
         insert(dialect, lists)
+        .values(href=sa.bindparam("href"), members=1, last=numbering.LISTS_FROM + 1)
         .on_conflict_do_update(
             index_elements=[lists.c.href],
             set_={"members": lists.c.members + 1, "last": lists.c.last + 1},

@@ -2,8 +2,11 @@
 
 An mRID is 128 bits, the low 32 of them the Private Enterprise Number of who made it (IEEE 2030.5-2018
 10.1.4.1); the 96 above are ours to choose, all ones excepted. They hold the kind of thing, the number of
-this store (drawn once, for a utility that runs several under one PEN), and the thing's own number or
+this store (drawn at random, for a utility that runs several under one PEN), and the thing's own number or
 numbers. Numbers rise and are never used again, so mRIDs of one kind rise with time.
+
+A store that was restored from a backup knows nothing of what was made after that backup. What it makes from
+then on has another number of the store in its mRID; what is computed at each reading keeps the first one.
 """
 
 from __future__ import annotations
@@ -25,16 +28,23 @@ class Kind(IntEnum):
     RESPONSES = 7
 
 
+#: What is no row: its mRID is computed whenever it is shown, and has to stay the same for ever.
+_COMPUTED = frozenset((Kind.DEFAULT, Kind.ASSIGNMENTS, Kind.OWN_PROGRAM, Kind.RESPONSES))
+
+
 @frozen
 class Issuer:
     """Who makes mRIDs.
 
-    :param store: the number of this store, below 2**24
+    :param store: the first number of this store, below 2**24
     :param pen: IANA Private Enterprise Number, below 2**32
+    :param since_restore: the number of the store in what is made since it was last restored from a backup,
+        likewise; None: it never was
     """
 
     store: int
     pen: int
+    since_restore: int | None = None
 
     def mrid(self, kind: Kind, number: int, part: int = 0) -> str:
         """The mRID of a thing, 32 upper-case hexadecimal digits.
@@ -45,4 +55,5 @@ class Issuer:
         """
         if not (0 <= number < 2**40 and 0 <= part < 2**24):
             raise OverflowError(f"no mRID has room for {kind.name} {number}/{part}")
-        return f"{kind:02X}{self.store:06X}{number:010X}{part:06X}{self.pen:08X}"
+        store = self.store if kind in _COMPUTED or self.since_restore is None else self.since_restore
+        return f"{kind:02X}{store:06X}{number:010X}{part:06X}{self.pen:08X}"
