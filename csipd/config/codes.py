@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import IntEnum
 
-from csipd.sep2.types import MODES, CurveType, DERKind, DeviceCategory, UnitRef
+from csipd.sep2.rules import VAR_REFERENCES
+from csipd.sep2.types import MODES, DERKind, DeviceCategory, UnitRef
 
 Words = Mapping[str, int]
 
@@ -58,7 +59,7 @@ CURVE_TYPES: Words = {mode.name: mode.curve for mode in MODES if mode.curve is n
 UNIT_REFS: Words = UnitRef.__members__
 
 #: FixedVar.refType: a setpoint of vars is a share of one of these.
-VAR_REFS: Words = {ref.name: ref for ref in (UnitRef.SET_MAX_W, UnitRef.SET_MAX_VAR, UnitRef.STAT_VAR_AVAIL)}
+VAR_REFS: Words = {ref.name: ref for ref in VAR_REFERENCES}
 
 
 class Level(IntEnum):
@@ -71,30 +72,3 @@ class Level(IntEnum):
     SEGMENT = 4
     SERVICE_TRANSFORMER = 5
     SERVICE_POINT = 6
-
-
-_VARS = (UnitRef.SET_MAX_VAR, UnitRef.SET_MAX_W, UnitRef.STAT_VAR_AVAIL)
-_VOLTS = (UnitRef.SET_EFFECTIVE_V,)
-_PLAIN = (UnitRef.NOT_APPLICABLE,)
-
-#: What the y axis of each curve may be a share of; the first is taken where a file gives none.
-Y_REFS: Mapping[CurveType, tuple[UnitRef, ...]] = {
-    CurveType.FREQ_WATT: (UnitRef.SET_MAX_W,),
-    CurveType.HFRT_MAY_TRIP: _PLAIN,
-    CurveType.HFRT_MUST_TRIP: _PLAIN,
-    CurveType.HVRT_MAY_TRIP: _VOLTS,
-    CurveType.HVRT_MOMENTARY_CESSATION: _VOLTS,
-    CurveType.HVRT_MUST_TRIP: _VOLTS,
-    CurveType.LFRT_MAY_TRIP: _PLAIN,
-    CurveType.LFRT_MUST_TRIP: _PLAIN,
-    CurveType.LVRT_MAY_TRIP: _VOLTS,
-    CurveType.LVRT_MOMENTARY_CESSATION: _VOLTS,
-    CurveType.LVRT_MUST_TRIP: _VOLTS,
-    CurveType.VOLT_VAR: _VARS,
-    CurveType.VOLT_WATT: (UnitRef.SET_MAX_W, UnitRef.STAT_W_AVAIL),
-    CurveType.WATT_PF: _PLAIN,
-    CurveType.WATT_VAR: _VARS,
-}
-
-#: Curves for which the standard itself lists the references; elsewhere another one is only odd.
-Y_REFS_LISTED = frozenset((CurveType.VOLT_VAR, CurveType.VOLT_WATT, CurveType.WATT_VAR))

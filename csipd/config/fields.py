@@ -23,6 +23,7 @@ from typing import TypeVar
 from csipd.config.codes import Words
 from csipd.config.document import TYPE_NAMES, Mapping, Node, Scalar, Sequence
 from csipd.config.problems import Problems, shown
+from csipd.sep2.rules import Flaw
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -371,6 +372,32 @@ class Fields:
             return
         for index, item in enumerate(node.items):
             yield f"{self.key(key)}[{index}]", item
+
+    def find(self, path: Iterable[str | int]) -> tuple[int, str]:
+        """The line and key of what stands at a path below this mapping, or of the nearest thing around it.
+
+        Names of the path are keys, numbers places in a list counted from 0.
+        """
+        line, key = self.line, self.path
+        at: Node = Mapping(self.line, self._items)
+        for step in path:
+            if isinstance(at, Mapping) and isinstance(step, str):
+                key = f"{key}.{step}" if key else step
+                if step not in at.items:
+                    break
+                line, at = at.items[step]
+            elif isinstance(at, Sequence) and isinstance(step, int) and step < len(at.items):
+                at = at.items[step]
+                line, key = at.line, f"{key}[{step}]"
+            else:
+                break
+        return line, key
+
+    def flaws(self, flaws: Iterable[Flaw]) -> None:
+        """Report what is wrong by the standard, in values that were read from this mapping."""
+        for flaw in flaws:
+            report = self.problems.warn if flaw.doubtful else self.problems.error
+            report(*self.find(flaw.path), flaw.message)
 
     def line_of(self, key: str) -> int:
         """The line of a key; that of the mapping where the key is not there."""

@@ -28,6 +28,7 @@ from csipd.config.fields import (
 )
 from csipd.sep2 import quantities
 from csipd.sep2 import resources as r
+from csipd.sep2.quantities import at_most_one
 from csipd.sep2.schema import Element, Field, fields
 from csipd.sep2.types import DERKind, Hexadecimal, Integer, Truth, Within
 
@@ -100,10 +101,7 @@ def element(section: Fields, kind: type[Element]) -> Element | None:
     section.close()
     if absent:
         return None
-    made = kind(**values)
-    if "displacement" in values and not quantities.at_most_one(values["displacement"], values["multiplier"]):
-        section.error("displacement", "expected a power factor of at most 1")
-    return made
+    return kind(**values)
 
 
 def simple(item: Field) -> Reader[Any]:
@@ -143,6 +141,9 @@ def capability(source: Fields) -> r.DERCapability | None:
     for name, value in values.items():
         if isinstance(value, Element) and getattr(value, "value", 0) < 0 and name != "rtgMaxVarNeg":
             source.error(name, "expected a rating of 0 or more")
+        if isinstance(value, r.PowerFactor) and not at_most_one(value.displacement, value.multiplier):
+            where = source.find((name, "displacement"))
+            source.problems.error(*where, "expected a power factor of at most 1")
     negative = values.get("rtgMaxVarNeg")
     if negative is not None and negative.value > 0:
         source.warn("rtgMaxVarNeg", "absorbed vars are negative in IEEE 2030.5: taken as such")

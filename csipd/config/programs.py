@@ -5,12 +5,13 @@ Each list is read after those it refers to, so that a name is checked where it s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from csipd.config.codes import Y_REFS, Y_REFS_LISTED
+from attrs import evolve
+
 from csipd.config.document import Mapping as MappingNode
 from csipd.config.document import Node
 from csipd.config.fields import (
@@ -31,7 +32,16 @@ from csipd.config.fields import (
 from csipd.config.model import IDENTITY, given
 from csipd.config.settings import FSA, Control, Curve, Event, Program
 from csipd.sep2 import resources as r
-from csipd.sep2.types import MODES, CurveType, UnitRef
+from csipd.sep2.rules import (
+    Y_REFERENCES,
+    base_flaws,
+    curve_flaws,
+    default_flaws,
+    link_flaws,
+    response_flaws,
+    timing_flaws,
+)
+from csipd.sep2.types import MODES, CurveType
 
 #: What IdentifiedObject.description holds (IEEE 2030.5-2018 B.2.3.4).
 DESCRIPTION: Final = text(32, "a description")
@@ -42,8 +52,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR = 366 * 24 * 3600
 _POINTS = 10
 
-_LINKS = {mode.name: mode.curve for mode in MODES if mode.curve is not None}
-_VOLT_VAR_ONLY = ("autonomousVRefEnable", "autonomousVRefTimeConstant", "vRef")
+_LINKS = [mode.name for mode in MODES if mode.curve is not None]
 
 
 def instant(zone: ZoneInfo) -> Reader[int]:
@@ -95,16 +104,11 @@ def _curve(entry: Fields, zone: ZoneInfo, seen: dict[str, int]) -> Curve:
     if not entry.has("curveType"):
         entry.error("curveType", MISSING)
     kind = CurveType(values.get("curveType", CurveType.FREQ_WATT))
-    if kind is not CurveType.VOLT_VAR:
-        for key in _VOLT_VAR_ONLY:
-            if entry.has(key):
-                entry.error(key, "expected only where curveType is opModVoltVar")
-    if values.get("autonomousVRefEnable") and "autonomousVRefTimeConstant" not in values:
-        entry.error("autonomousVRefEnable", "expected autonomousVRefTimeConstant beside it")
-    _check_y_ref(entry, kind, values)
     values["CurveData"] = _points(entry, kind)
     created = entry.get("creationTime", _time_or_epoch(zone), None)
     _take_defaults(entry, kind, values, created)
+    if "curveType" in values and 1 <= len(values["CurveData"]) <= _POINTS:
+        entry.flaws(curve_flaws(r.DERCurve(**{"mRID": "0", "creationTime": 0, **values})))
     entry.close()
     return Curve(description, values)
 
@@ -112,7 +116,7 @@ def _curve(entry: Fields, zone: ZoneInfo, seen: dict[str, int]) -> Curve:
 def _take_defaults(entry: Fields, kind: CurveType, values: dict[str, Any], created: int | None) -> None:
     """Fill in what the schema requires and the file leaves out; one warning a curve (decision 26)."""
     taken = []
-    for key, default in (("xMultiplier", 0), ("yMultiplier", 0), ("yRefType", Y_REFS[kind][0])):
+    for key, default in (("xMultiplier", 0), ("yMultiplier", 0), ("yRefType", Y_REFERENCES[kind][0])):
         if key not in values:
             values[key] = int(default)
             taken.append(f"{key} {int(default)}")
@@ -122,18 +126,6 @@ def _take_defaults(entry: Fields, kind: CurveType, values: dict[str, Any], creat
         values["creationTime"] = created
     if taken:
         entry.problems.warn(entry.line, entry.path, f"defaults taken: {', '.join(taken)}")
-
-
-def _check_y_ref(entry: Fields, kind: CurveType, values: Mapping[str, Any]) -> None:
-    allowed = Y_REFS[kind]
-    if values.get("yRefType", allowed[0]) in allowed:
-        return
-    names = " or ".join(f"{int(ref)} ({ref.name})" for ref in sorted(allowed))
-    message = f"expected {names} for this type of curve, got {UnitRef(values['yRefType']).name}"
-    if kind in Y_REFS_LISTED:
-        entry.error("yRefType", message)
-    else:
-        entry.warn("yRefType", message)
 
 
 def _time_or_epoch(zone: ZoneInfo) -> Reader[int]:
@@ -146,8 +138,6 @@ def _points(entry: Fields, kind: CurveType) -> tuple[r.CurveData, ...]:
     for point in entry.each("CurveData"):
         x, y = point.need("xvalue", _INT32, 0), point.need("yvalue", _INT32, 0)
         excitation = _excitation(point, kind)
-        if kind is CurveType.WATT_PF and y < 0:
-            point.error("yvalue", "expected a power factor of 0 or more")
         point.close()
         points.append(r.CurveData(excitation=excitation, xvalue=x, yvalue=y))
     size = entry.size("CurveData")
@@ -167,7 +157,7 @@ def _excitation(point: Fields, kind: CurveType) -> bool | None:
         return None
     if len(keys) > 1:
         point.error(keys[1], "given twice, also as excitation")
-    return point.need(keys[0] if keys else "excitation", boolean, False)
+    return point.get(keys[0], boolean, False) if keys else None
 
 
 def read_controls(top: Fields, curves: tuple[Curve, ...]) -> tuple[Control, ...]:
@@ -188,21 +178,25 @@ def _control(entry: Fields, description: str, base_key: str, curves: tuple[Curve
     if base is not None:
         modes = given(base, r.DERControlBase, leave=_LINKS)
         links = _links(base, curves)
+        base.flaws(base_flaws(r.DERControlBase(**modes)))
         base.close()
     settings = given(entry, r.DefaultDERControl, leave=IDENTITY | {"DERControlBase"})
+    entry.flaws(default_flaws(r.DefaultDERControl(mRID="0", DERControlBase=r.DERControlBase(), **settings)))
     return Control(description, modes, links, settings)
 
 
 def _links(base: Fields, curves: tuple[Curve, ...]) -> dict[str, str]:
     known = {curve.description: curve.values.get("curveType") for curve in curves}
     links = {}
-    for mode, kind in _LINKS.items():
+    for mode in _LINKS:
         curve = base.get(mode, name_of("description of a curve", known), None)
-        if curve is None:
-            continue
-        if known[curve] not in (kind, None):
-            base.error(mode, f"expected a curve whose curveType is {mode}")
-        links[mode] = curve
+        if curve is not None:
+            links[mode] = curve
+    # A curve whose type was wrong has been told of.
+    told: dict[str, Any] = {
+        mode: r.DERCurveLink(href=curve) for mode, curve in links.items() if known[curve] is not None
+    }
+    base.flaws(link_flaws(r.DERControlBase(**told), known.get, "in this file"))
     return links
 
 
@@ -291,11 +285,14 @@ def _event(
         "program", name_of("description of a program", [p.description for p in programs]), None
     )
     start, delay = entry.get("start", _start(zone), (None, 0))
-    duration = entry.get("duration", integer(1, _UINT32), 3600)
+    duration = entry.get("duration", integer(0, _UINT32), 3600)
     bound = integer(-3600, 3600)
     randomize_start = entry.get("randomizeStart", bound, None)
     randomize_duration = entry.get("randomizeDuration", bound, None)
-    response_required = entry.get("responseRequired", _response_required, 3)
+    response_required = entry.get("responseRequired", hexadecimal(1), 3)
+    flaws = [*timing_flaws(start or 0, duration, randomize_duration), *response_flaws(response_required, "")]
+    # The interval's parts are keys of the event itself.
+    entry.flaws(evolve(flaw, path=flaw.path[-1:]) for flaw in flaws)
     entry.close()
     if control is None:
         return None
@@ -341,10 +338,3 @@ def _start(zone: ZoneInfo) -> Reader[tuple[int | None, int]]:
     """``(start, delay)``: a moment, or seconds after the entry is first seen."""
     moment, seconds = instant(zone), integer(0, _YEAR)
     return lambda node: (None, seconds(node)) if is_number(node) else (moment(node), 0)
-
-
-def _response_required(node: Node) -> int:
-    value = hexadecimal(1)(node)
-    if value > 7:
-        raise Wrong("a bit map 00..07 in hexadecimal digits")
-    return value

@@ -7,6 +7,7 @@ state that only one of them leaves.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from csipd.db import audit, controls, devices, documents, groups, programs
 from csipd.db.database import Transaction
 from csipd.der.events import Event
 from csipd.refusals import Conflict, Full, Impossible, NotFound
-from csipd.sep2 import codec
+from csipd.sep2 import codec, rules
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Issuer
 from csipd.sep2.site import ROWS, Place, locate
@@ -24,8 +25,6 @@ from csipd.sep2.types import MODE, EventState
 
 #: Devices of a preview that are named; the others are counted.
 SAMPLE = 50
-#: When the last event begins at the latest (TimeType): the end of the year 9999, as of certificates.
-LATEST = 253_402_300_799
 #: The group that puts a device without any other into an FSA, so that its own program can be seen.
 OWN_GROUP = "Devices commanded by name"
 
@@ -116,7 +115,7 @@ def preview(
     """
     wanted = _programs(connection, own, target)
     start = now if command.start is None else command.start
-    flaws = _flaws(command, start, now)
+    flaws, doubts = _flaws(command, start, now)
     sample, number = _addressed(connection, target, wanted)
     flaws += _curve_flaws(connection, command)
     unable, warnings = _abilities(connection, target, wanted, command)
@@ -125,7 +124,7 @@ def preview(
         raise Impossible(flaws)
     event = controls.event_of(_control(command, start, now))
     supersedes, superseded_by = _overlaps(connection, own, target, wanted, event, now)
-    return Effect(tuple(wanted), number, tuple(sample), supersedes, superseded_by, tuple(warnings))
+    return Effect(tuple(wanted), number, tuple(sample), supersedes, superseded_by, (*warnings, *doubts))
 
 
 def _overlaps(
@@ -244,25 +243,68 @@ def _control(command: Command, start: int, now: int) -> r.DERControl:
     )
 
 
-def _flaws(command: Command, start: int, now: int) -> list[tuple[str, str]]:
-    """What is wrong with a command by itself, with pointers into it."""
-    found = []
-    if not controls.modes_of(command.base):
-        found.append(("/base", "controls nothing: at least one mode is needed"))
-    if not command.duration:
-        found.append(("/duration", "an event lasts at least a second"))
-    elif start + command.duration <= now:
-        found.append(("/start", "would be over already"))
-    elif start > LATEST:
-        found.append(("/start", f"is {LATEST} at the latest"))
-    if command.category == 0:
-        found.append(("/deviceCategory", "addresses no device"))
+def add_curve(transaction: Transaction, issuer: Issuer, program: int, curve: r.DERCurve, now: int) -> Place:
+    """Give a program one more curve.
+
+    :raises Impossible: with all that is wrong with it, and pointers into it
+    """
+    if flaws := _checked(curve) or rules.errors(rules.curve_flaws(curve)):
+        raise Impossible(flaws)
+    return programs.add_curve(transaction, issuer, program, curve, now)
+
+
+def set_default(
+    transaction: Transaction, issuer: Issuer, program: int, default: r.DefaultDERControl, now: int
+) -> None:
+    """Give a program a default control, whose curves are the program's own.
+
+    :raises Impossible: with all that is wrong with it, and pointers into it
+    """
+    flaws = _checked(default)
+    if not flaws:
+        kinds = _curve_types(transaction.connection, program)
+        links = rules.link_flaws(default.DERControlBase, kinds.get, f"of program {program}")
+        found = [*rules.default_flaws(default), *(flaw.under("DERControlBase") for flaw in links)]
+        flaws = rules.errors(found)
+    if flaws:
+        raise Impossible(flaws)
+    see_own_program(transaction, program, now)
+    programs.set_default(transaction, issuer, program, default, now)
+
+
+def _curve_types(connection: sa.Connection, program: int) -> dict[str, int]:
+    """The curveType of each curve of a program, by href."""
+    _, members = documents.page(connection, Place(_CURVES, (program,)), documents.ALL)
+    return {place.href: curve.curveType for place, curve in members if isinstance(curve, r.DERCurve)}
+
+
+def _checked(value: r.Resource) -> list[rules.Told]:
+    """What the codec would refuse of a value, with a pointer into it."""
     try:
-        codec.check(_control(command, start, now))
+        codec.check(value)
     except codec.BadValue as error:
-        path = (error.path or "").removeprefix("/DERControl/").replace("DERControlBase", "base", 1)
-        found.append((f"/{path}", error.message))
-    return found
+        steps = error.path.split("/")[2:]
+        # Members are counted from 1 in a path, from 0 in a pointer.
+        pointer = re.sub(
+            r"\[(\d+)\]", lambda found: f"/{int(found[1]) - 1}", "".join(f"/{one}" for one in steps)
+        )
+        return [(pointer, error.message)]
+    return []
+
+
+def _flaws(command: Command, start: int, now: int) -> tuple[list[rules.Told], list[str]]:
+    """What is wrong with a command by itself, with pointers into it, and what is doubtful."""
+    control = _control(command, start, now)
+    if told := _checked(control):
+        return [(_in_command(pointer), message) for pointer, message in told], []
+    found = rules.control_flaws(control, now=now)
+    found += rules.response_flaws(command.response_required, "")
+    return [(_in_command(pointer), message) for pointer, message in rules.errors(found)], rules.doubts(found)
+
+
+def _in_command(pointer: str) -> str:
+    """A pointer into a DERControl as one into the command that it is made from."""
+    return pointer.replace("/DERControlBase", "/base", 1).removeprefix("/interval")
 
 
 def _programs(connection: sa.Connection, own: programs.Own, target: Target) -> list[int]:
@@ -305,15 +347,13 @@ def _addressed(connection: sa.Connection, target: Target, wanted: Sequence[int])
     return devices.some_under(connection, group, SAMPLE), groups.number_under(connection, group)
 
 
-def _curve_flaws(connection: sa.Connection, command: Command) -> list[tuple[str, str]]:
-    found = []
-    for mode, link in _curves(command.base):
-        curve = _curve(connection, link.href)
-        if curve is None:
-            found.append((f"/base/{mode}", f"{link.href} is no curve"))
-        elif curve.curveType != MODE[mode].curve:
-            found.append((f"/base/{mode}", f"{link.href} is a curve of type {curve.curveType}"))
-    return found
+def _curve_flaws(connection: sa.Connection, command: Command) -> list[rules.Told]:
+    def curve_type(href: str) -> int | None:
+        curve = _curve(connection, href)
+        return None if curve is None else curve.curveType
+
+    links = rules.link_flaws(command.base, curve_type, "of a program")
+    return rules.errors(flaw.under("base") for flaw in links)
 
 
 def _curves(base: r.DERControlBase) -> list[tuple[str, r.DERCurveLink]]:

@@ -86,7 +86,8 @@ class ProgramTests(ConfigCase):
         )
         self.assert_wrong(
             PROGRAMS.replace("opModVoltVar: VV", "opModVoltWatt: VV"),
-            "c.yml:8: controls[2].base.opModVoltWatt: expected a curve whose curveType is opModVoltWatt",
+            "c.yml:8: controls[2].base.opModVoltWatt: points to VV, of curveType 11,"
+            " expected a curve of curveType 12 (opModVoltWatt)",
         )
 
     def test_curves_of_a_program(self) -> None:
@@ -223,12 +224,13 @@ class CurveTests(ConfigCase):
         """Another reference is an error where the standard lists them, and a warning elsewhere."""
         self.assertEqual(
             self.curve_error(yRefType="4"),
-            "curves[0].yRefType: expected 1 (SET_MAX_W) or 2 (SET_MAX_VAR) or 3 (STAT_VAR_AVAIL)"
-            " for this type of curve, got SET_EFFECTIVE_V",
+            "curves[0].yRefType: is 4 (SET_EFFECTIVE_V), expected 1 (SET_MAX_W) or 2 (SET_MAX_VAR)"
+            " or 3 (STAT_VAR_AVAIL) for curveType 11",
         )
         self.assertEqual(self.curve(curveType="0", yRefType="7").yRefType, 7)
         self.assertIn(
-            "curves[0].yRefType: expected 1 (SET_MAX_W) for this type", "\n".join(self.settings.warnings)
+            "curves[0].yRefType: is 7 (STAT_W_AVAIL), expected 1 (SET_MAX_W)",
+            "\n".join(self.settings.warnings),
         )
 
     def test_volt_var_only(self) -> None:
@@ -239,12 +241,13 @@ class CurveTests(ConfigCase):
             ("autonomousVRefTimeConstant", "1"),
         ):
             self.assertEqual(
-                self.curve_error(curveType="opModVoltWatt", **{key: value}),
-                f"curves[0].{key}: expected only where curveType is opModVoltVar",
+                self.curve_error(curveType="12", CurveData="[{xvalue: 1, yvalue: 1}]", **{key: value}),
+                f"curves[0].{key}: is given, expected none where curveType is not 11 (opModVoltVar)",
             )
         self.assertEqual(
             self.curve_error(autonomousVRefEnable="true"),
-            "curves[0].autonomousVRefEnable: expected autonomousVRefTimeConstant beside it",
+            "curves[0].autonomousVRefEnable: is true without a time constant,"
+            " expected autonomousVRefTimeConstant beside it, in 0.01 s",
         )
 
     def test_points(self) -> None:
@@ -271,15 +274,15 @@ class CurveTests(ConfigCase):
     def test_excitation(self) -> None:
         """A power factor has a side, under either spelling; anything else has none."""
         for spelling in ("excitation", "exitation"):
-            curve = self.curve(curveType="13", CurveData=f"[{{xvalue: 1, yvalue: 95, {spelling}: true}}]")
+            curve = self.curve(curveType="13", CurveData=f"[{{xvalue: 1, yvalue: 1, {spelling}: true}}]")
             self.assertIs(curve.CurveData[0].excitation, True)
         self.assertEqual(
             self.curve_error(curveType="13", CurveData="[{xvalue: 1, yvalue: 1}]"),
-            "curves[0].CurveData[0].excitation: expected this key, found none",
+            "curves[0].CurveData[0].excitation: is missing, expected true or false, as y is a power factor",
         )
         self.assertEqual(
             self.curve_error(curveType="13", CurveData="[{xvalue: 1, yvalue: -1, excitation: true}]"),
-            "curves[0].CurveData[0].yvalue: expected a power factor of 0 or more",
+            "curves[0].CurveData[0].yvalue: is -1, -1 as a power factor, expected 0 to 1 as a power factor",
         )
         self.assertEqual(
             self.curve_error(
@@ -402,7 +405,7 @@ class EventTests(ConfigCase):
             "responseRequired: 08",
             "responseRequired: yes",
         ):
-            self.assertRegex(self.event_error(f"control: C1, {text}"), "^[a-zA-Z]+: expected ")
+            self.assertRegex(self.event_error(f"control: C1, {text}"), "^[a-zA-Z]+: .*expected ")
 
     def test_doubled(self) -> None:
         """Two entries that say the same are one, also when they say it in other words."""

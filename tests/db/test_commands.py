@@ -18,6 +18,7 @@ from csipd.db.tables import metadata
 from csipd.der.events import statuses
 from csipd.refusals import Conflict, Full, Impossible, NotFound
 from csipd.sep2 import resources as r
+from csipd.sep2 import rules
 from csipd.sep2.site import ROWS, Place
 from csipd.sep2.types import EventState
 from tests.db.test_controls import VALUES
@@ -149,28 +150,39 @@ class RefusalTests(_Case):
 
     def test_past(self) -> None:
         """What would be over at once is refused; what would be over in a second is not."""
-        over = ("/start", "would be over already")
         for start in (-600, -601, -10_000):
-            self.refused(self.target, command(start=start), over)
+            wrong = f"is {NOW + start}: the event would be over already, expected an end after {NOW}"
+            self.refused(self.target, command(start=start), ("/start", wrong))
         (late,) = self.create(self.target, command(start=-599))
         self.assertEqual(self.shown(late).EventStatus.currentStatus, EventState.ACTIVE)
         (brief,) = self.create(self.target, command(1, start=None))
         self.assertEqual(self.shown(brief).interval.start, NOW)
 
     def test_far(self) -> None:
-        """What would begin after the last moment that there is is refused."""
-        last = command(start=commands.LATEST - NOW)
+        """Nothing ends after the last moment that there is, begins before 1970, or lasts 136 years (F17)."""
+        last = command(start=rules.LATEST - 600 - NOW)
         self.create(self.target, last)
-        beyond = evolve(last, start=commands.LATEST + 1)
-        self.refused(self.target, beyond, ("/start", f"is {commands.LATEST} at the latest"))
+        late = f"expected an event that ends by {rules.LATEST}, the end of 9999"
+        beyond = evolve(last, start=rules.LATEST - 599)
+        self.refused(self.target, beyond, ("/start", f"is {rules.LATEST - 599}, {late}"))
+        early = command(2**32 - 1, start=-5 - NOW)
+        self.refused(
+            self.target,
+            early,
+            ("/duration", f"is {2**32 - 1}, expected at most {rules.LONGEST} s (ten years)"),
+            ("/start", "is -5, expected a time after 1970, in seconds"),
+        )
 
     def test_nothing(self) -> None:
         """What controls nothing, lasts no time or addresses nobody is refused."""
-        nothing = ("/base", "controls nothing: at least one mode is needed")
+        nothing = ("/base", "controls nothing, expected at least one mode")
         self.refused(self.target, command(base=r.DERControlBase()), nothing)
         self.refused(self.target, command(base=r.DERControlBase(rampTms=100)), nothing)
-        self.refused(self.target, command(0), ("/duration", "an event lasts at least a second"))
-        self.refused(self.target, command(category=0), ("/deviceCategory", "addresses no device"))
+        self.refused(
+            self.target, command(0), ("/duration", "is 0, expected an event that lasts at least a second")
+        )
+        nobody = "is 00000000 and addresses no device, expected at least one bit, or none at all"
+        self.refused(self.target, command(category=0), ("/deviceCategory", nobody))
 
     def test_values(self) -> None:
         """What the standard has no room for is refused where it stands."""
@@ -178,7 +190,7 @@ class RefusalTests(_Case):
             (command(base=r.DERControlBase(opModMaxLimW=10_001)), "/base/opModMaxLimW"),
             (command(randomize_start=3601), "/randomizeStart"),
             (command(randomize_duration=-3601), "/randomizeDuration"),
-            (command(2**32), "/interval/duration"),
+            (command(2**32), "/duration"),
             (command(description="x" * 33), "/description"),
         ):
             refusal: Impossible = self.assertRaises(Impossible, self.preview, self.target, wanted)
@@ -190,8 +202,8 @@ class RefusalTests(_Case):
         self.refused(
             Target(devices=(self.world.one,)),
             command(base=r.DERControlBase(opModMaxLimW=1, opModVoltVar=r.DERCurveLink(href="/tm"))),
-            ("/start", "would be over already"),
-            ("/base/opModVoltVar", "/tm is no curve"),
+            ("/start", f"is {NOW + 60}: the event would be over already, expected an end after {NOW + 660}"),
+            ("/base/opModVoltVar", "points to /tm, expected a curve of a program"),
             ("/devices", f"device {self.world.one} does not support opModMaxLimW, opModVoltVar"),
             now=NOW + 660,
         )
@@ -240,13 +252,15 @@ class RefusalTests(_Case):
         """A curve has to be there and fit its mode by its type."""
         fits = self.world.curve(self.world.of_feeder)
         other = self.world.curve(self.world.of_feeder, VOLT_WATT)
+        none = "expected a curve of a program"
         for href, flaw in (
-            (other, f"{other} is a curve of type {VOLT_WATT}"),
-            (f"{other}9", f"{other}9 is no curve"),
-            (f"/derp/{self.world.of_feeder}", f"/derp/{self.world.of_feeder} is no curve"),
-            (f"https://elsewhere{fits}", f"https://elsewhere{fits} is no curve"),
-            ("", " is no curve"),
+            (other, f", of curveType {VOLT_WATT}, expected a curve of curveType 11 (opModVoltVar)"),
+            (f"{other}9", f", {none}"),
+            (f"/derp/{self.world.of_feeder}", f", {none}"),
+            (f"https://elsewhere{fits}", f", {none}"),
+            ("", f", {none}"),
         ):
+            flaw = f"points to {href}{flaw}"
             wanted = r.DERControlBase(opModVoltVar=r.DERCurveLink(href=href))
             self.refused(self.target, command(base=wanted), ("/base/opModVoltVar", flaw))
         self.create(self.target, command(base=r.DERControlBase(opModVoltVar=r.DERCurveLink(href=fits))))

@@ -56,6 +56,14 @@ def simple(field: Field) -> st.SearchStrategy[Any]:
     raise AssertionError(field)
 
 
+#: Bits that the standard names, of bit maps whose others it reserves.
+_KNOWN_BITS = {
+    (r.EndDevice, "deviceCategory"): 26,
+    (r.DERStatus, "alarmStatus"): 11,
+    (r.ConnectStatusType, "value"): 5,
+}
+
+
 @st.composite
 def instances(draw: st.DrawFn, cls: type[Element], likely: float = 0.5) -> Any:
     """Values of a class. `likely` is how likely an optional field is to be there; it falls with depth."""
@@ -63,7 +71,9 @@ def instances(draw: st.DrawFn, cls: type[Element], likely: float = 0.5) -> Any:
     for field in fields(cls):
         if not field.required and draw(st.floats(0, 1)) >= likely:
             continue
-        if field.form is not None:
+        if (cls, field.name) in _KNOWN_BITS:
+            members = st.integers(0, 2 ** _KNOWN_BITS[cls, field.name] - 1)
+        elif field.form is not None:
             members = simple(field)
         else:
             classes = _POLYMORPHIC[field.type] if field.polymorphic else (field.type,)

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from csipd.config.codes import CATEGORIES, CURVE_TYPES, UNIT_REFS, Y_REFS, Level, Words
+from csipd.config.codes import CATEGORIES, CURVE_TYPES, UNIT_REFS, Level, Words
 from csipd.config.document import Mapping as MappingNode
 from csipd.config.document import Node, Scalar, Sequence, parse
 from csipd.config.fields import Wrong, code_of
 from csipd.config.problems import ConfigError, Problems
+from csipd.sep2.rules import Y_REFERENCES
 from csipd.sep2.types import MODE, CurveType, DeviceCategory, UnitRef
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
@@ -165,7 +166,7 @@ def curve_document(given: Mapping[str, Any]) -> dict[str, Any]:
         curve["yRefType"] = code(str(curve["yRefType"]), UNIT_REFS, "a DERUnitRefType")
     if not curve.get("CurveData"):
         raise ValueError("a curve needs points (CurveData)")
-    return {"xMultiplier": 0, "yMultiplier": 0, "yRefType": int(Y_REFS[kind][0]), **curve}
+    return {"xMultiplier": 0, "yMultiplier": 0, "yRefType": int(Y_REFERENCES[kind][0]), **curve}
 
 
 def show_curve_type(number: object) -> str:

@@ -9,7 +9,9 @@ from csipd.db.chapters import write_rule
 from csipd.db.database import Transaction
 from csipd.db.tree.access import authorize
 from csipd.db.tree.context import Identity, Server, identify
+from csipd.refusals import Impossible
 from csipd.sep2 import resources as r
+from csipd.sep2 import rules
 from csipd.sep2.site import Place
 
 
@@ -30,4 +32,6 @@ def write(
     """
     context = identify(transaction.connection, server, identity, place, now)
     authorize(context, place, method)
+    if body is not None and (flaws := rules.errors(rules.reported_flaws(body))):
+        raise Impossible(flaws)
     return write_rule(place.row, method)(transaction, context, place, body)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 
-from csipd.db import controls, documents, programs
+from csipd.db import commands, controls, documents
 from csipd.db.database import Transaction
 from csipd.refusals import Conflict, Full, NotFound
 from csipd.sep2 import resources as r
@@ -78,7 +78,7 @@ def add_curve(transaction: Transaction, call: Call) -> Created:
     if documents.counts(connection, [href]).get(href, 0) >= MOST_CURVES:
         raise Full(f"program {number} has {MOST_CURVES} curves")
     curve = r.DERCurve(mRID="0", creationTime=call.now, **vars(call.body))
-    place = programs.add_curve(transaction, call.server.issuer, number, curve, call.now)
+    place = commands.add_curve(transaction, call.server.issuer, number, curve, call.now)
     record(transaction, call, "add curve", number, place.href)
     made = _with_href(place, documents.get(connection, place))
     return Created(made, f"/admin/programs/{number}/curves/{place.ids[1]}")

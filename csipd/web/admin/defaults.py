@@ -6,11 +6,11 @@ import sqlalchemy as sa
 
 from csipd.db import commands, documents, programs
 from csipd.db.database import Transaction
-from csipd.refusals import Impossible, NotFound
+from csipd.refusals import NotFound
 from csipd.sep2 import resources as r
 from csipd.sep2.schema import Element
 from csipd.sep2.site import ROWS, Place
-from csipd.sep2.types import MODE, Int16, String32, UInt16, UInt32
+from csipd.sep2.types import Int16, String32, UInt16, UInt32
 from csipd.web.admin.operations import Call, Operation
 from csipd.web.admin.programs import record, writable
 from csipd.web.admin.programs import show as show_program
@@ -49,16 +49,8 @@ def set_default(transaction: Transaction, call: Call) -> r.DefaultDERControl:
     body: NewDefaultControl = call.body
     connection = transaction.connection
     number = writable(connection, call)
-    flaws = [
-        (f"/DERControlBase/{mode}", flaw)
-        for mode, value in vars(body.DERControlBase).items()
-        if isinstance(value, r.DERCurveLink) and (flaw := _curve_flaw(connection, number, mode, value.href))
-    ]
-    if flaws:
-        raise Impossible(flaws)
-    commands.see_own_program(transaction, number, call.now)
     default = r.DefaultDERControl(mRID="0", **vars(body))
-    programs.set_default(transaction, call.server.issuer, number, default, call.now)
+    commands.set_default(transaction, call.server.issuer, number, default, call.now)
     record(transaction, call, "set default", number, ", ".join(vars(body.DERControlBase)))
     return show_default(connection, call)
 
@@ -69,14 +61,6 @@ def clear_default(transaction: Transaction, call: Call) -> None:
     number = writable(transaction.connection, call)
     programs.set_default(transaction, call.server.issuer, number, None, call.now)
     record(transaction, call, "clear default", number)
-
-
-def _curve_flaw(connection: sa.Connection, program: int, mode: str, href: str) -> str | None:
-    for place, curve in documents.page(connection, Place(_CURVES, (program,)), documents.ALL)[1]:
-        if place.href == href and isinstance(curve, r.DERCurve):
-            fits = curve.curveType == MODE[mode].curve
-            return None if fits else f"{href} is a curve of type {curve.curveType}"
-    return f"{href} is no curve of program {program}"
 
 
 OPERATIONS = (

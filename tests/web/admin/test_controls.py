@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from csipd.db import commands, controls, devices, documents, programs
+from csipd.db import controls, devices, documents, programs
 from csipd.db.database import Transaction
 from csipd.sep2 import resources as r
+from csipd.sep2 import rules
 from csipd.sep2.site import ROWS, Place
 from csipd.sep2.types import MODE, MODES
 from csipd.web.admin import controls as api
@@ -108,7 +109,12 @@ class CreateTests(_Controls):
         for mode in MODES:
             value = VALUES.get(mode.name)
             if mode.curve is not None:
-                curve = {**CURVE, "curveType": int(mode.curve)}
+                point = {"xvalue": 1, "yvalue": 1}
+                if mode.name == "opModWattPF":
+                    point["excitation"] = False
+                reference = int(rules.Y_REFERENCES[mode.curve][0])
+                points = {"CurveData": [point], "curveType": int(mode.curve), "yRefType": reference}
+                curve = {**CURVE, **points}
                 value = {"href": self.office.post(f"/programs/{program}/curves", curve)["href"]}
             made = self.create(program=program, base={mode.name: value}, start=NOW + 60)
             self.assertEqual(made["control"]["DERControlBase"], {mode.name: value})
@@ -189,25 +195,30 @@ class CreateTests(_Controls):
 
     def test_past(self) -> None:
         """What would be over is refused; what would have begun is not."""
-        self.refused([("/start", "would be over already")], program=1, start=NOW - 600)
+        over = f"is {NOW - 600}: the event would be over already, expected an end after {NOW}"
+        self.refused([("/start", over)], program=1, start=NOW - 600)
         made = self.create(program=1, start=NOW - 599)
         self.assertEqual(made["status"], "active")
-        self.refused([("/duration", "an event lasts at least a second")], program=1, duration=0)
+        self.refused(
+            [("/duration", "is 0, expected an event that lasts at least a second")], program=1, duration=0
+        )
 
     def test_far(self) -> None:
-        """Nothing begins after the year 9999, however large a number may be."""
-        late = [("/start", f"is {commands.LATEST} at the latest")]
-        for start in (commands.LATEST + 1, 2**63 - 1):
-            self.refused(late, program=1, start=start)
-        made = self.create(program=1, start=commands.LATEST, duration=2**32 - 1)
+        """Nothing ends after the year 9999 or begins before 1970, however large a number may be (F17)."""
+        late = f"expected an event that ends by {rules.LATEST}, the end of 9999"
+        for start in (rules.LATEST - 599, 2**63 - 1):
+            self.refused([("/start", f"is {start}, {late}")], program=1, start=start)
+        made = self.create(program=1, start=rules.LATEST - rules.LONGEST, duration=rules.LONGEST)
         self.assertEqual(self.office.get(f"/controls/{made['number']}"), made)
-        self.refused([("/start", "would be over already")], program=1, start=-(2**63))
+        for start in (-5, -(2**63)):
+            early = f"is {start}, expected a time after 1970, in seconds"
+            self.refused([("/start", early)], program=1, start=start)
 
     def test_values(self) -> None:
         """Modes, values and addressees are of the standard; all that is wrong is said at once."""
-        self.refused([("/base", "controls nothing: at least one mode is needed")], program=1, base={})
+        self.refused([("/base", "controls nothing, expected at least one mode")], program=1, base={})
         self.refused(
-            [("/base", "controls nothing: at least one mode is needed")], program=1, base={"rampTms": 5}
+            [("/base", "controls nothing, expected at least one mode")], program=1, base={"rampTms": 5}
         )
         self.refused(
             [
@@ -220,7 +231,13 @@ class CreateTests(_Controls):
             randomizeStart=3601,
         )
         self.refused(
-            [("/start", "would be over already"), ("/deviceCategory", "addresses no device")],
+            [
+                ("/start", f"is 1: the event would be over already, expected an end after {NOW}"),
+                (
+                    "/deviceCategory",
+                    "is 00000000 and addresses no device, expected at least one bit, or none at all",
+                ),
+            ],
             program=1,
             start=1,
             deviceCategory="00000000",
@@ -258,13 +275,13 @@ class CurveTests(_Controls):
         href = f"/derp/{self.numbers.feeder_a}/dc/{self.numbers.curve}"
         elsewhere, program = "https://elsewhere/derp/1/dc/1", f"/derp/{self.numbers.feeder_a}"
         wrong = {
-            "opModFreqWatt": (program, f"{program} is no curve"),
-            "opModVoltWatt": (href, f"{href} is a curve of type 11"),
-            "opModWattPF": (elsewhere, f"{elsewhere} is no curve"),
-            "opModWattVar": ("/derp/1/dc/77", "/derp/1/dc/77 is no curve"),
+            "opModFreqWatt": (program, ", expected a curve of a program"),
+            "opModVoltWatt": (href, ", of curveType 11, expected a curve of curveType 12 (opModVoltWatt)"),
+            "opModWattPF": (elsewhere, ", expected a curve of a program"),
+            "opModWattVar": ("/derp/1/dc/77", ", expected a curve of a program"),
         }
         self.refused(
-            [(f"/base/{mode}", flaw) for mode, (_, flaw) in wrong.items()],
+            [(f"/base/{mode}", f"points to {link}{flaw}") for mode, (link, flaw) in wrong.items()],
             program=1,
             base={mode: {"href": link} for mode, (link, _) in wrong.items()},
         )

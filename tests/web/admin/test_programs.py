@@ -167,8 +167,14 @@ class DefaultTests(Case):
         self.assertEqual(
             found,
             [
-                ("/DERControlBase/opModVoltVar", f"{others} is no curve of program {self.numbers.feeder_a}"),
-                ("/DERControlBase/opModVoltWatt", f"{mine} is a curve of type 11"),
+                (
+                    "/DERControlBase/opModVoltVar",
+                    f"points to {others}, expected a curve of program {self.numbers.feeder_a}",
+                ),
+                (
+                    "/DERControlBase/opModVoltWatt",
+                    f"points to {mine}, of curveType 11, expected a curve of curveType 12 (opModVoltWatt)",
+                ),
             ],
         )
 

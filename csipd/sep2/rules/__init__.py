@@ -1,0 +1,44 @@
+"""What is wrong with a value by the standard's text, beyond its schema and the ranges of its types.
+
+Each function takes a value that `codec.check` passes and gives a list of `Flaw`: where, what was wrong, what
+was expected. They are the only place where these rules stand, and every door asks them: the configuration,
+the operator's API (and so csipctl), commands by other ways, devices' own documents.
+
+They lie here and not in `der/` because they are the standard's, as the types are: they ask no clock, no
+store and nobody's rights. They are not part of decoding, so that what an earlier version took and kept can
+still be read.
+"""
+
+from __future__ import annotations
+
+from csipd.sep2.rules.bits import category_flaws, reported_flaws
+from csipd.sep2.rules.controls import (
+    VAR_REFERENCES,
+    base_flaws,
+    control_flaws,
+    default_flaws,
+    link_flaws,
+)
+from csipd.sep2.rules.curves import Y_REFERENCES, curve_flaws
+from csipd.sep2.rules.events import LATEST, LONGEST, response_flaws, timing_flaws
+from csipd.sep2.rules.flaws import Flaw, Told, doubts, errors
+
+__all__ = [
+    "LATEST",
+    "LONGEST",
+    "VAR_REFERENCES",
+    "Y_REFERENCES",
+    "Flaw",
+    "Told",
+    "base_flaws",
+    "category_flaws",
+    "control_flaws",
+    "curve_flaws",
+    "default_flaws",
+    "doubts",
+    "errors",
+    "link_flaws",
+    "reported_flaws",
+    "response_flaws",
+    "timing_flaws",
+]
