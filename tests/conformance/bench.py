@@ -43,6 +43,8 @@ from csipd.web.app import Application
 from csipd.web.cache import Cache
 from csipd.web.server import Site
 from tests.conformance.devices import Station
+from tests.conformance.independent import Independent, Independents
+from tests.conformance.transcript import GRID, Observer, answers, labels_of
 from tests.support import pki
 from tests.support.client import ClientTLS
 from tests.support.memory_tls import Wire
@@ -136,10 +138,15 @@ class Bench:
         hub.subscribe(self._scheduler.changed)
         self._scheduler.startService()
         self._stations: list[Station] = []
+        self._names: dict[str, str] = {}
+        self._observers: list[Observer] = []
+        self._keys = folder / "clients"
+        self._independents = Independents(self.clock.seconds, self.wall, self._pass)
         self._groups: dict[str, int] = {}
         self._programs: dict[str, int] = {}
 
     def close(self) -> None:
+        self._independents.close()
         for station in self._stations:
             station.hang_up()
         self._scheduler.stopService()
@@ -157,15 +164,57 @@ class Bench:
 
     def run(self, until: float) -> None:
         """Let time pass up to so many minutes after T0, inclusive; everybody does what is due on the way."""
-        end = T0 + round(until * MINUTE)
+        self._observe()
+        self._independents.run(until * MINUTE)
+        # What is left of it: all, where no client of others is there.
+        self._pass(until * MINUTE - self.clock.seconds())
+
+    def _pass(self, seconds: float) -> None:
+        """Let so many seconds pass for everybody but the clients of others, who turn this very clock."""
+        end = self.clock.seconds() + seconds
         while True:
-            moment = min([end, *(at for s in self._stations if (at := s.next_moment()) is not None)])
-            self.clock.advance(max(0, moment - self.now))
-            due = [s for s in self._stations if (at := s.next_moment()) is not None and at <= moment]
+            moments = [at - T0 for s in self._stations if (at := s.next_moment()) is not None]
+            if self._observers:
+                moments.append((self.clock.seconds() // GRID + 1) * GRID)
+            moment = min([end, *moments])
+            self.clock.advance(max(0, moment - self.clock.seconds()))
+            # Sums of hundredths would miss whole seconds by a hair.
+            self.clock.rightNow = round(self.clock.rightNow, 3)
+            due = [s for s in self._stations if (at := s.next_moment()) is not None and at - T0 <= moment]
             for station in due:
                 station.act()
-            if moment == end and not due:
+            self._observe()
+            if moment >= end and not due:
                 return
+
+    # --- the record
+
+    def observe(self, *places: str) -> None:
+        """Write down from now on what a device in these groups is shown; for `transcript`."""
+        station = self.direct(f"observer{len(self._observers)}", *places)
+        self._observers.append(Observer(self, station, T0))
+
+    def _observe(self) -> None:
+        if self.clock.seconds() % GRID == 0:
+            for observer in self._observers:
+                observer.look()
+
+    def answers(self, name: str) -> dict[str, list[int]]:
+        """The statuses that were POSTed for a device, by label of the event, in their order."""
+        found: dict[str, list[int]] = {}
+        for line in answers(self._stations, self._names, labels_of(self._stations)):
+            who, _, rest = line.words.partition(" answers ")
+            label, _, status = rest.partition(": ")
+            if who == name:
+                found.setdefault(label, []).append(int(status.split()[0]))
+        return found
+
+    def transcript(self) -> list[str]:
+        """What was seen on the wire, and what was answered, line by line."""
+        labels = labels_of(self._stations)
+        lines = [line for observer in self._observers for line in observer.lines]
+        lines += answers(self._stations, self._names, labels)
+        return [str(line) for line in sorted(lines, key=lambda line: (int(line.at), line.answer))]
 
     # --- those who call
 
@@ -186,6 +235,16 @@ class Bench:
         credential = credential or LAB.device(name)
         self.enrol(credential.lfdi, name, *places)
         return self.station(credential, **how)
+
+    def independent(self, name: str, *places: str) -> Independent:
+        """A direct DER of others' making (py20305), registered and in these groups; it begins at once."""
+        credential = LAB.device(name)
+        pki.write(self._keys, LAB, **{name: credential})
+        member = Independent(
+            self.direct(name, *places, credential=credential), self._keys, name, PIN, self.clock.seconds
+        )
+        self._independents.add(member)
+        return member
 
     def aggregator(self, name: str, fleet: Mapping[str, str], *, at: int = REGISTERED, **how: Any) -> Station:
         """An aggregator, registered at a moment, that manages DERs: the group that each is in, by name."""
@@ -213,6 +272,7 @@ class Bench:
         def enrol(transaction: Any) -> int:
             device = devices.add(transaction, lfdi, now=at, name=name, pin=pin, **more)
             devices.enrol(transaction, device, at)
+            self._names[lfdi] = name
             for place in places:
                 devices.join(transaction, device.id, self._groups[place], at)
             return device.id
@@ -295,14 +355,16 @@ class Bench:
         label: str = "",
         required: int = 7,
         randomize_start: int | None = None,
+        randomize_duration: int | None = None,
         **base: Any,
     ) -> Command:
-        """Order a control of a program, as of now: times in minutes, `start` after T0."""
+        """Order a control of a program, as of now: times in minutes, `start` after T0; randomisation in s."""
         command = commands.Command(
             r.DERControlBase(**base),
             round(lasts * MINUTE),
             T0 + round(start * MINUTE),
             randomize_start=randomize_start,
+            randomize_duration=randomize_duration,
             response_required=required,
             description=label or program,
         )

@@ -8,7 +8,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.conformance.bench import Bench
-from tests.conformance.devices import DER
+from tests.conformance.devices import DER, Station
+from tests.conformance.independent import Independent
 
 #: What is answered to an event that runs from its start to its end.
 RECEIVED, STARTED, COMPLETED, CANCELLED, SUPERSEDED, OTHER_PROGRAM = 1, 2, 3, 6, 7, 14
@@ -16,7 +17,13 @@ WHOLE = [RECEIVED, STARTED, COMPLETED]
 
 
 class ConformanceCase(SynchronousTestCase):
-    """A bench, and what the tables of the procedures say of a DER."""
+    """A bench, and what the tables of the procedures say of a DER.
+
+    `device` is a client of ours, `other` one of others' making, once both were let `begin`.
+    """
+
+    device: Station
+    other: Independent
 
     def setUp(self) -> None:
         self.bench = self.make()
@@ -26,11 +33,33 @@ class ConformanceCase(SynchronousTestCase):
         self.addCleanup(bench.close)
         return bench
 
-    def assertAnswered(self, der: DER, **expected: list[int]) -> None:
-        """What a DER has answered, by label of the event: all of it and nothing else."""
-        found = {label: der.answers(label) for _, label, _ in der.answered}
-        self.assertEqual(found, {label: answers for label, answers in expected.items() if answers})
+    def begin(self, *places: str) -> None:
+        """Two direct DERs in these groups find everything and follow it: dev1 is ours, dev2 is others'.
+
+        What both are shown is observed from now on.
+        """
+        self.bench.observe(*places)
+        self.device = self.bench.direct("dev1", *places)
+        self.device.walk()
+        self.other = self.bench.independent("dev2", *places)
+
+    def assertAnswered(self, *names: str, **expected: list[int]) -> None:
+        """The Responses that devices POSTed, by label of the event: all of them and no others."""
+        for name in names or ("dev1", "dev2"):
+            self.assertEqual(self.bench.answers(name), expected, name)
 
     def assertStory(self, der: DER, mode: str, *expected: tuple[float, Any, str | None]) -> None:
-        """What a control mode did: (minutes, value, whose)."""
+        """What a control mode of a client of ours did: (minutes, value, whose)."""
         self.assertEqual(der.story(mode), list(expected))
+
+    def assertTranscript(self, expected: str) -> None:
+        """What went over the wire, whole: see tests/conformance/transcript.py."""
+        lines = [line.strip() for line in expected.strip().splitlines()]
+        found = self.bench.transcript()
+        self.assertEqual(found, lines, "\n" + "\n".join(found))
+
+    def assertSaid(self, *expected: str) -> None:
+        """These lines are in the transcript, in this order."""
+        found = iter(self.bench.transcript())
+        for line in expected:
+            self.assertIn(line, found, "\n" + "\n".join(self.bench.transcript()))

@@ -55,12 +55,13 @@ class Lab(Protocol):
 
 @frozen
 class Exchange:
-    """A request and its answer, `at` in seconds after the bench began."""
+    """A request and its answer, `at` in seconds after the bench began; `sent` is its body."""
 
     at: int
     method: str
     path: str
     answer: Answer
+    sent: bytes | None = None
 
 
 @frozen
@@ -162,9 +163,10 @@ class Station:
         """What a request is answered with. What is sent and what comes has to be valid."""
         if isinstance(body, r.Resource):
             body = codec.encode(body)
+        if body:
             _valid(body)
         wire = self._connected()
-        return self._heard(method, path, wire.result(wire.client.request(method, path, body)))
+        return self._heard(method, path, wire.result(wire.client.request(method, path, body)), body)
 
     def raw(self, data: bytes) -> Answer:
         """What bytes that are one request are answered with."""
@@ -179,8 +181,8 @@ class Station:
             self._wire = self._bench.wire(self.tls)
         return self._wire
 
-    def _heard(self, method: str, path: str, answer: Answer) -> Answer:
-        self.log.append(Exchange(int(self._bench.clock.seconds()), method, path, answer))
+    def _heard(self, method: str, path: str, answer: Answer, sent: bytes | None = None) -> Answer:
+        self.log.append(Exchange(int(self._bench.clock.seconds()), method, path, answer, sent))
         if answer.body:
             assert answer.headers["content-type"] == "application/sep+xml", answer
             assert answer.headers["content-length"] == str(len(answer.body)), answer

@@ -1,7 +1,8 @@
 """BASIC: one direct DER and its events (CSIP Conformance Test Procedures v1.3).
 
-"Default, control, default" reads here as what a control mode did: a line for each change, with the minute
-after the start of the test, the value, and whose it was.
+Each timeline is lived by two clients side by side, one of ours and one of others' making (py20305), and
+asserted as the transcript of what they were shown and of what they answered. What ours put into force stands
+beside it.
 """
 
 from __future__ import annotations
@@ -9,18 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lxml import etree
+
+from csipd.sep2 import codec
 from csipd.sep2 import resources as r
 from tests.conformance.bench import LAB, LADDER, PIN, RATES, T0, Points
-from tests.conformance.case import (
-    CANCELLED,
-    OTHER_PROGRAM,
-    RECEIVED,
-    STARTED,
-    SUPERSEDED,
-    WHOLE,
-    ConformanceCase,
-)
-from tests.conformance.devices import Station, requests
+from tests.conformance.case import CANCELLED, RECEIVED, WHOLE, ConformanceCase
+from tests.conformance.devices import REPORTS, Station, requests
 from tests.support.bodies import FULL, MINIMAL
 
 #: BASIC-004.
@@ -84,22 +80,38 @@ class WalkTests(ConformanceCase):
         self.bench.ladder(fsa="")
         for name in LADDER:
             self.bench.default(name, opModMaxLimW=5000 + LADDER[name][1])
-        device = self.bench.direct("dev1", "SP")
-        device.walk()
+        self.begin("SP")
         self.bench.command("SP", start=5, lasts=1, opModMaxLimW=6000)
         self.bench.run(until=7)
-        self.assertEqual({fsa.description for fsa in device.der.fsas}, set(LADDER))
-        link = device.der.device.FunctionSetAssignmentsListLink
+        self.assertEqual({fsa.description for fsa in self.device.der.fsas}, set(LADDER))
+        link = self.device.der.device.FunctionSetAssignmentsListLink
         assert link is not None
-        self.assertTrue(all(e.path.endswith("l=255") for e in requests(device, "GET", f"{link.href}?")))
+        self.assertTrue(all(e.path.endswith("l=255") for e in requests(self.device, "GET", f"{link.href}?")))
+        self.assertTranscript("""
+            0:00  SP is scheduled: 5:00 to 6:00, opModMaxLimW 6000
+            0:00  SP default: opModMaxLimW 5004
+            0:00  TF default: opModMaxLimW 5005
+            0:00  SG default: opModMaxLimW 5006
+            0:00  FD default: opModMaxLimW 5007
+            0:00  SS default: opModMaxLimW 5008
+            0:00  ST default: opModMaxLimW 5009
+            0:00  SY default: opModMaxLimW 5010
+            0:00  dev2 answers SP: 1 (received)
+            0:37  dev1 answers SP: 1 (received)
+            5:00  SP is active since 5:00
+            5:00  dev1 answers SP: 2 (started)
+            5:00  dev2 answers SP: 2 (started)
+            6:00  SP is gone
+            6:00  dev1 answers SP: 3 (completed)
+            6:00  dev2 answers SP: 3 (completed)
+        """)
         self.assertStory(
-            device.der,
+            self.device.der,
             "opModMaxLimW",
             (0, 5004, "SP default"),
             (5, 6000, "SP"),
             (6, 5004, "SP default"),
         )
-        self.assertAnswered(device.der, SP=WHOLE)
 
     def test_basic_003(self) -> None:
         """A client that is moved to another branch drops the old branch's control and runs the new one's."""
@@ -111,20 +123,40 @@ class WalkTests(ConformanceCase):
                 self.bench.program(name + side, primacy, parent=above, level=level)
                 above = name + side
         self.bench.default("SY", opModMaxLimW=5000)
-        device = self.bench.direct("dev1", "SPA")
-        device.walk()
+        self.begin("SPA")
         self.bench.command("TFA", start=15, lasts=5, opModMaxLimW=6000)
         self.bench.run(until=1)
-        self.assertAnswered(device.der, TFA=[RECEIVED])
-        self.bench.move("dev1", "SPA", "SPB")
+        self.assertAnswered(TFA=[RECEIVED])
+        for name in ("dev1", "dev2", "observer0"):
+            self.bench.move(name, "SPA", "SPB")
         self.bench.command("TFB", start=4, lasts=2, opModMaxLimW=7000)
         self.bench.run(until=21)
-        branch = {fsa.description for fsa in device.der.fsas}
+        branch = {fsa.description for fsa in self.device.der.fsas}
         self.assertEqual(branch, {"SY", "ST", "SS", "FDB", "SGB", "TFB", "SPB"})
+        self.assertTranscript("""
+            0:00  TFA is scheduled: 15:00 to 20:00, opModMaxLimW 6000
+            0:00  SY default: opModMaxLimW 5000
+            0:00  dev2 answers TFA: 1 (received)
+            0:37  dev1 answers TFA: 1 (received)
+            1:00  TFB is scheduled: 4:00 to 6:00, opModMaxLimW 7000
+            1:00  TFA is gone
+            1:14  dev1 answers TFB: 1 (received)
+            1:14  dev1 answers TFA: 14 (given up for another program)
+            2:28  dev2 answers TFB: 1 (received)
+            4:00  TFB is active since 4:00
+            4:00  dev1 answers TFB: 2 (started)
+            4:00  dev2 answers TFB: 2 (started)
+            6:00  TFB is gone
+            6:00  dev1 answers TFB: 3 (completed)
+            6:00  dev2 answers TFB: 3 (completed)
+        """)
         self.assertStory(
-            device.der, "opModMaxLimW", (0, 5000, "SY default"), (4, 7000, "TFB"), (6, 5000, "SY default")
+            self.device.der,
+            "opModMaxLimW",
+            (0, 5000, "SY default"),
+            (4, 7000, "TFB"),
+            (6, 5000, "SY default"),
         )
-        self.assertAnswered(device.der, TFA=[RECEIVED, OTHER_PROGRAM], TFB=WHOLE)
 
 
 class ModeTests(ConformanceCase):
@@ -134,15 +166,27 @@ class ModeTests(ConformanceCase):
         super().setUp()
         self.bench.ladder()
         self.bench.program("Campaign", 11)
-        self.device = self.bench.direct("dev1", "SP", "Campaign")
 
-    def cycle(self, default: Mapping[str, Any], control: Mapping[str, Any]) -> None:
-        """SP's default, a control of it at +2 min for a minute, and all that the client does about it."""
+    def cycle(self, default: Mapping[str, Any], control: Mapping[str, Any], shown: tuple[str, str]) -> None:
+        """SP's default, a control of it at +2 min for a minute; `shown` is how the wire has the two."""
         self.bench.default("SP", **default)
-        self.device.walk()
+        self.begin("SP", "Campaign")
         self.bench.command("SP", start=2, lasts=1, **control)
         self.bench.run(until=4)
-        self.assertAnswered(self.device.der, SP=WHOLE)
+        before, during = shown
+        self.assertTranscript(f"""
+            0:00  SP is scheduled: 2:00 to 3:00, {during}
+            0:00  SP default: {before}
+            0:00  dev2 answers SP: 1 (received)
+            0:37  dev1 answers SP: 1 (received)
+            2:00  SP is active since 2:00
+            2:00  dev1 answers SP: 2 (started)
+            2:00  dev2 answers SP: 2 (started)
+            3:00  SP is gone
+            3:00  dev1 answers SP: 3 (completed)
+            3:00  dev2 answers SP: 3 (completed)
+        """)
+        self.assertEqual(self.other.forced, ["SP default", "SP", "SP default"])
 
     def assertCycle(self, mode: str, default: Any, control: Any) -> None:
         self.assertStory(
@@ -155,7 +199,7 @@ class ModeTests(ConformanceCase):
     def ride_through(self, trips: Mapping[str, Points]) -> None:
         """The cycle with a curve for each mode; the default's have all times a second longer."""
         longer = {mode: tuple((x + 100, y) for x, y in points) for mode, points in trips.items()}
-        self.cycle(self.curves(longer), self.curves(trips))
+        self.cycle(self.curves(longer), self.curves(trips), (drawn(longer), drawn(trips)))
         self.assertEqual({fsa.description for fsa in self.device.der.fsas}, {"Topology", "Campaign"})
         for mode, points in trips.items():
             self.assertCycle(mode, longer[mode], points)
@@ -172,44 +216,59 @@ class ModeTests(ConformanceCase):
         """Volt-VAr; the curve says how fast it is to be followed."""
         default = self.curves({"opModVoltVar": DEFAULT_VOLT_VAR}, openLoopTms=10)
         control = self.curves({"opModVoltVar": VOLT_VAR}, openLoopTms=5)
-        self.cycle(default, control)
+        shown = drawn({"opModVoltVar": DEFAULT_VOLT_VAR}), drawn({"opModVoltVar": VOLT_VAR})
+        self.cycle(default, control, shown)
         self.assertCycle("opModVoltVar", DEFAULT_VOLT_VAR, VOLT_VAR)
-        shown = self.device.get(control["opModVoltVar"].href, r.DERCurve)
-        self.assertEqual((shown.curveType, shown.openLoopTms), (11, 5))
+        curve = self.device.get(control["opModVoltVar"].href, r.DERCurve)
+        self.assertEqual((curve.curveType, curve.openLoopTms), (11, 5))
 
     def test_basic_007(self) -> None:
         """Ramp rates come with the default alone, and change with it."""
         self.bench.default("SP", settings={"setGradW": 10000, "setSoftGradW": 200})
-        self.device.walk()
+        self.begin("SP", "Campaign")
         self.assertEqual(self.device.der.brain.settings(), {"setGradW": 10000, "setSoftGradW": 200})
         self.bench.run(until=2)
         self.bench.default("SP", settings={"setGradW": 9000, "setSoftGradW": 400})
         self.bench.run(until=3)
         self.assertEqual(self.device.der.brain.settings(), {"setGradW": 9000, "setSoftGradW": 400})
-        self.assertEqual(self.device.der.known(), [])
-        self.assertAnswered(self.device.der)
+        self.assertTranscript("""
+            0:00  SP default: setGradW 10000, setSoftGradW 200
+            2:00  SP default: setGradW 9000, setSoftGradW 400
+        """)
 
     def test_basic_008(self) -> None:
         """Fixed power factor while injecting W."""
-        self.cycle({"opModFixedPFInjectW": power_factor(950)}, {"opModFixedPFInjectW": power_factor(900)})
+        self.cycle(
+            {"opModFixedPFInjectW": power_factor(950)},
+            {"opModFixedPFInjectW": power_factor(900)},
+            (
+                "opModFixedPFInjectW 950 false -3",
+                "opModFixedPFInjectW 900 false -3",
+            ),
+        )
         self.assertCycle("opModFixedPFInjectW", power_factor(950), power_factor(900))
 
     def test_basic_009(self) -> None:
         """Energize, with connect beside it."""
-        modes = ("opModEnergize", "opModConnect")
-        self.cycle(dict.fromkeys(modes, False), dict.fromkeys(modes, True))
+        modes = ("opModConnect", "opModEnergize")
+        self.cycle(
+            dict.fromkeys(modes, False),
+            dict.fromkeys(modes, True),
+            ("opModConnect false, opModEnergize false", "opModConnect true, opModEnergize true"),
+        )
         for mode in modes:
             self.assertCycle(mode, False, True)
 
     def test_basic_010(self) -> None:
         """A limit of active power."""
-        self.cycle({"opModMaxLimW": 5000}, {"opModMaxLimW": 6000})
+        self.cycle({"opModMaxLimW": 5000}, {"opModMaxLimW": 6000}, ("opModMaxLimW 5000", "opModMaxLimW 6000"))
         self.assertCycle("opModMaxLimW", 5000, 6000)
 
     def test_basic_011(self) -> None:
         """Volt-Watt, in percent of the maximum power."""
         default: Points = ((10000, 10000), (10600, 10000), (11000, 0))
-        self.cycle(self.curves({"opModVoltWatt": default}), self.curves({"opModVoltWatt": VOLT_WATT}))
+        curves = {"opModVoltWatt": default}, {"opModVoltWatt": VOLT_WATT}
+        self.cycle(self.curves(curves[0]), self.curves(curves[1]), (drawn(curves[0]), drawn(curves[1])))
         self.assertCycle("opModVoltWatt", default, VOLT_WATT)
 
     def test_basic_012(self) -> None:
@@ -227,20 +286,35 @@ class ModeTests(ConformanceCase):
             {"opModFreqDroop": droop, "opModFreqWatt": link}
             for droop, link in zip(droops, links, strict=True)
         )
-        self.cycle(before, control)
+        shown = (
+            "opModFreqDroop 36 36 50 50 500, " + drawn({"opModFreqWatt": default}),
+            "opModFreqDroop 60030 59970 40 40 600, " + drawn({"opModFreqWatt": FREQ_WATT}),
+        )
+        self.cycle(before, control, shown)
         self.assertCycle("opModFreqDroop", *droops)
         self.assertCycle("opModFreqWatt", default, FREQ_WATT)
 
     def test_basic_013(self) -> None:
         """Active power in percent."""
-        self.cycle({"opModFixedW": 5000}, {"opModFixedW": 6000})
+        self.cycle({"opModFixedW": 5000}, {"opModFixedW": 6000}, ("opModFixedW 5000", "opModFixedW 6000"))
         self.assertCycle("opModFixedW", 5000, 6000)
 
     def test_basic_014(self) -> None:
         """Active power in watts."""
         before, control = (r.ActivePower(multiplier=0, value=watts) for watts in (2000, 3000))
-        self.cycle({"opModTargetW": before}, {"opModTargetW": control})
+        self.cycle(
+            {"opModTargetW": before},
+            {"opModTargetW": control},
+            ("opModTargetW 0 2000", "opModTargetW 0 3000"),
+        )
         self.assertCycle("opModTargetW", before, control)
+
+
+def drawn(curves: Mapping[str, Points]) -> str:
+    """Modes that are curves, as a transcript shows them."""
+    return ", ".join(
+        f"{mode} {' '.join(f'({x},{y})' for x, y in points)}" for mode, points in sorted(curves.items())
+    )
 
 
 class ScheduleTests(ConformanceCase):
@@ -249,21 +323,19 @@ class ScheduleTests(ConformanceCase):
     def setUp(self) -> None:
         super().setUp()
         self.bench.ladder("SY", "TF", "SP")
-        self.device = self.bench.direct("dev1", "SP")
 
     def test_basic_015(self) -> None:
         """A client holds 24 controls of a program; those that are cancelled half way it does not run."""
         self.bench = self.make(rates={**RATES, "DERProgramList": 59})
         self.bench.ladder("SY", "TF", "SP")
-        device = self.bench.direct("dev1", "SP")
         commands = [
             self.bench.command("SP", start=2 * n, lasts=1, label=f"SP{n}", opModMaxLimW=5000 + n)
             for n in range(1, 25)
         ]
         self.bench.command("TF", start=3, lasts=1, opModMaxLimW=4000)
-        device.walk()
+        self.begin("SP")
         self.assertEqual(
-            sorted(control.description or "" for control in device.der.known()),
+            sorted(control.description or "" for control in self.device.der.known()),
             sorted(["TF", *(f"SP{n}" for n in range(1, 25))]),
         )
         self.bench.run(until=25.5)
@@ -272,8 +344,14 @@ class ScheduleTests(ConformanceCase):
         self.bench.run(until=52)
         run = {f"SP{n}": WHOLE for n in range(1, 13)}
         dropped = {f"SP{n}": [RECEIVED, CANCELLED] for n in range(13, 25)}
-        self.assertAnswered(device.der, TF=WHOLE, **run, **dropped)
-        lines = [line for line in device.der.story("opModMaxLimW") if line[2] is not None]
+        self.assertAnswered(TF=WHOLE, **run, **dropped)
+        for n in range(1, 13):
+            self.assertSaid(
+                f"{2 * n}:00  SP{n} in SP is active since {2 * n}:00", f"{2 * n + 1}:00  SP{n} is gone"
+            )
+        for n in range(13, 25):
+            self.assertSaid(f"25:30  SP{n} in SP is cancelled since 25:30")
+        lines = [line for line in self.device.der.story("opModMaxLimW") if line[2] is not None]
         expected = [(2 * n, 5000 + n, f"SP{n}") for n in range(1, 13)]
         self.assertEqual(lines, [expected[0], (3, 4000, "TF"), *expected[1:]])
 
@@ -281,24 +359,51 @@ class ScheduleTests(ConformanceCase):
         """Of two defaults the one of the nearer group holds."""
         self.bench.default("SP", opModMaxLimW=5000)
         self.bench.default("SY", opModMaxLimW=4000)
-        self.device.walk()
+        self.begin("SP")
         self.bench.run(until=2)
+        self.assertTranscript("""
+            0:00  SP default: opModMaxLimW 5000
+            0:00  SY default: opModMaxLimW 4000
+        """)
         self.assertStory(self.device.der, "opModMaxLimW", (0, 5000, "SP default"))
+        self.assertEqual(self.other.forced, ["SP default"])
 
     def test_basic_017(self) -> None:
         """One control, and nothing before or after."""
-        self.device.walk()
+        self.begin("SP")
         self.bench.command("SP", start=2, lasts=1, opModMaxLimW=6000)
         self.bench.run(until=4)
+        self.assertTranscript("""
+            0:00  SP is scheduled: 2:00 to 3:00, opModMaxLimW 6000
+            0:00  dev2 answers SP: 1 (received)
+            0:37  dev1 answers SP: 1 (received)
+            2:00  SP is active since 2:00
+            2:00  dev1 answers SP: 2 (started)
+            2:00  dev2 answers SP: 2 (started)
+            3:00  SP is gone
+            3:00  dev1 answers SP: 3 (completed)
+            3:00  dev2 answers SP: 3 (completed)
+        """)
         self.assertStory(self.device.der, "opModMaxLimW", (2, 6000, "SP"), (3, None, None))
-        self.assertAnswered(self.device.der, SP=WHOLE)
 
     def test_basic_018(self) -> None:
         """Default, control, default."""
         self.bench.default("SP", opModMaxLimW=5000)
-        self.device.walk()
+        self.begin("SP")
         self.bench.command("SP", start=2, lasts=1, opModMaxLimW=6000)
         self.bench.run(until=4)
+        self.assertTranscript("""
+            0:00  SP is scheduled: 2:00 to 3:00, opModMaxLimW 6000
+            0:00  SP default: opModMaxLimW 5000
+            0:00  dev2 answers SP: 1 (received)
+            0:37  dev1 answers SP: 1 (received)
+            2:00  SP is active since 2:00
+            2:00  dev1 answers SP: 2 (started)
+            2:00  dev2 answers SP: 2 (started)
+            3:00  SP is gone
+            3:00  dev1 answers SP: 3 (completed)
+            3:00  dev2 answers SP: 3 (completed)
+        """)
         self.assertStory(
             self.device.der,
             "opModMaxLimW",
@@ -306,15 +411,35 @@ class ScheduleTests(ConformanceCase):
             (2, 6000, "SP"),
             (3, 5000, "SP default"),
         )
-        self.assertAnswered(self.device.der, SP=WHOLE)
 
     def test_basic_019(self) -> None:
         """Two controls of one program, with the default between them."""
         self.bench.default("SP", opModMaxLimW=5000)
-        self.device.walk()
+        self.begin("SP")
         self.bench.command("SP", start=2, lasts=1, label="first", opModMaxLimW=6000)
         self.bench.command("SP", start=4, lasts=1, label="second", opModMaxLimW=7000)
         self.bench.run(until=6)
+        self.assertTranscript("""
+            0:00  first in SP is scheduled: 2:00 to 3:00, opModMaxLimW 6000
+            0:00  second in SP is scheduled: 4:00 to 5:00, opModMaxLimW 7000
+            0:00  SP default: opModMaxLimW 5000
+            0:00  dev2 answers first: 1 (received)
+            0:00  dev2 answers second: 1 (received)
+            0:37  dev1 answers first: 1 (received)
+            0:37  dev1 answers second: 1 (received)
+            2:00  first in SP is active since 2:00
+            2:00  dev1 answers first: 2 (started)
+            2:00  dev2 answers first: 2 (started)
+            3:00  first is gone
+            3:00  dev1 answers first: 3 (completed)
+            3:00  dev2 answers first: 3 (completed)
+            4:00  second in SP is active since 4:00
+            4:00  dev1 answers second: 2 (started)
+            4:00  dev2 answers second: 2 (started)
+            5:00  second is gone
+            5:00  dev1 answers second: 3 (completed)
+            5:00  dev2 answers second: 3 (completed)
+        """)
         self.assertStory(
             self.device.der,
             "opModMaxLimW",
@@ -324,16 +449,37 @@ class ScheduleTests(ConformanceCase):
             (4, 7000, "second"),
             (5, 5000, "SP default"),
         )
-        self.assertAnswered(self.device.der, first=WHOLE, second=WHOLE)
 
     def test_basic_020(self) -> None:
         """Controls of two programs one after the other; the nearer group's default whenever none runs."""
         self.bench.default("SY", opModMaxLimW=4000)
         self.bench.default("SP", opModMaxLimW=5000)
-        self.device.walk()
+        self.begin("SP")
         self.bench.command("SY", start=2, lasts=1, opModMaxLimW=6000)
         self.bench.command("SP", start=4, lasts=1, opModMaxLimW=7000)
         self.bench.run(until=6)
+        self.assertTranscript("""
+            0:00  SP is scheduled: 4:00 to 5:00, opModMaxLimW 7000
+            0:00  SP default: opModMaxLimW 5000
+            0:00  SY is scheduled: 2:00 to 3:00, opModMaxLimW 6000
+            0:00  SY default: opModMaxLimW 4000
+            0:00  dev2 answers SP: 1 (received)
+            0:00  dev2 answers SY: 1 (received)
+            0:37  dev1 answers SP: 1 (received)
+            0:37  dev1 answers SY: 1 (received)
+            2:00  SY is active since 2:00
+            2:00  dev1 answers SY: 2 (started)
+            2:00  dev2 answers SY: 2 (started)
+            3:00  SY is gone
+            3:00  dev1 answers SY: 3 (completed)
+            3:00  dev2 answers SY: 3 (completed)
+            4:00  SP is active since 4:00
+            4:00  dev1 answers SP: 2 (started)
+            4:00  dev2 answers SP: 2 (started)
+            5:00  SP is gone
+            5:00  dev1 answers SP: 3 (completed)
+            5:00  dev2 answers SP: 3 (completed)
+        """)
         self.assertStory(
             self.device.der,
             "opModMaxLimW",
@@ -343,29 +489,126 @@ class ScheduleTests(ConformanceCase):
             (4, 7000, "SP"),
             (5, 5000, "SP default"),
         )
-        self.assertAnswered(self.device.der, SY=WHOLE, SP=WHOLE)
 
 
-class OverlapTests(ConformanceCase):
-    """Two programs whose controls overlap: SY at the top, SP at the service point, a default in each."""
+class AlikeTests(ConformanceCase):
+    """Two programs whose controls, of one mode, overlap: SY at the top, SP at the service point."""
 
     SY_W, SP_W = 6000, 7000
 
     def setUp(self) -> None:
         super().setUp()
         self.bench.ladder("SY", "SP")
-        self.bench.default("SY", opModMaxLimW=4000, opModFixedW=4000, opModFixedPFInjectW=power_factor(990))
-        self.bench.default("SP", opModMaxLimW=5000, opModFixedW=5000, opModFixedPFInjectW=power_factor(950))
-        self.device = self.bench.direct("dev1", "SP")
-        self.device.walk()
+        self.bench.default("SY", opModMaxLimW=4000)
+        self.bench.default("SP", opModMaxLimW=5000)
+        self.begin("SP")
 
-    def alike(self, program: str, start: float, lasts: float) -> str:
-        """A control of a mode that both programs use; its href."""
+    def order(self, program: str, start: float, lasts: float) -> None:
         value = {"SY": self.SY_W, "SP": self.SP_W}[program]
-        return self.bench.command(program, start=start, lasts=lasts, opModMaxLimW=value).href
+        self.bench.command(program, start=start, lasts=lasts, opModMaxLimW=value)
 
-    def unlike(self, program: str, start: float, lasts: float) -> None:
-        """A control of a mode of its own: SY's a power factor, SP's active power."""
+    def assertLimits(self, *between: tuple[float, Any, str]) -> None:
+        """What held the limit, SP's default first; the other client forced the same."""
+        self.assertEqual(self.other.forced, ["SP default", *(whose for _, _, whose in between)])
+        self.assertStory(self.device.der, "opModMaxLimW", (0, 5000, "SP default"), *between)
+
+    def test_basic_021(self) -> None:
+        """The lower program's control surrounds that of the higher, both known: it never starts here, though
+        the server's own list calls it active (EventStatus is a fact of its program alone)."""
+        self.order("SY", 2, 2)
+        self.order("SP", 3, 1)
+        self.bench.run(until=5)
+        self.assertTranscript("""
+            0:00  SP is scheduled: 3:00 to 4:00, opModMaxLimW 7000
+            0:00  SP default: opModMaxLimW 5000
+            0:00  SY is scheduled: 2:00 to 4:00, opModMaxLimW 6000
+            0:00  SY default: opModMaxLimW 4000
+            0:00  dev2 answers SP: 1 (received)
+            0:00  dev2 answers SY: 1 (received)
+            0:00  dev2 answers SY: 7 (superseded)
+            0:37  dev1 answers SP: 1 (received)
+            0:37  dev1 answers SY: 1 (received)
+            0:37  dev1 answers SY: 7 (superseded)
+            2:00  SY is active since 2:00
+            3:00  SP is active since 3:00
+            3:00  dev1 answers SP: 2 (started)
+            3:00  dev2 answers SP: 2 (started)
+            4:00  SP is gone
+            4:00  SY is gone
+            4:00  dev1 answers SP: 3 (completed)
+            4:00  dev2 answers SP: 3 (completed)
+        """)
+        self.assertLimits((3, self.SP_W, "SP"), (4, 5000, "SP default"))
+
+    def test_basic_022(self) -> None:
+        """The higher program's control comes first: the lower's never starts, though it would last longer."""
+        self.order("SP", 2, 2)
+        self.order("SY", 3, 2)
+        self.bench.run(until=6)
+        self.assertTranscript("""
+            0:00  SP is scheduled: 2:00 to 4:00, opModMaxLimW 7000
+            0:00  SP default: opModMaxLimW 5000
+            0:00  SY is scheduled: 3:00 to 5:00, opModMaxLimW 6000
+            0:00  SY default: opModMaxLimW 4000
+            0:00  dev2 answers SP: 1 (received)
+            0:00  dev2 answers SY: 1 (received)
+            0:00  dev2 answers SY: 7 (superseded)
+            0:37  dev1 answers SP: 1 (received)
+            0:37  dev1 answers SY: 1 (received)
+            0:37  dev1 answers SY: 7 (superseded)
+            2:00  SP is active since 2:00
+            2:00  dev1 answers SP: 2 (started)
+            2:00  dev2 answers SP: 2 (started)
+            3:00  SY is active since 3:00
+            4:00  SP is gone
+            4:00  dev1 answers SP: 3 (completed)
+            4:00  dev2 answers SP: 3 (completed)
+            5:00  SY is gone
+        """)
+        self.assertLimits((2, self.SP_W, "SP"), (4, 5000, "SP default"))
+
+    def test_basic_023(self) -> None:
+        """The higher program's control is made while the lower's runs: that ends when it starts, for good."""
+        self.order("SY", 1, 4)
+        self.bench.run(until=1.2)
+        self.order("SP", 2, 2)
+        self.bench.run(until=6)
+        self.assertTranscript("""
+            0:00  SP default: opModMaxLimW 5000
+            0:00  SY is scheduled: 1:00 to 5:00, opModMaxLimW 6000
+            0:00  SY default: opModMaxLimW 4000
+            0:00  dev2 answers SY: 1 (received)
+            0:37  dev1 answers SY: 1 (received)
+            1:00  SY is active since 1:00
+            1:00  dev1 answers SY: 2 (started)
+            1:00  dev2 answers SY: 2 (started)
+            1:14  dev1 answers SP: 1 (received)
+            1:14  dev2 answers SP: 1 (received)
+            1:15  SP is scheduled: 2:00 to 4:00, opModMaxLimW 7000
+            2:00  SP is active since 2:00
+            2:00  dev1 answers SY: 7 (superseded)
+            2:00  dev1 answers SP: 2 (started)
+            2:00  dev2 answers SY: 7 (superseded)
+            2:00  dev2 answers SP: 2 (started)
+            4:00  SP is gone
+            4:00  dev1 answers SP: 3 (completed)
+            4:00  dev2 answers SP: 3 (completed)
+            5:00  SY is gone
+        """)
+        self.assertLimits((1, self.SY_W, "SY"), (2, self.SP_W, "SP"), (4, 5000, "SP default"))
+
+
+class UnlikeTests(ConformanceCase):
+    """SY sets a power factor, SP active power; the default of each is seen after its event."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.bench.ladder("SY", "SP")
+        self.bench.default("SY", opModFixedPFInjectW=power_factor(990))
+        self.bench.default("SP", opModFixedW=5000)
+        self.begin("SP")
+
+    def order(self, program: str, start: float, lasts: float) -> None:
         base: dict[str, dict[str, Any]] = {
             "SY": {"opModFixedPFInjectW": power_factor(900)},
             "SP": {"opModFixedW": 7000},
@@ -373,89 +616,108 @@ class OverlapTests(ConformanceCase):
         self.bench.command(program, start=start, lasts=lasts, **base[program])
 
     def assertBoth(self, system: tuple[float, float], point: tuple[float, float]) -> None:
-        """Both ran from their start to their end, side by side."""
-        for mode, value, default, label, (start, end) in (
-            ("opModFixedPFInjectW", power_factor(900), power_factor(950), "SY", system),
-            ("opModFixedW", 7000, 5000, "SP", point),
-        ):
-            self.assertStory(
-                self.device.der,
-                mode,
-                (0, default, "SP default"),
-                (start, value, label),
-                (end, default, "SP default"),
-            )
-        self.assertAnswered(self.device.der, SY=WHOLE, SP=WHOLE)
-
-    def test_basic_021(self) -> None:
-        """The higher program's control lies within the lower's, and both are known: the lower's never starts.
-        Its EventStatus says nothing of that, being about its own program."""
-        href = self.alike("SY", 2, 2)
-        self.alike("SP", 3, 1)
-        self.bench.run(until=3.5)
-        status = self.device.get(href, r.DERControl).EventStatus
-        self.assertEqual((status.currentStatus, status.dateTime), (1, T0 + 120))
-        self.assertFalse(status.potentiallySuperseded)
-        self.bench.run(until=5)
+        """Both controls ran from start to end (minutes), each with its own program's default around it."""
         self.assertStory(
             self.device.der,
-            "opModMaxLimW",
-            (0, 5000, "SP default"),
-            (3, self.SP_W, "SP"),
-            (4, 5000, "SP default"),
+            "opModFixedPFInjectW",
+            (0, power_factor(990), "SY default"),
+            (system[0], power_factor(900), "SY"),
+            (system[1], power_factor(990), "SY default"),
         )
-        self.assertAnswered(self.device.der, SY=[RECEIVED, SUPERSEDED], SP=WHOLE)
-
-    def test_basic_022(self) -> None:
-        """The higher program's control comes first: the lower's never starts, though it would last longer."""
-        self.alike("SP", 2, 2)
-        self.alike("SY", 3, 2)
-        self.bench.run(until=6)
         self.assertStory(
             self.device.der,
-            "opModMaxLimW",
+            "opModFixedW",
             (0, 5000, "SP default"),
-            (2, self.SP_W, "SP"),
-            (4, 5000, "SP default"),
+            (point[0], 7000, "SP"),
+            (point[1], 5000, "SP default"),
         )
-        self.assertAnswered(self.device.der, SY=[RECEIVED, SUPERSEDED], SP=WHOLE)
-
-    def test_basic_023(self) -> None:
-        """The higher program's control is made while the lower's runs: that ends when it starts, for good."""
-        self.alike("SY", 1, 4)
-        self.bench.run(until=1.2)
-        self.alike("SP", 2, 2)
-        self.bench.run(until=6)
-        self.assertStory(
-            self.device.der,
-            "opModMaxLimW",
-            (0, 5000, "SP default"),
-            (1, self.SY_W, "SY"),
-            (2, self.SP_W, "SP"),
-            (4, 5000, "SP default"),
-        )
-        self.assertAnswered(self.device.der, SY=[RECEIVED, STARTED, SUPERSEDED], SP=WHOLE)
 
     def test_basic_024(self) -> None:
-        """Unlike modes, the higher program's within the lower's: both run."""
-        self.unlike("SY", 2, 2)
-        self.unlike("SP", 3, 1)
+        """The higher program's control within the lower's: both run."""
+        self.order("SY", 2, 2)
+        self.order("SP", 3, 1)
         self.bench.run(until=5)
+        self.assertTranscript("""
+            0:00  SP is scheduled: 3:00 to 4:00, opModFixedW 7000
+            0:00  SP default: opModFixedW 5000
+            0:00  SY is scheduled: 2:00 to 4:00, opModFixedPFInjectW 900 false -3
+            0:00  SY default: opModFixedPFInjectW 990 false -3
+            0:00  dev2 answers SP: 1 (received)
+            0:00  dev2 answers SY: 1 (received)
+            0:37  dev1 answers SP: 1 (received)
+            0:37  dev1 answers SY: 1 (received)
+            2:00  SY is active since 2:00
+            2:00  dev1 answers SY: 2 (started)
+            2:00  dev2 answers SY: 2 (started)
+            3:00  SP is active since 3:00
+            3:00  dev1 answers SP: 2 (started)
+            3:00  dev2 answers SP: 2 (started)
+            4:00  SP is gone
+            4:00  SY is gone
+            4:00  dev1 answers SP: 3 (completed)
+            4:00  dev1 answers SY: 3 (completed)
+            4:00  dev2 answers SP: 3 (completed)
+            4:00  dev2 answers SY: 3 (completed)
+        """)
         self.assertBoth((2, 4), (3, 4))
 
     def test_basic_025(self) -> None:
-        """Unlike modes, the higher program's first: both run."""
-        self.unlike("SP", 2, 2)
-        self.unlike("SY", 3, 2)
+        """The higher program's control first: both run."""
+        self.order("SP", 2, 2)
+        self.order("SY", 3, 2)
         self.bench.run(until=6)
+        self.assertTranscript("""
+            0:00  SP is scheduled: 2:00 to 4:00, opModFixedW 7000
+            0:00  SP default: opModFixedW 5000
+            0:00  SY is scheduled: 3:00 to 5:00, opModFixedPFInjectW 900 false -3
+            0:00  SY default: opModFixedPFInjectW 990 false -3
+            0:00  dev2 answers SP: 1 (received)
+            0:00  dev2 answers SY: 1 (received)
+            0:37  dev1 answers SP: 1 (received)
+            0:37  dev1 answers SY: 1 (received)
+            2:00  SP is active since 2:00
+            2:00  dev1 answers SP: 2 (started)
+            2:00  dev2 answers SP: 2 (started)
+            3:00  SY is active since 3:00
+            3:00  dev1 answers SY: 2 (started)
+            3:00  dev2 answers SY: 2 (started)
+            4:00  SP is gone
+            4:00  dev1 answers SP: 3 (completed)
+            4:00  dev2 answers SP: 3 (completed)
+            5:00  SY is gone
+            5:00  dev1 answers SY: 3 (completed)
+            5:00  dev2 answers SY: 3 (completed)
+        """)
         self.assertBoth((3, 5), (2, 4))
 
     def test_basic_026(self) -> None:
-        """Unlike modes, the higher program's made while the lower's runs: both run."""
-        self.unlike("SY", 1, 4)
+        """The higher program's control made while the lower's runs: both run."""
+        self.order("SY", 1, 4)
         self.bench.run(until=1.2)
-        self.unlike("SP", 2, 2)
+        self.order("SP", 2, 2)
         self.bench.run(until=6)
+        self.assertTranscript("""
+            0:00  SP default: opModFixedW 5000
+            0:00  SY is scheduled: 1:00 to 5:00, opModFixedPFInjectW 900 false -3
+            0:00  SY default: opModFixedPFInjectW 990 false -3
+            0:00  dev2 answers SY: 1 (received)
+            0:37  dev1 answers SY: 1 (received)
+            1:00  SY is active since 1:00
+            1:00  dev1 answers SY: 2 (started)
+            1:00  dev2 answers SY: 2 (started)
+            1:14  dev1 answers SP: 1 (received)
+            1:14  dev2 answers SP: 1 (received)
+            1:15  SP is scheduled: 2:00 to 4:00, opModFixedW 7000
+            2:00  SP is active since 2:00
+            2:00  dev1 answers SP: 2 (started)
+            2:00  dev2 answers SP: 2 (started)
+            4:00  SP is gone
+            4:00  dev1 answers SP: 3 (completed)
+            4:00  dev2 answers SP: 3 (completed)
+            5:00  SY is gone
+            5:00  dev1 answers SY: 3 (completed)
+            5:00  dev2 answers SY: 3 (completed)
+        """)
         self.assertBoth((1, 5), (2, 4))
 
 
@@ -490,7 +752,16 @@ class ReportTests(ConformanceCase):
         )
 
     def test_basic_028(self) -> None:
-        """A DERStatus is PUT, and given back."""
+        """All four documents of a DER are PUT, and each is given back, element by element."""
         (unit,) = self.device.der.ders
-        assert unit.DERStatusLink is not None
-        self.device.put(unit.DERStatusLink.href, FULL["DERStatus"])
+        for link, document in REPORTS:
+            href = getattr(unit, link).href
+            sent = codec.encode(FULL[document])
+            self.assertEqual(self.device.request("PUT", href, sent).status, 204)
+            given = self.device.request("GET", href)
+            self.assertEqual(elements(given.body), elements(sent), document)
+
+
+def elements(document: bytes) -> list[tuple[str, str | None]]:
+    """The elements of a document in their order, each with its text."""
+    return [(str(element.tag), element.text) for element in etree.fromstring(document).iter()]

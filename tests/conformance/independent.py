@@ -1,0 +1,220 @@
+"""A client that others wrote, on the bench's clock: py20305, whole, but for its sockets and its waiting.
+
+Its discovery, polling, event processing, timers and XML are its own; it knows nothing of csipd's model or
+rules. What is replaced: the HTTP session (requests go through a `Station`, over the bench's TLS, validated
+and logged) and time (`time.time`, `time.monotonic`, and an event loop that turns the bench's clock where
+another would wait).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import selectors
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from py20305.client import CsipClient, TlsConfig
+from py20305.events.dispatch import NullDispatcher
+
+from tests.conformance.devices import Station
+
+#: No wait is longer, so that everybody else on the bench acts on time.
+_LONGEST = 1.0
+#: By when a client has read its programs twice (minutes).
+_SETTLED = 0.7
+
+
+class _NoWait(selectors.SelectSelector):
+    """A selector that lets time pass by hand instead of waiting."""
+
+    def __init__(self, passing: Callable[[float], None]) -> None:
+        super().__init__()
+        self._passing = passing
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        wait = _LONGEST if timeout is None else min(timeout, _LONGEST)
+        if wait > 0:
+            self._passing(wait)
+        # Only the loop's own wake-up socket is registered.
+        return super().select(0)
+
+
+class TurnedLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time is the bench's, and passes as fast as it can.
+
+    :param seconds: the bench's clock
+    :param passing: lets so many seconds pass for everybody
+    """
+
+    def __init__(self, seconds: Callable[[], float], passing: Callable[[float], None]) -> None:
+        self._seconds = seconds
+        super().__init__(_NoWait(passing))
+        # A timer is due when its moment has come, not a clock's resolution before.
+        self._clock_resolution = 1e-9
+
+    def time(self) -> float:
+        return self._seconds()
+
+
+class _Answered:
+    """An answer as aiohttp gives it."""
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = {name.title(): value for name, value in headers.items()}
+        self._body = body
+
+    async def read(self) -> bytes:
+        return self._body
+
+    async def text(self) -> str:
+        return self._body.decode()
+
+    async def __aenter__(self) -> _Answered:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+
+class _Session:
+    """The part of aiohttp's session that py20305 uses, by way of a station."""
+
+    closed = False
+
+    def __init__(self, station: Station, base: str) -> None:
+        self._station = station
+        self._base = base
+
+    def request(self, method: str, url: str, data: bytes | None = None, **_: Any) -> _Answered:
+        assert url.startswith(self._base), url
+        answer = self._station.request(method, url.removeprefix(self._base), data)
+        return _Answered(answer.status, answer.headers, answer.body)
+
+    def get(self, url: str, **how: Any) -> _Answered:
+        return self.request("GET", url, **how)
+
+    def post(self, url: str, data: bytes, **how: Any) -> _Answered:
+        return self.request("POST", url, data, **how)
+
+    def put(self, url: str, data: bytes, **how: Any) -> _Answered:
+        return self.request("PUT", url, data, **how)
+
+    async def close(self) -> None:
+        pass
+
+
+class _Recorder(NullDispatcher):  # type: ignore[misc]
+    """Takes down whose values the client put into force, by the names that they have on the wire."""
+
+    def __init__(self, acted: Callable[[str], None]) -> None:
+        self._acted = acted
+
+    async def apply_control(self, device_href: str, derc: Any, curves: Any) -> None:
+        self._acted(str(derc.description))
+
+    async def apply_default_control(self, device_href: str, dderc: Any, curves: Any, **_: Any) -> None:
+        self._acted(str(dderc.description))
+
+
+class Independent:
+    """A direct client for one device.
+
+    :param station: carries its requests; the certificate is the device's
+    :param keys: a folder with the device's certificate and key, as ``pki.write`` makes it
+    :param name: of the device there
+    :param pin: what its installer was given
+    """
+
+    def __init__(
+        self, station: Station, keys: Path, name: str, pin: int, seconds: Callable[[], float]
+    ) -> None:
+        self.station = station
+        self.name = name
+        #: (minutes after T0, whose control or default it put into force).
+        self.acted: list[tuple[float, str]] = []
+        base = "https://localhost:7443"
+        tls = TlsConfig(
+            client_cert=keys / "certs" / f"{name}.crt",
+            client_key=keys / "private" / f"{name}.pem",
+            ca_cert=keys / "certs" / "ca.crt",
+        )
+        self._client = CsipClient(
+            base,
+            tls=tls,
+            server_2018_compat=True,
+            dispatcher=_Recorder(lambda whose: self.acted.append((round(seconds() / 60, 2), whose))),
+            registration_pins={station.credential.lfdi.lower(): pin},
+        )
+        http = self._client.http
+        # The handshake is the station's: no chain is left to be looked at.
+        http._ssl = False
+        session = _Session(station, base)
+        http._get_session = lambda: session
+        self._running: asyncio.Task[None] | None = None
+
+    @property
+    def forced(self) -> list[str]:
+        """Whose values were in force one after the other, once it had read everything twice.
+
+        While it finds its way it forces each default that it comes by, the better one last.
+        """
+        settled = sum(at < _SETTLED for at, _ in self.acted)
+        every = [whose for _, whose in self.acted[max(0, settled - 1) :]]
+        return [whose for whose, before in zip(every, ["", *every], strict=False) if whose != before]
+
+    async def start(self) -> None:
+        """Find everything, and follow it from now on."""
+        await self._client.connect()
+        self._running = asyncio.create_task(self._client.run())
+
+    async def stop(self) -> None:
+        await self._client.shutdown()
+        if self._running is not None:
+            await self._running
+
+
+class Independents:
+    """The clients of others on a bench, and the loop that they share.
+
+    :param seconds: the bench's clock
+    :param wall: what it says the time is (epoch s)
+    :param passing: lets so many seconds pass for everybody else
+    """
+
+    def __init__(
+        self, seconds: Callable[[], float], wall: Callable[[], float], passing: Callable[[float], None]
+    ) -> None:
+        self._seconds = seconds
+        self._wall = wall
+        self._members: list[Independent] = []
+        self._loop = TurnedLoop(seconds, passing)
+        # What it has to say is for the tests to ask, not for their output.
+        self._log, self._silent = logging.getLogger("py20305"), logging.NullHandler()
+        self._log.addHandler(self._silent)
+
+    def add(self, member: Independent) -> None:
+        """Let a client begin."""
+        self._members.append(member)
+        self._run(member.start())
+
+    def run(self, until: float) -> None:
+        """Let them live up to a moment of the bench's clock (s)."""
+        if until > self._seconds():
+            self._run(asyncio.sleep(until - self._seconds()))
+
+    def close(self) -> None:
+        for member in self._members:
+            self._run(member.stop())
+        self._loop.close()
+        self._log.removeHandler(self._silent)
+
+    def _run(self, steps: Any) -> None:
+        with ExitStack() as stack:
+            stack.enter_context(mock.patch("time.time", self._wall))
+            stack.enter_context(mock.patch("time.monotonic", self._seconds))
+            self._loop.run_until_complete(steps)
