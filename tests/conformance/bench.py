@@ -44,7 +44,7 @@ from csipd.web.cache import Cache
 from csipd.web.server import Site
 from tests.conformance.devices import Station
 from tests.conformance.independent import Independent, Independents
-from tests.conformance.transcript import GRID, Observer, answers, labels_of
+from tests.conformance.transcript import GRID, Observer, answers, labels_of, written
 from tests.support import pki
 from tests.support.client import ClientTLS
 from tests.support.memory_tls import Wire
@@ -101,6 +101,7 @@ class Bench:
 
     :param folder: for its database and its keys, made here
     :param rates: pollRate by resource (s)
+    :param credential: the server's certificate and key
     """
 
     def __init__(
@@ -109,12 +110,18 @@ class Bench:
         *,
         policy: Policy = Policy(),  # noqa: B008 - frozen
         rates: Mapping[str, int] = RATES,
+        credential: Credential = SERVER,
     ) -> None:
         self.clock = Clock()
         hub = Hub()
         self.database = Database(new_database(str(folder / "db")), None, hub.publish)
         self.server = Server(
-            lfdi=SERVER.lfdi, sfdi=SERVER.sfdi, issuer=ISSUER, zone=UTC, policy=policy, poll_rates=rates
+            lfdi=credential.lfdi,
+            sfdi=credential.sfdi,
+            issuer=ISSUER,
+            zone=UTC,
+            policy=policy,
+            poll_rates=rates,
         )
         cache = Cache(self.wall, lambda: site.date())
         hub.subscribe(cache.changed)
@@ -126,7 +133,7 @@ class Bench:
             identify=identify_by(identity.lfdi),
             fast_lane=lambda who, head: cache.find(who.lfdi, head),
         )
-        pki.write(folder, LAB, server=SERVER)
+        pki.write(folder, LAB, server=credential)
         settings = TLSSettings(
             private_key=folder / "private" / "server.pem",
             certificate=folder / "certs" / "server.crt",
@@ -202,19 +209,15 @@ class Bench:
     def answers(self, name: str) -> dict[str, list[int]]:
         """The statuses that were POSTed for a device, by label of the event, in their order."""
         found: dict[str, list[int]] = {}
-        for line in answers(self._stations, self._names, labels_of(self._stations)):
-            who, _, rest = line.words.partition(" answers ")
-            label, _, status = rest.partition(": ")
-            if who == name:
-                found.setdefault(label, []).append(int(status.split()[0]))
+        for one in answers(self._stations, self._names, labels_of(self._stations)):
+            if one.who == name:
+                found.setdefault(one.what, []).append(one.status)
         return found
 
     def transcript(self) -> list[str]:
         """What was seen on the wire, and what was answered, line by line."""
-        labels = labels_of(self._stations)
-        lines = [line for observer in self._observers for line in observer.lines]
-        lines += answers(self._stations, self._names, labels)
-        return [str(line) for line in sorted(lines, key=lambda line: (int(line.at), line.answer))]
+        seen = [each for observer in self._observers for each in observer.seen]
+        return written(seen, answers(self._stations, self._names, labels_of(self._stations)))
 
     # --- those who call
 
@@ -253,6 +256,14 @@ class Bench:
         for member, place in fleet.items():
             self.enrol(LAB.device(member).lfdi, member, place, manager=number)
         return self.station(credential, aggregator=True, **how)
+
+    def independent_aggregator(self, name: str, fleet: Mapping[str, str]) -> Independent:
+        """An aggregator of others' making (py20305), registered, with its fleet; it begins at once."""
+        station = self.aggregator(name, fleet)
+        pki.write(self._keys, LAB, **{name: station.credential})
+        member = Independent(station, self._keys, name, PIN, self.clock.seconds)
+        self._independents.add(member)
+        return member
 
     # --- the operator
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from tests.conformance.bench import LAB, LADDER
-from tests.conformance.case import OTHER_PROGRAM, RECEIVED, STARTED, SUPERSEDED, WHOLE, ConformanceCase
+from tests.conformance.case import WHOLE, ConformanceCase
 from tests.conformance.devices import DER
 from tests.conformance.test_basic import power_factor
 
 FLEET = {"EDA1": "SPA1", "EDA2": "SPA2", "EDB1": "SPB1", "EDB2": "SPB2"}
 SIDE_A, SIDE_B = ("EDA1", "EDA2"), ("EDB1", "EDB2")
+#: The fleet of an aggregator of others' making (py20305), at the same places.
+OTHERS = {"ODA1": "SPA1", "ODA2": "SPA2", "ODB1": "SPB1", "ODB2": "SPB2"}
 
 
 class FleetCase(ConformanceCase):
@@ -34,9 +36,11 @@ class FleetCase(ConformanceCase):
                 self.bench.program(f"SP{side}{point}", primacy, parent=above, level=level, fsa="Topology")
         self.aggregator = self.bench.aggregator("aggregator", FLEET)
 
-    def defaults(self) -> None:
-        self.bench.default("SY", opModMaxLimW=4000, opModFixedW=4000, opModFixedPFInjectW=power_factor(990))
-        self.bench.default("TFA", opModMaxLimW=5000, opModFixedW=5000, opModFixedPFInjectW=power_factor(950))
+    def begin_fleets(self) -> None:
+        """Both aggregators walk, ours and that of others' making; what any device is shown is observed."""
+        self.bench.observe("SPA1", "SPB1")
+        self.aggregator.walk()
+        self.bench.independent_aggregator("other", OTHERS)
 
     def der(self, name: str) -> DER:
         """A DER by name, as its aggregator knows it."""
@@ -47,12 +51,6 @@ class FleetCase(ConformanceCase):
         for name in names:
             with self.subTest(name):
                 self.assertStory(self.der(name), mode, *story)
-
-    def assertAnswers(self, names: tuple[str, ...], **expected: list[int]) -> None:
-        """What was answered for each of these DERs."""
-        for name in names:
-            with self.subTest(name):
-                self.assertAnswered(self.der(name), **expected)
 
 
 class TopologyTests(FleetCase):
@@ -74,14 +72,16 @@ class TopologyTests(FleetCase):
             self.aggregator.report(der)
 
     def test_util_004(self) -> None:
-        """A control of a service point, of a feeder, of the system: exactly the DERs under it answer."""
-        self.aggregator.walk()
-        for start, program in ((2, "SPA1"), (4, "FDB"), (6, "SY")):
-            self.bench.command(program, start=start, lasts=1, opModMaxLimW=6000)
-        self.bench.run(until=8)
-        self.assertAnswers(("EDA1",), SPA1=WHOLE, SY=WHOLE)
-        self.assertAnswers(("EDA2",), SY=WHOLE)
-        self.assertAnswers(SIDE_B, FDB=WHOLE, SY=WHOLE)
+        """A control at every level, on either side: exactly the DERs under it answer."""
+        self.begin_fleets()
+        nodes = ("SPA1", "SPA2", "TFA", "SGA", "FDA", "SPB1", "SPB2", "TFB", "SGB", "FDB", "SS", "ST", "SY")
+        for number, program in enumerate(nodes, 1):
+            self.bench.command(program, start=2 * number, lasts=1, opModMaxLimW=6000)
+        self.bench.run(until=2 * len(nodes) + 2)
+        for name, point in {**FLEET, **OTHERS}.items():
+            side = point[2]
+            above = (point, f"TF{side}", f"SG{side}", f"FD{side}", "SS", "ST", "SY")
+            self.assertAnswered(name, **dict.fromkeys(above, WHOLE))
 
 
 class DispatchTests(FleetCase):
@@ -89,12 +89,17 @@ class DispatchTests(FleetCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.defaults()
-        self.aggregator.walk()
+        self.bench.default("SY", opModMaxLimW=4000)
+        self.bench.default("TFA", opModMaxLimW=5000)
+        self.begin_fleets()
 
     def test_agg_002(self) -> None:
         """Of two defaults the nearer group's holds where it reaches."""
         self.bench.run(until=2)
+        self.assertTranscript("""
+            0:00  TFA default: opModMaxLimW 5000
+            0:00  SY default: opModMaxLimW 4000
+        """)
         self.assertEach(SIDE_A, "opModMaxLimW", (0, 5000, "TFA default"))
         self.assertEach(SIDE_B, "opModMaxLimW", (0, 4000, "SY default"))
 
@@ -102,26 +107,62 @@ class DispatchTests(FleetCase):
         """A control of TFA is answered for those under TFA only."""
         self.bench.command("TFA", start=2, lasts=1, opModEnergize=True)
         self.bench.run(until=4)
+        self.assertTranscript("""
+            0:00  TFA is scheduled: 2:00 to 3:00, opModEnergize true
+            0:00  TFA default: opModMaxLimW 5000
+            0:00  SY default: opModMaxLimW 4000
+            0:00  ODA1, ODA2, other answer TFA: 1 (received)
+            0:37  EDA1, EDA2 answer TFA: 1 (received)
+            2:00  TFA is active since 2:00
+            2:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 2 (started)
+            3:00  TFA is gone
+            3:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 3 (completed)
+        """)
         self.assertEach(SIDE_A, "opModEnergize", (2, True, "TFA"), (3, None, None))
         self.assertEach(SIDE_B, "opModEnergize")
-        self.assertAnswers(SIDE_A, TFA=WHOLE)
-        self.assertAnswers(SIDE_B)
 
     def test_agg_004(self) -> None:
         """Default, control, default, for those under TFA."""
         self.bench.command("TFA", start=2, lasts=1, opModMaxLimW=6000)
         self.bench.run(until=4)
         default = "TFA default"
+        self.assertTranscript("""
+            0:00  TFA is scheduled: 2:00 to 3:00, opModMaxLimW 6000
+            0:00  TFA default: opModMaxLimW 5000
+            0:00  SY default: opModMaxLimW 4000
+            0:00  ODA1, ODA2, other answer TFA: 1 (received)
+            0:37  EDA1, EDA2 answer TFA: 1 (received)
+            2:00  TFA is active since 2:00
+            2:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 2 (started)
+            3:00  TFA is gone
+            3:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 3 (completed)
+        """)
         self.assertEach(SIDE_A, "opModMaxLimW", (0, 5000, default), (2, 6000, "TFA"), (3, 5000, default))
         self.assertEach(SIDE_B, "opModMaxLimW", (0, 4000, "SY default"))
-        self.assertAnswers(SIDE_A, TFA=WHOLE)
-        self.assertAnswers(SIDE_B)
 
     def test_agg_005(self) -> None:
         """Two controls of TFA, and the default between them."""
         self.bench.command("TFA", start=2, lasts=1, label="first", opModMaxLimW=6000)
         self.bench.command("TFA", start=4, lasts=1, label="second", opModMaxLimW=7000)
         self.bench.run(until=6)
+        self.assertTranscript("""
+            0:00  first in TFA is scheduled: 2:00 to 3:00, opModMaxLimW 6000
+            0:00  second in TFA is scheduled: 4:00 to 5:00, opModMaxLimW 7000
+            0:00  TFA default: opModMaxLimW 5000
+            0:00  SY default: opModMaxLimW 4000
+            0:00  ODA1, ODA2, other answer first: 1 (received)
+            0:00  ODA1, ODA2, other answer second: 1 (received)
+            0:37  EDA1, EDA2 answer first: 1 (received)
+            0:37  EDA1, EDA2 answer second: 1 (received)
+            2:00  first in TFA is active since 2:00
+            2:00  EDA1, EDA2, ODA1, ODA2, other answer first: 2 (started)
+            3:00  first is gone
+            3:00  EDA1, EDA2, ODA1, ODA2, other answer first: 3 (completed)
+            4:00  second in TFA is active since 4:00
+            4:00  EDA1, EDA2, ODA1, ODA2, other answer second: 2 (started)
+            5:00  second is gone
+            5:00  EDA1, EDA2, ODA1, ODA2, other answer second: 3 (completed)
+        """)
         self.assertEach(
             SIDE_A,
             "opModMaxLimW",
@@ -131,14 +172,30 @@ class DispatchTests(FleetCase):
             (4, 7000, "second"),
             (5, 5000, "TFA default"),
         )
-        self.assertAnswers(SIDE_A, first=WHOLE, second=WHOLE)
-        self.assertAnswers(SIDE_B)
 
     def test_agg_006(self) -> None:
         """A control of TFA, then one of SY: those under TFA run both, the others the second."""
         self.bench.command("TFA", start=2, lasts=1, opModMaxLimW=6000)
         self.bench.command("SY", start=4, lasts=1, opModMaxLimW=7000)
         self.bench.run(until=6)
+        self.assertTranscript("""
+            0:00  TFA is scheduled: 2:00 to 3:00, opModMaxLimW 6000
+            0:00  TFA default: opModMaxLimW 5000
+            0:00  SY is scheduled: 4:00 to 5:00, opModMaxLimW 7000
+            0:00  SY default: opModMaxLimW 4000
+            0:00  ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
+            0:00  ODA1, ODA2, other answer TFA: 1 (received)
+            0:37  EDA1, EDA2 answer TFA: 1 (received)
+            0:37  EDA1, EDA2, EDB1, EDB2 answer SY: 1 (received)
+            2:00  TFA is active since 2:00
+            2:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 2 (started)
+            3:00  TFA is gone
+            3:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 3 (completed)
+            4:00  SY is active since 4:00
+            4:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 2 (started)
+            5:00  SY is gone
+            5:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 3 (completed)
+        """)
         self.assertEach(
             SIDE_A,
             "opModMaxLimW",
@@ -151,49 +208,136 @@ class DispatchTests(FleetCase):
         self.assertEach(
             SIDE_B, "opModMaxLimW", (0, 4000, "SY default"), (4, 7000, "SY"), (5, 4000, "SY default")
         )
-        self.assertAnswers(SIDE_A, TFA=WHOLE, SY=WHOLE)
-        self.assertAnswers(SIDE_B, SY=WHOLE)
 
 
-class OverlapTests(FleetCase):
-    """Controls of TFA and SY that overlap."""
+class AlikeTests(FleetCase):
+    """Controls of TFA and SY of one mode that overlap."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.defaults()
-        self.aggregator.walk()
+        self.bench.default("SY", opModMaxLimW=4000)
+        self.bench.default("TFA", opModMaxLimW=5000)
+        self.begin_fleets()
 
-    def alike(self, program: str, start: float, lasts: float) -> None:
-        """A control of a mode that both programs use."""
+    def order(self, program: str, start: float, lasts: float) -> None:
         value = {"SY": 6000, "TFA": 7000}[program]
         self.bench.command(program, start=start, lasts=lasts, opModMaxLimW=value)
 
-    def unlike(self, program: str, start: float, lasts: float) -> None:
-        """A control of a mode of its own."""
-        base: dict[str, Any] = (
-            {"opModFixedPFInjectW": power_factor(900)} if program == "SY" else {"opModFixedW": 7000}
-        )
-        self.bench.command(program, start=start, lasts=lasts, **base)
-
-    def assertAlike(self, system: tuple[float, float], *side_a: tuple[float, Any, str]) -> None:
+    def assertLimits(self, system: tuple[float, float], *side_a: tuple[float, Any, str]) -> None:
         """Those beside TFA ran SY's control; those under it did this between the defaults."""
         start, end = system
         self.assertEach(
             SIDE_B, "opModMaxLimW", (0, 4000, "SY default"), (start, 6000, "SY"), (end, 4000, "SY default")
         )
-        self.assertAnswers(SIDE_B, SY=WHOLE)
         self.assertEach(SIDE_A, "opModMaxLimW", (0, 5000, "TFA default"), *side_a)
 
-    def assertUnlike(self, system: tuple[float, float], transformer: tuple[float, float]) -> None:
+    def test_agg_007(self) -> None:
+        """TFA's control within SY's, both known: under TFA that of SY never starts, elsewhere it runs. Our
+        aggregator says so by 14 before anything starts (erratum), the other by 7. Both are taken."""
+        self.order("SY", 2, 2)
+        self.order("TFA", 3, 1)
+        self.bench.run(until=5)
+        self.assertTranscript("""
+            0:00  TFA is scheduled: 3:00 to 4:00, opModMaxLimW 7000
+            0:00  TFA default: opModMaxLimW 5000
+            0:00  SY is scheduled: 2:00 to 4:00, opModMaxLimW 6000
+            0:00  SY default: opModMaxLimW 4000
+            0:00  ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
+            0:00  ODA1, ODA2, other answer TFA: 1 (received)
+            0:00  ODA1, ODA2, other answer SY: 7 (superseded)
+            0:37  EDA1, EDA2 answer TFA: 1 (received)
+            0:37  EDA1, EDA2, EDB1, EDB2 answer SY: 1 (received)
+            0:37  EDA1, EDA2 answer SY: 14 (given up for another program)
+            2:00  SY is active since 2:00
+            2:00  EDB1, EDB2, ODB1, ODB2 answer SY: 2 (started)
+            3:00  TFA is active since 3:00
+            3:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 2 (started)
+            4:00  TFA is gone
+            4:00  SY is gone
+            4:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 3 (completed)
+            4:00  EDB1, EDB2, ODB1, ODB2 answer SY: 3 (completed)
+        """)
+        self.assertLimits((2, 4), (3, 7000, "TFA"), (4, 5000, "TFA default"))
+
+    def test_agg_008(self) -> None:
+        """TFA's control first: after it those under TFA go to the default, not to SY's that lasts on."""
+        self.order("TFA", 2, 2)
+        self.order("SY", 3, 2)
+        self.bench.run(until=6)
+        self.assertTranscript("""
+            0:00  TFA is scheduled: 2:00 to 4:00, opModMaxLimW 7000
+            0:00  TFA default: opModMaxLimW 5000
+            0:00  SY is scheduled: 3:00 to 5:00, opModMaxLimW 6000
+            0:00  SY default: opModMaxLimW 4000
+            0:00  ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
+            0:00  ODA1, ODA2, other answer TFA: 1 (received)
+            0:00  ODA1, ODA2, other answer SY: 7 (superseded)
+            0:37  EDA1, EDA2 answer TFA: 1 (received)
+            0:37  EDA1, EDA2, EDB1, EDB2 answer SY: 1 (received)
+            0:37  EDA1, EDA2 answer SY: 14 (given up for another program)
+            2:00  TFA is active since 2:00
+            2:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 2 (started)
+            3:00  SY is active since 3:00
+            3:00  EDB1, EDB2, ODB1, ODB2 answer SY: 2 (started)
+            4:00  TFA is gone
+            4:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 3 (completed)
+            5:00  SY is gone
+            5:00  EDB1, EDB2, ODB1, ODB2 answer SY: 3 (completed)
+        """)
+        self.assertLimits((3, 5), (2, 7000, "TFA"), (4, 5000, "TFA default"))
+
+    def test_agg_009(self) -> None:
+        """TFA's control made while SY's runs: under TFA that of SY ends when it starts, for good."""
+        self.order("SY", 1, 4)
+        self.bench.run(until=1.2)
+        self.order("TFA", 2, 2)
+        self.bench.run(until=6)
+        self.assertTranscript("""
+            0:00  TFA default: opModMaxLimW 5000
+            0:00  SY is scheduled: 1:00 to 5:00, opModMaxLimW 6000
+            0:00  SY default: opModMaxLimW 4000
+            0:00  ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
+            0:37  EDA1, EDA2, EDB1, EDB2 answer SY: 1 (received)
+            1:00  SY is active since 1:00
+            1:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 2 (started)
+            1:14  EDA1, EDA2, ODA1, ODA2, other answer TFA: 1 (received)
+            1:15  TFA is scheduled: 2:00 to 4:00, opModMaxLimW 7000
+            2:00  TFA is active since 2:00
+            2:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 2 (started)
+            2:00  EDA1, EDA2, ODA1, ODA2, other answer SY: 7 (superseded)
+            4:00  TFA is gone
+            4:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 3 (completed)
+            5:00  SY is gone
+            5:00  EDB1, EDB2, ODB1, ODB2 answer SY: 3 (completed)
+        """)
+        self.assertLimits((1, 5), (1, 6000, "SY"), (2, 7000, "TFA"), (4, 5000, "TFA default"))
+
+
+class UnlikeTests(FleetCase):
+    """SY sets a power factor, TFA active power; the default of each is seen around its event."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.bench.default("SY", opModFixedPFInjectW=power_factor(990))
+        self.bench.default("TFA", opModFixedW=5000)
+        self.begin_fleets()
+
+    def order(self, program: str, start: float, lasts: float) -> None:
+        base: dict[str, dict[str, Any]] = {
+            "SY": {"opModFixedPFInjectW": power_factor(900)},
+            "TFA": {"opModFixedW": 7000},
+        }
+        self.bench.command(program, start=start, lasts=lasts, **base[program])
+
+    def assertBoth(self, system: tuple[float, float], transformer: tuple[float, float]) -> None:
         """All ran SY's control, those under TFA its control besides."""
-        for side, default, label in ((SIDE_A, power_factor(950), "TFA"), (SIDE_B, power_factor(990), "SY")):
-            self.assertEach(
-                side,
-                "opModFixedPFInjectW",
-                (0, default, f"{label} default"),
-                (system[0], power_factor(900), "SY"),
-                (system[1], default, f"{label} default"),
-            )
+        self.assertEach(
+            (*SIDE_A, *SIDE_B),
+            "opModFixedPFInjectW",
+            (0, power_factor(990), "SY default"),
+            (system[0], power_factor(900), "SY"),
+            (system[1], power_factor(990), "SY default"),
+        )
         self.assertEach(
             SIDE_A,
             "opModFixedW",
@@ -201,60 +345,79 @@ class OverlapTests(FleetCase):
             (transformer[0], 7000, "TFA"),
             (transformer[1], 5000, "TFA default"),
         )
-        self.assertEach(SIDE_B, "opModFixedW", (0, 4000, "SY default"))
-        self.assertAnswers(SIDE_A, SY=WHOLE, TFA=WHOLE)
-        self.assertAnswers(SIDE_B, SY=WHOLE)
-
-    def assertAbandoned(self) -> None:
-        """Under TFA SY's control is answered 14 before anything starts."""
-        self.assertAnswers(SIDE_A, SY=[RECEIVED, OTHER_PROGRAM], TFA=WHOLE)
-        for name in SIDE_A:
-            (at,) = (at for at, _, status in self.der(name).answered if status == OTHER_PROGRAM)
-            self.assertLess(at, 2)
-
-    def test_agg_007(self) -> None:
-        """TFA's control within SY's, both known: under TFA that of SY never starts, elsewhere it runs."""
-        self.alike("SY", 2, 2)
-        self.alike("TFA", 3, 1)
-        self.bench.run(until=5)
-        self.assertAlike((2, 4), (3, 7000, "TFA"), (4, 5000, "TFA default"))
-        self.assertAbandoned()
-
-    def test_agg_008(self) -> None:
-        """TFA's control first: after it those under TFA go to the default, not to SY's that lasts on."""
-        self.alike("TFA", 2, 2)
-        self.alike("SY", 3, 2)
-        self.bench.run(until=6)
-        self.assertAlike((3, 5), (2, 7000, "TFA"), (4, 5000, "TFA default"))
-        self.assertAbandoned()
-
-    def test_agg_009(self) -> None:
-        """TFA's control made while SY's runs: under TFA that of SY ends when it starts, for good."""
-        self.alike("SY", 1, 4)
-        self.bench.run(until=1.2)
-        self.alike("TFA", 2, 2)
-        self.bench.run(until=6)
-        self.assertAlike((1, 5), (1, 6000, "SY"), (2, 7000, "TFA"), (4, 5000, "TFA default"))
-        self.assertAnswers(SIDE_A, SY=[RECEIVED, STARTED, SUPERSEDED], TFA=WHOLE)
+        self.assertEach(SIDE_B, "opModFixedW")
 
     def test_agg_010(self) -> None:
-        """Unlike modes, TFA's control within SY's: both run."""
-        self.unlike("SY", 2, 2)
-        self.unlike("TFA", 3, 1)
+        """TFA's control within SY's: both run."""
+        self.order("SY", 2, 2)
+        self.order("TFA", 3, 1)
         self.bench.run(until=5)
-        self.assertUnlike((2, 4), (3, 4))
+        self.assertTranscript("""
+            0:00  TFA is scheduled: 3:00 to 4:00, opModFixedW 7000
+            0:00  TFA default: opModFixedW 5000
+            0:00  SY is scheduled: 2:00 to 4:00, opModFixedPFInjectW 900 false -3
+            0:00  SY default: opModFixedPFInjectW 990 false -3
+            0:00  ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
+            0:00  ODA1, ODA2, other answer TFA: 1 (received)
+            0:37  EDA1, EDA2 answer TFA: 1 (received)
+            0:37  EDA1, EDA2, EDB1, EDB2 answer SY: 1 (received)
+            2:00  SY is active since 2:00
+            2:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 2 (started)
+            3:00  TFA is active since 3:00
+            3:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 2 (started)
+            4:00  TFA is gone
+            4:00  SY is gone
+            4:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 3 (completed)
+            4:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 3 (completed)
+        """)
+        self.assertBoth((2, 4), (3, 4))
 
     def test_agg_011(self) -> None:
-        """Unlike modes, TFA's first: both run."""
-        self.unlike("TFA", 2, 2)
-        self.unlike("SY", 3, 2)
+        """TFA's control first: both run."""
+        self.order("TFA", 2, 2)
+        self.order("SY", 3, 2)
         self.bench.run(until=6)
-        self.assertUnlike((3, 5), (2, 4))
+        self.assertTranscript("""
+            0:00  TFA is scheduled: 2:00 to 4:00, opModFixedW 7000
+            0:00  TFA default: opModFixedW 5000
+            0:00  SY is scheduled: 3:00 to 5:00, opModFixedPFInjectW 900 false -3
+            0:00  SY default: opModFixedPFInjectW 990 false -3
+            0:00  ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
+            0:00  ODA1, ODA2, other answer TFA: 1 (received)
+            0:37  EDA1, EDA2 answer TFA: 1 (received)
+            0:37  EDA1, EDA2, EDB1, EDB2 answer SY: 1 (received)
+            2:00  TFA is active since 2:00
+            2:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 2 (started)
+            3:00  SY is active since 3:00
+            3:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 2 (started)
+            4:00  TFA is gone
+            4:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 3 (completed)
+            5:00  SY is gone
+            5:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 3 (completed)
+        """)
+        self.assertBoth((3, 5), (2, 4))
 
     def test_agg_012(self) -> None:
-        """Unlike modes, TFA's made while SY's runs: both run."""
-        self.unlike("SY", 1, 4)
+        """TFA's control made while SY's runs: both run."""
+        self.order("SY", 1, 4)
         self.bench.run(until=1.2)
-        self.unlike("TFA", 2, 2)
+        self.order("TFA", 2, 2)
         self.bench.run(until=6)
-        self.assertUnlike((1, 5), (2, 4))
+        self.assertTranscript("""
+            0:00  TFA default: opModFixedW 5000
+            0:00  SY is scheduled: 1:00 to 5:00, opModFixedPFInjectW 900 false -3
+            0:00  SY default: opModFixedPFInjectW 990 false -3
+            0:00  ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
+            0:37  EDA1, EDA2, EDB1, EDB2 answer SY: 1 (received)
+            1:00  SY is active since 1:00
+            1:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 2 (started)
+            1:14  EDA1, EDA2, ODA1, ODA2, other answer TFA: 1 (received)
+            1:15  TFA is scheduled: 2:00 to 4:00, opModFixedW 7000
+            2:00  TFA is active since 2:00
+            2:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 2 (started)
+            4:00  TFA is gone
+            4:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 3 (completed)
+            5:00  SY is gone
+            5:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 3 (completed)
+        """)
+        self.assertBoth((1, 5), (2, 4))

@@ -99,11 +99,9 @@ class WalkTests(ConformanceCase):
             0:00  dev2 answers SP: 1 (received)
             0:37  dev1 answers SP: 1 (received)
             5:00  SP is active since 5:00
-            5:00  dev1 answers SP: 2 (started)
-            5:00  dev2 answers SP: 2 (started)
+            5:00  dev1, dev2 answer SP: 2 (started)
             6:00  SP is gone
-            6:00  dev1 answers SP: 3 (completed)
-            6:00  dev2 answers SP: 3 (completed)
+            6:00  dev1, dev2 answer SP: 3 (completed)
         """)
         self.assertStory(
             self.device.der,
@@ -144,11 +142,9 @@ class WalkTests(ConformanceCase):
             1:14  dev1 answers TFA: 14 (given up for another program)
             2:28  dev2 answers TFB: 1 (received)
             4:00  TFB is active since 4:00
-            4:00  dev1 answers TFB: 2 (started)
-            4:00  dev2 answers TFB: 2 (started)
+            4:00  dev1, dev2 answer TFB: 2 (started)
             6:00  TFB is gone
-            6:00  dev1 answers TFB: 3 (completed)
-            6:00  dev2 answers TFB: 3 (completed)
+            6:00  dev1, dev2 answer TFB: 3 (completed)
         """)
         self.assertStory(
             self.device.der,
@@ -180,11 +176,9 @@ class ModeTests(ConformanceCase):
             0:00  dev2 answers SP: 1 (received)
             0:37  dev1 answers SP: 1 (received)
             2:00  SP is active since 2:00
-            2:00  dev1 answers SP: 2 (started)
-            2:00  dev2 answers SP: 2 (started)
+            2:00  dev1, dev2 answer SP: 2 (started)
             3:00  SP is gone
-            3:00  dev1 answers SP: 3 (completed)
-            3:00  dev2 answers SP: 3 (completed)
+            3:00  dev1, dev2 answer SP: 3 (completed)
         """)
         self.assertEqual(self.other.forced, ["SP default", "SP", "SP default"])
 
@@ -378,11 +372,9 @@ class ScheduleTests(ConformanceCase):
             0:00  dev2 answers SP: 1 (received)
             0:37  dev1 answers SP: 1 (received)
             2:00  SP is active since 2:00
-            2:00  dev1 answers SP: 2 (started)
-            2:00  dev2 answers SP: 2 (started)
+            2:00  dev1, dev2 answer SP: 2 (started)
             3:00  SP is gone
-            3:00  dev1 answers SP: 3 (completed)
-            3:00  dev2 answers SP: 3 (completed)
+            3:00  dev1, dev2 answer SP: 3 (completed)
         """)
         self.assertStory(self.device.der, "opModMaxLimW", (2, 6000, "SP"), (3, None, None))
 
@@ -398,11 +390,9 @@ class ScheduleTests(ConformanceCase):
             0:00  dev2 answers SP: 1 (received)
             0:37  dev1 answers SP: 1 (received)
             2:00  SP is active since 2:00
-            2:00  dev1 answers SP: 2 (started)
-            2:00  dev2 answers SP: 2 (started)
+            2:00  dev1, dev2 answer SP: 2 (started)
             3:00  SP is gone
-            3:00  dev1 answers SP: 3 (completed)
-            3:00  dev2 answers SP: 3 (completed)
+            3:00  dev1, dev2 answer SP: 3 (completed)
         """)
         self.assertStory(
             self.device.der,
@@ -428,17 +418,13 @@ class ScheduleTests(ConformanceCase):
             0:37  dev1 answers first: 1 (received)
             0:37  dev1 answers second: 1 (received)
             2:00  first in SP is active since 2:00
-            2:00  dev1 answers first: 2 (started)
-            2:00  dev2 answers first: 2 (started)
+            2:00  dev1, dev2 answer first: 2 (started)
             3:00  first is gone
-            3:00  dev1 answers first: 3 (completed)
-            3:00  dev2 answers first: 3 (completed)
+            3:00  dev1, dev2 answer first: 3 (completed)
             4:00  second in SP is active since 4:00
-            4:00  dev1 answers second: 2 (started)
-            4:00  dev2 answers second: 2 (started)
+            4:00  dev1, dev2 answer second: 2 (started)
             5:00  second is gone
-            5:00  dev1 answers second: 3 (completed)
-            5:00  dev2 answers second: 3 (completed)
+            5:00  dev1, dev2 answer second: 3 (completed)
         """)
         self.assertStory(
             self.device.der,
@@ -468,17 +454,13 @@ class ScheduleTests(ConformanceCase):
             0:37  dev1 answers SP: 1 (received)
             0:37  dev1 answers SY: 1 (received)
             2:00  SY is active since 2:00
-            2:00  dev1 answers SY: 2 (started)
-            2:00  dev2 answers SY: 2 (started)
+            2:00  dev1, dev2 answer SY: 2 (started)
             3:00  SY is gone
-            3:00  dev1 answers SY: 3 (completed)
-            3:00  dev2 answers SY: 3 (completed)
+            3:00  dev1, dev2 answer SY: 3 (completed)
             4:00  SP is active since 4:00
-            4:00  dev1 answers SP: 2 (started)
-            4:00  dev2 answers SP: 2 (started)
+            4:00  dev1, dev2 answer SP: 2 (started)
             5:00  SP is gone
-            5:00  dev1 answers SP: 3 (completed)
-            5:00  dev2 answers SP: 3 (completed)
+            5:00  dev1, dev2 answer SP: 3 (completed)
         """)
         self.assertStory(
             self.device.der,
@@ -531,12 +513,10 @@ class AlikeTests(ConformanceCase):
             0:37  dev1 answers SY: 7 (superseded)
             2:00  SY is active since 2:00
             3:00  SP is active since 3:00
-            3:00  dev1 answers SP: 2 (started)
-            3:00  dev2 answers SP: 2 (started)
+            3:00  dev1, dev2 answer SP: 2 (started)
             4:00  SP is gone
             4:00  SY is gone
-            4:00  dev1 answers SP: 3 (completed)
-            4:00  dev2 answers SP: 3 (completed)
+            4:00  dev1, dev2 answer SP: 3 (completed)
         """)
         self.assertLimits((3, self.SP_W, "SP"), (4, 5000, "SP default"))
 
@@ -557,12 +537,10 @@ class AlikeTests(ConformanceCase):
             0:37  dev1 answers SY: 1 (received)
             0:37  dev1 answers SY: 7 (superseded)
             2:00  SP is active since 2:00
-            2:00  dev1 answers SP: 2 (started)
-            2:00  dev2 answers SP: 2 (started)
+            2:00  dev1, dev2 answer SP: 2 (started)
             3:00  SY is active since 3:00
             4:00  SP is gone
-            4:00  dev1 answers SP: 3 (completed)
-            4:00  dev2 answers SP: 3 (completed)
+            4:00  dev1, dev2 answer SP: 3 (completed)
             5:00  SY is gone
         """)
         self.assertLimits((2, self.SP_W, "SP"), (4, 5000, "SP default"))
@@ -580,19 +558,14 @@ class AlikeTests(ConformanceCase):
             0:00  dev2 answers SY: 1 (received)
             0:37  dev1 answers SY: 1 (received)
             1:00  SY is active since 1:00
-            1:00  dev1 answers SY: 2 (started)
-            1:00  dev2 answers SY: 2 (started)
-            1:14  dev1 answers SP: 1 (received)
-            1:14  dev2 answers SP: 1 (received)
+            1:00  dev1, dev2 answer SY: 2 (started)
+            1:14  dev1, dev2 answer SP: 1 (received)
             1:15  SP is scheduled: 2:00 to 4:00, opModMaxLimW 7000
             2:00  SP is active since 2:00
-            2:00  dev1 answers SY: 7 (superseded)
-            2:00  dev1 answers SP: 2 (started)
-            2:00  dev2 answers SY: 7 (superseded)
-            2:00  dev2 answers SP: 2 (started)
+            2:00  dev1, dev2 answer SP: 2 (started)
+            2:00  dev1, dev2 answer SY: 7 (superseded)
             4:00  SP is gone
-            4:00  dev1 answers SP: 3 (completed)
-            4:00  dev2 answers SP: 3 (completed)
+            4:00  dev1, dev2 answer SP: 3 (completed)
             5:00  SY is gone
         """)
         self.assertLimits((1, self.SY_W, "SY"), (2, self.SP_W, "SP"), (4, 5000, "SP default"))
@@ -647,17 +620,13 @@ class UnlikeTests(ConformanceCase):
             0:37  dev1 answers SP: 1 (received)
             0:37  dev1 answers SY: 1 (received)
             2:00  SY is active since 2:00
-            2:00  dev1 answers SY: 2 (started)
-            2:00  dev2 answers SY: 2 (started)
+            2:00  dev1, dev2 answer SY: 2 (started)
             3:00  SP is active since 3:00
-            3:00  dev1 answers SP: 2 (started)
-            3:00  dev2 answers SP: 2 (started)
+            3:00  dev1, dev2 answer SP: 2 (started)
             4:00  SP is gone
             4:00  SY is gone
-            4:00  dev1 answers SP: 3 (completed)
-            4:00  dev1 answers SY: 3 (completed)
-            4:00  dev2 answers SP: 3 (completed)
-            4:00  dev2 answers SY: 3 (completed)
+            4:00  dev1, dev2 answer SP: 3 (completed)
+            4:00  dev1, dev2 answer SY: 3 (completed)
         """)
         self.assertBoth((2, 4), (3, 4))
 
@@ -676,17 +645,13 @@ class UnlikeTests(ConformanceCase):
             0:37  dev1 answers SP: 1 (received)
             0:37  dev1 answers SY: 1 (received)
             2:00  SP is active since 2:00
-            2:00  dev1 answers SP: 2 (started)
-            2:00  dev2 answers SP: 2 (started)
+            2:00  dev1, dev2 answer SP: 2 (started)
             3:00  SY is active since 3:00
-            3:00  dev1 answers SY: 2 (started)
-            3:00  dev2 answers SY: 2 (started)
+            3:00  dev1, dev2 answer SY: 2 (started)
             4:00  SP is gone
-            4:00  dev1 answers SP: 3 (completed)
-            4:00  dev2 answers SP: 3 (completed)
+            4:00  dev1, dev2 answer SP: 3 (completed)
             5:00  SY is gone
-            5:00  dev1 answers SY: 3 (completed)
-            5:00  dev2 answers SY: 3 (completed)
+            5:00  dev1, dev2 answer SY: 3 (completed)
         """)
         self.assertBoth((3, 5), (2, 4))
 
@@ -703,20 +668,15 @@ class UnlikeTests(ConformanceCase):
             0:00  dev2 answers SY: 1 (received)
             0:37  dev1 answers SY: 1 (received)
             1:00  SY is active since 1:00
-            1:00  dev1 answers SY: 2 (started)
-            1:00  dev2 answers SY: 2 (started)
-            1:14  dev1 answers SP: 1 (received)
-            1:14  dev2 answers SP: 1 (received)
+            1:00  dev1, dev2 answer SY: 2 (started)
+            1:14  dev1, dev2 answer SP: 1 (received)
             1:15  SP is scheduled: 2:00 to 4:00, opModFixedW 7000
             2:00  SP is active since 2:00
-            2:00  dev1 answers SP: 2 (started)
-            2:00  dev2 answers SP: 2 (started)
+            2:00  dev1, dev2 answer SP: 2 (started)
             4:00  SP is gone
-            4:00  dev1 answers SP: 3 (completed)
-            4:00  dev2 answers SP: 3 (completed)
+            4:00  dev1, dev2 answer SP: 3 (completed)
             5:00  SY is gone
-            5:00  dev1 answers SY: 3 (completed)
-            5:00  dev2 answers SY: 3 (completed)
+            5:00  dev1, dev2 answer SY: 3 (completed)
         """)
         self.assertBoth((1, 5), (2, 4))
 

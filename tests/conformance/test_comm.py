@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cryptography import x509
+
 from csipd.sep2 import resources as r
 from tests.conformance.bench import LAB
 from tests.conformance.case import ConformanceCase
@@ -50,6 +52,20 @@ class CommunicationTests(ConformanceCase):
             ("TLSv1.2", CCM8, "secp256r1"),
         )
         self.assertRefused(None)
+
+    def test_comm_004_chain(self) -> None:
+        """The server sends its own chain, of two, three or four certificates; the root may be left out."""
+        for issuer in (LAB, LAB.mica(), LAB.mca().mica()):
+            credential = issuer.server("localhost")
+            self.bench = self.make(credential=credential)
+            self.bench.ladder("SY")
+            station = self.bench.direct("dev1", "SY")
+            station.walk()
+            sent = [one.to_cryptography() for one in station.tls.last.get_peer_cert_chain() or ()]
+            self.assertEqual(sent[0], credential.certificate)
+            above = [x509.load_der_x509_certificate(der) for der in credential.above]
+            self.assertEqual(sent[1 : len(above)], above[:-1])
+            self.assertEqual(above[-1], LAB.credential.certificate)
 
     def test_comm_004a(self) -> None:
         """A chain of two is good."""

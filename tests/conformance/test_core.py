@@ -9,11 +9,10 @@ from csipd.db import controls, responses
 from csipd.der.responses import Bucket
 from csipd.sep2 import resources as r
 from csipd.sep2.site import SERVED, Row, locate, member
-from csipd.sep2.types import EventState
 from tests.conformance.bench import LADDER, MINUTE, PIN, RATES, REGISTERED, T0
-from tests.conformance.case import CANCELLED, RECEIVED, SUPERSEDED, WHOLE, ConformanceCase
+from tests.conformance.case import RECEIVED, SUPERSEDED, WHOLE, ConformanceCase
 from tests.conformance.devices import requests
-from tests.conformance.test_basic import power_factor
+from tests.conformance.test_basic import drawn, power_factor
 from tests.support.bodies import FULL
 from tests.support.walk import is_list, links
 
@@ -59,8 +58,8 @@ class HTTPTests(ConformanceCase):
         return found
 
     def test_core_001(self) -> None:
-        """On every resource there is, what the standard asks for works, what it forbids is 405 with Allow,
-        and a method that HTTP does not know is 501."""
+        """On every resource, what the standard asks for works; what it forbids is 405 with Allow, with and
+        without a body; a method that HTTP does not know is 501, and a malformed header 400."""
         seen = set()
         for path in self.everything():
             place = locate(path)
@@ -70,13 +69,18 @@ class HTTPTests(ConformanceCase):
             self.assertEqual((get.status, head.status, head.body), (200, 200, b""), path)
             self.assertEqual(get.headers, head.headers, path)
             self.assertEqual(self.device.request("FOO", path).status, 501, path)
+            for wrong in (b"no colon", b"Two words: 1", b": no name", b"Host: elsewhere"):
+                head = b"GET %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n\r\n" % (path.encode(), wrong)
+                self.assertEqual(self.device.raw(head).status, 400, (path, wrong))
             for method, mark in zip(("PUT", "POST", "DELETE"), place.row.marks[2:], strict=True):
                 if mark in "ED":
-                    answer = self.device.request(method, path, b"" if method != "DELETE" else None)
-                    self.assertEqual(answer.status, 405, f"{method} {path}")
-                    allow = answer.headers["allow"].split(", ")
-                    self.assertLessEqual({"GET", "HEAD"}, set(allow))
-                    self.assertNotIn(method, allow)
+                    # Neither an empty body nor the very document that stands there makes a difference.
+                    for body in (b"", get.body) if method != "DELETE" else (None,):
+                        answer = self.device.request(method, path, body)
+                        self.assertEqual(answer.status, 405, f"{method} {path}")
+                        allow = answer.headers["allow"].split(", ")
+                        self.assertLessEqual({"GET", "HEAD"}, set(allow))
+                        self.assertNotIn(method, allow)
                 elif mark == "M":
                     self.use(method, path, place.row)
         self.assertEqual({row.name for row in SERVED.values()} - seen, set())
@@ -244,117 +248,189 @@ class WalkTests(ConformanceCase):
 
 
 class ProgramTests(ConformanceCase):
-    """What a client does with controls, and how it answers."""
+    """What clients do with controls, and how they answer."""
 
     def test_core_012(self) -> None:
-        """A control, a curve of ten points and a default are all read, and the control is carried out."""
+        """A default, a curve of ten points and a control that has an immediate mode and the curve in one: all
+        are read, and the control is carried out whole."""
         self.bench.ladder("SY", "SP")
         points = tuple((9000 + 100 * i, 4000 - 400 * i) for i in range(10))
         before = ((9200, 3000), (9670, 0), (10300, 0), (10700, -3000))
-        self.bench.default("SP", opModVoltVar=self.bench.curve("SP", "opModVoltVar", before))
-        curve = self.bench.curve("SP", "opModVoltVar", points)
-        device = self.bench.direct("dev1", "SP")
-        device.walk()
-        self.bench.command("SP", start=3, lasts=2, opModVoltVar=curve)
-        self.bench.run(until=6)
-        self.assertStory(
-            device.der,
-            "opModVoltVar",
-            (0, before, "SP default"),
-            (3, points, "SP"),
-            (5, before, "SP default"),
+        self.bench.default(
+            "SP", opModMaxLimW=5000, opModVoltVar=self.bench.curve("SP", "opModVoltVar", before)
         )
-        self.assertAnswered(device.der, SP=WHOLE)
+        curve = self.bench.curve("SP", "opModVoltVar", points)
+        self.begin("SP")
+        self.bench.command("SP", start=3, lasts=2, opModMaxLimW=6000, opModVoltVar=curve)
+        self.bench.run(until=6)
+        self.assertTranscript(f"""
+            0:00  SP is scheduled: 3:00 to 5:00, opModMaxLimW 6000, {drawn({"opModVoltVar": points})}
+            0:00  SP default: opModMaxLimW 5000, {drawn({"opModVoltVar": before})}
+            0:00  dev2 answers SP: 1 (received)
+            0:37  dev1 answers SP: 1 (received)
+            3:00  SP is active since 3:00
+            3:00  dev1, dev2 answer SP: 2 (started)
+            5:00  SP is gone
+            5:00  dev1, dev2 answer SP: 3 (completed)
+        """)
+        for mode, default, value in (("opModMaxLimW", 5000, 6000), ("opModVoltVar", before, points)):
+            self.assertStory(
+                self.device.der,
+                mode,
+                (0, default, "SP default"),
+                (3, value, "SP"),
+                (5, default, "SP default"),
+            )
 
-    def test_core_013(self) -> None:
-        """Ten programs, the control of each half a minute long and a minute after that of the one above it in
-        rank; where two meet, that of the lower primacy runs."""
+    def ten_programs(self) -> list[str]:
+        """Ten programs, of primacy 1 to 10, and the clients in all of them."""
         names = [f"P{number}" for number in range(1, 11)]
         for number, name in enumerate(names, 1):
             self.bench.program(name, number, fsa="Programs")
-        device = self.bench.direct("dev1", *names)
-        device.walk()
+        self.begin(*names)
+        return names
+
+    def test_core_013(self) -> None:
+        """The control of each program half a minute long and a minute after that of the one above it in rank;
+        then one of each that all start together: only that of the lowest primacy runs."""
+        names = self.ten_programs()
         for number, name in enumerate(names, 1):
             value = power_factor(900 + number)
             self.bench.command(name, start=number, lasts=0.5, opModFixedPFInjectW=value)
-        for name in ("P7", "P4"):
-            value = power_factor(800)
+        for number, name in enumerate(names, 1):
+            value = power_factor(800 + number)
             self.bench.command(name, start=12, lasts=1, label=f"{name} again", opModFixedPFInjectW=value)
         self.bench.run(until=14)
-        lines = [line for line in device.der.story("opModFixedPFInjectW") if line[2] is not None]
+        lines = [line for line in self.device.der.story("opModFixedPFInjectW") if line[2] is not None]
         self.assertEqual(
             lines,
             [
                 *((n, power_factor(900 + n), name) for n, name in enumerate(names, 1)),
-                (12, power_factor(800), "P4 again"),
+                (12, power_factor(801), "P1 again"),
             ],
         )
-        again = {"P4 again": WHOLE, "P7 again": [RECEIVED, SUPERSEDED]}
-        self.assertAnswered(device.der, **dict.fromkeys(names, WHOLE), **again)
+        never = {f"{name} again": [RECEIVED, SUPERSEDED] for name in names[1:]}
+        self.assertAnswered(**dict.fromkeys([*names, "P1 again"], WHOLE), **never)
+        for number, name in enumerate(names, 1):
+            self.assertSaid(
+                f"{number}:00  {name} is active since {number}:00", f"{number}:30  {name} is gone"
+            )
+            # Every program's own list calls its control active: EventStatus knows no other program.
+            self.assertSaid(f"12:00  {name} again in {name} is active since 12:00")
+
+    def test_core_013_ladder(self) -> None:
+        """Controls that meet across all ten: each starts half a minute after that of the next lower rank and
+        lasts until after the best one's start. All are known beforehand, so only the best runs."""
+        names = self.ten_programs()
+        for number, name in enumerate(names, 1):
+            start = 2 + (10 - number) / 2
+            self.bench.command(
+                name, start=start, lasts=8 - start, opModFixedPFInjectW=power_factor(900 + number)
+            )
+        self.bench.run(until=9)
+        self.assertAnswered(P1=WHOLE, **{name: [RECEIVED, SUPERSEDED] for name in names[1:]})
+        self.assertStory(
+            self.device.der, "opModFixedPFInjectW", (6.5, power_factor(901), "P1"), (8, None, None)
+        )
 
     def test_core_021(self) -> None:
-        """A start is randomised within its bound, and the server calls an event active as soon as any device
-        may have started it."""
+        """Start and duration of controls that are curves are randomised within their bounds. The server
+        calls an event active as soon as a device may start it, and lists it until the last may have ended."""
         self.bench.ladder("SP")
+        self.bench.observe("SP")
         stations = [
             self.bench.direct(f"dev{n}", "SP", draw=lambda bound, n=n: bound * n // 2) for n in range(3)
         ]
         for station in stations:
             station.walk()
-        bounds = {"sharp": 0, "late": 30, "early": -30}
-        commands = {
-            label: self.bench.command(
-                "SP", start=3 * n, lasts=1, label=label, randomize_start=bound, opModMaxLimW=6000 + n
+        other = self.bench.independent("other", "SP")
+        curve = self.bench.curve("SP", "opModVoltVar", ((9200, 3000), (9670, 0), (10300, 0), (10700, -3000)))
+        for label, start, lasts, bound in (("sharp", 3, 2, 0), ("late", 6, 1, 30), ("early", 9, 3, -30)):
+            self.bench.command(
+                "SP",
+                start=start,
+                lasts=lasts,
+                label=label,
+                randomize_start=bound,
+                randomize_duration=bound,
+                opModVoltVar=curve,
             )
-            for n, (label, bound) in enumerate(bounds.items(), 1)
-        }
-        self.bench.run(until=8.5)
-        early = stations[0].get(commands["early"].href, r.DERControl).EventStatus
-        self.assertEqual((early.currentStatus, early.dateTime), (1, T0 + 8 * MINUTE + 30))
-        self.bench.run(until=11)
+        self.bench.run(until=13)
+        shape = "opModVoltVar (9200,3000) (9670,0) (10300,0) (10700,-3000)"
+        documents = [line for line in self.bench.transcript() if " answer" not in line]
+        self.assertEqual(
+            documents,
+            [
+                f"0:00  sharp in SP is scheduled: 3:00 to 5:00, {shape}",
+                f"0:00  late in SP is scheduled: 6:00 to 7:00, {shape}",
+                f"0:00  early in SP is scheduled: 9:00 to 12:00, {shape}",
+                "3:00  sharp in SP is active since 3:00",
+                "5:00  sharp is gone",
+                "6:00  late in SP is active since 6:00",
+                "8:00  late is gone",
+                "8:30  early in SP is active since 8:30",
+                "12:00  early is gone",
+            ],
+        )
         for n, station in enumerate(stations):
-            started = {
-                label: minutes for minutes, _, label in station.der.story("opModMaxLimW") if label is not None
-            }
-            self.assertEqual(started, {"sharp": 3, "late": 6 + 0.25 * n, "early": 9 - 0.25 * n})
-            self.assertAnswered(station.der, **dict.fromkeys(bounds, WHOLE))
+            half = 0.25 * n
+            ran = [minutes for minutes, _, label in station.der.story("opModVoltVar")]
+            self.assertEqual(ran, [3, 5, 6 + half, 7 + 2 * half, 9 - half, 12 - 2 * half])
+        self.assertAnswered(
+            "dev0", "dev1", "dev2", "other", **dict.fromkeys(("sharp", "late", "early"), WHOLE)
+        )
+        forced = {whose: at for at, whose in reversed(other.acted)}
+        self.assertEqual(forced["sharp"], 3)
+        self.assertTrue(6 <= forced["late"] <= 6.51 and 8.49 <= forced["early"] <= 9, forced)
 
     def test_core_022(self) -> None:
-        """Status and dateTime follow the clock to the second; each change is answered where replyTo says, and
-        what was answered is there for the operator."""
-        self.bench.ladder("SP")
-        device = self.bench.direct("dev1", "SP")
-        device.walk()
-        first, second, third = (
-            self.bench.command("SP", start=2 * n, lasts=1, label=f"C{n}", opModMaxLimW=6000 + n)
-            for n in (1, 2, 3)
-        )
-
-        def status(href: str) -> tuple[int, int]:
-            shown = device.get(href, r.DERControl)
-            self.assertEqual((shown.replyTo, shown.responseRequired), (responses.REPLY_TO, 7))
-            return shown.EventStatus.currentStatus, shown.EventStatus.dateTime
-
-        self.bench.run(until=1)
-        self.assertEqual(status(first.href), (EventState.SCHEDULED, T0))
+        """Three programs, a curve among their controls, the first cancelled after its start: the lists follow
+        the clock, and each change is answered where replyTo says and shown to the operator."""
+        self.bench.ladder("SY", "TF", "SP")
+        self.begin("SP")
+        curve = self.bench.curve("TF", "opModVoltVar", ((9200, 3000), (10700, -3000)))
+        first = self.bench.command("SP", start=3, lasts=2, opModMaxLimW=6000)
+        second = self.bench.command("TF", start=6, lasts=1, opModVoltVar=curve)
+        third = self.bench.command("SY", start=9, lasts=1, opModMaxLimW=7000)
+        self.bench.run(until=3.75)
+        shown = self.device.get(first.href, r.DERControl)
+        self.assertEqual((shown.replyTo, shown.responseRequired), (responses.REPLY_TO, 7))
         self.bench.cancel(first)
-        self.assertEqual(status(first.href), (EventState.CANCELLED, T0 + MINUTE))
-        for command, start in ((second, 4), (third, 6)):
-            self.bench.run(until=start - 1 / 60)
-            self.assertEqual(status(command.href), (EventState.SCHEDULED, T0))
-            self.bench.run(until=start + 0.75)
-            self.assertEqual(status(command.href), (EventState.ACTIVE, T0 + start * MINUTE))
-        self.bench.run(until=8)
-        self.assertEqual(device.der.known(), [])
-        self.assertAnswered(device.der, C1=[RECEIVED, CANCELLED], C2=WHOLE, C3=WHOLE)
-        self.assertEqual(len(device.get(f"{responses.REPLY_TO}?l=255", r.ResponseList).Response), 8)
-        self.assertEqual(self.counted(first.number), {Bucket.RECEIVED, Bucket.CANCELLED})
+        self.bench.run(until=11)
+        self.assertTranscript("""
+            0:00  SP is scheduled: 3:00 to 5:00, opModMaxLimW 6000
+            0:00  TF is scheduled: 6:00 to 7:00, opModVoltVar (9200,3000) (10700,-3000)
+            0:00  SY is scheduled: 9:00 to 10:00, opModMaxLimW 7000
+            0:00  dev2 answers SP: 1 (received)
+            0:00  dev2 answers SY: 1 (received)
+            0:00  dev2 answers TF: 1 (received)
+            0:37  dev1 answers SP: 1 (received)
+            0:37  dev1 answers SY: 1 (received)
+            0:37  dev1 answers TF: 1 (received)
+            3:00  SP is active since 3:00
+            3:00  dev1, dev2 answer SP: 2 (started)
+            3:45  SP is cancelled since 3:45
+            4:19  dev1, dev2 answer SP: 6 (cancelled)
+            5:00  SP is gone
+            6:00  TF is active since 6:00
+            6:00  dev1, dev2 answer TF: 2 (started)
+            7:00  TF is gone
+            7:00  dev1, dev2 answer TF: 3 (completed)
+            9:00  SY is active since 9:00
+            9:00  dev1, dev2 answer SY: 2 (started)
+            10:00  SY is gone
+            10:00  dev1, dev2 answer SY: 3 (completed)
+        """)
+        self.assertEqual(self.device.der.known(), [])
+        posted = self.device.get(f"{responses.REPLY_TO}?l=255", r.ResponseList).Response
+        self.assertEqual(len(posted), 9)
+        self.assertEqual(self.counted(first.number), {Bucket.RECEIVED, Bucket.STARTED, Bucket.CANCELLED})
         whole = {Bucket.RECEIVED, Bucket.STARTED, Bucket.COMPLETED}
         for command in (second, third):
             self.assertEqual(self.counted(command.number), whole, command.label)
 
     def counted(self, control: int) -> set[Bucket]:
-        """What the one device that an event was for has said to it, as the operator is told."""
+        """What the devices that an event was for have said to it, as the operator is told."""
         now = self.bench.now
 
         def ask(connection: Any) -> responses.Answers:
@@ -364,17 +440,42 @@ class ProgramTests(ConformanceCase):
             return found
 
         found = self.bench.read(ask)
-        self.assertEqual((found.asked, found.silent), (1, 0))
+        # The observer is a third device that the event was for; it answers nothing.
+        self.assertEqual(found.asked, 3)
         return {bucket for bucket, devices in found.said.items() if devices}
 
     def test_core_023(self) -> None:
-        """Of three controls with the same start that of the nearest group runs, the others never do."""
+        """Of three controls with the same start and the same two modes, a curve among them, that of the
+        nearest group runs; the others never do."""
         self.bench.ladder("SY", "TF", "SP")
-        device = self.bench.direct("dev1", "SP")
-        device.walk()
+        self.begin("SP")
         for name, value in (("SP", 6000), ("SY", 7000), ("TF", 8000)):
-            self.bench.command(name, start=2, lasts=1, opModMaxLimW=value)
+            curve = self.bench.curve(name, "opModVoltVar", ((9000, value // 2), (11000, -value // 2)))
+            self.bench.command(name, start=2, lasts=1, opModMaxLimW=value, opModVoltVar=curve)
         self.bench.run(until=4)
-        self.assertStory(device.der, "opModMaxLimW", (2, 6000, "SP"), (3, None, None))
-        never = [RECEIVED, SUPERSEDED]
-        self.assertAnswered(device.der, SP=WHOLE, SY=never, TF=never)
+        self.assertTranscript("""
+            0:00  SP is scheduled: 2:00 to 3:00, opModMaxLimW 6000, opModVoltVar (9000,3000) (11000,-3000)
+            0:00  TF is scheduled: 2:00 to 3:00, opModMaxLimW 8000, opModVoltVar (9000,4000) (11000,-4000)
+            0:00  SY is scheduled: 2:00 to 3:00, opModMaxLimW 7000, opModVoltVar (9000,3500) (11000,-3500)
+            0:00  dev2 answers SP: 1 (received)
+            0:00  dev2 answers SY: 1 (received)
+            0:00  dev2 answers TF: 1 (received)
+            0:00  dev2 answers SY: 7 (superseded)
+            0:00  dev2 answers TF: 7 (superseded)
+            0:37  dev1 answers SP: 1 (received)
+            0:37  dev1 answers SY: 1 (received)
+            0:37  dev1 answers TF: 1 (received)
+            0:37  dev1 answers SY: 7 (superseded)
+            0:37  dev1 answers TF: 7 (superseded)
+            2:00  SP is active since 2:00
+            2:00  TF is active since 2:00
+            2:00  SY is active since 2:00
+            2:00  dev1, dev2 answer SP: 2 (started)
+            3:00  SP is gone
+            3:00  TF is gone
+            3:00  SY is gone
+            3:00  dev1, dev2 answer SP: 3 (completed)
+        """)
+        self.assertStory(self.device.der, "opModMaxLimW", (2, 6000, "SP"), (3, None, None))
+        points = ((9000, 3000), (11000, -3000))
+        self.assertStory(self.device.der, "opModVoltVar", (2, points, "SP"), (3, None, None))

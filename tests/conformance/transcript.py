@@ -4,9 +4,9 @@
     0:30  SP in SP is scheduled: 2:00 to 3:00, opModMaxLimW 6000
     0:37  dev1 answers SP: 1 (received)
     2:00  SP is active since 2:00
-    2:00  dev1 answers SP: 2 (started)
+    2:00  dev1, dev2 answer SP: 2 (started)
     3:00  SP is gone
-    3:00  dev1 answers SP: 3 (completed)
+    3:00  dev1, dev2 answer SP: 3 (completed)
 
 The documents are taken apart by lxml alone, not by csipd's codec and model: a misreading that those two share
 would not pass. A compound value stands there as its elements in their order. Times are minutes and seconds
@@ -34,27 +34,53 @@ STATUS = {
     "4": "superseded",
 }
 ANSWER = {
-    "1": "received",
-    "2": "started",
-    "3": "completed",
-    "6": "cancelled",
-    "7": "superseded",
-    "14": "given up for another program",
+    1: "received",
+    2: "started",
+    3: "completed",
+    6: "cancelled",
+    7: "superseded",
+    14: "given up for another program",
 }
 #: How often the observer reads everything (s).
 GRID = 15
 
 
 @frozen
-class Line:
-    """Something that was seen, `at` in seconds after the start; documents stand before answers."""
+class Seen:
+    """A document that is new, or gone, `at` in seconds after the start."""
 
     at: float
-    answer: bool
     words: str
 
-    def __str__(self) -> str:
-        return f"{clock(self.at)}  {self.words}"
+
+@frozen
+class Answered:
+    """A Response that was POSTed, `at` in seconds after the start."""
+
+    at: float
+    who: str
+    what: str
+    status: int
+
+
+def written(seen: Iterable[Seen], answered: Iterable[Answered]) -> list[str]:
+    """The transcript: at each second what documents say, then the answers.
+
+    Devices that answer the same in the same second share a line; those lines go by status, then by name.
+    """
+    lines: dict[int, list[str]] = {}
+    together: dict[tuple[int, str, int], set[str]] = {}
+    for each in seen:
+        lines.setdefault(int(each.at), []).append(each.words)
+    for one in answered:
+        together.setdefault((int(one.at), one.what, one.status), set()).add(one.who)
+    for at, status, whose, what in sorted(
+        (at, status, sorted(whose), what) for (at, what, status), whose in together.items()
+    ):
+        verb = "answers" if len(whose) == 1 else "answer"
+        words = f"{', '.join(whose)} {verb} {what}: {status} ({ANSWER[status]})"
+        lines.setdefault(at, []).append(words)
+    return [f"{clock(at)}  {words}" for at in sorted(lines) for words in lines[at]]
 
 
 def clock(seconds: float) -> str:
@@ -77,7 +103,7 @@ class Observer:
         self._seen: dict[str, str] = {}
         self._described: dict[str, str] = {}
         self._more: dict[str, str] = {}
-        self.lines: list[Line] = []
+        self.seen: list[Seen] = []
 
     def look(self) -> None:
         """Read everything once."""
@@ -89,10 +115,10 @@ class Observer:
                     self._look_at(program, present)
         for href, words in present.items():
             if self._seen.get(href) != words:
-                self.lines.append(Line(at, False, words if href in self._seen else self._first(href, words)))
+                self.seen.append(Seen(at, words if href in self._seen else self._first(href, words)))
         for href in self._seen:
             if href not in present:
-                self.lines.append(Line(at, False, f"{self._described[href]} is gone"))
+                self.seen.append(Seen(at, f"{self._described[href]} is gone"))
         self._seen = present
 
     def _first(self, href: str, words: str) -> str:
@@ -167,8 +193,10 @@ class Observer:
         return etree.fromstring(answer.body, etree.XMLParser(resolve_entities=False, no_network=True))
 
 
-def answers(stations: Iterable[Station], names: Mapping[str, str], labels: Mapping[str, str]) -> list[Line]:
-    """Every Response that was POSTed.
+def answers(
+    stations: Iterable[Station], names: Mapping[str, str], labels: Mapping[str, str]
+) -> list[Answered]:
+    """Every Response that was POSTed, each station's in their order.
 
     :param names: of devices, by LFDI
     :param labels: of events, by mRID
@@ -178,12 +206,11 @@ def answers(stations: Iterable[Station], names: Mapping[str, str], labels: Mappi
         for exchange in station.log:
             if exchange.method == "POST" and exchange.sent and b"DERControlResponse" in exchange.sent:
                 response = etree.fromstring(exchange.sent)
-                status = _text(response, "status")
+                status = int(_text(response, "status"))
                 who = names[_text(response, "endDeviceLFDI").upper()]
                 what = labels[_text(response, "subject").upper()]
                 assert exchange.answer.status == 201, exchange
-                words = f"{who} answers {what}: {status} ({ANSWER[status]})"
-                found.append(Line(exchange.at, True, words))
+                found.append(Answered(exchange.at, who, what, status))
     return found
 
 
