@@ -17,8 +17,12 @@ Client certificates are judged in the verify callback. OpenSSL checks path, sign
 `csipd.sep2.certificates.check_chain` then applies the rules of the profile that OpenSSL does not have
 (COMM-004 D to F), over the chain gathered while OpenSSL walks it from the root down. It is done there
 rather than after the handshake because a refusal ends the handshake with an alert: no byte of HTTP is
-ever read from, or answered to, such a peer. (The alert is then internal_error, since pyOpenSSL hands a
-callback's "no" to OpenSSL without an error code; the server's log has the reason.)
+ever read from, or answered to, such a peer. The alert is bad_certificate: pyOpenSSL hands a callback's "no"
+to OpenSSL without an error code, which would make it internal_error, so `_set_verify` adds the code.
+
+OpenSSL finds the issuer of a certificate by name and, where the certificate names it, key identifier. Of two
+trust roots of one name it takes one for a certificate that names no key identifier, and does not try the
+other. So when such a signature does not verify, `_other_root` tries the rest.
 """
 
 from __future__ import annotations
@@ -26,11 +30,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from attrs import Factory, frozen
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from OpenSSL import SSL, crypto
@@ -54,6 +60,8 @@ _OPTIONS = (
 )
 # SSL_MODE_NO_AUTO_CHAIN, for which pyOpenSSL has no name: send what was configured, nothing from the store.
 _MODE_NO_AUTO_CHAIN = 0x8
+# X509_V_ERR_CERT_REJECTED, which OpenSSL answers with the alert bad_certificate.
+_CERTIFICATE_REJECTED = 28
 _Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 _ECDSA = "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512"
 _RSA = "rsa_pss_rsae_sha256:RSA+SHA256:RSA+SHA384:RSA+SHA512"
@@ -174,17 +182,24 @@ class ServerTLS:
                     context.add_extra_chain_cert(certificate)
         except (SSL.Error, TypeError) as error:
             raise TLSError(f"{settings.certificate}: OpenSSL does not take it") from error
-        _trust(context, settings.trust_roots)
+        roots = _trust(context, settings.trust_roots)
         context.set_verify_depth(LONGEST_CHAIN)
-        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._verify)
+        _set_verify(context, partial(self._verify, roots))
         context.set_cipher_list(":".join((*CIPHERS, *settings.extra_ciphers, "@SECLEVEL=0")).encode())
         return _Loaded(context, leaf.not_valid_after_utc.timestamp())
 
     def _verify(
-        self, connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, ok: int
+        self,
+        roots: tuple[x509.Certificate, ...],
+        connection: SSL.Connection,
+        certificate: crypto.X509,
+        error: int,
+        depth: int,
+        ok: int,
     ) -> bool:
         """Judge one certificate of the peer's chain: called from the root down, once for each.
 
+        A certificate whose signature is found wrong is judged twice if it is let through: its dates follow.
         Must not raise, or the exception would come out of the reactor's read of this connection.
         """
         if self._walk is None or self._walk.connection is not connection:
@@ -193,6 +208,11 @@ class ServerTLS:
         accepted = False
         try:
             der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+            if error == SSL.X509VerificationCodes.ERR_CERT_SIGNATURE_FAILURE and len(walk.chain) == 1:
+                other = _other_root(roots, certificate.to_cryptography(), depth, self._now())
+                if other is not None:
+                    walk.chain[0] = other.public_bytes(Encoding.DER)
+                    return True
             walk.chain.insert(0, der)
             if not ok:
                 self._refused(walk, depth, _VERIFY_ERRORS.get(error, f"OpenSSL error {error}"))
@@ -272,11 +292,59 @@ def _public_bytes(key: Any) -> bytes:
     return encoded
 
 
-def _trust(context: SSL.Context, roots: tuple[Path, ...]) -> None:
+def _trust(context: SSL.Context, files: tuple[Path, ...]) -> tuple[x509.Certificate, ...]:
+    """Trust every certificate of these files; all of them."""
     store: Any = context.get_cert_store()
-    for path in roots:
-        for certificate in _read_certificates(path):
-            store.add_cert(crypto.X509.from_cryptography(certificate))
+    roots = tuple(certificate for path in files for certificate in _read_certificates(path))
+    for certificate in roots:
+        store.add_cert(crypto.X509.from_cryptography(certificate))
+    return roots
+
+
+def _other_root(
+    roots: tuple[x509.Certificate, ...], child: x509.Certificate, depth: int, now: float
+) -> x509.Certificate | None:
+    """The trust root of the issuer's name that did sign a certificate, of `depth` issuers above the leaf.
+
+    It is held to what OpenSSL asked of the root that it took: dates and pathLen. `check_chain` asks the rest.
+    """
+    for root in roots:
+        if root.subject != child.issuer:
+            continue
+        if not root.not_valid_before_utc.timestamp() <= now <= root.not_valid_after_utc.timestamp():
+            continue
+        try:
+            child.verify_directly_issued_by(root)
+            constraints = root.extensions.get_extension_for_class(x509.BasicConstraints).value
+        except (InvalidSignature, TypeError, ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound):
+            continue
+        if constraints.path_length is None or constraints.path_length >= depth:
+            return root
+    return None
+
+
+def _set_verify(context: SSL.Context, callback: Callable[..., bool]) -> None:
+    """Have a callback judge certificates; what it alone refuses ends in the alert bad_certificate.
+
+    pyOpenSSL has no way to give OpenSSL an error code with a "no". So its own wrapper of the callback is
+    wrapped once more. Both are kept alive by the context.
+    """
+    context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, callback)
+    openssl: Any = vars(SSL)["_lib"]
+    ffi: Any = vars(SSL)["_ffi"]
+    wrapped: Any = vars(context)["_verify_callback"]
+
+    def judge(ok: int, store_context: Any) -> int:
+        accepted: int = wrapped(ok, store_context)
+        if ok and not accepted:
+            openssl.X509_STORE_CTX_set_error(store_context, _CERTIFICATE_REJECTED)
+        return accepted
+
+    outer = ffi.callback("int (*)(int, X509_STORE_CTX *)", judge)
+    openssl.SSL_CTX_set_verify(
+        vars(context)["_context"], SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, outer
+    )
+    vars(context)["_csipd_verify_callback"] = outer
 
 
 def _set_signature_algorithms(context: SSL.Context, names: str) -> None:

@@ -265,6 +265,56 @@ class ChainTests(Lab):
             device = root.device("dev1")
             self.assertServed(self.talk(ClientTLS(device, trust=LAB), tls), device)
 
+    def test_roots_of_one_name(self) -> None:
+        """Of roots of one name with different keys each is tried, named by the leaf or not (case A15)."""
+        others = [LAB.namesake("namesake 1"), LAB.namesake("namesake 2")]
+        tls = self.server(self.files(SERVER, LAB, *others))
+        for root in (LAB, *others):
+            for names_key in (False, True):
+                with self.subTest(root=root.label, names_key=names_key):
+                    device = root.device("dev1", names_key=names_key)
+                    self.assertServed(self.talk(ClientTLS(device, trust=LAB), tls), device)
+            deep = root.mica()
+            device = deep.device("dev1", names_key=False)
+            self.assertServed(self.talk(ClientTLS(device, trust=LAB), tls), device)
+        self.assertEqual(self.lines(), [])
+
+    def test_namesake_that_is_not_trusted(self) -> None:
+        """A root of a trusted root's name that is not trusted itself is no root (case A15)."""
+        stranger = LAB.namesake("not trusted").device("dev1", names_key=False)
+        tls = self.server(self.files(SERVER, LAB, LAB.namesake("namesake 1")))
+        self.assertRefused(self.talk(ClientTLS(stranger, trust=LAB), tls))
+        self.assertIn("signature", self.lines()[0])
+
+    def test_namesake_that_may_not(self) -> None:
+        """The root that is tried has its dates and its pathLen like any other (case A15)."""
+        ended = LAB.namesake("ended", end=datetime(2021, 1, 1, tzinfo=UTC))
+        short = LAB.namesake("short", path_length=0)
+        tls = self.server(self.files(SERVER, LAB, ended, short))
+        for device in (
+            ended.device("dev1", names_key=False),
+            short.mica("below").device("dev1", names_key=False),
+        ):
+            self.assertRefused(self.talk(ClientTLS(device, trust=LAB), tls))
+        good = short.device("dev1", names_key=False)
+        self.assertServed(self.talk(ClientTLS(good, trust=LAB), tls), good)
+
+    def test_alerts(self) -> None:
+        """What the profile refuses ends in bad_certificate; OpenSSL's own refusals keep theirs (case A14)."""
+        for device, alert in (
+            (pki.critical_purpose(LAB), "bad certificate"),
+            (pki.p384_leaf(LAB), "bad certificate"),
+            (pki.sha384_leaf(LAB), "bad certificate"),
+            (pki.legacy(LAB), "bad certificate"),
+            (Authority.make("stranger").device("dev1"), "unknown ca"),
+            (pki.expired(LAB), "certificate expired"),
+        ):
+            with self.subTest(alert=alert):
+                wire = self.talk(ClientTLS(device, trust=LAB))
+                asked = wire.client.get("/")
+                wire.pump()
+                self.assertIn(alert, str(self.failureResultOf(asked).value))
+
     def test_flood_of_refusals(self) -> None:
         """A thousand refusals make one line a minute, which counts the rest."""
         tls = self.server()

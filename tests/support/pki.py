@@ -125,6 +125,17 @@ class Authority:
         """A root of the standard's profile; another label is another root."""
         return _authority(None, label, (), None)
 
+    def namesake(self, label: str, path_length: int | None = None, end: datetime = FOREVER) -> Authority:
+        """A root of the same name with another key."""
+        key = ec_key(label)
+        extensions: tuple[Extension, ...] = (
+            (x509.BasicConstraints(ca=True, path_length=path_length), True),
+            (key_usage("key_cert_sign", "crl_sign"), True),
+        )
+        name = self.credential.certificate.subject
+        der = _signed(_builder(name, key, name, BEGIN, end), extensions, key, hashes.SHA256)
+        return Authority(Credential(der, key), label)
+
     @property
     def der(self) -> bytes:
         return self.credential.der
@@ -151,10 +162,11 @@ class Authority:
         begin: datetime = BEGIN,
         end: datetime = FOREVER,
         digest: Digest = hashes.SHA256,
+        names_key: bool = True,
     ) -> Credential:
-        """Any leaf at all: with no other `key`, that of the label."""
+        """Any leaf at all: with no other `key`, that of the label; without authorityKeyIdentifier if told."""
         key = key or ec_key(f"{self.label}: {label}")
-        return _leaf(self, extensions, subject, key, begin, end, digest)
+        return _leaf(self, extensions, subject, key, begin, end, digest, names_key)
 
     def device(self, serial: str, *policy: str, **how: Any) -> Credential:
         """A device to the letter of the profile; `policy` instead of the generic type, `how` as in issue."""
@@ -333,10 +345,12 @@ def _leaf(
     begin: datetime,
     end: datetime,
     digest: Digest,
+    names_key: bool,
 ) -> Credential:
     issuer = authority.credential
     builder = _builder(named(subject), key, issuer.certificate.subject, begin, end)
-    der = _signed(builder, (*extensions, _issued_by(issuer)), issuer.key, digest)
+    above = (_issued_by(issuer),) if names_key else ()
+    der = _signed(builder, (*extensions, *above), issuer.key, digest)
     return Credential(der, key, issuer.chain)
 
 
