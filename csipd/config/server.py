@@ -78,7 +78,7 @@ _IGNORED = {
     "service_name": "csipd is on no GridAPPS-D bus",
     "simulation_id": "csipd runs no GridAPPS-D simulation",
     "gridappsd": "csipd takes no part in a GridAPPS-D simulation",
-    "ui_port": "the operator's page is served on admin_port",
+    "ui_port": "the operator's API is served on admin_port",
     "lfdi_client": "an LFDI comes from a device's certificate or its lfdi key",
     "ders": "the DERs of a device are listed under the device",
     "cleanse_storage": "csipd never deletes what it has stored",

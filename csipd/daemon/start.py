@@ -19,6 +19,7 @@ from attrs import evolve, field, frozen
 
 from csipd import pki
 from csipd.config import ServerMode, Settings, UnknownCertificate
+from csipd.daemon import operators as operators_module
 from csipd.daemon import storage, zones
 from csipd.daemon.certificates import (
     admin_roots,
@@ -212,7 +213,10 @@ def _try(settings: Settings, choices: Choices) -> Checked:
 def _warnings(settings: Settings, repository: Repository, wanted: list[pki.Wanted]) -> list[str]:
     """What an operator should know of the certificates, the storage folder and the machine."""
     with blaming(settings, "tls_repository"):
-        of_certificates = repository.warnings(wanted)
+        of_certificates = [
+            *repository.warnings(wanted),
+            *operators_module.ending(settings, repository, time.time()),
+        ]
     return [
         *of_certificates,
         *storage.warnings(settings),

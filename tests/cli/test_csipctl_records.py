@@ -133,6 +133,10 @@ class RecordTests(SynchronousTestCase):
             alarms_open=0,
             next_transition=NOW + 60,
         )
+        for end, soon in ((NOW + 86_400, True), (NOW + 400 * 86_400, False)):
+            self.api.answers("GET", "/status", state.replace(your_certificate_ends=end))
+            (line,) = (line for line in self.lines("status") if line.startswith("Your certificate ends"))
+            self.assertEqual("(soon: csipctl certs renew operator)" in line, soon, "case B8")
         self.api.answers("GET", "/status", state)
         lines = self.lines("status")
         self.assertIn("Registered 4", lines)

@@ -241,8 +241,8 @@ def _next_step(whose: str, facts: CertificateFacts) -> str:
             " systemctl reload csipd, or kill -HUP with its process id."
         )
     return (
-        "The server knows the old one by its fingerprint, and refuses this one until it is started anew:"
-        " systemctl restart csipd."
+        "The server knows the old one by its fingerprint, and this one once it reads its files anew, which"
+        " breaks no connection: systemctl reload csipd, or kill -HUP with its process id."
     )
 
 

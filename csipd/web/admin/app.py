@@ -39,6 +39,8 @@ from csipd.web.server import Request
 
 _JSON = b"application/json"
 #: Members of an answer that are given once and kept nowhere.
+#: When certificates without end do: 9999-12-31T23:59:59Z.
+_NO_END = 253_402_300_799
 _SECRET = frozenset(("key",))
 
 Prepare = Callable[[Any], "Deferred[Any]"]
@@ -185,6 +187,7 @@ class Admin:
             numbers=numbers,
             query=requests.query(request, operation.query),
             body=requests.body(request, operation, content),
+            certificate_ends=_end(request.identity.not_after),
         )
         digest = sha256(b"\0".join((request.method, request.uri, content))).hexdigest()
         return _Request(operation, call, requests.idempotency_key(request, operation), digest)
@@ -214,6 +217,11 @@ class Admin:
             return self._database.write(lambda transaction: _carry_out(transaction, ready))
 
         return self._database.read(look).addCallback(go_on)
+
+
+def _end(not_after: float | None) -> int | None:
+    """When a certificate ends (TimeType); the year 9999 is no end (RFC 5280 4.1.2.5)."""
+    return None if not_after is None or not_after >= _NO_END else int(not_after)
 
 
 def fault(status: int) -> tuple[bytes, bytes]:

@@ -57,6 +57,7 @@ class Call:
     :param query: the query parameters, defaults filled in
     :param body: what was sent
     :param prepared: what the operation's ``prepare`` made of it
+    :param certificate_ends: when the operator's certificate does (TimeType); None: it has no end
     """
 
     who: str
@@ -66,6 +67,7 @@ class Call:
     query: Mapping[str, Any]
     body: Any = None
     prepared: Any = None
+    certificate_ends: int | None = None
 
 
 @frozen

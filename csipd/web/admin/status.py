@@ -27,6 +27,8 @@ class ServerState(Element):
     alarms_open: Count
     next_transition: TimeType | None = None
     last_tick: TimeType | None = None
+    #: When the certificate of the operator who asks ends; absent for one without end.
+    your_certificate_ends: TimeType | None = None
 
 
 def status(connection: sa.Connection, call: Call) -> ServerState:
@@ -47,6 +49,7 @@ def status(connection: sa.Connection, call: Call) -> ServerState:
         alarms_open=logevents.open_alarms(connection),
         next_transition=controls.next_moment(connection, call.now),
         last_tick=scheduler.last_tick(connection),
+        your_certificate_ends=call.certificate_ends,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -90,6 +91,12 @@ class OperatorTests(Case):
         self.assertEqual(self.office.send("GET", "/status", who=ends).status, 200)
         self.world.now = NOW + 10.5
         self.assertEqual(self.office.send("GET", "/status", who=ends).status, 403)
+
+    def test_end_is_shown(self) -> None:
+        """The status says when the certificate of whoever asks ends, if it does (case B8)."""
+        for not_after, shown in ((NOW + 10.0, NOW + 10), (253_402_300_799.0, None), (None, None)):
+            answer = self.office.send("GET", "/status", who=evolve(ALICE, not_after=not_after))
+            self.assertEqual(json.loads(answer.body).get("your_certificate_ends"), shown)
 
     def test_not_among_devices(self) -> None:
         """On the devices' listener there is no operator's API, neither for operators nor for devices."""

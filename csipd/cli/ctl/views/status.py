@@ -6,6 +6,17 @@ from csipd.cli.ctl.client import Value
 from csipd.cli.ctl.output import Facts
 from csipd.cli.ctl.views.cells import When, text
 
+#: Seconds before its end at which a certificate is pointed out, as the server does in its log.
+_SOON = 90 * 86_400
+
+
+def _end(one: Value, when: When) -> str:
+    end = one.get("your_certificate_ends")
+    if not isinstance(end, int):
+        return ""
+    soon = end - one.get("now", 0) < _SOON
+    return when(end) + (" (soon: csipctl certs renew operator)" if soon else "")
+
 
 def status(one: Value, when: When) -> Facts:
     return Facts(
@@ -20,5 +31,6 @@ def status(one: Value, when: When) -> Facts:
             ("Alarms open", text(one.get("alarms_open"))),
             ("Next transition", when(one.get("next_transition"))),
             ("Last tick", when(one.get("last_tick"))),
+            ("Your certificate ends", _end(one, when)),
         )
     )

@@ -1,0 +1,100 @@
+"""The TLS sockets: what is served where, and what SIGHUP does."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+from attrs import frozen
+from twisted.application.service import Service
+from twisted.internet.defer import DeferredList, maybeDeferred
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from csipd.config import HostPort
+from csipd.daemon.operators import OperatorDirectory
+from csipd.net.accept import AcceptLog, watch
+from csipd.net.gate import Gate
+from csipd.net.limits import Limits
+from csipd.net.tls import ServerTLS, TLSSettings
+from csipd.web.server import Site
+
+#: Connections that the kernel keeps while the reactor is busy: a fleet comes back all at once.
+_BACKLOG = 1024
+#: Seconds between two looks at how long certificates still last.
+_DAY = 86_400
+
+
+@frozen
+class Listener:
+    """Where a site is served.
+
+    :param what: for the log
+    :param path: where a client begins
+    """
+
+    what: str
+    path: str
+    host: str
+    port: int
+    site: Site
+    tls: TLSSettings
+    limits: Limits
+
+
+class Listeners(Service):
+    """The sockets. At SIGHUP certificates, trust roots and operators are read anew; connections stay."""
+
+    _log = Logger()
+
+    def __init__(self, listeners: Sequence[Listener], operators: OperatorDirectory, reactor: Any) -> None:
+        self._listeners = listeners
+        self._operators = operators
+        self._reactor = reactor
+        self._ports: list[Any] = []
+        self._contexts: list[ServerTLS] = []
+        self._daily: LoopingCall | None = None
+
+    def privilegedStartService(self) -> None:
+        """Read the keys and bind, which may take rights that the daemon gives up next."""
+        log = AcceptLog(self._reactor.seconds)
+        for listener in self._listeners:
+            tls = ServerTLS(listener.tls, monotonic=self._reactor.seconds, now=time.time)
+            self._contexts.append(tls)
+            gate = Gate(tls, listener.site, clock=self._reactor, limits=listener.limits)
+            port = self._reactor.listenTCP(listener.port, gate, backlog=_BACKLOG, interface=listener.host)
+            watch(port, log)
+            self._ports.append(port)
+        super().privilegedStartService()
+
+    def startService(self) -> None:
+        super().startService()
+        signal.signal(signal.SIGHUP, self._hang_up)
+        self._daily = LoopingCall(self._warn_of_ends)
+        self._daily.clock = self._reactor
+        self._daily.start(_DAY, now=False)
+        for listener, port in zip(self._listeners, self._ports, strict=True):
+            at = HostPort(listener.host, port.getHost().port)
+            self._log.info("serving {what} on {url}", what=listener.what, url=f"https://{at}{listener.path}")
+
+    def stopService(self) -> Any:
+        super().stopService()
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        if self._daily is not None and self._daily.running:
+            self._daily.stop()
+        return DeferredList([maybeDeferred(port.stopListening) for port in self._ports])
+
+    def _hang_up(self, number: int, frame: FrameType | None) -> None:
+        # A signal interrupts whatever runs; files are read in the reactor's own turn.
+        for tls in self._contexts:
+            self._reactor.callFromThread(tls.reload)
+        self._reactor.callFromThread(self._operators.reload)
+
+    def _warn_of_ends(self) -> None:
+        # The listeners share the server's certificate.
+        for tls in self._contexts[:1]:
+            tls.warn_if_ending()
+        self._operators.warn_if_ending()
