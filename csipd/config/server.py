@@ -38,6 +38,7 @@ from csipd.config.settings import (
     ServerMode,
     UnknownCertificate,
 )
+from csipd.der.retention import Retention
 
 #: What a server may listen on that no client can call it by.
 EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 - names, no sockets
@@ -72,6 +73,9 @@ _LIMITS = {
     "connections": (1, 1_000_000),
     "connections_per_address": (1, 1_000_000),
 }
+
+#: Days for which something is kept: long enough for an event of the past to be looked into.
+_RETENTION = {"controls_days": (1, 36_500), "audit_days": (30, 36_500), "alarms_days": (1, 36_500)}
 
 #: Keys of other servers' files that mean nothing here, and why.
 _IGNORED = {
@@ -197,6 +201,7 @@ def read_server(top: Fields, base: Path, file_folder: Path) -> dict[str, Any]:
         "poll_rates": rates,
         "mirror_usage_point_post_rate": rates["MirrorUsagePointList"],
         "limits": limits,
+        "retention": _read_retention(top),
     }
 
 
@@ -302,6 +307,18 @@ def _read_limits(top: Fields) -> Limits:
     }
     section.close()
     return Limits(**given)
+
+
+def _read_retention(top: Fields) -> Retention:
+    section = top.section("retention")
+    if section is None:
+        return Retention()
+    given = {
+        name: section.get(name, integer(low, high), getattr(Retention(), name))
+        for name, (low, high) in _RETENTION.items()
+    }
+    section.close()
+    return Retention(**given)
 
 
 def _say_what_is_not_done(top: Fields) -> None:

@@ -19,6 +19,7 @@ from attrs import Factory, field, frozen
 
 from csipd.config.codes import Level
 from csipd.config.problems import Problem
+from csipd.der.retention import Retention
 from csipd.sep2 import resources as r
 from csipd.sep2.types import MODE
 
@@ -325,6 +326,7 @@ class Settings:
     poll_rates: Mapping[str, int]
     mirror_usage_point_post_rate: int
     limits: Limits
+    retention: Retention
     curves: tuple[Curve, ...] = field(kw_only=True)
     controls: tuple[Control, ...] = field(kw_only=True)
     programs: tuple[Program, ...] = field(kw_only=True)

@@ -20,14 +20,17 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from csipd.db import controls, declarations, logevents
+from csipd.db import controls, declarations, logevents, retention
 from csipd.db.database import Database, Transaction
+from csipd.der.retention import Retention
 from csipd.refusals import Unavailable
 
 #: Seconds between two looks at the clock when nothing is due. A wall clock that was set is noticed by then.
 PULSE = 30
 #: A timer is never set further ahead than this (s): the safety net looks before.
 _LONGEST = 3600.0
+#: Seconds between two transactions that remove what is too old.
+_PAUSE = 1.0
 _TICK = "tick"
 
 
@@ -73,6 +76,7 @@ class Scheduler(Service):
     :param wall: seconds since 1970: what events go by
     :param sweep_seconds: how often log events are aged and counted (log_event_list_poll_rate)
     :param log_events: how many are kept for each device
+    :param retention: how long everything else is kept
     """
 
     name = "scheduler"
@@ -86,15 +90,18 @@ class Scheduler(Service):
         *,
         sweep_seconds: float,
         log_events: int,
+        retention: Retention,
     ) -> None:
         self._database = database
         self._clock = clock
         self._wall = wall
         self._log_events = log_events
+        self._retention = retention
         self._pulse = self._loop(self._tick)
         self._sweeps = self._loop(self._sweep)
         self._sweep_seconds = sweep_seconds
         self._timer: IDelayedCall | None = None
+        self._removal: IDelayedCall | None = None
 
     def startService(self) -> None:
         super().startService()
@@ -107,6 +114,8 @@ class Scheduler(Service):
             if loop.running:
                 loop.stop()
         self._disarm()
+        if self._removal is not None and self._removal.active():
+            self._removal.cancel()
 
     def changed(self, hrefs: Sequence[str]) -> None:
         """Hear of a change of the database: a new control may be due before the timer."""
@@ -151,9 +160,25 @@ class Scheduler(Service):
         self._tick().addErrback(self._failed)
 
     def _sweep(self) -> Deferred[None]:
+        return (
+            self._database.write(lambda transaction: logevents.sweep(transaction, self._log_events))
+            .addCallback(self._swept)
+            .addCallback(lambda _: self._remove())
+        )
+
+    def _remove(self) -> Deferred[None]:
+        """Remove some of what is older than it may be; the rest follows, with pauses for others' writes."""
+        now = int(self._wall())
         return self._database.write(
-            lambda transaction: logevents.sweep(transaction, self._log_events)
-        ).addCallback(self._swept)
+            lambda transaction: retention.sweep(transaction, self._retention, now)
+        ).addCallback(self._removed)
+
+    def _removed(self, found: retention.Removed) -> None:
+        if found.rows:
+            what = ", ".join(f"{number} of {name}" for name, number in found.rows.items())
+            self._log.info("removed what is older than it is kept: {what}", what=what)
+        if found.more and self.running:
+            self._removal = self._clock.callLater(_PAUSE, lambda: self._remove().addErrback(self._failed))
 
     def _swept(self, found: logevents.Swept) -> None:
         if found.aged or found.classified:

@@ -62,6 +62,7 @@ def build(ready: Ready, reactor: Any) -> MultiService:
         time.time,
         sweep_seconds=settings.poll_rates["LogEventList"],
         log_events=settings.log_events_per_device,
+        retention=settings.retention,
     )
     room = make_room(settings.limits.connections, ADMIN_LIMITS.connections + OWN)
     operators = OperatorDirectory(settings, ready.repository, ready.operators, time.time)

@@ -1,13 +1,24 @@
-"""The audit log: who changed what, and when. And the memory of answers to repeated requests."""
+"""The audit log: who changed what, from what to what, and when; and answers, for repeated requests.
+
+What an operator, the configuration file or a device changed has a line in the transaction that changed it;
+what was the same before has none. Responses and log events are records of their own, with who and when, and
+so are measured values: of these the log has the first one. Lines have an age (`csipd.db.retention`) and a
+number: what one device does repeatedly drives out its own lines, and nobody else's.
+"""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
-from attrs import frozen
+from attrs import fields, frozen
 
 from csipd.db.database import Transaction
 from csipd.db.tables import audit, idempotency
 from csipd.refusals import Misused
+
+#: Lines that are kept of each device.
+LINES_OF_DEVICE = 200
+#: Characters of what changed that are kept.
+LONGEST_DETAIL = 2000
 
 #: Seconds for which a repeated request gets the first answer.
 REMEMBERED = 86_400
@@ -25,11 +36,45 @@ class Line:
     detail: str
 
 
-def record(transaction: Transaction, now: int, who: str, action: str, subject: str, detail: str = "") -> None:
-    """Write a line of the audit log."""
-    transaction.connection.execute(
-        sa.insert(audit).values(at=now, who=who, action=action, subject=subject, detail=detail)
+# Built once: to build a statement costs ten times what it takes to execute it.
+_ADD = sa.insert(audit)
+_BEYOND = (
+    sa.select(audit.c.id)
+    .where(audit.c.device == sa.bindparam("device"))
+    .order_by(audit.c.id.desc())
+    .limit(sa.bindparam("limit", type_=sa.Integer))
+    .offset(sa.bindparam("keep", type_=sa.Integer))
+)
+
+
+def record(
+    transaction: Transaction,
+    now: int,
+    who: str,
+    action: str,
+    subject: str,
+    detail: str = "",
+    *,
+    device: int | None = None,
+) -> None:
+    """Write a line of the audit log.
+
+    :param subject: href or name of what was changed
+    :param detail: from what to what; no secrets. What is too long is cut off
+    :param device: the device or aggregator that did it; None: an operator or the configuration
+    """
+    if len(detail) > LONGEST_DETAIL:
+        detail = f"{detail[: LONGEST_DETAIL - 4]} ..."
+    connection = transaction.connection
+    connection.execute(
+        _ADD,
+        {"at": now, "who": who, "action": action, "subject": subject, "detail": detail, "device": device},
     )
+    if device is not None:
+        wanted = {"device": device, "limit": LINES_OF_DEVICE, "keep": LINES_OF_DEVICE}
+        gone = list(connection.scalars(_BEYOND, wanted))
+        if gone:
+            connection.execute(sa.delete(audit).where(audit.c.id.in_(gone)))
 
 
 def lines(
@@ -44,7 +89,8 @@ def lines(
 
     :param before: only those of a lower number
     """
-    query = sa.select(audit).order_by(audit.c.id.desc()).limit(limit)
+    columns = (audit.c[column.name] for column in fields(Line))
+    query = sa.select(*columns).order_by(audit.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(audit.c.id < before)
     if who is not None:

@@ -211,7 +211,8 @@ def register(transaction: Transaction, asker: Caller, body: r.EndDevice, policy:
     given = {"device_category": body.deviceCategory, "post_rate": body.postRate}
     if said := {name: value for name, value in given.items() if value is not None}:
         alter(transaction, known.id, **said)
-    record(transaction, now, asker.lfdi, "register", _EDEV.href((known.id,)), claimed)
+    by = known.id if asker.device is None else asker.device
+    record(transaction, now, asker.lfdi, "register", _EDEV.href((known.id,)), claimed, device=by)
     return Place(_EDEV, (known.id,))
 
 
@@ -376,11 +377,12 @@ def change(transaction: Transaction, device: int, body: r.EndDevice, now: int) -
 
 def unregister(transaction: Transaction, device: int, who: str, now: int) -> None:
     """DELETE of an EndDevice by its aggregator: it stays listed, and may be registered again."""
-    lfdi = transaction.connection.scalar(sa.select(devices.c.lfdi).where(devices.c.id == device, _shown))
-    if lfdi is None:
+    query = sa.select(devices.c.lfdi, devices.c.manager).where(devices.c.id == device, _shown)
+    row = transaction.connection.execute(query).one_or_none()
+    if row is None:
         raise NotFound(f"no EndDevice {device}")
     alter(transaction, device, registered=None, changed_time=now)
-    record(transaction, now, who, "unregister", _EDEV.href((device,)), lfdi)
+    record(transaction, now, who, "unregister", _EDEV.href((device,)), row.lfdi, device=row.manager)
 
 
 def withdraw(transaction: Transaction, lfdi: str, who: str, now: int) -> bool:

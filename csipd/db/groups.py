@@ -158,6 +158,13 @@ def count(transaction: Transaction, manager: int, of: Sequence[int], change: int
                 set_={"members": fleets.c.members + change},
             )
         )
+        _forget(transaction, fleets, change, fleets.c.manager == manager, fleets.c.group == group)
+
+
+def _forget(transaction: Transaction, table: sa.Table, change: int, *which: sa.ColumnElement[bool]) -> None:
+    """Remove a count that came to nothing: a device could leave one behind for whatever it says."""
+    if change < 0:
+        transaction.connection.execute(sa.delete(table).where(*which, table.c.members == 0))
 
 
 def memberships_of_many(connection: sa.Connection, devices: Sequence[int]) -> dict[int, list[int]]:
@@ -187,6 +194,7 @@ def count_abilities(transaction: Transaction, modes: int | None, of: Sequence[in
                 set_={"members": abilities.c.members + change},
             )
         )
+        _forget(transaction, abilities, change, abilities.c.group == group, abilities.c.modes == value)
 
 
 def abilities_under(connection: sa.Connection, group: int) -> dict[int, int]:

@@ -105,6 +105,13 @@ memberships = sa.Table(
     sa.Column("until", sa.BigInteger),
     sa.Index(None, "device", "until"),
     sa.Index(None, "group", "until"),
+    # Those that have ended, for when no control needs them any longer.
+    sa.Index(
+        "ix_memberships_ended",
+        "until",
+        sqlite_where=sa.text("until IS NOT NULL"),
+        postgresql_where=sa.text("until IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -169,6 +176,7 @@ controls = sa.Table(
     sa.Index(None, "program", "latest"),
     sa.Index(None, "earliest"),
     sa.Index(None, "latest"),
+    sa.Index(None, "creation_time"),
     sqlite_autoincrement=True,
 )
 
@@ -253,6 +261,12 @@ alarms = sa.Table(
     sa.Column("closed_by", sa.Text),
     sa.Index(None, "device", "function_set", "code", "cleared"),
     sa.Index(
+        "ix_alarms_over",
+        "cleared",
+        sqlite_where=sa.text("cleared IS NOT NULL"),
+        postgresql_where=sa.text("cleared IS NOT NULL"),
+    ),
+    sa.Index(
         "ix_alarms_open",
         "id",
         sqlite_where=sa.text("cleared IS NULL"),
@@ -304,7 +318,7 @@ declarations = sa.Table(
     sa.Column("content", sa.Text, nullable=False),
 )
 
-#: Who changed what, and when: registrations, the configuration file's changes, the operator's.
+#: Who changed what, from what to what, and when: operators, the configuration file, devices.
 audit = sa.Table(
     "audit",
     metadata,
@@ -314,6 +328,21 @@ audit = sa.Table(
     sa.Column("action", sa.Text, nullable=False),
     sa.Column("subject", sa.Text, nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
+    # The device that did it; None: an operator or the configuration. Each has a bound of its own.
+    sa.Column("device", sa.BigInteger),
+    sa.Index(
+        "ix_audit_device",
+        "device",
+        "id",
+        sqlite_where=sa.text("device IS NOT NULL"),
+        postgresql_where=sa.text("device IS NOT NULL"),
+    ),
+    sa.Index(
+        "ix_audit_others",
+        "id",
+        sqlite_where=sa.text("device IS NULL"),
+        postgresql_where=sa.text("device IS NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 

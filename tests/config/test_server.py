@@ -272,6 +272,16 @@ class ServerTests(ConfigCase):
             "c.yml:4: limits.uri_length: expected an integer 64..8192, got '10'",
         )
 
+    def test_retention(self) -> None:
+        """For how long what is kept: days, each with its bounds (decision 47)."""
+        found = read("retention: {controls_days: 30}\n").retention
+        self.assertEqual((found.controls_days, found.audit_days, found.alarms_days), (30, 731, 731))
+        self.assertEqual(read("").retention.controls_days, 400)
+        self.assert_wrong(
+            "retention:\n  audit_days: 7\n",
+            "c.yml:4: retention.audit_days: expected an integer 30..36500, got '7'",
+        )
+
     def test_other_values(self) -> None:
         """What is left of the server's keys."""
         found = read(

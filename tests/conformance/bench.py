@@ -31,6 +31,7 @@ from csipd.db.database import Database, Read, Write
 from csipd.db.responses import REPLY_TO
 from csipd.db.tree.context import Server
 from csipd.der.access import Policy
+from csipd.der.retention import Retention
 from csipd.net.gate import Gate
 from csipd.net.identity import identify_by
 from csipd.net.limits import Limits
@@ -141,7 +142,9 @@ class Bench:
         )
         tls = ServerTLS(settings, monotonic=self.clock.seconds, now=self.wall)
         self._gate = Gate(tls, site, clock=self.clock, limits=site.limits)
-        self._scheduler = Scheduler(self.database, self.clock, self.wall, sweep_seconds=900, log_events=100)
+        self._scheduler = Scheduler(
+            self.database, self.clock, self.wall, sweep_seconds=900, log_events=100, retention=Retention()
+        )
         hub.subscribe(self._scheduler.changed)
         self._scheduler.startService()
         self._stations: list[Station] = []

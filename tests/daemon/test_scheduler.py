@@ -15,9 +15,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.daemon import scheduler as module
 from csipd.daemon.changes import Hub
 from csipd.daemon.scheduler import PULSE, Scheduler, Ticked, last_tick, tick
-from csipd.db import controls, logevents
+from csipd.db import controls, logevents, retention
 from csipd.db.database import Database, Transaction, Write
+from csipd.db.tables import audit
 from csipd.db.tables import logevents as table
+from csipd.der.retention import Retention
 from csipd.refusals import Unavailable
 from csipd.sep2 import codec
 from tests.db.test_controls import control, event
@@ -54,6 +56,7 @@ class Running:
             wall,
             sweep_seconds=SWEEP,
             log_events=10,
+            retention=Retention(),
         )
         hub.subscribe(self.scheduler.changed)
         hub.subscribe(self.hear)
@@ -396,6 +399,32 @@ class SweepTests(_Case):
         self.one.scheduler.startService()
         self.clock.pump([SWEEP / 2] * 5)
         self.assertEqual(asked, [(0, 10), (SWEEP, 10), (2 * SWEEP, 10)])
+
+    def test_what_is_too_old(self) -> None:
+        """What is older than it is kept goes in portions, with pauses between them (decision 47)."""
+
+        def write(transaction: Transaction) -> None:
+            row = {"who": "w", "action": "a", "subject": "s", "detail": ""}
+            old = [{**row, "at": NOW - 800 * 86_400} for _ in range(2500)]
+            transaction.connection.execute(sa.insert(audit), [*old, {**row, "at": NOW}])
+
+        def left(connection: sa.Connection) -> int:
+            return connection.scalar(sa.select(sa.func.count()).select_from(audit)) or 0
+
+        self.successResultOf(self.one.database.write(write))
+        self.one.scheduler.stopService()
+        self.one.scheduler.startService()
+        found = []
+        for _ in range(4):
+            found.append(self.successResultOf(self.one.database.read(left)))
+            self.clock.advance(1)
+        self.assertEqual(found, [1501, 501, 1, 1])
+
+    def test_no_removal_after_the_stop(self) -> None:
+        """What waits for its turn when the scheduler stops is left for the next start."""
+        self.one.scheduler._removed(retention.Removed({"audit": 1000}, more=True))
+        self.one.scheduler.stopService()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_what_is_beyond(self) -> None:
         """What is beyond the number goes, at the next sweep."""

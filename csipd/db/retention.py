@@ -1,0 +1,102 @@
+"""How long things are kept, and what removes them: some rows at a time (decision 47).
+
+Everything that grows with time has an age here, or a number where it is written: log events and alarms of
+each device (`csipd.db.logevents`), Responses to each event (`csipd.db.responses`), lines of the audit log of
+each device (`csipd.db.audit`), members of lists (`most` in `csipd.sep2.site`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from attrs import frozen
+
+from csipd.db.database import Transaction
+from csipd.db.tables import alarms, audit, controls, memberships, responses
+from csipd.der.retention import Retention
+
+#: Rows that one transaction removes at most.
+AT_ONCE = 1000
+#: Lines of the audit log of all devices together, and of everybody else.
+MOST_AUDIT_LINES = 1_000_000
+
+
+@frozen
+class Removed:
+    """How many rows a sweep has removed, by table; ``more`` are to be removed."""
+
+    rows: dict[str, int]
+    more: bool
+
+
+def sweep(transaction: Transaction, retention: Retention, now: int) -> Removed:
+    """Remove what is older than it may be, at most ``AT_ONCE`` rows of it."""
+    connection = transaction.connection
+    left = AT_ONCE
+    rows: dict[str, int] = {}
+    steps: tuple[tuple[str, Callable[[int], int]], ...] = (
+        ("controls", lambda most: _controls(connection, retention.controls(now), most)),
+        ("audit", lambda most: _audit(connection, retention.audit(now), most)),
+        ("alarms", lambda most: _alarms(connection, retention.alarms(now), most)),
+        ("memberships", lambda most: _memberships(connection, now, most)),
+    )
+    for name, step in steps:
+        if left and (removed := step(left)):
+            rows[name] = removed
+            left -= removed
+    return Removed(rows, more=not left)
+
+
+def _controls(connection: sa.Connection, before: int, most: int) -> int:
+    """Controls that ended before a moment, each after all Responses to it."""
+    removed = 0
+    while removed < most:
+        number = connection.scalar(
+            sa.select(controls.c.id).where(controls.c.latest < before).order_by(controls.c.latest).limit(1)
+        )
+        if number is None:
+            break
+        answers = sa.select(responses.c.id).where(responses.c.control == number)
+        removed += _remove(connection, responses, answers, most - removed)
+        if removed < most:
+            removed += _remove(
+                connection, controls, sa.select(controls.c.id).where(controls.c.id == number), 1
+            )
+    return removed
+
+
+def _audit(connection: sa.Connection, before: int, most: int) -> int:
+    """Lines that are too old, and those that are too many; the oldest first."""
+    oldest = sa.select(audit.c.id, audit.c.at).order_by(audit.c.id).limit(most)
+    # Lines are numbered in the order of time, but for a clock that was set.
+    gone = [row.id for row in connection.execute(oldest) if row.at < before]
+    for which in (audit.c.device.is_not(None), audit.c.device.is_(None)):
+        number = connection.scalar(sa.select(sa.func.count()).select_from(audit).where(which)) or 0
+        excess = min(number - MOST_AUDIT_LINES, most)
+        if excess > 0:
+            gone += connection.scalars(sa.select(audit.c.id).where(which).order_by(audit.c.id).limit(excess))
+    gone = sorted(set(gone))[:most]
+    connection.execute(sa.delete(audit).where(audit.c.id.in_(gone)))
+    return len(gone)
+
+
+def _alarms(connection: sa.Connection, before: int, most: int) -> int:
+    """Alarms that were over before a moment; one that is open stays."""
+    return _remove(connection, alarms, sa.select(alarms.c.id).where(alarms.c.cleared < before), most)
+
+
+def _memberships(connection: sa.Connection, now: int, most: int) -> int:
+    """Memberships that ended before any control that is kept was made or began."""
+    needed = now
+    for column in (controls.c.creation_time, controls.c.earliest):
+        needed = min(needed, connection.scalar(sa.select(sa.func.min(column))) or now)
+    ended = sa.select(memberships.c.id).where(memberships.c.until < needed)
+    return _remove(connection, memberships, ended, most)
+
+
+def _remove(connection: sa.Connection, table: sa.Table, which: sa.Select[tuple[int]], most: int) -> int:
+    gone = list(connection.scalars(which.limit(most)))
+    if gone:
+        connection.execute(sa.delete(table).where(table.c.id.in_(gone)))
+    return len(gone)

@@ -1,0 +1,215 @@
+"""What is kept has an age, and nothing grows by repetition."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from twisted.trial.unittest import SynchronousTestCase
+
+from csipd.db import audit, controls, devices, retention
+from csipd.db.retention import Removed
+from csipd.db.tables import abilities, alarms, fleets, memberships, metadata, responses
+from csipd.db.tables import audit as audit_table
+from csipd.db.tables import controls as controls_table
+from csipd.der.retention import Retention
+from csipd.sep2 import resources as r
+from tests.support.store import ISSUER, NOW, add_device, add_group, add_program, lfdi, store
+
+DAY = 86_400
+KEPT = Retention()
+
+
+class _Case(SynchronousTestCase):
+    def setUp(self) -> None:
+        opened = store()
+        self.transaction = opened.__enter__()
+        self.addCleanup(opened.__exit__, None, None, None)
+        self.connection = self.transaction.connection
+
+    def number(self, table: sa.Table) -> int:
+        return self.connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+
+    def rows(self) -> int:
+        """The rows of all tables together."""
+        return sum(map(self.number, metadata.sorted_tables))
+
+    def sweep(self, now: int) -> Removed:
+        return retention.sweep(self.transaction, KEPT, now)
+
+    def control(self, program: int, start: int) -> int:
+        document = r.DERControl(
+            mRID="0",
+            creationTime=start,
+            EventStatus=r.EventStatus(currentStatus=0, dateTime=start, potentiallySuperseded=False),
+            interval=r.DateTimeInterval(start=start, duration=600),
+            DERControlBase=r.DERControlBase(opModMaxLimW=50),
+        )
+        return controls.add(self.transaction, ISSUER, program, document).ids[1]
+
+    def response(self, device: int, control: int, number: int) -> None:
+        values = {
+            "control": control,
+            "subject": f"{control:032X}",
+            "lfdi": lfdi(1),
+            "device": device,
+            "status": 1,
+            "received": NOW,
+            "created_time": NOW + number,
+            "body": b"",
+        }
+        self.connection.execute(sa.insert(responses).values(**values))
+
+
+class AgeTests(_Case):
+    """What goes, and when."""
+
+    def test_controls(self) -> None:
+        """A control goes 400 days after its end, with all Responses to it and none to another."""
+        device = add_device(self.transaction, 1)
+        program = add_program(self.transaction, add_group(self.transaction, "G"), "P")
+        old, young = self.control(program, NOW), self.control(program, NOW + 3 * DAY)
+        for number in range(3):
+            self.response(device, old, number)
+            self.response(device, young, number)
+        self.assertEqual(self.sweep(NOW + 600 + 400 * DAY), Removed({}, more=False))
+        self.assertEqual(self.sweep(NOW + 601 + 400 * DAY), Removed({"controls": 4}, more=False))
+        self.assertEqual(list(self.connection.scalars(sa.select(controls_table.c.id))), [young])
+        self.assertEqual(self.number(responses), 3)
+
+    def test_at_most_so_many(self) -> None:
+        """One transaction removes a bounded number of rows, a control last of all that belongs to it."""
+        device = add_device(self.transaction, 1)
+        program = add_program(self.transaction, add_group(self.transaction, "G"), "P")
+        control = self.control(program, NOW)
+        for number in range(25):
+            self.response(device, control, number)
+        self.patch(retention, "AT_ONCE", 10)
+        later = NOW + 500 * DAY
+        found = [self.sweep(later) for _ in range(4)]
+        expected = [Removed({"controls": 10}, True)] * 2 + [
+            Removed({"controls": 6}, False),
+            Removed({}, False),
+        ]
+        self.assertEqual(found, expected)
+        self.assertEqual((self.number(responses), self.number(controls_table)), (0, 0))
+
+    def test_alarms(self) -> None:
+        """An alarm goes two years after it was over; one that is open stays, however old."""
+        device = add_device(self.transaction, 1)
+        row = {"device": device, "function_set": 11, "code": 0, "raised": NOW - 10}
+        self.connection.execute(
+            sa.insert(alarms),
+            [{**row, "cleared": NOW}, {**row, "cleared": NOW + DAY}, {**row, "cleared": None}],
+        )
+        self.assertEqual(self.sweep(NOW + 731 * DAY + 1), Removed({"alarms": 1}, more=False))
+        self.assertEqual(self.sweep(NOW + 7310 * DAY), Removed({"alarms": 1}, more=False))
+
+    def test_audit(self) -> None:
+        """A line of the audit log goes after two years."""
+        for at in (NOW, NOW + DAY):
+            audit.record(self.transaction, at, "alice", "add", "x")
+        self.assertEqual(self.sweep(NOW + 731 * DAY + 1), Removed({"audit": 1}, more=False))
+        self.assertEqual([line.at for line in audit.lines(self.connection)], [NOW + DAY])
+
+    def test_audit_by_number(self) -> None:
+        """Devices' lines have a bound together, and do not drive out anybody else's."""
+        self.patch(retention, "MOST_AUDIT_LINES", 5)
+        for number in range(8):
+            audit.record(self.transaction, NOW, "alice", "add", f"{number}")
+        for device in range(9):
+            audit.record(self.transaction, NOW, lfdi(device), "put", "x", device=device)
+        self.assertEqual(self.sweep(NOW), Removed({"audit": 3 + 4}, more=False))
+        left = [(line.who, line.subject) for line in audit.lines(self.connection)]
+        self.assertEqual(left[:5], [(lfdi(device), "x") for device in (8, 7, 6, 5, 4)])
+        self.assertEqual(left[5:], [("alice", f"{number}") for number in (7, 6, 5, 4, 3)])
+
+    def test_memberships(self) -> None:
+        """A membership that has ended is kept as long as a control that is kept may be for its device."""
+        device = add_device(self.transaction, 1)
+        group = add_group(self.transaction, "G")
+        program = add_program(self.transaction, group, "P")
+        devices.join(self.transaction, device, group, NOW - 1000)
+        devices.leave(self.transaction, device, group, NOW + 60)
+        self.control(program, NOW)
+        self.assertEqual(self.sweep(NOW + 100 * DAY), Removed({}, more=False))
+        later = NOW + 601 + 400 * DAY
+        self.assertEqual(self.sweep(later), Removed({"controls": 1, "memberships": 1}, more=False))
+
+    def test_memberships_that_hold(self) -> None:
+        """One that has not ended stays, and so does one that has just ended."""
+        device = add_device(self.transaction, 1)
+        groups = [add_group(self.transaction, name) for name in "AB"]
+        for group in groups:
+            devices.join(self.transaction, device, group, NOW)
+        devices.leave(self.transaction, device, groups[0], NOW + 60)
+        self.assertEqual(self.sweep(NOW + 60), Removed({}, more=False))
+        self.assertEqual(self.number(memberships), 2)
+
+
+class RepetitionTests(_Case):
+    """A peer that repeats something leaves no more behind than once (case F7)."""
+
+    def grown(self, rounds: int, step: object) -> int:
+        """How many rows there are more after so many rounds than after two."""
+        assert callable(step)
+        for number in range(2):
+            step(number)
+        before = self.rows()
+        for number in range(2, 2 + rounds):
+            step(number)
+        return self.rows() - before
+
+    def test_modes(self) -> None:
+        """A new modesSupported each time leaves no row behind (case F7)."""
+        group = add_group(self.transaction, "G")
+        device = add_device(self.transaction, 1)
+        devices.join(self.transaction, device, group, NOW)
+
+        def step(number: int) -> None:
+            devices.alter(self.transaction, device, modes=number)
+
+        self.assertEqual(self.grown(50, step), 0)
+        found = self.connection.execute(sa.select(abilities)).all()
+        self.assertEqual([tuple(row) for row in found], [(group, 51, 1)])
+
+    def test_registered_in_turn(self) -> None:
+        """An aggregator that registers and unregisters a device in turn leaves a bounded number (case F7)."""
+        group = add_group(self.transaction, "G")
+        manager = add_device(self.transaction, 1, aggregator=True)
+        device = add_device(self.transaction, 2, manager=manager)
+        devices.join(self.transaction, device, group, NOW)
+        self.patch(audit, "LINES_OF_DEVICE", 2)
+
+        def step(number: int) -> None:
+            devices.unregister(self.transaction, device, lfdi(1), NOW)
+            known = devices.find(self.connection, lfdi(2))
+            assert known is not None
+            devices.enrol(self.transaction, known, NOW)
+
+        self.assertEqual(self.grown(50, step), 0)
+
+    def test_fleets(self) -> None:
+        """A fleet that left a group leaves no row behind."""
+        group = add_group(self.transaction, "G")
+        manager = add_device(self.transaction, 1, aggregator=True)
+        device = add_device(self.transaction, 2, manager=manager)
+        devices.join(self.transaction, device, group, NOW)
+        devices.leave(self.transaction, device, group, NOW + 1)
+        self.assertEqual((self.number(fleets), self.number(abilities)), (0, 0))
+
+    def test_lines_of_a_device(self) -> None:
+        """What one device does again and again drives out its own lines, and nobody else's (case F7, B9)."""
+        audit.record(self.transaction, NOW, "alice", "add", "x")
+        audit.record(self.transaction, NOW, lfdi(2), "put", "x", device=2)
+
+        def step(number: int) -> None:
+            for _ in range(audit.LINES_OF_DEVICE // 2):
+                audit.record(self.transaction, NOW, lfdi(1), "put", f"{number}", device=1)
+
+        self.assertEqual(self.grown(3, step), 0)
+        self.assertEqual(self.number(audit_table), audit.LINES_OF_DEVICE + 2)
+
+    def test_long_details(self) -> None:
+        """What a line says has a bound."""
+        audit.record(self.transaction, NOW, "alice", "add", "x", "y" * 100_000)
+        (line,) = audit.lines(self.connection)
+        self.assertEqual(len(line.detail), audit.LONGEST_DETAIL)
