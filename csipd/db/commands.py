@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from attrs import evolve, field, frozen
 
-from csipd.db import audit, controls, devices, documents, groups, programs
+from csipd.db import audit, controls, devices, documents, groups, own_programs, programs
 from csipd.db.database import Transaction
 from csipd.der.events import Event
 from csipd.refusals import Conflict, Full, Impossible, NotFound
@@ -25,8 +25,6 @@ from csipd.sep2.types import MODE, EventState
 
 #: Devices of a preview that are named; the others are counted.
 SAMPLE = 50
-#: The group that puts a device without any other into an FSA, so that its own program can be seen.
-OWN_GROUP = "Devices commanded by name"
 
 _DERCAP = ROWS["DERCapability"]
 _CURVES = ROWS["DERCurveList"]
@@ -190,7 +188,7 @@ def create(
         if controls.live(connection, program, now) >= controls.MOST_LIVE:
             raise Full(f"program {program} has {controls.MOST_LIVE} controls that are not over")
     for program in effect.programs:
-        see_own_program(transaction, program, now)
+        own_programs.show(transaction, program, now)
     start = now if command.start is None else command.start
     made = []
     for program in effect.programs:
@@ -268,7 +266,6 @@ def set_default(
         flaws = rules.errors(found)
     if flaws:
         raise Impossible(flaws)
-    see_own_program(transaction, program, now)
     programs.set_default(transaction, issuer, program, default, now)
 
 
@@ -314,6 +311,8 @@ def _programs(connection: sa.Connection, own: programs.Own, target: Target) -> l
         known = programs.get(connection, [target.program], own) if owner is None else [target.program]
         if not known or (owner is not None and devices.missing(connection, [owner])):
             raise Impossible([("/program", f"there is no program {target.program}")])
+        if owner is not None:
+            _check_assigned(connection, [(owner, "/program")])
         return [target.program]
     if target.group is not None:
         if not groups.exists(connection, target.group):
@@ -333,7 +332,24 @@ def _programs(connection: sa.Connection, own: programs.Own, target: Target) -> l
         flaws.append(("/devices", "names a device twice"))
     if flaws:
         raise Impossible(flaws)
-    return [programs.own_program(device) for device in target.devices]
+    _check_assigned(connection, [(device, f"/devices/{i}") for i, device in enumerate(target.devices)])
+    theirs = own_programs.of_devices(connection, target.devices)
+    return [theirs[device] for device in target.devices]
+
+
+def _check_assigned(connection: sa.Connection, named: Sequence[tuple[int, str]]) -> None:
+    """See that devices have an FSA, without which they cannot find a program of theirs (decision 39).
+
+    :param named: devices, each with a pointer to where it is named
+    """
+    assigned = groups.assignment_counts(connection, [device for device, _ in named])
+    flaws = [
+        (pointer, f"device {device} is in no group, so it has no FSA to find a control by")
+        for device, pointer in named
+        if device not in assigned
+    ]
+    if flaws:
+        raise Impossible(flaws)
 
 
 def _addressed(connection: sa.Connection, target: Target, wanted: Sequence[int]) -> tuple[list[int], int]:
@@ -425,12 +441,3 @@ def _abilities(
 
 def _names(flags: int) -> str:
     return ", ".join(mode.name for mode in MODE.values() if flags & mode.flag)
-
-
-def see_own_program(transaction: Transaction, program: int, now: int) -> None:
-    """See that the device whose own program this is, if it is one, has an FSA for it to be in."""
-    device = programs.owner_of(program)
-    if device is not None and not groups.assignments_of(transaction.connection, device):
-        assignment = groups.assignment(transaction, OWN_GROUP)
-        group = groups.put_group(transaction, OWN_GROUP, parent=None, level=None, assignment=assignment)
-        devices.join(transaction, device, group, now)

@@ -296,6 +296,24 @@ def live(connection: sa.Connection, program: int, now: int) -> int:
     return connection.scalar(query.where(controls.c.program == program, controls.c.latest > now)) or 0
 
 
+def live_numbers(connection: sa.Connection, programs: Sequence[int], now: int) -> list[int]:
+    """The controls of programs that are neither over nor cancelled nor superseded, in order."""
+    query = sa.select(controls.c.id).where(
+        controls.c.program.in_(programs), controls.c.latest > now, controls.c.cancelled.is_(None)
+    )
+    candidates = list(connection.scalars(query.order_by(controls.c.id)))
+    if not candidates:
+        return []
+    known = {n: k for s in schedules(connection, programs, now).values() for n, k in s.all.items()}
+    return [n for n in candidates if n not in known or known[n].status.state is not EventState.SUPERSEDED]
+
+
+def named(numbers: Sequence[int]) -> str:
+    """Controls in a sentence: all of a few, some of many."""
+    first = ", ".join(f"control {number}" for number in numbers[:20])
+    return first if len(numbers) <= 20 else f"{first} and {len(numbers) - 20} more"
+
+
 def next_moment(connection: sa.Connection, now: int) -> int | None:
     """The next moment at which any control begins or ends."""
     moments = [

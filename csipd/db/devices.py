@@ -14,12 +14,12 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import fields, frozen
 
-from csipd.db import documents, groups
+from csipd.db import controls, documents, groups
 from csipd.db.audit import record
 from csipd.db.database import Transaction
 from csipd.db.tables import devices, memberships
 from csipd.der.access import Caller, Owner, Policy, Standing
-from csipd.refusals import BadRequest, Duplicate, Forbidden, NotFound
+from csipd.refusals import BadRequest, Conflict, Duplicate, Forbidden, NotFound
 from csipd.sep2 import identity
 from csipd.sep2 import resources as r
 from csipd.sep2.paging import Page
@@ -28,7 +28,7 @@ from csipd.sep2.site import ROWS, Place
 #: Neither retired nor withdrawn: its certificate means something.
 _admitted = devices.c.retired.is_(None) & devices.c.withdrawn.is_(None)
 #: Shown as an EndDevice.
-_shown = _admitted & devices.c.registered.is_not(None)
+is_shown = _admitted & devices.c.registered.is_not(None)
 
 _EDEV = ROWS["EndDevice"]
 _DER_LIST = ROWS["DERList"]
@@ -47,10 +47,10 @@ _DEVICE = sa.select(
 _CALLER = sa.select(
     devices.c.id, devices.c.registered, devices.c.aggregator, devices.c.retired, devices.c.withdrawn
 ).where(devices.c.lfdi == sa.bindparam("lfdi"))
-_THIS = (devices.c.id == sa.bindparam("device")) & _shown
+_THIS = (devices.c.id == sa.bindparam("device")) & is_shown
 _OWNER = sa.select(devices.c.manager).where(_THIS)
 _OWNER_BY_LFDI = sa.select(devices.c.id, devices.c.manager).where(
-    devices.c.lfdi == sa.bindparam("lfdi"), _shown
+    devices.c.lfdi == sa.bindparam("lfdi"), is_shown
 )
 _REGISTRATION = sa.select(devices.c.registered, devices.c.pin, devices.c.poll_rate).where(_THIS)
 _COLUMNS = sa.select(
@@ -64,7 +64,7 @@ _COLUMNS = sa.select(
 _END_DEVICE = _COLUMNS.where(_THIS)
 
 
-_MANAGED = (devices.c.manager == sa.bindparam("asker")) & _shown
+_MANAGED = (devices.c.manager == sa.bindparam("asker")) & is_shown
 _FLEET_SIZE = sa.select(devices.c.fleet).where(devices.c.id == sa.bindparam("asker"))
 _FLEET = (
     _COLUMNS.where(_MANAGED)
@@ -158,7 +158,7 @@ def seen_by(asker: Caller) -> sa.Select[tuple[int]]:
     """The numbers of the EndDevices that a registered caller sees, as a query."""
     assert asker.device is not None
     own = devices.c.manager == asker.device if asker.aggregator else devices.c.id == asker.device
-    return sa.select(devices.c.id).where(_shown, own)
+    return sa.select(devices.c.id).where(is_shown, own)
 
 
 def end_device_count(connection: sa.Connection, asker: Caller) -> int:
@@ -325,9 +325,22 @@ def _tally(transaction: Transaction, state: sa.Row[*tuple[Any, ...]], of: Sequen
 
 
 def join(transaction: Transaction, device: int, group: int, now: int) -> None:
-    """Put a device into a group, where it is not in it already."""
+    """Put a device into a group, where it is not in it already.
+
+    :raises Conflict: it would come under controls that are meant for another's service point
+    """
     if groups.join(transaction, device, group, now):
+        _check_service_point(transaction.connection, device, group, now)
         _moved(transaction, device, group, 1)
+
+
+def _check_service_point(connection: sa.Connection, device: int, group: int, now: int) -> None:
+    points = groups.service_points(connection, group)
+    if points and (live := controls.live_numbers(connection, points, now)):
+        raise Conflict(
+            f"device {device} cannot join group {group}: the program of this service point has controls that"
+            f" are not over, which it would follow: {controls.named(live)}; cancel them first"
+        )
 
 
 def leave(transaction: Transaction, device: int, group: int, now: int) -> None:
@@ -377,7 +390,7 @@ def change(transaction: Transaction, device: int, body: r.EndDevice, now: int) -
 
 def unregister(transaction: Transaction, device: int, who: str, now: int) -> None:
     """DELETE of an EndDevice by its aggregator: it stays listed, and may be registered again."""
-    query = sa.select(devices.c.lfdi, devices.c.manager).where(devices.c.id == device, _shown)
+    query = sa.select(devices.c.lfdi, devices.c.manager).where(devices.c.id == device, is_shown)
     row = transaction.connection.execute(query).one_or_none()
     if row is None:
         raise NotFound(f"no EndDevice {device}")
@@ -409,7 +422,7 @@ def _set_withdrawn(
 
 def some_under(connection: sa.Connection, group: int, limit: int) -> list[int]:
     """Some of the EndDevices in a group and below it: those that are found first, however many there are."""
-    query = groups.under(group).join(devices, devices.c.id == memberships.c.device).where(_shown)
+    query = groups.under(group).join(devices, devices.c.id == memberships.c.device).where(is_shown)
     return sorted(connection.scalars(query.limit(limit)))
 
 
@@ -421,7 +434,7 @@ def is_aggregator(connection: sa.Connection, number: int) -> bool:
 
 def missing(connection: sa.Connection, numbers: Sequence[int]) -> list[int]:
     """Those of the numbers that are no EndDevice, or an aggregator."""
-    query = sa.select(devices.c.id).where(devices.c.id.in_(numbers), _shown, sa.not_(devices.c.aggregator))
+    query = sa.select(devices.c.id).where(devices.c.id.in_(numbers), is_shown, sa.not_(devices.c.aggregator))
     present = set(connection.scalars(query))
     return [number for number in numbers if number not in present]
 
@@ -517,12 +530,12 @@ def numbers_by_standing(connection: sa.Connection) -> dict[str, int]:
 
 
 _STANDINGS = {
-    "registered": _shown,
+    "registered": is_shown,
     "listed": _admitted & devices.c.registered.is_(None),
     "withdrawn": devices.c.withdrawn.is_not(None),
     "retired": devices.c.retired.is_not(None) & devices.c.withdrawn.is_(None),
 }
-_STATE = sa.select(devices.c.manager, devices.c.modes, _shown.label("shown"))
+_STATE = sa.select(devices.c.manager, devices.c.modes, is_shown.label("shown"))
 
 
 def _end_device(row: sa.Row[*tuple[Any, ...]]) -> r.EndDevice:

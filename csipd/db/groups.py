@@ -17,6 +17,9 @@ from csipd.db.tables import abilities, assignments, fleets, groups, memberships,
 from csipd.db.upsert import insert
 from csipd.refusals import Conflict
 
+#: The level of a group that stands for one connection point (CSIP IG 4.3).
+SERVICE_POINT = 6
+
 
 def _above(start: sa.Select[*tuple[Any, ...]]) -> sa.CTE:
     """The groups of a select of (who, group), and all those above them."""
@@ -51,6 +54,12 @@ def _programs(reach: sa.CTE) -> sa.Select[int, int]:
     )
 
 
+_PROGRAMS_OF_EACH = (
+    sa.select(_OF_DEVICES.c.who, programs.c.id)
+    .join(programs, programs.c.group == _OF_DEVICES.c.group)
+    .where(programs.c.retired.is_(None))
+    .order_by(programs.c.primacy, programs.c.mrid.desc())
+)
 _ASSIGNMENTS = (
     sa.select(assignments.c.id, assignments.c.name)
     .distinct()
@@ -96,6 +105,14 @@ def programs_of_fleet(connection: sa.Connection, manager: int) -> list[tuple[int
     """The programs that any device of an aggregator's fleet is in, likewise."""
     found = connection.execute(_PROGRAMS_OF_FLEET, {"who": manager})
     return [(number, assignment) for number, assignment in found]
+
+
+def programs_of_each(connection: sa.Connection, devices: Sequence[int]) -> dict[int, list[int]]:
+    """The programs that each of the devices is in, in the order of a DERProgramList."""
+    found: dict[int, list[int]] = {device: [] for device in devices}
+    for device, number in connection.execute(_PROGRAMS_OF_EACH, {"who": devices}):
+        found[device].append(number)
+    return found
 
 
 def programs_of_any(connection: sa.Connection, devices: Sequence[int]) -> list[int]:
@@ -219,6 +236,21 @@ def number_under(connection: sa.Connection, group: int) -> int:
 def exists(connection: sa.Connection, group: int) -> bool:
     """Whether there is a group of this number."""
     return connection.scalar(sa.select(groups.c.id).where(groups.c.id == group)) is not None
+
+
+def service_points(connection: sa.Connection, group: int) -> list[int]:
+    """The programs of the SERVICE_POINT groups that a group is, or is under."""
+    reach = _above(sa.select(sa.literal(0).label("who"), sa.literal(group).label("group")))
+    query = (
+        sa.select(programs.c.id)
+        .join(groups, groups.c.id == programs.c.group)
+        .where(
+            programs.c.group.in_(sa.select(reach.c.group)),
+            groups.c.level == SERVICE_POINT,
+            programs.c.retired.is_(None),
+        )
+    )
+    return list(connection.scalars(query.order_by(programs.c.id)))
 
 
 def own_programs(connection: sa.Connection, group: int) -> list[int]:

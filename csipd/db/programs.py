@@ -1,7 +1,8 @@
 """DERPrograms, their default controls and their curves.
 
 Every device has a program of its own besides those of its groups, for what the operator commands by name
-(decision 19). It is no row: its number follows from the device's, and everything about it from that.
+(decision 19; own_programs.py). It is no row: its number follows from the device's, and everything about it
+from that. Nobody sees it before it is first used.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from attrs import fields, frozen
 
 from csipd.db import devices, documents, groups
 from csipd.db.database import Transaction
-from csipd.db.tables import programs
+from csipd.db.tables import default_versions, memberships, own_programs, programs
+from csipd.db.tables import devices as device_rows
+from csipd.db.upsert import insert
+from csipd.refusals import Conflict
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Issuer, Kind
 from csipd.sep2.site import ROWS, Place
@@ -35,10 +39,37 @@ _BEFORE = (
         programs.c.primacy < sa.bindparam("primacy"),
     )
 )
+_SHOWN = sa.select(own_programs.c.device).where(
+    own_programs.c.device.in_(sa.bindparam("devices", expanding=True))
+)
+_SHOWN_OF_FLEET = (
+    sa.select(own_programs.c.device)
+    .join(device_rows, device_rows.c.id == own_programs.c.device)
+    .where(
+        device_rows.c.manager == sa.bindparam("manager"),
+        devices.is_shown,
+        # Without a group it has no FSA that the program could be in.
+        sa.exists().where(memberships.c.device == own_programs.c.device, memberships.c.until.is_(None)),
+    )
+)
+_COUNT_OF_FLEET = sa.select(sa.func.count()).select_from(_SHOWN_OF_FLEET.subquery())
+_PAGE_OF_FLEET = (
+    _SHOWN_OF_FLEET.order_by(own_programs.c.device.desc())
+    .limit(sa.bindparam("limit", type_=sa.Integer))
+    .offset(sa.bindparam("start", type_=sa.Integer))
+)
+_VERSION = sa.select(default_versions.c.version, default_versions.c.body).where(
+    default_versions.c.program == sa.bindparam("program")
+)
 _GROUP = sa.select(programs.c.group).where(programs.c.id == sa.bindparam("number"))
 _PROGRAMS = sa.select(
     programs.c.id, programs.c.mrid, programs.c.description, programs.c.version, programs.c.primacy
 ).where(programs.c.id.in_(sa.bindparam("numbers", expanding=True)), programs.c.retired.is_(None))
+
+
+def href(number: int) -> str:
+    """The place of a program."""
+    return _DERP.href((number,))
 
 
 def own_program(device: int) -> int:
@@ -87,30 +118,72 @@ def get(connection: sa.Connection, numbers: Sequence[int], own: Own) -> dict[int
 def of_device(connection: sa.Connection, own: Own, device: int) -> list[tuple[int, int]]:
     """The programs of a device in the order of a DERProgramList, each with the FSA that it is in.
 
-    Its own program is in the first of its FSAs; a device without any FSA has none to show it in.
+    Its own program is in the first of its FSAs once it is shown; a device without any FSA has none to show
+    it in.
     """
     found = groups.programs_of(connection, device)
-    assignments = [number for number, _ in groups.assignments_of(connection, device)]
-    if assignments:
-        numbers = [number for number, _ in found]
-        before = connection.scalar(_BEFORE, {"numbers": numbers, "primacy": own.primacy})
-        # Between equals the greater mRID comes first, and those of own programs are greater.
-        found.insert(before or 0, (own_program(device), min(assignments)))
+    if shown(connection, [device]):
+        assignments = [number for number, _ in groups.assignments_of(connection, device)]
+        if assignments:
+            before = _before(connection, own, [number for number, _ in found])
+            found.insert(before, (own_program(device), min(assignments)))
     return found
+
+
+def of_fleet(
+    connection: sa.Connection, own: Own, manager: int, part: tuple[int, int] | None
+) -> tuple[int, list[int]]:
+    """The programs of an aggregator's fleet in the order of a DERProgramList: of all FSAs of its devices.
+
+    :param part: the first that is wanted, from 0, and how many at most; None: none, to count them
+    :return: how many there are, and those wanted
+    """
+    common = [number for number, _ in groups.programs_of_fleet(connection, manager)]
+    owned = connection.scalar(_COUNT_OF_FLEET, {"manager": manager}) or 0
+    total = len(common) + owned
+    if part is None:
+        return total, []
+    start, limit = part
+    if not owned:
+        return total, common[start : start + limit]
+    # Those of devices all have one primacy: they stand together.
+    before = _before(connection, own, common)
+    first, last = max(start - before, 0), min(start + limit - before, owned)
+    wanted = common[start : min(start + limit, before)]
+    if first < last:
+        asked = {"manager": manager, "start": first, "limit": last - first}
+        wanted += [own_program(device) for device in connection.scalars(_PAGE_OF_FLEET, asked)]
+    after = before + max(start - before - owned, 0)
+    return total, wanted + common[after : after + limit - len(wanted)]
+
+
+def _before(connection: sa.Connection, own: Own, numbers: Sequence[int]) -> int:
+    """How many programs of a list come before devices' own.
+
+    Between equals the greater mRID comes first, and those of own programs are greater.
+    """
+    return connection.scalar(_BEFORE, {"numbers": numbers, "primacy": own.primacy}) or 0
+
+
+def shown(connection: sa.Connection, devices: Sequence[int]) -> set[int]:
+    """Those of the devices whose own program is shown."""
+    return set(connection.scalars(_SHOWN, {"devices": devices}))
 
 
 def reaches(connection: sa.Connection, device: int, aggregator: bool, program: int) -> bool:
     """Whether a program is in an FSA of the device, or of its fleet.
 
-    A device's own program is the device's and its aggregator's.
+    A device's own program is the device's and its aggregator's, once it is shown.
     """
     owner = owner_of(program)
     if owner is None:
         return groups.reaches(connection, device, aggregator, program)
+    if not shown(connection, [owner]):
+        return False
     if owner == device:
         return not aggregator
-    shown = devices.owner(connection, owner) if aggregator else None
-    return shown is not None and shown.manager == device
+    managed = devices.owner(connection, owner) if aggregator else None
+    return managed is not None and managed.manager == device
 
 
 def add(transaction: Transaction, issuer: Issuer, group: int, description: str, primacy: int) -> int:
@@ -155,19 +228,48 @@ def set_default(
     """Give a program its DefaultDERControl, or take it away. What is the same already is not touched.
 
     :param default: with any mRID and version; it gets the program's own and the next one
+    :raises Conflict: it is a device's own program, whose default is a view (own_programs.py)
     """
+    if (device := owner_of(program)) is not None:
+        raise Conflict(
+            f"the default of device {device}'s own program follows from those of its other programs: set one"
+            " of these, or put the device into a group of its own with a program"
+        )
     place = Place(_DEFAULT, (program,))
     present = documents.get(transaction.connection, place)
     if default is None:
+        if isinstance(present, r.DefaultDERControl):
+            keep_default_version(transaction, program, present.version or 0)
         documents.delete(transaction, place)
         return
     mrid = issuer.mrid(Kind.DEFAULT, program)
-    version = 0
     if isinstance(present, r.DefaultDERControl):
         if present == default.replace(mRID=mrid, version=present.version):
             return
-        version = ((present.version or 0) + 1) % 2**16
+        last: int | None = present.version or 0
+    else:
+        last = default_version(transaction.connection, program)[0]
+    version = 0 if last is None else (last + 1) % 2**16
     documents.put(transaction, place, default.replace(mRID=mrid, version=version), now, None)
+
+
+def default_version(connection: sa.Connection, program: int) -> tuple[int | None, bytes | None]:
+    """The version that was kept last of a program's default, and what it said where that is kept, too."""
+    row = connection.execute(_VERSION, {"program": program}).one_or_none()
+    return (None, None) if row is None else (row.version, row.body)
+
+
+def keep_default_version(
+    transaction: Transaction, program: int, version: int, body: bytes | None = None
+) -> None:
+    """Keep the version of a program's default, so that the next one rises from it."""
+    values = {"version": version, "body": body}
+    statement = insert(transaction.connection.dialect.name, default_versions).values(
+        program=program, **values
+    )
+    transaction.connection.execute(
+        statement.on_conflict_do_update(index_elements=[default_versions.c.program], set_=values)
+    )
 
 
 def add_curve(transaction: Transaction, issuer: Issuer, program: int, curve: r.DERCurve, now: int) -> Place:

@@ -150,6 +150,34 @@ programs = sa.Table(
     sqlite_autoincrement=True,
 )
 
+#: Devices whose own program is shown, since its first use (decision 19). The program itself is no row.
+own_programs = sa.Table(
+    "own_programs",
+    metadata,
+    sa.Column("device", _Id, sa.ForeignKey("devices.id"), primary_key=True, autoincrement=False),
+    sa.Column("shown", sa.BigInteger, nullable=False),
+)
+
+#: The version that each program's DefaultDERControl was given last: it rises even where the control was
+#: taken away in between.
+default_versions = sa.Table(
+    "default_versions",
+    metadata,
+    sa.Column("program", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    # What that version said, where it is a view and hence no document.
+    sa.Column("body", sa.LargeBinary),
+)
+
+#: A number drawn at each change of a program's controls, by which what was computed from them is known. It
+#: never comes twice: not even one that belonged to a transaction that was rolled back.
+schedules = sa.Table(
+    "schedules",
+    metadata,
+    sa.Column("program", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+)
+
 #: DERControls: what was commanded, and when it was cancelled. Their status is no column but follows from
 #: these (der/events.py). ``latest`` ends the Effective Scheduled Period, ``modes`` are the modes' names.
 controls = sa.Table(

@@ -26,7 +26,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
 
@@ -37,6 +37,18 @@ from csipd.sep2.types import EventState
 
 Known = TypeVar("Known")  # what the caller knows a program by
 
+#: What a DefaultDERControl says besides modes.
+SETTINGS = (
+    "setESDelay",
+    "setESHighFreq",
+    "setESHighVolt",
+    "setESLowFreq",
+    "setESLowVolt",
+    "setESRampTms",
+    "setESRandomDelay",
+    "setGradW",
+    "setSoftGradW",
+)
 _LAST = 2**63 - 1  # the last TimeType
 
 
@@ -121,11 +133,13 @@ class Default(Generic[Known]):
     """A DefaultDERControl as a device sees it: with the primacy of its program.
 
     :param program: the program, by whatever the caller knows it
+    :param document: the whole of it, for those that need more than its modes
     """
 
     base: r.DERControlBase
     primacy: int
     program: Known
+    document: r.DefaultDERControl | None = None
 
 
 def offers(events: Iterable[Event], primacy: int, program: object = None) -> list[Offer]:
@@ -147,6 +161,27 @@ def default(defaults: Iterable[Default[Known]], mode: str) -> Default[Known] | N
     """Which default holds a mode where no event does (rule 6): of equal primacies the first that is given."""
     setting = (d for d in defaults if getattr(d.base, mode) is not None)
     return min(setting, key=lambda d: d.primacy, default=None)
+
+
+def merged(defaults: Iterable[Default[Known]]) -> r.DefaultDERControl | None:
+    """One DefaultDERControl that says what is in force where no event is (rule 6).
+
+    Each mode, and each setting for ramps and entering service, comes from the best default that has it.
+    Curves stay what they are: hrefs into the program that they are of.
+
+    :param defaults: with their documents; of equal primacies the first that is given wins
+    :return: without version; None where there is no default
+    """
+    best_first = sorted(defaults, key=lambda d: d.primacy)
+    if not best_first:
+        return None
+    base: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    for one in best_first:
+        base = {**vars(one.base), **base}
+        settings = {**(vars(one.document) if one.document is not None else {}), **settings}
+    given = {name: settings[name] for name in SETTINGS if name in settings}
+    return r.DefaultDERControl(mRID="0", DERControlBase=r.DERControlBase(**base), **given)
 
 
 def addressed(offers: Iterable[Offer], categories: int) -> list[Offer]:

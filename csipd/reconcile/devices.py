@@ -9,6 +9,7 @@ from attrs import evolve
 from csipd.config.canonical import canonical
 from csipd.db import devices, documents, groups
 from csipd.reconcile.context import Context, ReconcileError, Rule, added_or_changed, kept
+from csipd.refusals import Conflict
 from csipd.sep2 import identity
 from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS, Place
@@ -117,7 +118,11 @@ def put_member(context: Context, key: str, before: Any, _after: Any) -> str:
     member = _member(context, key)
     if member is None:
         return "kept"
-    devices.join(context.transaction, *member, context.now)
+    try:
+        devices.join(context.transaction, *member, context.now)
+    except Conflict as refused:
+        id, _, name = key.partition("\t")
+        raise ReconcileError(f"{id} cannot be put into {name}: {refused}") from refused
     return added_or_changed(before)
 
 

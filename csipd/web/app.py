@@ -148,7 +148,14 @@ class Application:
                 )
             return document.body
 
-        return self._database.read(read).addCallback(give)
+        def update(failure: Failure) -> Deferred[bytes]:
+            failure.trap(context.Outdated)
+            outdated = failure.value
+            assert isinstance(outdated, context.Outdated)
+            updated = self._database.write(outdated.update)
+            return updated.addCallback(lambda _: self._get(request, place, now))
+
+        return self._database.read(read).addCallbacks(give, update)
 
     def _write(self, request: Request, place: Place, now: int) -> Deferred[bytes]:
         method = request.method.decode()

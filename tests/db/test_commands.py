@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import audit, commands, controls, devices, documents, groups, programs
-from csipd.db.commands import OWN_GROUP, Command, Effect, Overlap, Target
+from csipd.db import audit, commands, controls, devices, documents, programs
+from csipd.db.commands import Command, Effect, Overlap, Target
 from csipd.db.database import Database, Transaction, Write
 from csipd.db.tables import metadata
 from csipd.der.events import statuses
@@ -293,6 +293,7 @@ class AbilityTests(_Case):
         one, two, alone = self.world.one, self.world.two, self.world.alone
         self.world.supports(one, self.fixed)
         self.world.supports(two, 0)
+        devices.join(self.transaction, alone, self.world.beside, NOW)
         named = Target(devices=(one, two, alone))
         both = command(base=base("opModFixedW", "opModMaxLimW"))
         self.refused(
@@ -400,17 +401,32 @@ class CreateTests(_Case):
             self.assertEqual((effect.devices, len(effect.sample)), (number, 2))
 
     def test_without_fsa(self) -> None:
-        """A device that is in no FSA gets one to see its own program in, when it first needs it."""
+        """A device that is in no FSA could not find its control: it is refused (decision 39)."""
         alone = self.world.alone
-        for target in (Target(devices=(alone,)), Target(program=programs.own_program(alone))):
-            self.create(target, command())
-            self.assertEqual([name for _, name in groups.assignments_of(self.connection, alone)], [OWN_GROUP])
-        found = programs.of_device(self.connection, OWN, alone)
-        self.assertEqual([number for number, _ in found], [programs.own_program(alone)])
-        self.assertIn(f"/edev/{alone}/fsa", self.transaction.changed)
-        self.create(Target(devices=(self.world.one,)), command())
-        assigned = groups.assignments_of(self.connection, self.world.one)
-        self.assertEqual([name for _, name in assigned], ["Topology"])
+        flaw = f"device {alone} is in no group, so it has no FSA to find a control by"
+        self.refused(Target(devices=(self.world.one, alone)), command(), ("/devices/1", flaw))
+        self.refused(Target(program=programs.own_program(alone)), command(), ("/program", flaw))
+
+    def test_shows_the_own_program(self) -> None:
+        """The first control for a named device shows its own program, and only its own (case A1)."""
+        one, two = self.world.one, self.world.two
+        self.assertEqual(programs.shown(self.connection, [one, two]), set())
+        self.preview(Target(devices=(one,)), command())
+        self.assertEqual(programs.shown(self.connection, [one, two]), set())
+        self.create(Target(devices=(one,)), command())
+        self.assertEqual(programs.shown(self.connection, [one, two]), {one})
+
+    def test_service_point(self) -> None:
+        """A device that is alone in a SERVICE_POINT group is commanded in its program (decision 39)."""
+        one, two = self.world.one, self.world.two
+        point = add_group(self.transaction, "point", parent=self.world.feeder, level=6)
+        program = add_program(self.transaction, point, "of the point", 2)
+        devices.join(self.transaction, one, point, NOW)
+        (first, second) = self.create(Target(devices=(one, two)), command())
+        for number, expected in ((first, program), (second, programs.own_program(two))):
+            found = controls.find(self.connection, number, NOW)
+            self.assertEqual(found and found.program, expected)
+        self.assertEqual(programs.shown(self.connection, [one, two]), {two})
 
     def test_looked_at(self) -> None:
         """Looking at what would be changes nothing."""
@@ -418,7 +434,7 @@ class CreateTests(_Case):
         before = dump(self.connection)
         self.transaction.changed.clear()
         wanted = r.DERControlBase(opModVoltVar=r.DERCurveLink(href=href))
-        self.preview(Target(devices=(self.world.alone,)), command(base=wanted))
+        self.preview(Target(devices=(self.world.one,)), command(base=wanted))
         self.assertEqual(dump(self.connection), before)
         self.assertEqual(self.transaction.changed, [])
 
@@ -472,7 +488,7 @@ class CurveTests(_Case):
     def test_of_devices(self) -> None:
         """Each device that is named gets the curve in its own program."""
         href = self.world.curve(self.world.for_all)
-        named = (self.world.one, self.world.alone)
+        named = (self.world.one, self.world.two)
         wanted = command(base=r.DERControlBase(opModVoltVar=r.DERCurveLink(href=href)))
         for number, device in zip(self.create(Target(devices=named), wanted), named, strict=True):
             link = self.shown(number).DERControlBase.opModVoltVar
@@ -530,6 +546,7 @@ class OverlapTests(_Case):
         """It takes from programs of lower rank and gives to those of higher; between equals the new wins."""
         for_all, of_feeder = Target(program=self.world.for_all), Target(program=self.world.of_feeder)
         equal = add_program(self.transaction, self.world.feeder, "equal", 5)
+        devices.join(self.transaction, self.world.alone, self.world.beside, NOW)
         low, middle = self.make(for_all, "opModFixedW"), self.make(of_feeder, "opModFixedW")
         own = self.make(Target(devices=(self.world.one,)), "opModFixedW")
         named = Target(devices=(self.world.one,))
@@ -773,7 +790,7 @@ class TogetherTests(SynchronousTestCase):
             return made[0]
 
         self.patch(controls, "add", failing)
-        answer = self.database.write(self.creating("ann", Target(devices=(self.world.alone, self.world.one))))
+        answer = self.database.write(self.creating("ann", Target(devices=(self.world.two, self.world.one))))
         self.failureResultOf(answer, OverflowError)
         self.assertEqual(len(made), 1)
         self.assertEqual(self.dump(), before)

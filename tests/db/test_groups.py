@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import devices, documents, groups, programs
+from csipd.db import devices, documents, groups, own_programs, programs
 from csipd.db.database import Transaction
 from csipd.db.tables import abilities, fleets, memberships
 from csipd.db.tables import devices as device_table
@@ -352,7 +352,8 @@ class ViewTests(SynchronousTestCase):
             self.compare_own(world, row)
 
     def compare_own(self, world: World, row: int) -> None:
-        """A device's own program is among its programs, where it has an FSA to be in."""
+        """A device's own program, once used, is among its programs, where it has an FSA to be in."""
+        own_programs.show(world.transaction, programs.own_program(row), NOW)
         found = programs.of_device(world.connection, OWN, row)
         own = [pair for pair in found if pair[0] == programs.own_program(row)]
         self.assertEqual(

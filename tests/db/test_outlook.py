@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import controls, devices, programs
+from csipd.db import controls, devices, own_programs, programs
 from csipd.db.database import Transaction
 from csipd.db.outlook import Acting, Outlook, Passed, outlook
 from csipd.der.events import Event
@@ -44,6 +44,7 @@ class Laid:
         }
         self.own = programs.own_program(self.device)
         self.primacies[self.own] = OWN.primacy
+        own_programs.show(transaction, self.own, NOW)
         self.commanded = Programs(transaction)
 
     def add(self, program: int, event: Event) -> int:
@@ -146,8 +147,6 @@ class CaseTests(SynchronousTestCase):
         low, high = self.low, self.high
         acting = (Acting("opModConnect", True, low), Acting(LIMIT, 2, high))
         self.assertEqual(self.laid.look(0), Outlook(acting, ()))
-        self.laid.default(self.laid.own, opModConnect=False)
-        self.assertEqual(self.laid.look(0).acting[0], Acting("opModConnect", False, self.laid.own))
         number = self.laid.add(low, event(10, 10, LIMIT))
         for now, expected in ((9, (None, high)), (10, (number, low)), (20, (None, high))):
             self.assertEqual(self.laid.acting(now)[LIMIT], expected)

@@ -6,11 +6,13 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import devices, documents, groups, programs
+from csipd.db import controls, devices, documents, groups, own_programs, programs
+from csipd.refusals import Conflict, NotFound
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Kind
 from csipd.sep2.site import ROWS, Place
 from tests.support.store import ISSUER, NOW, add_device, add_group, add_program, lfdi, store
+from tests.support.world import der_control
 
 OWN = programs.Own(ISSUER, 3)
 
@@ -129,15 +131,170 @@ class OwnTests(_Case):
             ),
         )
 
+    def use(self, device: int | None = None) -> None:
+        own_programs.show(self.transaction, programs.own_program(device or self.device), NOW)
+
     def test_without_fsa(self) -> None:
         """A device without any FSA has none to show it in."""
+        self.use()
         self.assertEqual(self.order(), [])
+
+    def test_not_before_it_is_used(self) -> None:
+        """Nobody sees it before its first use; from then on it is there, until it is hidden (case A1)."""
+        self.join(self.group)
+        self.assertEqual(self.order(), [self.program])
+        self.assertFalse(programs.reaches(self.connection, self.device, False, self.own))
+        self.transaction.changed.clear()
+        for _ in range(2):
+            self.use()
+            self.assertEqual(self.order(), [self.own, self.program])
+            self.assertTrue(programs.reaches(self.connection, self.device, False, self.own))
+        self.assertEqual(self.transaction.changed, [f"/edev/{self.device}", f"/derp/{self.own}"])
+        own_programs.hide(self.transaction, self.own, NOW)
+        self.assertEqual(self.order(), [self.program])
+        self.assertRaises(NotFound, own_programs.hide, self.transaction, self.own, NOW)
+        self.assertRaises(NotFound, own_programs.hide, self.transaction, self.program, NOW)
+
+    def test_hidden_without_live_controls(self) -> None:
+        """One with a control that is not over cannot be hidden; the refusal names it (decision 39)."""
+        self.join(self.group)
+        self.use()
+        made = der_control(NOW, NOW + 10, 60)
+        number = controls.add(self.transaction, ISSUER, self.own, made).ids[1]
+        refusal = self.assertRaises(Conflict, own_programs.hide, self.transaction, self.own, NOW)
+        self.assertIn(f"control {number}", str(refusal))
+        controls.cancel(self.transaction, number, False, None, NOW + 1)
+        own_programs.hide(self.transaction, self.own, NOW + 1)
+        self.assertEqual(self.order(), [self.program])
+
+    def default(self, program: int, grad: int | None = None, **base: Any) -> None:
+        wanted = r.DefaultDERControl(mRID="0", DERControlBase=r.DERControlBase(**base), setGradW=grad)
+        programs.set_default(self.transaction, ISSUER, program, wanted, NOW)
+
+    def view(self) -> r.DefaultDERControl:
+        """What the device reads, its version kept as a read keeps it."""
+        own_programs.keep_default(self.transaction, OWN, self.own)
+        found = own_programs.default(self.connection, OWN, self.own)
+        assert found is not None and found.is_kept
+        return found.document
+
+    def test_default_is_a_view(self) -> None:
+        """Its default says for each mode what is in force: the best of its other programs (case A1)."""
+        better = add_program(self.transaction, self.group, "better", 1)
+        self.join(self.group)
+        self.use()
+        self.assertIsNone(own_programs.default(self.connection, OWN, self.own))
+        self.assertEqual(own_programs.have_default(self.connection, [self.own, self.program]), set())
+        href = f"/derp/{self.program}/dc/1"
+        link = r.DERCurveLink(href=href)
+        self.default(self.program, 7, opModMaxLimW=5000, opModVoltVar=link)
+        self.assertEqual(self.view().DERControlBase, r.DERControlBase(opModMaxLimW=5000, opModVoltVar=link))
+        self.default(better, opModMaxLimW=6000)
+        found = self.view()
+        self.assertEqual(found.DERControlBase, r.DERControlBase(opModMaxLimW=6000, opModVoltVar=link))
+        self.assertEqual((found.setGradW, found.mRID), (7, ISSUER.mrid(Kind.DEFAULT, self.own)))
+        self.assertEqual(own_programs.have_default(self.connection, [self.own, self.program]), {self.own})
+
+    def test_version_of_the_view(self) -> None:
+        """Its version rises with what it says, and stays where nothing changed; events are no part of it."""
+        self.join(self.group)
+        self.use()
+        self.default(self.program, opModMaxLimW=5000)
+        for _ in range(2):
+            self.assertEqual(self.view().version, 0)
+        self.default(self.program, opModMaxLimW=6000)
+        self.assertFalse(own_programs.default(self.connection, OWN, self.own).is_kept)  # type: ignore[union-attr]  # there is one
+        self.assertEqual(self.view().version, 1)
+        controls.add(self.transaction, ISSUER, self.program, der_control(NOW, NOW - 10, 600))
+        self.assertEqual(self.view().version, 1)
+        devices.leave(self.transaction, self.device, self.group, NOW)
+        self.assertIsNone(own_programs.default(self.connection, OWN, self.own))
+        self.join(self.group)
+        self.assertEqual(self.view().version, 1)
+
+    def test_version_of_a_default(self) -> None:
+        """A default that is taken away and set anew has a higher version than before (case A6)."""
+        for version, value in enumerate((1, 2, 3)):
+            self.default(self.program, opModMaxLimW=value)
+            found = documents.get(self.connection, Place(ROWS["DefaultDERControl"], (self.program,)))
+            assert isinstance(found, r.DefaultDERControl)
+            self.assertEqual(found.version, version)
+            programs.set_default(self.transaction, ISSUER, self.program, None, NOW)
+
+    def test_service_point(self) -> None:
+        """It is the program of the device's own SERVICE_POINT group, if it is alone in one (decision 39)."""
+
+        def found() -> int:
+            return own_programs.of_devices(self.connection, [self.device])[self.device]
+
+        point = add_group(self.transaction, "point", parent=self.group, level=6)
+        self.join(point)
+        self.assertEqual(found(), self.own, "there is no program")
+        program = add_program(self.transaction, point, "of the point", 4)
+        self.assertEqual(found(), program)
+        other = add_device(self.transaction, 2)
+        devices.join(self.transaction, other, point, NOW)
+        self.assertEqual(found(), self.own, "it is not alone")
+        devices.leave(self.transaction, other, point, NOW)
+        second = add_program(self.transaction, point, "another", 5)
+        self.assertEqual(found(), self.own, "there are two")
+        programs.retire(self.transaction, second, NOW)
+        self.assertEqual(found(), program)
+        groups.hang(self.transaction, point, parent=self.group, level=5)
+        self.assertEqual(found(), self.own, "it is no service point")
+
+    def test_joining_a_service_point(self) -> None:
+        """Nobody joins a service point, or comes under it, whose program has live controls (decision 39)."""
+        point = add_group(self.transaction, "point", parent=self.group, level=6)
+        below = add_group(self.transaction, "below", parent=point)
+        program = add_program(self.transaction, point, "of the point", 4)
+        self.join(point)
+        made = controls.add(self.transaction, ISSUER, program, der_control(NOW, NOW, 60)).ids[1]
+        other = add_device(self.transaction, 2)
+        for group in (point, below):
+            with self.transaction.connection.begin_nested() as part:
+                refusal = self.assertRaises(Conflict, devices.join, self.transaction, other, group, NOW)
+                part.rollback()
+            self.assertIn(f"control {made}", str(refusal))
+        self.join(point)
+        devices.join(self.transaction, other, self.group, NOW)
+        devices.join(self.transaction, other, point, NOW + 60)
+
+    def test_of_a_fleet(self) -> None:
+        """An aggregator's programs are those of all FSAs of its fleet, in any page (case A8)."""
+        boss = add_device(self.transaction, 20, aggregator=True)
+        home = add_group(self.transaction, "home")
+        for number, primacy in enumerate((1, 3, 3, 9)):
+            add_program(self.transaction, home, f"at home {number}", primacy)
+        fleet = [add_device(self.transaction, number, manager=boss) for number in range(21, 26)]
+        for device in fleet[:4]:
+            devices.join(self.transaction, device, home, NOW)
+        for device in fleet[1:]:
+            self.use(device)
+        devices.withdraw(self.transaction, lfdi(23), "operator", NOW)
+        total, every = programs.of_fleet(self.connection, OWN, boss, (0, 100))
+        union = {
+            number
+            for device in (fleet[0], fleet[1], fleet[3])
+            for number, _ in programs.of_device(self.connection, OWN, device)
+        }
+        self.assertEqual((set(every), total, len(every)), (union, 6, 6))
+        mrids = {n: p.mRID for n, p in self.programs(*every).items()}
+        primacies = {n: p.primacy for n, p in self.programs(*every).items()}
+        ordered = sorted(sorted(every, key=mrids.__getitem__, reverse=True), key=primacies.__getitem__)
+        self.assertEqual(every, ordered)
+        for start in range(8):
+            for limit in range(8):
+                found = programs.of_fleet(self.connection, OWN, boss, (start, limit))
+                self.assertEqual(found, (6, every[start : start + limit]))
+        self.assertEqual(programs.of_fleet(self.connection, OWN, boss, None), (6, []))
 
     def test_fsa(self) -> None:
         """It is in the first of the FSAs of its device, whatever it joined first and whatever is in it."""
         campaign = add_group(self.transaction, "campaign", assignment="Campaign")
         empty = add_group(self.transaction, "empty", assignment="Empty")
         self.join(empty)
+        self.use()
         found = programs.of_device(self.connection, OWN, self.device)
         self.assertEqual(found, [(self.own, groups.assignment(self.transaction, "Empty"))])
         self.join(campaign)
@@ -153,6 +310,7 @@ class OwnTests(_Case):
         self.join(self.group)
         every = [number for number, _ in groups.programs_of(self.connection, self.device)]
         self.assertEqual(len(every), 6)
+        self.use()
         shown = self.programs(*every)
         for primacy in (0, 1, 3, 4, 100, 255):
             expected = sorted(
@@ -175,6 +333,9 @@ class OwnTests(_Case):
             program = programs.own_program(of)
             return [who for who, boss in asked if programs.reaches(self.connection, who, boss, program)]
 
+        self.assertEqual(reached(managed), [])
+        for device in (managed, self.device, boss, rival):
+            self.use(device)
         self.assertEqual(reached(managed), [managed, boss])
         self.assertEqual(reached(self.device), [self.device])
         for nobody in (boss, rival, 999):

@@ -29,7 +29,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from csipd.daemon.changes import Hub
-from csipd.db import controls, devices, documents, engine, groups, programs
+from csipd.db import controls, devices, documents, engine, groups, own_programs, programs
 from csipd.db.database import Database, Read, Transaction, Write
 from csipd.db.tree.context import Server
 from csipd.der.access import Policy
@@ -313,7 +313,12 @@ class World:
     ) -> str:
         """A new control of a program, ``start`` seconds from now; its href."""
         made = der_control(int(self.now), int(self.now) + start, duration, fixed_w=fixed_w, **more)
-        return self.write(lambda transaction: controls.add(transaction, ISSUER, program, made)).href
+
+        def add(transaction: Transaction) -> Place:
+            own_programs.show(transaction, program, int(self.now))
+            return controls.add(transaction, ISSUER, program, made)
+
+        return self.write(add).href
 
 
 def encoded(body: bytes | r.Resource) -> bytes:
@@ -404,13 +409,6 @@ def _lay(transaction: Transaction) -> Numbers:
         made = der_control(at, NOW + start, duration, **more)
         return controls.add(transaction, ISSUER, program, made).ids[1]
 
-    active = control(sp, -300, 900)
-    scheduled = control(sp, 3600, 600, randomizeStart=-60, randomizeDuration=30, description="full")
-    ended = control(sp, -1200, 600)
-    forgotten = control(sp, -200_000, 600)
-    control(fb, 7200, 60)
-    control(sy, 1800, 300)
-
     owner = enrolled(OWNER, "owner", at - 3)
     other = enrolled(OTHER, "other")
     listed = devices.add(transaction, LISTED.lfdi, now=at, name="listed", pin=PIN).id
@@ -434,6 +432,12 @@ def _lay(transaction: Transaction) -> Numbers:
         (retired, point_1),
     ):
         devices.join(transaction, device, place, at)
+    active = control(sp, -300, 900)
+    scheduled = control(sp, 3600, 600, randomizeStart=-60, randomizeDuration=30, description="full")
+    ended = control(sp, -1200, 600)
+    forgotten = control(sp, -200_000, 600)
+    control(fb, 7200, 60)
+    control(sy, 1800, 300)
     for device in (owner, other, managed, bare, foreign, withdrawn, retired):
         _report(transaction, device, at)
     for device in (aggregator, rival):

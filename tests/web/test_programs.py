@@ -8,7 +8,7 @@ from typing import Any
 from lxml import etree
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import devices, groups, programs
+from csipd.db import devices, groups, own_programs, programs
 from csipd.db.database import Transaction
 from csipd.net.identity import Identity
 from csipd.sep2 import resources as r
@@ -102,20 +102,23 @@ class TopologyTests(ProgramCase):
     def test_one_fsa(self) -> None:
         """One FSA holds the programs of all levels, that of highest priority first (P26)."""
         self.world.write(lambda t: self.enrol(t, self.client, self.chain(t, {})))
-        expected = [OWN, *(f"a {name}" for name, _ in reversed(LEVELS))]
+        expected = [f"a {name}" for name, _ in reversed(LEVELS)]
         self.assertEqual(self.programs_by_fsa(self.client, self.own(self.client)), [expected])
         self.assertEqual(
-            self.texts(self.client, "/derp?l=255", "primacy"), ["3", *(str(p) for _, p in reversed(LEVELS))]
+            self.texts(self.client, "/derp?l=255", "primacy"), [str(p) for _, p in reversed(LEVELS)]
         )
 
     def test_seven_fsas(self) -> None:
         """Seven FSAs of one program each are as good; FSAs are ordered by mRID, highest first. The device's
-        own program is in the first that was made.
+        own program, once it is used, is in the first that was made.
         """
         fsas = {name: f"the FSA of {name}" for name, _ in LEVELS}
         self.world.write(lambda t: self.enrol(t, self.client, self.chain(t, fsas)))
         device = self.own(self.client)
         expected = [[f"a {name}"] for name, _ in reversed(LEVELS)]
+        self.assertEqual(self.programs_by_fsa(self.client, device), expected)
+        number = int((device.get("href") or "").rpartition("/")[2])
+        self.world.write(lambda t: own_programs.show(t, programs.own_program(number), NOW))
         self.assertEqual(self.programs_by_fsa(self.client, device), [*expected[:-1], [OWN, "a SY"]])
         mrids = self.texts(self.client, self.link(device, "FunctionSetAssignmentsList") + "?l=255", "mRID")
         self.assertEqual(mrids, sorted(mrids, key=str, reverse=True))
@@ -148,7 +151,7 @@ class TopologyTests(ProgramCase):
             self.assertEqual(self.link(fsa, "Time"), "/tm")
             (link,) = fsa.findall(f"{NAMESPACE}DERProgramListLink")
             counts.append(link.get("all"))
-        self.assertEqual(counts, ["1"] * 14 + ["2"], "with its own in the first that was made")
+        self.assertEqual(counts, ["1"] * 15)
 
     def test_aggregator(self) -> None:
         """UTIL-001: an aggregator finds for each of its devices the programs of all that is above it, and the
@@ -159,18 +162,14 @@ class TopologyTests(ProgramCase):
             for device in self.world.document(AGGREGATOR, "/edev?l=255")
             if self.text(device, "lFDI") != AGGREGATOR.lfdi
         }
-        self.assertEqual(
-            found, {MANAGED.lfdi: [[OWN, "SP1", "FDA", "SY"]], BARE.lfdi: [[OWN, "FDB", "Spare", "SY"]]}
-        )
+        self.assertEqual(found, {MANAGED.lfdi: [["SP1", "FDA", "SY"]], BARE.lfdi: [["FDB", "Spare", "SY"]]})
         self.assertEqual(
             self.texts(AGGREGATOR, "/derp?l=255", "description"), ["SP1", "FDB", "FDA", "Spare", "SY"]
         )
 
     def test_beside(self) -> None:
         """A group beside the topology has an FSA of its own."""
-        self.assertEqual(
-            self.programs_by_fsa(OWNER, self.own(OWNER)), [["Campaign"], [OWN, "SP1", "FDA", "SY"]]
-        )
+        self.assertEqual(self.programs_by_fsa(OWNER, self.own(OWNER)), [["Campaign"], ["SP1", "FDA", "SY"]])
 
     def test_moved(self) -> None:
         """MAINT-003, BASIC-003: a device that moves finds its new programs at once, and loses the old."""
@@ -185,7 +184,7 @@ class TopologyTests(ProgramCase):
                 act(transaction, device, group, NOW)
 
         self.world.write(move)
-        self.assertEqual(self.programs_by_fsa(MANAGED, self.own(MANAGED)), [[OWN, "FDB", "Spare", "SY"]])
+        self.assertEqual(self.programs_by_fsa(MANAGED, self.own(MANAGED)), [["FDB", "Spare", "SY"]])
         for who in (MANAGED, AGGREGATOR):
             self.assertEqual(self.world.get(who, old).status, 404)
         self.assertEqual(self.world.get(MANAGED, f"/derp/{self.numbers.feeder_b}/derc").status, 200)
@@ -199,7 +198,7 @@ class TopologyTests(ProgramCase):
             return {p: self.program(transaction, group, f"number {p}", p) for p in range(1, 11)}
 
         numbers = self.world.write(lay)
-        expected = sorted([3, *range(1, 11)])
+        expected = list(range(1, 11))
         self.assertEqual(self.texts(self.client, "/derp?l=255", "primacy"), [str(p) for p in expected])
 
         def swap(transaction: Transaction) -> None:
@@ -210,14 +209,15 @@ class TopologyTests(ProgramCase):
 
         self.world.write(swap)
         self.assertEqual(
-            self.texts(self.client, "/derp?l=4", "description"), ["number 2", "number 1", OWN, "number 3"]
+            self.texts(self.client, "/derp?l=4", "description"),
+            ["number 2", "number 1", *(f"number {p}" for p in (3, 4))],
         )
         changed = self.world.document(self.client, f"/derp/{numbers[1]}")
         self.assertEqual((self.text(changed, "primacy"), self.text(changed, "version")), ("2", "1"))
 
     def test_equal_primacy(self) -> None:
-        """Programs of one primacy are ordered by mRID, highest first: the newest, and the device's own before
-        all.
+        """Programs of one primacy are ordered by mRID, highest first: the newest, and the device's own, once
+        it is used, before all.
         """
 
         def lay(transaction: Transaction) -> None:
@@ -227,7 +227,12 @@ class TopologyTests(ProgramCase):
                 self.program(transaction, group, name, 3)
 
         self.world.write(lay)
-        expected = [OWN, "third", "second", "first"]
+        expected = ["third", "second", "first"]
+        self.assertEqual(self.texts(self.client, "/derp?l=255", "description"), expected)
+        device = self.own(self.client)
+        number = int((device.get("href") or "").rpartition("/")[2])
+        self.world.write(lambda t: own_programs.show(t, programs.own_program(number), NOW))
+        expected.insert(0, OWN)
         self.assertEqual(self.texts(self.client, "/derp?l=255", "description"), expected)
         mrids = self.texts(self.client, "/derp?l=255", "mRID")
         self.assertEqual(mrids, sorted(mrids, key=str, reverse=True))
@@ -260,7 +265,9 @@ class OwnTests(ProgramCase):
 
     def test_gone_with_its_device(self) -> None:
         """The aggregator does not see that of a device that was shut out, as it does not see the device."""
-        path = f"/derp/{programs.own_program(self.numbers.managed)}"
+        program = programs.own_program(self.numbers.managed)
+        self.world.write(lambda t: own_programs.show(t, program, NOW))
+        path = f"/derp/{program}"
         self.assertEqual(self.world.get(AGGREGATOR, path).status, 200)
         self.world.write(lambda t: devices.withdraw(t, MANAGED.lfdi, "operator", NOW))
         for who in (AGGREGATOR, MANAGED):
@@ -283,6 +290,59 @@ class OwnTests(ProgramCase):
             links = {child.tag.removeprefix(NAMESPACE): child.get("all") for child in found}
             self.assertEqual(links["DERControlListLink"], listed)
             self.assertEqual(links["ActiveDERControlListLink"], active)
+
+    def test_not_before_it_is_used(self) -> None:
+        """No list, no link and no place has it before its first use; then all have it (cases A1, A8)."""
+        device, der = self.numbers.managed, f"/edev/{self.numbers.managed}/der/1"
+        program = programs.own_program(device)
+
+        def seen() -> list[str | None]:
+            found: list[str | None] = []
+            for who in (MANAGED, AGGREGATOR):
+                for path in ("/dcap", der, f"/edev/{device}/fsa/{self.numbers.topology}"):
+                    document = self.world.document(who, path)
+                    found += [
+                        link.get("all")
+                        for name in ("DERProgramListLink", "AssociatedDERProgramListLink")
+                        for link in document.findall(f"{NAMESPACE}{name}")
+                    ]
+                for path in ("/derp", f"{der}/derp", f"/edev/{device}/fsa/{self.numbers.topology}/derp"):
+                    members = self.texts(who, f"{path}?l=255", "description")
+                    found += [str(members.count(OWN)), str(len(members))]
+                found.append(str(self.world.get(who, f"/derp/{program}").status))
+            return found
+
+        before = seen()
+        self.world.control(program, start=60)
+        self.assertEqual(
+            [(a, b) for a, b in zip(before, seen(), strict=True) if a == b], [], "everything counts it"
+        )
+        self.assertEqual((before.count("404"), seen().count("200")), (2, 2))
+
+    def test_default(self) -> None:
+        """Who takes the program of the lowest primacy finds what is in force in its default (case A1)."""
+        numbers = self.numbers
+        program = programs.own_program(numbers.owner)
+        path = f"/derp/{program}/dderc"
+        self.assertEqual(self.world.get(OWNER, path).status, 404)
+        self.world.control(program, start=3600)
+        (own,) = [p for p in self.world.document(OWNER, "/derp?l=9") if self.text(p, "description") == OWN]
+        self.assertEqual(self.link(own, "DefaultDERControl"), path)
+        found = self.world.document(OWNER, path)
+        base = {
+            child.tag.removeprefix(NAMESPACE): child for child in found.find(f"{NAMESPACE}DERControlBase")
+        }
+        self.assertEqual(set(base), {"opModConnect", "opModFixedW", "opModVoltVar"})
+        self.assertEqual(base["opModVoltVar"].get("href"), f"/derp/{numbers.feeder_a}/dc/{numbers.curve}")
+        self.assertEqual(self.world.get(OWNER, base["opModVoltVar"].get("href") or "").status, 200)
+        self.assertEqual(self.text(found, "version"), "0")
+        changed = r.DefaultDERControl(mRID="0", DERControlBase=r.DERControlBase(opModConnect=False))
+        for version in ("1", "2"):
+            self.world.write(lambda t: programs.set_default(t, ISSUER, numbers.point_1, changed, NOW))  # noqa: B023  (run at once)
+            for who in (OWNER, OWNER):
+                self.assertEqual(self.text(self.world.document(who, path), "version"), version)
+            changed = changed.replace(DERControlBase=r.DERControlBase(opModConnect=True))
+        self.assertEqual(self.world.get(OTHER, path).status, 404)
 
 
 class ContentTests(ProgramCase):

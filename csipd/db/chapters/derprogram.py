@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from csipd.db import controls, documents, groups, programs
+from csipd.db import controls, documents, groups, own_programs, programs
 from csipd.db.tree.chapter import Chapter, Ids, Members, Source
-from csipd.db.tree.context import Context
+from csipd.db.tree.context import Context, Outdated
 from csipd.refusals import NotFound
 from csipd.sep2 import resources as r
 from csipd.sep2.paging import Page
@@ -17,13 +17,10 @@ class DERProgram(Source):
     """DERPrograms, and the lists of them that follow from who is in which group."""
 
     def numbers(self, context: Context, ids: Ids) -> list[int]:
-        """The programs of this list, in its order."""
+        """The programs of a device's list, in its order."""
         if self.row.name == "DERProgramList":
-            caller = context.caller
-            assert caller.device is not None
-            if caller.aggregator:
-                return [number for number, _ in context.cached(groups.programs_of_fleet, caller.device)]
-            return [number for number, _ in _programs_of(context, caller.device)]
+            assert context.caller.device is not None
+            return [number for number, _ in _programs_of(context, context.caller.device)]
         wanted = ids[1] if self.row.name == "FSADERProgramList" else None
         found = _programs_of(context, ids[0])
         return [number for number, assignment in found if wanted in (None, assignment)]
@@ -32,13 +29,26 @@ class DERProgram(Source):
         return programs.get(context.connection, ids, context.server.own).get(ids[0])
 
     def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
+        if many and self._is_of_fleet(context):
+            return [context.cached(programs.of_fleet, *self._fleet(context), None)[0]] * len(many)
         return [len(self.numbers(context, ids)) for ids in many]
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
-        every = self.numbers(context, place.ids)
-        wanted = every[part.start : part.start + part.limit]
+        if self._is_of_fleet(context):
+            within = (part.start, part.limit)
+            total, wanted = programs.of_fleet(context.connection, *self._fleet(context), within)
+        else:
+            every = self.numbers(context, place.ids)
+            total, wanted = len(every), every[part.start : part.start + part.limit]
         found = programs.get(context.connection, wanted, context.server.own)
-        return len(every), [(Place(ROWS["DERProgram"], (number,)), found[number]) for number in wanted]
+        return total, [(Place(ROWS["DERProgram"], (number,)), found[number]) for number in wanted]
+
+    def _is_of_fleet(self, context: Context) -> bool:
+        return self.row.name == "DERProgramList" and context.caller.aggregator
+
+    def _fleet(self, context: Context) -> tuple[programs.Own, int]:
+        assert context.caller.device is not None
+        return context.server.own, context.caller.device
 
 
 class CurrentDERProgram(DERProgram):
@@ -64,6 +74,37 @@ class CurrentDERProgram(DERProgram):
         place = ROWS["DefaultDERControl"]
         defaults = documents.present(context.connection, [place.href((number,)) for number in ordered])
         return next((number for number in ordered if place.href((number,)) in defaults), None)
+
+
+class DefaultDERControl(Source):
+    """DefaultDERControls; those of devices' own programs are views of their other programs' (decision 39)."""
+
+    def get(self, context: Context, ids: Ids) -> r.Resource | None:
+        owner = programs.owner_of(ids[0])
+        if owner is None:
+            return super().get(context, ids)
+        own = context.server.own
+        view = own_programs.default(context.connection, own, ids[0])
+        others = groups.programs_of_each(context.connection, [owner])[owner]
+        context.depends_on.update(programs.href(number) for number in others)
+        context.depends_on.add(ROWS["EndDevice"].href((owner,)))
+        if view is None:
+            return None
+        if not view.is_kept:
+            raise Outdated(lambda transaction: own_programs.keep_default(transaction, own, ids[0]))
+        return view.document
+
+    def present(self, context: Context, many: Sequence[Ids]) -> list[bool]:
+        numbers = [ids[0] for ids in many]
+        found = super().present(context, many)
+        if not any(programs.owner_of(number) for number in numbers):
+            return found
+        own = own_programs.have_default(context.connection, numbers)
+        for number in own:
+            owner = programs.owner_of(number)
+            assert owner is not None
+            context.depends_on.add(ROWS["EndDevice"].href((owner,)))
+        return [there or number in own for there, number in zip(found, numbers, strict=True)]
 
 
 class DERControl(Source):
@@ -113,6 +154,7 @@ CHAPTER = Chapter(
         "DERProgramList": DERProgram,
         "DERProgram": DERProgram,
         "CurrentDERProgram": CurrentDERProgram,
+        "DefaultDERControl": DefaultDERControl,
         "ActiveDERControlList": DERControl,
         "DERControlList": DERControl,
         "DERControl": DERControl,

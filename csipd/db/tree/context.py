@@ -10,11 +10,23 @@ import sqlalchemy as sa
 from attrs import define, field, frozen
 
 from csipd.db import devices, programs
+from csipd.db.database import Transaction
 from csipd.der.access import Caller, Owner, Policy
 from csipd.sep2.mrid import Issuer
 from csipd.sep2.site import Place
 
 T = TypeVar("T")
+
+
+class Outdated(Exception):
+    """What is to be read must first be brought up to date: a version has to be kept before anybody sees it.
+
+    :param update: the write that does it; the read is then made again
+    """
+
+    def __init__(self, update: Callable[[Transaction], None]) -> None:
+        super().__init__("has to be brought up to date first")
+        self.update = update
 
 
 class Identity(Protocol):

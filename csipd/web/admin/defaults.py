@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from csipd.db import commands, documents, programs
+from csipd.db import commands, documents, own_programs, programs
 from csipd.db.database import Transaction
 from csipd.refusals import NotFound
 from csipd.sep2 import resources as r
@@ -38,7 +38,11 @@ class NewDefaultControl(Element):
 def show_default(connection: sa.Connection, call: Call) -> r.DefaultDERControl:
     """The DefaultDERControl of a program."""
     place = Place(_DEFAULT, (show_program(connection, call).number,))
-    found = documents.get(connection, place)
+    if programs.owner_of(place.ids[0]) is None:
+        found = documents.get(connection, place)
+    else:
+        view = own_programs.default(connection, call.server.own, place.ids[0])
+        found = None if view is None else view.document
     if not isinstance(found, r.DefaultDERControl):
         raise NotFound(f"program {place.ids[0]} has no default")
     return found.replace(href=place.href)

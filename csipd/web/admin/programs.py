@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from csipd.db import audit, controls, devices, groups, programs
+from csipd.db import audit, controls, devices, groups, own_programs, programs
 from csipd.db.database import Transaction
 from csipd.refusals import Conflict, Impossible, NotFound
 from csipd.sep2.schema import Element
-from csipd.sep2.types import PrimacyType, String32, TimeType, UInt16
+from csipd.sep2.types import Boolean, PrimacyType, String32, TimeType, UInt16
 from csipd.web.admin.checks import Flaws, name_flaws
 from csipd.web.admin.forms import Line, Number
 from csipd.web.admin.operations import Call, Created, Operation
@@ -31,7 +31,8 @@ class ChangedProgram(Element):
 
 
 class Program(Element):
-    """A DERProgram as the operator sees it. A device's own program has the device in place of a group."""
+    """A DERProgram as the operator sees it. A device's own program has the device in place of a group, and
+    says whether it is shown to devices: it is from its first use on."""
 
     number: Number
     href: Line
@@ -42,6 +43,7 @@ class Program(Element):
     device: Number | None = None
     version: UInt16
     retired: TimeType | None = None
+    shown: Boolean | None = None
 
 
 class ProgramPage(Element):
@@ -76,6 +78,7 @@ def show(connection: sa.Connection, call: Call) -> Program:
         primacy=own.primacy,
         device=owner,
         version=0,
+        shown=bool(programs.shown(connection, [owner])),
     )
 
 
@@ -120,6 +123,13 @@ def remove(transaction: Transaction, call: Call) -> None:
         raise Conflict(f"program {present.id} has controls that are not over, such as {live[0].number}")
     programs.retire(transaction, present.id, call.now)
     record(transaction, call, "retire", present.id, present.description)
+
+
+def hide(transaction: Transaction, call: Call) -> None:
+    """Hide a device's own program until it is used again."""
+    number = call.numbers["program"]
+    own_programs.hide(transaction, number, call.now)
+    record(transaction, call, "hide", number)
 
 
 def _group_flaws(connection: sa.Connection, group: int) -> Flaws:
@@ -206,6 +216,16 @@ OPERATIONS = (
         "removeProgram",
         "Retire a program",
         remove,
+        status=204,
+        writes=True,
+        refuses=(409,),
+    ),
+    Operation(
+        "POST",
+        "/admin/programs/{program}/hide",
+        "hideProgram",
+        "Hide a device's own program until it is used again",
+        hide,
         status=204,
         writes=True,
         refuses=(409,),

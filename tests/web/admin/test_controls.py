@@ -152,14 +152,14 @@ class CreateTests(_Controls):
         self.assertEqual(log[0].detail, f"opModMaxLimW; 600 s from {NOW}")
 
     def test_devices_in_no_group(self) -> None:
-        """A device that is in no group finds its own program, whichever way it was commanded."""
+        """A device that is in no group has no FSA to find a control by: it is refused (decision 39)."""
         for number, who in ((self.numbers.owner, OWNER), (self.numbers.other, OTHER)):
             self.office.put(f"/devices/{number}/groups", {"groups": []})
-            own = programs.own_program(number)
-            target = {"devices": [number]} if who is OWNER else {"program": own}
-            made = self.create(**target)
-            self.assertEqual(self.world.document(who, f"/edev/{number}/fsa").get("all"), "1")
-            self.assertEqual(self.world.get(who, made["href"]).status, 200)
+            named = who is OWNER
+            target = {"devices": [number]} if named else {"program": programs.own_program(number)}
+            flaw = f"device {number} is in no group, so it has no FSA to find a control by"
+            self.refused([("/devices/0" if named else "/program", flaw)], **target)
+            self.assertEqual(self.world.document(who, f"/edev/{number}/fsa").get("all"), "0")
 
     def test_nobody(self) -> None:
         """A control is for one program, one group or some devices, that there are."""

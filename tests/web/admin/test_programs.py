@@ -39,6 +39,12 @@ class ProgramTests(Case):
         number = programs.own_program(self.numbers.owner)
         found = self.office.get(f"/programs/{number}")
         self.assertEqual((found["device"], found["description"]), (self.numbers.owner, "Service point"))
+        self.assertIs(found["shown"], False)
+        self.assertEqual(self.world.get(OWNER, found["href"]).status, 404)
+        control = self.world.control(number, start=60)
+        self.assertIs(self.office.get(f"/programs/{number}")["shown"], True)
+        refused = self.office.refused("POST", f"/programs/{number}/hide", expect=409)
+        self.assertIn(f"control {control.rpartition('/')[2]}", refused)
         shown = self.world.document(OWNER, found["href"])
         self.assertEqual(shown.findtext("{*}mRID"), found["mRID"])
         self.assertEqual(shown.findtext("{*}primacy"), str(found["primacy"]))
@@ -46,6 +52,17 @@ class ProgramTests(Case):
             self.assertEqual(
                 self.office.refused("GET", f"/programs/{nobody}", expect=404), f"there is no program {nobody}"
             )
+
+    def test_hide(self) -> None:
+        """The operator hides a device's own program, until it is used again (decision 39)."""
+        number = programs.own_program(self.numbers.owner)
+        for none in (number, self.numbers.system):
+            self.office.refused("POST", f"/programs/{none}/hide", expect=404)
+        self.world.control(number, start=-60, duration=60)
+        self.office.call("POST", f"/programs/{number}/hide", expect=204)
+        self.assertIs(self.office.get(f"/programs/{number}")["shown"], False)
+        self.assertEqual(self.world.get(OWNER, f"/derp/{number}").status, 404)
+        self.assertEqual([line.action for line in self.office.log()], ["hide"])
 
     def test_all(self) -> None:
         """The list has the programs of groups, also the retired ones, page by page."""
@@ -202,16 +219,18 @@ class DefaultTests(Case):
         self.assertEqual([line.action for line in self.office.log()], ["clear default"])
 
     def test_of_a_device(self) -> None:
-        """The default of a device's own program is seen by a device that is in no group besides."""
+        """A device's own program has a default that follows from others': nobody sets it (case A1)."""
         number = self.numbers.owner
-        self.office.put(f"/devices/{number}/groups", {"groups": []})
         own = programs.own_program(number)
-        self.assertEqual(self.office.put(self.path(own), MODES)["href"], f"/derp/{own}/dderc")
-        self.assertEqual(self.world.get(OWNER, f"/derp/{own}/dderc").status, 200)
-        (acting,) = self.office.get(f"/devices/{number}/state")["acting"]
+        found = self.office.get(self.path(own))
         self.assertEqual(
-            (acting["mode"], acting["source"], acting["program"]), ("opModMaxLimW", "default", own)
+            sorted(found["DERControlBase"]), ["opModConnect", "opModFixedW", "opModVoltVar"], found
         )
+        for method, body in (("PUT", MODES), ("DELETE", None)):
+            said = self.office.refused(method, self.path(own), body, expect=409)
+            self.assertIn("follows from those of its other programs", said)
+        self.office.put(f"/devices/{number}/groups", {"groups": []})
+        self.office.refused("GET", self.path(own), expect=404)
 
     def test_of_nobody(self) -> None:
         """What is not registered, or an aggregator, has no use for a default of its own."""

@@ -1,0 +1,155 @@
+"""A device's own program: where what the operator commands by name goes (decisions 19, 39).
+
+It is the program of the device's own SERVICE_POINT group where the device is alone in one; else one that is
+no row (programs.py). That one is shown from its first use on, until the operator hides it: a client that
+takes the program of the lowest primacy must not land on an empty one. For such a client its DefaultDERControl
+says what is in force: it is a view of the defaults of the device's other programs, and never of an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from attrs import frozen
+
+from csipd.db import controls, devices, documents, groups, programs
+from csipd.db.database import Transaction
+from csipd.db.tables import groups as group_rows
+from csipd.db.tables import memberships, own_programs
+from csipd.db.tables import programs as program_rows
+from csipd.db.upsert import insert
+from csipd.der.programs import Default, merged
+from csipd.refusals import Conflict, NotFound
+from csipd.sep2 import codec
+from csipd.sep2 import resources as r
+from csipd.sep2.mrid import Kind
+from csipd.sep2.site import ROWS, Place
+
+_DEFAULT = ROWS["DefaultDERControl"]
+
+_others = memberships.alias()
+_children = group_rows.alias()
+_siblings = program_rows.alias()
+#: The program of each device's own SERVICE_POINT group: the one program of a group that it is alone in.
+_SERVICE_POINTS = (
+    sa.select(memberships.c.device, program_rows.c.id)
+    .join(group_rows, group_rows.c.id == memberships.c.group)
+    .join(program_rows, program_rows.c.group == group_rows.c.id)
+    .where(
+        memberships.c.device.in_(sa.bindparam("devices", expanding=True)),
+        memberships.c.until.is_(None),
+        group_rows.c.level == groups.SERVICE_POINT,
+        program_rows.c.retired.is_(None),
+        ~sa.exists().where(
+            _others.c.group == group_rows.c.id,
+            _others.c.until.is_(None),
+            _others.c.device != memberships.c.device,
+        ),
+        ~sa.exists().where(_children.c.parent == group_rows.c.id),
+        ~sa.exists().where(
+            _siblings.c.group == group_rows.c.id,
+            _siblings.c.retired.is_(None),
+            _siblings.c.id != program_rows.c.id,
+        ),
+    )
+    .order_by(program_rows.c.primacy.desc(), program_rows.c.mrid)
+)
+
+
+def of_devices(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, int]:
+    """The program that a control for each of these devices by name goes to."""
+    # Of several the best comes last, and stays.
+    points = {row.device: row.id for row in connection.execute(_SERVICE_POINTS, {"devices": numbers})}
+    return {device: points.get(device, programs.own_program(device)) for device in numbers}
+
+
+def show(transaction: Transaction, program: int, now: int) -> None:
+    """Show a device's own program from now on, if this is one and nobody has seen it yet."""
+    device = programs.owner_of(program)
+    if device is None or programs.shown(transaction.connection, [device]):
+        return
+    statement = insert(transaction.connection.dialect.name, own_programs).values(device=device, shown=now)
+    transaction.connection.execute(statement.on_conflict_do_nothing())
+    _touch(transaction, device)
+
+
+def hide(transaction: Transaction, program: int, now: int) -> None:
+    """Hide a device's own program until it is used again.
+
+    :raises NotFound: it is no device's own, or not shown
+    :raises Conflict: it has controls that are not over
+    """
+    device = programs.owner_of(program)
+    if device is None or not programs.shown(transaction.connection, [device]):
+        raise NotFound(f"program {program} is no device's own program that is shown")
+    if live := controls.live_numbers(transaction.connection, [program], now):
+        raise Conflict(f"program {program} has controls that are not over: {controls.named(live)}")
+    transaction.connection.execute(sa.delete(own_programs).where(own_programs.c.device == device))
+    _touch(transaction, device)
+
+
+def _touch(transaction: Transaction, device: int) -> None:
+    owner = devices.owner(transaction.connection, device)
+    transaction.touch(f"/edev/{device}", programs.href(programs.own_program(device)))
+    if owner is not None and owner.manager is not None:
+        transaction.touch(f"/edev/{owner.manager}")
+
+
+@frozen
+class View:
+    """The DefaultDERControl of a device's own program.
+
+    :param document: with its mRID and version
+    :param body: what the version stands for
+    :param is_kept: whether the version is kept; one that is not must be, before anybody is given it
+    """
+
+    document: r.DefaultDERControl
+    body: bytes
+    is_kept: bool
+
+
+def default(connection: sa.Connection, own: programs.Own, program: int) -> View | None:
+    """The DefaultDERControl of a device's own program; None where its other programs have none."""
+    device = programs.owner_of(program)
+    assert device is not None
+    numbers = groups.programs_of_each(connection, [device])[device]
+    primacies = {number: found.primacy for number, found in programs.get(connection, numbers, own).items()}
+    content = merged(
+        Default(document.DERControlBase, primacies[number], number, document)
+        for number in numbers
+        if isinstance(document := documents.get(connection, Place(_DEFAULT, (number,))), r.DefaultDERControl)
+    )
+    if content is None:
+        return None
+    content = content.replace(
+        mRID=own.issuer.mrid(Kind.DEFAULT, program), description=programs.OWN_DESCRIPTION
+    )
+    body = codec.encode(content)
+    version, kept = programs.default_version(connection, program)
+    is_kept = version is not None and kept == body
+    if not is_kept:
+        version = 0 if version is None else (version + 1) % 2**16
+    return View(content.replace(version=version), body, is_kept)
+
+
+def keep_default(transaction: Transaction, own: programs.Own, program: int) -> None:
+    """Keep the version of a default that has changed since it was last read."""
+    found = default(transaction.connection, own, program)
+    if found is not None and not found.is_kept:
+        programs.keep_default_version(transaction, program, found.document.version or 0, found.body)
+        transaction.touch(_DEFAULT.href((program,)))
+
+
+def have_default(connection: sa.Connection, numbers: Sequence[int]) -> set[int]:
+    """Those of devices' own programs that have a DefaultDERControl."""
+    owners = [device for number in numbers if (device := programs.owner_of(number)) is not None]
+    others = groups.programs_of_each(connection, owners)
+    hrefs = {_DEFAULT.href((number,)) for found in others.values() for number in found}
+    present = documents.present(connection, sorted(hrefs))
+    return {
+        programs.own_program(device)
+        for device, found in others.items()
+        if any(_DEFAULT.href((number,)) in present for number in found)
+    }
