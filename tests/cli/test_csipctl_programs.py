@@ -157,6 +157,8 @@ class ProgramTests(SynchronousTestCase):
             from_json(ChangedProgram, self.api.requests[-1].content), ChangedProgram(primacy=4, group=5)
         )
         self.assertEqual(self.api.run("programs", "remove", "Pilot").stdout, "Done.\n")
+        self.api.answers("POST", "/programs/1000000000001/hide", None)
+        self.assertEqual(self.api.run("programs", "hide", "1000000000001").stdout, "Done.\n")
         self.assertEqual(self.api.run("programs", "change", "Pilot").exit_code, 2)
         self.assertEqual(self.api.run("programs", "add", "New", "--primacy", "5").exit_code, 2)
 

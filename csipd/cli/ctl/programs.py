@@ -106,6 +106,20 @@ def remove_program(session: Session, program: str) -> None:
     _show(session, session.client.delete(f"/programs/{lookup.program(session.client, program)}"))
 
 
+@programs.command("hide")
+@_one_program
+@pass_session
+def hide_program(session: Session, program: str) -> None:
+    """Hide a device's own program, which has no control that is not over, until it is used again.
+
+    \b
+    Examples:
+      csipctl programs hide 1000000000001
+    """
+    number = lookup.program(session.client, program)
+    _show(session, session.client.post(f"/programs/{number}/hide"))
+
+
 def _show(session: Session, document: Document) -> None:
     value = document.value
     session.out.document(document, views.program(value, session.when) if value else "Done.")
