@@ -59,6 +59,14 @@ def pin(node: Node) -> int:
     return int(written)
 
 
+#: A poll rate is near idle_timeout where they differ by less than this factor.
+_NEAR: Final = 1.25
+#: What comes of that.
+LOST_POLLS: Final = (
+    "a poll on a kept connection may be lost as the server closes it; expected a far longer idle_timeout"
+)
+
+
 def _level(node: Node) -> Level | None:
     names = ", ".join(level.name for level in Level)
     written = scalar(node, f"{names} or none").text
@@ -120,9 +128,14 @@ def ancestry(groups: Mapping[str, Group], name: str) -> Iterator[Group]:
         current = groups[current].parent
 
 
+def is_near(rate: int, idle_timeout: int) -> bool:
+    """Whether who polls at a rate may find a kept connection just being closed."""
+    return idle_timeout / _NEAR <= rate <= idle_timeout * _NEAR
+
+
 @frozen
-class Around:
-    """What devices are read against."""
+class FleetContext:
+    """What of the rest of the file is needed to read devices."""
 
     programs: tuple[Program, ...]
     fsas: tuple[FSA, ...]
@@ -130,6 +143,7 @@ class Around:
     reserved: Collection[str]  #: names of certificates that are not devices'
     strict_pins: bool
     poll_rate: int  #: of a Registration
+    idle_timeout: int  #: of a connection
     default_der: bool  #: whether a device without ``ders`` gets one
     default_program: str | None  #: the program of every device with DERs
 
@@ -137,14 +151,14 @@ class Around:
 class Fleet:
     """Reads devices and aggregators; what must differ between them is noted here."""
 
-    def __init__(self, around: Around) -> None:
-        self._around = around
-        self._program_of = program_of([program.description for program in around.programs])
-        self._fsa_of = name_of("description of an FSA", [fsa.description for fsa in around.fsas])
-        self._group_of = name_of("name of a group", [group.name for group in around.groups])
-        self._groups = {group.name: group for group in around.groups}
-        self._programs_by_fsa = {fsa.description: fsa.programs for fsa in around.fsas}
-        self._reserved = _RESERVED | {name.casefold() for name in around.reserved}
+    def __init__(self, context: FleetContext) -> None:
+        self._context = context
+        self._program_of = program_of([program.description for program in context.programs])
+        self._fsa_of = name_of("description of an FSA", [fsa.description for fsa in context.fsas])
+        self._group_of = name_of("name of a group", [group.name for group in context.groups])
+        self._groups = {group.name: group for group in context.groups}
+        self._programs_by_fsa = {fsa.description: fsa.programs for fsa in context.fsas}
+        self._reserved = _RESERVED | {name.casefold() for name in context.reserved}
         self._ids: dict[str, int] = {}
         self._lfdis: dict[str, int] = {}
 
@@ -186,15 +200,21 @@ class Fleet:
             "id": name,
             "pin": self._pin(entry),
             "lfdi": lfdi,
-            "poll_rate": entry.get("poll_rate", RATE, self._around.poll_rate),
-            "post_rate": entry.get("post_rate", RATE, 900),
+            "poll_rate": self._rate(entry, "poll_rate", self._context.poll_rate),
+            "post_rate": self._rate(entry, "post_rate", 900),
         }
+
+    def _rate(self, entry: Fields, key: str, default: int) -> int:
+        rate = entry.get(key, RATE, default)
+        if entry.has(key) and is_near(rate, self._context.idle_timeout):
+            entry.warn(key, f"near idle_timeout, which is {self._context.idle_timeout} s; {LOST_POLLS}")
+        return rate
 
     def _pin(self, entry: Fields) -> int | None:
         value = entry.get("pin", pin, None)
         if value is not None and not pin_is_valid(value):
             message = "expected five digits and a check digit that makes the sum of all six a multiple of ten"
-            if self._around.strict_pins:
+            if self._context.strict_pins:
                 entry.error("pin", message)
             else:
                 entry.warn("pin", f"{message}; served as it is")
@@ -203,7 +223,7 @@ class Fleet:
     def _device(self, entry: Fields, category: int | None) -> Device:
         programs = entry.listed("programs", self._program_of)
         ders = self._ders(entry)
-        default = self._around.default_program
+        default = self._context.default_program
         if default is not None and ders and default not in programs:
             programs += (default,)
         device = Device(
@@ -225,7 +245,7 @@ class Fleet:
         nameplate = entry.section("nameplate")
         ders = tuple(_der(item) for item in entry.each("ders"))
         if nameplate is None:
-            if entry.has("ders") or not self._around.default_der:
+            if entry.has("ders") or not self._context.default_der:
                 return ders
             return (DER(),)
         if entry.has("ders"):

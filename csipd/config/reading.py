@@ -7,7 +7,7 @@ from typing import Final
 
 from csipd.config.document import Mapping, parse
 from csipd.config.fields import Fields, boolean
-from csipd.config.fleet import Around, Fleet, read_groups
+from csipd.config.fleet import Fleet, FleetContext, read_groups
 from csipd.config.problems import ConfigError, Problems
 from csipd.config.programs import (
     read_controls,
@@ -76,13 +76,14 @@ def _settings(top: Fields, problems: Problems, base: Path) -> Settings:
     fsas = read_fsas(top, named)
     proxy = server["proxy"]
     devices, aggregators = Fleet(
-        Around(
+        FleetContext(
             programs=programs,
             fsas=fsas,
             groups=groups,
             reserved=[name for name in (server["server"], proxy and proxy.host) if name],
             strict_pins=server["strict_pins"],
             poll_rate=server["poll_rates"]["Registration"],
+            idle_timeout=server["limits"].idle_timeout,
             default_der=top.get("include_default_der_on_all_devices", boolean, True),
             default_program=cloned[1].description if cloned is not None and for_every_der else None,
         )

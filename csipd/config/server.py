@@ -27,7 +27,7 @@ from csipd.config.fields import (
     text,
     word_of,
 )
-from csipd.config.fleet import RATE
+from csipd.config.fleet import LOST_POLLS, RATE, is_near
 from csipd.config.settings import (
     DeviceIssuer,
     HostPort,
@@ -58,9 +58,6 @@ POLL_RATES: Final = {
     "Registration": ("registration_poll_rate", 900),
     "Time": ("time_poll_rate", 900),
 }
-
-#: A poll rate is near idle_timeout where they differ by less than this factor.
-_NEAR: Final = 1.25
 
 _LIMITS = {
     "handshake_timeout": (1, 300),
@@ -217,12 +214,11 @@ def _default_openssl_cnf(folders: tuple[Path, ...]) -> Path | None:
 def _warn_of_rates_near(top: Fields, rates: Mapping[str, int], limits: Limits) -> None:
     """A device that polls on a kept connection just as the server closes it loses the request."""
     idle = limits.idle_timeout
-    near = [key for name, (key, _) in POLL_RATES.items() if idle / _NEAR <= rates[name] <= idle * _NEAR]
+    near = [key for name, (key, _) in POLL_RATES.items() if is_near(rates[name], idle)]
     if near:
         top.warn(
             "limits" if top.has("limits") else near[0],
-            f"idle_timeout is {idle} s, near {', '.join(near)}: a poll on a kept connection may be lost as "
-            "the server closes it; expected a far longer idle_timeout",
+            f"idle_timeout is {idle} s, near {', '.join(near)}: {LOST_POLLS}",
         )
 
 

@@ -20,6 +20,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from csipd.daemon.clockwatch import ClockWatch
 from csipd.db import controls, declarations, logevents, retention
 from csipd.db.database import Database, Transaction
 from csipd.der.retention import Retention
@@ -102,6 +103,7 @@ class Scheduler(Service):
         self._sweep_seconds = sweep_seconds
         self._timer: IDelayedCall | None = None
         self._removal: IDelayedCall | None = None
+        self._watch = ClockWatch(clock.seconds, wall)
 
     def startService(self) -> None:
         super().startService()
@@ -129,6 +131,7 @@ class Scheduler(Service):
         return loop
 
     def _tick(self) -> Deferred[None]:
+        self._notice_step()
         now = int(self._wall())
         return self._database.write(lambda transaction: tick(transaction, now)).addCallback(self._ticked)
 
@@ -138,6 +141,18 @@ class Scheduler(Service):
         if self.running and found.next is not None:
             # Events go by whole seconds: a timer that fires a little early would find nothing.
             self._arm(max(0.0, found.next - self._wall()) + 0.01)
+
+    def _notice_step(self) -> None:
+        """Say that the wall clock was set: times that were shown are no longer what they were."""
+        step = self._watch.step()
+        if step is not None and step > 0:
+            self._log.warn("the wall clock was set forward by {seconds:.1f} s", seconds=step)
+        elif step is not None:
+            self._log.warn(
+                "the wall clock was set back by {seconds:.1f} s: controls made in the time that comes again "
+                "are hidden from devices until then; operators see them and can cancel them",
+                seconds=-step,
+            )
 
     def _arm(self, delay: float) -> None:
         """Look again after so many seconds, or sooner if that was wanted before.

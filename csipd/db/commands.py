@@ -212,7 +212,7 @@ def cancel(
     :raises NotFound: there is no such control
     :raises Conflict: it is over, superseded or cancelled already; or has no randomisation to end it by
     """
-    kept = controls.find(transaction.connection, number, now)
+    kept = controls.commanded(transaction.connection, number, now)
     if kept is None:
         raise NotFound(f"no control {number}")
     state = kept.status.state

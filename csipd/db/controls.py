@@ -226,11 +226,23 @@ def _schedule(program: int, events: Mapping[int, Event], now: int) -> Schedule:
     return Schedule(kept, now, next_change(events.values(), now))
 
 
-def find(connection: sa.Connection, number: int, now: int) -> Kept | None:
-    """A control with its status, also when it is over."""
+def commanded(connection: sa.Connection, number: int, now: int) -> Kept | None:
+    """A control as the operator sees it: one that was made before the clock was set back is there at once.
+
+    It has the status that it had when it was made. Devices see it when that time comes again.
+    """
     row = connection.execute(_EVENT_OF, {"number": number}).one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _find(connection, row, max(now, row.creation_time))
+
+
+def find(connection: sa.Connection, number: int, now: int) -> Kept | None:
+    """A control with its status, also when it is over; None where it is not made yet, as devices see it."""
+    row = connection.execute(_EVENT_OF, {"number": number}).one_or_none()
+    return None if row is None else _find(connection, row, now)
+
+
+def _find(connection: sa.Connection, row: sa.Row[*tuple[Any, ...]], now: int) -> Kept | None:
+    number: int = row.id
     rivals = _around(connection, {"programs": [row.program]}, row.earliest, row.latest)
     events = {row.id: _event(row), **{other.id: _event(other) for other in rivals}}
     return _schedule(row.program, events, now).all.get(number)
@@ -374,8 +386,7 @@ def listed(
         )
     query = query.order_by(controls.c.start.desc(), controls.c.id.desc()).limit(limit)
     rows = connection.execute(query).all()
-    # One that is from the future, since the clock was set back, is not there yet.
-    found = (find(connection, row.id, now) for row in rows)
+    found = (commanded(connection, row.id, now) for row in rows)
     last = (rows[-1].start, rows[-1].id) if len(rows) == limit else None
     return [kept for kept in found if kept is not None], last
 

@@ -154,6 +154,10 @@ class ServerTests(ConfigCase):
         (line,) = read("time_poll_rate: 160000\n").warnings
         self.assertIn("c.yml:3: time_poll_rate: idle_timeout is 172800 s, near time_poll_rate", line)
         self.assertEqual(read("limits: {idle_timeout: 10000}\n").warnings, ())
+        (line,) = read(
+            "devices:\n- {id: a, pin: 111115, post_rate: 172800}\n- {id: b, pin: 111115}\n"
+        ).warnings
+        self.assertIn("c.yml:4: devices[0].post_rate: near idle_timeout, which is 172800 s", line)
 
     def test_what_is_read(self) -> None:
         """What is read is looked for beside the file first, then where the daemon is started (case C3)."""

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
+from twisted.logger import formatEvent as format_event
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.daemon import scheduler as module
@@ -332,6 +334,32 @@ class WallTests(_Case):
         self.assertEqual(self.one.told(), [])
         self.until(150 + SOON)
         self.assertEqual(self.one.told(), self.lists())
+
+    def test_steps_are_told(self) -> None:
+        """Each step of the wall clock is one line in the log, which a slow clock is not (case F13)."""
+        events: list[dict[str, Any]] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+
+        def lines() -> list[str]:
+            found = [str(format_event(each)) for each in events if "wall clock" in str(each["log_format"])]
+            events.clear()
+            return found
+
+        self.until(PULSE)
+        self.assertEqual(lines(), [])
+        self.shift = -10
+        self.until(3 * PULSE)
+        (line,) = lines()
+        self.assertIn("set back by 10.0 s", line)
+        self.shift = 3600
+        self.until(5 * PULSE)
+        (line,) = lines()
+        self.assertIn("set forward by 3610.0 s", line)
+        for pulse in range(5, 15):
+            self.shift += 0.4
+            self.until((pulse + 1) * PULSE)
+        self.assertEqual(lines(), [])
 
     def test_back_before_it(self) -> None:
         """A timer that fires too early for the wall clock tells of nothing and is set anew."""

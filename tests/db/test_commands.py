@@ -713,9 +713,15 @@ class CancelTests(_Case):
             self.assertEqual(said, f"control {number} is cancelled randomized already")
 
     def test_not_there(self) -> None:
-        """What is not there, or not yet for the clock was set back, is not cancelled."""
+        """What is not there is not cancelled."""
         self.assertEqual(self.refused(NotFound, 99, NOW), "no control 99")
-        self.assertEqual(self.refused(NotFound, self.number, NOW - 1), f"no control {self.number}")
+
+    def test_clock_set_back(self) -> None:
+        """What was made before the clock was set back can be cancelled at once, once (case F13)."""
+        self.cancel(self.number, NOW - 10)
+        said = self.refused(Conflict, self.number, NOW - 9)
+        self.assertEqual(said, f"control {self.number} is cancelled already")
+        self.assertEqual(self.shown(self.number, NOW + 1).EventStatus.currentStatus, EventState.CANCELLED)
 
 
 class TogetherTests(SynchronousTestCase):

@@ -144,7 +144,7 @@ def _start(connection: sa.Connection, call: Call) -> tuple[int, int] | None:
     after = call.query["after"]
     if after is None:
         return None
-    last = controls.find(connection, after, call.now)
+    last = controls.commanded(connection, after, call.now)
     if last is None:
         raise BadRequest(f"there is no control {after} to go on from")
     return last.event.start, last.number
@@ -176,7 +176,7 @@ def _wanted(
 
 def show(connection: sa.Connection, call: Call) -> Control:
     """One control."""
-    kept = controls.find(connection, call.numbers["control"], call.now)
+    kept = controls.commanded(connection, call.numbers["control"], call.now)
     if kept is None:
         raise NotFound(f"there is no control {call.numbers['control']}")
     return _shown(connection, [kept], call.now)[0]
@@ -242,7 +242,7 @@ def _overlaps(found: Sequence[Overlap]) -> tuple[Superseded, ...]:
 
 
 def _found(connection: sa.Connection, places: Sequence[Place], now: int) -> list[controls.Kept]:
-    kept = (controls.find(connection, place.ids[1], now) for place in places)
+    kept = (controls.commanded(connection, place.ids[1], now) for place in places)
     return [one for one in kept if one is not None]
 
 

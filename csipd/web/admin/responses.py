@@ -57,7 +57,7 @@ class Answers(Element):
 
 def answers(connection: sa.Connection, call: Call) -> Answers:
     """Who has answered a control, and who is silent."""
-    kept = controls.find(connection, call.numbers["control"], call.now)
+    kept = controls.commanded(connection, call.numbers["control"], call.now)
     if kept is None:
         raise NotFound(f"there is no control {call.numbers['control']}")
     (found,) = responses.answers(connection, [kept], _poll_rate(call), call.now)
