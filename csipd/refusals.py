@@ -40,6 +40,25 @@ class BadRequest(Refusal):
     """Well-formed, but the values are refused (reasonCode 1)."""
 
 
+class BadDocument(BadRequest):
+    """What was sent is no document that may be sent there.
+
+    :param reason_code: of the Error (IEEE 2030.5-2018 5.5.2)
+    """
+
+    def __init__(self, reason: str, reason_code: int) -> None:
+        super().__init__(reason)
+        self.reason_code = reason_code
+
+
+class WrongMediaType(Refusal):
+    """What was sent is in a form that is not read here."""
+
+
+class TooLarge(Refusal):
+    """What was sent has more bytes than are taken there (reasonCode 2)."""
+
+
 class Impossible(BadRequest):
     """What the operator asks for cannot be, for one or more reasons.
 

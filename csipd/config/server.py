@@ -68,7 +68,13 @@ _LIMITS = {
     "reading_body_size": (1024, 67_108_864),
     "uri_length": (64, 8192),
     "connections": (1, 1_000_000),
-    "connections_per_address": (1, 1_000_000),
+    "connections_per_device": (1, 100_000),
+    "connections_per_aggregator": (1, 100_000),
+    "requests_per_second": (1, 1_000_000),
+    "requests_per_managed_device": (1, 1_000_000),
+    "handshakes_per_second": (1, 1_000_000),
+    "address_handshakes_per_second": (1, 1_000_000),
+    "unfinished_handshakes": (10, 1_000_000),
 }
 
 #: Days for which something is kept: long enough for an event of the past to be looked into.
@@ -301,6 +307,12 @@ def _read_limits(top: Fields) -> Limits:
         name: section.get(name, integer(low, high), getattr(Limits(), name))
         for name, (low, high) in _LIMITS.items()
     }
+    if section.has("connections_per_address"):
+        section.warn(
+            "connections_per_address",
+            "ignored: connections are counted by device (connections_per_device), since many may share one "
+            "address",
+        )
     section.close()
     return Limits(**given)
 

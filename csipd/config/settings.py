@@ -90,7 +90,14 @@ class Limits:
     reading_body_size: int = 1_048_576  #: of a MirrorMeterReading or a list of them
     uri_length: int = 255  #: IEEE 2030.5-2018 wants no more
     connections: int = 20_000
-    connections_per_address: int = 1_000
+    # What one caller may use of the server; the rates are sustained ones.
+    connections_per_device: int = 20
+    connections_per_aggregator: int = 200
+    requests_per_second: int = 200
+    requests_per_managed_device: int = 2  #: that an aggregator has more
+    handshakes_per_second: int = 5  #: finished ones of one device
+    address_handshakes_per_second: int = 100  #: connections begun from one IP address
+    unfinished_handshakes: int = 1_000  #: at once
 
 
 @frozen

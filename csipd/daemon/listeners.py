@@ -18,7 +18,7 @@ from csipd.config import HostPort
 from csipd.daemon.operators import OperatorDirectory
 from csipd.net.accept import AcceptLog, watch
 from csipd.net.gate import Gate
-from csipd.net.limits import Limits
+from csipd.net.peer_log import PeerLog
 from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.web.server import Site
 
@@ -42,7 +42,6 @@ class Listener:
     port: int
     site: Site
     tls: TLSSettings
-    limits: Limits
 
 
 class Listeners(Service):
@@ -50,21 +49,28 @@ class Listeners(Service):
 
     _log = Logger()
 
-    def __init__(self, listeners: Sequence[Listener], operators: OperatorDirectory, reactor: Any) -> None:
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        operators: OperatorDirectory,
+        reactor: Any,
+        peer_log: PeerLog,
+    ) -> None:
         self._listeners = listeners
         self._operators = operators
         self._reactor = reactor
+        self._peer_log = peer_log
         self._ports: list[Any] = []
         self._contexts: list[ServerTLS] = []
         self._daily: LoopingCall | None = None
 
     def privilegedStartService(self) -> None:
         """Read the keys and bind, which may take rights that the daemon gives up next."""
-        log = AcceptLog(self._reactor.seconds)
+        log = AcceptLog(self._peer_log)
         for listener in self._listeners:
-            tls = ServerTLS(listener.tls, monotonic=self._reactor.seconds, now=time.time)
+            tls = ServerTLS(listener.tls, now=time.time, peer_log=self._peer_log)
             self._contexts.append(tls)
-            gate = Gate(tls, listener.site, clock=self._reactor, limits=listener.limits)
+            gate = Gate(tls, listener.site, clock=self._reactor)
             port = self._reactor.listenTCP(listener.port, gate, backlog=_BACKLOG, interface=listener.host)
             watch(port, log)
             self._ports.append(port)

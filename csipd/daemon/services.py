@@ -25,6 +25,8 @@ from csipd.daemon.start import Ready
 from csipd.db.database import Database
 from csipd.net.identity import identify_by
 from csipd.net.limits import Limits
+from csipd.net.peer_log import PeerLog
+from csipd.net.quotas import Quotas
 from csipd.version import VERSION
 from csipd.web.admin.app import Admin, fault
 from csipd.web.admin.issuing import Issuing
@@ -33,7 +35,9 @@ from csipd.web.cache import Cache
 from csipd.web.server import Site
 
 #: What one connection of the operator's API may ask for: few connections, larger bodies, longer URIs.
-ADMIN_LIMITS = Limits(body_bytes=1 << 20, uri_bytes=2048, connections=200, connections_per_address=100)
+ADMIN_LIMITS = Limits(body_bytes=1 << 20, uri_bytes=2048, connections=200)
+#: What one operator may use of it. The room is its own, so that devices cannot fill it.
+ADMIN_QUOTAS = Quotas(unfinished=100, unfinished_per_address=20)
 #: Seconds that requests in the works have to end when the daemon stops: less than an init system waits.
 _STOP_TIMEOUT = 10
 
@@ -66,40 +70,48 @@ def build(ready: Ready, reactor: Any) -> MultiService:
     )
     room = make_room(settings.limits.connections, ADMIN_LIMITS.connections + OWN)
     operators = OperatorDirectory(settings, ready.repository, ready.operators, time.time)
-    listeners = [_devices_listener(ready, reactor, database, hub, room.connections)]
+    peer_log = PeerLog(reactor)
+    listeners = [_devices_listener(ready, reactor, database, hub, room.connections, peer_log)]
     if ready.operators:
-        listeners.append(_operators_listener(ready, reactor, database, operators.names))
+        listeners.append(_operators_listener(ready, reactor, database, operators.names, peer_log))
     hub.subscribe(scheduler.changed)
     tree = StopInOrder()
     StoreLock(ready.lock).setServiceParent(tree)
     Notices((*ready.notices, *([room.warning] if room.warning else []))).setServiceParent(tree)
+    peer_log.setServiceParent(tree)
     database.setServiceParent(tree)
     scheduler.setServiceParent(tree)
     for listener in listeners:
         DrainConnections(listener.site, reactor).setServiceParent(tree)
-    Listeners(listeners, operators, reactor).setServiceParent(tree)
+    Listeners(listeners, operators, reactor, peer_log).setServiceParent(tree)
     return tree
 
 
-def _devices_listener(ready: Ready, reactor: Any, database: Database, hub: Hub, connections: int) -> Listener:
+def _devices_listener(
+    ready: Ready, reactor: Any, database: Database, hub: Hub, connections: int, peer_log: PeerLog
+) -> Listener:
     settings = ready.settings
     cache = Cache(time.time, lambda: site.date())
     hub.subscribe(cache.changed)
     limits = limits_of(settings, connections)
+    application = Application(database, ready.server, time.time, cache)
     site = Site(
-        Application(database, ready.server, time.time, cache).resource(),
+        application.resource(),
         clock=reactor,
         now=time.time,
         limits=limits,
+        quotas=quotas_of(settings),
         identify=identify_by(ready.lfdi_of),
         fast_lane=lambda identity, head: cache.find(identity.lfdi, head),
+        look_up=application.look_up,
         log_requests=ready.choices.debug,
+        peer_log=peer_log,
     )
-    return Listener("IEEE 2030.5", "/dcap", settings.server, settings.https_port, site, ready.tls, limits)
+    return Listener("IEEE 2030.5", "/dcap", settings.server, settings.https_port, site, ready.tls)
 
 
 def _operators_listener(
-    ready: Ready, reactor: Any, database: Database, operators: Mapping[str, str]
+    ready: Ready, reactor: Any, database: Database, operators: Mapping[str, str], peer_log: PeerLog
 ) -> Listener:
     settings = ready.settings
     reserved = {settings.server, *((settings.proxy.host,) if settings.proxy else ())}
@@ -108,7 +120,6 @@ def _operators_listener(
         database,
         ready.server,
         time.time,
-        monotonic=reactor.seconds,
         operators=operators,
         prepare={"certificate": issuing.for_device},
         version=VERSION,
@@ -118,12 +129,15 @@ def _operators_listener(
         clock=reactor,
         now=time.time,
         limits=ADMIN_LIMITS,
+        quotas=ADMIN_QUOTAS,
+        look_up=admin.look_up,
         fault=fault,
         log_requests=ready.choices.debug,
+        peer_log=peer_log,
     )
     at = settings.admin
     return Listener(
-        "the operator's API", "/admin/status", at.host, at.port, site, ready.admin_tls, ADMIN_LIMITS
+        "the operator's API", "/admin/status", at.host, at.port, site, ready.admin_tls
     )
 
 
@@ -141,7 +155,20 @@ def limits_of(settings: config.Settings, connections: int) -> Limits:
         uri_bytes=own.uri_length,
         body_bytes=own.body_size,
         connections=connections,
-        connections_per_address=own.connections_per_address,
+    )
+
+
+def quotas_of(settings: config.Settings) -> Quotas:
+    """What one caller may use, as the configuration has it."""
+    own = settings.limits
+    return Quotas(
+        connections=own.connections_per_device,
+        aggregator_connections=own.connections_per_aggregator,
+        requests_per_second=own.requests_per_second,
+        requests_per_managed_device=own.requests_per_managed_device,
+        handshakes_per_second=own.handshakes_per_second,
+        address_handshakes_per_second=own.address_handshakes_per_second,
+        unfinished=own.unfinished_handshakes,
     )
 
 

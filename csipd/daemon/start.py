@@ -235,7 +235,7 @@ def _tls(settings: Settings, repository: Repository) -> TLSSettings:
 
 def _try_tls(settings: TLSSettings) -> None:
     """Read once what TLS needs; the daemon reads it anew where it opens its socket."""
-    ServerTLS(settings, monotonic=time.monotonic, now=time.time)
+    ServerTLS(settings, now=time.time)
 
 
 def policy(settings: Settings) -> Policy:

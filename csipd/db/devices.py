@@ -45,7 +45,12 @@ _DEVICE = sa.select(
     devices.c.name,
 )
 _CALLER = sa.select(
-    devices.c.id, devices.c.registered, devices.c.aggregator, devices.c.retired, devices.c.withdrawn
+    devices.c.id,
+    devices.c.registered,
+    devices.c.aggregator,
+    devices.c.retired,
+    devices.c.withdrawn,
+    devices.c.fleet,
 ).where(devices.c.lfdi == sa.bindparam("lfdi"))
 _THIS = (devices.c.id == sa.bindparam("device")) & is_shown
 _OWNER = sa.select(devices.c.manager).where(_THIS)
@@ -101,10 +106,12 @@ def caller(connection: sa.Connection, lfdi: str, sfdi: int, policy: Policy) -> C
     if row is None:
         return Caller(lfdi, sfdi, Standing.LISTED if policy.anyone else Standing.UNKNOWN)
     if row.withdrawn is not None or row.retired is not None:
-        return Caller(lfdi, sfdi)
+        return Caller(lfdi, sfdi, withdrawn=True)
+    # Its own EndDevice is in the list of its fleet, too.
+    managed = max(row.fleet - 1, 0)
     if row.registered is None:
-        return Caller(lfdi, sfdi, Standing.LISTED, aggregator=row.aggregator)
-    return Caller(lfdi, sfdi, Standing.REGISTERED, row.id, row.aggregator)
+        return Caller(lfdi, sfdi, Standing.LISTED, aggregator=row.aggregator, managed=managed)
+    return Caller(lfdi, sfdi, Standing.REGISTERED, row.id, row.aggregator, managed)
 
 
 def owner(connection: sa.Connection, device: int) -> Owner | None:

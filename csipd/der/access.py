@@ -32,6 +32,8 @@ class Caller:
     :param standing: what the server knows of it
     :param device: number of its EndDevice; set when it is registered
     :param aggregator: whether it manages a fleet
+    :param managed: how many devices that has
+    :param withdrawn: whether it was on a list once, and its access was withdrawn
     """
 
     lfdi: str
@@ -39,6 +41,8 @@ class Caller:
     standing: Standing = Standing.UNKNOWN
     device: int | None = None
     aggregator: bool = False
+    managed: int = 0
+    withdrawn: bool = False
 
 
 @frozen

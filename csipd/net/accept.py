@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import ILogObserver, Logger, globalLogPublisher
 from zope.interface import implementer
 
-from csipd.net.throttle import Throttle
+from csipd.net.peer_log import PeerLog
 
 #: How Twisted's lines about a connection begin; each stands for one.
 _CLOSED = "EMFILE recovery: Closed socket"
@@ -26,7 +26,7 @@ _AROUND = ("EMFILE encountered", "Re-reserving EMFILE")
 class AcceptLog:
     """An observer for what a listening port logs: one line a minute for all that it could not accept.
 
-    :param monotonic: seconds, for the rate
+    :param peer_log: keeps the rate
     :param publish: where anything else that the port logs goes
     """
 
@@ -34,10 +34,10 @@ class AcceptLog:
 
     def __init__(
         self,
-        monotonic: Callable[[], float],
+        peer_log: PeerLog,
         publish: Callable[[dict[str, Any]], None] = globalLogPublisher,
     ) -> None:
-        self._throttle = Throttle(monotonic)
+        self._peer_log = peer_log
         self._publish = publish
 
     def __call__(self, event: dict[str, Any]) -> None:
@@ -53,13 +53,13 @@ class AcceptLog:
             self._publish(event)
 
     def _refused(self, reason: str) -> None:
-        held = self._throttle.admit()
-        if held is not None:
-            self._log.warn(
-                "a connection could not be accepted: {reason} ({held} more since the last such line)",
-                reason=reason,
-                held=held,
-            )
+        self._peer_log.warn(
+            self._log,
+            "listening",
+            "a connection could not be accepted",
+            "a connection could not be accepted: {reason}",
+            reason=reason,
+        )
 
 
 def watch(port: IListeningPort, log: AcceptLog) -> None:

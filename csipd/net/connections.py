@@ -1,18 +1,31 @@
-"""The live connections: whose they are, and whose patience has ended.
+"""The live connections: whose they are, who has to make room, and whose deadline has passed.
 
-Bounded by the number of connections that the gate lets in. Withdrawal of access closes what is found here
-under an LFDI; that a request is allowed is asked at the request all the same.
+Their number is bounded in three ways, and the newest comes in as a rule: whoever asks has something to say,
+and an idle connection is opened again when it is needed. A caller beyond its quota loses its own longest
+idle one, a full server the longest idle of all; an address that opens connections and shakes no hands loses
+the oldest of these.
+
+Withdrawal of access closes what is found here under an LFDI; that a request is allowed is asked at the
+request all the same.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from heapq import nsmallest
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from csipd.net.quotas import Account, Bucket, Quotas
+
 #: How often the deadlines are looked at, in seconds: how late one may be noticed.
 SWEEP_SECONDS = 1.0
+# How many of the longest idle connections are looked up together.
+_IDLE_BATCH = 256
+# Connections beyond the bound that are still closing: one for so many.
+_SLACK = 10
 
 
 class Connection(Protocol):
@@ -21,8 +34,15 @@ class Connection(Protocol):
     due: float
     drain_due: float
 
+    @property
+    def idle_since(self) -> float | None:
+        """A number that is the smaller the longer the connection has been idle; None: it is at work."""
+
     def expire(self, now: float) -> None:
         """Close or cut the connection if one of its deadlines has passed."""
+
+    def make_room(self) -> None:
+        """Close the connection, and do not wait long for the peer."""
 
     def loseConnection(self) -> None:
         """Close the connection."""
@@ -32,43 +52,115 @@ class Connection(Protocol):
 
 
 class Connections:
-    """Every live connection, by LFDI once that is known, with the one timer that keeps their deadlines."""
+    """Every live connection, by caller once that is known, with the one timer that keeps their deadlines.
 
-    def __init__(self, clock: IReactorTime) -> None:
+    :param most: connections at once
+    """
+
+    def __init__(self, clock: IReactorTime, quotas: Quotas, most: int) -> None:
         self._clock = clock
-        self._live: dict[Connection, str | None] = {}
-        self._by_lfdi: dict[str, set[Connection]] = {}
+        self._quotas = quotas
+        self._most = most
+        self._live: dict[Connection, Account | None] = {}
+        self._accounts: dict[str, Account] = {}
+        # Those without a handshake, the oldest first: of all, with where they come from, and by that.
+        self._unfinished: dict[Connection, str] = {}
+        self._by_origin: dict[str, dict[Connection, None]] = {}
+        self._rates: dict[str, Bucket] = {}
+        self._making_room: set[Connection] = set()
+        self._idle: deque[tuple[float, Connection]] = deque()
         self._sweep: IDelayedCall | None = None
         self._gone: list[Deferred[None]] = []
 
     def __len__(self) -> int:
         return len(self._live)
 
+    @property
+    def unfinished(self) -> int:
+        """How many connections have not finished their handshake."""
+        return len(self._unfinished)
+
     def of(self, lfdi: str) -> int:
         """How many connections this caller holds."""
-        return len(self._by_lfdi.get(lfdi, ()))
+        account = self._accounts.get(lfdi)
+        return 0 if account is None else len(account.connections)
 
-    def add(self, connection: Connection) -> None:
+    # --- coming in
+
+    def refuse(self, origin: str) -> str | None:
+        """Why a connection from there is not taken, or None where it may come in. Room is made for it.
+
+        :param origin: IPv4 address, or /64 of IPv6
+        """
+        now = self._clock.seconds()
+        quotas = self._quotas
+        rate = self._rates.get(origin)
+        if rate is None:
+            rate = Bucket(quotas.address_handshakes_per_second, quotas.address_handshake_burst)
+            self._rates[origin] = rate
+        if not rate.spend(now):
+            return "too many connections begun from there in a short time"
+        if len(self._live) >= self._most + self._most // _SLACK + 1:
+            return "no room, and the connections that were closed for others are not gone yet"
+        here = self._by_origin.get(origin, {})
+        if 2 * len(self._unfinished) >= quotas.unfinished and len(here) >= quotas.unfinished_per_address:
+            self._close(next(iter(here)))
+        elif len(self._unfinished) >= quotas.unfinished:
+            self._close(next(iter(self._unfinished)))
+        if len(self._live) - len(self._making_room) >= self._most:
+            longest = self._longest_idle() or next(iter(self._unfinished), None)
+            if longest is None:
+                return "no room, and no connection is idle"
+            self._close(longest)
+        return None
+
+    def add(self, connection: Connection, origin: str = "") -> None:
         """Take a connection in; its deadlines are kept from now on."""
         self._live[connection] = None
+        self._unfinished[connection] = origin
+        self._by_origin.setdefault(origin, {})[connection] = None
         if self._sweep is None:
             self._sweep = self._clock.callLater(SWEEP_SECONDS, self._look)
 
-    def name(self, connection: Connection, lfdi: str) -> None:
-        """Note whose a connection is."""
-        self._live[connection] = lfdi
-        self._by_lfdi.setdefault(lfdi, set()).add(connection)
+    def name(self, connection: Connection, lfdi: str) -> Account:
+        """Note whose a connection is: its handshake is finished."""
+        self._finish(connection)
+        account = self._accounts.get(lfdi)
+        if account is None:
+            account = self._accounts[lfdi] = Account(lfdi, self._quotas)
+        self._live[connection] = account
+        account.connections[connection] = None
+        return account
+
+    def keep_to_quota(self, account: Account) -> int:
+        """Close a caller's longest idle connections but the newest until it is within its quota; how many."""
+        closed = 0
+        while len(account.connections) > account.most_connections:
+            *others, _ = account.connections
+            idle = [(each.idle_since, each) for each in others]
+            # One that is at work goes only when all are.
+            longest = min(
+                idle, key=lambda pair: (pair[0] is None, pair[1].due if pair[0] is None else pair[0])
+            )[1]
+            self._close(longest)
+            closed += 1
+        return closed
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection that is gone."""
-        lfdi = self._live.pop(connection)
-        if lfdi is not None:
-            mine = self._by_lfdi[lfdi]
-            mine.discard(connection)
-            if not mine:
-                del self._by_lfdi[lfdi]
+        self._finish(connection)
+        self._making_room.discard(connection)
+        account = self._live.pop(connection)
+        if account is not None:
+            account.connections.pop(connection, None)
+            if account.is_unused(self._clock.seconds()):
+                self._accounts.pop(account.lfdi, None)
         if self._live:
             return
+        # Nobody is left to be protected from what others used up.
+        self._accounts.clear()
+        self._rates.clear()
+        self._idle.clear()
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
@@ -76,12 +168,15 @@ class Connections:
         for waiting in gone:
             waiting.callback(None)
 
+    # --- going
+
     def close(self, lfdi: str) -> int:
         """Close all connections of a caller whose access was withdrawn; how many there were.
 
         Nothing more is read from them, and an answer that is in the works does not leave.
         """
-        mine = list(self._by_lfdi.get(lfdi, ()))
+        account = self._accounts.get(lfdi)
+        mine = [] if account is None else list(account.connections)
         for connection in mine:
             connection.loseConnection()
         return len(mine)
@@ -99,8 +194,51 @@ class Connections:
             connection.retire()
         return waiting
 
+    def _close(self, connection: Connection) -> None:
+        """Close a connection to make room; from now on it is not counted."""
+        self._finish(connection)
+        self._making_room.add(connection)
+        account = self._live[connection]
+        if account is not None:
+            account.connections.pop(connection, None)
+        connection.make_room()
+
+    def _finish(self, connection: Connection) -> None:
+        origin = self._unfinished.pop(connection, None)
+        if origin is None:
+            return
+        here = self._by_origin[origin]
+        del here[connection]
+        if not here:
+            del self._by_origin[origin]
+
+    def _longest_idle(self) -> Connection | None:
+        """The longest idle of all. A batch of them is looked up at once, which keeps a flood cheap."""
+        for fresh in (False, True):
+            if fresh:
+                found = (
+                    (since, connection)
+                    for connection in self._live
+                    if connection not in self._making_room and (since := connection.idle_since) is not None
+                )
+                self._idle = deque(nsmallest(_IDLE_BATCH, found, key=lambda pair: pair[0]))
+            while self._idle:
+                since, connection = self._idle.popleft()
+                # It may have gone, or been used, since the batch was looked up.
+                if (
+                    connection in self._live
+                    and connection not in self._making_room
+                    and connection.idle_since == since
+                ):
+                    return connection
+        return None
+
     def _look(self) -> None:
         self._sweep = self._clock.callLater(SWEEP_SECONDS, self._look)
         now = self._clock.seconds()
         for connection in [each for each in self._live if now >= each.due or now >= each.drain_due]:
             connection.expire(now)
+        for lfdi in [lfdi for lfdi, account in self._accounts.items() if account.is_unused(now)]:
+            del self._accounts[lfdi]
+        for origin in [origin for origin, rate in self._rates.items() if rate.is_full(now)]:
+            del self._rates[origin]

@@ -1,4 +1,4 @@
-"""The door: TLS around the site, and how many may come in.
+"""TLS around the site, and how many connections come in.
 
 Connections are counted outside of TLS, where one too many costs a system call and not a handshake. The
 counting sits in the TLS factory itself, which hears of every connection anyway, so that no further layer
@@ -7,87 +7,79 @@ stands between socket and protocol.
 
 from __future__ import annotations
 
-from collections import Counter
-from ipaddress import IPv6Address, ip_address
+import socket
 from typing import Any
 
+from twisted.internet import tcp
 from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreator, IReactorTime
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
 
-from csipd.net.limits import Limits
-from csipd.net.throttle import Throttle
+from csipd.net.origin import host_of, origin_of
 from csipd.web.server import Site
 
-_SITE_PREFIX = 64
+#: A connection without traffic is tried by TCP: after so many seconds, in such steps, so many times.
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 120, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 4}
+
+
+class TLSProtocol(TLSMemoryBIOProtocol):
+    """One TLS connection, whose channel hears of each read of the socket."""
+
+    transport: Any
+    wrappedProtocol: Any
+
+    def makeConnection(self, transport: Any) -> None:
+        if isinstance(transport, tcp.Connection):
+            # A peer that lost power or its route says no goodbye, and would hold its place for long.
+            transport.setTcpKeepAlive(True)
+            for option, value in _KEEP_ALIVE.items():
+                if hasattr(socket, option):
+                    transport.getHandle().setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+        super().makeConnection(transport)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.wrappedProtocol.read_begins()
+        super().dataReceived(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        super().connectionLost(reason)
+        # What was not sent goes now, and not when the garbage collector finds this circle.
+        self._appSendBuffer = []
+        self._producer = None
 
 
 class Gate(TLSMemoryBIOFactory):
     """Listens for a `Site`: what is given to ``endpoint.listen``.
 
-    A connection beyond `Limits.connections`, or beyond `Limits.connections_per_address` from where it
-    comes, is closed before a byte is read. Answers leave the site in one piece, so the TLS protocol that
-    gathers small writes for the next turn of the reactor is not used: it would only add a timer to each.
+    Whether a connection comes in, and which one makes room for it, is the site's `Connections` to say.
+    Answers leave the site in one piece, so the TLS protocol that gathers small writes for the next turn of
+    the reactor is not used: it would only add a timer to each.
     """
 
-    protocol = TLSMemoryBIOProtocol
+    protocol = TLSProtocol
     _log = Logger()
 
-    def __init__(
-        self, tls: IOpenSSLServerConnectionCreator, site: Site, *, clock: IReactorTime, limits: Limits
-    ) -> None:
+    def __init__(self, tls: IOpenSSLServerConnectionCreator, site: Site, *, clock: IReactorTime) -> None:
         super().__init__(tls, False, site, clock)
-        self._limits = limits
-        self._throttle = Throttle(clock.seconds)
-        self._origins: Counter[str] = Counter()
+        self._site = site
 
     # A port closes the socket for None (IProtocolFactory); the type of the wrapping factory leaves that out.
-    def buildProtocol(self, addr: IAddress | None) -> TLSMemoryBIOProtocol | None:  # type: ignore[override]
+    def buildProtocol(self, addr: IAddress | None) -> TLSProtocol | None:  # type: ignore[override]
         """The protocol of a new connection, or None to have it closed."""
-        origin = _origin(addr)
-        if len(self.protocols) >= self._limits.connections:
-            self._surplus(origin, "all of them")
-            return None
-        if self._origins[origin] >= self._limits.connections_per_address:
-            self._surplus(origin, "that address")
-            return None
-        return super().buildProtocol(addr)
-
-    def registerProtocol(self, p: TLSMemoryBIOProtocol) -> None:
-        if p not in self.protocols:  # Twisted registers each connection twice
-            self._origins[_origin(p.getPeer())] += 1
-        super().registerProtocol(p)
-
-    def unregisterProtocol(self, p: TLSMemoryBIOProtocol) -> None:
-        super().unregisterProtocol(p)
-        origin = _origin(p.getPeer())
-        self._origins[origin] -= 1
-        if not self._origins[origin]:
-            del self._origins[origin]
-
-    def _surplus(self, origin: str, whose: str) -> None:
-        held = self._throttle.admit()
-        if held is not None:
-            self._log.warn(
-                "connection from {origin} closed: the limit for {whose} is reached "
-                "({held} more since the last such line)",
-                origin=origin,
-                whose=whose,
-                held=held,
+        origin = origin_of(addr)
+        why = self._site.connections.refuse(origin)
+        if why is not None:
+            self._site.context.peer_log.warn(
+                self._log,
+                origin,
+                why,
+                "connection from {host} closed: {why}",
+                host=host_of(addr),
+                why=why,
             )
-
-
-def _origin(address: Any) -> str:
-    """Whom a connection is counted for: an IPv4 address, or the /64 of an IPv6 one."""
-    host = getattr(address, "host", None)
-    if not isinstance(host, str):
-        return ""
-    try:
-        ip = ip_address(host)
-    except ValueError:
-        return host
-    if not isinstance(ip, IPv6Address):
-        return host
-    if ip.ipv4_mapped is not None:
-        return str(ip.ipv4_mapped)
-    return f"{IPv6Address(int(ip) >> _SITE_PREFIX << _SITE_PREFIX)}/{_SITE_PREFIX}"
+            return None
+        made = super().buildProtocol(addr)
+        assert isinstance(made, TLSProtocol)
+        return made

@@ -1,7 +1,8 @@
-"""How much one peer may ask of the server: sizes, times and counts.
+"""How large and how long the parts of one connection may be.
 
 Every buffer that the network fills and every wait that the network causes has its bound here. The values
-are handed to the site and the gate; nothing else in the server counts bytes or seconds of a connection.
+are handed to the site; nothing else in the server counts bytes or seconds of a connection. How many
+connections and requests one caller may have stands in `quotas`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,5 @@ class Limits:
     pipelined_bytes: int = field(default=16 * 1024, validator=gt(0))
     #: Requests answered without a pause; behind the last the connection is closed, lest it starve the rest.
     pipelined_requests: int = field(default=100, validator=gt(0))
+    #: Connections of all callers at once.
     connections: int = field(default=20_000, validator=gt(0))
-    #: From one IPv4 address, or one /64 of IPv6.
-    connections_per_address: int = field(default=200, validator=gt(0))

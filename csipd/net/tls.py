@@ -45,7 +45,8 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from csipd.net.throttle import Throttle
+from csipd.net.origin import host_of, origin_of
+from csipd.net.peer_log import PeerLog
 from csipd.sep2.certificates import LONGEST_CHAIN, ChainRefused, check_chain
 from csipd.sep2.identity import lfdi
 
@@ -101,15 +102,16 @@ class ServerTLS:
     _log = Logger()
 
     def __init__(
-        self, settings: TLSSettings, *, monotonic: Callable[[], float], now: Callable[[], float]
+        self, settings: TLSSettings, *, now: Callable[[], float], peer_log: PeerLog | None = None
     ) -> None:
-        """Read the files of `settings`; `monotonic` paces the log, `now` is the time of day (epoch s).
+        """Read the files of `settings`; `now` is the time of day (epoch s).
 
+        `peer_log` writes why peers are refused; without it nothing is written, as where TLS is only tried.
         Raises `TLSError` when a file cannot be read or used.
         """
         self._settings = settings
         self._now = now
-        self._throttle = Throttle(monotonic)
+        self._peer_log = peer_log
         self._walk: _Walk | None = None
         self._loaded = self._load()
         self.warn_if_ending()
@@ -223,23 +225,36 @@ class ServerTLS:
         except ChainRefused as refused:
             self._refused(walk, depth, refused.reason)
         except Exception:
-            self._log.failure("TLS: a certificate could not be judged")
+            if self._peer_log is not None:
+                peer: Any = connection.get_app_data().getPeer()
+                self._peer_log.failure(
+                    self._log,
+                    host_of(peer),
+                    "a certificate could not be judged",
+                    "TLS: {host}: a certificate could not be judged",
+                    origin=origin_of(peer),
+                    host=host_of(peer),
+                )
         if depth == 0 or not accepted:
             self._walk = None
         return accepted
 
     def _refused(self, walk: _Walk, depth: int, reason: str) -> None:
-        held = self._throttle.admit()
-        if held is not None:
-            # Twisted makes the protocol of a connection its app data.
-            peer: Any = walk.connection.get_app_data().getPeer()
-            self._log.warn(
-                "TLS: {peer} refused: {who}: {reason} ({held} more since the last such line)",
-                peer=getattr(peer, "host", peer),
-                who=f"certificate {depth} above the leaf" if depth else f"LFDI {lfdi(walk.chain[0])}",
-                reason=reason,
-                held=held,
-            )
+        if self._peer_log is None:
+            return
+        # Twisted makes the protocol of a connection its app data.
+        peer: Any = walk.connection.get_app_data().getPeer()
+        device = None if depth else lfdi(walk.chain[0])
+        self._peer_log.warn(
+            self._log,
+            device or host_of(peer),
+            f"TLS refused: {reason}",
+            "TLS: {host} refused: {who}: {reason}",
+            origin=origin_of(peer),
+            host=host_of(peer),
+            who=f"LFDI {device}" if device else f"certificate {depth} above the leaf",
+            reason=reason,
+        )
 
 
 @frozen

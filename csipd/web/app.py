@@ -2,8 +2,9 @@
 
 It translates. What a caller may see is asked of the database layer with the request itself, in one hop;
 what comes back, or is refused, becomes a status, headers and a document. The order of refusals is the
-same on every route: unknown method, unknown resource, resource that the caller may not see, method that it
-may not use, media type, body, values.
+same on every route (decision 35): 501 for an unknown method, 404 or 403 for what the caller may not see, 405,
+413, 415, 400. So a body is not parsed before its sender is known to be allowed to send it: `_Body` is handed
+to the write's transaction, which reads it when it has come so far.
 """
 
 from __future__ import annotations
@@ -13,20 +14,34 @@ from math import inf
 from typing import Any
 
 import sqlalchemy as sa
-from attrs import frozen
+from attrs import define, frozen
 from klein import Klein
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException
 
-from csipd.db.database import Database
+from csipd.db import devices
+from csipd.db.database import Database, Transaction
 from csipd.db.tree import access, context
 from csipd.db.tree import read as reading
 from csipd.db.tree import write as writing
-from csipd.refusals import BadRequest, Refusal
+from csipd.der.access import Caller, Standing
+from csipd.net.identity import Identity
+from csipd.net.quotas import CallerInfo
+from csipd.refusals import (
+    BadDocument,
+    BadRequest,
+    NotAllowed,
+    NotFound,
+    Refusal,
+    TooLarge,
+    Unavailable,
+    WrongMediaType,
+)
 from csipd.sep2 import codec, paging, site
 from csipd.sep2 import resources as r
 from csipd.sep2.site import Place, Row
@@ -56,14 +71,67 @@ class _Document:
     rights: str | None
 
 
+@frozen
+class _Body:
+    """What was sent with a request, not yet parsed.
+
+    :param place: where it was sent to
+    """
+
+    place: Place
+    method: str
+    content_type: str | None
+    content: bytes
+    withheld: bool
+
+    def read(self) -> r.Resource | None:
+        """The document, for a caller that may send one there; None where none belongs to the method.
+
+        :raises Refusal: it is too large, of another media type, or wrong
+        """
+        row = self.place.row
+        expected = {"PUT": (row.resource_type,), "POST": row.posted}.get(self.method, ())
+        if self.withheld:
+            raise TooLarge(f"more bytes than {self.place.href} takes")
+        if not expected:
+            return None
+        if not is_xml(self.content_type):
+            raise WrongMediaType("Content-Type is not that of a document in XML")
+        try:
+            return codec.decode(self.content, *expected)
+        except codec.Refused as refused:
+            raise BadDocument(str(refused), refused.reason) from refused
+
+
+@define
+class _Exchange:
+    """One request on its way.
+
+    :param caller: who asked, once the store has said so
+    """
+
+    request: Request
+    place: Place
+    now: int
+    caller: Caller | None = None
+
+    @property
+    def method(self) -> str:
+        return self.request.method.decode()
+
+
 class Application:
     """The resources of the standard, over HTTP.
+
+    What is refused makes a line in the log, at the rate that a peer has for one reason.
 
     :param database: where everything is read and written
     :param server: what the server says of itself
     :param wall: seconds since 1970: what devices are told the time is
     :param cache: keeps answers for the fast lane; to be told of changes by whoever made it
     """
+
+    _log = Logger()
 
     def __init__(
         self, database: Database, server: context.Server, wall: Callable[[], float], cache: Cache
@@ -103,22 +171,28 @@ class Application:
         if place is None or place.row is not row:
             # Another spelling of a path: a trailing slash, an escape, a leading zero.
             return refuse_path(request)
-        if request.method in (b"GET", b"HEAD"):
-            answer = self._get(request, place, now)
-        else:
-            answer = self._write(request, place, now)
-        return answer.addErrback(_refused, request)
+        exchange = _Exchange(request, place, now)
+        answer = self._get(exchange) if request.method in (b"GET", b"HEAD") else self._write(exchange)
+        return answer.addBoth(self._learn, exchange).addErrback(self._refused, exchange)
 
-    def _get(self, request: Request, place: Place, now: int) -> Deferred[bytes]:
-        method = request.method.decode()
+    def look_up(self, identity: Identity) -> Deferred[CallerInfo]:
+        """Who a caller is, for its quotas and before a body of its is read."""
+
+        def ask(connection: sa.Connection) -> CallerInfo:
+            return _info(devices.caller(connection, identity.lfdi, identity.sfdi, self._server.policy))
+
+        return self._database.read(ask)
+
+    def _get(self, exchange: _Exchange) -> Deferred[bytes]:
+        request, place, now = exchange.request, exchange.place, exchange.now
         query = request.uri.partition(b"?")[2].decode("ascii", "replace")
-        # A header that comes in several lines is one list (RFC 9110 5.2).
-        takes = wanted(", ".join(request.requestHeaders.getRawHeaders("accept", ())))
+        takes = wanted(request.header(b"Accept"))
         identity = request.identity
 
         def read(connection: sa.Connection) -> _Document:
             asked = context.identify(connection, self._server, identity, place, now)
-            access.authorize(asked, place, method)
+            exchange.caller = asked.caller
+            access.authorize(asked, place, exchange.method)
             part = _page(place, query, self._server.page_maximum)
             document = reading.read(asked, place, part)
             # What a device added to the base schema comes back to that device alone (decision 11).
@@ -133,7 +207,7 @@ class Application:
         def give(document: _Document) -> bytes | Deferred[bytes]:
             if document.rights and self._cache.changed_since(moment, [document.rights]):
                 # What the caller may do changed while its answer was under way: ask again.
-                return self._get(request, place, now)
+                return self._get(exchange)
             if not takes.xml:
                 return refuse(request, http.NOT_ACCEPTABLE)
             request.setHeader(b"Content-Type", CONTENT_TYPE)
@@ -157,19 +231,28 @@ class Application:
 
         return self._database.read(read).addCallbacks(give, update)
 
-    def _write(self, request: Request, place: Place, now: int) -> Deferred[bytes]:
-        method = request.method.decode()
-        identity = request.identity
-        body, fault = _body(request, place.row)
-        if fault is not None:
-            status, reason = fault
+    def _write(self, exchange: _Exchange) -> Deferred[bytes]:
+        request, place, now = exchange.request, exchange.place, exchange.now
+        identity, method = request.identity, exchange.method
+        content = request.content.read() if request.content is not None else b""
+        body = _Body(place, method, request.header(b"Content-Type"), content, request.body_withheld)
 
-            # Where the caller may not write, that is the answer, whatever it sent.
-            def ask(connection: sa.Connection) -> None:
-                asked = context.identify(connection, self._server, identity, place, now)
-                access.authorize(asked, place, method)
+        def identify(connection: sa.Connection) -> context.Context:
+            asked = context.identify(connection, self._server, identity, place, now)
+            exchange.caller = asked.caller
+            return asked
 
-            return self._database.read(ask).addCallback(lambda _: refuse(request, status, reason))
+        if body.withheld:
+            # It changes nothing, whatever the answer: the writers' turn is not taken for it.
+            def refused(connection: sa.Connection) -> bytes:
+                access.authorize(identify(connection), place, method)
+                body.read()
+                return b""
+
+            return self._database.read(refused)
+
+        def write(transaction: Transaction) -> Place | None:
+            return writing.write(transaction, identify(transaction.connection), place, method, body.read)
 
         def done(made: Place | None) -> bytes:
             if made is None:
@@ -177,11 +260,61 @@ class Application:
             else:
                 request.setResponseCode(http.CREATED)
                 request.setHeader(b"Location", made.href.encode())
+                if place.row.name == "EndDeviceList":
+                    self._log.info("{peer} registered as {href}", peer=request.peer, href=made.href)
             return b""
 
-        return self._database.write(
-            lambda transaction: writing.write(transaction, self._server, identity, place, method, body, now)
-        ).addCallback(done)
+        return self._database.write(write).addCallback(done)
+
+    def _learn(self, outcome: Any, exchange: _Exchange) -> Any:
+        """Take what is known of the caller by now to its account, and say when it is on no list."""
+        caller = exchange.caller
+        if caller is not None:
+            request = exchange.request
+            info = _info(caller)
+            request.account.learn(info)
+            if not info.listed:
+                request.warn(
+                    self._log,
+                    "access was withdrawn" if caller.withdrawn else "on no list",
+                    "{peer}: {what}, asked for {method} {href}",
+                    what="a device whose access was withdrawn"
+                    if caller.withdrawn
+                    else "a good certificate that is on no list",
+                    method=exchange.method,
+                    href=exchange.place.href,
+                )
+        return outcome
+
+    def _refused(self, failure: Failure, exchange: _Exchange) -> bytes:
+        failure.trap(Refusal)
+        refusal = failure.value
+        assert isinstance(refusal, Refusal)
+        self._tell(refusal, exchange)
+        return answer_refusal(exchange.request, refusal)
+
+    def _tell(self, refusal: Refusal, exchange: _Exchange) -> None:
+        """Log a refusal that its sender's maker or the operator would want to know the reason of.
+
+        What is not there, or takes no such method, is what clients try as a rule.
+        """
+        registering = exchange.place.row.name == "EndDeviceList" and exchange.method == "POST"
+        if isinstance(refusal, Unavailable) or not (registering or exchange.method in ("PUT", "POST")):
+            return
+        if isinstance(refusal, NotFound | NotAllowed) and not registering:
+            return
+        exchange.request.warn(
+            self._log,
+            "registration refused" if registering else f"{exchange.method} refused",
+            "{peer}: {method} {href} refused: {why}",
+            method=exchange.method,
+            href=exchange.place.href,
+            why=str(refusal),
+        )
+
+
+def _info(caller: Caller) -> CallerInfo:
+    return CallerInfo(caller.standing is not Standing.UNKNOWN, caller.aggregator, caller.managed)
 
 
 def _around_date(body: bytes) -> tuple[bytes, bytes]:
@@ -201,28 +334,6 @@ def _page(place: Place, query: str, maximum: int) -> paging.Page:
         return paging.parse(query, maximum)
     except paging.BadQuery as error:
         raise BadRequest(str(error)) from error
-
-
-def _body(request: Request, row: Row) -> tuple[r.Resource | None, tuple[int, int] | None]:
-    """The decoded body of a write, or the status and reason code that it is refused with."""
-    method = request.method.decode()
-    expected = {"PUT": (row.resource_type,), "POST": row.posted}.get(method, ())
-    if not expected or not row.parties(method):
-        return None, None
-    if not is_xml(request.getHeader("content-type")):
-        return None, (http.UNSUPPORTED_MEDIA_TYPE, ReasonCode.INVALID_FORMAT)
-    content = request.content.read() if request.content is not None else b""
-    try:
-        return codec.decode(content, *expected), None
-    except codec.Refused as refused:
-        return None, (http.BAD_REQUEST, refused.reason)
-
-
-def _refused(failure: Failure, request: Request) -> bytes:
-    failure.trap(Refusal)
-    refusal = failure.value
-    assert isinstance(refusal, Refusal)
-    return answer_refusal(request, refusal)
 
 
 def _unrouted(request: IRequest, failure: Failure) -> bytes:

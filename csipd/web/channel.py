@@ -4,20 +4,25 @@ Twisted's `HTTPChannel` parses; the channel here decides. It knows its caller fr
 malformed requests with an ``Error`` document before anything is routed, holds every wait to a deadline and
 every buffer to a size, and lets a cached answer out by a fast lane that does without the parser.
 
-Deadlines cost nothing on the way: a channel notes the moment at which its patience ends, and one timer of
-the site looks at all of them once a second. (A timer of its own for each channel would have to be moved
-twice a request, and Twisted's reactor moves timers in time proportional to their number.)
+Deadlines cost nothing on the way: a channel notes the moment of its next deadline, and one timer of the site
+looks at all of them once a second. (A timer of its own for each channel would have to be moved twice a
+request, and Twisted's reactor moves timers in time proportional to their number.)
 
 Requests of one connection are answered one after the other: while one is in the works what follows it
-waits in a bounded buffer, which is how pipelined requests keep their order.
+waits in a bounded buffer, which is how pipelined requests keep their order. The bounds belong to the
+connection, whichever way its requests are answered: how much waits to be read by the peer, how many answers
+leave for one read of the socket, how many requests its caller may make.
+
+A body is read for callers on a list only. Before the first one the store is asked who that is, and reading
+stops until it has answered. The request of anybody else goes on without its body, to be refused with what
+the resource says; what the peer still sends is dropped, and the connection closes.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import connectionDone
@@ -29,19 +34,14 @@ from zope.interface import implementer
 
 from csipd.net.identity import Identity
 from csipd.net.limits import Limits
-
-if TYPE_CHECKING:
-    from csipd.web.server import Request, Site
-
-#: Gives the whole answer to a plain GET, from status line to body, or None to send it the ordinary way.
-FastLane = Callable[[Identity, bytes], bytes | None]
-
-#: The most bytes that the body of a request with this method and URI may have, or None for the general limit.
-BodyLimit = Callable[[bytes, bytes], int | None]
+from csipd.net.origin import host_of, origin_of
+from csipd.net.quotas import Account, CallerInfo
+from csipd.refusals import Refusal
+from csipd.web.sitecontext import FastLane, SiteContext
 
 
 class Phase(IntEnum):
-    """What a channel waits for; the place of its patience in `patience`."""
+    """What a channel waits for; the index of its deadline in `timeouts`."""
 
     HANDSHAKE = 0
     IDLE = 1
@@ -54,7 +54,7 @@ class Phase(IntEnum):
 _HANDSHAKE, _IDLE, _REQUEST, _ANSWER, _CLOSING = Phase
 
 
-def patience(limits: Limits) -> tuple[float, ...]:
+def timeouts(limits: Limits) -> tuple[float, ...]:
     """For how many seconds a channel stays in each phase."""
     return (
         limits.handshake_seconds,
@@ -77,8 +77,10 @@ _HTTP_VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
 _HOST = re.compile(rb"[\w.~%!$&'()*+,;=:\[\]-]*", re.ASCII)
 _VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
-# How long a server that goes down waits for the goodbye of a peer that has all that it asked for.
+# How long a peer that has all that it asked for is waited for to close, where others wait for its place.
 _GOODBYE_SECONDS = 1.0
+# What is taken in of a body that is not wanted, so that its sender gets to read the answer.
+_DRAIN_BYTES = 64 * 1024
 # Beyond this many digits a Content-Length is no number that anybody could mean.
 _LENGTH_DIGITS = 18
 
@@ -88,18 +90,20 @@ class Channel(http.HTTPChannel):
     """One connection. `identity` is known when the handshake is over, and nothing is read before that.
 
     `plain_head` is, while a request is being taken in, its whole head if that is all there was and it is fit
-    for the fast lane: what the application may put its answer under.
+    for the fast lane: what the application may put its answer under. `account` is what the caller has used of
+    its quotas.
     """
 
-    site: Site
     # The interfaces that Twisted declares are narrower than what is connected here.
+    site: Any
     factory: Any
     transport: Any
     requestFactory: Any
     timeOut = None
     identity: Identity
+    account: Account
     plain_head: bytes | None = None
-    #: When patience ends, by the site's clock: with what is waited for, and with a peer that does not read.
+    #: Deadlines, by the site's clock: of what is waited for, and of a peer that does not read.
     due: float
     drain_due = float("inf")
 
@@ -111,14 +115,21 @@ class Channel(http.HTTPChannel):
     _target = b""
     _is_1_0 = False
     _answered_in_a_row = 0
+    _told_of_reads = False
     _retired = False
-    _held_head = b""
+    _unsent_head = b""
+    _drained = 0
+    # A client that waits to be told to send its body, and a request that waits for `look_up`.
+    _expects_continue = False
+    _looking_up = False
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Any, context: SiteContext) -> None:
         super().__init__()
-        limits = site.limits
+        limits = context.limits
         self.site = self.factory = site
+        self.context = context
         self.requestFactory = site.requestFactory
+        self._timeouts = timeouts(limits)
         self.MAX_LENGTH = limits.head_bytes
         # Twisted's own bounds on a head only have to be out of the way of the one kept here.
         self.totalHeadersSize = limits.head_bytes
@@ -130,26 +141,72 @@ class Channel(http.HTTPChannel):
 
     def connectionMade(self) -> None:
         self._enter(_HANDSHAKE)
-        self.site.connections.add(self)
+        self.context.connections.add(self, origin_of(self.transport.getPeer()))
         super().connectionMade()
 
     def handshakeCompleted(self) -> None:
         """Learn who is there; called once, before any byte of HTTP is delivered."""
+        peer = self.transport.getPeer()
         try:
-            self.identity = self.site.identify(self.transport)
+            self.identity = self.context.identify(self.transport)
         except Exception:
-            self._log.failure("the caller behind a finished handshake could not be identified")
+            self.context.peer_log.failure(
+                self._log,
+                host_of(peer),
+                "not identified",
+                "{host}: the caller behind a finished handshake could not be identified",
+                origin=origin_of(peer),
+                host=host_of(peer),
+            )
             self._abort()
             return
-        self.site.connections.name(self, self.identity.lfdi)
+        self.account = self.context.connections.name(self, self.identity.lfdi)
+        if not self.account.handshakes.spend(self.context.clock.seconds()):
+            self.context.over_handshake_rate(self.identity, peer)
+            self._abort()
+            return
         self._enter(_IDLE)
+        if len(self.account.connections) > self.account.most_connections:
+            self._keep_to_quota()
+
+    def _keep_to_quota(self) -> None:
+        """Have the caller's longest idle connections closed, once it is known how many it may have."""
+
+        def close(_: object) -> None:
+            if self.context.connections.keep_to_quota(self.account):
+                self.context.made_room(self.identity, self.transport.getPeer(), self.account.most_connections)
+
+        look_up = self.context.look_up
+        if self.account.info is None and look_up is not None:
+            found = look_up(self.identity).addCallback(self.account.learn)
+            found.addErrback(lambda failure: failure.trap(Refusal)).addCallback(close)
+        else:
+            close(None)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._phase is _HANDSHAKE:
-            self.site.handshake_failed(self.transport.getPeer(), reason)
+            self.context.handshake_failed(self.transport.getPeer(), reason)
         self._phase = _CLOSING
-        self.site.connections.remove(self)
+        self.context.connections.remove(self)
         super().connectionLost(reason)
+        # Nobody reads it any more, and it is not left to the garbage collector to notice.
+        self.clearLineBuffer()
+        self._dataBuffer = []
+        self._unsent_head = b""
+        self._transferDecoder = None
+
+    @property
+    def idle_since(self) -> float | None:
+        """A number that is the smaller the longer the connection has been idle; None: it is at work."""
+        return self.due if self._phase is _IDLE else None
+
+    def make_room(self) -> None:
+        """Close, and do not wait long for the peer: others wait for the place."""
+        if self._phase is _HANDSHAKE or self._phase is _CLOSING:
+            self._abort()
+        else:
+            self.loseConnection()
+            self.due = self.context.clock.seconds() + _GOODBYE_SECONDS
 
     def loseConnection(self) -> None:
         """Close when what was written is out, or when the peer has had its time to take it."""
@@ -173,7 +230,7 @@ class Channel(http.HTTPChannel):
         has_everything = self._phase is not _CLOSING and self.drain_due == float("inf")
         self.loseConnection()
         if has_everything:
-            self.due = self.site.clock.seconds() + _GOODBYE_SECONDS
+            self.due = self.context.clock.seconds() + _GOODBYE_SECONDS
 
     def expire(self, now: float) -> None:
         """Give up on the peer if one of the two deadlines has passed."""
@@ -181,11 +238,18 @@ class Channel(http.HTTPChannel):
             return
         phase = self._phase
         if phase is _ANSWER and now >= self.due:
-            self._log.warn(
-                "no answer to {method} {uri} in {seconds} s: connection cut",
-                method=self._method,
-                uri=self._target,
-                seconds=self.site.limits.answer_seconds,
+            peer = self.transport.getPeer()
+            self.context.peer_log.warn(
+                self._log,
+                self.identity.lfdi,
+                "no answer in time",
+                "{lfdi} at {host}: no answer to {method} {uri} in {seconds} s, connection cut",
+                origin=origin_of(peer),
+                lfdi=self.identity.lfdi,
+                host=host_of(peer),
+                method=self._method.decode("ascii", "replace"),
+                uri=self._target.decode("ascii", "replace"),
+                seconds=self.context.limits.answer_seconds,
             )
         if phase is _IDLE and now < self.drain_due:
             self.loseConnection()
@@ -199,47 +263,104 @@ class Channel(http.HTTPChannel):
 
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
-        self.due = self.site.clock.seconds() + self.site.patience[phase]
+        self.due = self.context.clock.seconds() + self._timeouts[phase]
 
     def pauseProducing(self) -> None:
-        self.drain_due = self.site.clock.seconds() + self.site.limits.drain_seconds
+        self.drain_due = self.context.clock.seconds() + self.context.limits.drain_seconds
         super().pauseProducing()
 
     def resumeProducing(self) -> None:
         self.drain_due = float("inf")
         super().resumeProducing()
-        if self.paused:
-            self.paused = False
-            if self._buffer:
-                self.dataReceived(b"")
+        if self._looking_up:
+            self._networkProducer.pauseProducing()
+        elif self.paused:
+            self._go_on_reading()
+
+    def _stop_reading(self) -> None:
+        """Take nothing more in: neither from the socket nor from what came of it already."""
+        self.paused = True
+        self._networkProducer.pauseProducing()
+
+    def _go_on_reading(self) -> None:
+        self.paused = False
+        if self._buffer:
+            self.dataReceived(b"")
 
     # --- requests
 
+    def read_begins(self) -> None:
+        """What is received from now on came with one read of the socket: told by the transport, if it can.
+
+        TLS delivers such a read in as many pieces as the peer made records of it.
+        """
+        self._told_of_reads = True
+        if self._phase is _IDLE:
+            self._answered_in_a_row = 0
+
     def dataReceived(self, data: bytes) -> None:
         if self._phase is _IDLE:
+            if self._waitingForTransport:
+                # The peer does not read: there is no answer to it, by whichever way, until it does.
+                self._buffer += data
+                self.paused = True
+                return
             # Nothing is in the works and nothing waits in a buffer.
-            self._answered_in_a_row = 0
-            fast_lane = self.site.fast_lane
-            if fast_lane is not None and _is_plain_get(data):
-                answer = self._by(fast_lane, data)
-                if answer is not None:
-                    self.due = self.site.clock.seconds() + self.site.limits.idle_seconds
-                    self.transport.write(answer)
-                    return
+            if not self._told_of_reads:
+                self._answered_in_a_row = 0
+            context = self.context
+            if context.fast_lane is not None and _is_plain_get(data):
+                # The last of a row goes the ordinary way, which says goodbye behind it.
+                if self._answered_in_a_row + 1 < context.limits.pipelined_requests:
+                    answer = self._by(context.fast_lane, data)
+                    if answer is not None:
+                        now = context.clock.seconds()
+                        self._answered_in_a_row += 1
+                        self.due = now + context.limits.idle_seconds
+                        self.transport.write(
+                            answer if self.account.requests.spend(now) else self._too_many_requests()
+                        )
+                        return
                 self.plain_head = data
             self._enter(_REQUEST)
-        elif self._phase is _CLOSING or self._phase is _HANDSHAKE:
+        elif self._phase is _CLOSING:
+            self._drain(data)
+            return
+        elif self._phase is _HANDSHAKE:
             return
         super().dataReceived(data)
         self.plain_head = None
         if self._phase is _IDLE and self._buffer:
             self._enter(_REQUEST)
 
+    def _too_many_requests(self) -> bytes:
+        """The answer to a GET beyond the caller's quota."""
+        self.context.too_many_requests(self.identity, self.transport.getPeer())
+        kind, body = self.context.fault(http.SERVICE_UNAVAILABLE)
+        head = (
+            b"HTTP/1.1 503 Service Unavailable\r\nDate: %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
+        )
+        return head % (self.context.date(), kind, len(body)) + body
+
+    def _drain(self, data: bytes) -> None:
+        """Drop what a peer sends behind the last request, and no more of it than is decent."""
+        self._drained += len(data)
+        if self._drained > _DRAIN_BYTES:
+            self._networkProducer.pauseProducing()
+            if self._phase is _CLOSING:
+                # The answer still leaves; the peer's goodbye is not to be had.
+                self.due = min(self.due, self.context.clock.seconds() + _GOODBYE_SECONDS)
+
     def _by(self, fast_lane: FastLane, head: bytes) -> bytes | None:
         try:
             return fast_lane(self.identity, head)
         except Exception:
-            self._log.failure("the fast lane failed; the request goes the ordinary way")
+            self.context.peer_log.failure(
+                self._log,
+                self.identity.lfdi,
+                "the fast lane failed",
+                "the fast lane failed; the request goes the ordinary way",
+            )
             return None
 
     def lineReceived(self, line: bytes) -> None:
@@ -248,7 +369,7 @@ class Channel(http.HTTPChannel):
         if self._phase is _IDLE:
             self._enter(_REQUEST)
         self._head_size += len(line) + 2
-        if self._head_size > self.site.limits.head_bytes:
+        if self._head_size > self.context.limits.head_bytes:
             self._head_too_large()
         elif self._in_head:
             self._header_line(line)
@@ -279,7 +400,7 @@ class Channel(http.HTTPChannel):
             target = target[absolute.end() :]
             if not target.startswith(b"/"):
                 target = b"/" + target
-        if len(target) > self.site.limits.uri_bytes:
+        if len(target) > self.context.limits.uri_bytes:
             self.refuse(http.REQUEST_URI_TOO_LONG)
         elif not _TARGET.fullmatch(target):
             self.refuse(http.BAD_REQUEST)
@@ -308,44 +429,125 @@ class Channel(http.HTTPChannel):
         return accepted
 
     def allHeadersReceived(self) -> None:
-        status = self._fault_of_head(self.requests[-1].requestHeaders)
-        if status is None:
-            super().allHeadersReceived()
-        else:
+        request = self.requests[-1]
+        status = self._fault_of_head(request.requestHeaders)
+        if status is not None:
             self.refuse(status)
+            return
+        super().allHeadersReceived()
+        if not self.persistent:
+            # The fast lane's answers leave a connection open.
+            request.head = None
+        if self.length == 0:
+            return
+        if self.length is not None and self.length > self.body_room:
+            self.withhold_body(request)
+        elif self._is_stranger() and self.context.look_up is not None:
+            self._looking_up = True
+            look_up = self.context.look_up(self.identity)
+            look_up.addCallbacks(self._looked_up, self._not_looked_up, (request,), errbackArgs=(request,))
+            if self._looking_up:
+                self._stop_reading()
+        else:
+            self._ask_for_body()
+
+    def _is_stranger(self) -> bool:
+        """Whether the caller is on no list, as far as is known."""
+        return self.account.info is None or not self.account.info.listed
+
+    def _looked_up(self, info: CallerInfo, request: Any) -> None:
+        self.account.learn(info)
+        self._decide_on_body(request, wanted=info.listed)
+
+    def _not_looked_up(self, failure: Failure, request: Any) -> None:
+        failure.trap(Refusal)
+        # Why it cannot be known is what the application will find, too, and answer with.
+        self._decide_on_body(request, wanted=False)
+
+    def _decide_on_body(self, request: Any, *, wanted: bool) -> None:
+        at_once = not self.paused
+        self._looking_up = False
+        if self._phase is _CLOSING:
+            return
+        if wanted:
+            self._ask_for_body()
+        else:
+            self.withhold_body(request)
+        if at_once:
+            return
+        if wanted:
+            if not self._waitingForTransport:
+                self._networkProducer.resumeProducing()
+                self._go_on_reading()
+        else:
+            self.paused = False
+            self.allContentReceived()
+            if self._buffer:
+                self.dataReceived(b"")
+
+    def withhold_body(self, request: Any) -> None:
+        """Let a request go on without its body: its sender may not send one, or not one so large.
+
+        The application is asked all the same, because what it says of the resource comes first (decision 35).
+        """
+        request.body_withheld = True
+        self.persistent = False
+        self._transferDecoder = None
+        # To Twisted's parser this is a request without a body, which has ended.
+        self.length = 0
+
+    def body_too_large(self, request: Any) -> None:
+        """More of a body came than there is room for, and its length was not known before."""
+        self.withhold_body(request)
+        self.allContentReceived()
+
+    def _send100Continue(self) -> None:
+        self._expects_continue = True
+
+    def _ask_for_body(self) -> None:
+        """Tell a client that waits for it to send the body."""
+        if self._expects_continue:
+            self._expects_continue = False
+            super()._send100Continue()
 
     def _fault_of_head(self, headers: Headers) -> int | None:
-        """The status that a head is refused with as a whole, and how much of a body it may bring."""
+        """The status that a head is refused with as a whole; else `body_room` is how much may follow it."""
         hosts = headers.getRawHeaders(b"Host", ())
         if len(hosts) > 1 or (not hosts and not self._is_1_0):
             return http.BAD_REQUEST
         if hosts and not _HOST.fullmatch(hosts[0]):
             return http.BAD_REQUEST
-        if headers.hasHeader(b"Transfer-Encoding") and (headers.hasHeader(b"Content-Length") or self._is_1_0):
-            # Two answers to "where does the body end?" are how requests are smuggled (RFC 9112 6.1).
-            return http.BAD_REQUEST
-        self.body_room = self.site.room_for_body(self._method, self._target)
-        if self.length is not None and self.length > self.body_room:
-            return http.REQUEST_ENTITY_TOO_LARGE
+        codings = headers.getRawHeaders(b"Transfer-Encoding")
+        if codings is not None:
+            # Two answers to "where does the body end?" are how requests are smuggled (RFC 9112 6.1), and
+            # "identity" is no answer: it is gone from HTTP (RFC 9112 7.2).
+            chunked = len(codings) == 1 and codings[0].lower() == b"chunked"
+            if not chunked or headers.hasHeader(b"Content-Length") or self._is_1_0:
+                return http.BAD_REQUEST
+        self.body_room = self.context.room_for_body(self._method, self._target)
         return None
 
-    def checkPersistence(self, request: Request, version: bytes) -> bool:
+    def checkPersistence(self, request: Any, version: bytes) -> bool:
         """Whether another request may follow; if not, the answer will say so."""
         self._answered_in_a_row += 1
         tokens = b",".join(request.requestHeaders.getRawHeaders(b"Connection", ())).lower()
         return (
             version == b"HTTP/1.1"
             and b"close" not in re.split(rb"[ \t,]+", tokens)
-            and self._answered_in_a_row < self.site.limits.pipelined_requests
+            and self._answered_in_a_row < self.context.limits.pipelined_requests
             and not self._retired
         )
 
     def rawDataReceived(self, data: bytes) -> None:
-        if self._phase is not _CLOSING:
+        if self._phase is _CLOSING or (self._phase is _ANSWER and not self.persistent):
+            # Nothing that stands behind the last request is looked at.
+            self._drain(data)
+        else:
             super().rawDataReceived(data)
 
     def allContentReceived(self) -> None:
-        if self._phase is not _CLOSING:
+        # A decoder that was given up in the middle of a body still comes to its end.
+        if self._phase is _REQUEST:
             self._enter(_ANSWER)
             super().allContentReceived()
 
@@ -355,15 +557,15 @@ class Channel(http.HTTPChannel):
         """Hold the head of an answer until its body comes, so that the two leave in one piece."""
         lines = [b" ".join((version, code, reason))]
         lines += [name + b": " + value for name, values in headers.getAllRawHeaders() for value in values]
-        self._held_head = b"\r\n".join(lines) + _END_OF_HEAD
+        self._unsent_head = b"\r\n".join(lines) + _END_OF_HEAD
 
     def write(self, data: bytes) -> None:
-        if self._held_head:
-            data, self._held_head = self._held_head + data, b""
+        if self._unsent_head:
+            data, self._unsent_head = self._unsent_head + data, b""
         self.transport.write(data)
 
-    def requestDone(self, request: Request) -> None:
-        if self._held_head:
+    def requestDone(self, request: Any) -> None:
+        if self._unsent_head:
             self.write(b"")
         self._method = b""
         if self._phase is _ANSWER and self.persistent:
@@ -371,17 +573,16 @@ class Channel(http.HTTPChannel):
         if self._waitingForTransport and self.persistent:
             # Twisted stops reading from a peer that does not read only when that shows between two requests;
             # here it shows within one as a rule, and the next ones would pile up answer upon answer.
-            self.paused = True
-            self._networkProducer.pauseProducing()
+            self._stop_reading()
         super().requestDone(request)
 
     def refuse(self, status: int) -> None:
         """Answer a request that is not fit to be routed, and close: what follows it cannot be told apart."""
         if self._phase is _CLOSING:
             return
-        kind, body = self.site.fault(status)
+        kind, body = self.context.fault(status)
         head = Headers()
-        head.setRawHeaders(b"Date", [self.site.date()])
+        head.setRawHeaders(b"Date", [self.context.date()])
         head.setRawHeaders(b"Content-Type", [kind])
         head.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
         head.setRawHeaders(b"Connection", [b"close"])
@@ -400,6 +601,7 @@ def _is_plain_get(data: bytes) -> bool:
         data.startswith(b"GET /")
         and len(data) <= _FAST_HEAD_BYTES
         and data.find(_END_OF_HEAD) == len(data) - len(_END_OF_HEAD)
-        and b" HTTP/1.1\r\n" in data
+        # In the request line, and not in a header that ends like one.
+        and data.startswith(b" HTTP/1.1", data.find(b"\r\n") - 9)
         and not _NOT_PLAIN.search(data)
     )

@@ -20,10 +20,12 @@ from twisted.web.http import (
     NOT_IMPLEMENTED,
     REQUEST_ENTITY_TOO_LARGE,
     SERVICE_UNAVAILABLE,
+    UNSUPPORTED_MEDIA_TYPE,
 )
 from twisted.web.iweb import IRequest
 
 from csipd.refusals import (
+    BadDocument,
     BadRequest,
     Conflict,
     Duplicate,
@@ -32,7 +34,9 @@ from csipd.refusals import (
     NotAllowed,
     NotFound,
     Refusal,
+    TooLarge,
     Unavailable,
+    WrongMediaType,
 )
 from csipd.sep2 import codec
 from csipd.sep2.resources import Error
@@ -45,6 +49,8 @@ METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"
 
 #: When a client that met a temporary refusal may come back, in seconds.
 RETRY_SECONDS = 60
+#: When one may come back that asked more often than its quota lets it, in seconds.
+SLOW_DOWN_SECONDS = 5
 
 _REFUSALS: dict[type[Refusal], tuple[int, int]] = {
     NotFound: (NOT_FOUND, ReasonCode.INVALID_VALUES),
@@ -53,6 +59,8 @@ _REFUSALS: dict[type[Refusal], tuple[int, int]] = {
     Duplicate: (CONFLICT, ReasonCode.INVALID_VALUES),
     Conflict: (CONFLICT, ReasonCode.INVALID_VALUES),
     BadRequest: (BAD_REQUEST, ReasonCode.INVALID_VALUES),
+    WrongMediaType: (UNSUPPORTED_MEDIA_TYPE, ReasonCode.INVALID_FORMAT),
+    TooLarge: (REQUEST_ENTITY_TOO_LARGE, ReasonCode.RESOURCE_LIMIT),
     Full: (REQUEST_ENTITY_TOO_LARGE, ReasonCode.RESOURCE_LIMIT),
     Unavailable: (SERVICE_UNAVAILABLE, ReasonCode.RESOURCE_LIMIT),
 }
@@ -93,10 +101,11 @@ def fault(status: int) -> tuple[bytes, bytes]:
     """The ``Error`` of what is refused before a resource is asked, or after one has failed."""
     reasons = {
         NOT_FOUND: ReasonCode.INVALID_VALUES,
-        REQUEST_ENTITY_TOO_LARGE: ReasonCode.RESOURCE_LIMIT,
         INTERNAL_SERVER_ERROR: ReasonCode.RESOURCE_LIMIT,
+        # Here it is the caller who asks too often; the store's own troubles are a Refusal.
+        SERVICE_UNAVAILABLE: ReasonCode.REQUEST_FREQUENCY,
     }
-    retry = RETRY_SECONDS if status == INTERNAL_SERVER_ERROR else None
+    retry = {INTERNAL_SERVER_ERROR: RETRY_SECONDS, SERVICE_UNAVAILABLE: SLOW_DOWN_SECONDS}.get(status)
     return CONTENT_TYPE, error_document(reasons.get(status, ReasonCode.INVALID_FORMAT), retry)
 
 
@@ -114,5 +123,7 @@ def answer_refusal(request: IRequest, refusal: Refusal) -> bytes:
     if isinstance(refusal, Duplicate):
         request.setHeader(b"Location", refusal.href.encode())
     status, reason_code = next(_REFUSALS[kind] for kind in type(refusal).__mro__ if kind in _REFUSALS)
+    if isinstance(refusal, BadDocument):
+        reason_code = refusal.reason_code
     retry = RETRY_SECONDS if isinstance(refusal, Unavailable) else None
     return refuse(request, status, reason_code, retry_seconds=retry)

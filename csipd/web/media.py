@@ -1,18 +1,17 @@
 """Media types: what a client sends and what it can take (IEEE 2030.5-2018 5.6).
 
 Of the standard's two encodings csipd speaks XML, ``application/sep+xml``. EXI is answered with 406 where
-only it would be accepted and with 415 where it is sent. A ``level`` of ``-S1`` says that its sender can
-parse nothing beyond the base schema (5.7.2).
+nothing else is asked for and with 415 where it is sent. Whoever asks for anything else gets XML: HTTP lets a
+server disregard Accept (RFC 9110 12.5.1), and clients that name JSON or HTML alone read XML all the same. A
+``level`` of ``-S1`` says that its sender can parse nothing beyond the base schema (5.7.2).
 """
 
 from __future__ import annotations
 
 from attrs import frozen
 
-#: What covers XML in the standard's own type, the most specific first: that is what counts (RFC 9110 12.5.1).
-_RANGES = ("application/sep+xml", "application/*", "*/*")
-#: Taken leniently where none of these is named: a person's browser or curl sends them.
-_GENERIC = ("application/xml", "text/xml", "text/*")
+#: Encodings of the standard that are not spoken here, in the names that are in use.
+_EXI = frozenset(("application/sep-exi", "application/sep+exi", "application/exi"))
 _SENDABLE = frozenset(("application/sep+xml", "application/xml", "text/xml"))
 
 
@@ -32,14 +31,11 @@ def wanted(accept: str | None) -> Wanted:
     """Read an Accept header; none at all takes anything."""
     if not accept:
         return Wanted(xml=True, extensions=True)
-    asked: dict[str, dict[str, str]] = {}
-    for part in accept.split(","):
-        kind, parameters = _parts(part)
-        asked.setdefault(kind, parameters)
-    named = [kind for kind in _RANGES if kind in asked][:1] or [kind for kind in _GENERIC if kind in asked]
-    xml = any(asked[kind].get("q", "1").strip("0.") for kind in named)
+    asked = [_parts(part) for part in accept.split(",")]
+    wished = {kind for kind, parameters in asked if parameters.get("q", "1").strip("0.")}
+    xml = not wished or not wished <= _EXI
     # A client that cannot parse more than the base schema says so once, in whatever place.
-    return Wanted(xml, extensions=xml and all(given.get("level") != "-s1" for given in asked.values()))
+    return Wanted(xml, extensions=xml and all(given.get("level") != "-s1" for _, given in asked))
 
 
 def is_xml(content_type: str | None) -> bool:

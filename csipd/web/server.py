@@ -6,13 +6,13 @@ chunked encoding. Whatever goes wrong ends in an ``Error`` document; a traceback
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from OpenSSL import SSL
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -23,10 +23,16 @@ from twisted.web.resource import IResource
 from csipd.net.connections import Connections
 from csipd.net.identity import Identify, Identity, identify_by
 from csipd.net.limits import Limits
-from csipd.net.throttle import Throttle
+from csipd.net.origin import host_of, origin_of
+from csipd.net.peer_log import PeerLog
+from csipd.net.quotas import Account, LookUp, Quotas
 from csipd.sep2.identity import lfdi
-from csipd.web.channel import BodyLimit, Channel, FastLane, patience
+from csipd.web.channel import Channel
 from csipd.web.errors import METHODS, Fault, fault
+from csipd.web.sitecontext import BodyLimit, FastLane, SiteContext
+
+#: An escape of a character that needs none (RFC 3986 2.3).
+_NEEDLESS_ESCAPE = re.compile(rb"%(?:2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9Aa]|5[Ff]|6[1-9A-Fa-f]|7[0-9Aa]|7[Ee])")
 
 
 class Request(server.Request):
@@ -35,17 +41,21 @@ class Request(server.Request):
     What is written is kept until `finish`, unless the application has set Content-Length itself; if it sets
     Connection, the connection is closed behind the answer. Writing to or finishing a request whose client is
     gone does nothing. `head` is the key for the fast lane: the whole head of a request that the fast lane is
-    asked about when it comes again, else None.
+    asked about when it comes again, else None. `body_withheld` says that a body was announced and not taken
+    in: its sender may not send one here, or it is too large. `account` is what the caller used of its quotas.
     """
 
     channel: Any
     defaultContentType = None
     identity: Identity
+    account: Account
     head: bytes | None
+    body_withheld = False
 
     def __init__(self, channel: Channel, *args: Any, **kw: Any) -> None:
         super().__init__(channel, *args, **kw)
         self.identity = channel.identity
+        self.account = channel.account
         self.head = channel.plain_head
         self._body: list[bytes] = []
         self._taken = 0
@@ -54,11 +64,42 @@ class Request(server.Request):
         self.content = BytesIO()
 
     def handleContentChunk(self, data: bytes) -> None:
+        if self.body_withheld:
+            return
         self._taken += len(data)
         if self._taken > self.channel.body_room:
-            self.channel.refuse(http.REQUEST_ENTITY_TOO_LARGE)
+            self.channel.body_too_large(self)
         else:
             super().handleContentChunk(data)
+
+    def header(self, name: bytes) -> str | None:
+        """The value of a header; of one that comes in several lines, one list (RFC 9110 5.2).
+
+        Its bytes are read as ISO 8859-1, in which every octet is a character: nothing that a client sends in
+        a header fails to be read, and what is not ASCII is equal to nothing that is looked for.
+        """
+        values = self.requestHeaders.getRawHeaders(name)
+        return None if values is None else ", ".join(value.decode("latin-1") for value in values)
+
+    @property
+    def peer(self) -> str:
+        """Who asks, for the log: LFDI and address."""
+        return f"{self.identity.lfdi} at {host_of(self.client)}"
+
+    def warn(self, log: Logger, reason: str, line: str, /, **values: Any) -> None:
+        """Write a line about this request, ``{peer}`` in it, at the rate that a peer has for one reason.
+
+        :param reason: a few words from a fixed vocabulary
+        """
+        self.channel.context.peer_log.warn(
+            log,
+            self.identity.lfdi,
+            reason,
+            line,
+            origin=origin_of(self.client),
+            peer=self.peer,
+            **values,
+        )
 
     def getRequestHostname(self) -> bytes:
         """Nothing here depends on the name that a client calls the server by, so what it sent is not used."""
@@ -68,6 +109,12 @@ class Request(server.Request):
         site: Site = self.channel.site
         self.site = site
         self.setHeader(b"Date", site.date())
+        if not self.account.requests.spend(site.clock.seconds()):
+            self.channel.context.too_many_requests(self.identity, self.client)
+            self._fail(http.SERVICE_UNAVAILABLE)
+            return
+        # Two spellings of one path (RFC 3986 6.2.2.2).
+        self.path = _NEEDLESS_ESCAPE.sub(lambda found: unquote_to_bytes(found[0]), self.path)
         self.prepath = []
         self.postpath = [unquote_to_bytes(segment) for segment in self.path[1:].split(b"/")]
         try:
@@ -123,12 +170,17 @@ class Request(server.Request):
     def processingFailed(self, reason: Failure) -> Failure:
         """Answer 500 with nothing but a reason code; the log has the traceback under an incident's number."""
         incident = secrets.token_hex(4)
-        self._log.failure(
-            "incident {incident}: {method} {uri} failed",
-            failure=reason,
+        self.channel.context.peer_log.failure(
+            self._log,
+            self.identity.lfdi,
+            f"a request failed: {reason.type.__name__ if reason.type else reason.value}",
+            "incident {incident}: {peer}: {method} {uri} failed",
+            reason,
+            origin=origin_of(self.client),
             incident=incident,
-            method=self.method,
-            uri=self.uri,
+            peer=self.peer,
+            method=self.method.decode("ascii", "replace"),
+            uri=self.uri.decode("ascii", "replace"),
         )
         if self._disconnected or self.finished:
             return reason
@@ -142,7 +194,7 @@ class Request(server.Request):
 
     def _fail(self, status: int) -> None:
         """Answer what no application answers."""
-        kind, body = self.channel.site.fault(status)
+        kind, body = self.channel.context.fault(status)
         self.setResponseCode(status)
         self.setHeader(b"Content-Type", kind)
         self.write(body)
@@ -153,8 +205,9 @@ class Site(server.Site):
     """The HTTP side of the server: gives each connection its channel, and each channel what it is to know.
 
     `clock` drives every deadline, `now` is the time of day that answers are dated with. `connections` is
-    where live channels are found by LFDI. `fault` gives the document of what is refused before a resource is
-    asked, or after one has failed. With `log_requests` each answer makes one debug line.
+    where live channels are found by LFDI. `look_up` tells who a caller is before a body of its is read.
+    `fault` gives the document of what is refused before a resource is asked, or after one has failed. With
+    `log_requests` each answer makes one debug line. `peer_log` writes the lines that peers cause.
     """
 
     requestFactory = Request
@@ -167,29 +220,35 @@ class Site(server.Site):
         clock: IReactorTime,
         now: Callable[[], float],
         limits: Limits,
+        quotas: Quotas = Quotas(),  # noqa: B008 - frozen
         identify: Identify | None = None,
         fast_lane: FastLane | None = None,
         body_limit: BodyLimit | None = None,
+        look_up: LookUp | None = None,
         fault: Fault = fault,
         log_requests: bool = False,
+        peer_log: PeerLog | None = None,
     ) -> None:
         super().__init__(resource, timeout=None, reactor=clock, parsePOSTFormSubmission=False)
         self.clock = clock
-        self.limits = limits
-        self.identify = identify or identify_by(lfdi)
-        self.fast_lane = fast_lane
-        self.fault = fault
-        self.connections = Connections(clock)
-        self.patience = patience(limits)
-        self._now = now
-        self._body_limit = body_limit
+        self.connections = Connections(clock, quotas, limits.connections)
+        self.context = SiteContext(
+            clock=clock,
+            now=now,
+            limits=limits,
+            connections=self.connections,
+            identify=identify or identify_by(lfdi),
+            fault=fault,
+            peer_log=peer_log or PeerLog(clock),
+            fast_lane=fast_lane,
+            body_limit=body_limit,
+            look_up=look_up,
+        )
         self._log_requests = log_requests
-        self._throttle = Throttle(clock.seconds)
-        self._date = (0, b"")
 
     # Twisted's own channel would not hear of the handshake.
     def buildProtocol(self, addr: IAddress | None) -> Channel:  # type: ignore[override]
-        return Channel(self)
+        return Channel(self, self.context)
 
     def startFactory(self) -> None:
         """Keep no access log, and so none of the timers that Twisted dates its lines with."""
@@ -209,33 +268,5 @@ class Site(server.Site):
             )
 
     def date(self) -> bytes:
-        """The time of day as a Date header has it, made once a second."""
-        now = int(self._now())
-        if self._date[0] != now:
-            self._date = (now, http.datetimeToString(now))
-        return self._date[1]
-
-    def room_for_body(self, method: bytes, target: bytes) -> int:
-        """The most bytes that a request's body may have."""
-        own = self._body_limit(method, target) if self._body_limit is not None else None
-        return self.limits.body_bytes if own is None else own
-
-    def handshake_failed(self, peer: Any, reason: Failure) -> None:
-        """Log that a peer did not get through the handshake, if it was OpenSSL that objected.
-
-        What the verdict on a certificate was is in the log already, from where it was found.
-        """
-        error = reason.value
-        if not isinstance(error, SSL.Error) or not error.args or not isinstance(error.args[0], list):
-            return
-        said = str(error.args[0][-1][-1]) if error.args[0] else "the peer went away"
-        if said == "certificate verify failed":
-            return
-        held = self._throttle.admit()
-        if held is not None:
-            self._log.info(
-                "TLS handshake with {peer} failed: {said} ({held} more since the last such line)",
-                peer=getattr(peer, "host", peer),
-                said=said,
-                held=held,
-            )
+        """The time of day as a Date header has it."""
+        return self.context.date()

@@ -140,8 +140,8 @@ class Bench:
             certificate=folder / "certs" / "server.crt",
             trust_roots=(folder / "certs" / "ca.crt",),
         )
-        tls = ServerTLS(settings, monotonic=self.clock.seconds, now=self.wall)
-        self._gate = Gate(tls, site, clock=self.clock, limits=site.limits)
+        tls = ServerTLS(settings, now=self.wall)
+        self._gate = Gate(tls, site, clock=self.clock)
         self._scheduler = Scheduler(
             self.database, self.clock, self.wall, sweep_seconds=900, log_events=100, retention=Retention()
         )

@@ -19,6 +19,7 @@ from twisted.web.resource import Resource
 
 from csipd.net.gate import Gate
 from csipd.net.limits import Limits
+from csipd.net.peer_log import PeerLog
 from csipd.net.tls import ServerTLS, TLSError, TLSSettings
 from csipd.sep2.identity import lfdi
 from csipd.web.server import Request, Site
@@ -49,6 +50,7 @@ class Lab(SynchronousTestCase):
         self.clock = Clock()
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
+        self.peer_log = PeerLog(self.clock)
         self.events: list[dict[str, Any]] = []
         globalLogPublisher.addObserver(self.events.append)
         self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
@@ -73,11 +75,11 @@ class Lab(SynchronousTestCase):
         return TLSSettings(private_key=key, certificate=certificate, trust_roots=tuple(paths), **more)
 
     def server(self, settings: TLSSettings | None = None, now: float = NOW) -> ServerTLS:
-        return ServerTLS(settings or self.files(), monotonic=self.clock.seconds, now=lambda: now)
+        return ServerTLS(settings or self.files(), now=lambda: now, peer_log=self.peer_log)
 
     def gate(self, tls: ServerTLS) -> Gate:
         site = Site(Who(), clock=self.clock, now=lambda: NOW, limits=Limits())
-        return Gate(tls, site, clock=self.clock, limits=Limits())
+        return Gate(tls, site, clock=self.clock)
 
     def talk(self, client: ClientTLS, tls: ServerTLS | None = None) -> Wire:
         """A client in front of the server, the handshake over one way or the other."""
@@ -316,15 +318,26 @@ class ChainTests(Lab):
                 self.assertIn(alert, str(self.failureResultOf(asked).value))
 
     def test_flood_of_refusals(self) -> None:
-        """A thousand refusals make one line a minute, which counts the rest."""
+        """Many refusals of one peer make one line a minute, and one that counts the rest (case C1)."""
         tls = self.server()
         bad = ClientTLS(pki.self_signed(), trust=LAB)
         for _ in range(5):
             self.talk(bad, tls)
         self.assertEqual(len(self.lines()), 1)
         self.clock.advance(60)
-        self.talk(bad, tls)
         self.assertIn("4 more", self.lines()[1])
+        self.talk(bad, tls)
+        self.assertEqual(len(self.lines()), 3)
+
+    def test_every_peer_and_reason(self) -> None:
+        """Thirteen devices behind one address have a line each, whatever the others do (case C1)."""
+        tls = self.server()
+        devices = [pki.self_signed(f"dev{number}") for number in range(13)]
+        for _ in range(3):
+            for device in devices:
+                self.talk(ClientTLS(device, trust=LAB), tls)
+        for device in devices:
+            self.assertEqual(len([line for line in self.lines() if device.lfdi in line]), 1)
 
     def test_nothing_of_the_certificate_in_the_log(self) -> None:
         """The log names a device by LFDI and address, never by what its certificate says."""
@@ -466,14 +479,15 @@ class SocketTests(TestCase):
             certificate=self.folder / "certs" / "server.crt",
             trust_roots=(self.folder / "certs" / "ca.crt",),
         )
-        tls = ServerTLS(settings, monotonic=reactor.seconds, now=lambda: NOW)
+        tls = ServerTLS(settings, now=lambda: NOW)
         self.site = Site(Who(), clock=reactor, now=lambda: NOW, limits=Limits())
-        gate = Gate(tls, self.site, clock=reactor, limits=Limits())
+        gate = Gate(tls, self.site, clock=reactor)
         return TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(gate).addCallback(self.listening)
 
     def listening(self, port: Any) -> None:
         self.port = port.getHost().port
         self.addCleanup(lambda: self.site.connections.retire())
+        self.addCleanup(self.site.context.peer_log.flush)
         self.addCleanup(port.stopListening)
 
     async def test_client(self) -> None:

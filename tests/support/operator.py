@@ -26,7 +26,7 @@ from csipd.web.admin.issuing import Issued
 from csipd.web.server import Site
 from tests.support.client import Answer
 from tests.support.memory_tls import Wire
-from tests.support.world import NOW, World, caller
+from tests.support.world import BOUNDLESS, NOW, World, caller
 
 ALICE = caller("an operator")
 BOB = caller("another operator")
@@ -60,19 +60,21 @@ class Office:
         self.prepared: list[Any] = []
         self.prepare: Callable[[Any], Deferred[Issued | None]] = self._no_certificate
         back: Any = world.back
+        self.admin = Admin(
+            back,
+            world.server,
+            lambda: world.now,
+            operators=names,
+            prepare={"certificate": self._certificate},
+            version="1.2.3",
+        )
         self.site = Site(
-            Admin(
-                back,
-                world.server,
-                lambda: world.now,
-                monotonic=world.clock.seconds,
-                operators=names,
-                prepare={"certificate": self._certificate},
-                version="1.2.3",
-            ).resource(),
+            self.admin.resource(),
             clock=world.clock,
             now=lambda: world.now,
             limits=ADMIN_LIMITS,
+            quotas=BOUNDLESS,
+            look_up=self.admin.look_up,
             identify=identify or (lambda transport: self._asks),
             fault=fault,
         )

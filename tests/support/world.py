@@ -36,6 +36,7 @@ from csipd.der.access import Policy
 from csipd.net.gate import Gate
 from csipd.net.identity import Identity, identify_by
 from csipd.net.limits import Limits
+from csipd.net.quotas import Quotas
 from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.sep2 import codec, identity
 from csipd.sep2 import resources as r
@@ -60,6 +61,9 @@ PIN = 111115
 #: Who issues certificates to those who come with TLS.
 LAB = Authority.make()
 ISSUER = Issuer(store=0xABCDEF, pen=40732)
+
+#: Quotas of tests that are about something else.
+BOUNDLESS = Quotas(requests_per_second=1e9, handshakes_per_second=1e9, address_handshakes_per_second=1e9)
 
 IN_BAND = Policy(in_band=True)
 OUT_OF_BAND = Policy()
@@ -185,6 +189,7 @@ class World:
         policy: Policy = IN_BAND,
         zone: tzinfo = UTC,
         limits: Limits = Limits(),  # noqa: B008 - frozen
+        quotas: Quotas = BOUNDLESS,
         **more: Any,
     ) -> None:
         content, self.numbers = _template()
@@ -214,6 +219,9 @@ class World:
             limits=limits,
             identify=lambda transport: self._asks or identify_by(identity.lfdi)(transport),
             fast_lane=self._find,
+            look_up=self.application.look_up,
+            # Tests ask in a moment what a device asks in a month.
+            quotas=quotas,
         )
         self._wires: dict[Identity, Wire] = {}
         self._fresh = count(1)
@@ -247,8 +255,8 @@ class World:
             certificate=folder / "certs" / "server.crt",
             trust_roots=(folder / "certs" / "ca.crt",),
         )
-        tls = ServerTLS(settings, monotonic=self.clock.seconds, now=lambda: self.now)
-        gate = Gate(tls, self.site, clock=self.clock, limits=self.site.limits)
+        tls = ServerTLS(settings, now=lambda: self.now)
+        gate = Gate(tls, self.site, clock=self.clock)
         self._asks = None
         wire = Wire.tls(gate, ClientTLS(credential, trust=LAB), self.clock)
         wire.pump()

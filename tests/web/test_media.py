@@ -42,29 +42,37 @@ class AcceptTests(SynchronousTestCase):
         )
 
     def test_not_taken(self) -> None:
-        """Who takes EXI only, or something else altogether, gets no XML."""
+        """Who takes EXI only gets no XML; who asks for something else gets it all the same (case A17)."""
         self.assertWanted(
             False,
             "application/sep-exi",
             "application/sep-exi;level=-S1",
+            "application/sep+exi, application/exi;q=0.5",
+            "application/sep-exi, application/json;q=0",
+        )
+        self.assertWanted(
+            True,
             "application/json",
+            "text/html",
             "image/*, text/html",
             "application/sep+xmlx",
             "sep+xml",
             ",",
+            "\xff",
+            "application/sep-exi, application/json",
         )
 
     def test_refused(self) -> None:
-        """A quality of zero refuses a type, also beside a range that would cover it (RFC 9110 12.5.1)."""
+        """A type of quality zero is not asked for; where only EXI is left, it is asked for alone."""
         self.assertWanted(
             False,
-            "application/sep+xml;q=0",
-            "*/*;q=0.000",
-            "application/sep+xml;q=0, */*",
-            "*/*, application/sep+xml; q=0.0",
+            "application/sep+xml;q=0, application/sep-exi",
+            "*/*;q=0.000, application/sep-exi",
         )
         self.assertWanted(
             True,
+            "application/sep+xml;q=0",
+            "*/*;q=0.000",
             "*/*;q=0, application/sep+xml",
             "application/xml;q=0, */*",
             "application/sep+xml;q=0.001",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from csipd.db import programs
 from csipd.db.chapters import source_of
 from csipd.db.tree.context import Context
-from csipd.der.access import may_see, may_use, party
+from csipd.der.access import Standing, may_see, may_use, party
 from csipd.refusals import Forbidden, NotAllowed, NotFound
 from csipd.sep2.site import Audience, Place, enclosing
 
@@ -15,10 +15,14 @@ def authorize(context: Context, place: Place, method: str) -> None:
 
     :raises NotFound: the place does not exist for the caller
     :raises NotAllowed: it does, and does not take this method from it
-    :raises Forbidden: registration by a certificate that may not even see the EndDeviceList
+    :raises Forbidden: registration by a certificate that is on no list, or may not see the EndDeviceList
     """
+    registering = place.row.name == "EndDeviceList" and method == "POST"
+    if registering and context.caller.standing is Standing.UNKNOWN:
+        # Though it may be shown an empty list.
+        raise Forbidden(f"{context.caller.lfdi} is on no list")
     if not is_visible(context, place):
-        if place.row.name == "EndDeviceList" and method == "POST":
+        if registering:
             raise Forbidden(f"{context.caller.lfdi} may not register")
         raise NotFound(place.href)
     if not may_use(context.caller, place.row, method, context.owner):

@@ -5,10 +5,12 @@ What a refused request asked for leaves no trace: its transaction is rolled back
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from csipd.db.chapters import write_rule
 from csipd.db.database import Transaction
 from csipd.db.tree.access import authorize
-from csipd.db.tree.context import Identity, Server, identify
+from csipd.db.tree.context import Context
 from csipd.refusals import Impossible
 from csipd.sep2 import resources as r
 from csipd.sep2 import rules
@@ -17,21 +19,20 @@ from csipd.sep2.site import Place
 
 def write(
     transaction: Transaction,
-    server: Server,
-    identity: Identity,
+    context: Context,
     place: Place,
     method: str,
-    body: r.Resource | None,
-    now: int,
+    body: Callable[[], r.Resource | None],
 ) -> Place | None:
     """Carry out a write.
 
-    :param body: the decoded body of a PUT or POST
+    :param context: of the caller, from this transaction: rights are asked where they are used (decision 35)
+    :param body: decodes the body of a PUT or POST; called once the caller is known to be allowed to send it
     :return: the place of what a POST made
-    :raises Refusal: as `authorize` does, and what the chapter refuses
+    :raises Refusal: as `authorize` and ``body`` do, and what the chapter refuses
     """
-    context = identify(transaction.connection, server, identity, place, now)
     authorize(context, place, method)
-    if body is not None and (flaws := rules.errors(rules.reported_flaws(body))):
+    document = body()
+    if document is not None and (flaws := rules.errors(rules.reported_flaws(document))):
         raise Impossible(flaws)
-    return write_rule(place.row, method)(transaction, context, place, body)
+    return write_rule(place.row, method)(transaction, context, place, document)

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import evolve, frozen
 from klein import Klein
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
@@ -24,7 +24,8 @@ from werkzeug.exceptions import HTTPException
 from csipd.db import audit
 from csipd.db.database import Database, Transaction
 from csipd.db.tree.context import Server
-from csipd.net.throttle import Throttle
+from csipd.net.identity import Identity
+from csipd.net.quotas import CallerInfo
 from csipd.refusals import Refusal, Unavailable
 from csipd.sep2.schema import Element
 from csipd.web.admin import problems, requests
@@ -76,7 +77,6 @@ class Admin:
     :param database: where everything is read and written
     :param server: what the server says of itself
     :param wall: seconds since 1970
-    :param monotonic: seconds, for the rate of log lines
     :param operators: names of the operators by the SHA-256 fingerprints of their certificates
     :param prepare: what operations need done outside of the database, by name
     :param version: of csipd
@@ -90,7 +90,6 @@ class Admin:
         server: Server,
         wall: Callable[[], float],
         *,
-        monotonic: Callable[[], float],
         operators: Mapping[str, str],
         prepare: Mapping[str, Prepare],
         version: str,
@@ -100,7 +99,6 @@ class Admin:
         self._wall = wall
         self._operators = operators
         self._prepare = prepare
-        self._throttle = Throttle(monotonic)
         self._description = json.dumps(document(OPERATIONS, version), indent=1).encode()
         self._klein = Klein()
         by_path: dict[str, dict[str, Operation]] = {}
@@ -116,6 +114,10 @@ class Admin:
         resource: IResource = self._klein.resource()
         return resource
 
+    def look_up(self, identity: Identity) -> Deferred[CallerInfo]:
+        """Whether a caller is an operator: a body of anybody else is not read."""
+        return succeed(CallerInfo(listed=identity.fingerprint in self._operators))
+
     def _route(self, path: str, methods: Mapping[str, Operation]) -> None:
         def handle(request: Request, **numbers: str) -> Any:
             return self._handle(request, path, methods, numbers)
@@ -129,14 +131,14 @@ class Admin:
         expires = request.identity.not_after
         if who is not None and (expires is None or self._wall() <= expires):
             return who
-        held = self._throttle.admit()
-        if held is not None:
-            self._log.warn(
-                "{lfdi} is no operator and asked for {uri} ({held} more since the last such line)",
-                lfdi=request.identity.lfdi,
-                uri=request.uri.decode("ascii", "replace"),
-                held=held,
-            )
+        request.warn(
+            self._log,
+            "no operator" if who is None else "an operator's certificate that has ended",
+            "{peer} {what} and asked for {method} {uri}",
+            what="is no operator" if who is None else "shows an operator's certificate that has ended",
+            method=request.method.decode("ascii", "replace"),
+            uri=request.uri.decode("ascii", "replace"),
+        )
         raise RequestRefused(problems.problem(403, "the certificate is not an operator's, or has ended"))
 
     def _describe(self, request: Request) -> bytes:
@@ -179,6 +181,8 @@ class Admin:
             raise requests.not_allowed(request, (*methods, *(("HEAD",) if "GET" in methods else ())))
         if operation.writes:
             requests.check_origin(request)
+        if request.body_withheld:
+            raise RequestRefused(problems.problem(413))
         content = request.content.read() if request.content is not None else b""
         call = Call(
             who=who,

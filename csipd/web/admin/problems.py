@@ -46,7 +46,7 @@ _TITLES = {
     415: "Not JSON",
     500: "Internal error",
     501: "Unknown method",
-    503: "Not available now",
+    503: "Too many requests",
     505: "HTTP version not supported",
 }
 #: So many flaws are told of; ten thousand devices may have one each.

@@ -43,21 +43,15 @@ def not_allowed(request: Request, allow: Sequence[str]) -> RequestRefused:
     return RequestRefused(problems.problem(405, f"takes {', '.join(allow)}"))
 
 
-def _header(request: Request, name: bytes) -> str | None:
-    """The last value of a header, whatever bytes it is of."""
-    values = request.requestHeaders.getRawHeaders(name)
-    return values[-1].decode("latin-1") if values else None
-
-
 def check_origin(request: Request) -> None:
     """Refuse what a page of another site has a browser send in the operator's name."""
-    origin = _header(request, b"Origin")
-    if origin is not None and origin != f"https://{_header(request, b'Host')}":
+    origin = request.header(b"Origin")
+    if origin is not None and origin != f"https://{request.header(b'Host')}":
         raise RequestRefused(problems.problem(403, "the request comes from a page of another site"))
 
 
 def numbers(request: Request, path: str, given: Mapping[str, str]) -> dict[str, int]:
-    """The numbers in a path. Only the canonical spelling is a path: no escapes, no trailing slash.
+    """The numbers in a path. Only the canonical spelling is a path: no needed escape, no trailing slash.
 
     :param path: as the operations have it, with the names of the numbers
     """
@@ -125,7 +119,7 @@ def body(request: Request, operation: Operation, content: bytes) -> Element | No
     form = operation.takes
     if form is None:
         return None
-    kind = _header(request, b"Content-Type")
+    kind = request.header(b"Content-Type")
     if operation.body_optional and kind is None and not content:
         return form()
     if (kind or "").partition(";")[0].strip().lower() != "application/json":
@@ -142,7 +136,7 @@ def body(request: Request, operation: Operation, content: bytes) -> Element | No
 
 def idempotency_key(request: Request, operation: Operation) -> str | None:
     """The key that a request to make something carries, if it does."""
-    key = _header(request, b"Idempotency-Key")
+    key = request.header(b"Idempotency-Key")
     if key is not None and not re.fullmatch(KEY, key):
         raise RequestRefused(problems.problem(400, "Idempotency-Key has 1 to 64 visible characters of ASCII"))
     return key if operation.creates else None

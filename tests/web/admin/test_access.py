@@ -9,6 +9,7 @@ from pathlib import Path
 
 from attrs import evolve
 from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import formatEvent as format_event
 
 from csipd.net.gate import Gate
 from csipd.net.identity import Identity, identify_by
@@ -20,7 +21,7 @@ from tests.support import pki
 from tests.support.client import ClientTLS
 from tests.support.memory_tls import Wire
 from tests.support.operator import ALICE, BOB, GONE, Office
-from tests.support.world import AGGREGATOR, EVERYBODY, LAB, NOW, OWNER
+from tests.support.world import AGGREGATOR, EVERYBODY, LAB, NOW, OTHER, OWNER
 from tests.web.admin.case import Case
 from tests.web.admin.examples import WRITES, example
 
@@ -50,18 +51,22 @@ class OperatorTests(Case):
             for name, who in SHUT_OUT.items():
                 self.shut_out(who, name)
         self.assertEqual(self.office.log(), [])
-        self.assertEqual(len([e for e in captured if "no operator" in (e["log_format"] or "")]), 1)
+        lines = [e for e in captured if (e["log_format"] or "").startswith("{peer} {what}")]
+        self.assertEqual(len(lines), len(SHUT_OUT))
         self.assertFalse([event for event in captured if event["log_level"] > LogLevel.warn])
 
     def test_said_again(self) -> None:
-        """Those who are no operators make one line of the log in a minute, with the number of the others."""
+        """One who is no operator makes one line a minute in the log, and one with the number of the rest."""
         with capturedLogs() as captured:
             for _ in range(3):
                 self.office.send("GET", "/status", who=OWNER)
             self.world.clock.advance(60)
-            self.office.send("GET", "/devices", who=OWNER)
-        self.assertEqual([(e["lfdi"], e["held"]) for e in captured], [(OWNER.lfdi, 0), (OWNER.lfdi, 2)])
-        self.assertEqual(captured[1]["uri"], "/admin/devices")
+            self.office.send("GET", "/devices", who=OTHER)
+        said = [format_event(event) for event in captured]
+        self.assertEqual(len(said), 3)
+        self.assertIn(f"{OWNER.lfdi} at 198.51.100.7 is no operator and asked for GET /admin/status", said[0])
+        self.assertIn(f"{OWNER.lfdi}: no operator: 2 more", said[1])
+        self.assertIn(f"{OTHER.lfdi} at 198.51.100.7 is no operator", said[2])
 
     def test_operators(self) -> None:
         """Every operation is open to every operator, known by the fingerprint alone."""
@@ -119,10 +124,10 @@ class TLSTests(Case):
             certificate=folder / "certs" / "server.crt",
             trust_roots=(folder / "certs" / "ca.crt",),
         )
-        tls = ServerTLS(settings, monotonic=self.world.clock.seconds, now=lambda: self.world.now)
+        tls = ServerTLS(settings, now=lambda: self.world.now)
         names = {sha256(one.der).hexdigest().upper(): "alice" for one in (LAB.admin(), ENDED)}
         site = Office(self.world, identify_by(identity.lfdi), names).site
-        gate = Gate(tls, site, clock=self.world.clock, limits=site.limits)
+        gate = Gate(tls, site, clock=self.world.clock)
         wire = Wire.tls(gate, ClientTLS(credential, trust=LAB), self.world.clock)
         self.addCleanup(wire.hang_up)
         wire.pump()

@@ -1,0 +1,125 @@
+"""What all connections of one site share: its clocks, bounds, quotas, log and the questions it asks.
+
+A channel and a site would otherwise have to know each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field
+from OpenSSL import SSL
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web import http
+
+from csipd.net.connections import Connections
+from csipd.net.identity import Identify, Identity
+from csipd.net.limits import Limits
+from csipd.net.origin import host_of, origin_of
+from csipd.net.peer_log import PeerLog
+from csipd.net.quotas import LookUp
+from csipd.web.errors import Fault
+
+#: Gives the whole answer to a plain GET, from status line to body, or None to send it the ordinary way.
+FastLane = Callable[[Identity, bytes], bytes | None]
+
+#: The most bytes that the body of a request with this method and URI may have, or None for the general limit.
+BodyLimit = Callable[[bytes, bytes], int | None]
+
+
+@define(eq=False)
+class SiteContext:
+    """What the connections of one site share.
+
+    :param clock: drives every deadline; monotonic
+    :param now: the time of day that answers are dated with (epoch s)
+    :param look_up: asks who a caller is before a body of its is read; None: everybody's is read
+    :param fault: the document of what is refused before a resource is asked, or after one has failed
+    """
+
+    clock: IReactorTime
+    now: Callable[[], float]
+    limits: Limits
+    connections: Connections
+    identify: Identify
+    fault: Fault
+    peer_log: PeerLog
+    fast_lane: FastLane | None = None
+    body_limit: BodyLimit | None = None
+    look_up: LookUp | None = None
+    _date: tuple[int, bytes] = field(default=(0, b""), init=False)
+
+    _log = Logger()
+
+    def date(self) -> bytes:
+        """The time of day as a Date header has it, made once a second."""
+        now = int(self.now())
+        if self._date[0] != now:
+            self._date = (now, http.datetimeToString(now))
+        return self._date[1]
+
+    def room_for_body(self, method: bytes, target: bytes) -> int:
+        """The most bytes that a request's body may have."""
+        own = self.body_limit(method, target) if self.body_limit is not None else None
+        return self.limits.body_bytes if own is None else own
+
+    def too_many_requests(self, identity: Identity, peer: Any) -> None:
+        """Log that a caller asks more often than its quota lets it."""
+        self.peer_log.warn(
+            self._log,
+            identity.lfdi,
+            "more requests than its quota",
+            "{lfdi} at {host}: more requests than its quota, answered 503",
+            origin=origin_of(peer),
+            lfdi=identity.lfdi,
+            host=host_of(peer),
+        )
+
+    def over_handshake_rate(self, identity: Identity, peer: Any) -> None:
+        """Log that a caller connects more often than its quota lets it."""
+        self.peer_log.warn(
+            self._log,
+            identity.lfdi,
+            "more handshakes than its quota",
+            "{lfdi} at {host}: more handshakes than its quota, connection cut",
+            origin=origin_of(peer),
+            lfdi=identity.lfdi,
+            host=host_of(peer),
+        )
+
+    def made_room(self, identity: Identity, peer: Any, number: int) -> None:
+        """Log that a caller has more connections than its quota and lost the longest idle."""
+        self.peer_log.info(
+            self._log,
+            identity.lfdi,
+            "more connections than its quota",
+            "{lfdi} at {host}: more connections than its quota of {number}, the longest idle is closed",
+            origin=origin_of(peer),
+            lfdi=identity.lfdi,
+            host=host_of(peer),
+            number=number,
+        )
+
+    def handshake_failed(self, peer: Any, reason: Failure) -> None:
+        """Log that a peer did not get through the handshake, if it was OpenSSL that objected.
+
+        What the verdict on a certificate was is in the log already, from where it was found.
+        """
+        error = reason.value
+        if not isinstance(error, SSL.Error) or not error.args or not isinstance(error.args[0], list):
+            return
+        said = str(error.args[0][-1][-1]) if error.args[0] else "the peer went away"
+        if said == "certificate verify failed":
+            return
+        self.peer_log.info(
+            self._log,
+            host_of(peer),
+            f"TLS handshake failed: {said}",
+            "TLS handshake with {host} failed: {said}",
+            origin=origin_of(peer),
+            host=host_of(peer),
+            said=said,
+        )
