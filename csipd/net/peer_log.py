@@ -72,7 +72,9 @@ class PeerLog(Service):
         self._without_room = 0
         self._timer: IDelayedCall | None = None
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """Entries of the table."""
         return len(self._entries)
 
     def warn(

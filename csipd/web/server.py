@@ -239,7 +239,7 @@ class Site(server.Site):
             connections=self.connections,
             identify=identify or identify_by(lfdi),
             fault=fault,
-            peer_log=peer_log or PeerLog(clock),
+            peer_log=PeerLog(clock) if peer_log is None else peer_log,
             fast_lane=fast_lane,
             body_limit=body_limit,
             look_up=look_up,

@@ -880,7 +880,7 @@ class TroubleTests(AppCase):
         for method, path in (("GET", "/edev"), ("PUT", f"{self.own}/dstat")):
             wire = self.world.wire(OWNER)
             # Of a caller that is not known yet nothing is written before it is.
-            wire.result(wire.client.get("/dcap"))
+            wire.result(wire.client.get("/tm"))
             self.world.back.hold()
             asked = wire.client.request(method, path, encoded(FULL["DeviceStatus"].replace(onCount=9)))
             wire.pump()
