@@ -136,9 +136,7 @@ def _operators_listener(
         peer_log=peer_log,
     )
     at = settings.admin
-    return Listener(
-        "the operator's API", "/admin/status", at.host, at.port, site, ready.admin_tls
-    )
+    return Listener("the operator's API", "/admin/status", at.host, at.port, site, ready.admin_tls)
 
 
 def limits_of(settings: config.Settings, connections: int) -> Limits:
