@@ -227,7 +227,7 @@ class Application:
             outdated = failure.value
             assert isinstance(outdated, context.Outdated)
             updated = self._database.write(outdated.update)
-            return updated.addCallback(lambda _: self._get(request, place, now))
+            return updated.addCallback(lambda _: self._get(exchange))
 
         return self._database.read(read).addCallbacks(give, update)
 
@@ -261,7 +261,7 @@ class Application:
                 request.setResponseCode(http.CREATED)
                 request.setHeader(b"Location", made.href.encode())
                 if place.row.name == "EndDeviceList":
-                    self._log.info("{peer} registered as {href}", peer=request.peer, href=made.href)
+                    request.info(self._log, "registered", "{peer} registered {href}", href=made.href)
             return b""
 
         return self._database.write(write).addCallback(done)

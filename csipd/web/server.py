@@ -91,15 +91,15 @@ class Request(server.Request):
 
         :param reason: a few words from a fixed vocabulary
         """
-        self.channel.context.peer_log.warn(
-            log,
-            self.identity.lfdi,
-            reason,
-            line,
-            origin=origin_of(self.client),
-            peer=self.peer,
-            **values,
-        )
+        where = origin_of(self.client)
+        peer_log: PeerLog = self.channel.context.peer_log
+        peer_log.warn(log, self.identity.lfdi, reason, line, origin=where, peer=self.peer, **values)
+
+    def info(self, log: Logger, reason: str, line: str, /, **values: Any) -> None:
+        """Write a line that is no warning, otherwise like `warn`."""
+        where = origin_of(self.client)
+        peer_log: PeerLog = self.channel.context.peer_log
+        peer_log.info(log, self.identity.lfdi, reason, line, origin=where, peer=self.peer, **values)
 
     def getRequestHostname(self) -> bytes:
         """Nothing here depends on the name that a client calls the server by, so what it sent is not used."""
