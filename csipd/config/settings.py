@@ -54,6 +54,10 @@ class UnknownCertificate(Enum):
     EMPTY_LIST = "empty_list"
 
 
+#: EndDevice.postRate (s) where neither the file nor the device says another.
+DEFAULT_POST_RATE = 900
+
+
 @frozen
 class HostPort:
     """Where to listen; port 0 is any that is free."""
@@ -129,7 +133,7 @@ class Device:
     :param pin: with its check digit; None: to be drawn
     :param lfdi: 40 upper-case digits, where its certificate is not made here; None: from its certificate
     :param poll_rate: of its Registration
-    :param post_rate: of its EndDevice
+    :param post_rate: of its EndDevice; the default is only what it has until it wishes for another
     :param programs: descriptions of programs of its own
     :param fsas: descriptions of those it is given
     :param groups: names of the groups it is put in; those above them are not listed
@@ -140,7 +144,7 @@ class Device:
     pin: int | None = field(default=None, repr=False)
     lfdi: str | None = None
     poll_rate: int = 900
-    post_rate: int = 900
+    post_rate: int = DEFAULT_POST_RATE
     programs: tuple[str, ...] = ()
     fsas: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
@@ -157,7 +161,7 @@ class Aggregator:
     pin: int | None = field(default=None, repr=False)
     lfdi: str | None = None
     poll_rate: int = 900
-    post_rate: int = 900
+    post_rate: int = DEFAULT_POST_RATE
     devices: tuple[str, ...] = ()
 
 
@@ -296,6 +300,7 @@ class Settings:
     :param poll_rates: seconds by the name of the resource that carries pollRate
     :param service_point_primacy: of the program that each device has of its own
     :param log_events_per_device: how many log events are kept for each
+    :param aggregators_may_add: an aggregator may register LFDIs that nobody listed for it
     :param mirror_usage_point_post_rate: postRate of a MirrorUsagePoint
     """
 
@@ -330,6 +335,7 @@ class Settings:
     page_maximum: int
     service_point_primacy: int
     log_events_per_device: int
+    aggregators_may_add: bool
     poll_rates: Mapping[str, int]
     mirror_usage_point_post_rate: int
     limits: Limits

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from secrets import randbits
 
 import sqlalchemy as sa
@@ -158,7 +158,7 @@ def _make(settings: Settings, choices: Choices, checked: Checked, lock: int) -> 
         zone=settings.time_zone,
         time_quality=settings.time_quality,
         poll_rates=settings.poll_rates,
-        policy=policy(settings),
+        policy=evolve(policy(settings), reserved=_reserved(settings, repository, known_operators, lfdi_of)),
         page_maximum=settings.page_maximum,
         own_primacy=settings.service_point_primacy,
         log_events=settings.log_events_per_device,
@@ -243,8 +243,28 @@ def policy(settings: Settings) -> Policy:
     return Policy(
         in_band=settings.server_mode is not ServerMode.CREATE_ON_START,
         anyone=settings.server_mode is ServerMode.ALLOW_ALL_ACCESS,
+        aggregators_may_add=settings.aggregators_may_add,
         empty_list=settings.unknown_certificate is UnknownCertificate.EMPTY_LIST,
     )
+
+
+def _reserved(
+    settings: Settings,
+    repository: Repository,
+    fingerprints: Iterable[str],
+    lfdi_of: Callable[[bytes], str],
+) -> frozenset[str]:
+    """The LFDIs of the server and of operators, which are no devices, however they are computed (decision 6).
+
+    :param fingerprints: of operators
+    """
+    # A fingerprint begins with the LFDI that follows from it.
+    found = {fingerprint[: identity.LFDI_DIGITS] for fingerprint in fingerprints}
+    own = [settings.server, *([pki.operator().id] if settings.generate_admin_cert else [])]
+    for name in own:
+        der = first_certificate(repository.certificate(name))
+        found |= {identity.lfdi(der), lfdi_of(der)}
+    return frozenset(found)
 
 
 def _reconcile(settings: Settings, by_id: Mapping[str, str], url: str) -> tuple[Issuer, list[str]]:

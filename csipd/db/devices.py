@@ -19,11 +19,14 @@ from csipd.db.audit import record
 from csipd.db.database import Transaction
 from csipd.db.tables import devices, memberships
 from csipd.der.access import Caller, Owner, Policy, Standing
-from csipd.refusals import BadRequest, Conflict, Duplicate, Forbidden, NotFound
+from csipd.refusals import BadRequest, Conflict, Duplicate, Forbidden, Full, NotFound
 from csipd.sep2 import identity
 from csipd.sep2 import resources as r
 from csipd.sep2.paging import Page
 from csipd.sep2.site import ROWS, Place
+
+#: LFDIs that an aggregator may add itself, ever. An operator lists more.
+MOST_ADDED = 20_000
 
 #: Neither retired nor withdrawn: its certificate means something.
 _admitted = devices.c.retired.is_(None) & devices.c.withdrawn.is_(None)
@@ -58,13 +61,15 @@ _OWNER_BY_LFDI = sa.select(devices.c.id, devices.c.manager).where(
     devices.c.lfdi == sa.bindparam("lfdi"), is_shown
 )
 _REGISTRATION = sa.select(devices.c.registered, devices.c.pin, devices.c.poll_rate).where(_THIS)
+#: A device's own is a wish: the operator's wins (decision 42).
+_POST_RATE = sa.func.coalesce(devices.c.post_rate, devices.c.wished_post_rate)
 _COLUMNS = sa.select(
     devices.c.id,
     devices.c.lfdi,
     devices.c.sfdi,
     devices.c.changed_time,
     devices.c.device_category,
-    devices.c.post_rate,
+    _POST_RATE.label("post_rate"),
 )
 _END_DEVICE = _COLUMNS.where(_THIS)
 
@@ -102,6 +107,8 @@ class Device:
 
 def caller(connection: sa.Connection, lfdi: str, sfdi: int, policy: Policy) -> Caller:
     """What the store knows of a certificate, at this moment."""
+    if lfdi in policy.reserved:
+        return Caller(lfdi, sfdi)
     row = connection.execute(_CALLER, {"lfdi": lfdi}).one_or_none()
     if row is None:
         return Caller(lfdi, sfdi, Standing.LISTED if policy.anyone else Standing.UNKNOWN)
@@ -189,21 +196,24 @@ def registration(connection: sa.Connection, device: int) -> r.Registration | Non
 def register(transaction: Transaction, asker: Caller, body: r.EndDevice, policy: Policy, now: int) -> Place:
     """Register in band: POST to the EndDeviceList (CSIP IG 6.1.4, IEEE 2030.5-2018 8.5.3).
 
-    A device registers itself. An aggregator registers itself or a device of its fleet: one that was
-    listed for it, or one that nobody else has, whose LFDI need not be that of a certificate (CSIP IG
-    5.2.2).
+    A device registers itself. An aggregator registers itself or a device of its fleet, whose LFDI need not be
+    that of a certificate (CSIP IG 5.2.2): one that was listed for it or, where the policy lets it, one that
+    nobody has.
 
     :return: the place of the EndDevice that was made
     :raises Duplicate: it is registered already, whatever the mode
     :raises Forbidden: somebody else's LFDI or SFDI, or registration in band is not allowed
+    :raises Full: the aggregator has added too many itself
     """
     claimed = _claimed(asker, body)
     own = claimed == asker.lfdi
     if not own and asker.standing is not Standing.REGISTERED:
         raise Forbidden("an aggregator registers itself first")
+    if claimed in policy.reserved:
+        raise Forbidden(f"{claimed} is the LFDI of the server or of an operator")
     known = find(transaction.connection, claimed)
     if known is None:
-        if not policy.in_band or (own and not policy.anyone):
+        if not policy.in_band or not (policy.anyone if own else policy.aggregators_may_add):
             raise Forbidden(f"{claimed} is on no list")
     else:
         if not own and known.manager != asker.device:
@@ -213,14 +223,27 @@ def register(transaction: Transaction, asker: Caller, body: r.EndDevice, policy:
         if not policy.in_band or not known.admitted:
             raise Forbidden(f"{claimed} may not register in band")
     if known is None:
+        if not own:
+            _count_added(transaction, asker)
         known = add(transaction, claimed, now=now, manager=None if own else asker.device)
     enrol(transaction, known, now)
-    given = {"device_category": body.deviceCategory, "post_rate": body.postRate}
+    given = {"device_category": body.deviceCategory, "wished_post_rate": body.postRate}
     if said := {name: value for name, value in given.items() if value is not None}:
         alter(transaction, known.id, **said)
     by = known.id if asker.device is None else asker.device
     record(transaction, now, asker.lfdi, "register", _EDEV.href((known.id,)), claimed, device=by)
     return Place(_EDEV, (known.id,))
+
+
+def _count_added(transaction: Transaction, asker: Caller) -> None:
+    """Count one more LFDI that an aggregator adds. Those that it unregistered count too: their rows stay.
+
+    :raises Full: there are too many
+    """
+    room = sa.and_(devices.c.id == asker.device, devices.c.added < MOST_ADDED)
+    counted = sa.update(devices).where(room).values(added=devices.c.added + 1)
+    if not transaction.connection.execute(counted).rowcount:
+        raise Full(f"{asker.lfdi} has added {MOST_ADDED} devices that nobody listed")
 
 
 def _claimed(asker: Caller, body: r.EndDevice) -> str:
@@ -257,10 +280,12 @@ def add(
     aggregator: bool = False,
     manager: int | None = None,
     pin: int | None = None,
+    wished_post_rate: int | None = None,
 ) -> Device:
     """Put an LFDI on the list of those that may register.
 
     :param pin: six digits; None draws one at random, which is kept and shown to the operator
+    :param wished_post_rate: the postRate that counts until the operator or the device says another (s)
     """
     number = transaction.connection.scalar(
         sa.insert(devices)
@@ -272,6 +297,7 @@ def add(
             manager=manager,
             pin=identity.new_pin(secrets.randbelow) if pin is None else pin,
             changed_time=now,
+            wished_post_rate=wished_post_rate,
         )
         .returning(devices.c.id)
     )
@@ -379,6 +405,8 @@ def able(transaction: Transaction, device: int) -> None:
 def change(transaction: Transaction, device: int, body: r.EndDevice, now: int) -> None:
     """PUT of an EndDevice: of all that it says, only deviceCategory and postRate may change (decision 3).
 
+    What it leaves out stays. Its postRate is a wish: once an operator has set one, that is what counts.
+
     :raises BadRequest: it speaks of another device
     """
     row = transaction.connection.execute(
@@ -386,13 +414,9 @@ def change(transaction: Transaction, device: int, body: r.EndDevice, now: int) -
     ).one()
     if body.sFDI != row.sfdi or body.lFDI not in (None, row.lfdi):
         raise BadRequest("lFDI and sFDI of an EndDevice do not change")
-    alter(
-        transaction,
-        device,
-        device_category=body.deviceCategory,
-        post_rate=body.postRate,
-        changed_time=now,
-    )
+    given = {"device_category": body.deviceCategory, "wished_post_rate": body.postRate}
+    said = {name: value for name, value in given.items() if value is not None}
+    alter(transaction, device, **said, changed_time=now)
 
 
 def unregister(transaction: Transaction, device: int, who: str, now: int) -> None:
@@ -481,6 +505,7 @@ class Listed:
     device_category: int | None
     poll_rate: int | None
     post_rate: int | None
+    wished_post_rate: int | None
 
     @property
     def standing(self) -> str:

@@ -56,8 +56,12 @@ devices = sa.Table(
     sa.Column("device_category", sa.BigInteger),
     # The modes that any of its DERs supports (DERControlType), once it has said.
     sa.Column("modes", sa.BigInteger),
+    # What the operator set; what the device wishes counts where there is none.
     sa.Column("post_rate", sa.BigInteger),
+    sa.Column("wished_post_rate", sa.BigInteger),
     sa.Column("poll_rate", sa.BigInteger),
+    # How many LFDIs that nobody had listed it has added as an aggregator, ever.
+    sa.Column("added", sa.Integer, nullable=False, server_default="0"),
     # The EndDeviceList of an aggregator, in its order (IEEE 2030.5-2018 8.5), and its count.
     sa.Index(
         "ix_devices_fleet",

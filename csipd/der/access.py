@@ -51,11 +51,15 @@ class Policy:
 
     :param in_band: devices register themselves by POST to the EndDeviceList
     :param anyone: any certificate from our roots may do so, listed or not
+    :param aggregators_may_add: an aggregator may register LFDIs that nobody listed for it (decision 7)
+    :param reserved: LFDIs that are no device's: the server's own and those of operators (decision 6)
     :param empty_list: who is not registered gets an empty EndDeviceList, in place of 404
     """
 
     in_band: bool = False
     anyone: bool = False
+    aggregators_may_add: bool = False
+    reserved: frozenset[str] = frozenset()
     empty_list: bool = False
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from attrs import evolve
 
 from csipd.config.canonical import canonical
+from csipd.config.settings import DEFAULT_POST_RATE
 from csipd.db import devices, documents, groups
 from csipd.reconcile.context import Context, ReconcileError, Rule, added_or_changed, kept
 from csipd.refusals import Conflict
@@ -41,7 +42,12 @@ def put_device(context: Context, id: str, before: Any, after: Any) -> str:
     if device is None:
         # One that registered in band before the file knew it is taken over with all it has.
         device = by_lfdi or devices.add(
-            context.transaction, lfdi, now=context.now, aggregator=after["aggregator"], pin=after["pin"]
+            context.transaction,
+            lfdi,
+            now=context.now,
+            aggregator=after["aggregator"],
+            pin=after["pin"],
+            wished_post_rate=DEFAULT_POST_RATE,
         )
     elif "lfdi" in news and by_lfdi is not None and by_lfdi.id != device.id:
         raise ReconcileError(f"{id}: its LFDI {lfdi} is that of another device of the store")

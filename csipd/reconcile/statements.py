@@ -10,6 +10,7 @@ from attrs import frozen
 
 from csipd.config import Aggregator, Control, Device, Event, Program, ServerMode, Settings
 from csipd.config.canonical import canonical, event_key
+from csipd.config.settings import DEFAULT_POST_RATE
 from csipd.db.declarations import Entry
 
 #: The FSA of all topology groups (CSIP P26), and of programs that no FSA of the file names.
@@ -119,7 +120,7 @@ class Declared:
                 "pin": holder.pin,
                 "category": getattr(holder, "deviceCategory", None),
                 "poll_rate": holder.poll_rate,
-                "post_rate": holder.post_rate,
+                "post_rate": None if holder.post_rate == DEFAULT_POST_RATE else holder.post_rate,
                 "registered": self.settings.server_mode is ServerMode.CREATE_ON_START,
             },
         )

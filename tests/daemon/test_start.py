@@ -114,6 +114,13 @@ class PolicyTests(SynchronousTestCase):
                 empty = unknown is UnknownCertificate.EMPTY_LIST
                 self.assertEqual(found, Policy(in_band=in_band, anyone=anyone, empty_list=empty))
 
+    def test_aggregators_may_add(self) -> None:
+        """Aggregators add devices of their own only where the configuration lets them (case A10)."""
+        self.assertFalse(start.policy(settings("server: 127.0.0.1")).aggregators_may_add)
+        self.assertTrue(
+            start.policy(settings("server: 127.0.0.1", "aggregators_may_add: true")).aggregators_may_add
+        )
+
 
 class PrepareTests(SynchronousTestCase):
     """A start that succeeds, up to the fork."""
@@ -161,6 +168,9 @@ class PrepareTests(SynchronousTestCase):
         self.assertEqual(len(set(ready.notices)), len(ready.notices))
         self.assertEqual(ready.server.lfdi, identity.lfdi(certificate_of(place, "127.0.0.1")))
         self.assertEqual(ready.server.poll_rates["DeviceCapability"], 60)
+        # The server's certificate and the operator's are no devices (case F15).
+        reserved = {identity.lfdi(certificate_of(place, name)) for name in ("127.0.0.1", "admin")}
+        self.assertEqual(ready.server.policy.reserved, reserved)
 
     def test_private_database(self) -> None:
         """The database is its owner's alone whatever folder and umask; the folder is told of (F14)."""

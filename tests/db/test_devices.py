@@ -13,8 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.db import devices, documents, groups
 from csipd.db.database import Transaction
 from csipd.db.tables import audit
+from csipd.db.tables import devices as table
 from csipd.der.access import Caller, Owner, Policy, Standing
-from csipd.refusals import BadRequest, Duplicate, Forbidden, NotFound
+from csipd.refusals import BadRequest, Duplicate, Forbidden, Full, NotFound
 from csipd.sep2 import identity
 from csipd.sep2 import resources as r
 from csipd.sep2.paging import Page
@@ -25,6 +26,7 @@ OUT_OF_BAND = Policy()
 IN_BAND = Policy(in_band=True)
 ANYONE = Policy(in_band=True, anyone=True)
 POLICIES = (OUT_OF_BAND, IN_BAND, ANYONE)
+MAY_ADD = Policy(in_band=True, aggregators_may_add=True)
 #: What may have become of a device of a fleet.
 STATES = ("shown", "listed", "withdrawn", "retired", "another's")
 
@@ -230,18 +232,36 @@ class FleetTests(_Case):
         self.assertEqual(devices.owner(self.connection, device), Owner(device, self.boss))
 
     def test_on_no_list(self) -> None:
-        """An LFDI that nobody has, which need be no certificate's, becomes one of its fleet."""
-        place = self.register(1, end_device(2))
+        """An LFDI that nobody has, which need be no certificate's, becomes one of its fleet where the policy
+        lets it (case A10)."""
+        for policy in POLICIES:
+            self.refused(Forbidden, 1, end_device(2), policy)
+        place = self.register(1, end_device(2), MAY_ADD)
         self.assertEqual(devices.owner(self.connection, place.ids[0]), Owner(place.ids[0], self.boss))
         self.assertEqual(self.log(), [(lfdi(1), "register", place.href)])
 
     def test_second_claim(self) -> None:
         """What one aggregator has is refused to another, and so is a direct device."""
         add_device(self.transaction, 3, aggregator=True)
-        self.register(1, end_device(2))
+        self.register(1, end_device(2), MAY_ADD)
         add_device(self.transaction, 4, registered=False)
         for other in (1, 2, 4):
-            self.refused(Forbidden, 3, end_device(other))
+            self.refused(Forbidden, 3, end_device(other), MAY_ADD)
+
+    def test_bounded(self) -> None:
+        """The LFDIs that an aggregator adds have a bound, those that it unregistered among them; what is
+        there already it may register again and again (case F7)."""
+        self.patch(devices, "MOST_ADDED", 3)
+        places = [self.register(1, end_device(number), MAY_ADD) for number in (2, 3, 4)]
+        rows = self.connection.scalar(sa.select(sa.func.count()).select_from(table))
+        self.refused(Full, 1, end_device(5), MAY_ADD)
+        for _ in range(3):
+            devices.unregister(self.transaction, places[0].ids[0], lfdi(1), NOW)
+            self.refused(Full, 1, end_device(5), MAY_ADD)
+            self.assertEqual(self.register(1, end_device(2), MAY_ADD), places[0])
+        add_device(self.transaction, 6, manager=self.boss, registered=False)
+        self.register(1, end_device(6), MAY_ADD)
+        self.assertEqual(self.connection.scalar(sa.select(sa.func.count()).select_from(table)), rows + 1)
 
     def test_itself_first(self) -> None:
         """An aggregator that has not registered registers nobody, and learns of nobody."""
@@ -415,6 +435,37 @@ class ChangeTests(_Case):
         changed = devices.end_device(self.connection, device)
         assert changed is not None
         self.assertEqual((changed.deviceCategory, changed.postRate, changed.changedTime), (2, 7, NOW + 9))
+
+    def test_what_is_left_out(self) -> None:
+        """What a PUT leaves out stays as the operator, or the device, set it (case A9)."""
+        device = add_device(self.transaction, 1)
+        devices.alter(self.transaction, device, device_category=4, post_rate=60)
+        devices.change(self.transaction, device, end_device(1), NOW + 1)
+        changed = devices.end_device(self.connection, device)
+        assert changed is not None
+        self.assertEqual((changed.deviceCategory, changed.postRate), (4, 60))
+        devices.change(self.transaction, device, end_device(1, deviceCategory=2), NOW + 2)
+        changed = devices.end_device(self.connection, device)
+        assert changed is not None
+        self.assertEqual((changed.deviceCategory, changed.postRate), (2, 60))
+
+    def test_wish(self) -> None:
+        """A device's postRate counts until the operator sets one; then the operator's does (decision 42)."""
+        device = add_device(self.transaction, 1)
+
+        def rate() -> int | None:
+            found = devices.end_device(self.connection, device)
+            assert found is not None
+            return found.postRate
+
+        devices.change(self.transaction, device, end_device(1, postRate=30), NOW)
+        self.assertEqual(rate(), 30)
+        devices.alter(self.transaction, device, post_rate=60)
+        self.assertEqual(rate(), 60)
+        devices.change(self.transaction, device, end_device(1, postRate=45), NOW)
+        self.assertEqual(rate(), 60)
+        (row,) = devices.listed(self.connection, numbers=[device])
+        self.assertEqual((row.post_rate, row.wished_post_rate), (60, 45))
 
     def test_what_may_not(self) -> None:
         """Who it is does not change."""

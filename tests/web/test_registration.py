@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
 from lxml import etree
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -302,8 +303,36 @@ class AllowAllTests(RegistrationCase):
         self.assertUntouched()
 
 
+class ListedFleetTests(RegistrationCase):
+    """An aggregator that may not add devices itself."""
+
+    def test_unlisted(self) -> None:
+        """What nobody listed is 403 and leaves nothing; what was listed for it registers (case A10)."""
+        new = caller("a device that nobody listed")
+        self.assertForbidden(self.register(AGGREGATOR, new))
+        self.assertUntouched()
+        self.assertRegistered(self.register(AGGREGATOR, UNREGISTERED), AGGREGATOR, UNREGISTERED)
+
+
+class ReservedTests(RegistrationCase):
+    """The server's certificate and those of operators, where anyone may register."""
+
+    policy = evolve(ALLOW_ALL, aggregators_may_add=True, reserved=frozenset([UNKNOWN.lfdi]))
+
+    def test_not_a_device(self) -> None:
+        """They are strangers: nothing but the entry point and the clock, and no registration (case F15)."""
+        self.assertEqual(self.world.get(UNKNOWN, "/tm").status, 200)
+        self.assertEqual(self.world.get(UNKNOWN, "/edev").status, 404)
+        self.assertForbidden(self.register(UNKNOWN))
+        self.assertForbidden(self.register(AGGREGATOR, UNKNOWN))
+        self.assertUntouched()
+        self.assertRegistered(self.register(caller("anyone else")), caller("anyone else"))
+
+
 class AggregatorTests(RegistrationCase):
-    """IG 6.1.5, 6.1.7, 5.2.2: an aggregator and its fleet."""
+    """IG 6.1.5, 6.1.7, 5.2.2: an aggregator and its fleet, to which it may add devices that nobody listed."""
+
+    policy = evolve(IN_BAND, aggregators_may_add=True)
 
     def fleet(self) -> set[str | None]:
         return set(self.seen(AGGREGATOR))

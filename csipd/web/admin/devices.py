@@ -34,13 +34,12 @@ _SOURCES = ("lFDI", "csr", "make_key")
 #: What only a device has that is no aggregator.
 _OF_DEVICES = ("manager", "groups", "ders")
 #: What may be changed, and where it is kept.
-_COLUMNS: Mapping[str, str] = {
-    "pIN": "pin",
+_SETTINGS: Mapping[str, str] = {
     "deviceCategory": "device_category",
     "pollRate": "poll_rate",
     "postRate": "post_rate",
-    "manager": "manager",
 }
+_COLUMNS: Mapping[str, str] = {"pIN": "pin", **_SETTINGS, "manager": "manager"}
 
 
 class NewDevice(Element):
@@ -84,7 +83,7 @@ class Membership(Element):
 
 
 class Device(Element):
-    """A device as the operator sees it."""
+    """A device as the operator sees it. Its own wishedPostRate counts where the operator set no postRate."""
 
     number: Number
     href: Line
@@ -102,6 +101,7 @@ class Device(Element):
     deviceCategory: DeviceCategoryType | None = None
     pollRate: UInt32 | None = None
     postRate: UInt32 | None = None
+    wishedPostRate: UInt32 | None = None
     groups: tuple[Number, ...] = ()
 
 
@@ -161,6 +161,8 @@ def check_new(connection: sa.Connection, call: Call) -> None:
     elif body.manager is not None and not devices.is_aggregator(connection, body.manager):
         flaws.append(("/manager", f"{body.manager} is no aggregator"))
     flaws += group_flaws(connection, body.groups)
+    if body.lFDI is not None and body.lFDI in call.server.policy.reserved:
+        flaws.append(("/lFDI", "is that of the server or of an operator, not of a device"))
     if flaws:
         raise Impossible(flaws)
     namesake = devices.find_by_name(connection, body.name)
@@ -178,13 +180,12 @@ def add(transaction: Transaction, call: Call) -> Created:
     lfdi = body.lFDI if issued is None else issued.lfdi
     assert lfdi is not None
     device = _put(transaction, call, lfdi)
-    devices.alter(
-        transaction,
-        device.id,
-        device_category=body.deviceCategory,
-        poll_rate=body.pollRate,
-        post_rate=body.postRate,
-    )
+    # A device that was removed keeps what is not said anew.
+    given = {
+        column: value for name, column in _SETTINGS.items() if (value := getattr(body, name)) is not None
+    }
+    if given:
+        devices.alter(transaction, device.id, **given)
     for group in body.groups:
         devices.join(transaction, device.id, group, call.now)
     devices.add_ders(transaction, device.id, body.ders or 0, call.now)
@@ -365,6 +366,7 @@ def _shown(connection: sa.Connection, found: Sequence[devices.Listed]) -> list[D
             deviceCategory=listed.device_category,
             pollRate=listed.poll_rate,
             postRate=listed.post_rate,
+            wishedPostRate=listed.wished_post_rate,
             groups=tuple(memberships.get(listed.id, ())),
         )
         for listed in found

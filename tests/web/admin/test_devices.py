@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import fail
 from twisted.logger import capturedLogs
 
@@ -414,8 +415,12 @@ class StandingTests(Case):
         self.assertEqual([line.action for line in self.office.log()], ["remove"])
 
     def test_add_again(self) -> None:
-        """One that was removed comes back with all that is kept of it, under another name and alone."""
+        """One that was removed comes back with all that is kept of it, under another name and alone: its
+        category and rates too (case B6)."""
         number = self.numbers.owner
+        settings = {"deviceCategory": "00000004", "pollRate": 77, "postRate": 88}
+        self.office.patch(f"/devices/{number}", settings)
+        before = tuple(settings.values())
         self.office.delete(f"/devices/{number}")
         self.world.now += 60
         body = {"name": "back", "lFDI": OWNER.lfdi, "groups": [3], "registered": True}
@@ -423,8 +428,18 @@ class StandingTests(Case):
         self.assertEqual((back["number"], back["name"], back["groups"]), (number, "back", [3]))
         self.assertEqual((back["registered"], back["pIN"]), (NOW + 60, PIN))
         self.assertNotIn("retired", back)
+        self.assertEqual((back["deviceCategory"], back["pollRate"], back["postRate"]), before)
         self.assertEqual(self.world.get(OWNER, f"/edev/{number}/di").status, 200)
         self.assertEqual(self.office.get("/groups/3")["devices"], 4)
+
+    def test_reserved(self) -> None:
+        """The LFDI of the server or of an operator is refused for a device (case F15)."""
+        reserved = frozenset([DEVICE["lFDI"]])
+        self.patch(self.world, "server", evolve(self.world.server, policy=evolve(IN_BAND, reserved=reserved)))
+        office = Office(self.world)
+        self.addCleanup(office.close)
+        ((pointer, _),) = office.refused("POST", "/devices", DEVICE)
+        self.assertEqual(pointer, "/lFDI")
 
     def test_place_taken(self) -> None:
         """One that was removed leaves its name to the one that takes its place."""

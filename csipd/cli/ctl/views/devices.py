@@ -42,6 +42,7 @@ def device(one: Value, when: When) -> Facts:
             ("Groups", text(one.get("groups"))),
             ("Poll rate", seconds(one.get("pollRate"))),
             ("Post rate", seconds(one.get("postRate"))),
+            ("Post rate it wishes", seconds(one.get("wishedPostRate"))),
             ("Registered", when(one.get("registered"))),
             ("Withdrawn", when(one.get("withdrawn"))),
             ("Retired", when(one.get("retired"))),
