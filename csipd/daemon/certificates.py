@@ -104,9 +104,8 @@ def lfdis(
     for lfdi, times in Counter(found.values()).most_common(1):
         if times > 1:
             ids = ", ".join(id for id, value in found.items() if value == lfdi)
-            raise StartError(
-                f"{settings.file}: devices: {ids} have the same LFDI {lfdi}; expected one for each"
-            )
+            message = f"{ids} have the same LFDI {lfdi}; expected one for each"
+            raise StartError(settings.problem("devices", message, "aggregators"))
     return found
 
 

@@ -22,12 +22,18 @@ def blaming(settings: Settings, key: str) -> Iterator[None]:
     try:
         yield
     except OpenSSLCnfError as error:
-        where = settings.looked_for("openssl_cnf")
-        raise StartError(settings.problem("openssl_cnf", f"{error}{where}")) from error
-    except (PKIError, TLSError, StoreError) as error:
+        missing = isinstance(error.__cause__, FileNotFoundError)
+        where = settings.looked_for("openssl_cnf") if missing else ""
+        message = f"{error}{where}; expected a configuration of openssl"
+        raise StartError(settings.problem("openssl_cnf", message)) from error
+    except StoreError as error:
+        message = f"{error}; expected a database of this csipd that nobody else holds"
+        raise StartError(settings.problem(key, message)) from error
+    except (PKIError, TLSError) as error:
         raise StartError(settings.problem(key, str(error))) from error
     except ReconcileError as error:
-        raise StartError(f"{settings.file}: {error}") from error
+        raise StartError(settings.problem("devices", str(error), "aggregators")) from error
     except OSError as error:
         where = f"{error.filename}: " if error.filename is not None else ""
-        raise StartError(settings.problem(key, f"{where}{error.strerror}")) from error
+        message = f"{where}{error.strerror}; expected files and folders that csipd can read and write"
+        raise StartError(settings.problem(key, message)) from error

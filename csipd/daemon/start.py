@@ -275,7 +275,10 @@ def _reconcile(settings: Settings, by_id: Mapping[str, str], url: str) -> tuple[
             issuer = numbering.issuer(transaction, settings.pen, randbits)
             return issuer, reconcile(transaction, settings, by_id, issuer, int(time.time()))
     except sa.exc.DBAPIError as error:
-        message = f"{settings.storage_path}: {str(error.orig).splitlines()[0]}"
+        message = (
+            f"{settings.storage_path}: {str(error.orig).splitlines()[0]}; expected a database that csipd can "
+            "write to"
+        )
         raise StartError(settings.problem("storage_path", message)) from error
     finally:
         opened.dispose()
@@ -291,7 +294,8 @@ def _resolve(settings: Settings, choices: Choices) -> None:
             try:
                 socket.getaddrinfo(host, None)
             except OSError as error:
-                raise StartError(
-                    f"{settings.file}: devices: {device.id}: {key}: {host} cannot be resolved "
-                    f"({error.strerror}); --no-validate skips this"
-                ) from error
+                message = (
+                    f"{device.id}: {key}: {host} cannot be resolved ({error.strerror}); expected a name that "
+                    "can; --no-validate skips this"
+                )
+                raise StartError(settings.problem("devices", message)) from error

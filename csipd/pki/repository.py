@@ -239,8 +239,14 @@ class Repository:
         certificate, key, combined = self.certificate(one.id), self.key(one.id), self.combined(one.id)
         if not (is_there(certificate) and is_there(key)):
             return
-        held = read_certificates(certificate)[0]
-        secret = public_key_of(load_key(read(key), str(key)))
+        try:
+            held = read_certificates(certificate)[0]
+            secret = public_key_of(load_key(read(key), str(key)))
+            if is_there(combined) and not one.profile.is_ca:
+                read_certificates(combined)
+                load_key(read(combined), str(combined))
+        except PKIError as error:
+            raise PKIError(f"{error}; move it away, and the next start makes it from the others") from error
         if public_key_of(held) != secret:
             raise PKIError(
                 f"{certificate} and {key} do not belong together: put the right one back, or move both and "

@@ -431,6 +431,21 @@ class EnsureTests(RepositoryCase):
             self.refused(self.repository.ensure([device("dev1")], make=True), path.name, "is missing", "away")
             path.write_bytes(content)
 
+    def test_garbage(self) -> None:
+        """A file that holds nothing of use is named; moved away, it comes back as it was (case B5)."""
+        self.make(device("dev1"))
+        before = self.content()
+        for path in (
+            self.repository.certificate("dev1"),
+            self.repository.key("dev1"),
+            self.repository.combined("dev1"),
+        ):
+            path.write_bytes(b"garbage\n")
+            self.refused(self.repository.ensure([device("dev1")], make=True), path.name, "move it away")
+            path.unlink()
+            self.make(device("dev1"))
+            self.assertEqual(self.content(), before)
+
     def test_another_authority(self) -> None:
         """A CA that was made anew is told apart from the one that issued what is there (case B5)."""
         self.make(device("dev1"))
