@@ -28,7 +28,8 @@ from csipd.config.fields import (
 from csipd.config.model import capability
 from csipd.config.programs import DESCRIPTION, program_of
 from csipd.config.settings import DER, FSA, Aggregator, Device, Group, Program
-from csipd.sep2.identity import LFDI_DIGITS, PIN_MAX, pin_is_valid
+from csipd.sep2.identity import LFDI_DIGITS, PIN_MAX
+from csipd.sep2.rules import pin_flaws
 
 #: A DER's groups, programs and FSAs at most (CSIP IG 4.3, P24, P27).
 MOST: Final = 15
@@ -212,12 +213,11 @@ class Fleet:
 
     def _pin(self, entry: Fields) -> int | None:
         value = entry.get("pin", pin, None)
-        if value is not None and not pin_is_valid(value):
-            message = "expected five digits and a check digit that makes the sum of all six a multiple of ten"
-            if self._context.strict_pins:
-                entry.error("pin", message)
+        for flaw in pin_flaws(value, strict=self._context.strict_pins):
+            if flaw.doubtful:
+                entry.warn("pin", f"{flaw.message}; served as it is")
             else:
-                entry.warn("pin", f"{message}; served as it is")
+                entry.error("pin", flaw.message)
         return value
 
     def _device(self, entry: Fields, category: int | None) -> Device:

@@ -162,6 +162,7 @@ def _make(settings: Settings, choices: Choices, checked: Checked, lock: int) -> 
         page_maximum=settings.page_maximum,
         own_primacy=settings.service_point_primacy,
         log_events=settings.log_events_per_device,
+        strict_pins=settings.strict_pins,
     )
     return Ready(
         settings=settings,

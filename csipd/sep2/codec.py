@@ -10,7 +10,7 @@ Each class is compiled once, from its table of fields, into functions that read 
 
 The work for a document is linear in its octets, whatever they are. What parsing and canonical forms take more
 time for than it has octets is bounded: attributes of an element, namespaces, elements, depth. The octets are
-counted before a tree is made of them (`_see_that_bounded`), extensions as they are reached (`_Extensions`).
+counted before a tree is made of them (`_check_bounds`), extensions as they are reached (`_Extensions`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _XSI_NIL: Final = f"{{{_XSI}}}nil"
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 16
-MAX_ELEMENTS: Final = 1 << 17  # a POST of readings has one for each twenty octets
+MAX_TAGS: Final = 1 << 17  # a POST of readings has one for each nine octets
 MAX_ATTRIBUTES: Final = 32  # of one element, declarations of namespaces among them
 MAX_NAMESPACES: Final = 64  # declared differently, by prefix and name
 MAX_NAMESPACE_OCTETS: Final = 4096  # of all such declarations
@@ -50,6 +50,9 @@ MAX_ALL_EXTENSION_ELEMENTS: Final = 4096
 MAX_ALL_EXTENSION_CHARACTERS: Final = 1 << 16
 
 _DECLARED_ENCODING = re.compile(rb"(?:\xef\xbb\xbf)?<\?xml\s[^>]*?encoding\s*=\s*[\"']([^\"']*)[\"']")
+# What tells of tags and attributes is not among these octets.
+_NO_MARKS = bytes(octet for octet in range(256) if octet not in b"<=")
+_MANY_ATTRIBUTES = b"=" * (MAX_ATTRIBUTES + 1)
 _DECLARED_NAMESPACE = re.compile(rb"xmlns(?::[^\s=]++)?\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+')")
 _ATTRIBUTE_VALUE = re.compile(rb"=\s*+[\"']")
 
@@ -107,7 +110,7 @@ def _parse(data: bytes, max_bytes: int) -> etree._Element:
     declared = _DECLARED_ENCODING.match(data)
     if declared is not None and declared[1].upper() not in (b"UTF-8", b"UTF8"):
         raise Malformed("the document is declared to be in another encoding", expected="UTF-8")
-    _see_that_bounded(data)
+    _check_bounds(data)
     parser = etree.XMLParser(
         encoding="utf-8",
         resolve_entities=False,
@@ -125,17 +128,16 @@ def _parse(data: bytes, max_bytes: int) -> etree._Element:
         raise Malformed(f"the document is not well-formed: {fault}", expected="XML") from None
 
 
-def _see_that_bounded(data: bytes) -> None:
+def _check_bounds(data: bytes) -> None:
     """Refuse octets of which a tree would cost more than they are worth.
 
     Nothing is parsed: comments and text may count for elements and attributes, but none of these is missed.
     """
-    elements = data.count(b"<") - data.count(b"</")
-    if elements > MAX_ELEMENTS:
-        raise Malformed(f"the document has {elements} elements", expected=f"at most {MAX_ELEMENTS}")
-    if data.count(b"=") > MAX_ATTRIBUTES:
+    if len(data) > MAX_TAGS and (tags := data.count(b"<")) > MAX_TAGS:
+        raise Malformed(f"the document has {tags} tags", expected=f"at most {MAX_TAGS}")
+    if data.count(b"=") > MAX_ATTRIBUTES and _MANY_ATTRIBUTES in data.translate(None, _NO_MARKS):
         for tag in data.split(b"<"):
-            if tag.count(b"=") > MAX_ATTRIBUTES and len(_ATTRIBUTE_VALUE.findall(tag)) > MAX_ATTRIBUTES:
+            if len(_ATTRIBUTE_VALUE.findall(tag)) > MAX_ATTRIBUTES:
                 name = shown(tag[:41].split(None, 1)[0].decode(errors="replace"))
                 raise Malformed(
                     f"the element {name} has more than {MAX_ATTRIBUTES} attributes", expected="fewer"
@@ -217,7 +219,7 @@ def _reader(cls: type[Element]) -> _Read:
                         found += need
                         if kind == _LEAF:
                             if child.attrib or len(child):
-                                _see_that_bare(child)
+                                _require_bare(child)
                             values[name] = read_value(child.text)
                         elif kind == _NODE:
                             values[name] = read_value(child, extensions)
@@ -293,7 +295,7 @@ def _attributes_reader(cls: type[Element]) -> Callable[[etree._Element, dict[str
                             f"has the xsi:type {shown(given[name])}", _path(element), cls.__name__
                         )
                 elif name not in passed_over:
-                    _see_that_foreign(element, name)
+                    _require_foreign(element, name)
         for name, parse in parsers.items():
             if (text := given.get(name)) is not None:
                 try:
@@ -309,20 +311,20 @@ def _attributes_reader(cls: type[Element]) -> Callable[[etree._Element, dict[str
     return read
 
 
-def _see_that_foreign(element: etree._Element, attribute: str) -> None:
+def _require_foreign(element: etree._Element, attribute: str) -> None:
     """Refuse an attribute of no namespace or of 2030.5's own, and xsi:nil: nothing may be nil."""
     if attribute[0] != "{" or attribute.startswith(f"{{{NAMESPACE}}}") or attribute == _XSI_NIL:
         wanted = "attributes of the schema, or of other namespaces"
         raise Malformed(f"has the unknown attribute {shown(attribute)}", _path(element), wanted)
 
 
-def _see_that_bare(element: etree._Element) -> None:
+def _require_bare(element: etree._Element) -> None:
     """Refuse what a simple element cannot have: elements in it, and attributes not to be passed over."""
     if len(element):
         raise Malformed(f"has {len(element)} elements in it", expected="text only")
     for name in map(str, element.keys()):
         if name != "schemaVer":
-            _see_that_foreign(element, name)
+            _require_foreign(element, name)
 
 
 # Extensions.

@@ -104,7 +104,7 @@ class DeviceTests(ConfigCase):
         self.assertNotIn("12345", warning)
         self.assert_wrong(
             "strict_pins: true\ndevices: [{id: a, pin: 12345}]\n",
-            "c.yml:4: devices[0].pin: expected five digits and a check digit"
+            "c.yml:4: devices[0].pin: has a wrong check digit, expected five digits and a check digit"
             " that makes the sum of all six a multiple of ten",
         )
 

@@ -524,7 +524,7 @@ class CostTests(CodecTestCase):
         self.refused(BadValue, document("DERList", long * 9, 'all="1" results="1"'), path="/DERList/DER[9]/x")
 
     def test_nothing_is_parsed_over_a_bound(self) -> None:
-        """Too many attributes, namespaces or elements are refused before there is a tree (case F1)."""
+        """Too many attributes, namespaces or tags are refused before there is a tree (case F1)."""
         self.patch(codec.etree, "fromstring", lambda *_: self.fail("it was parsed"))
         over = {
             "attributes": self.foreign(1, 0, 6000),
@@ -532,7 +532,7 @@ class CostTests(CodecTestCase):
                 "DERStatus", "".join(f'<x xmlns="urn:{n}"/>' for n in range(codec.MAX_NAMESPACES + 1))
             ),
             "too long": document("DERStatus", f"<x xmlns='urn:{'x' * codec.MAX_NAMESPACE_OCTETS}'/>"),
-            "elements": document("DERStatus", "<a/>" * codec.MAX_ELEMENTS),
+            "tags": document("DERStatus", "<a/>" * codec.MAX_TAGS),
         }
         for message, data in over.items():
             self.refused(Malformed, data, r.DERStatus, message=message.partition(",")[0])

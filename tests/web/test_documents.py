@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ from hypothesis import strategies as st
 from lxml import etree
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import controls, devices, groups, programs
+from csipd.db import controls, devices, documents, groups, programs
 from csipd.db.database import Transaction
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
 from csipd.sep2.schema import fields
-from csipd.sep2.site import SERVED
+from csipd.sep2.site import ROWS, SERVED, Place
 from tests.support.bodies import FULL, MINIMAL
+from tests.support.client import Answer
 from tests.support.examples import fewer
 from tests.support.instances import instances
 from tests.support.schema import validate
@@ -107,6 +109,94 @@ class PutTests(DocumentCase):
     def test_everything(self, resource: Any) -> None:
         """So is what has every field that there is."""
         self.put(type(resource).__name__, resource)
+
+
+class BitMapTests(DocumentCase):
+    """Bit maps as devices write them."""
+
+    def put(self, name: str, change: Any, **digits: str) -> Answer:
+        """PUT a document whose elements of these names hold these digits, as they are."""
+        body = codec.encode(MINIMAL[name].replace(**change)).decode()
+        for element, text in digits.items():
+            body = re.sub(f"<{element}>[^<]*</{element}>", f"<{element}>{text}</{element}>", body)
+        return self.world.put(OWNER, self.path(name), body.encode())
+
+    def path(self, name: str) -> str:
+        return f"/edev/{self.numbers.owner}/{PUT[name]}"
+
+    def shown(self, name: str, element: str) -> str | None:
+        text: str | None = self.world.document(OWNER, self.path(name)).findtext(f".//{{*}}{element}")
+        return text
+
+    def test_widths(self) -> None:
+        """What a device put in so many octets comes back in as many, in upper case (cases A2, A19)."""
+        connect = {"genConnectStatus": r.ConnectStatusType(dateTime=NOW, value=0)}
+        cases = (
+            ("DERCapability", "modesSupported", {}),
+            ("DERSettings", "modesEnabled", {"modesEnabled": 0}),
+            ("DERStatus", "alarmStatus", {"alarmStatus": 0}),
+        )
+        for name, element, change in cases:
+            for put, back in (("03", "03"), ("00000003", "00000003"), ("0003", "0003"), ("3", "03")):
+                self.assertEqual(self.put(name, change, **{element: put}).status, 204)
+                self.assertEqual(self.shown(name, element), back)
+        for put, back in (("1", "01"), ("07", "07"), ("1f", "1F")):
+            self.assertEqual(self.put("DERStatus", connect, value=put).status, 204)
+            self.assertEqual(self.shown("DERStatus", "value"), back)
+
+    def test_operator_sees_the_number(self) -> None:
+        """What a device supports is counted by number, however it is written (case A2)."""
+        for put in ("03", "00000003"):
+            self.assertEqual(self.put("DERCapability", {}, modesSupported=put).status, 204)
+            group = self.world.read(lambda connection: groups.find(connection, "Campaign"))
+            assert group is not None
+            found = self.world.read(lambda connection, group=group: groups.abilities_under(connection, group))
+            self.assertEqual(found, {3: 1})
+
+    def test_reserved_bits(self) -> None:
+        """Bits that the standard reserves are refused, and the document stays as it was (case A21)."""
+        connect = {"genConnectStatus": r.ConnectStatusType(dateTime=NOW, value=0)}
+        store = {"storConnectStatus": r.ConnectStatusType(dateTime=NOW, value=0)}
+        good = self.put("DERStatus", {"alarmStatus": 0}, alarmStatus="000007FF")
+        self.assertEqual(good.status, 204)
+        for change, digits in (
+            ({"alarmStatus": 0}, {"alarmStatus": "00000800"}),
+            ({"alarmStatus": 0}, {"alarmStatus": "FFFFFFFF"}),
+            (connect, {"value": "20"}),
+            (store, {"value": "FF"}),
+        ):
+            answer = self.put("DERStatus", change, **digits)
+            self.assertEqual(answer.status, 400, digits)
+            self.assertIn(b"<reasonCode>1</reasonCode>", answer.body)
+        self.assertEqual(self.shown("DERStatus", "alarmStatus"), "000007FF")
+
+    def test_modes_of_later_editions(self) -> None:
+        """All bits of DERControlType have a meaning since the 2023 edition, and are taken (case A21)."""
+        self.assertEqual(self.put("DERCapability", {}, modesSupported="FFFFFFFF").status, 204)
+        self.assertEqual(self.shown("DERCapability", "modesSupported"), "FFFFFFFF")
+
+    def test_category(self) -> None:
+        """An EndDevice whose deviceCategory has bits that the standard has not is refused (case A21)."""
+        path = f"/edev/{self.numbers.owner}"
+        before = self.world.get(OWNER, path).body
+        for category in (0xEFFFFFFF, 1 << 26, 1 << 31):
+            answer = self.world.put(OWNER, path, end_device(OWNER).replace(deviceCategory=category))
+            self.assertEqual(answer.status, 400, category)
+            self.assertIn(b"<reasonCode>1</reasonCode>", answer.body)
+        self.assertEqual(self.world.get(OWNER, path).body, before)
+        every = end_device(OWNER).replace(deviceCategory=(1 << 26) - 1)
+        self.assertEqual(self.world.put(OWNER, path, every).status, 204)
+
+    def test_kept_from_before(self) -> None:
+        """A document that an earlier version took can still be read (case A21)."""
+
+        def keep(transaction: Transaction) -> None:
+            place = Place(ROWS["DERStatus"], (self.numbers.owner, 1))
+            status = r.DERStatus(alarmStatus=0xFFFFFFFF, readingTime=NOW)
+            documents.put(transaction, place, status, NOW, self.numbers.owner)
+
+        self.world.write(keep)
+        self.assertEqual(self.shown("DERStatus", "alarmStatus"), "FFFFFFFF")
 
 
 class AbilityTests(DocumentCase):

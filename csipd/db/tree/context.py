@@ -53,6 +53,7 @@ class Server:
     :param page_maximum: the most members of a list in one answer
     :param own_primacy: primacy of devices' own programs
     :param log_events: how many log events are kept for each device
+    :param strict_pins: whether a PIN with a wrong check digit is refused, and not only warned of
     """
 
     lfdi: str
@@ -65,6 +66,7 @@ class Server:
     page_maximum: int = 500
     own_primacy: int = 3
     log_events: int = 100
+    strict_pins: bool = False
 
     @property
     def own(self) -> programs.Own:

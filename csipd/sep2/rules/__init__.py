@@ -22,6 +22,7 @@ from csipd.sep2.rules.controls import (
 from csipd.sep2.rules.curves import Y_REFERENCES, curve_flaws
 from csipd.sep2.rules.events import LATEST, LONGEST, response_flaws, timing_flaws
 from csipd.sep2.rules.flaws import Flaw, Told, doubts, errors
+from csipd.sep2.rules.registration import pin_flaws
 
 __all__ = [
     "LATEST",
@@ -38,6 +39,7 @@ __all__ = [
     "doubts",
     "errors",
     "link_flaws",
+    "pin_flaws",
     "reported_flaws",
     "response_flaws",
     "timing_flaws",

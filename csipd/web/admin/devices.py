@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from csipd.db import audit, devices, groups
 from csipd.db.database import Transaction
 from csipd.refusals import Conflict, Impossible, NotFound
-from csipd.sep2 import identity
+from csipd.sep2 import identity, rules
 from csipd.sep2.schema import Element, Occurs
 from csipd.sep2.types import (
     Boolean,
@@ -103,6 +103,7 @@ class Device(Element):
     postRate: UInt32 | None = None
     wishedPostRate: UInt32 | None = None
     groups: tuple[Number, ...] = ()
+    warnings: tuple[Line, ...] = ()
 
 
 class MadeDevice(Element):
@@ -163,6 +164,7 @@ def check_new(connection: sa.Connection, call: Call) -> None:
     flaws += group_flaws(connection, body.groups)
     if body.lFDI is not None and body.lFDI in call.server.policy.reserved:
         flaws.append(("/lFDI", "is that of the server or of an operator, not of a device"))
+    flaws += _value_flaws(call, body)
     if flaws:
         raise Impossible(flaws)
     namesake = devices.find_by_name(connection, body.name)
@@ -242,9 +244,12 @@ def change(transaction: Transaction, call: Call) -> Device:
     body: ChangedDevice = call.body
     connection = transaction.connection
     before = _present(connection, call)
+    flaws = _value_flaws(call, body)
     if body.manager and (before.aggregator or not devices.is_aggregator(connection, body.manager)):
         whose = "an aggregator has none" if before.aggregator else f"{body.manager} is no aggregator"
-        raise Impossible([("/manager", whose)])
+        flaws.append(("/manager", whose))
+    if flaws:
+        raise Impossible(flaws)
     given = {name: value for name in _COLUMNS if (value := getattr(body, name)) is not None}
     if before.aggregator:
         given.pop("manager", None)
@@ -255,6 +260,12 @@ def change(transaction: Transaction, call: Call) -> Device:
         devices.alter(transaction, before.id, **values, changed_time=call.now)
         _record(transaction, call, "change", before.id, _changes(before, given))
     return show(connection, call)
+
+
+def _value_flaws(call: Call, body: NewDevice | ChangedDevice) -> Flaws:
+    """What the standard finds wrong with values that are each of their type."""
+    found = rules.pin_flaws(body.pIN, strict=call.server.strict_pins)
+    return rules.errors([*found, *rules.category_flaws(body.deviceCategory)])
 
 
 def _changes(before: devices.Listed, given: Mapping[str, int | None]) -> str:
@@ -368,6 +379,7 @@ def _shown(connection: sa.Connection, found: Sequence[devices.Listed]) -> list[D
             postRate=listed.post_rate,
             wishedPostRate=listed.wished_post_rate,
             groups=tuple(memberships.get(listed.id, ())),
+            warnings=tuple(rules.doubts(rules.pin_flaws(listed.pin))),
         )
         for listed in found
     ]

@@ -271,7 +271,7 @@ class ChangeTests(Case):
     def test_each(self) -> None:
         """What is named changes, at once for the device too, and the rest stays."""
         path = f"/devices/{self.numbers.owner}"
-        said = {"pIN": 987654, "deviceCategory": "00200000", "pollRate": 60, "postRate": 61}
+        said = {"pIN": 987655, "deviceCategory": "00200000", "pollRate": 60, "postRate": 61}
         self.world.now += 5
         for name, value in said.items():
             before = self.office.get(path)
@@ -279,7 +279,7 @@ class ChangeTests(Case):
             self.assertEqual(changed, {**before, name: value, "changedTime": NOW + 5})
             self.assertEqual(changed, self.office.get(path))
         registration = self.world.document(OWNER, f"/edev/{self.numbers.owner}/rg")
-        self.assertEqual(registration.findtext("{*}pIN"), "987654")
+        self.assertEqual(registration.findtext("{*}pIN"), "987655")
         self.assertEqual(
             [line.detail for line in self.office.log()],
             ["pIN", "deviceCategory None -> 2097152", "pollRate None -> 60", "postRate None -> 61"],

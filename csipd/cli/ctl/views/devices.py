@@ -47,6 +47,7 @@ def device(one: Value, when: When) -> Facts:
             ("Withdrawn", when(one.get("withdrawn"))),
             ("Retired", when(one.get("retired"))),
             ("Changed", when(one.get("changedTime"))),
+            ("Warning", "; ".join(map(text, one.get("warnings", ())))),
         )
     )
 
