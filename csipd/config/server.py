@@ -168,7 +168,7 @@ def read_server(top: Fields, base: Path, file_folder: Path) -> dict[str, Any]:
     """
     path = path_under(base)
     folders = tuple(dict.fromkeys((file_folder, base)))
-    _say_what_is_not_done(top)
+    _warn_of_unused_keys(top)
     tls_repository = top.get("tls_repository", path, base / "tls")
     own_root = tls_repository / "certs" / "ca.crt"
     rates = {name: top.get(key, RATE, default) for name, (key, default) in POLL_RATES.items()}
@@ -330,7 +330,7 @@ def _read_retention(top: Fields) -> Retention:
     return Retention(**given)
 
 
-def _say_what_is_not_done(top: Fields) -> None:
+def _warn_of_unused_keys(top: Fields) -> None:
     for key, reason in _IGNORED.items():
         if top.has(key):
             top.warn(key, f"ignored: {reason}")

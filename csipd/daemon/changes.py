@@ -1,4 +1,4 @@
-"""What changed, told to those who keep something that it may touch.
+"""Notifies those who keep something of what a commit changed.
 
 The database calls ``publish`` after each commit, in the reactor's thread, before the write is answered. A
 subscriber that fails is logged and does not keep the others from hearing.

@@ -66,8 +66,8 @@ def tick(transaction: Transaction, now: int) -> Ticked:
 
 def last_tick(connection: sa.Connection) -> int | None:
     """When the last tick was (TimeType)."""
-    told = declarations.known_fact(connection, _TICK)
-    return None if told is None else int(told)
+    moment = declarations.known_fact(connection, _TICK)
+    return None if moment is None else int(moment)
 
 
 class Scheduler(Service):

@@ -105,15 +105,15 @@ def makeService(options: Options) -> IService:
     # deadline; a monotonic one cannot be (decision 22). Nothing has been scheduled yet.
     reactor.seconds = time.monotonic
     # The reactor puts its own handlers in place when it starts to run.
-    reactor.callWhenRunning(signal.signal, signal.SIGTERM, lambda *_: _told_to_stop(reactor))
+    reactor.callWhenRunning(signal.signal, signal.SIGTERM, lambda *_: _stop_on_sigterm(reactor))
     return build(options.ready, reactor)
 
 
-def _told_to_stop(reactor: Any) -> None:
+def _stop_on_sigterm(reactor: Any) -> None:
     """End with exit code 0, having done what was asked; the reactor's own handler ends by the signal."""
 
     def stop() -> None:
-        with suppress(ReactorNotRunning):  # told twice
+        with suppress(ReactorNotRunning):  # a second SIGTERM
             reactor.stop()
 
     _log.info("SIGTERM: stopping")

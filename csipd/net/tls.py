@@ -112,7 +112,7 @@ class ServerTLS:
         self._settings = settings
         self._now = now
         self._peer_log = peer_log
-        self._walk: _Walk | None = None
+        self._chain_walk: _ChainWalk | None = None
         self._loaded = self._load()
         self.warn_if_ending()
 
@@ -204,9 +204,9 @@ class ServerTLS:
         A certificate whose signature is found wrong is judged twice if it is let through: its dates follow.
         Must not raise, or the exception would come out of the reactor's read of this connection.
         """
-        if self._walk is None or self._walk.connection is not connection:
-            self._walk = _Walk(connection)
-        walk = self._walk
+        if self._chain_walk is None or self._chain_walk.connection is not connection:
+            self._chain_walk = _ChainWalk(connection)
+        walk = self._chain_walk
         accepted = False
         try:
             der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
@@ -236,10 +236,10 @@ class ServerTLS:
                     host=host_of(peer),
                 )
         if depth == 0 or not accepted:
-            self._walk = None
+            self._chain_walk = None
         return accepted
 
-    def _refused(self, walk: _Walk, depth: int, reason: str) -> None:
+    def _refused(self, walk: _ChainWalk, depth: int, reason: str) -> None:
         if self._peer_log is None:
             return
         # Twisted makes the protocol of a connection its app data.
@@ -266,7 +266,7 @@ class _Loaded:
 
 
 @frozen
-class _Walk:
+class _ChainWalk:
     """OpenSSL's way down the chain of one peer: what it has passed, leaf first.
 
     One at a time: OpenSSL walks a whole chain within one call.

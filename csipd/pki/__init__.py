@@ -22,10 +22,10 @@ from csipd.pki.profiles import (
     root,
     server,
 )
-from csipd.pki.repository import HandedOut, Repository, lfdi_from_file
+from csipd.pki.repository import IssuedKey, Repository, lfdi_from_file
 
 __all__ = [
-    "HandedOut",
+    "IssuedKey",
     "OpenSSLCnfError",
     "PKIError",
     "Repository",

@@ -65,7 +65,7 @@ T = TypeVar("T")
 
 
 @frozen
-class HandedOut:
+class IssuedKey:
     """A key made for somebody, and its certificate with the intermediates it is to be presented with."""
 
     cert_pem: bytes
@@ -167,10 +167,10 @@ class Repository:
         with as_pki_error():
             return (yield from self._locked(self._issue(wanted, request)))
 
-    def hand_out(self, wanted: Wanted) -> Steps[HandedOut]:
+    def issue_key(self, wanted: Wanted) -> Steps[IssuedKey]:
         """A new key and its certificate for somebody else. The key is written nowhere."""
         with as_pki_error():
-            return (yield from self._locked(self._hand_out(wanted)))
+            return (yield from self._locked(self._issue_key(wanted)))
 
     def warnings(self, wanted: Iterable[Wanted]) -> list[str]:
         """What an operator should know: a line for each file with a key in it that is open to others than its
@@ -350,10 +350,10 @@ class Repository:
         create(certificate, renewed, 0o644)
         create(combined, join(renewed, read(key)), 0o600)
 
-    def _hand_out(self, one: Wanted) -> Steps[HandedOut]:
+    def _issue_key(self, one: Wanted) -> Steps[IssuedKey]:
         key_pem = yield from self._new_key()
         request = yield from self._request(key_pem, one.id)
-        return HandedOut(cert_pem=(yield from self._issue(one, request)), key_pem=key_pem)
+        return IssuedKey(cert_pem=(yield from self._issue(one, request)), key_pem=key_pem)
 
     def _new_key(self) -> Steps[bytes]:
         return (yield from self._openssl("genpkey", *_NEW_KEY))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import resource
 import select
 import signal
 import socket
@@ -138,6 +139,19 @@ class InitScriptTests(SynchronousTestCase):
         """Whatever a failed test left running ends."""
         for pid in self.started - {0}:
             kill(pid)
+
+    def test_open_files(self) -> None:
+        """The daemon may open a file for each configured connection, as far as the machine lets it (F8)."""
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        hard = before[1] if before[1] != resource.RLIM_INFINITY else 1_048_576
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard), before[1]))
+        for settings, wanted in (({}, 65_536), ({"OPEN_FILES": "2048"}, 20_300)):
+            pid = self.start(**settings)
+            lines = (Path("/proc") / str(pid) / "limits").read_text().splitlines()
+            (line,) = (line for line in lines if line.startswith("Max open files"))
+            self.assertGreaterEqual(int(line.split()[3]), min(wanted, hard))
+            self.assertEqual(self.script("stop", **settings)[0], 0)
 
     def test_from_start_to_stop(self) -> None:
         """csipd starts once, is seen to run, lives on after a reload, and ends leaving no pid file."""

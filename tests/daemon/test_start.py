@@ -66,6 +66,17 @@ class CertificatesTests(SynchronousTestCase):
         self.patch(socket, "gethostname", lambda: "host.example")
         self.assertEqual(self.names("0.0.0.0"), local | {"DNS:host.example"})
 
+    def test_more_names_of_the_server(self) -> None:
+        """server_names are in its certificate too, and server_policies may be left out (C13, A20)."""
+        lines = (
+            "server: 192.0.2.1",
+            "server_names: [csipd.example, '2001:db8::7']",
+            "server_policies: false",
+        )
+        (found,) = (one for one in certificates(settings(*lines)) if one.id == "192.0.2.1")
+        self.assertEqual(set(found.names), {"IP:192.0.2.1", "DNS:csipd.example", "IP:2001:db8::7"})
+        self.assertEqual(found.profile.policies, ())
+
     def test_who_gets_one(self) -> None:
         """The root, the server, the operator if asked for, each device and aggregator whose key is here."""
         found = certificates(

@@ -21,7 +21,7 @@ from twisted.internet.defer import gatherResults
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from csipd.pki import (
-    HandedOut,
+    IssuedKey,
     PKIError,
     Repository,
     Wanted,
@@ -618,7 +618,7 @@ class SecrecyTests(RepositoryCase):
     def test_handed_out(self) -> None:
         """A key made for somebody is written nowhere, and does not show when it is printed."""
         self.make(root())
-        handed = run_now(self.repository.hand_out(device("dev9")))
+        handed = run_now(self.repository.issue_key(device("dev9")))
         key = serialization.load_pem_private_key(handed.key_pem, None)
         certificate = x509.load_pem_x509_certificate(handed.cert_pem)
         self.assertEqual(certificate.public_key(), key.public_key())
@@ -828,11 +828,11 @@ class AtOnceTests(TestCase):
         """One that gives up waiting for its turn leaves the other to its work, and its turn to the next."""
         repository = Repository(Path(self.mktemp()), None)
         working = run_later(reactor, repository.ensure([device("dev1")], make=True))
-        waiting = run_later(reactor, repository.hand_out(device("dev9")))
+        waiting = run_later(reactor, repository.issue_key(device("dev9")))
         waiting.addErrback(lambda failure: None)
         waiting.cancel()
         self.assertEqual(len(await working), 5)
-        handed: HandedOut = await run_later(reactor, repository.hand_out(device("dev9")))
+        handed: IssuedKey = await run_later(reactor, repository.issue_key(device("dev9")))
         certificate = x509.load_pem_x509_certificate(handed.cert_pem)
         facts = describe(certificate.public_bytes(serialization.Encoding.DER))
         self.assertEqual(facts.hardware_module, HardwareModule("1.3.6.1.4.1.32473.1.1", b"dev9"))

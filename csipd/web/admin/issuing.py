@@ -69,7 +69,7 @@ class Issuing:
         if body.csr:
             return self._sign(body.csr.encode(), wanted)
         if body.make_key:
-            handed = pki.run_later(self._reactor, self._repository.hand_out(wanted))
+            handed = pki.run_later(self._reactor, self._repository.issue_key(wanted))
             return handed.addCallbacks(lambda out: self._issued(out.cert_pem, out.key_pem), _no_certificate)
         return succeed(None)
 
