@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from csipd.daemon.clockwatch import ClockWatch
 from csipd.db import controls, declarations, logevents, retention
 from csipd.db.database import Database, Transaction
+from csipd.db.turns import BULK
 from csipd.der.retention import Retention
 from csipd.refusals import Unavailable
 
@@ -176,7 +177,7 @@ class Scheduler(Service):
 
     def _sweep(self) -> Deferred[None]:
         return (
-            self._database.write(lambda transaction: logevents.sweep(transaction, self._log_events))
+            self._database.write(lambda transaction: logevents.sweep(transaction, self._log_events), BULK)
             .addCallback(self._swept)
             .addCallback(lambda _: self._remove())
         )
@@ -185,7 +186,7 @@ class Scheduler(Service):
         """Remove some of what is older than it may be; the rest follows, with pauses for others' writes."""
         now = int(self._wall())
         return self._database.write(
-            lambda transaction: retention.sweep(transaction, self._retention, now)
+            lambda transaction: retention.sweep(transaction, self._retention, now), BULK
         ).addCallback(self._removed)
 
     def _removed(self, found: retention.Removed) -> None:

@@ -1,10 +1,11 @@
 """The store as a service: operations run in two threads, in groups.
 
 A call into a thread costs more than the statements that it carries, so operations that wait are run
-together: while one group runs the next one gathers. Reads of a group share a transaction, hence a snapshot;
-writes share a commit, and each has a savepoint of its own, so that one that fails fails alone. A write is
-answered after its commit, and what it changed is published before it is answered, by this layer and
-not by the caller: a client that hangs up must not lose it.
+together: while one group runs the next one gathers. Whose operations come first is a matter of fair shares
+(`turns`), and a group ends when it has taken its time: what it did not come to waits again. Reads of a group
+share a transaction, hence a snapshot; writes share a commit, and each has a savepoint of its own, so that
+one that fails fails alone. A write is answered after its commit, and what it changed is published before it
+is answered, by this layer and not by the caller: a client that hangs up must not lose it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from twisted.python.threadpool import ThreadPool
 
 from csipd.db.engine import make_engine
 from csipd.db.health import Health, Unreadable, is_damage, is_outage, reason_of
+from csipd.db.turns import SERVER, Share, Turn, Turns
 from csipd.refusals import Refusal, Unavailable
 
 T = TypeVar("T")
@@ -34,6 +36,8 @@ T = TypeVar("T")
 LARGEST_QUEUE = 20_000
 #: Operations of one group: bounds what the first of them waits for the last.
 LARGEST_GROUP = 256
+#: Seconds after which a group ends, and with it what an operation of somebody else waits for it.
+LONGEST_GROUP = 0.02
 
 
 @define(eq=False)
@@ -59,10 +63,32 @@ Publish = Callable[[Sequence[str]], None]
 
 @define
 class _Group:
-    """What a group of operations came to: the value or the Failure of each, and the hrefs that changed."""
+    """What a group of operations came to.
+
+    :param outcomes: the value or the Failure of each, as far as the group came
+    :param changed: hrefs
+    :param seconds: what each of them took; empty where none was carried out
+    """
 
     outcomes: list[Any]
     changed: list[str] = field(factory=list)
+    seconds: list[float] = field(factory=list)
+
+
+class _Timer:
+    """Measures the operations of a group, and says when it has had its time."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._began = self._last = monotonic()
+        self.seconds: list[float] = []
+
+    def is_over(self) -> bool:
+        """Note the end of an operation; whether the group ends with it."""
+        now = self._monotonic()
+        self.seconds.append(now - self._last)
+        self._last = now
+        return now - self._began >= LONGEST_GROUP
 
 
 class _Queue:
@@ -82,16 +108,16 @@ class _Queue:
         self._in_thread = in_thread
         self._run = run
         self._publish = publish
-        self._waiting: list[tuple[Any, Deferred[Any]]] = []
+        self._waiting: Turns[tuple[Any, Deferred[Any]]] = Turns()
         self._running = False
         self._observers: list[Deferred[None]] = []
 
-    def submit(self, operation: Any) -> Deferred[Any]:
-        """Run an operation with the next group."""
+    def submit(self, operation: Any, share: Share) -> Deferred[Any]:
+        """Run an operation when it is its share's turn."""
         if len(self._waiting) >= LARGEST_QUEUE:
             return fail(Unavailable("too many requests wait for the database"))
         answer: Deferred[Any] = Deferred()
-        self._waiting.append((operation, answer))
+        self._waiting.put((operation, answer), share)
         self._start()
         return answer
 
@@ -107,27 +133,31 @@ class _Queue:
         if self._running:
             return
         if not self._waiting:
+            self._waiting.forget()
             observers, self._observers = self._observers, []
             for observer in observers:
                 observer.callback(None)
             return
-        group, self._waiting = self._waiting[:LARGEST_GROUP], self._waiting[LARGEST_GROUP:]
+        group = [self._waiting.take() for _ in range(min(len(self._waiting), LARGEST_GROUP))]
         self._running = True
-        operations = [operation for operation, _ in group]
-        self._in_thread(lambda: self._run(operations)).addBoth(self._ended, [answer for _, answer in group])
+        operations = [turn.item[0] for turn in group]
+        self._in_thread(lambda: self._run(operations)).addBoth(self._ended, group)
 
-    def _ended(self, result: _Group | Failure, answers: list[Deferred[Any]]) -> None:
+    def _ended(self, result: _Group | Failure, group: list[Turn[tuple[Any, Deferred[Any]]]]) -> None:
         self._running = False
         if isinstance(result, Failure):
-            outcomes: list[Any] = [result] * len(answers)
+            outcomes: list[Any] = [result] * len(group)
         else:
             outcomes = result.outcomes
+            for turn, seconds in zip(group, result.seconds, strict=False):
+                self._waiting.measured(turn, seconds)
+            self._waiting.put_back(group[len(outcomes) :])
             if result.changed:
                 self._publish(result.changed)
         # The next group starts before this one's callers work with what came of it.
         self._start()
-        for answer, outcome in zip(answers, outcomes, strict=True):
-            answer.callback(outcome)  # a Failure takes the errback side
+        for turn, outcome in zip(group, outcomes, strict=False):
+            turn.item[1].callback(outcome)  # a Failure takes the errback side
 
 
 class Database(Service):
@@ -153,23 +183,28 @@ class Database(Service):
     ) -> None:
         self._reactor = reactor
         health = Health(url, monotonic, self._tell)
-        self._reader = _Connection(make_engine(url), health)
-        self._writer = _Connection(make_engine(url, immediate=True), health)
+        self._reader = _Connection(make_engine(url), health, monotonic)
+        self._writer = _Connection(make_engine(url, immediate=True), health, monotonic)
         self._pools: list[ThreadPool] = []
         self._reads = _Queue(self._thread(), self._reader.read, publish)
         self._writes = _Queue(self._thread(), self._writer.write, publish)
 
-    def read(self, operation: Read[T]) -> Deferred[T]:
-        """Run an operation that reads; it must not return anything that holds on to the connection."""
-        return self._reads.submit(operation)
+    def read(self, operation: Read[T], share: Share = SERVER) -> Deferred[T]:
+        """Run an operation that reads; it must not return anything that holds on to the connection.
 
-    def write(self, operation: Write[T]) -> Deferred[T]:
+        :param share: on whose account
+        """
+        return self._reads.submit(operation, share)
+
+    def write(self, operation: Write[T], share: Share = SERVER) -> Deferred[T]:
         """Run an operation in a transaction; fires after the commit.
+
+        :param share: on whose account
 
         Fails with what the operation raised (and it changed nothing then), or with ``Unavailable`` when
         the database could not take it.
         """
-        return self._writes.submit(operation)
+        return self._writes.submit(operation, share)
 
     def startService(self) -> None:
         super().startService()
@@ -207,9 +242,10 @@ class Database(Service):
 class _Connection:
     """One connection, kept open; closed after the database failed, and opened again for the next group."""
 
-    def __init__(self, engine: sa.Engine, health: Health) -> None:
+    def __init__(self, engine: sa.Engine, health: Health, monotonic: Callable[[], float]) -> None:
         self._engine = engine
         self._health = health
+        self._monotonic = monotonic
         self._connection: sa.Connection | None = None
         self._companions: Any = None
 
@@ -222,12 +258,15 @@ class _Connection:
         try:
             connection = self._open()
             with connection.begin():
+                timer = _Timer(self._monotonic)
                 for operation in operations:
                     outcomes.append(self._attempt(operation, connection))
+                    if timer.is_over():
+                        break
         except sa.exc.SQLAlchemyError as error:
             return self._lost("reading", error, len(operations))
         self._health.worked("reading")
-        return _Group(outcomes)
+        return _Group(outcomes, seconds=timer.seconds)
 
     def write(self, operations: list[Write[Any]]) -> _Group:
         """Carry out a group of writes, and commit those that succeed."""
@@ -246,6 +285,7 @@ class _Connection:
                 if self._health.damage is not None:
                     return self._refuse("writing", self._health.damage, len(operations))
             with connection.begin() as whole:
+                timer = _Timer(self._monotonic)
                 for operation in operations:
                     transaction = Transaction(connection)
                     # Alone in its group, an operation needs no savepoint: the whole is its own.
@@ -258,6 +298,8 @@ class _Connection:
                         changed.extend(transaction.changed)
                         if part is not whole:
                             part.commit()
+                    if timer.is_over():
+                        break
                 committing = True
         except sa.exc.SQLAlchemyError as error:
             group = self._lost("writing", error, len(operations))
@@ -267,7 +309,7 @@ class _Connection:
                 group.changed = changed
             return group
         self._health.worked("writing")
-        return _Group(outcomes, changed)
+        return _Group(outcomes, changed, timer.seconds)
 
     def close(self) -> None:
         if self._connection is not None:

@@ -29,6 +29,7 @@ from csipd.db.database import Database, Transaction
 from csipd.db.tree import access, context
 from csipd.db.tree import read as reading
 from csipd.db.tree import write as writing
+from csipd.db.turns import Share, device_share
 from csipd.der.access import Caller, Standing
 from csipd.net.identity import Identity
 from csipd.net.quotas import CallerInfo
@@ -119,6 +120,12 @@ class _Exchange:
     def method(self) -> str:
         return self.request.method.decode()
 
+    @property
+    def share(self) -> Share:
+        """On whose account the store works for it."""
+        info = self.request.account.info
+        return device_share(self.request.identity.lfdi, 0 if info is None else info.managed)
+
 
 class Application:
     """The resources of the standard, over HTTP.
@@ -181,7 +188,7 @@ class Application:
         def ask(connection: sa.Connection) -> CallerInfo:
             return _info(devices.caller(connection, identity.lfdi, identity.sfdi, self._server.policy))
 
-        return self._database.read(ask)
+        return self._database.read(ask, device_share(identity.lfdi))
 
     def _get(self, exchange: _Exchange) -> Deferred[bytes]:
         request, place, now = exchange.request, exchange.place, exchange.now
@@ -226,10 +233,10 @@ class Application:
             failure.trap(context.Outdated)
             outdated = failure.value
             assert isinstance(outdated, context.Outdated)
-            updated = self._database.write(outdated.update)
+            updated = self._database.write(outdated.update, exchange.share)
             return updated.addCallback(lambda _: self._get(exchange))
 
-        return self._database.read(read).addCallbacks(give, update)
+        return self._database.read(read, exchange.share).addCallbacks(give, update)
 
     def _write(self, exchange: _Exchange) -> Deferred[bytes]:
         request, place, now = exchange.request, exchange.place, exchange.now
@@ -249,7 +256,7 @@ class Application:
                 body.read()
                 return b""
 
-            return self._database.read(refused)
+            return self._database.read(refused, exchange.share)
 
         def write(transaction: Transaction) -> Place | None:
             return writing.write(transaction, identify(transaction.connection), place, method, body.read)
@@ -264,7 +271,7 @@ class Application:
                     request.info(self._log, "registered", "{peer} registered {href}", href=made.href)
             return b""
 
-        return self._database.write(write).addCallback(done)
+        return self._database.write(write, exchange.share).addCallback(done)
 
     def _learn(self, outcome: Any, exchange: _Exchange) -> Any:
         """Take what is known of the caller by now to its account, and say when it is on no list."""

@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.db import database as module
 from csipd.db.database import Database, Transaction
 from csipd.db.tables import assignments, facts, memberships
+from csipd.db.turns import SERVER, device_share
 from csipd.refusals import NotFound, Unavailable
 from tests.support.store import new_database
 
@@ -357,3 +358,59 @@ class InPlaceTests(_Case):
         self.addCleanup(database.stopService)
         self.failureResultOf(database.read(names), Unavailable)
         self.failureResultOf(database.write(note("a")), Unavailable)
+
+
+class TurnTests(_Threaded):
+    """Fair turns, by the time that operations take (decision 37)."""
+
+    def costly(self, name: str, seconds: float, done: list[str]) -> module.Read[None]:
+        def operation(connection: sa.Connection) -> None:
+            self.now += seconds
+            done.append(name)
+
+        return operation
+
+    def test_costly_lists_on_many_connections(self) -> None:
+        """One device that loops a costly list does not keep another's GET waiting (case F5)."""
+        done: list[str] = []
+        for _ in range(50):
+            self.database.read(self.costly("A", 0.015, done), device_share("A"))
+        self.reactor.turn()
+        self.reactor.turn()
+        # One went at once, two are back, two run just now.
+        self.database.read(self.costly("B", 0.0001, done), device_share("B"))
+        while "B" not in done:
+            self.reactor.turn()
+        self.assertEqual(done.index("B"), 5)
+        while len(done) < 51 or not self.reactor.idle:
+            self.reactor.turn()
+
+    def test_group_ends(self) -> None:
+        """A group of reads ends after 20 ms; what it did not come to is in the next ones."""
+        done: list[str] = []
+        answers = [self.database.read(self.costly(str(n), 0.009, done), SERVER) for n in range(8)]
+        sizes = []
+        while not all(answer.called for answer in answers):
+            self.reactor.turn()
+            sizes.append(sum(answer.called for answer in answers))
+        self.assertEqual(done, [str(n) for n in range(8)])
+        self.assertEqual(sizes, [1, 4, 7, 8])
+
+    def test_writes(self) -> None:
+        """So does a group of writes, each of which is committed before it is answered."""
+        done: list[str] = []
+
+        def slow(name: str) -> module.Write[None]:
+            def operation(transaction: module.Transaction) -> None:
+                self.now += 0.015
+                done.append(name)
+                transaction.touch(f"/{name}")
+
+            return operation
+
+        answers = [self.database.write(slow(str(n)), device_share("A")) for n in range(6)]
+        while not all(answer.called for answer in answers):
+            self.reactor.turn()
+        self.assertEqual(done, [str(n) for n in range(6)])
+        self.assertEqual([href for group in self.published for href in group], [f"/{n}" for n in range(6)])
+        self.assertGreater(len(self.published), 2)

@@ -29,9 +29,10 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from csipd.daemon.changes import Hub
-from csipd.db import controls, devices, documents, engine, groups, own_programs, programs
+from csipd.db import controls, devices, documents, engine, groups, own_programs, programs, turns
 from csipd.db.database import Database, Read, Transaction, Write
 from csipd.db.tree.context import Server
+from csipd.db.turns import Share
 from csipd.der.access import Policy
 from csipd.net.gate import Gate
 from csipd.net.identity import Identity, identify_by
@@ -160,11 +161,11 @@ class Held:
             answer.addBoth(lambda outcome: outcome if failure is None else Failure(failure))
             answer.chainDeferred(asked)
 
-    def read(self, operation: Read[Any]) -> Deferred[Any]:
-        return self._back(self._database.read(operation))
+    def read(self, operation: Read[Any], share: Share = turns.SERVER) -> Deferred[Any]:
+        return self._back(self._database.read(operation, share))
 
-    def write(self, operation: Write[Any]) -> Deferred[Any]:
-        return self._back(self._database.write(operation))
+    def write(self, operation: Write[Any], share: Share = turns.SERVER) -> Deferred[Any]:
+        return self._back(self._database.write(operation, share))
 
     def _back(self, answer: Deferred[Any]) -> Deferred[Any]:
         if self._waiting is None:

@@ -24,6 +24,7 @@ from werkzeug.exceptions import HTTPException
 from csipd.db import audit
 from csipd.db.database import Database, Transaction
 from csipd.db.tree.context import Server
+from csipd.db.turns import Kind, Share
 from csipd.net.identity import Identity
 from csipd.net.quotas import CallerInfo
 from csipd.refusals import Refusal, Unavailable
@@ -59,6 +60,11 @@ class _Request:
     call: Call
     key: str | None
     digest: str
+
+    @property
+    def share(self) -> Share:
+        """On whose account the store works for it."""
+        return Share(Kind.OPERATORS, self.call.who)
 
 
 @frozen
@@ -198,12 +204,14 @@ class Admin:
 
     def _run_read(self, asked: _Request) -> Deferred[_Answer]:
         operation, call = asked.operation, asked.call
-        return self._database.read(lambda connection: _answer(operation, operation.run(connection, call)))
+        return self._database.read(
+            lambda connection: _answer(operation, operation.run(connection, call)), asked.share
+        )
 
     def _run_write(self, asked: _Request) -> Deferred[_Answer]:
         name, check = asked.operation.prepare, asked.operation.check
         if name is None:
-            return self._database.write(lambda transaction: _carry_out(transaction, asked))
+            return self._database.write(lambda transaction: _carry_out(transaction, asked), asked.share)
         prepare = self._prepare[name]
 
         # Before anything is prepared: neither a repeated request nor one that is refused makes a certificate.
@@ -218,9 +226,9 @@ class Admin:
 
         def write(found: Any) -> Deferred[_Answer]:
             ready = evolve(asked, call=evolve(asked.call, prepared=found))
-            return self._database.write(lambda transaction: _carry_out(transaction, ready))
+            return self._database.write(lambda transaction: _carry_out(transaction, ready), asked.share)
 
-        return self._database.read(look).addCallback(go_on)
+        return self._database.read(look, asked.share).addCallback(go_on)
 
 
 def _end(not_after: float | None) -> int | None:

@@ -1,0 +1,145 @@
+"""Whose turn it is at the database: who is served in which order, by what each operation costs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from itertools import count
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from csipd.db.turns import BULK, SERVER, Kind, Share, Turns, device_share
+
+A, B, C = (device_share(name) for name in "ABC")
+OPERATOR = Share(Kind.OPERATORS, "alice")
+
+
+class TurnsTests(SynchronousTestCase):
+    """The order of turns."""
+
+    def setUp(self) -> None:
+        self.turns: Turns[str] = Turns()
+
+    def put(self, share: Share, number: int = 1) -> None:
+        for _ in range(number):
+            self.turns.put(share.key or share.kind.name, share)
+
+    def serve(self, number: int, cost: Callable[[str], float] = lambda key: 0.001) -> list[str]:
+        """Carry out so many operations, and say whose they were."""
+        served = []
+        for _ in range(number):
+            turn = self.turns.take()
+            self.turns.measured(turn, cost(turn.item))
+            served.append(turn.item)
+        return served
+
+    def test_order_of_one(self) -> None:
+        """The operations of one caller keep their order."""
+        for number in range(5):
+            self.turns.put(str(number), A)
+        self.assertEqual(self.serve(5), ["0", "1", "2", "3", "4"])
+        self.assertEqual(len(self.turns), 0)
+
+    def test_another_comes(self) -> None:
+        """Who comes while one has two hundred costly ones waiting is next (case F5)."""
+        self.put(A, 200)
+        self.serve(5, lambda key: 0.05)
+        self.put(B)
+        self.assertEqual(self.serve(2, lambda key: 0.05), ["B", "A"])
+
+    def test_time_and_not_calls(self) -> None:
+        """One that costs ten times as much is served a tenth as often."""
+        self.put(A, 200)
+        self.put(B, 200)
+        served = Counter(self.serve(110, lambda key: 0.01 if key == "A" else 0.001))
+        self.assertAlmostEqual(served["A"], 10, delta=1)
+        self.assertAlmostEqual(served["B"], 100, delta=1)
+
+    def test_weight(self) -> None:
+        """An aggregator of 300 devices has four times the time of a device (decision 37)."""
+        self.turns = Turns()
+        self.put(A, 200)
+        self.put(device_share("B", 300), 200)
+        served = Counter(self.serve(100))
+        self.assertAlmostEqual(served["B"], 80, delta=1)
+
+    def test_idle_time_is_not_saved(self) -> None:
+        """Who did not ask for a while gets no more than its share when it does."""
+        self.put(A, 300)
+        self.serve(100)
+        self.put(B, 100)
+        served = Counter(self.serve(20))
+        self.assertAlmostEqual(served["A"], 10, delta=1)
+
+    def test_what_was_used_is_not_forgotten(self) -> None:
+        """Nor does it help to ask for one thing at a time: what it cost is owed to those who wait."""
+        self.put(A)
+        self.put(B, 100)
+        self.serve(1, lambda key: 0.05)
+        served = []
+        for _ in range(60):
+            self.put(A)
+            served += self.serve(1)
+        self.assertEqual(served[:45].count("A"), 0)
+        self.assertGreater(served[45:].count("A"), 4)
+
+    def test_kinds(self) -> None:
+        """Neither a thousand devices nor a clean-up delays a command, the scheduler or a device (F5)."""
+        for number in range(1000):
+            self.put(device_share(f"{number:040X}"))
+        self.put(BULK, 100)
+        self.serve(50)
+        self.put(SERVER)
+        self.put(OPERATOR)
+        self.assertLessEqual({"SERVER", "alice"}, set(self.serve(4)))
+        self.put(B)
+        self.put(OPERATOR, 100)
+        served = Counter(self.serve(200))
+        self.assertGreater(served["alice"], 70)
+        self.assertLess(served["BULK"], 20)
+
+    def test_put_back(self) -> None:
+        """What a group did not come to stands where it stood, and costs nothing."""
+        self.turns.put("first", A)
+        self.turns.put("second", A)
+        self.put(B)
+        group = [self.turns.take() for _ in range(3)]
+        self.turns.measured(group[0], 0.03)
+        self.turns.put_back(group[1:])
+        self.assertEqual(len(self.turns), 2)
+        self.assertEqual([turn.item for turn in group], ["first", "B", "second"])
+        self.assertEqual(self.serve(2), ["B", "second"])
+
+    def test_nothing_is_kept(self) -> None:
+        """Of callers that are gone no more is kept than there are places for (bounded memory)."""
+        self.put(A, 20_000)
+        for number in range(20_000):
+            self.put(device_share(str(number)))
+            self.serve(2)
+            self.put(A)
+        level = self.turns._flows[Kind.DEVICES]
+        self.assertLess(len(level._tags), 3_000)
+        self.assertLess(len(level._heap), 3_000)
+        self.assertLess(len(self.turns._costs), 3_000)
+        self.turns.forget()
+        self.assertEqual((level._tags, level._heap), ({}, []))
+
+    @given(st.lists(st.tuples(st.sampled_from("ABCD"), st.integers(1, 50)), max_size=60))
+    def test_all_are_served(self, asked: list[tuple[str, int]]) -> None:
+        """Whatever they cost, and put back or not: each is served once, the ones of a caller in order."""
+        turns: Turns[tuple[str, int, int]] = Turns()
+        numbers = count()
+        for key, cost in asked:
+            turns.put((key, next(numbers), cost), device_share(key))
+        served = []
+        while len(turns):
+            group = [turns.take() for _ in range(min(3, len(turns)))]
+            turns.measured(group[0], group[0].item[2] / 1000)
+            turns.put_back(group[1:])
+            served.append(group[0].item)
+        self.assertEqual(len(served), len(asked))
+        for key in "ABCD":
+            mine = [number for one, number, _ in served if one == key]
+            self.assertEqual(mine, sorted(mine))
