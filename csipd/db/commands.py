@@ -15,7 +15,9 @@ from attrs import evolve, field, frozen
 
 from csipd.db import audit, controls, devices, documents, groups, own_programs, programs
 from csipd.db.database import Transaction
+from csipd.der.conflicts import Loss, loss
 from csipd.der.events import Event
+from csipd.der.programs import Offer
 from csipd.refusals import Conflict, Full, Impossible, NotFound
 from csipd.sep2 import codec, rules
 from csipd.sep2 import resources as r
@@ -26,6 +28,7 @@ from csipd.sep2.types import MODE, EventState
 #: Devices of a preview that are named; the others are counted.
 SAMPLE = 50
 
+_GREATEST_MRID = "F" * 32
 _DERCAP = ROWS["DERCapability"]
 _CURVES = ROWS["DERCurveList"]
 
@@ -76,18 +79,23 @@ class Overlap:
     :param program: of both
     :param modes: that they have in common
     :param wholly: whether the loser loses all that it has
+    :param event: the other
+    :param loss: what the loser loses on a device that has to follow both
     """
 
     other: int
     program: int
     modes: tuple[str, ...]
     wholly: bool
+    event: Event
+    loss: Loss | None
 
 
 @frozen
 class Effect:
     """What a command would do.
 
+    :param event: what it would make
     :param programs: the programs that get a control
     :param devices: how many devices it addresses
     :param sample: some of them
@@ -96,6 +104,7 @@ class Effect:
     :param warnings: what is doubtful, a line each
     """
 
+    event: Event
     programs: tuple[int, ...]
     devices: int
     sample: tuple[int, ...]
@@ -120,9 +129,12 @@ def preview(
     flaws += unable
     if flaws:
         raise Impossible(flaws)
-    event = controls.event_of(_control(command, start, now))
+    # The mRID that it will get is greater than all others of its second.
+    event = evolve(controls.event_of(_control(command, start, now)), mrid=_GREATEST_MRID)
     supersedes, superseded_by = _overlaps(connection, own, target, wanted, event, now)
-    return Effect(tuple(wanted), number, tuple(sample), supersedes, superseded_by, (*warnings, *doubts))
+    return Effect(
+        event, tuple(wanted), number, tuple(sample), supersedes, superseded_by, (*warnings, *doubts)
+    )
 
 
 def _overlaps(
@@ -154,7 +166,9 @@ def _overlaps(
             loser, winner = (other, event) if wins else (event, other)
             wholly = not (loser.modes - winner.modes) and not (loser.categories & ~winner.categories)
             common = tuple(name for name in MODE if name in other.modes & event.modes)
-            (takes if wins else gives).append(Overlap(kept.number, program, common, wholly))
+            new, old = Offer(event, primacy), Offer(other, primacies[program])
+            lost = loss(old, new) if wins else loss(new, old)
+            (takes if wins else gives).append(Overlap(kept.number, program, common, wholly, other, lost))
     return tuple(takes), tuple(gives)
 
 
@@ -203,16 +217,9 @@ def create(
     return made, effect
 
 
-def cancel(
-    transaction: Transaction, number: int, randomized: bool, reason: str | None, now: int, who: str
-) -> None:
-    """Cancel a control.
-
-    :param randomized: let each device end it at a moment of its own within the control's randomisation
-    :raises NotFound: there is no such control
-    :raises Conflict: it is over, superseded or cancelled already; or has no randomisation to end it by
-    """
-    kept = controls.commanded(transaction.connection, number, now)
+def cancellable(connection: sa.Connection, number: int, randomized: bool, now: int) -> controls.Kept:
+    """The control that ``cancel`` would cancel; what it raises."""
+    kept = controls.commanded(connection, number, now)
     if kept is None:
         raise NotFound(f"no control {number}")
     state = kept.status.state
@@ -222,6 +229,19 @@ def cancel(
         raise Conflict(f"control {number} is over")
     if randomized and not (kept.event.randomize_start or kept.event.randomize_duration):
         raise Conflict(f"control {number} has no randomisation to be cancelled with")
+    return kept
+
+
+def cancel(
+    transaction: Transaction, number: int, randomized: bool, reason: str | None, now: int, who: str
+) -> None:
+    """Cancel a control.
+
+    :param randomized: let each device end it at a moment of its own within the control's randomisation
+    :raises NotFound: there is no such control
+    :raises Conflict: it is over, superseded or cancelled already; or has no randomisation to end it by
+    """
+    kept = cancellable(transaction.connection, number, randomized, now)
     if not controls.cancel(transaction, number, randomized, reason, now):
         raise Conflict(f"control {number} is cancelled already")
     audit.record(transaction, now, who, "cancel", f"/derp/{kept.program}/derc/{number}", reason or "")
@@ -254,19 +274,24 @@ def add_curve(transaction: Transaction, issuer: Issuer, program: int, curve: r.D
 def set_default(
     transaction: Transaction, issuer: Issuer, program: int, default: r.DefaultDERControl, now: int
 ) -> None:
-    """Give a program a default control, whose curves are the program's own.
+    """Give a program a default control, whose curves are the program's own; what ``check_default`` raises."""
+    check_default(transaction.connection, program, default)
+    programs.set_default(transaction, issuer, program, default, now)
+
+
+def check_default(connection: sa.Connection, program: int, default: r.DefaultDERControl) -> None:
+    """See that a program may have a default control.
 
     :raises Impossible: with all that is wrong with it, and pointers into it
     """
     flaws = _checked(default)
     if not flaws:
-        kinds = _curve_types(transaction.connection, program)
+        kinds = _curve_types(connection, program)
         links = rules.link_flaws(default.DERControlBase, kinds.get, f"of program {program}")
         found = [*rules.default_flaws(default), *(flaw.under("DERControlBase") for flaw in links)]
         flaws = rules.errors(found)
     if flaws:
         raise Impossible(flaws)
-    programs.set_default(transaction, issuer, program, default, now)
 
 
 def _curve_types(connection: sa.Connection, program: int) -> dict[str, int]:

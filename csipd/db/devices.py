@@ -429,9 +429,12 @@ def unregister(transaction: Transaction, device: int, who: str, now: int) -> Non
     record(transaction, now, who, "unregister", _EDEV.href((device,)), row.lfdi, device=row.manager)
 
 
-def withdraw(transaction: Transaction, lfdi: str, who: str, now: int) -> bool:
-    """Shut a device out, until the operator lifts it. True if it was not shut out already."""
-    return _set_withdrawn(transaction, lfdi, who, now, "withdraw", now)
+def withdraw(transaction: Transaction, lfdi: str, who: str, now: int, reason: str | None = None) -> bool:
+    """Shut a device out, until the operator lifts it. True if it was not shut out already.
+
+    :param reason: why; it is kept with the device until it is readmitted, and in the audit log
+    """
+    return _set_withdrawn(transaction, lfdi, who, now, "withdraw", now, reason)
 
 
 def readmit(transaction: Transaction, lfdi: str, who: str, now: int) -> bool:
@@ -440,14 +443,21 @@ def readmit(transaction: Transaction, lfdi: str, who: str, now: int) -> bool:
 
 
 def _set_withdrawn(
-    transaction: Transaction, lfdi: str, who: str, now: int, action: str, value: int | None
+    transaction: Transaction,
+    lfdi: str,
+    who: str,
+    now: int,
+    action: str,
+    value: int | None,
+    reason: str | None = None,
 ) -> bool:
     before = devices.c.withdrawn.is_(None) if value is not None else devices.c.withdrawn.is_not(None)
     device = transaction.connection.scalar(sa.select(devices.c.id).where(devices.c.lfdi == lfdi, before))
     if device is None:
         return False
-    alter(transaction, device, withdrawn=value, changed_time=now)
-    record(transaction, now, who, action, _EDEV.href((device,)), lfdi)
+    alter(transaction, device, withdrawn=value, withdrawn_reason=reason, changed_time=now)
+    said = lfdi if reason is None else f"{lfdi}: {reason}"
+    record(transaction, now, who, action, _EDEV.href((device,)), said)
     return True
 
 
@@ -500,6 +510,7 @@ class Listed:
     registered: int | None
     retired: int | None
     withdrawn: int | None
+    withdrawn_reason: str | None
     pin: int
     changed_time: int
     device_category: int | None

@@ -121,6 +121,12 @@ def programs_of_any(connection: sa.Connection, devices: Sequence[int]) -> list[i
     return list(dict.fromkeys(number for number, _ in found))
 
 
+def programs_of_groups(connection: sa.Connection, of: Sequence[int]) -> list[int]:
+    """The programs that a device finds by being in these groups: theirs, and those of the groups above."""
+    start = sa.select(sa.literal(0).label("who"), groups.c.id.label("group")).where(groups.c.id.in_(of))
+    return [number for number, _ in connection.execute(_programs(_above(start)))]
+
+
 def programs_around(connection: sa.Connection, group: int) -> list[int]:
     """The programs of a group, of those above it and of those below it."""
     below = _below(group)
@@ -318,14 +324,19 @@ def remove(transaction: Transaction, number: int) -> None:
     :raises Conflict: there is a program, a group or a device in it, or was one
     """
     connection = transaction.connection
+    check_unused(connection, number)
+    for table in (fleets, abilities):
+        connection.execute(sa.delete(table).where(table.c.group == number))
+    connection.execute(sa.delete(groups).where(groups.c.id == number))
+
+
+def check_unused(connection: sa.Connection, number: int) -> None:
+    """See that nothing is, or was, in a group: what ``remove`` raises."""
     for table, column in ((programs, "group"), (groups, "parent"), (memberships, "group")):
         if connection.scalar(sa.select(table.c.id).where(table.c[column] == number).limit(1)) is not None:
             raise Conflict(
                 f"group {number} still has {table.name}, or had: what was commanded to it stays known"
             )
-    for table in (fleets, abilities):
-        connection.execute(sa.delete(table).where(table.c.group == number))
-    connection.execute(sa.delete(groups).where(groups.c.id == number))
 
 
 def _below(group: int) -> sa.CTE:

@@ -51,6 +51,7 @@ devices = sa.Table(
     sa.Column("retired", sa.BigInteger),
     # Shut out by the operator; only the operator lifts it (decision 5).
     sa.Column("withdrawn", sa.BigInteger),
+    sa.Column("withdrawn_reason", sa.Text),
     sa.Column("pin", sa.Integer),
     sa.Column("changed_time", sa.BigInteger, nullable=False),
     sa.Column("device_category", sa.BigInteger),

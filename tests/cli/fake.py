@@ -1,7 +1,7 @@
 """csipd's operator API as `csipctl` sees it, without a server: what is answered, and what was asked.
 
     api = FakeAPI()
-    api.answers("GET", "/devices/1", device())        # a form of csipd/web/admin/forms.py
+    api.answers("GET", "/devices/1", device())        # a form of the API
     done = api.run("devices", "show", "1")
 
 Answers are made from the API's own forms, so they have its shapes.
@@ -24,7 +24,7 @@ from csipd.cli.ctl.https import Credentials, Server
 from csipd.cli.ctl.session import Machine
 from csipd.sep2 import resources as r
 from csipd.sep2.schema import Element
-from csipd.web.admin.controls import Control
+from csipd.web.admin.controls import Control, Preview, Superseded
 from csipd.web.admin.devices import Device
 from csipd.web.admin.groups import Group
 from csipd.web.admin.programs import Program
@@ -212,3 +212,15 @@ def pages(page: Callable[..., Element], *items: Iterable[Element]) -> list[Eleme
         more = {"next": listed[-1].number} if place < len(items) - 1 else {}
         made.append(page(items=listed, **more))
     return made
+
+
+def preview(**values: Any) -> Preview:
+    """A preview of a control, which says little."""
+    given = {"summary": ("3 devices will do it.",), "start": NOW, "end": NOW + 3600, "devices": 1, **values}
+    return Preview(**given)
+
+
+def superseded(number: int, **values: Any) -> Superseded:
+    """A control in conflict with another, from now on for an hour."""
+    usual = {"control": number, "program": 1, "program_name": "Feeder 1", "start": NOW, "end": NOW + 3600}
+    return Superseded(**{**usual, "modes": ("opModMaxLimW",), "wholly": True, **values})

@@ -13,13 +13,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.cli.ctl.errors import ServerFailed, Unreachable
 from csipd.cli.ctl.views.controls import is_over
 from csipd.sep2 import resources as r
-from csipd.web.admin.controls import Cancellation, ControlPage, MadeControls, NewControl, Preview, Superseded
+from csipd.web.admin.controls import Cancellation, ControlPage, MadeControls, NewControl
 from csipd.web.admin.curves import CurvePage
 from csipd.web.admin.devices import DevicePage
 from csipd.web.admin.groups import GroupPage
+from csipd.web.admin.summary import Consequences
 from csipd.web.json_form import from_json
 from tests.cli import fake
-from tests.cli.fake import NOW, FakeAPI, answers, control, curve
+from tests.cli.fake import NOW, FakeAPI, answers, control, curve, preview, superseded
 
 LIMIT = ("--duration", "2h", "--set", "opModMaxLimW=60%")
 
@@ -29,12 +30,12 @@ class RequestTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.api = FakeAPI()
-        self.api.answers("POST", "/controls/preview", Preview(devices=3, sample=(1, 2, 3), programs=(1,)))
+        self.api.answers("POST", "/controls/preview", preview(devices=3, sample=(1, 2, 3), programs=(1,)))
         self.api.answers("POST", "/controls", MadeControls(items=(control(),)))
 
     def request(self, *options: str) -> NewControl:
         """What `create` sends, read as the API reads it."""
-        done = self.api.run("controls", "create", *options)
+        done = self.api.run("controls", "create", *options, input="y\n")
         self.assertEqual(done.exit_code, 0, done.stderr)
         return from_json(NewControl, self.api.requests[-1].content)
 
@@ -103,10 +104,10 @@ class RequestTests(SynchronousTestCase):
     def test_base_file(self) -> None:
         """Modes come from a file, over which --set is laid."""
         file = Path(self.mktemp())
-        file.write_text("opModMaxLimW: 5000\nopModFixedPFInjectW: {displacement: 95, multiplier: -2}\n")
+        file.write_text("opModMaxLimW: 50%\nopModFixedPFInjectW: {displacement: 95, multiplier: -2}\n")
         made = self.request(
             *("--program", "1", "--duration", "1h", "--base", str(file)),
-            *("--set", "opModFixedPFInjectW.excitation=true", "--set", "opModMaxLimW=4000"),
+            *("--set", "opModFixedPFInjectW.excitation=true", "--set", "opModMaxLimW=40%"),
         )
         factor = r.PowerFactorWithExcitation(displacement=95, excitation=True, multiplier=-2)
         self.assertEqual(made.base, r.DERControlBase(opModMaxLimW=4000, opModFixedPFInjectW=factor))
@@ -148,7 +149,7 @@ class CurveTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.api = FakeAPI()
-        self.api.answers("POST", "/controls/preview", Preview(devices=1))
+        self.api.answers("POST", "/controls/preview", preview(devices=1))
         curves = (curve(1, "other"), curve(2), curve(3, kind=12), curve(4, "twice"), curve(5, "twice"))
         self.api.answers("GET", "/programs/1/curves", CurvePage(items=curves))
 
@@ -206,7 +207,7 @@ class AskingTests(SynchronousTestCase):
         self.api = FakeAPI()
         self.api.answers("POST", "/controls", MadeControls(items=(control(),)))
         self.api.answers(
-            "POST", "/controls/preview", Preview(devices=3, warnings=("2 devices do not support it",))
+            "POST", "/controls/preview", preview(devices=3, warnings=("2 devices do not support it",))
         )
 
     def create(self, *options: str, input: str = "", before: tuple[str, ...] = ()) -> Any:
@@ -226,20 +227,37 @@ class AskingTests(SynchronousTestCase):
         for word in ("n\n", "\n", "no\n", "yeah\n", ""):
             done = self.create(input=word)
             self.assertEqual(done.exit_code, 5, word)
-            self.assertIn("csipctl: no control was made", done.stderr)
+            self.assertIn("csipctl: nothing was done", done.stderr)
         self.assertNotIn("POST /controls", self.api.asked())
 
-    def test_reasons(self) -> None:
-        """It is asked where something would be superseded, either way, or is warned of; else it is not."""
-        superseded = (Superseded(control=11, program=1, modes=("opModMaxLimW",), wholly=True),)
-        for preview, code in (
-            (Preview(devices=3), 0),
-            (Preview(devices=3, supersedes=superseded), 5),
-            (Preview(devices=3, superseded_by=superseded), 5),
-            (Preview(devices=3, warnings=("careful",)), 5),
-        ):
-            self.api.answers("POST", "/controls/preview", preview)
-            self.assertEqual(self.create().exit_code, code, preview)
+    def test_always(self) -> None:
+        """It is asked also where nothing stands against it, after what it will do was said (case B2)."""
+        said = "3 devices will limit active power to 60 % of its maximum (opModMaxLimW)."
+        self.api.answers("POST", "/controls/preview", preview(summary=(said,)))
+        done = self.create()
+        self.assertEqual(done.exit_code, 5)
+        self.assertEqual(done.stdout.splitlines()[0], said)
+
+    def test_unit(self) -> None:
+        """A percentage without its sign is asked about, and refused where nobody is asked (case B2)."""
+        bare = ("--program", "1", "--duration", "2h", "--set", "opModMaxLimW=60")
+        done = self.api.run("controls", "create", *bare, input="y\n")
+        warning = "warning: opModMaxLimW=60 has no unit and means 0.6 %: for 60 % write opModMaxLimW=60%"
+        self.assertIn(warning, done.stdout.splitlines())
+        self.assertEqual(self.api.requests[-1].content["base"], {"opModMaxLimW": 60})
+        asked = len(self.api.requests)
+        done = self.api.run("controls", "create", *bare, "--yes")
+        self.assertEqual((done.exit_code, len(self.api.requests)), (2, asked))
+        self.assertIn("opModMaxLimW=60%", done.stderr)
+        file = Path(self.mktemp())
+        file.write_text("opModMaxLimW: 60\n")
+        done = self.api.run(
+            *("controls", "create", "--program", "1", "--duration", "2h", "--base", str(file), "--yes")
+        )
+        self.assertEqual(done.exit_code, 2)
+        done = self.create("--yes")
+        self.assertEqual(done.exit_code, 0)
+        self.assertIn("0.6 %", self.api.run("controls", "preview", *bare).stderr)
 
     def test_yes_beforehand(self) -> None:
         """With --yes nothing is previewed or asked; warnings of what was made are shown."""
@@ -286,26 +304,33 @@ class PreviewTests(SynchronousTestCase):
     def test_preview(self) -> None:
         """A preview says how many devices and which programs, what supersedes what, and the warnings."""
         api = FakeAPI()
-        preview = Preview(
+        shown = preview(
             devices=1200,
             sample=(1, 2, 3),
+            names=("dev1", "dev2", "dev3"),
             programs=(1,),
             supersedes=(
-                Superseded(control=11, program=1, modes=("opModMaxLimW", "opModConnect"), wholly=False),
+                superseded(
+                    11, program=1, modes=("opModMaxLimW", "opModConnect"), wholly=False, uncovered=1740
+                ),
             ),
-            superseded_by=(Superseded(control=10, program=2, modes=("opModMaxLimW",), wholly=True),),
+            superseded_by=(superseded(10, program=2, modes=("opModMaxLimW",), wholly=True),),
             warnings=("8 devices do not support opModMaxLimW",),
         )
-        api.answers("POST", "/controls/preview", preview)
+        api.answers("POST", "/controls/preview", shown)
         lines = [
             " ".join(line.split())
             for line in api.run("controls", "preview", "--program", "1", *LIMIT).stdout.splitlines()
         ]
+        period = "2026-07-01 07:00:00-07:00 2026-07-01 08:00:00-07:00"
         for line in (
-            "Devices 1200 (such as 1, 2, 3)",
+            "3 devices will do it.",
+            "Start 2026-07-01 07:00:00-07:00",
+            "End 2026-07-01 08:00:00-07:00",
+            "Devices 1200: dev1 (1), dev2 (2), dev3 (3) and 1197 more",
             "Programs 1",
-            "11 1 opModMaxLimW, opModConnect in part",
-            "10 2 opModMaxLimW wholly",
+            f"11 Feeder 1 (1) {period} opModMaxLimW, opModConnect in part 29m",
+            f"10 Feeder 1 (2) {period} opModMaxLimW wholly",
             "warning: 8 devices do not support opModMaxLimW",
         ):
             self.assertIn(line, lines)
@@ -368,14 +393,33 @@ class LookingTests(SynchronousTestCase):
             self.assertIn(line, lines)
 
     def test_cancel(self) -> None:
-        """A control is cancelled with a reason, at once or at random."""
+        """A control is cancelled with a reason, at once or at random, after it was said what that means."""
+        said = "Control 12 'peak' of program 'Feeder 1' (1) will be cancelled."
+        self.api.answers("POST", "/controls/12/cancel/preview", Consequences(summary=(said,)))
         self.api.answers("POST", "/controls/12/cancel", control(status="cancelled"))
-        self.assertIn("cancelled", self.api.run("controls", "cancel", "12").stdout)
+        done = self.api.run("controls", "cancel", "12")
+        self.assertEqual((done.exit_code, done.stdout.splitlines()[0]), (5, said))
+        self.assertNotIn("POST /controls/12/cancel", self.api.asked())
+        self.assertIn("cancelled", self.api.run("controls", "cancel", "12", input="y\n").stdout)
         self.assertEqual(self.api.requests[-1].content, {})
-        self.api.run("controls", "cancel", "12", "--randomized", "--reason", "forecast was wrong")
+        self.api.run("controls", "cancel", "12", "--randomized", "--reason", "forecast was wrong", "--yes")
         self.assertEqual(
             from_json(Cancellation, self.api.requests[-1].content),
             Cancellation(randomized=True, reason="forecast was wrong"),
+        )
+
+    def test_cancel_several(self) -> None:
+        """Several controls are cancelled at once, after one question about all of them."""
+        for number in (12, 13):
+            said = f"Control {number} will be cancelled."
+            self.api.answers("POST", f"/controls/{number}/cancel/preview", Consequences(summary=(said,)))
+            self.api.answers("POST", f"/controls/{number}/cancel", control(number, status="cancelled"))
+        done = self.api.run("controls", "cancel", "12", "13", "12", input="y\n")
+        self.assertEqual(done.stdout.splitlines()[:2], [f"Control {n} will be cancelled." for n in (12, 13)])
+        self.assertIn("Cancel these 2 controls? [y/N]", done.stderr)
+        self.assertEqual(
+            self.api.asked(),
+            [f"POST /controls/{n}/cancel{what}" for what in ("/preview", "") for n in (12, 13)],
         )
 
 

@@ -11,8 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.cli.ctl.errors import Unreachable
 from csipd.sep2 import resources as r
 from csipd.web.admin.alarms import Alarm, LogEventPage, LogEventShown
-from csipd.web.admin.devices import ChangedDevice, DevicePage, MadeDevice, Membership, NewDevice
+from csipd.web.admin.devices import ChangedDevice, DevicePage, MadeDevice, NewDevice
 from csipd.web.admin.groups import GroupPage
+from csipd.web.admin.membership import Membership
 from csipd.web.admin.responses import Response
 from csipd.web.admin.state import Acting, DERReport, DeviceState, Passed
 from csipd.web.json_form import from_json
@@ -372,24 +373,25 @@ class ChangeTests(SynchronousTestCase):
         for answer, shown in ((device(1, standing="withdrawn"), "withdrawn"), (None, "Done.")):
             for command in ("register", "withdraw", "readmit"):
                 self.api.answers("POST", f"/devices/1/{command}", answer)
-                done = self.api.run("devices", command, "1")
+                more = ("--yes",) if command == "withdraw" else ()
+                done = self.api.run("devices", command, "1", *more)
                 self.assertEqual(done.exit_code, 0, done.stderr)
                 self.assertIn(shown, done.stdout)
             self.api.answers("DELETE", "/devices/1", answer)
-            self.assertIn(shown, self.api.run("devices", "remove", "1").stdout)
+            self.assertIn(shown, self.api.run("devices", "remove", "1", "--yes").stdout)
 
     def test_empty_answer_as_json(self) -> None:
         """An answer without content is an empty document."""
         self.api.answers("DELETE", "/devices/1", None)
-        self.assertEqual(json.loads(self.api.run("--json", "devices", "remove", "1").stdout), {})
+        self.assertEqual(json.loads(self.api.run("--json", "devices", "remove", "1", "--yes").stdout), {})
 
     def test_move(self) -> None:
         """A device is put into the groups that are named, by numbers, and no others."""
         self.api.answers("GET", "/groups", GroupPage(items=(fake.group(5, "feeder-1"),)))
         self.api.answers("PUT", "/devices/1/groups", device(1, groups=(5, 6)))
-        self.assertEqual(self.api.run("devices", "move", "1", "feeder-1", "6").exit_code, 0)
+        self.assertEqual(self.api.run("devices", "move", "1", "feeder-1", "6", "--yes").exit_code, 0)
         self.assertEqual(from_json(Membership, self.api.requests[-1].content), Membership(groups=(5, 6)))
-        self.assertEqual(self.api.run("devices", "move", "1", "--nowhere").exit_code, 0)
+        self.assertEqual(self.api.run("devices", "move", "1", "--nowhere", "--yes").exit_code, 0)
         self.assertEqual(self.api.requests[-1].content, {"groups": []})
 
     def test_move_needs_a_place(self) -> None:

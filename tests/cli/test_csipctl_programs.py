@@ -105,7 +105,7 @@ class GroupTests(SynchronousTestCase):
         self.assertEqual(self.api.run("groups", "change", "a").exit_code, 2)
         self.assertEqual(self.api.run("groups", "change", "a", "--top", "--parent", "b").exit_code, 2)
         self.api.refuses("DELETE", "/groups/2", 409, "Devices are in it.")
-        done = self.api.run("groups", "remove", "a")
+        done = self.api.run("groups", "remove", "a", "--yes")
         self.assertEqual((done.exit_code, done.stderr), (1, "csipctl: Devices are in it (409)\n"))
 
     def test_devices(self) -> None:
@@ -156,7 +156,7 @@ class ProgramTests(SynchronousTestCase):
         self.assertEqual(
             from_json(ChangedProgram, self.api.requests[-1].content), ChangedProgram(primacy=4, group=5)
         )
-        self.assertEqual(self.api.run("programs", "remove", "Pilot").stdout, "Done.\n")
+        self.assertEqual(self.api.run("programs", "remove", "Pilot", "--yes").stdout, "Done.\n")
         self.api.answers("POST", "/programs/1000000000001/hide", None)
         self.assertEqual(self.api.run("programs", "hide", "1000000000001").stdout, "Done.\n")
         self.assertEqual(self.api.run("programs", "change", "Pilot").exit_code, 2)
@@ -178,14 +178,24 @@ class DefaultTests(SynchronousTestCase):
             for line in self.api.run("programs", "default", "show", "1").stdout.splitlines()
         ]
         self.assertIn("opModMaxLimW 100 %", lines)
-        self.assertIn("setGradW 27", lines)
+        self.assertIn("setGradW 0.27 %/s", lines)
 
     def test_set(self) -> None:
         """Modes go into the base and set... beside it; curves are found by description."""
         self.api.answers("GET", "/programs/1/curves", CurvePage(items=(curve(2),)))
         self.api.answers("PUT", "/programs/1/default", self.default)
         done = self.api.run(
-            *("programs", "default", "set", "1", "--set", "opModMaxLimW=100%", "--set", "setGradW=27"),
+            *(
+                "programs",
+                "default",
+                "set",
+                "1",
+                "--set",
+                "opModMaxLimW=100%",
+                "--set",
+                "setGradW=0.27%/s",
+                "--yes",
+            ),
             *("--set", "opModVoltVar=Volt-VAR 1", "--description", "normal"),
         )
         self.assertEqual(done.exit_code, 0, done.stderr)
@@ -203,7 +213,7 @@ class DefaultTests(SynchronousTestCase):
     def test_clear(self) -> None:
         """A default is taken away."""
         self.api.answers("DELETE", "/programs/1/default", None)
-        self.assertEqual(self.api.run("programs", "default", "clear", "1").stdout, "Done.\n")
+        self.assertEqual(self.api.run("programs", "default", "clear", "1", "--yes").stdout, "Done.\n")
 
 
 class CurveTests(SynchronousTestCase):

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.cli.ctl.times import parse_duration, parse_moment, show_duration, show_moment
+from csipd.cli.ctl.times import parse_duration, parse_moment, show_duration
+from csipd.der.wording import moment_text
 
 CALIFORNIA = ZoneInfo("America/Los_Angeles")
 LORD_HOWE = ZoneInfo("Australia/Lord_Howe")  # its clocks change by half an hour
@@ -163,7 +164,7 @@ class MomentTests(SynchronousTestCase):
     @given(st.integers(0, 253_402_300_799 - 86_400), zones)
     def test_both_ways(self, moment: int, zone: tzinfo) -> None:
         """What is shown for a moment is read as the same one, in every zone."""
-        self.assertEqual(parse_moment(show_moment(moment, zone), 0, UTC), moment)
+        self.assertEqual(parse_moment(moment_text(moment, zone), 0, UTC), moment)
 
     @given(nows, st.times(), zones)
     def test_time_of_day_is_near(self, now: float, at: time_of_day, zone: tzinfo) -> None:
@@ -179,7 +180,7 @@ class MomentTests(SynchronousTestCase):
 
     def test_out_of_all_calendars(self) -> None:
         """A moment that no calendar reaches is shown as a number."""
-        self.assertEqual(show_moment(2**62, UTC), f"@{2**62}")
+        self.assertEqual(moment_text(2**62, UTC), f"@{2**62}")
 
     def test_zone_of_the_machine(self) -> None:
         """Without a zone that of the machine is taken, for reading and showing."""
@@ -197,4 +198,4 @@ class MomentTests(SynchronousTestCase):
         self.assertEqual(parse_moment("2026-07-01T16:00", NOW, None), utc("2026-07-01 23:00"))
         self.assertEqual(parse_moment("16:00", NOW, None), utc("2026-07-01 23:00"))
         self.assertRaises(ValueError, parse_moment, "2026-11-01T01:30", NOW, None)
-        self.assertEqual(show_moment(int(NOW), None), "2026-07-01 07:00:00-07:00")
+        self.assertEqual(moment_text(int(NOW), None), "2026-07-01 07:00:00-07:00")

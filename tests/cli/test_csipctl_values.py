@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 
 import yaml
 from hypothesis import given
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.cli.ctl.values import (
+    Amount,
+    Unitless,
     curve_document,
     overlay,
     parse_category,
@@ -18,14 +21,13 @@ from csipd.cli.ctl.values import (
     parse_point,
     parse_settings,
     parse_value,
-    show_base,
+    resolve,
     show_category,
     show_level,
-    show_mode,
 )
 from csipd.sep2 import resources as r
 from csipd.sep2.types import CurveType, DeviceCategory
-from csipd.web.json_form import from_json, to_json
+from csipd.web.json_form import from_json
 
 words = st.text("abcXYZ", min_size=1, max_size=8)
 values = st.booleans() | st.integers(-(10**18), 10**18)
@@ -46,21 +48,21 @@ def leaves(tree: object, path: str = "") -> list[str]:
 
 class SettingTests(SynchronousTestCase):
     def test_values(self) -> None:
-        """A word is true, false, a number, a percentage in hundredths, or text."""
+        """A word is true, false, a number, an amount with its unit, or text."""
         for text, value in {
             "6000": 6000,
             "-5": -5,
             "+5": 5,
             "true": True,
             "False": False,
-            "60%": 6000,
-            "-12.5 %": -1250,
-            "0.01%": 1,
+            "60%": Amount("60%", Decimal(60), "%"),
+            "-12.5 %": Amount("-12.5 %", Decimal("-12.5"), "%"),
+            "3 kW": Amount("3 kW", Decimal(3), "kW"),
             "2.5": 2.5,
             "/derp/1/dc/2": "/derp/1/dc/2",
             "Volt-VAR 1": "Volt-VAR 1",
             "1e3": "1e3",
-            "0.001%": "0.001%",
+            "60 %%": "60 %%",
         }.items():
             self.assertEqual(parse_value(text), value, text)
             self.assertIs(type(parse_value(text)), type(value), text)
@@ -110,13 +112,64 @@ class SettingTests(SynchronousTestCase):
         self.assertEqual(base["b"], {"c": 2, "d": 3})
 
 
+class UnitTests(SynchronousTestCase):
+    """Amounts with units, and numbers that want one (case B2)."""
+
+    def test_units(self) -> None:
+        """An amount with its unit is what the standard keeps, to the last digit."""
+        for setting, value in {
+            "opModMaxLimW=60%": {"opModMaxLimW": 6000},
+            "opModFixedW=-12.5 %": {"opModFixedW": -1250},
+            "opModFixedVar.value=0.01%": {"opModFixedVar": {"value": 1}},
+            "rampTms=1.5s": {"rampTms": 150},
+            "setGradW=0.27%/s": {"setGradW": 27},
+            "setSoftGradW=1%": {"setSoftGradW": 100},
+            "setESHighFreq=60.5Hz": {"setESHighFreq": 6050},
+            "opModTargetW=3kW": {"opModTargetW": 3000},
+            "opModTargetVar=-0.5 kvar": {"opModTargetVar": -500},
+            "opModTargetW=2.5W": {"opModTargetW": 2.5},
+            "vRef=95%": {"vRef": 9500},
+            "description=60%": {"description": "60%"},
+        }.items():
+            self.assertEqual(resolve(parse_settings([setting])), (value, []), setting)
+
+    def test_without(self) -> None:
+        """A number that the standard counts in hundredths is reported with its meaning and a remedy."""
+        values, unitless = resolve(
+            parse_settings(["opModMaxLimW=60", "opModConnect=true", "opModFixedVar.value=5", "rampTms=3"])
+        )
+        self.assertEqual(values["opModMaxLimW"], 60)
+        self.assertEqual(
+            unitless,
+            [Unitless("opModMaxLimW", 60), Unitless("opModFixedVar.value", 5), Unitless("rampTms", 3)],
+        )
+        self.assertEqual(
+            unitless[0].warning,
+            "opModMaxLimW=60 has no unit and means 0.6 %: for 60 % write opModMaxLimW=60%",
+        )
+        self.assertIn("0.05 %", unitless[1].warning)
+        self.assertIn("0.03 s", unitless[2].warning)
+
+    def test_others(self) -> None:
+        """Another unit, or more digits than there are, is refused with what was expected."""
+        for setting, expected in {
+            "opModMaxLimW=60s": "expected a number of %",
+            "opModMaxLimW=0.001%": "expected hundredths of % at the finest",
+            "opModMaxLimW=60.5": "needs its unit: opModMaxLimW=60.5%",
+            "opModTargetW=3kvar": "expected a number of W",
+            "rampTms=5%": "expected a number of s",
+        }.items():
+            with self.assertRaisesRegex(ValueError, expected):
+                resolve(parse_settings([setting]))
+
+
 class FileTests(SynchronousTestCase):
     def test_yaml(self) -> None:
         """A file says the same in the same words as --set, and quotes make text of anything."""
         text = "opModConnect: true\nopModMaxLimW: 60%\nopModVoltVar: '12'\n"
         text += "opModFixedVar: {refType: 2, value: -50}\n"
         self.assertEqual(
-            parse_mapping(text, "base.yml"),
+            resolve(parse_mapping(text, "base.yml"))[0],
             {
                 "opModConnect": True,
                 "opModMaxLimW": 6000,
@@ -240,61 +293,3 @@ class CurveTests(SynchronousTestCase):
             curve = curve_document({"curveType": int(kind), "CurveData": [parse_point(f"1,2{side}")]})
             own = {"mRID": "0" * 32, "creationTime": 0}
             self.assertEqual(from_json(r.DERCurve, curve, own=own).curveType, kind)
-
-
-class ShownTests(SynchronousTestCase):
-    def test_modes(self) -> None:
-        """Modes are shown with units: hundredths as percentages, powers scaled, power factors with side."""
-        base = r.DERControlBase(
-            opModConnect=False,
-            opModFixedPFInjectW=r.PowerFactorWithExcitation(displacement=950, excitation=True, multiplier=-3),
-            opModFixedVar=r.FixedVar(refType=2, value=-5050),
-            opModFixedW=-2500,
-            opModMaxLimW=6000,
-            opModTargetVar=r.ReactivePower(multiplier=-1, value=-15),
-            opModTargetW=r.ActivePower(multiplier=3, value=3),
-            opModVoltVar=r.DERCurveLink(href="/derp/1/dc/2"),
-            rampTms=150,
-        )
-        shown = {name: show_mode(name, value) for name, value in to_json(base).items()}
-        self.assertEqual(
-            shown,
-            {
-                "opModConnect": "no",
-                "opModFixedPFInjectW": "PF 0.95, absorbing vars",
-                "opModFixedVar": "-50.5 % of setMaxVar",
-                "opModFixedW": "-25 %",
-                "opModMaxLimW": "60 %",
-                "opModTargetVar": "-1.5 var",
-                "opModTargetW": "3000 W",
-                "opModVoltVar": "/derp/1/dc/2",
-                "rampTms": "1.5 s",
-            },
-        )
-
-    def test_plain_quantities(self) -> None:
-        """A quantity that stands as a plain number is shown with its unit."""
-        self.assertEqual(show_mode("opModTargetW", 3000), "3000 W")
-
-    def test_anything(self) -> None:
-        """What has no form of its own is shown as JSON, or text as it is."""
-        self.assertEqual(show_mode("opModFreqDroop", {"dBOF": 1}), '{"dBOF": 1}')
-        self.assertEqual(show_mode("opModNew", "x"), "x")
-        self.assertEqual(show_mode("opModNew", None), "null")
-
-    def test_base(self) -> None:
-        """A base is shown in one line, and nothing for what is none."""
-        self.assertEqual(
-            show_base({"opModConnect": True, "opModMaxLimW": 0}), "opModConnect yes; opModMaxLimW 0 %"
-        )
-        self.assertEqual(show_base(None), "")
-
-    @given(st.integers(-32768, 32767), st.integers(-9, 9))
-    def test_scaling_is_exact(self, value: int, multiplier: int) -> None:
-        """A scaled quantity is shown exactly, whatever its power of ten."""
-        number, unit = show_mode("opModTargetW", {"multiplier": multiplier, "value": value}).split(" ")
-        self.assertEqual(unit, "W")
-        self.assertNotIn("E", number)
-        self.assertAlmostEqual(
-            float(number), value * 10.0**multiplier, delta=abs(value) * 10.0**multiplier * 1e-12
-        )

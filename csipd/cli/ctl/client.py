@@ -63,9 +63,12 @@ class Client:
         """GET; what is None is left out of the query."""
         return self._request("GET", path, query=query)
 
-    def post(self, path: str, content: Value | None = None, key: str | None = None) -> Document:
+    def post(
+        self, path: str, content: Value | None = None, key: str | None = None, query: Query | None = None
+    ) -> Document:
         """POST, with an Idempotency-Key if one is given."""
-        return self._request("POST", path, content or {}, headers={"Idempotency-Key": key} if key else {})
+        headers = {"Idempotency-Key": key} if key else {}
+        return self._request("POST", path, content or {}, query=query, headers=headers)
 
     def put(self, path: str, content: Value) -> Document:
         return self._request("PUT", path, content)

@@ -12,7 +12,7 @@ from rich.live import Live
 
 from csipd.cli.ctl import lookup
 from csipd.cli.ctl.client import Value
-from csipd.cli.ctl.errors import Declined, ServerFailed, Unreachable
+from csipd.cli.ctl.errors import ServerFailed, Unreachable
 from csipd.cli.ctl.options import (
     DURATION,
     DURATION_HELP,
@@ -22,16 +22,20 @@ from csipd.cli.ctl.options import (
     Moment,
     Paging,
     Parsed,
+    ask,
     base_options,
+    check_units,
     given,
     idempotent,
     paged,
     pass_session,
     show_list,
+    yes_option,
+    zone_query,
 )
 from csipd.cli.ctl.output import Grid
 from csipd.cli.ctl.session import Session
-from csipd.cli.ctl.values import parse_category
+from csipd.cli.ctl.values import Unitless, parse_category
 from csipd.cli.ctl.views import controls as views
 
 Looks = list[tuple[Value, Value]]
@@ -98,13 +102,13 @@ def _control_options(command: Command) -> Command:
     )
     @base_options
     @functools.wraps(command)
-    def with_control(*args: Any, base: Value, **options: Any) -> Any:
+    def with_control(*args: Any, base: Value, unitless: list[Unitless], **options: Any) -> Any:
         chosen = {name: options.pop(name) for name in _WANTED}
         if sum(bool(chosen[name]) for name in ("program", "group", "devices")) != 1:
             raise click.UsageError("Give one of --program, --group and --device.")
         if not base:
             raise click.UsageError("A control needs modes: --set, --base or both.")
-        return command(*args, wanted={**chosen, "base": base}, **options)
+        return command(*args, wanted={**chosen, "base": base}, unitless=unitless, **options)
 
     return with_control
 
@@ -137,31 +141,30 @@ def _request(session: Session, wanted: Value) -> Value:
 
 @controls.command("create")
 @_control_options
-@click.option("--yes", is_flag=True, help="Do not preview, and do not ask.")
+@yes_option
 @idempotent
 @pass_session
-def create_control(session: Session, wanted: Value, yes: bool, key: str) -> None:
+def create_control(session: Session, wanted: Value, unitless: list[Unitless], yes: bool, key: str) -> None:
     """Make a control for a program, a group, or named devices.
 
-    What it would do is shown first. Where it would supersede something, be superseded, or be warned of, you
-    are asked; the end of input counts as no.
+    What it will do is said first, and you are asked; the end of input counts as no. --yes does it unasked,
+    but not with a number whose unit is in doubt: opModMaxLimW=60 would be 0.6 %, opModMaxLimW=60% is not.
 
     \b
     Examples:
       csipctl controls create --program 1 --duration 2h --set opModMaxLimW=60% --start 16:00
       csipctl controls create --group feeder-1 --duration 30m --set opModConnect=false --yes
-      csipctl controls create --device dev1 --device dev2 --duration 1h --set opModTargetW=3000
+      csipctl controls create --device dev1 --device dev2 --duration 1h --set opModTargetW=3kW
       csipctl controls create --program 1 --duration 1h --start "in 5m" --set opModVoltVar="Volt-VAR 1"
       csipctl controls create --program 1 --duration 1h --set opModFixedPFInjectW.displacement=95 \\
           --set opModFixedPFInjectW.multiplier=-2 --set opModFixedPFInjectW.excitation=true
     """
+    check_units(unitless, yes)
     request = _request(session, wanted)
     if not yes:
-        preview = session.client.post("/controls/preview", request).value
-        show = session.out.notes if session.out.as_json else session.out.show
-        show(*views.preview(preview))
-        if views.needs_asking(preview) and not session.out.ask("Make this control?"):
-            raise Declined("no control was made")
+        preview = session.client.post("/controls/preview", request, query=zone_query(session)).value
+        doubts = [f"warning: {one.warning}" for one in unitless]
+        ask(session, [*views.preview(preview, session.when), *doubts], "Make this control?")
     made = session.client.post("/controls", request, key)
     items = made.value.get("items", [])
     session.out.document(
@@ -174,15 +177,17 @@ def create_control(session: Session, wanted: Value, yes: bool, key: str) -> None
 @controls.command("preview")
 @_control_options
 @pass_session
-def preview_control(session: Session, wanted: Value) -> None:
+def preview_control(session: Session, wanted: Value, unitless: list[Unitless]) -> None:
     """Show what a control would do, without making it: whom it reaches and what it supersedes.
 
     \b
     Examples:
       csipctl controls preview --program 1 --duration 2h --set opModMaxLimW=60%
     """
-    preview = session.client.post("/controls/preview", _request(session, wanted))
-    session.out.document(preview, *views.preview(preview.value))
+    preview = session.client.post("/controls/preview", _request(session, wanted), query=zone_query(session))
+    session.out.document(preview, *views.preview(preview.value, session.when))
+    for one in unitless:
+        session.out.note(f"warning: {one.warning}")
 
 
 @controls.command("list")
@@ -232,24 +237,40 @@ def show_control(session: Session, control: int) -> None:
 
 
 @controls.command("cancel")
-@click.argument("control", type=NUMBER)
+@click.argument("numbers", metavar="CONTROL...", type=NUMBER, nargs=-1, required=True)
 @click.option(
     "--randomized", is_flag=True, default=None, help="Each device ends at a random moment of its own."
 )
 @click.option("--reason", help="Why; devices see it.")
+@yes_option
 @pass_session
-def cancel_control(session: Session, control: int, randomized: bool | None, reason: str | None) -> None:
-    """Cancel a control that is scheduled or active.
+def cancel_controls(
+    session: Session, numbers: tuple[int, ...], randomized: bool | None, reason: str | None, yes: bool
+) -> None:
+    """Cancel controls that are scheduled or active.
+
+    What it will mean is said first, and you are asked once for all of them.
 
     \b
     Examples:
       csipctl controls cancel 12 --reason "forecast was wrong"
+      csipctl controls cancel 12 13 14 --yes
       csipctl controls cancel 12 --randomized
     """
     content = given(randomized=randomized, reason=reason)
-    document = session.client.post(f"/controls/{control}/cancel", content)
-    value = document.value
-    session.out.document(document, views.control(value, session.when) if value else "Done.")
+    numbers = tuple(dict.fromkeys(numbers))
+    if not yes:
+        said: list[str] = []
+        for control in numbers:
+            path = f"/controls/{control}/cancel/preview"
+            preview = session.client.post(path, content, query=zone_query(session))
+            said += preview.value.get("summary", ())
+        question = "Cancel this control?" if len(numbers) == 1 else f"Cancel these {len(numbers)} controls?"
+        ask(session, said, question)
+    for control in numbers:
+        document = session.client.post(f"/controls/{control}/cancel", content)
+        value = document.value
+        session.out.document(document, views.control(value, session.when) if value else "Done.")
 
 
 @controls.command("watch")

@@ -20,7 +20,7 @@ from csipd.cli.ctl.options import (
     show_list,
 )
 from csipd.cli.ctl.session import Session
-from csipd.cli.ctl.values import curve_document, parse_point
+from csipd.cli.ctl.values import curve_document, parse_point, resolve
 from csipd.cli.ctl.views import curves as views
 
 _PRIMACY = click.IntRange(0, 255)
@@ -78,7 +78,8 @@ def add_curve(session: Session, /, program: str, file: Path | None, key: str, **
           --y-ref SET_MAX_VAR --point 92,44 --point 98,0 --point 102,0 --point 108,-44
     """
     try:
-        curve = curve_document({**(read_mapping(file, "--file") if file else {}), **given(**options)})
+        written, _ = resolve({**(read_mapping(file, "--file") if file else {}), **given(**options)})
+        curve = curve_document(written)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     number = lookup.program(session.client, program)

@@ -7,11 +7,16 @@ import click
 from csipd.cli.ctl import lookup
 from csipd.cli.ctl.client import Document, Value
 from csipd.cli.ctl.options import (
+    ask,
     base_options,
+    check_units,
+    confirm,
     given,
     pass_session,
+    yes_option,
 )
 from csipd.cli.ctl.session import Session
+from csipd.cli.ctl.values import Unitless
 from csipd.cli.ctl.views import defaults as views
 
 _PRIMACY = click.IntRange(0, 255)
@@ -40,17 +45,28 @@ def show_default(session: Session, program: str) -> None:
 @_one_program
 @click.option("--description", help="At most 32 characters.")
 @base_options
+@yes_option
 @pass_session
-def set_default(session: Session, program: str, description: str | None, base: Value) -> None:
+def set_default(
+    session: Session,
+    program: str,
+    description: str | None,
+    base: Value,
+    unitless: list[Unitless],
+    yes: bool,
+) -> None:
     """Set the default control of a program, in place of the one there was.
+
+    What it will mean is said first, and you are asked.
 
     Beside control modes --set takes what only a default has: setGradW, setSoftGradW, setESDelay and so on.
 
     \b
     Examples:
-      csipctl programs default set 1 --set opModMaxLimW=100% --set setGradW=27
+      csipctl programs default set 1 --set opModMaxLimW=100% --set setGradW=0.27%/s
       csipctl programs default set 1 --base default.yml --set opModVoltVar="Volt-VAR 1"
     """
+    check_units(unitless, yes)
     settings = {name: value for name, value in base.items() if name.startswith("set")}
     modes = {name: value for name, value in base.items() if name not in settings}
     number = lookup.program(session.client, program)
@@ -59,20 +75,28 @@ def set_default(session: Session, program: str, description: str | None, base: V
         "DERControlBase": lookup.base_with_curves(session.client, modes, lambda: [number]),
         **settings,
     }
+    if not yes:
+        preview = session.client.post(f"/programs/{number}/default/preview", content).value
+        doubts = [f"warning: {one.warning}" for one in unitless]
+        ask(session, [*preview.get("summary", ()), *doubts], "Set this default?")
     _show_default(session, session.client.put(f"/programs/{number}/default", content))
 
 
 @default.command("clear")
 @_one_program
+@yes_option
 @pass_session
-def clear_default(session: Session, program: str) -> None:
+def clear_default(session: Session, program: str, yes: bool) -> None:
     """Take the default control of a program away.
 
     \b
     Examples:
       csipctl programs default clear 1
     """
-    _show_default(session, session.client.delete(_default(session, program)))
+    path = _default(session, program)
+    if not yes:
+        confirm(session, f"{path}/clear/preview", None, "Take this default away?")
+    _show_default(session, session.client.delete(path))
 
 
 def _default(session: Session, program: str) -> str:

@@ -16,12 +16,14 @@ from csipd.cli.ctl.options import (
     Paging,
     Parsed,
     changed,
+    confirm,
     given,
     idempotent,
     paged,
     pass_session,
     read_text,
     show_list,
+    yes_option,
 )
 from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.values import parse_category
@@ -236,16 +238,19 @@ def change_device(
 
 @devices.command("remove")
 @_one_device
+@yes_option
 @pass_session
-def remove_device(session: Session, device: str) -> None:
+def remove_device(session: Session, device: str, yes: bool) -> None:
     """Remove a device: it is shut out and gone from all lists. Its history is kept.
 
     \b
     Examples:
       csipctl devices remove dev1
     """
-    number = lookup.device(session.client, device)
-    _show(session, session.client.delete(f"/devices/{number}"))
+    path = f"/devices/{lookup.device(session.client, device)}"
+    if not yes:
+        confirm(session, f"{path}/remove/preview", None, "Remove this device?")
+    _show(session, session.client.delete(path))
 
 
 @devices.command("register")
@@ -263,15 +268,20 @@ def register_device(session: Session, device: str) -> None:
 
 @devices.command("withdraw")
 @_one_device
+@click.option("--reason", help="Why; it is kept with the device and in the audit log.")
+@yes_option
 @pass_session
-def withdraw_device(session: Session, device: str) -> None:
+def withdraw_device(session: Session, device: str, reason: str | None, yes: bool) -> None:
     """Shut a device out, at once. Only readmit lifts it: no restart and no configuration does.
 
     \b
     Examples:
-      csipctl devices withdraw dev1
+      csipctl devices withdraw dev1 --reason "reported stolen"
     """
-    _tell(session, device, "withdraw")
+    path = f"/devices/{lookup.device(session.client, device)}/withdraw"
+    if not yes:
+        confirm(session, f"{path}/preview", None, "Shut this device out?")
+    _show(session, session.client.post(path, given(reason=reason)))
 
 
 @devices.command("readmit")
@@ -291,9 +301,13 @@ def readmit_device(session: Session, device: str) -> None:
 @_one_device
 @click.argument("groups", nargs=-1)
 @click.option("--nowhere", is_flag=True, help="Take it out of all groups.")
+@yes_option
 @pass_session
-def move_device(session: Session, device: str, groups: tuple[str, ...], nowhere: bool) -> None:
+def move_device(session: Session, device: str, groups: tuple[str, ...], nowhere: bool, yes: bool) -> None:
     """Put a device into these groups (numbers or names) and no others; those above them follow.
+
+    What it loses and gains by that is said first, and you are asked. add-to and remove-from change one group
+    and leave the others.
 
     \b
     Examples:
@@ -303,9 +317,39 @@ def move_device(session: Session, device: str, groups: tuple[str, ...], nowhere:
     """
     if bool(groups) == nowhere:
         raise click.UsageError("Give the groups, or --nowhere.")
-    numbers = [lookup.group(session.client, group) for group in groups]
-    number = lookup.device(session.client, device)
-    _show(session, session.client.put(f"/devices/{number}/groups", {"groups": numbers}))
+    content = {"groups": [lookup.group(session.client, group) for group in groups]}
+    path = f"/devices/{lookup.device(session.client, device)}/groups"
+    if not yes:
+        confirm(session, f"{path}/preview", content, "Move this device?")
+    _show(session, session.client.put(path, content))
+
+
+@devices.command("add-to")
+@_one_device
+@click.argument("group")
+@pass_session
+def add_to_group(session: Session, device: str, group: str) -> None:
+    """Put a device into one more group (number or name).
+
+    \b
+    Examples:
+      csipctl devices add-to dev1 pilot-project
+    """
+    _show(session, session.client.put(_in_group(session, device, group), {}))
+
+
+@devices.command("remove-from")
+@_one_device
+@click.argument("group")
+@pass_session
+def remove_from_group(session: Session, device: str, group: str) -> None:
+    """Take a device out of one group (number or name); it stays in the others.
+
+    \b
+    Examples:
+      csipctl devices remove-from dev1 pilot-project
+    """
+    _show(session, session.client.delete(_in_group(session, device, group)))
 
 
 @devices.command("state")
@@ -336,6 +380,11 @@ def show_log(session: Session, device: str, paging: Paging) -> None:
     """
     path = f"/devices/{lookup.device(session.client, device)}/logevents"
     show_list(session, path, paging, lambda items: log_events(items, session.when))
+
+
+def _in_group(session: Session, device: str, group: str) -> str:
+    client = session.client
+    return f"/devices/{lookup.device(client, device)}/groups/{lookup.group(client, group)}"
 
 
 def _tell(session: Session, device: str, what: str) -> None:

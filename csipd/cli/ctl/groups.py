@@ -12,11 +12,13 @@ from csipd.cli.ctl.options import (
     Paging,
     Parsed,
     changed,
+    confirm,
     given,
     idempotent,
     paged,
     pass_session,
     show_list,
+    yes_option,
 )
 from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.values import parse_level
@@ -116,15 +118,19 @@ def change_group(session: Session, group: str, parent: str | None, top: bool, le
 
 @groups.command("remove")
 @_one_group
+@yes_option
 @pass_session
-def remove_group(session: Session, group: str) -> None:
+def remove_group(session: Session, group: str, yes: bool) -> None:
     """Remove a group that nothing is in.
 
     \b
     Examples:
       csipctl groups remove pilot-project
     """
-    _show(session, session.client.delete(f"/groups/{lookup.group(session.client, group)}"))
+    path = f"/groups/{lookup.group(session.client, group)}"
+    if not yes:
+        confirm(session, f"{path}/remove/preview", None, "Remove this group?")
+    _show(session, session.client.delete(path))
 
 
 @groups.command("devices")

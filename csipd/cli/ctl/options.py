@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import click
 from attrs import frozen
 
 from csipd.cli.ctl.client import PAGE_MAXIMUM, Query, Value
+from csipd.cli.ctl.errors import Declined
 from csipd.cli.ctl.output import Part
 from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.times import DURATIONS, MOMENTS, parse_duration, parse_moment
-from csipd.cli.ctl.values import overlay, parse_mapping, parse_settings
+from csipd.cli.ctl.values import Unitless, overlay, parse_mapping, parse_settings, resolve
 
 pass_session = click.make_pass_decorator(Session)
 
@@ -138,14 +140,15 @@ def _show_items(session: Session, items: list[Value], view: Callable[[list[Value
 
 
 def base_options(command: Command) -> Command:
-    """--set and --base, handed on as one argument `base`: a mapping as they give it."""
+    """--set and --base, handed on as `base`, and as `unitless` what of it was written without its unit."""
 
     @click.option(
         "--set",
         "settings",
         multiple=True,
         metavar="NAME=VALUE",
-        help="A control mode as on the wire (opModMaxLimW=6000), in percent (opModMaxLimW=60%), a part of one"
+        help="A control mode with its unit (opModMaxLimW=60%, opModTargetW=3kW), as on the wire"
+        " (opModMaxLimW=6000, which you are asked about), a part of one"
         " (opModFixedPFInjectW.displacement=95), or a curve by description or href. As often as you like.",
     )
     @click.option(
@@ -160,7 +163,12 @@ def base_options(command: Command) -> Command:
             given = parse_settings(settings)
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="--set") from None
-        return command(*args, base=overlay(read_mapping(file, "--base") if file else {}, given), **more)
+        written = overlay(read_mapping(file, "--base") if file else {}, given)
+        try:
+            base, unitless = resolve(written)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--set, --base") from None
+        return command(*args, base=base, unitless=unitless, **more)
 
     return with_base
 
@@ -204,3 +212,34 @@ def changed(**values: Any) -> Value:
     if not content:
         raise click.UsageError("Nothing is to be changed: give at least one option.")
     return content
+
+
+yes_option = click.option("--yes", is_flag=True, help="Do not ask; nothing is previewed then.")
+"""Of every command that is confirmed."""
+
+
+def confirm(
+    session: Session, path: str, content: Value | None, question: str, query: Query | None = None
+) -> None:
+    """Say what a command will do, in the words of the API's preview at `path`, and ask. Declined for a no."""
+    preview = session.client.post(path, content, query=query).value
+    ask(session, [text for text in preview.get("summary", ()) if isinstance(text, str)], question)
+
+
+def ask(session: Session, said: Iterable[Part], question: str) -> None:
+    """Show what is to be confirmed, on standard error where standard output is for a machine, and ask."""
+    show = session.out.notes if session.out.as_json else session.out.show
+    show(*said)
+    if not session.out.ask(question):
+        raise Declined("nothing was done")
+
+
+def zone_query(session: Session) -> dict[str, str]:
+    """The query that has the API tell times in the zone of --zone, where one was given."""
+    return {"zone": session.zone.key} if isinstance(session.zone, ZoneInfo) else {}
+
+
+def check_units(unitless: Iterable[Unitless], yes: bool) -> None:
+    """Refuse numbers whose unit is in doubt where nobody is asked about them."""
+    if yes and (doubts := [one.warning for one in unitless]):
+        raise click.UsageError(f"{'; '.join(doubts)}. Without its unit it needs your word: leave --yes out.")

@@ -11,10 +11,12 @@ from csipd.cli.ctl.defaults import default
 from csipd.cli.ctl.options import (
     Paging,
     changed,
+    confirm,
     idempotent,
     paged,
     pass_session,
     show_list,
+    yes_option,
 )
 from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.views import programs as views
@@ -95,15 +97,19 @@ def change_program(session: Session, program: str, primacy: int | None, group: s
 
 @programs.command("remove")
 @_one_program
+@yes_option
 @pass_session
-def remove_program(session: Session, program: str) -> None:
+def remove_program(session: Session, program: str, yes: bool) -> None:
     """Retire a program: it is gone from all FSAs. Its history is kept.
 
     \b
     Examples:
       csipctl programs remove 4
     """
-    _show(session, session.client.delete(f"/programs/{lookup.program(session.client, program)}"))
+    path = f"/programs/{lookup.program(session.client, program)}"
+    if not yes:
+        confirm(session, f"{path}/remove/preview", None, "Retire this program?")
+    _show(session, session.client.delete(path))
 
 
 @programs.command("hide")

@@ -13,8 +13,8 @@ from attrs import define, field, frozen
 from csipd.cli.ctl.client import Client, Transport
 from csipd.cli.ctl.https import Credentials, HTTPSTransport, Server
 from csipd.cli.ctl.output import Output
-from csipd.cli.ctl.times import show_moment
 from csipd.config import Settings
+from csipd.der.wording import moment_text
 
 
 def over_tls(server: Server, credentials: Credentials, timeout: float) -> Transport:
@@ -60,4 +60,4 @@ class Session:
 
     def when(self, moment: object) -> str:
         """A moment of the API for people; nothing for what is absent."""
-        return show_moment(moment, self.zone) if isinstance(moment, int) else ""
+        return moment_text(moment, self.zone) if isinstance(moment, int) else ""

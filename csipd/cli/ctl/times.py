@@ -112,11 +112,3 @@ def _readings(moment: datetime, zone: tzinfo | None) -> tuple[float, float]:
     """
     early, late = (moment.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
     return early, late
-
-
-def show_moment(moment: int, zone: tzinfo | None) -> str:
-    """`2026-07-01 16:00:00-07:00`; the number itself where no calendar reaches."""
-    try:
-        return datetime.fromtimestamp(moment, zone).astimezone(zone).isoformat(" ")
-    except (ValueError, OverflowError, OSError):
-        return f"@{moment}"

@@ -1,44 +1,79 @@
-"""What an operator writes of controls and curves -> the JSON of the API, and the same for people to read.
+"""What an operator writes of controls and curves -> the JSON of the API.
 
-A value is written as on the wire: `opModMaxLimW=6000` are hundredths of a percent. `60%` says the same.
+Amounts are best written with their unit: `opModMaxLimW=60%`. What the standard keeps in hundredths may also
+be given plainly, as on the wire (`opModMaxLimW=6000`); since `60` is easily meant to be 60 %, such numbers
+are reported for the operator to confirm.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
+
+from attrs import frozen
 
 from csipd.config.codes import CATEGORIES, CURVE_TYPES, UNIT_REFS, Level, Words
 from csipd.config.document import Mapping as MappingNode
 from csipd.config.document import Node, Scalar, Sequence, parse
 from csipd.config.fields import Wrong, code_of
 from csipd.config.problems import ConfigError, Problems
+from csipd.der.wording import HUNDREDTHS, UNITS, value_text
 from csipd.sep2.rules import Y_REFERENCES
 from csipd.sep2.types import MODE, CurveType, DeviceCategory, UnitRef
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?\d{1,15}\.\d{1,9}", re.ASCII)
-_PERCENT = re.compile(r"([+-]?\d{1,5}(?:\.\d{1,2})?) *%", re.ASCII)
+_AMOUNT = re.compile(r"([+-]?\d{1,15}(?:\.\d{1,9})?) *(%/s|%|s|Hz|[kM]?W|[kM]?var)", re.ASCII)
 _CATEGORY_BITS = re.compile(r"[0-9A-Fa-f]{8}", re.ASCII)
 _WORDS = {"true": True, "false": False}
 
-#: Modes whose value is a share in hundredths of a percent.
-_PERCENTS = frozenset(("opModMaxLimW", "opModFixedW"))
-_UNITS = {"opModTargetW": "W", "opModTargetVar": "var"}
-_SHARES_OF = {1: "setMaxW", 2: "setMaxVar", 3: "statVarAvail"}
+#: Powers of ten of what stands before a unit.
+_PREFIXES = {"k": 3, "M": 6}
+
+
+@frozen
+class Amount:
+    """A number that was written with its unit.
+
+    :param text: as it was written
+    """
+
+    text: str
+    number: Decimal
+    unit: str
+
+
+@frozen
+class Unitless:
+    """A number that was written without a unit where the standard counts hundredths of one.
+
+    :param path: of its element, such as ``opModMaxLimW``
+    :param value: as on the wire
+    """
+
+    path: str
+    value: int
+
+    @property
+    def warning(self) -> str:
+        """What the operator should know before saying yes."""
+        unit = HUNDREDTHS[self.path]
+        return (
+            f"{self.path}={self.value} has no unit and means {value_text(self.path, self.value)}:"
+            f" for {self.value} {unit} write {self.path}={self.value}{unit}"
+        )
 
 
 def parse_value(text: str) -> Any:
-    """A JSON value from one word: true, false, a number, a percentage in hundredths, or else text."""
+    """A value from one word: true, false, a number, an `Amount`, or else text."""
     word = text.strip()
     if word.lower() in _WORDS:
         return _WORDS[word.lower()]
-    if found := _PERCENT.fullmatch(word):
-        return int(Decimal(found[1]) * 100)
+    if found := _AMOUNT.fullmatch(word):
+        return Amount(word, Decimal(found[1]), found[2])
     if _INTEGER.fullmatch(word):
         return int(word)
     if _DECIMAL.fullmatch(word):
@@ -53,7 +88,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
         path, equals, value = setting.partition("=")
         names = [name.strip() for name in path.split(".")]
         if not equals or not value.strip() or not all(map(_NAME.fullmatch, names)):
-            raise ValueError(f"{setting[:80]!r} is not of the form NAME=VALUE, such as opModMaxLimW=6000")
+            raise ValueError(f"{setting[:80]!r} is not of the form NAME=VALUE, such as opModMaxLimW=60%")
         inside = found
         for name in names[:-1]:
             inside = inside.setdefault(name, {})
@@ -63,6 +98,52 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
             raise ValueError(f"{setting!r}: {path} is given twice")
         inside[names[-1]] = parse_value(value)
     return found
+
+
+def resolve(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Unitless]]:
+    """The JSON of values as `parse_settings` and `parse_mapping` give them, and the numbers to be confirmed.
+
+    ValueError for an amount whose unit does not fit its element.
+    """
+    unitless: list[Unitless] = []
+    return {name: _resolved(name, value, unitless) for name, value in values.items()}, unitless
+
+
+def _resolved(path: str, value: Any, unitless: list[Unitless]) -> Any:
+    match value:
+        case Mapping():
+            return {name: _resolved(f"{path}.{name}", inner, unitless) for name, inner in value.items()}
+        case list():
+            return [_resolved(f"{path}.", inner, unitless) for inner in value]
+        case Amount():
+            return _without_unit(path, value)
+        case bool():
+            return value
+        case int() if path in HUNDREDTHS:
+            unitless.append(Unitless(path, value))
+        case float() if path in HUNDREDTHS:
+            raise ValueError(f"{path}={value} needs its unit: {path}={value}{HUNDREDTHS[path]}")
+    return value
+
+
+def _without_unit(path: str, amount: Amount) -> Any:
+    """An amount as on the wire; as text where its element has no unit."""
+    if path.rpartition(".")[2] == "description":
+        return amount.text
+    unit = HUNDREDTHS.get(path)
+    if unit is not None and amount.unit not in (unit, unit.partition("/")[0]):
+        raise ValueError(f"{path}={amount.text}: expected a number of {unit}, such as {path}=60{unit}")
+    if unit is not None or amount.unit == "%":
+        hundredths = amount.number * 100
+        if hundredths != int(hundredths):
+            raise ValueError(f"{path}={amount.text}: expected hundredths of {unit or '%'} at the finest")
+        return int(hundredths)
+    if (unit := UNITS.get(path)) is None:
+        return amount.text
+    if amount.unit.lstrip("kM") != unit:
+        raise ValueError(f"{path}={amount.text}: expected a number of {unit}, such as {path}=3000{unit}")
+    number = amount.number.scaleb(_PREFIXES.get(amount.unit[0], 0))
+    return int(number) if number == int(number) else float(number)
 
 
 def overlay(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,7 +169,7 @@ def parse_mapping(text: str, name: str) -> dict[str, Any]:
     except ConfigError as error:
         raise ValueError(str(error).splitlines()[0]) from None
     if not isinstance(node, MappingNode):
-        raise ValueError(f"{name}: expected names with values, such as opModMaxLimW: 6000")
+        raise ValueError(f"{name}: expected names with values, such as opModMaxLimW: 60%")
     plain: dict[str, Any] = _plain(node)
     return plain
 
@@ -183,48 +264,6 @@ def show_unit_ref(number: object) -> str:
 def is_curve_mode(name: str) -> bool:
     """Whether a mode points to a curve."""
     return name in MODE and MODE[name].curve is not None
-
-
-def show_mode(name: str, value: Any) -> str:
-    """The value of a control mode, with its unit."""
-    match value:
-        case bool():
-            return "yes" if value else "no"
-        case int() if name in _PERCENTS:
-            return f"{_hundredths(value)} %"
-        case int() if name == "rampTms":
-            return f"{_hundredths(value)} s"
-        case {"href": href}:
-            return str(href)
-        case {"value": int(share), "refType": int(ref)}:
-            return f"{_hundredths(share)} % of {_SHARES_OF.get(ref, ref)}"
-        case {"value": int(amount), **rest}:
-            return f"{_scaled(amount, rest.get('multiplier', 0))} {_UNITS.get(name, '')}".rstrip()
-        case {"displacement": int(factor), **rest}:
-            side = "absorbing" if rest.get("excitation") else "injecting"
-            return f"PF {_scaled(factor, rest.get('multiplier', 0))}, {side} vars"
-        case int() | float() if name in _UNITS:
-            return f"{value} {_UNITS[name]}"
-        case str():
-            return value
-    return json.dumps(value, ensure_ascii=False)
-
-
-def show_base(base: Any) -> str:
-    """The modes of a DERControlBase in one line."""
-    if not isinstance(base, Mapping):
-        return ""
-    return "; ".join(f"{name} {show_mode(name, value)}" for name, value in base.items())
-
-
-def _hundredths(value: int) -> str:
-    return _scaled(value, -2)
-
-
-def _scaled(value: int, multiplier: object) -> str:
-    power = multiplier if isinstance(multiplier, int) and -30 <= multiplier <= 30 else 0
-    number = Decimal(value).scaleb(power)
-    return f"{number.normalize():f}" if number else "0"
 
 
 def _whole(value: object) -> int:

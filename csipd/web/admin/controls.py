@@ -27,9 +27,11 @@ from csipd.sep2.types import (
     TimeType,
     UInt32,
 )
+from csipd.web.admin import summary
 from csipd.web.admin.forms import Count, Line, Number
-from csipd.web.admin.operations import Call, Created, Operation, Parameter
+from csipd.web.admin.operations import ZONE, Call, Created, Operation, Parameter
 from csipd.web.admin.paging import PAGE
+from csipd.web.admin.summary import Consequences, Names
 
 #: The most devices that a control may name; more are reached by a group.
 MOST_DEVICES = 1000
@@ -75,19 +77,36 @@ class NewControl(Element):
 
 
 class Superseded(Element):
-    """An event that a new one would take modes from."""
+    """An event that a new one takes modes from, or loses modes to.
+
+    ``wholly``: the loser loses all modes that it has, for all categories that it addresses. ``ends``: when
+    the loser, which has begun, ends in these modes; absent where it does not run in them at all.
+    ``uncovered``: seconds of the loser's period in which neither of the two holds them.
+    """
 
     control: Number
     program: Number
+    program_name: Line
+    start: TimeType
+    end: TimeType
     modes: tuple[Line, ...] = ()
     wholly: Boolean
+    ends: TimeType | None = None
+    uncovered: Count | None = None
 
 
 class Preview(Element):
-    """What a control would do, before it is made."""
+    """What a control would do, before it is made; ``summary`` says it in sentences.
 
+    ``start`` and ``end`` are without randomisation. ``sample`` has some of the devices, and ``names`` theirs.
+    """
+
+    summary: tuple[Line, ...]
+    start: TimeType
+    end: TimeType
     devices: Count
     sample: tuple[Number, ...] = ()
+    names: tuple[Line, ...] = ()
     programs: tuple[Number, ...] = ()
     supersedes: tuple[Superseded, ...] = ()
     superseded_by: tuple[Superseded, ...] = ()
@@ -186,12 +205,25 @@ def preview(connection: sa.Connection, call: Call) -> Preview:
     """What a control would do."""
     target, command = _read(call.body)
     effect = commands.preview(connection, call.server.own, target, command, call.now)
+    names = Names(connection)
     return Preview(
+        summary=summary.of_control(
+            connection,
+            target,
+            command,
+            effect,
+            zone=call.zone,
+            poll_rates=call.server.poll_rates,
+            now=call.now,
+        ),
+        start=effect.event.start,
+        end=effect.event.end,
         devices=effect.devices,
         sample=effect.sample,
+        names=tuple(names.devices(effect.sample)),
         programs=effect.programs,
-        supersedes=_overlaps(effect.supersedes),
-        superseded_by=_overlaps(effect.superseded_by),
+        supersedes=_overlaps(names, effect.supersedes),
+        superseded_by=_overlaps(names, effect.superseded_by),
         warnings=effect.warnings,
     )
 
@@ -216,6 +248,15 @@ def cancel(transaction: Transaction, call: Call) -> Control:
     return show(transaction.connection, call)
 
 
+def preview_cancel(connection: sa.Connection, call: Call) -> Consequences:
+    """What it will mean that a control is cancelled."""
+    randomized = bool(call.body.randomized)
+    kept = commands.cancellable(connection, call.numbers["control"], randomized, call.now)
+    return Consequences(
+        summary=summary.of_cancellation(connection, kept, randomized=randomized, zone=call.zone, now=call.now)
+    )
+
+
 def _read(body: NewControl) -> tuple[Target, Command]:
     given = [name for name in ("program", "group", "devices") if getattr(body, name)]
     if len(given) != 1:
@@ -234,9 +275,19 @@ def _read(body: NewControl) -> tuple[Target, Command]:
     )
 
 
-def _overlaps(found: Sequence[Overlap]) -> tuple[Superseded, ...]:
+def _overlaps(names: Names, found: Sequence[Overlap]) -> tuple[Superseded, ...]:
     return tuple(
-        Superseded(control=one.other, program=one.program, modes=one.modes, wholly=one.wholly)
+        Superseded(
+            control=one.other,
+            program=one.program,
+            program_name=names.program(one.program),
+            start=one.event.start,
+            end=one.event.end,
+            modes=one.modes,
+            wholly=one.wholly,
+            ends=None if one.loss is None else one.loss.ends,
+            uncovered=None if one.loss is None else one.loss.uncovered,
+        )
         for one in found
     )
 
@@ -306,6 +357,7 @@ OPERATIONS = (
         preview,
         takes=NewControl,
         gives=Preview,
+        query=(ZONE,),
     ),
     Operation(
         "GET",
@@ -325,5 +377,17 @@ OPERATIONS = (
         body_optional=True,
         gives=Control,
         writes=True,
+    ),
+    Operation(
+        "POST",
+        "/admin/controls/{control}/cancel/preview",
+        "previewCancelControl",
+        "What it would mean to cancel a control",
+        preview_cancel,
+        takes=Cancellation,
+        body_optional=True,
+        gives=Consequences,
+        query=(ZONE,),
+        refuses=(409,),
     ),
 )

@@ -6,17 +6,22 @@ import sqlalchemy as sa
 
 from csipd.db import commands, documents, own_programs, programs
 from csipd.db.database import Transaction
+from csipd.der.wording import base_text
 from csipd.refusals import NotFound
 from csipd.sep2 import resources as r
-from csipd.sep2.schema import Element
+from csipd.sep2.schema import Element, fields
 from csipd.sep2.site import ROWS, Place
 from csipd.sep2.types import Int16, String32, UInt16, UInt32
 from csipd.web.admin.operations import Call, Operation
 from csipd.web.admin.programs import record, writable
 from csipd.web.admin.programs import show as show_program
+from csipd.web.admin.summary import Consequences, line, of_default, program_members
+from csipd.web.json_form import to_json
 
 _DEFAULT = ROWS["DefaultDERControl"]
 _CURVES = ROWS["DERCurveList"]
+#: What only a default control has.
+_SETTINGS = tuple(field.name for field in fields(r.DefaultDERControl) if field.name.startswith("set"))
 
 
 class NewDefaultControl(Element):
@@ -37,15 +42,21 @@ class NewDefaultControl(Element):
 
 def show_default(connection: sa.Connection, call: Call) -> r.DefaultDERControl:
     """The DefaultDERControl of a program."""
-    place = Place(_DEFAULT, (show_program(connection, call).number,))
-    if programs.owner_of(place.ids[0]) is None:
+    number = show_program(connection, call).number
+    found = _find(connection, call, number)
+    if found is None:
+        raise NotFound(f"program {number} has no default")
+    return found
+
+
+def _find(connection: sa.Connection, call: Call, program: int) -> r.DefaultDERControl | None:
+    place = Place(_DEFAULT, (program,))
+    if programs.owner_of(program) is None:
         found = documents.get(connection, place)
     else:
-        view = own_programs.default(connection, call.server.own, place.ids[0])
+        view = own_programs.default(connection, call.server.own, program)
         found = None if view is None else view.document
-    if not isinstance(found, r.DefaultDERControl):
-        raise NotFound(f"program {place.ids[0]} has no default")
-    return found.replace(href=place.href)
+    return found.replace(href=place.href) if isinstance(found, r.DefaultDERControl) else None
 
 
 def set_default(transaction: Transaction, call: Call) -> r.DefaultDERControl:
@@ -57,6 +68,28 @@ def set_default(transaction: Transaction, call: Call) -> r.DefaultDERControl:
     commands.set_default(transaction, call.server.issuer, number, default, call.now)
     record(transaction, call, "set default", number, ", ".join(vars(body.DERControlBase)))
     return show_default(connection, call)
+
+
+def preview_set(connection: sa.Connection, call: Call) -> Consequences:
+    """What it will mean that a program has this default."""
+    number = writable(connection, call)
+    default = r.DefaultDERControl(mRID="0", **vars(call.body))
+    commands.check_default(connection, number, default)
+    said = of_default(connection, number, default, _SETTINGS)
+    before = _find(connection, call, number)
+    if before is not None:
+        said += (f"It takes the place of {base_text(to_json(before.DERControlBase)) or 'an empty default'}.",)
+    return Consequences(summary=tuple(map(line, said)))
+
+
+def preview_clear(connection: sa.Connection, call: Call) -> Consequences:
+    """What it will mean that a program has no default any more."""
+    before = show_default(connection, call)
+    number = writable(connection, call)
+    modes = base_text(to_json(before.DERControlBase)) or "it was empty"
+    whose = program_members(connection, number)
+    said = f"Where no control holds a mode, {whose} will lose what this default says: {modes}."
+    return Consequences(summary=(line(said),))
 
 
 def clear_default(transaction: Transaction, call: Call) -> None:
@@ -88,6 +121,16 @@ OPERATIONS = (
         refuses=(409,),
     ),
     Operation(
+        "POST",
+        "/admin/programs/{program}/default/preview",
+        "previewDefault",
+        "What it would mean to set a program's DefaultDERControl",
+        preview_set,
+        takes=NewDefaultControl,
+        gives=Consequences,
+        refuses=(409,),
+    ),
+    Operation(
         "DELETE",
         "/admin/programs/{program}/default",
         "clearDefault",
@@ -95,6 +138,15 @@ OPERATIONS = (
         clear_default,
         status=204,
         writes=True,
+        refuses=(409,),
+    ),
+    Operation(
+        "POST",
+        "/admin/programs/{program}/default/clear/preview",
+        "previewClearDefault",
+        "What it would mean to take a program's DefaultDERControl away",
+        preview_clear,
+        gives=Consequences,
         refuses=(409,),
     ),
 )

@@ -76,12 +76,6 @@ class ChangedDevice(Element):
     manager: Count | None = None
 
 
-class Membership(Element):
-    """The groups that a device is to be in, and no others; those above them follow."""
-
-    groups: Annotated[tuple[Number, ...], Occurs(0, MOST_GROUPS)] = ()
-
-
 class Device(Element):
     """A device as the operator sees it. Its own wishedPostRate counts where the operator set no postRate."""
 
@@ -97,6 +91,7 @@ class Device(Element):
     registered: TimeType | None = None
     retired: TimeType | None = None
     withdrawn: TimeType | None = None
+    withdrawn_reason: Line | None = None
     changedTime: TimeType
     deviceCategory: DeviceCategoryType | None = None
     pollRate: UInt32 | None = None
@@ -148,7 +143,7 @@ def under(connection: sa.Connection, call: Call) -> DevicePage:
 
 def show(connection: sa.Connection, call: Call) -> Device:
     """One device, also one that was removed."""
-    return _shown(connection, [_row(connection, call.numbers["device"])])[0]
+    return _shown(connection, [find_row(connection, call.numbers["device"])])[0]
 
 
 def check_new(connection: sa.Connection, call: Call) -> None:
@@ -168,7 +163,7 @@ def check_new(connection: sa.Connection, call: Call) -> None:
     if flaws:
         raise Impossible(flaws)
     namesake = devices.find_by_name(connection, body.name)
-    if namesake is not None and _row(connection, namesake.id).retired is None:
+    if namesake is not None and find_row(connection, namesake.id).retired is None:
         raise Conflict(f"there is a device {body.name} already: {namesake.id}")
     if body.lFDI is not None:
         _unlisted(connection, body.lFDI)
@@ -194,9 +189,9 @@ def add(transaction: Transaction, call: Call) -> Created:
     registered = not call.server.policy.in_band if body.registered is None else body.registered
     if registered:
         devices.enrol(transaction, device, call.now, 1 if body.ders is None else body.ders)
-    _record(transaction, call, "add", device.id, body.name)
+    record(transaction, call, "add", device.id, body.name)
     form = MadeDevice(
-        device=_shown(transaction.connection, [_row(transaction.connection, device.id)])[0],
+        device=_shown(transaction.connection, [find_row(transaction.connection, device.id)])[0],
         certificate=None if issued is None else issued.certificate,
         key=None if issued is None else issued.key,
     )
@@ -243,7 +238,7 @@ def change(transaction: Transaction, call: Call) -> Device:
     """Change what is named, and nothing where nothing is."""
     body: ChangedDevice = call.body
     connection = transaction.connection
-    before = _present(connection, call)
+    before = present(connection, call)
     flaws = _value_flaws(call, body)
     if body.manager and (before.aggregator or not devices.is_aggregator(connection, body.manager)):
         whose = "an aggregator has none" if before.aggregator else f"{body.manager} is no aggregator"
@@ -258,7 +253,7 @@ def change(transaction: Transaction, call: Call) -> Device:
     if given:
         values = {_COLUMNS[name]: value for name, value in given.items()}
         devices.alter(transaction, before.id, **values, changed_time=call.now)
-        _record(transaction, call, "change", before.id, _changes(before, given))
+        record(transaction, call, "change", before.id, _changes(before, given))
     return show(connection, call)
 
 
@@ -276,69 +271,22 @@ def _changes(before: devices.Listed, given: Mapping[str, int | None]) -> str:
     )
 
 
-def remove(transaction: Transaction, call: Call) -> None:
-    """Take a device off every list; its history is kept."""
-    row = _present(transaction.connection, call)
-    devices.retire(transaction, row.id, call.now)
-    _record(transaction, call, "remove", row.id, row.lfdi)
+def title(row: devices.Listed) -> str:
+    """A device by name, number and LFDI."""
+    what = "Aggregator" if row.aggregator else "Device"
+    return f"{what} {row.name or row.id} ({row.id}, LFDI {identity.pretty_lfdi(row.lfdi)})"
 
 
-def register(transaction: Transaction, call: Call) -> Device:
-    """Make a listed device an EndDevice."""
-    row = _present(transaction.connection, call)
-    device = devices.find(transaction.connection, row.lfdi)
-    if device is None or device.registered is not None:
-        raise Conflict(f"device {row.id} is registered already")
-    devices.enrol(transaction, device, call.now)
-    _record(transaction, call, "register", row.id, row.lfdi)
-    return show(transaction.connection, call)
-
-
-def withdraw(transaction: Transaction, call: Call) -> Device:
-    """Shut a device out at once."""
-    row = _present(transaction.connection, call)
-    if not devices.withdraw(transaction, row.lfdi, call.who, call.now):
-        raise Conflict(f"device {row.id} is withdrawn already")
-    return show(transaction.connection, call)
-
-
-def readmit(transaction: Transaction, call: Call) -> Device:
-    """Lift a withdrawal."""
-    row = _present(transaction.connection, call)
-    if not devices.readmit(transaction, row.lfdi, call.who, call.now):
-        raise Conflict(f"device {row.id} is not withdrawn")
-    return show(transaction.connection, call)
-
-
-def move(transaction: Transaction, call: Call) -> Device:
-    """Put a device into these groups and no others."""
-    connection = transaction.connection
-    row = _present(connection, call)
-    flaws = group_flaws(connection, call.body.groups)
-    if row.aggregator and call.body.groups:
-        flaws.append(("/groups", "an aggregator is in no group; its devices are"))
-    if flaws:
-        raise Impossible(flaws)
-    wanted, present = set(call.body.groups), set(groups.memberships_of(connection, row.id))
-    for group in sorted(present - wanted):
-        devices.leave(transaction, row.id, group, call.now)
-    for group in sorted(wanted - present):
-        devices.join(transaction, row.id, group, call.now)
-    if wanted != present:
-        _record(transaction, call, "move", row.id, f"groups {sorted(present)} -> {sorted(wanted)}")
-    return show(connection, call)
-
-
-def _row(connection: sa.Connection, number: int) -> devices.Listed:
+def find_row(connection: sa.Connection, number: int) -> devices.Listed:
     found = devices.listed(connection, numbers=[number], limit=1)
     if not found:
         raise NotFound(f"there is no device {number}")
     return found[0]
 
 
-def _present(connection: sa.Connection, call: Call) -> devices.Listed:
+def present(connection: sa.Connection, call: Call) -> devices.Listed:
     """The device that a write is about."""
-    row = _row(connection, call.numbers["device"])
+    row = find_row(connection, call.numbers["device"])
     if row.retired is not None:
         raise Conflict(f"device {row.id} was removed: add it again")
     return row
@@ -373,6 +321,7 @@ def _shown(connection: sa.Connection, found: Sequence[devices.Listed]) -> list[D
             registered=listed.registered,
             retired=listed.retired,
             withdrawn=listed.withdrawn,
+            withdrawn_reason=listed.withdrawn_reason,
             changedTime=listed.changed_time,
             deviceCategory=listed.device_category,
             pollRate=listed.poll_rate,
@@ -385,7 +334,7 @@ def _shown(connection: sa.Connection, found: Sequence[devices.Listed]) -> list[D
     ]
 
 
-def _record(transaction: Transaction, call: Call, action: str, number: int, detail: str = "") -> None:
+def record(transaction: Transaction, call: Call, action: str, number: int, detail: str = "") -> None:
     audit.record(transaction, call.now, call.who, action, f"/edev/{number}", detail)
 
 
@@ -444,54 +393,6 @@ OPERATIONS = (
         refuses=(409,),
     ),
     Operation(
-        "DELETE",
-        "/admin/devices/{device}",
-        "removeDevice",
-        "Remove a device; its history is kept",
-        remove,
-        status=204,
-        writes=True,
-        refuses=(409,),
-    ),
-    Operation(
-        "POST",
-        "/admin/devices/{device}/register",
-        "registerDevice",
-        "Make a listed device an EndDevice",
-        register,
-        gives=Device,
-        writes=True,
-    ),
-    Operation(
-        "POST",
-        "/admin/devices/{device}/withdraw",
-        "withdrawDevice",
-        "Shut a device out until it is readmitted",
-        withdraw,
-        gives=Device,
-        writes=True,
-    ),
-    Operation(
-        "POST",
-        "/admin/devices/{device}/readmit",
-        "readmitDevice",
-        "Lift a withdrawal",
-        readmit,
-        gives=Device,
-        writes=True,
-    ),
-    Operation(
-        "PUT",
-        "/admin/devices/{device}/groups",
-        "moveDevice",
-        "Put a device into these groups and no others",
-        move,
-        takes=Membership,
-        gives=Device,
-        writes=True,
-        refuses=(409,),
-    ),
-    Operation(
         "GET",
         "/admin/groups/{group}/devices",
         "listGroupDevices",
@@ -505,4 +406,4 @@ OPERATIONS = (
 
 def number_of(connection: sa.Connection, call: Call) -> int:
     """The number of the device in the path, which may be one that was removed."""
-    return _row(connection, call.numbers["device"]).id
+    return find_row(connection, call.numbers["device"]).id

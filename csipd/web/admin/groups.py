@@ -14,6 +14,7 @@ from csipd.web.admin.checks import Flaws, name_flaws
 from csipd.web.admin.forms import Count, Level, Line, Name, Number
 from csipd.web.admin.operations import Call, Created, Operation
 from csipd.web.admin.paging import PAGE, cut
+from csipd.web.admin.summary import Consequences, line
 
 _LONGEST_FSA = 32  # the description of a FunctionSetAssignments is a String32
 
@@ -118,6 +119,15 @@ def remove(transaction: Transaction, call: Call) -> None:
     _record(transaction, call, "remove", present.id, present.name)
 
 
+def preview_remove(connection: sa.Connection, call: Call) -> Consequences:
+    """What it will mean that a group is removed."""
+    present = _find(connection, call.numbers["group"])
+    groups.check_unused(connection, present.id)
+    return Consequences(
+        summary=(line(f"Group {present.name!r} ({present.id}), which is empty, will be gone."),)
+    )
+
+
 def _place_flaws(connection: sa.Connection, parent: int | None, level: int | None) -> Flaws:
     """What is wrong with where a group is to hang: a level is above those of the groups below it."""
     if parent is None:
@@ -193,6 +203,15 @@ OPERATIONS = (
         remove,
         status=204,
         writes=True,
+        refuses=(409,),
+    ),
+    Operation(
+        "POST",
+        "/admin/groups/{group}/remove/preview",
+        "previewRemoveGroup",
+        "What it would mean to remove a group",
+        preview_remove,
+        gives=Consequences,
         refuses=(409,),
     ),
 )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from datetime import tzinfo
+from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from attrs import field, frozen
@@ -46,6 +48,17 @@ class Parameter:
     read: Callable[[str], Any] = str
 
 
+def _zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ValueError, OSError, KeyError):
+        raise ValueError("is a time zone, such as America/Los_Angeles") from None
+
+
+#: Of what is told in sentences with times in them.
+ZONE = Parameter("zone", str, "time zone of the times in the summary; the server's by default", read=_zone)
+
+
 @frozen
 class Call:
     """One request.
@@ -68,6 +81,12 @@ class Call:
     body: Any = None
     prepared: Any = None
     certificate_ends: int | None = None
+
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone of times in sentences."""
+        asked = self.query.get(ZONE.name)
+        return self.server.zone if asked is None else cast(tzinfo, asked)
 
 
 @frozen

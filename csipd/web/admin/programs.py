@@ -13,6 +13,7 @@ from csipd.web.admin.checks import Flaws, name_flaws
 from csipd.web.admin.forms import Line, Number
 from csipd.web.admin.operations import Call, Created, Operation
 from csipd.web.admin.paging import PAGE, cut
+from csipd.web.admin.summary import Consequences, line, program_members
 
 
 class NewProgram(Element):
@@ -114,15 +115,31 @@ def change(transaction: Transaction, call: Call) -> Program:
 
 def remove(transaction: Transaction, call: Call) -> None:
     """Retire a program that has no control to come."""
-    connection = transaction.connection
+    present = _retirable(transaction.connection, call)
+    programs.retire(transaction, present.id, call.now)
+    record(transaction, call, "retire", present.id, present.description)
+
+
+def preview_remove(connection: sa.Connection, call: Call) -> Consequences:
+    """What it will mean that a program is retired."""
+    present = _retirable(connection, call)
+    said = [
+        f"Program {present.description!r} ({present.id}) will be gone for"
+        f" {program_members(connection, present.id)}.",
+        "Its default and its curves hold no longer; its controls, which are all over, stay in the history.",
+        "A change of its primacy or group brings it back.",
+    ]
+    return Consequences(summary=tuple(map(line, said)))
+
+
+def _retirable(connection: sa.Connection, call: Call) -> programs.Listed:
     present = _find(connection, call.numbers["program"])
     if present.retired is not None:
         raise Conflict(f"program {present.id} is retired already")
     live, _ = controls.listed(connection, call.now, program=present.id, over=False, cancelled=False, limit=1)
     if live:
         raise Conflict(f"program {present.id} has controls that are not over, such as {live[0].number}")
-    programs.retire(transaction, present.id, call.now)
-    record(transaction, call, "retire", present.id, present.description)
+    return present
 
 
 def hide(transaction: Transaction, call: Call) -> None:
@@ -228,6 +245,15 @@ OPERATIONS = (
         hide,
         status=204,
         writes=True,
+        refuses=(409,),
+    ),
+    Operation(
+        "POST",
+        "/admin/programs/{program}/remove/preview",
+        "previewRemoveProgram",
+        "What it would mean to retire a program",
+        preview_remove,
+        gives=Consequences,
         refuses=(409,),
     ),
 )

@@ -13,8 +13,10 @@ from csipd.web.admin import (
     defaults,
     devices,
     groups,
+    membership,
     programs,
     responses,
+    standing,
     state,
     status,
 )
@@ -24,6 +26,8 @@ from csipd.web.admin.operations import Operation
 OPERATIONS: tuple[Operation, ...] = (
     *status.OPERATIONS,
     *devices.OPERATIONS,
+    *standing.OPERATIONS,
+    *membership.OPERATIONS,
     *state.OPERATIONS,
     *groups.OPERATIONS,
     *programs.OPERATIONS,

@@ -25,6 +25,8 @@ ACTIONS = {
     "registerDevice": ("register", "/edev/3"),
     "withdrawDevice": ("withdraw", "/edev/1"),
     "readmitDevice": ("readmit", "/edev/11"),
+    "addDeviceToGroup": ("move", "/edev/1"),
+    "removeDeviceFromGroup": ("move", "/edev/1"),
     "moveDevice": ("move", "/edev/1"),
     "addGroup": ("add", "group 7"),
     "changeGroup": ("change", "group 4"),

@@ -59,3 +59,11 @@ def signed(count: object) -> str:
 
 def titled(grid: Grid, title: str) -> Grid:
     return Grid(grid.heads, grid.rows, title)
+
+
+def named(one: Value, what: str) -> str:
+    """A thing that another points to: its name with its number beside it."""
+    number, name = one.get(what), one.get(f"{what}_name")
+    if number is None:
+        return ""
+    return f"{text(name)} ({text(number)})" if name else text(number)

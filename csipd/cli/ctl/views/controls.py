@@ -6,9 +6,12 @@ from collections.abc import Iterable
 
 from csipd.cli.ctl.client import Value
 from csipd.cli.ctl.output import Facts, Grid, Part
-from csipd.cli.ctl.values import show_base, show_mode
-from csipd.cli.ctl.views.cells import RESULTS, When, category, duration, signed, text
+from csipd.cli.ctl.views.cells import RESULTS, When, category, duration, named, signed, text
+from csipd.der.wording import base_text, listed, value_text
 from csipd.sep2.types import ResponseRequired
+
+_NAMED = 20
+"""Devices of a preview that are named."""
 
 _OVER = frozenset(("cancelled", "superseded", "completed"))
 """Statuses of a control of which nothing more comes."""
@@ -29,7 +32,7 @@ def _control_row(one: Value, when: When) -> tuple[str, ...]:
         text(one.get("status")),
         when(interval.get("start")),
         duration(interval.get("duration")),
-        show_base(event.get("DERControlBase")),
+        base_text(event.get("DERControlBase")),
         text(event.get("description")),
     )
 
@@ -54,7 +57,7 @@ def control(one: Value, when: When) -> Facts:
         ("Duration randomized by", signed(event.get("randomizeDuration"))),
         ("For", category(event)),
     ]
-    pairs += [(name, show_mode(name, value)) for name, value in event.get("DERControlBase", {}).items()]
+    pairs += [(name, value_text(name, value)) for name, value in event.get("DERControlBase", {}).items()]
     pairs += [
         ("Responses wanted", text(event.get("responseRequired"))),
         ("Made", when(event.get("creationTime"))),
@@ -65,14 +68,23 @@ def control(one: Value, when: When) -> Facts:
     return Facts(tuple(pairs))
 
 
-def preview(one: Value) -> list[Part]:
-    """What a control would do."""
+def preview(one: Value, when: When) -> list[Part]:
+    """What a control would do: in words, then in tables."""
     count, sample = one.get("devices", 0), list(one.get("sample", ()))
-    some = f" ({'such as' if len(sample) < count else 'numbers'} {text(sample)})" if sample else ""
-    parts: list[Part] = [Facts((("Devices", f"{count}{some}"), ("Programs", text(one.get("programs")))))]
+    names = list(one.get("names", ())) or sample
+    known = [f"{name} ({number})" for name, number in zip(names, sample, strict=False)]
+    facts = Facts(
+        (
+            ("Start", when(one.get("start"))),
+            ("End", when(one.get("end"))),
+            ("Devices", f"{count}: {listed(known, count, _NAMED)}" if known else text(count)),
+            ("Programs", text(one.get("programs"))),
+        )
+    )
+    parts: list[Part] = [*map(text, one.get("summary", ())), "", facts]
     for name, title in (("supersedes", "Would supersede"), ("superseded_by", "Would be superseded by")):
         if one.get(name):
-            parts += ["", _superseded(one[name], title)]
+            parts += ["", _superseded(one[name], title, when)]
     return [*parts, *warnings(one)]
 
 
@@ -81,22 +93,21 @@ def warnings(one: Value) -> list[Part]:
     return [f"warning: {text(line)}" for line in one.get("warnings", ())]
 
 
-def needs_asking(one: Value) -> bool:
-    """Whether a preview has something in it that the operator should agree to."""
-    return any(one.get(name) for name in ("supersedes", "superseded_by", "warnings"))
-
-
-def _superseded(items: Iterable[Value], title: str) -> Grid:
+def _superseded(items: Iterable[Value], title: str, when: When) -> Grid:
     rows = (
         (
             text(one.get("control")),
-            text(one.get("program")),
+            named(one, "program"),
+            when(one.get("start")),
+            when(one.get("end")),
             text(one.get("modes")),
             "wholly" if one.get("wholly") else "in part",
+            duration(one.get("uncovered")) if one.get("uncovered") else "",
         )
         for one in items
     )
-    return Grid(("Control", "Program", "Modes", ""), tuple(rows), title)
+    heads = ("Control", "Program", "Start", "End", "Modes", "Loses them", "Left without")
+    return Grid(heads, tuple(rows), title)
 
 
 def watched(items: Iterable[tuple[Value, Value]], when: When) -> Grid:

@@ -45,6 +45,7 @@ def device(one: Value, when: When) -> Facts:
             ("Post rate it wishes", seconds(one.get("wishedPostRate"))),
             ("Registered", when(one.get("registered"))),
             ("Withdrawn", when(one.get("withdrawn"))),
+            ("Because", text(one.get("withdrawn_reason"))),
             ("Retired", when(one.get("retired"))),
             ("Changed", when(one.get("changedTime"))),
             ("Warning", "; ".join(map(text, one.get("warnings", ())))),

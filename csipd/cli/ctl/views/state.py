@@ -7,10 +7,10 @@ from typing import Any
 
 from csipd.cli.ctl.client import Value
 from csipd.cli.ctl.output import Facts, Grid, Part
-from csipd.cli.ctl.values import show_mode
 from csipd.cli.ctl.views.alarms import alarms
 from csipd.cli.ctl.views.cells import When, text, titled
 from csipd.cli.ctl.views.responses import responses
+from csipd.der.wording import value_text
 
 
 def state(one: Value, when: When) -> list[Part]:
@@ -63,9 +63,9 @@ def _quantity(name: str, value: Any, when: When) -> str:
         case {"dateTime": since, "value": inner}:
             return f"{text(inner)} since {when(since)}"
         case {"value": _, "multiplier": _}:
-            return show_mode("", value)
+            return value_text("", value)
         case {"displacement": _, "multiplier": power}:
-            return show_mode("", {"value": value["displacement"], "multiplier": power})
+            return value_text("", {"value": value["displacement"], "multiplier": power})
         case int() if name in ("readingTime", "updatedTime"):
             return when(value)
     return text(value)
@@ -75,7 +75,7 @@ def _acting_value(one: Value) -> str:
     """What holds a mode: the API has it as text, in JSON as in a DERControlBase."""
     value = text(one.get("value"))
     try:
-        return show_mode(text(one.get("mode")), json.loads(value))
+        return value_text(text(one.get("mode")), json.loads(value))
     except (ValueError, RecursionError):
         return value
 

@@ -1,0 +1,55 @@
+"""What one event loses to a better one, on a device that has to follow both: for people, before and after.
+
+The rules are those of programs.py, asked here about two events alone.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from csipd.der.programs import End, Offer, holds
+from csipd.sep2.types import MODE
+
+
+@frozen
+class Loss:
+    """What an event loses.
+
+    :param modes: the control modes, in the order of the standard
+    :param wholly: whether they are all that it has, for every category that it addresses
+    :param ends: when it loses them (TimeType); None: it never holds them, not even before or after the other
+    :param uncovered: seconds of its period in which neither it nor the better one holds them
+    """
+
+    modes: tuple[str, ...]
+    wholly: bool
+    ends: int | None
+    uncovered: int
+
+
+def loss(loser: Offer, winner: Offer) -> Loss | None:
+    """What `loser` loses to `winner`; None where it keeps all that it has.
+
+    An event that has begun ends when the better one begins, and does not resume; one that has not begun by
+    the time a better one is known never runs, not even in the part of its period that the other leaves
+    (CSIP G13; decision 17).
+    """
+    modes: list[str] = []
+    ends: int | None = None
+    uncovered = 0
+    mine, its = loser.event, winner.event
+    for mode in MODE:
+        if mode not in mine.modes & its.modes or not mine.categories & its.categories:
+            continue
+        hold = next(one for one in holds([loser, winner], mode) if one.offer is loser)
+        if hold.by is not winner or hold.end not in (End.SUPERSEDED, End.NEVER):
+            continue
+        modes.append(mode)
+        held = 0 if hold.begin is None or hold.until is None else hold.until - hold.begin
+        taken = max(0, min(mine.end, its.end) - max(loser.begins, winner.begins))
+        uncovered = max(uncovered, mine.end - loser.begins - held - taken)
+        ends = hold.until if hold.begin is not None else ends
+    if not modes:
+        return None
+    wholly = set(modes) == mine.modes and not mine.categories & ~its.categories
+    return Loss(tuple(modes), wholly, ends, uncovered)

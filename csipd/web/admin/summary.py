@@ -1,0 +1,280 @@
+"""What a command will do, in sentences: read by an operator before it is confirmed, here or in any client.
+
+The facts are those of the previews (db/commands.py); this module finds the names and makes the words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import tzinfo
+
+import sqlalchemy as sa
+
+from csipd.db import controls, devices, documents, groups, programs
+from csipd.db.commands import Command, Effect, Overlap, Target
+from csipd.der.events import ALL_CATEGORIES, Event
+from csipd.der.wording import counted, duration_text, listed, mode_text, moment_text, value_text
+from csipd.sep2 import resources as r
+from csipd.sep2.schema import Element
+from csipd.sep2.site import locate
+from csipd.sep2.types import DeviceCategory
+from csipd.web.admin.forms import Line
+from csipd.web.json_form import to_json
+
+#: Devices that a sentence names; the others are counted.
+NAMED = 10
+#: Events in conflict that are told one by one.
+_MOST_CONFLICTS = 20
+_LONGEST = 1024
+
+
+class Consequences(Element):
+    """What a command will do, in sentences."""
+
+    summary: tuple[Line, ...]
+
+
+class Names:
+    """Names of devices, groups and programs by their numbers; each is asked for once."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._devices: dict[int, str] = {}
+        self._groups: dict[int, str] = {}
+        self._programs: dict[int, tuple[str, int | None]] = {}
+
+    def devices(self, numbers: Sequence[int]) -> list[str]:
+        """The name of each; its number where it has none."""
+        missing = [number for number in dict.fromkeys(numbers) if number not in self._devices]
+        for start in range(0, len(missing), 500):
+            some = missing[start : start + 500]
+            for one in devices.listed(self._connection, numbers=some, limit=len(some)):
+                self._devices[one.id] = one.name or str(one.id)
+        return [self._devices.get(number, str(number)) for number in numbers]
+
+    def device(self, number: int) -> str:
+        """The name of one."""
+        return self.devices([number])[0]
+
+    def group(self, number: int) -> str:
+        """The name of a group."""
+        if number not in self._groups:
+            found = groups.listed(self._connection, number=number)
+            self._groups[number] = found[0].name if found else str(number)
+        return self._groups[number]
+
+    def program(self, number: int) -> str:
+        """The description of a program; for a device's own one, whose it is."""
+        owner = programs.owner_of(number)
+        if owner is not None:
+            return f"own program of {self.device(owner)}"
+        return self._program(number)[0]
+
+    def group_of(self, program: int) -> str | None:
+        """The name of the group that a program is for."""
+        group = self._program(program)[1]
+        return None if group is None else self.group(group)
+
+    def _program(self, number: int) -> tuple[str, int | None]:
+        if number not in self._programs:
+            found = programs.listed(self._connection, number=number)
+            self._programs[number] = (found[0].description, found[0].group) if found else (str(number), None)
+        return self._programs[number]
+
+
+def line(text: str) -> str:
+    """A sentence as a form can hold it."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def of_control(
+    connection: sa.Connection,
+    target: Target,
+    command: Command,
+    effect: Effect,
+    *,
+    zone: tzinfo,
+    poll_rates: Mapping[str, int],
+    now: int,
+) -> tuple[str, ...]:
+    """What a control will do: who, what, when, and what becomes of others.
+
+    :param poll_rates: pollRate by resource name (s); the schema's default for the others
+    """
+    names = Names(connection)
+    said = [
+        f"{_whom(names, target, effect)} will {_what(connection, command.base)}.",
+        _when(effect.event, zone, now),
+        *_randomized(effect.event),
+        *_reach(connection, names, effect, poll_rates, now),
+    ]
+    said += [_takes(names, one, zone) for one in effect.supersedes[:_MOST_CONFLICTS]]
+    said += [_gives(names, one, zone) for one in effect.superseded_by[:_MOST_CONFLICTS]]
+    rest = sum(max(0, len(some) - _MOST_CONFLICTS) for some in (effect.supersedes, effect.superseded_by))
+    if rest:
+        said.append(f"{counted(rest, 'more control')} that meet it are not told here.")
+    return tuple(map(line, said))
+
+
+def of_cancellation(
+    connection: sa.Connection, kept: controls.Kept, *, randomized: bool, zone: tzinfo, now: int
+) -> tuple[str, ...]:
+    """What it will mean that a control is cancelled."""
+    names = Names(connection)
+    (document,) = controls.shown(connection, [kept])
+    event = kept.event
+    until = moment_text(event.end, zone)
+    how = "each device at a random moment of its own" if randomized else "at once"
+    said = [
+        f"{control_name(kept.number, document.description)} of {program_name(names, kept.program)} will be"
+        f" cancelled: {_what(connection, document.DERControlBase)}.",
+    ]
+    if event.begins > now:
+        said.append(f"It has not begun; it was to run from {moment_text(event.begins, zone)} to {until}.")
+    else:
+        left = duration_text(max(0, event.end - now))
+        said.append(f"It is running and was to end at {until}; it ends {how}, {left} early.")
+    said.append("Devices then follow their other controls, or their defaults. This cannot be taken back.")
+    return tuple(map(line, said))
+
+
+def of_default(
+    connection: sa.Connection, program: int, default: r.DefaultDERControl, settings: Iterable[str]
+) -> tuple[str, ...]:
+    """What it will mean that a program has this default."""
+    given = vars(default)
+    told = [f"{name} {value_text(name, given[name])}" for name in settings if name in given]
+    modes = _what(connection, default.DERControlBase)
+    said = [f"Where no control holds a mode, {program_members(connection, program)} will {modes}."]
+    if told:
+        said.append(f"Besides, {listed(told, most=len(told))}.")
+    return tuple(map(line, said))
+
+
+def program_members(connection: sa.Connection, program: int) -> str:
+    """The devices of a program: how many, under which group, some by name."""
+    names = Names(connection)
+    owner = programs.owner_of(program)
+    if owner is not None:
+        return f"device {names.device(owner)}"
+    group = programs.group_of(connection, program)
+    total = groups.number_under(connection, group)
+    some = names.devices(devices.some_under(connection, group, NAMED))
+    named = f" ({listed(some, total)})" if some else ""
+    return f"{counted(total, 'device')} under group {names.group(group)}{named}"
+
+
+def program_name(names: Names, number: int) -> str:
+    """A program by description and number, with its group."""
+    if programs.owner_of(number) is not None:
+        return f"the {names.program(number)}"
+    group = names.group_of(number)
+    return f"program {names.program(number)!r} ({number}{f', group {group}' if group else ''})"
+
+
+def control_name(number: int, description: str | None) -> str:
+    """A control by number and description."""
+    return f"Control {number}{f' {description!r}' if description else ''}"
+
+
+def _whom(names: Names, target: Target, effect: Effect) -> str:
+    some = names.devices(effect.sample[:NAMED])
+    if target.devices:
+        return f"{counted(effect.devices, 'device')} by name ({listed(some, effect.devices)})"
+    owner = programs.owner_of(effect.programs[0])
+    if owner is not None:
+        return f"Device {names.device(owner)}"
+    named = f" ({listed(some, effect.devices)})" if some else ""
+    of = "" if effect.event.categories == ALL_CATEGORIES else f" of category {_categories(effect.event)}"
+    return f"{counted(effect.devices, 'device')}{of} in {program_name(names, effect.programs[0])}{named}"
+
+
+def _categories(event: Event) -> str:
+    named = [one.name for one in DeviceCategory if event.categories & one and one.name]
+    return ", ".join(named) or f"{event.categories:08X}"
+
+
+def _what(connection: sa.Connection, base: r.DERControlBase) -> str:
+    curves = {}
+    for value in vars(base).values():
+        if isinstance(value, r.DERCurveLink) and (place := locate(value.href)) is not None:
+            curve = documents.get(connection, place)
+            if isinstance(curve, r.DERCurve) and curve.description:
+                curves[value.href] = curve.description
+    told = [mode_text(name, value, curves) for name, value in to_json(base).items()]
+    return listed(told, most=len(told)) or "follow nothing"
+
+
+def _when(event: Event, zone: tzinfo, now: int) -> str:
+    begins = "at once" if event.begins <= now else f"at {moment_text(event.start, zone)}"
+    if event.start < now:
+        begins += f" (its start was {moment_text(event.start, zone)})"
+    left = duration_text(event.end - max(event.start, now))
+    return f"It begins {begins} and ends at {moment_text(event.end, zone)}, {left} later (time zone {zone})."
+
+
+def _randomized(event: Event) -> list[str]:
+    shifts = (("start", event.randomize_start), ("duration", event.randomize_duration))
+    told = [
+        f"{'lengthens' if bound > 0 else 'shortens'} its duration by up to {duration_text(abs(bound))}"
+        if name == "duration"
+        else f"begins up to {duration_text(abs(bound))} {'later' if bound > 0 else 'sooner'}"
+        for name, bound in shifts
+        if bound
+    ]
+    return [f"Each device {listed(told)}, by chance."] if told else []
+
+
+def _reach(
+    connection: sa.Connection, names: Names, effect: Effect, poll_rates: Mapping[str, int], now: int
+) -> list[str]:
+    """How long it takes until devices know of it, where that may be after its start."""
+    lists = poll_rates.get("DERProgramList", r.DERProgramList.pollRate)
+    fsas = poll_rates.get("FunctionSetAssignmentsList", r.FunctionSetAssignmentsList.pollRate)
+    owned = {
+        program: owner for program in effect.programs if (owner := programs.owner_of(program)) is not None
+    }
+    shown = programs.shown(connection, list(owned.values()))
+    new = sorted(program for program, owner in owned.items() if owner not in shown)
+    said = []
+    if new and effect.event.begins - now < fsas + lists:
+        who = listed(names.devices([owned[program] for program in new[:NAMED]]), len(new))
+        said.append(
+            f"It is the first control by name for {who}: a device finds the program that it is in when it"
+            " next reads its function set assignments and programs, up to"
+            f" {duration_text(fsas + lists)} from now."
+        )
+    if len(new) < len(effect.programs) and effect.event.begins - now < lists:
+        said.append(
+            f"Devices that do not subscribe read their programs every {duration_text(lists)}, and may begin"
+            " so much later."
+        )
+    return said
+
+
+def _takes(names: Names, one: Overlap, zone: tzinfo) -> str:
+    modes = listed(one.modes, most=len(one.modes))
+    return f"It takes {modes} from {_other(names, one, zone)}{_fate(one, zone)}"
+
+
+def _gives(names: Names, one: Overlap, zone: tzinfo) -> str:
+    modes = listed(one.modes, most=len(one.modes))
+    return f"It loses {modes} to {_other(names, one, zone)}, which is better{_fate(one, zone)}"
+
+
+def _other(names: Names, one: Overlap, zone: tzinfo) -> str:
+    period = f"{moment_text(one.event.start, zone)} to {moment_text(one.event.end, zone)}"
+    return f"control {one.other} of {program_name(names, one.program)}, {period}"
+
+
+def _fate(one: Overlap, zone: tzinfo) -> str:
+    """What becomes of the loser."""
+    loss = one.loss
+    if loss is None:
+        return "."
+    if loss.ends is None:
+        how = "the loser does not run at all, not even outside that time"
+    else:
+        how = f"the loser ends at {moment_text(loss.ends, zone)} and does not resume"
+    left = f"; {duration_text(loss.uncovered)} are left without it" if loss.uncovered else ""
+    return f": {how}{left}."
