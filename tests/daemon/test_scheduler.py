@@ -21,6 +21,7 @@ from csipd.db import controls, logevents, retention
 from csipd.db.database import Database, Transaction, Write
 from csipd.db.tables import audit
 from csipd.db.tables import logevents as table
+from csipd.db.turns import SERVER, Share
 from csipd.der.retention import Retention
 from csipd.refusals import Unavailable
 from csipd.sep2 import codec
@@ -41,7 +42,7 @@ class Shaky:
         self._database = database
         self.failure: Exception | None = None
 
-    def write(self, operation: Write[Any]) -> Deferred[Any]:
+    def write(self, operation: Write[Any], share: Share = SERVER) -> Deferred[Any]:
         return self._database.write(operation) if self.failure is None else fail(self.failure)
 
 
