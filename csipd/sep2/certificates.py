@@ -52,6 +52,9 @@ _UNREADABLE = (
     x509.InvalidVersion,
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
+    # A name whose text is of a type that a name cannot have, a BIT STRING for example.
+    TypeError,
+    KeyError,
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -119,6 +120,16 @@ class DescribeTests(SynchronousTestCase):
     def test_no_certificate(self, der: bytes) -> None:
         """Bytes that are no certificate are refused in words."""
         self.assertRaises(CertificateError, describe, der)
+
+    def test_text_of_a_name(self) -> None:
+        """A name whose text has a type that no text has is refused, whichever type that is."""
+        device = self.root.device("dev1")
+        at = device.der.index(b"\x55\x04\x03\x0c") + 3  # in the issuer: commonName, then the tag UTF8String
+        for octet in range(256):
+            damaged = device.der[:at] + bytes([octet]) + device.der[at + 1 :]
+            for read in (describe, lambda der: check_chain((der, *device.above))):
+                with contextlib.suppress(CertificateError, ChainRefused):
+                    read(damaged)
 
     @given(st.data())
     def test_damaged(self, data: st.DataObject) -> None:
