@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections import Counter
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from csipd import pki
 from csipd.config import DeviceIssuer, LFDIMode, Settings
 from csipd.config.server import EVERY_ADDRESS
 from csipd.daemon.failures import StartError
+from csipd.net.tls import WARN_BEFORE_END
 from csipd.pki import PKIError, Repository
 from csipd.reconcile.statements import certificate_holders
 from csipd.sep2 import identity
@@ -107,6 +109,20 @@ def lfdis(
             message = f"{ids} have the same LFDI {lfdi}; expected one for each"
             raise StartError(settings.problem("devices", message, "aggregators"))
     return found
+
+
+def ending(repository: Repository, one: pki.Wanted, now: float, command: str) -> list[str]:
+    """A line where a certificate ends within 90 days, with the command that makes another.
+
+    :param now: the time of day (epoch s)
+    :raises PKIError: it cannot be read
+    """
+    before = datetime.fromtimestamp(now + WARN_BEFORE_END, UTC)
+    return [
+        f"{path} {'ends' if end.timestamp() > now else 'has ended'} on {end.date().isoformat()}: {command} "
+        "makes another, which csipd takes at SIGHUP (systemctl reload csipd)"
+        for path, end in repository.ending([one], before)
+    ]
 
 
 def first_certificate(path: Path) -> bytes:

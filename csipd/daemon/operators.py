@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 
 from twisted.logger import Logger
 
 from csipd import pki
 from csipd.config import Settings
-from csipd.daemon.certificates import operators
-from csipd.net.tls import WARN_BEFORE_END
+from csipd.daemon.certificates import ending, operators
 from csipd.pki import PKIError, Repository
 
 
@@ -47,20 +45,15 @@ class OperatorDirectory:
 
     def warn_if_ending(self) -> None:
         """Log a warning when the certificate made here ends within 90 days (to be asked once a day)."""
-        for line in ending(self._settings, self._repository, self._now()):
+        for line in operators_ending(self._settings, self._repository, self._now()):
             self._log.warn("{line}", line=line)
 
 
-def ending(settings: Settings, repository: Repository, now: float) -> list[str]:
+def operators_ending(settings: Settings, repository: Repository, now: float) -> list[str]:
     """A line for each operator's certificate made here that ends within 90 days, and what to do.
 
     :raises PKIError: it cannot be read
     """
     if not settings.generate_admin_cert:
         return []
-    before = datetime.fromtimestamp(now + WARN_BEFORE_END, UTC)
-    return [
-        f"{path} {'ends' if end.timestamp() > now else 'has ended'} on {end.date().isoformat()}: "
-        "`csipctl certs renew operator` makes another, which csipd takes at SIGHUP (systemctl reload csipd)"
-        for path, end in repository.ending([pki.operator()], before)
-    ]
+    return ending(repository, pki.operator(), now, "`csipctl certs renew operator`")

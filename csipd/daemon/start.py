@@ -19,18 +19,19 @@ from attrs import evolve, field, frozen
 
 from csipd import pki
 from csipd.config import ServerMode, Settings, UnknownCertificate
-from csipd.daemon import operators as operators_module
 from csipd.daemon import storage, zones
 from csipd.daemon.certificates import (
     admin_roots,
     certificates,
     device_issuer,
+    ending,
     first_certificate,
     lfdi_reader,
     lfdis,
     operators,
 )
 from csipd.daemon.failures import StartError, blaming
+from csipd.daemon.operators import operators_ending
 from csipd.daemon.roots import check_roots
 from csipd.daemon.sockets import try_ports
 from csipd.daemon.undo import Undo
@@ -107,7 +108,11 @@ def check(settings: Settings, choices: Choices) -> Checked:
 
     :raises StartError: it could not
     """
-    return _try(settings, choices)
+    checked = _try(settings, choices)
+    with blaming(settings, "tls_repository"):
+        server = pki.server(settings.server)
+        ends = ending(checked.repository, server, time.time(), "`csipctl certs renew server`")
+    return evolve(checked, warnings=(*checked.warnings, *ends))
 
 
 def prepare(settings: Settings, choices: Choices) -> Ready:
@@ -123,9 +128,11 @@ def prepare(settings: Settings, choices: Choices) -> Ready:
     # Only who has the lock may take anything back: it could be another's that starts at the same time.
     lock = storage.lock(settings)
     undo = Undo.of((settings.tls_repository, folder), new)
+    copies = storage.copies(folder)
     try:
         return _make(settings, choices, checked, lock)
     except BaseException:
+        storage.take_back_migration(folder, copies)
         undo.take_back()
         os.close(lock)
         raise
@@ -142,7 +149,7 @@ def _make(settings: Settings, choices: Choices, checked: Checked, lock: int) -> 
         tls = _tls(settings, repository)
         if made:
             _try_tls(tls)
-    root_warnings = check_roots(settings, ())
+    root_warnings = check_roots(settings, (), time.time())
     url = engine.sqlite_url(settings.storage_path)
     with blaming(settings, "storage_path"):
         prepared = engine.prepare(url)
@@ -200,7 +207,7 @@ def _try(settings: Settings, choices: Choices) -> Checked:
         missing = repository.missing(wanted)
     if missing:
         storage.try_folder(settings, "tls_repository", settings.tls_repository)
-    warnings = check_roots(settings, missing)
+    warnings = check_roots(settings, missing, time.time())
     with blaming(settings, "tls_repository"):
         lfdis(settings, repository, lfdi_reader(settings, repository), missing)
         if not missing:
@@ -216,7 +223,7 @@ def _warnings(settings: Settings, repository: Repository, wanted: list[pki.Wante
     with blaming(settings, "tls_repository"):
         of_certificates = [
             *repository.warnings(wanted),
-            *operators_module.ending(settings, repository, time.time()),
+            *operators_ending(settings, repository, time.time()),
         ]
     return [
         *of_certificates,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -16,7 +17,8 @@ from csipd.config import Settings
 from csipd.daemon.failures import StartError, blaming
 
 _KEY = "storage_path"
-_FILES = "csipd.sqlite*"
+_DATABASE = "csipd.sqlite"
+_FILES = f"{_DATABASE}*"
 # A file system that cannot make a file without a name says so in one of these ways.
 _NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 
@@ -79,6 +81,23 @@ def warnings(settings: Settings) -> list[str]:
         return []
     message = f"{folder} is open to others (mode {mode:04o}; 0700 would be right); the database in it is not"
     return [settings.problem(_KEY, message)]
+
+
+def copies(folder: Path) -> dict[Path, int]:
+    """The copies that migrations kept of the database, and when each was written (ns)."""
+    return {path: path.stat().st_mtime_ns for path in folder.glob(f"{_DATABASE}.[0-9]*[0-9]")}
+
+
+def take_back_migration(folder: Path, before: Mapping[Path, int]) -> None:
+    """Put the database back as it was before a migration, from the copy that was kept since.
+
+    :param before: the `copies` that there were then
+    """
+    for path, written in copies(folder).items():
+        if before.get(path) != written:
+            for beside in ("-wal", "-shm"):
+                (folder / f"{_DATABASE}{beside}").unlink(missing_ok=True)
+            path.replace(folder / _DATABASE)
 
 
 def give(folder: Path, user: tuple[int, int]) -> None:

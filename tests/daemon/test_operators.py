@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd import config
 from csipd.daemon.certificates import operators
-from csipd.daemon.operators import OperatorDirectory, ending
+from csipd.daemon.operators import OperatorDirectory, operators_ending
 from csipd.daemon.tap import Options
 from csipd.pki import Repository
 from tests.support import pki
@@ -63,8 +63,8 @@ class EndingTests(SynchronousTestCase):
         now = datetime.now(UTC).timestamp()
         directory = OperatorDirectory(settings, repository, operators(settings, repository), lambda: now)
         before = dict(directory.names)
-        self.assertEqual(len(ending(settings, repository, now)), 1)
-        self.assertEqual(ending(settings, repository, now - 100 * DAY), [])
+        self.assertEqual(len(operators_ending(settings, repository, now)), 1)
+        self.assertEqual(operators_ending(settings, repository, now - 100 * DAY), [])
         repository.certificate("admin").write_bytes(b"garbage\n")
         directory.reload()
         self.assertEqual(directory.names, before)
@@ -72,7 +72,7 @@ class EndingTests(SynchronousTestCase):
         directory.reload()
         self.assertEqual(list(directory.names.values()), ["admin"])
         self.assertNotEqual(directory.names, before)
-        self.assertEqual(ending(settings, repository, now), [])
+        self.assertEqual(operators_ending(settings, repository, now), [])
 
 
 class RenewalTests(SynchronousTestCase):

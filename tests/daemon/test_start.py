@@ -7,11 +7,15 @@ import io
 import os
 import pwd
 import socket
+import sqlite3
 import sys
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from alembic import command
 from lxml import etree
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 
@@ -25,6 +29,7 @@ from csipd.daemon.start import Choices
 from csipd.daemon.tap import Options
 from csipd.db import engine
 from csipd.der.access import Policy
+from csipd.reconcile.context import ReconcileError
 from csipd.sep2 import codec, identity
 from csipd.sep2 import resources as r
 from tests.support import pki as pki_support
@@ -201,13 +206,14 @@ class PrepareTests(SynchronousTestCase):
                 path.chmod(0o644)
 
     def test_trust_roots_in_which_no_chain_ends(self) -> None:
-        """An RSA, a P-384 and a no-CA root are warned of at the start and by --check (case A16)."""
+        """An RSA, a P-384, a no-CA and an ended root are warned of at the start and by --check (A16)."""
         place = small_place(Path(self.mktemp()))
         lab = pki_support.Authority.make("another")
         roots = {
             "rsa": pki_support.rsa_leaf(lab).cert_pem,
             "p384": pki_support.p384_leaf(lab).cert_pem,
             "leaf": lab.device("leaf").cert_pem,
+            "ended": lab.namesake("ended", end=datetime(2021, 1, 1, tzinfo=UTC)).cert_pem,
         }
         for name, content in roots.items():
             (place.folder / f"{name}.pem").write_bytes(content)
@@ -218,7 +224,7 @@ class PrepareTests(SynchronousTestCase):
             start.check(config.load(place.config), ASKED_FOR).warnings,
         ):
             told = [line for line in lines if "no device's chain can end" in line]
-            self.assertEqual(len(told), 3, lines)
+            self.assertEqual(len(told), 4, lines)
             for number, name in enumerate(roots, start=1):
                 self.assertIn(f"{place.config}:1: trust_roots[{number}]: ", told[number - 1])
                 self.assertIn(f"{name}.pem", told[number - 1])
@@ -468,6 +474,40 @@ class BrokenTests(OptionsCase):
         self.taken_back(complete, "storage_path")
         complete.database.parent.mkdir(mode=0o700)
         self.taken_back(complete, "storage_path")
+
+    def test_migration_taken_back(self) -> None:
+        """A database that was migrated before a start failed is put back as it was (case C4)."""
+        place = small_place(Path(self.mktemp()))
+        place.database.parent.mkdir(mode=0o700)
+        url = engine.sqlite_url(place.database.parent)
+        opened = engine.make_engine(url, immediate=True)
+        with opened.begin() as connection:
+            alembic = engine._alembic()
+            alembic.attributes["connection"] = connection
+            command.upgrade(alembic, "0001")
+        opened.dispose()
+
+        def fail(*_: object) -> None:
+            raise ReconcileError("dev1: its LFDI is that of another device of the store")
+
+        self.patch(start, "reconcile", fail)
+        code, said, _ = self.parse(place, "--no-validate")
+        self.assertEqual((code, len(said)), (1, 1), said)
+        self.assertEqual([path.name for path in place.database.parent.iterdir()], ["csipd.sqlite"])
+        with closing(sqlite3.connect(place.database)) as database:
+            versions = database.execute("SELECT version_num FROM alembic_version").fetchall()
+        self.assertEqual(versions, [("0001",)])
+
+    def test_server_certificate_that_ends(self) -> None:
+        """--check tells of the server's certificate too, before it ends (case B8)."""
+        place = small_place(Path(self.mktemp()))
+        end = datetime.now(UTC).replace(microsecond=0) + timedelta(days=9)
+        server = LAB.issue("server that ends", (), subject="127.0.0.1", end=end)
+        pki_support.write(place.tls, **{"127.0.0.1": server})
+        code, said, _ = self.parse(place, "--check")
+        self.assertEqual(code, 0)
+        (line,) = (line for line in said if f"127.0.0.1.crt ends on {end.date()}" in line)
+        self.assertIn("csipctl certs renew server", line)
 
     def taken_back(self, place: Place, key: str) -> None:
         before = snapshot(place.folder)
