@@ -24,6 +24,7 @@ from csipd.sep2 import identity
 from csipd.sep2 import resources as r
 from csipd.sep2.paging import Page
 from csipd.sep2.site import ROWS, Place
+from csipd.sep2.types import octets_of, short_bits
 
 #: LFDIs that an aggregator may add itself, ever. An operator lists more.
 MOST_ADDED = 20_000
@@ -69,6 +70,7 @@ _COLUMNS = sa.select(
     devices.c.sfdi,
     devices.c.changed_time,
     devices.c.device_category,
+    devices.c.category_octets,
     _POST_RATE.label("post_rate"),
 )
 _END_DEVICE = _COLUMNS.where(_THIS)
@@ -333,6 +335,9 @@ def add_ders(transaction: Transaction, device: int, wanted: int, now: int) -> No
 def alter(transaction: Transaction, device: int, **values: Any) -> None:
     """Change a row of the list, and what is kept by group with it."""
     connection = transaction.connection
+    if "device_category" in values:
+        # Shown in the width in which it was given (decision 40).
+        values["category_octets"] = octets_of(values["device_category"])
     state = _STATE.where(devices.c.id == device)
     before = connection.execute(state).one()
     connection.execute(sa.update(devices).where(devices.c.id == device).values(**values))
@@ -581,12 +586,16 @@ _STANDINGS = {
 _STATE = sa.select(devices.c.manager, devices.c.modes, is_shown.label("shown"))
 
 
+def _category(value: int | None, octets: int | None) -> int | None:
+    return value if value is None or octets is None else short_bits(value, octets)
+
+
 def _end_device(row: sa.Row[*tuple[Any, ...]]) -> r.EndDevice:
     return r.EndDevice(
         lFDI=row.lfdi,
         sFDI=row.sfdi,
         changedTime=row.changed_time,
-        deviceCategory=row.device_category,
+        deviceCategory=_category(row.device_category, row.category_octets),
         postRate=row.post_rate,
         enabled=True,
     )

@@ -55,6 +55,8 @@ devices = sa.Table(
     sa.Column("pin", sa.Integer),
     sa.Column("changed_time", sa.BigInteger, nullable=False),
     sa.Column("device_category", sa.BigInteger),
+    # In how many octets it was given; None: in all four.
+    sa.Column("category_octets", sa.SmallInteger),
     # The modes that any of its DERs supports (DERControlType), once it has said.
     sa.Column("modes", sa.BigInteger),
     # What the operator set; what the device wishes counts where there is none.

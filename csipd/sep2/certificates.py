@@ -293,6 +293,8 @@ def _dotted(octets: bytes) -> str:
     arcs, arc = [], 0
     for octet in octets:
         arc = arc << 7 | octet & 0x7F
+        if arc >> 136:  # what a UUID needs (X.667), and time for a number is not linear in its octets
+            raise ValueError("HardwareModuleName has an arc of too many bits in its hwType")
         if not octet & 0x80:
             arcs.append(arc)
             arc = 0

@@ -47,6 +47,11 @@ class ShortBits(int):
     octets = 0
 
 
+def octets_of(value: int | None) -> int | None:
+    """In how many octets a bit map is written; None for the full width of its type."""
+    return value.octets if isinstance(value, ShortBits) else None
+
+
 _SHORT: list[Callable[[int], int]] = [type(f"ShortBits{n}", (ShortBits,), {"octets": n}) for n in range(8)]
 
 

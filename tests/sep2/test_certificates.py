@@ -107,6 +107,7 @@ class DescribeTests(SynchronousTestCase):
             oid + serial + serial,
             b"\x06\x00" + serial,
             b"\x06\x01\xaa" + serial,
+            b"\x06\x16\x2a" + b"\xff" * 20 + b"\x7f" + serial,
         )
         values = [b"\x30" + bytes([len(body)]) + body for body in bodies]
         values += [b"\x04\x00", b"\x30\x06" + oid + b"\x04\x09\x41"]

@@ -187,6 +187,23 @@ class BitMapTests(DocumentCase):
         every = end_device(OWNER).replace(deviceCategory=(1 << 26) - 1)
         self.assertEqual(self.world.put(OWNER, path, every).status, 204)
 
+    def test_width_of_a_category(self) -> None:
+        """A deviceCategory comes back in the octets in which it was put, for whoever reads it (case A2)."""
+        path = f"/edev/{self.numbers.owner}"
+        body = codec.encode(end_device(OWNER).replace(deviceCategory=0)).decode()
+        for put, back in (("20", "20"), ("200000", "200000"), ("00200000", "00200000"), ("4", "04")):
+            sent = body.replace(">00000000<", f">{put}<").encode()
+            self.assertEqual(self.world.put(OWNER, path, sent).status, 204)
+            self.assertEqual(self.world.document(OWNER, path).findtext("{*}deviceCategory"), back)
+            (listed,) = self.world.document(OWNER, "/edev?l=255").iterfind("{*}EndDevice")
+            self.assertEqual(listed.findtext("{*}deviceCategory"), back)
+
+        def change(transaction: Transaction) -> None:
+            devices.alter(transaction, self.numbers.owner, device_category=0x20)
+
+        self.world.write(change)
+        self.assertEqual(self.world.document(OWNER, path).findtext("{*}deviceCategory"), "00000020")
+
     def test_kept_from_before(self) -> None:
         """A document that an earlier version took can still be read (case A21)."""
 

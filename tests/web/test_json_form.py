@@ -7,6 +7,8 @@ import functools
 import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -25,6 +27,7 @@ from csipd.web.admin.responses import Response
 from csipd.web.json_form import MAX_PROBLEMS, JSONProblem, from_json, loads, schema_of, schemas_for, to_json
 from tests.support.forms import FORMS
 from tests.support.instances import CLASSES, instances
+from tests.support.steps import steps
 
 BOTH = st.one_of(st.sampled_from(CLASSES), st.sampled_from(FORMS))
 
@@ -270,6 +273,30 @@ class TextTests(JSONTestCase):
         """Constants that are not JSON, names that stand twice and other text raise ValueError."""
         for text in ("NaN", "-Infinity", '{"a": 1, "a": 1}', "", "{", "'a'"):
             self.assertRaises(ValueError, loads, text)
+
+
+class CostTests(JSONTestCase):
+    """What reading costs."""
+
+    def test_linear(self) -> None:
+        """Twice as much of anything takes at most twice as many steps, right or wrong (case F1)."""
+        kinds: dict[str, tuple[type[Element], Callable[[int], Any]]] = {
+            "unknown names": (r.DERControlBase, lambda n: {f"x{one}": 1 for one in range(n)}),
+            "members": (
+                r.DERControlList,
+                lambda n: {"all": 1, "results": 1, "DERControl": [CONTROL_JSON] * n},
+            ),
+            "wrong members": (r.DERControlList, lambda n: {"all": 1, "results": 1, "DERControl": [{}] * n}),
+            "wrong numbers": (Membership, lambda n: {"groups": ["x"] * n}),
+            "digits": (r.ActivePower, lambda n: loads("0." + "1" * n)),
+            "reference": (r.TimeLink, lambda n: {"href": "a b:%" * n}),
+        }
+        for kind, (cls, make) in kinds.items():
+            problems(cls, make(1))  # classes are read when first used
+            values = [make(size) for size in (250, 500, 1000)]
+            costs = [steps(partial(problems, cls, value)) for value in values]
+            for less, more in pairwise(costs):
+                self.assertLess(more, 2.2 * less, (kind, costs))
 
 
 class RefusalTests(JSONTestCase):

@@ -1,0 +1,13 @@
+"""Devices: in how many octets deviceCategory was given."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    op.add_column("devices", sa.Column("category_octets", sa.SmallInteger(), nullable=True))
