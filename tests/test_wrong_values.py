@@ -281,6 +281,8 @@ class CsipctlTests(CtlCase):
         for name, value in base.items():
             if isinstance(value, dict):
                 found += self.settings(value, f"{path}{name}.")
+            elif f"{path}{name}" in ("opModMaxLimW", "opModFixedW", "opModFixedVar.value"):
+                found += ["--set", f"{path}{name}={value / 100:.2f}%"]
             else:
                 found += ["--set", f"{path}{name}={json.dumps(value)}"]
         return found
@@ -320,7 +322,7 @@ class CsipctlTests(CtlCase):
             given = {name: value for name, value in timing.items() if name in options}
             if not given:
                 continue
-            command = ["controls", "create", "--program", "1", "--yes", "--set", "opModMaxLimW=1"]
+            command = ["controls", "create", "--program", "1", "--yes", "--set", "opModMaxLimW=1%"]
             command += ["--duration", f"{timing['duration']}s"]
             for name, value in given.items():
                 command += [options[name], str(value)]
