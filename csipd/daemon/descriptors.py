@@ -13,6 +13,8 @@ from attrs import frozen
 
 #: Open files beside connections: the database, logs, timers, programs that make certificates.
 OWN = 100
+#: Of a limit that is too low devices leave at most one file in so many to all else.
+_SHARE = 4
 
 
 class System(Protocol):
@@ -39,7 +41,7 @@ def make_room(connections: int, reserved: int, system: System = resource) -> Roo
     limit = _raise_to(needed, system)
     if limit >= needed:
         return Room(connections)
-    room = max(1, limit - reserved)
+    room = max(1, limit - min(reserved, limit // _SHARE))
     return Room(
         room,
         f"limits.connections is {connections}, but this process may open {limit} files only: {room} "

@@ -77,7 +77,9 @@ def build(ready: Ready, reactor: Any) -> MultiService:
     hub.subscribe(scheduler.changed)
     tree = StopInOrder()
     StoreLock(ready.lock).setServiceParent(tree)
-    Notices((*ready.notices, *([room.warning] if room.warning else []))).setServiceParent(tree)
+    Notices(ready.notices, (*ready.warnings, *([room.warning] if room.warning else []))).setServiceParent(
+        tree
+    )
     peer_log.setServiceParent(tree)
     database.setServiceParent(tree)
     scheduler.setServiceParent(tree)
@@ -186,13 +188,16 @@ class Notices(Service):
 
     _log = Logger()
 
-    def __init__(self, notices: tuple[str, ...]) -> None:
+    def __init__(self, notices: tuple[str, ...], warnings: tuple[str, ...]) -> None:
         self._notices = notices
+        self._warnings = warnings
 
     def startService(self) -> None:
         super().startService()
         for line in self._notices:
             self._log.info("{line}", line=line)
+        for line in self._warnings:
+            self._log.warn("{line}", line=line)
 
 
 class DrainConnections(Service):

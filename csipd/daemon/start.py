@@ -83,7 +83,8 @@ class Ready:
 
     :param operators: names of the operators by the fingerprints of their certificates
     :param issuing: the CA that issues certificates of devices
-    :param notices: what was made and changed, and what an operator should know, a line each
+    :param notices: what was made and changed, a line each
+    :param warnings: what an operator should know, a line each
     :param lock: a descriptor that keeps the storage folder for this daemon as long as it is open
     """
 
@@ -98,6 +99,7 @@ class Ready:
     issuing: pki.Wanted
     lfdi_of: Callable[[bytes], str]
     notices: tuple[str, ...]
+    warnings: tuple[str, ...]
     lock: int = field(repr=False)
 
 
@@ -186,9 +188,8 @@ def _make(settings: Settings, choices: Choices, checked: Checked, lock: int) -> 
             *(f"made {path}" for path in made),
             *prepared,
             *changes,
-            *root_warnings,
-            *_warnings(settings, repository, wanted),
         ),
+        warnings=(*root_warnings, *_warnings(settings, repository, wanted)),
         lock=lock,
     )
 

@@ -50,10 +50,11 @@ class MakeRoomTests(SynchronousTestCase):
         """Where it stays too low that is said with what to do, and devices have what is left."""
         system = System(256, 1024)
         room = make_room(20_000, 300, system)
-        self.assertEqual((system.limits, room.connections), ((1024, 1024), 724))
-        for part in ("20000", "1024", "724", "expected 20300", "LimitNOFILE", "OPEN_FILES"):
+        self.assertEqual((system.limits, room.connections), ((1024, 1024), 768))
+        for part in ("20000", "1024", "768", "expected 20300", "LimitNOFILE", "OPEN_FILES"):
             self.assertIn(part, room.warning or "")
 
     def test_far_too_low(self) -> None:
-        """There is room for one at least."""
-        self.assertEqual(make_room(10, 300, System(64, 64)).connections, 1)
+        """There is room for some, and for one at least."""
+        self.assertEqual(make_room(100, 300, System(64, 64)).connections, 48)
+        self.assertEqual(make_room(100, 300, System(1, 1)).connections, 1)

@@ -197,8 +197,8 @@ class PrepareTests(SynchronousTestCase):
         previous = os.umask(0o022)
         self.addCleanup(os.umask, previous)
         for _ in range(2):
-            notices = self.prepare(place).notices
-            (line,) = (line for line in notices if "open to others" in line)
+            warnings = self.prepare(place).warnings
+            (line,) = (line for line in warnings if "open to others" in line)
             self.assertIn(f"{place.config}:5: storage_path: {storage} is open to others (mode 0755", line)
             modes = {path.stat().st_mode & 0o777 for path in storage.iterdir()}
             self.assertEqual(modes, {0o600})
@@ -220,7 +220,7 @@ class PrepareTests(SynchronousTestCase):
         names = ", ".join(f"{name}.pem" for name in roots)
         place.config.write_text(f"trust_roots: [tls/certs/ca.crt, {names}]\n" + place.config.read_text())
         for lines in (
-            self.prepare(place).notices,
+            self.prepare(place).warnings,
             start.check(config.load(place.config), ASKED_FOR).warnings,
         ):
             told = [line for line in lines if "no device's chain can end" in line]
