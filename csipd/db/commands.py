@@ -21,6 +21,7 @@ from csipd.der.programs import Offer
 from csipd.refusals import Conflict, Full, Impossible, NotFound
 from csipd.sep2 import codec, rules
 from csipd.sep2 import resources as r
+from csipd.sep2.differences import described
 from csipd.sep2.mrid import Issuer
 from csipd.sep2.site import ROWS, Place, locate
 from csipd.sep2.types import MODE, EventState
@@ -211,7 +212,7 @@ def create(
         if command.response_required:
             control = control.replace(replyTo=reply_to, responseRequired=command.response_required)
         made.append(controls.add(transaction, own.issuer, program, control, who))
-    said = f"{', '.join(controls.modes_of(command.base))}; {command.duration} s from {start}"
+    said = f"{described(command.base)}; {command.duration} s from {start}"
     for place in made:
         audit.record(transaction, now, who, "create", place.href, said)
     return made, effect

@@ -1,4 +1,4 @@
-"""A copy of the database as it is at one moment, also while csipd writes to it."""
+"""Files of SQLite apart from the store that is open: copies of it, and whether one is sound."""
 
 from __future__ import annotations
 
@@ -45,3 +45,13 @@ def copy(source: Path, target: Path, progress: Progress = lambda done, total: No
     except BaseException:
         target.unlink(missing_ok=True)
         raise
+
+
+def damage(file: Path) -> str | None:
+    """What is wrong with a SQLite database that nobody else has opened; None: nothing.
+
+    :raises sqlite3.Error: it cannot even be read
+    """
+    with closing(sqlite3.connect(file)) as connection:
+        (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    return None if said == "ok" else str(said).splitlines()[0]

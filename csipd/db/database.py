@@ -11,7 +11,6 @@ is answered, by this layer and not by the caller: a client that hangs up must no
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from time import monotonic as _monotonic
 from typing import Any, TypeVar
 
@@ -25,7 +24,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
-from csipd.db.engine import make_engine
+from csipd.db.engine import checkpoint, make_engine
 from csipd.db.health import Health, Unreadable, is_damage, is_outage, reason_of
 from csipd.db.turns import SERVER, Share, Turn, Turns
 from csipd.refusals import Refusal, Unavailable
@@ -340,9 +339,7 @@ class _Connection:
     def _save(self) -> None:
         """Bring what was committed from a -wal that was deleted into the database, where it is not lost."""
         if self._connection is not None:
-            with suppress(self._engine.dialect.loaded_dbapi.Error):
-                # Not by SQLAlchemy, which would begin a transaction first.
-                self._connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            checkpoint(self._connection)
 
     def _lost(self, side: str, error: Exception, calls: int) -> _Group:
         """Give up a connection on which the database failed, and the whole group with it."""

@@ -415,13 +415,16 @@ def change(transaction: Transaction, device: int, body: r.EndDevice, now: int) -
     :raises BadRequest: it speaks of another device
     """
     row = transaction.connection.execute(
-        sa.select(devices.c.lfdi, devices.c.sfdi).where(devices.c.id == device)
+        sa.select(
+            devices.c.lfdi, devices.c.sfdi, devices.c.device_category, devices.c.wished_post_rate
+        ).where(devices.c.id == device)
     ).one()
     if body.sFDI != row.sfdi or body.lFDI not in (None, row.lfdi):
         raise BadRequest("lFDI and sFDI of an EndDevice do not change")
     given = {"device_category": body.deviceCategory, "wished_post_rate": body.postRate}
-    said = {name: value for name, value in given.items() if value is not None}
-    alter(transaction, device, **said, changed_time=now)
+    said = {name: value for name, value in given.items() if value not in (None, row._mapping[name])}
+    if said:
+        alter(transaction, device, **said, changed_time=now)
 
 
 def unregister(transaction: Transaction, device: int, who: str, now: int) -> None:

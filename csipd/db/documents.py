@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from functools import cache
 
 import sqlalchemy as sa
+from attrs import frozen
 
 from csipd.db import numbering
 from csipd.db.database import Transaction
 from csipd.db.tables import documents, lists
 from csipd.db.upsert import insert
+from csipd.refusals import NotFound
 from csipd.sep2 import codec
-from csipd.sep2.ordering import order_key, time_key
+from csipd.sep2.ordering import order_key, order_prefix, time_key
 from csipd.sep2.paging import Page
 from csipd.sep2.resources import Resource
 from csipd.sep2.site import Place, Row, member
@@ -37,6 +39,11 @@ _MEMBERS = (
     .order_by(documents.c.order)
     .limit(sa.bindparam("limit", type_=sa.Integer))
     .offset(sa.bindparam("start", type_=sa.Integer))
+)
+_EQUAL = sa.select(documents.c.href).where(
+    documents.c.list == sa.bindparam("list"),
+    documents.c.order > sa.bindparam("from"),
+    documents.c.order < sa.bindparam("to"),
 )
 _INSERT = sa.insert(documents)
 _LATER = documents.c.time > sa.bindparam("after")
@@ -83,13 +90,30 @@ def page(connection: sa.Connection, place: Place, part: Page) -> tuple[int, list
     ]
 
 
-def put(transaction: Transaction, place: Place, resource: Resource, now: int, device: int | None) -> None:
-    """Make or replace the document of a resource that is no list's member."""
+@frozen
+class Written:
+    """What a write did to a document: its encoded content before and after; None: there was none."""
+
+    before: bytes | None
+    after: bytes
+
+
+def put(
+    transaction: Transaction, place: Place, resource: Resource, now: int, device: int | None
+) -> Written | None:
+    """Make or replace the document of a resource that is no list's member.
+
+    :return: None where it is the same already: then nothing is written, and nothing has changed
+    """
     connection = transaction.connection
     body = codec.encode(resource, extensions=True)
+    before: bytes | None = connection.scalar(_BODY, {"href": place.href})
+    if before == body:
+        return None
     row = {"href": place.href, "device": device, "changed": now, "body": body}
     connection.execute(_put(connection.dialect.name), row)
     transaction.touch(place.href)
+    return Written(before, body)
 
 
 @cache
@@ -145,23 +169,43 @@ def _lengthen(dialect: str) -> sa.Insert:
     )
 
 
-def replace(transaction: Transaction, list_row: Row, place: Place, resource: Resource, now: int) -> bool:
+def find_equal(connection: sa.Connection, place: Place, resource: Resource) -> Place | None:
+    """The member of a list that is equal to a resource in the keys of the list's order.
+
+    :param place: of the list
+    """
+    prefix = order_prefix(place.row, resource)
+    href: str | None = connection.scalar(_EQUAL, {"list": place.href, "from": prefix, "to": f"{prefix}~"})
+    return None if href is None else Place(member(place.row), (*place.ids, int(href.rpartition("/")[2])))
+
+
+def replace(
+    transaction: Transaction, list_row: Row, place: Place, resource: Resource, now: int
+) -> Written | None:
     """Replace a member of a list, which may change its place in the order.
 
-    :return: whether there was such a member
+    :return: None where it is the same already: then nothing is written, and nothing has changed
+    :raises NotFound: there is no such member
     """
-    found = transaction.connection.execute(
+    connection = transaction.connection
+    before: bytes | None = connection.scalar(_BODY, {"href": place.href})
+    if before is None:
+        raise NotFound(place.href)
+    body = codec.encode(resource, extensions=True)
+    if before == body:
+        return None
+    connection.execute(
         sa.update(documents)
         .where(documents.c.href == place.href)
         .values(
             order=order_key(list_row, resource, place.ids[-1]),
             time=time_key(list_row, resource),
             changed=now,
-            body=codec.encode(resource, extensions=True),
+            body=body,
         )
     )
     transaction.touch(place.href, Place(list_row, place.ids[:-1]).href)
-    return bool(found.rowcount)
+    return Written(before, body)
 
 
 def delete(transaction: Transaction, place: Place) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,22 @@ def _make_private(file: Path) -> list[str]:
             except OSError as error:
                 notes.append(f"warning: {path}: others can read it ({error.strerror}): chmod 600")
     return notes
+
+
+def is_whole(connection: sa.Connection) -> bool:
+    """Read a whole SQLite database, and say whether it is free of damage.
+
+    :raises sa.exc.DBAPIError: it cannot even be read
+    """
+    with connection.begin():
+        return connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() == "ok"
+
+
+def checkpoint(connection: sa.Connection) -> None:
+    """Bring what was committed from the write-ahead journal into a SQLite database, as far as that goes."""
+    with suppress(sqlite3.Error):
+        # Not by SQLAlchemy, which would begin a transaction first.
+        connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def check(url: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from csipd.db.engine import is_whole
 from csipd.refusals import Unavailable
 
 #: Seconds between two checks of a damaged database, at least; ten times as long as the last one took.
@@ -137,11 +138,10 @@ class Health:
         """
         began = self._monotonic()
         self._next_check = began + CHECK_SECONDS
-        with connection.begin():
-            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        whole = is_whole(connection)
         ended = self._monotonic()
         self._next_check = ended + max(CHECK_SECONDS, 10 * (ended - began))
-        if found == "ok":
+        if whole:
             self.damage = None
 
     # What is told.

@@ -32,6 +32,11 @@ def order_key(row: Row, member: Resource, number: int) -> str:
     return "".join(parts)
 
 
+def order_prefix(row: Row, member: Resource) -> str:
+    """What the keys of all members begin with that are equal to this one in the list's order."""
+    return "".join(_text(_value(member, key.path), key.descending) for key in row.keys)
+
+
 def time_key(row: Row, member: Resource) -> int | None:
     """The time that the query parameter ``a`` is compared with, on lists that are ordered by one."""
     if not row.timed:

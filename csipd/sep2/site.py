@@ -84,6 +84,9 @@ class Row:
     :param order: a list's ordering keys, ``-`` before one that descends
     :param accepts: the types a POST may carry
     :param put: who may PUT; ``post`` and ``delete`` likewise
+    :param most: members that one list holds; 0: no caller posts to it, or its chapter has a rule of its own.
+        Members that are equal in the list's order are one
+    :param measured: PUT again and again with values that were measured
     """
 
     name: str
@@ -98,6 +101,8 @@ class Row:
     put: Party = field(kw_only=True, default=_NONE)
     post: Party = field(kw_only=True, default=_NONE)
     delete: Party = field(kw_only=True, default=_NONE)
+    most: int = field(kw_only=True, default=0)
+    measured: bool = field(kw_only=True, default=False)
 
     @cached_property
     def resource_type(self) -> type[r.Resource]:
@@ -175,7 +180,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row("EndDevice", "/edev/{id1}", "MMOEO", _A.DEVICE, put=_BOTH, delete=Party.MANAGER),
     Row("Registration", "/edev/{id1}/rg", "MMOEO", _A.DEVICE),
-    Row("DeviceStatus", "/edev/{id1}/dstat", "MMMEO", _A.DEVICE, put=_BOTH),
+    Row("DeviceStatus", "/edev/{id1}/dstat", "MMMEO", _A.DEVICE, put=_BOTH, measured=True),
     Row("FunctionSetAssignmentsList", "/edev/{id1}/fsa", "MMEDE", _A.DEVICE, order="-mRID"),
     Row("FunctionSetAssignments", "/edev/{id1}/fsa/{id2}", "MMEED", _A.DEVICE),
     # Ours: the programs of one FSA. The WADL has no place for the list that an FSA's
@@ -241,9 +246,10 @@ TABLE: tuple[Row, ...] = (
         order="locale",
         accepts=("SupportedLocale",),
         post=_BOTH,
+        most=32,
     ),
     Row("SupportedLocale", "/edev/{id1}/di/loc/{id2}", "MMMEM", _A.DEVICE, put=_BOTH, delete=_BOTH),
-    Row("PowerStatus", "/edev/{id1}/ps", "MMMEE", _A.DEVICE, put=_BOTH),
+    Row("PowerStatus", "/edev/{id1}/ps", "MMMEE", _A.DEVICE, put=_BOTH, measured=True),
     # Network status
     Row("IPInterfaceList", "/edev/{id1}/ns", "MMEOE", _A.DEVICE, False, order="ifIndex"),
     Row("IPInterface", "/edev/{id1}/ns/{id2}", "MMOEO", _A.DEVICE, False),
@@ -581,8 +587,8 @@ TABLE: tuple[Row, ...] = (
     ),
     Row("CurrentDERProgram", "/edev/{id1}/der/{id2}/cdp", "MMEEO", _A.DEVICE, type_name="DERProgram"),
     Row("DERSettings", "/edev/{id1}/der/{id2}/derg", "MMMEE", _A.DEVICE, put=_BOTH),
-    Row("DERStatus", "/edev/{id1}/der/{id2}/ders", "MMMEE", _A.DEVICE, put=_BOTH),
-    Row("DERAvailability", "/edev/{id1}/der/{id2}/dera", "MMMEE", _A.DEVICE, put=_BOTH),
+    Row("DERStatus", "/edev/{id1}/der/{id2}/ders", "MMMEE", _A.DEVICE, put=_BOTH, measured=True),
+    Row("DERAvailability", "/edev/{id1}/der/{id2}/dera", "MMMEE", _A.DEVICE, put=_BOTH, measured=True),
     Row("DERCapability", "/edev/{id1}/der/{id2}/dercap", "MMMEE", _A.DEVICE, put=_BOTH),
     # DER programs
     Row("DERProgramList", "/derp", "MMEOE", _A.REGISTERED, order="primacy -mRID"),

@@ -362,7 +362,7 @@ class CreateTests(_Case):
         )
         self.assertEqual(self.shown(number), expected)
         self.assertEqual(controls.whose(self.connection, [number]), {number: "ann"})
-        said = f"opModMaxLimW; 600 s from {NOW + 90}"
+        said = f"opModMaxLimW 5000; 600 s from {NOW + 90}"
         href = f"/derp/{self.world.of_feeder}/derc/{number}"
         self.assertEqual(self.log(), [(NOW, "ann", "create", href, said)])
         self.assertIn(href, self.transaction.changed)

@@ -14,12 +14,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import documents
 from csipd.db.database import Transaction
+from csipd.refusals import NotFound
 from csipd.sep2 import resources as r
 from csipd.sep2.ordering import order_key, time_key
 from csipd.sep2.paging import Page
 from csipd.sep2.site import ROWS, TABLE, Place, Row, member
 from tests.support.instances import instances
-from tests.support.store import NOW, add_device, store
+from tests.support.store import NOW, add_device, statements, store
 
 LISTS = [row for row in TABLE if row.is_list]
 STATUS = ROWS["DERStatus"]
@@ -202,9 +203,17 @@ class ListTests(SynchronousTestCase):
         place = model.at(number)
         there = number in model.members
         if what == "replace":
-            self.assertIs(documents.replace(transaction, model.place.row, place, resource, NOW), there)
+            same = model.members.get(number) == resource
             if there:
+                written = documents.replace(transaction, model.place.row, place, resource, NOW)
+                self.assertEqual(written is None, same)
                 model.members[number] = resource
+            else:
+                arguments = (transaction, model.place.row, place, resource, NOW)
+                self.assertRaises(NotFound, documents.replace, *arguments)
+            if same:
+                self.assertEqual(transaction.changed, [])
+                return
         else:
             self.assertIs(documents.delete(transaction, place), there)
             model.members.pop(number, None)
@@ -228,6 +237,21 @@ class SingleTests(SynchronousTestCase):
                 self.assertEqual(transaction.changed, [self.place.href])
                 found = documents.get(transaction.connection, self.place)
                 self.assertEqual(found, r.DERStatus(readingTime=reading))
+
+    def test_the_same_again(self) -> None:
+        """What is the same already is neither written nor told of (case F7)."""
+        with store() as transaction:
+            status = r.DERStatus(readingTime=1)
+            first = documents.put(transaction, self.place, status, NOW, None)
+            transaction.changed.clear()
+            with statements(transaction) as said:
+                self.assertIsNone(documents.put(transaction, self.place, status, NOW + 1, None))
+            self.assertEqual([line.split()[0] for line in said], ["SELECT"])
+            self.assertEqual(transaction.changed, [])
+            assert first is not None
+            again = documents.put(transaction, self.place, r.DERStatus(readingTime=2), NOW, None)
+            assert again is not None
+            self.assertEqual((first.before, again.before), (None, first.after))
 
     @given(instances(r.DERStatus))
     def test_kept_as_given(self, status: r.DERStatus) -> None:

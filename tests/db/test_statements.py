@@ -64,10 +64,10 @@ class StatementTests(SynchronousTestCase):
                 self.assertIn("ON CONFLICT (href) DO UPDATE", said(made(dialect.name), dialect))
 
     def test_no_sql_by_hand(self) -> None:
-        """SQL that is written out, and what only SQLite knows, stands in the engine alone."""
+        """SQL that is written out, and what only SQLite knows, stands where its files are dealt with."""
         found = []
         for path in ENGINE.parent.parent.rglob("*.py"):
-            if path == ENGINE or "migrations" in path.parts:
+            if path in (ENGINE, ENGINE.with_name("copying.py")) or "migrations" in path.parts:
                 continue
             for node in ast.walk(ast.parse(path.read_text())):
                 called = node.func if isinstance(node, ast.Call) else None

@@ -132,7 +132,7 @@ def restore(session: Session, file: Path, keep: bool, yes: bool) -> None:
 def _restore(
     session: Session, settings: Settings, source: BinaryIO, file: Path, work: Path, keep: bool, yes: bool
 ) -> None:
-    from csipd.db import engine
+    from csipd.db import copying, engine
 
     storage = settings.storage_path
     try:
@@ -143,7 +143,8 @@ def _restore(
     database = work / archives.DATABASE
     url = engine.sqlite_url(work)
     try:
-        _check(database)
+        if (damage := copying.damage(database)) is not None:
+            raise sqlite3.DatabaseError(damage)
         engine.prepare(url)
     except (engine.StoreError, sqlite3.Error) as error:
         raise Failure(f"{file}: its database cannot be used: {str(error).replace(str(work), '')}") from None
@@ -267,13 +268,6 @@ class _Found:
             "aside": str(aside),
             "differing": differing,
         }
-
-
-def _check(database: Path) -> None:
-    with closing(sqlite3.connect(database)) as connection:
-        (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if said != "ok":
-        raise sqlite3.DatabaseError(said.splitlines()[0])
 
 
 def _found(url: str, now: int) -> _Found:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from csipd.db import devices
 from csipd.db.database import Transaction
-from csipd.db.tree.chapter import Chapter, Ids, Members, Singleton, Source
+from csipd.db.tree.chapter import Chapter, Ids, Members, Singleton, Source, record
 from csipd.db.tree.context import Context
 from csipd.sep2 import resources as r
+from csipd.sep2.differences import differences
 from csipd.sep2.paging import Page
 from csipd.sep2.site import Place
 
@@ -49,7 +50,11 @@ def register(transaction: Transaction, context: Context, place: Place, body: r.R
 def change(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> None:
     """A device changes what it may change of its EndDevice."""
     assert isinstance(body, r.EndDevice)
+    before = devices.end_device(context.connection, place.ids[0])
     devices.change(transaction, place.ids[0], body, context.now)
+    after = devices.end_device(context.connection, place.ids[0])
+    if changed := differences(before, after):
+        record(transaction, context, "put", place, changed)
 
 
 def unregister(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> None:

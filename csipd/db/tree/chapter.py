@@ -10,11 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from attrs import field, frozen
 
-from csipd.db import documents
+from csipd.db import audit, documents
 from csipd.db.database import Transaction
+from csipd.db.documents import Written
 from csipd.db.tree.context import Context
-from csipd.refusals import NotFound
+from csipd.refusals import Duplicate, Full, NotFound
+from csipd.sep2 import codec
 from csipd.sep2 import resources as r
+from csipd.sep2.differences import described, differences
 from csipd.sep2.paging import Page
 from csipd.sep2.site import Place, Row, bare, list_of, member
 
@@ -85,31 +88,73 @@ class Chapter:
 
 
 def put(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> None:
-    """Keep what was put. The first PUT makes the resource, unless it is a list's member."""
+    """Keep what was put. The first PUT makes the resource, unless it is a list's member.
+
+    :raises Duplicate: another member of the list is equal in its order
+    """
     assert body is not None
     kept = bare(place.row, body)
     members = list_of(place.row)
     if members is None:
-        documents.put(transaction, place, kept, context.now, place.device)
-    elif not documents.replace(transaction, members, place, kept, context.now):
-        raise NotFound(place.href)
-    _touch_manager(transaction, context)
+        written = documents.put(transaction, place, kept, context.now, place.device)
+    else:
+        if members.most:
+            equal = documents.find_equal(context.connection, Place(members, place.ids[:-1]), kept)
+            if equal is not None and equal != place:
+                raise Duplicate(equal.href)
+        written = documents.replace(transaction, members, place, kept, context.now)
+    if written is not None:
+        _record_write(transaction, context, place, written)
+        _touch_manager(transaction, context)
 
 
 def post(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> Place:
-    """Add a member to a list."""
+    """Add a member to a list. One that is equal to another in the list's order takes the other's place.
+
+    :raises Full: the list holds as many as it may
+    """
     assert body is not None
-    kept = bare(member(place.row), body)
+    row = member(place.row)
+    kept = bare(row, body)
+    if place.row.most:
+        equal = documents.find_equal(context.connection, place, kept)
+        if equal is not None:
+            put(transaction, context, equal, kept)
+            return equal
+        if documents.counts(context.connection, [place.href]).get(place.href, 0) >= place.row.most:
+            raise Full(f"{place.href} holds {place.row.most} members")
     made = documents.post(transaction, place, kept, context.now, place.device)
+    record(transaction, context, "post", made, described(kept))
     _touch_manager(transaction, context)
     return made
 
 
 def delete(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> None:
     """Delete a document."""
+    before = documents.get(context.connection, place)
     if not documents.delete(transaction, place):
         raise NotFound(place.href)
+    record(transaction, context, "delete", place, "" if before is None else described(before))
     _touch_manager(transaction, context)
+
+
+def record(transaction: Transaction, context: Context, action: str, place: Place, detail: str) -> None:
+    """Write a line of the audit log for the caller."""
+    caller = context.caller
+    audit.record(transaction, context.now, caller.lfdi, action, place.href, detail, device=caller.device)
+
+
+def _record_write(transaction: Transaction, context: Context, place: Place, written: Written) -> None:
+    """A line for what a PUT changed; of values that are measured, for the first one."""
+    if written.before is not None and place.row.measured:
+        return
+    kind = place.row.resource_type
+    after = codec.decode(written.after, kind)
+    if written.before is None:
+        detail = described(after)
+    else:
+        detail = differences(codec.decode(written.before, kind), after)
+    record(transaction, context, "put", place, detail)
 
 
 def _touch_manager(transaction: Transaction, context: Context) -> None:

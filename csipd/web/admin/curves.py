@@ -10,6 +10,7 @@ from csipd.db import commands, controls, documents
 from csipd.db.database import Transaction
 from csipd.refusals import Conflict, Full, NotFound
 from csipd.sep2 import resources as r
+from csipd.sep2.differences import described
 from csipd.sep2.schema import Element, Occurs
 from csipd.sep2.site import ROWS, Place
 from csipd.sep2.types import (
@@ -79,7 +80,7 @@ def add_curve(transaction: Transaction, call: Call) -> Created:
         raise Full(f"program {number} has {MOST_CURVES} curves")
     curve = r.DERCurve(mRID="0", creationTime=call.now, **vars(call.body))
     place = commands.add_curve(transaction, call.server.issuer, number, curve, call.now)
-    record(transaction, call, "add curve", number, place.href)
+    record(transaction, call, "add curve", number, f"{place.href}: {described(curve)}")
     made = _with_href(place, documents.get(connection, place))
     return Created(made, f"/admin/programs/{number}/curves/{place.ids[1]}")
 

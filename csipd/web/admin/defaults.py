@@ -9,6 +9,7 @@ from csipd.db.database import Transaction
 from csipd.der.wording import base_text
 from csipd.refusals import NotFound
 from csipd.sep2 import resources as r
+from csipd.sep2.differences import described, differences
 from csipd.sep2.schema import Element, fields
 from csipd.sep2.site import ROWS, Place
 from csipd.sep2.types import Int16, String32, UInt16, UInt32
@@ -65,8 +66,11 @@ def set_default(transaction: Transaction, call: Call) -> r.DefaultDERControl:
     connection = transaction.connection
     number = writable(connection, call)
     default = r.DefaultDERControl(mRID="0", **vars(body))
+    place = Place(_DEFAULT, (number,))
+    before = documents.get(connection, place)
     commands.set_default(transaction, call.server.issuer, number, default, call.now)
-    record(transaction, call, "set default", number, ", ".join(vars(body.DERControlBase)))
+    if changed := differences(before, documents.get(connection, place)):
+        record(transaction, call, "set default", number, changed)
     return show_default(connection, call)
 
 
@@ -94,10 +98,10 @@ def preview_clear(connection: sa.Connection, call: Call) -> Consequences:
 
 def clear_default(transaction: Transaction, call: Call) -> None:
     """Take the DefaultDERControl of a program away."""
-    show_default(transaction.connection, call)
+    before = show_default(transaction.connection, call)
     number = writable(transaction.connection, call)
     programs.set_default(transaction, call.server.issuer, number, None, call.now)
-    record(transaction, call, "clear default", number)
+    record(transaction, call, "clear default", number, described(before))
 
 
 OPERATIONS = (

@@ -1,0 +1,189 @@
+"""What devices write: who wrote what is in the audit log, and no list grows without a bound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from twisted.trial.unittest import SynchronousTestCase
+
+from csipd.db import audit
+from csipd.db.audit import Line
+from csipd.db.chapters import CHAPTERS
+from csipd.db.tables import documents, metadata
+from csipd.sep2 import resources as r
+from csipd.sep2.site import TABLE, Party
+from tests.support.world import AGGREGATOR, OWNER, World
+
+
+class _Case(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.world = World(Path(self.mktemp()))
+        self.addCleanup(self.world.close)
+        self.here = f"/edev/{self.world.numbers.owner}"
+        self.before = len(self.lines())
+
+    def lines(self) -> list[Line]:
+        return self.world.read(lambda connection: audit.lines(connection, limit=10_000))[::-1]
+
+    def log(self) -> list[Line]:
+        """The lines that came since the test began."""
+        return self.lines()[self.before :]
+
+    def rows(self) -> int:
+        return self.world.read(
+            lambda connection: sum(
+                connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+                for table in metadata.sorted_tables
+            )
+        )
+
+
+def settings(watts: int) -> r.DERSettings:
+    return r.DERSettings(updatedTime=1, setGradW=100, setMaxW=r.ActivePower(multiplier=0, value=watts))
+
+
+class AuditTests(_Case):
+    """Who changed what, from what to what (case B9)."""
+
+    def test_from_what_to_what(self) -> None:
+        """A PUT has a line with who, what, and each value that changed (case B9)."""
+        place = f"{self.here}/der/1/derg"
+        self.world.put(OWNER, place, settings(5000))
+        self.world.put(OWNER, place, settings(6000))
+        line = self.log()[-1]
+        self.assertEqual((line.who, line.action, line.subject), (OWNER.lfdi, "put", place))
+        self.assertEqual(line.detail, "setMaxW/value 5000 -> 6000")
+        self.assertEqual(line.at, int(self.world.now))
+
+    def test_the_same_again(self) -> None:
+        """A PUT of what is there already writes no line and no row, and drops no answer (case F7)."""
+        place = f"{self.here}/der/1/derg"
+        self.world.put(OWNER, place, settings(5000))
+        before, lines = self.rows(), self.log()
+        self.world.changed.clear()
+        for _ in range(20):
+            self.assertEqual(self.world.put(OWNER, place, settings(5000)).status, 204)
+        self.assertEqual((self.rows(), self.log(), self.world.changed), (before, lines, []))
+
+    def test_measured_values(self) -> None:
+        """Of values that are measured the first has a line; the others are in the document itself."""
+        place = f"{self.here}/der/1/ders"
+        self.world.write(
+            lambda transaction: transaction.connection.execute(
+                sa.delete(documents).where(documents.c.href == place)
+            )
+        )
+        for reading in range(1, 6):
+            self.world.put(OWNER, place, r.DERStatus(readingTime=reading))
+        (line,) = self.log()
+        self.assertEqual((line.action, line.subject, line.detail), ("put", place, "readingTime 1"))
+
+    def test_an_end_device(self) -> None:
+        """A PUT of an EndDevice says what changed of it; the same again changes nothing."""
+        found = self.world.document(OWNER, self.here)
+        sfdi = int(found.findtext("{*}sFDI") or 0)
+        for _ in range(3):
+            self.world.now += 10
+            self.world.put(
+                OWNER, self.here, r.EndDevice(sFDI=sfdi, deviceCategory=4, postRate=77, changedTime=1)
+            )
+        (line,) = self.log()
+        self.assertIn("postRate", line.detail)
+        self.assertIn("-> 77", line.detail)
+
+    def test_who_wrote(self) -> None:
+        """What an aggregator writes for a device of its fleet is the aggregator's."""
+        place = f"/edev/{self.world.numbers.managed}/der/1/derg"
+        self.assertEqual(self.world.put(AGGREGATOR, place, settings(1234)).status, 204)
+        self.assertEqual(self.log()[-1].who, AGGREGATOR.lfdi)
+
+    def test_lists(self) -> None:
+        """A POST and a DELETE have lines, too."""
+        made = self.world.post(OWNER, f"{self.here}/di/loc", r.SupportedLocale(locale="fr-CA"))
+        href = made.headers["location"]
+        self.world.delete(OWNER, href)
+        found = [(line.action, line.subject, line.detail) for line in self.log()]
+        self.assertEqual(found, [("post", href, "locale fr-CA"), ("delete", href, "locale fr-CA")])
+
+    def test_bounded(self) -> None:
+        """One device that changes something again and again has so many lines, and costs nobody else one."""
+        others = [line for line in self.lines() if line.who != OWNER.lfdi]
+        self.patch(audit, "LINES_OF_DEVICE", 10)
+        for watts in range(50):
+            self.world.put(OWNER, f"{self.here}/der/1/derg", settings(watts))
+        found = self.lines()
+        self.assertEqual(len([line for line in found if line.who == OWNER.lfdi]), 10)
+        self.assertEqual([line for line in found if line.who != OWNER.lfdi], others)
+        self.assertEqual(found[-1].detail, "setMaxW/value 48 -> 49")
+
+
+class ListTests(_Case):
+    """Lists that devices write (case F6)."""
+
+    def locales(self) -> str:
+        return f"{self.here}/di/loc"
+
+    def members(self) -> int:
+        return int(self.world.document(OWNER, self.locales()).get("all") or 0)
+
+    def post(self, locale: str, **more: object) -> object:
+        return self.world.post(OWNER, self.locales(), r.SupportedLocale(locale=locale, **more))
+
+    def test_every_list_has_a_bound(self) -> None:
+        """Each list that a caller may post to says how many members it holds, or its chapter has a rule."""
+        ruled = {place for chapter in CHAPTERS for place in chapter.writes}
+        for row in TABLE:
+            if row.on and row.is_list and row.post is not Party(0):
+                self.assertTrue(row.most or (row.name, "POST") in ruled, row.name)
+
+    def test_bounded(self) -> None:
+        """Beyond the bound a POST is 413, and a place that is free again is filled (case F6)."""
+        most = next(row.most for row in TABLE if row.name == "SupportedLocaleList")
+        answers = [
+            self.world.post(OWNER, self.locales(), r.SupportedLocale(locale=f"x{n:03}"))
+            for n in range(most + 20)
+        ]
+        made = [answer for answer in answers if answer.status == 201]
+        self.assertEqual({answer.status for answer in answers}, {201, 413})
+        self.assertEqual(self.members(), most)
+        before = self.rows()
+        for number in range(10):
+            answer = self.world.post(OWNER, self.locales(), r.SupportedLocale(locale=f"y{number:03}"))
+            self.assertEqual(answer.status, 413)
+            self.assertIn(b"<reasonCode>2</reasonCode>", answer.body)
+        self.assertEqual(self.rows(), before)
+        self.world.delete(OWNER, made[0].headers["location"])
+        self.assertEqual(self.world.post(OWNER, self.locales(), r.SupportedLocale(locale="zz")).status, 201)
+
+    def test_duplicates(self) -> None:
+        """The same locale again is the one that there is: same Location, not doubled (case F6)."""
+        extension = '<note xmlns="urn:x">{}</note>'
+        first = self.world.post(OWNER, self.locales(), r.SupportedLocale(locale="fr-CA"))
+        before, members = self.rows(), self.members()
+        for number in range(5):
+            body = r.SupportedLocale(locale="fr-CA", extensions=(extension.format(number),))
+            again = self.world.post(OWNER, self.locales(), body)
+            self.assertEqual((again.status, again.headers["location"]), (201, first.headers["location"]))
+        self.assertEqual(self.members(), members)
+        # A line of the audit log for each change, which has a bound of its own.
+        self.assertEqual(self.rows(), before + 5)
+        self.assertIn(b"4</note>", self.world.fresh(OWNER, first.headers["location"]).body)
+
+    def test_a_prefix_is_no_duplicate(self) -> None:
+        """A locale that another begins with is another one."""
+        one, other = (
+            self.world.post(OWNER, self.locales(), r.SupportedLocale(locale=locale))
+            for locale in ("fr", "fr-CA")
+        )
+        self.assertNotEqual(one.headers["location"], other.headers["location"])
+
+    def test_put_of_a_duplicate(self) -> None:
+        """A PUT that would make a member equal to another is 409, with the other's Location."""
+        one, other = (
+            self.world.post(OWNER, self.locales(), r.SupportedLocale(locale=locale)).headers["location"]
+            for locale in ("fr-CA", "es-MX")
+        )
+        answer = self.world.put(OWNER, other, r.SupportedLocale(locale="fr-CA"))
+        self.assertEqual((answer.status, answer.headers["location"]), (409, one))
+        self.assertEqual(self.world.put(OWNER, other, r.SupportedLocale(locale="es-MX")).status, 204)
