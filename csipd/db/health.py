@@ -23,6 +23,8 @@ CHECK_SECONDS = 30
 #: A fault that comes and goes is logged so often in so many seconds.
 LINES = 3
 LINES_SECONDS = 60
+#: Characters of a reason.
+_LONGEST_REASON = 200
 #: Reasons whose last log line is remembered; the driver has a few dozen.
 _REASONS = 100
 
@@ -58,8 +60,9 @@ def is_damage(error: BaseException) -> bool:
 
 
 def reason_of(error: BaseException) -> str:
-    """The driver's words, in one line."""
-    return (str(getattr(error, "orig", None) or error).splitlines() or ["no reason is given"])[0]
+    """The driver's words in one short line, without what the database holds."""
+    said = (str(getattr(error, "orig", None) or error).splitlines() or ["no reason is given"])[0]
+    return said.partition(" with text ")[0][:_LONGEST_REASON]
 
 
 def _code(error: BaseException) -> str:

@@ -110,7 +110,9 @@ class DamageTests(_Case):
             for number in range(20):
                 self.refused(self.database.write(keep(f"{number}")))
                 self.refused(self.database.read(read_all))
-        self.assertEqual(said(log), [f"{CANNOT}database disk image is malformed{STOPPED}"])
+        (line,) = said(log)
+        self.assertTrue(line.startswith(CANNOT) and line.endswith(STOPPED), line)
+        self.assertNotIn("sss", line, "nothing of what it holds")
         self.assertEqual(self.successResultOf(self.database.read(names)), [])
 
     def test_a_rotten_page_met_by_a_write(self) -> None:
@@ -123,7 +125,8 @@ class DamageTests(_Case):
         with capturedLogs() as log:
             self.refused(self.database.write(write))
             self.refused(self.database.write(keep("a")))
-        self.assertEqual(said(log), [f"{CANNOT}database disk image is malformed{STOPPED}"])
+        (line,) = said(log)
+        self.assertTrue(line.startswith(CANNOT) and line.endswith(STOPPED), line)
 
     def test_mended(self) -> None:
         """A damaged database is checked at a pace, and written again once a check finds nothing."""
