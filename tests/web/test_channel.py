@@ -20,6 +20,7 @@ from twisted.web.server import NOT_DONE_YET
 from csipd import refusals
 from csipd.net.identity import Identity
 from csipd.net.limits import Limits
+from csipd.net.quotas import Quotas
 from csipd.web.errors import answer_refusal, error_document, refuse, refuse_method
 from csipd.web.server import Request, Site
 from tests.support.client import Answer, Client
@@ -479,13 +480,16 @@ class BodyTests(ChannelCase):
                 self.assertRefused(self.post(b"Transfer-Encoding: chunked\r\n", body), 400)
 
     def test_two_lengths(self) -> None:
-        """A request that could be measured in two ways is refused, as is an encoding that is not known."""
+        """A request that could be measured in two ways is refused, as is any coding but chunked (F16)."""
         for headers in (
             b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
             b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
             b"Transfer-Encoding: identity\r\nContent-Length: 5\r\n",
             b"Transfer-Encoding: gzip, chunked\r\n",
             b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            b"Transfer-Encoding: identity\r\n",
+            b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n",
+            b"Transfer-Encoding: \r\n",
         ):
             with self.subTest(headers=headers):
                 self.assertRefused(self.post(headers, b"0\r\n\r\n"), 400)
@@ -884,6 +888,45 @@ class FastLaneTests(ChannelCase):
         self.assertEqual(self.bodies(wire, wire.client.raw(b"end")), [b"POST /mup " + self.plain + b"end"])
         self.assertEqual(self.asked, [])
 
+    def test_version_in_a_header(self) -> None:
+        """HTTP/1.0 is that by its request line, whatever a header ends in: one answer, and closed (F11)."""
+        for value in (b"x HTTP/1.1", b"HTTP/1.1"):
+            request = b"GET /fast HTTP/1.0\r\nX: %b\r\n%b" % (value, HEAD)
+            self.known[request] = self.fast
+            wire = self.wire()
+            (answer,) = wire.results(wire.client.raw(request))
+            self.assertEqual((answer.body, answer.headers["connection"]), (b"GET /fast ", "close"))
+            self.assertTrue(wire.closed)
+            self.assertIsNone(self.app.seen[-1].head)
+        self.assertEqual(self.asked, [])
+
+    def test_not_read(self) -> None:
+        """A peer that does not read gets one answer more than it has room for, however it asks (case F2)."""
+        big = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000
+        self.known[self.plain] = big
+        wire = self.wire()
+        wire.reading = False
+        for _ in range(50):
+            wire.client.raw(self.plain)[0].addErrback(lambda _: None)
+            wire.pump()
+        self.assertEqual(len(self.asked), 1)
+        self.assertLess(wire.server_waiting, 110_000)
+        self.assertFalse(wire.server_reading)
+
+    def test_read_late(self) -> None:
+        """One that reads in time gets everything, in order."""
+        self.known[self.plain] = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000
+        wire = self.wire()
+        wire.reading = False
+        asked = []
+        for path in (b"/fast", b"/one", b"/fast", b"/two"):
+            asked += wire.client.raw(b"GET %b HTTP/1.1\r\n%b" % (path, HEAD))
+            wire.pump()
+        wire.reading = True
+        sizes = [len(body) for body in self.bodies(wire, asked)]
+        self.assertEqual(sizes[:2], [100_000, 9])
+        self.assertEqual(self.bodies(wire, wire.client.raw(self.plain)), [b"x" * 100_000])
+
     def test_failure(self) -> None:
         """A fast lane that fails costs a line in the log, and the request goes the ordinary way."""
 
@@ -894,3 +937,75 @@ class FastLaneTests(ChannelCase):
         wire = self.wire()
         self.assertEqual(self.bodies(wire, wire.client.raw(self.plain)), [b"GET /fast "])
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
+
+class QuotaTests(ChannelCase):
+    """How often one caller may ask, by whichever way it is answered (case F5)."""
+
+    other = evolve(DEVICE, lfdi="0" * 40)
+    plain = b"GET /fast HTTP/1.1\r\n" + HEAD
+    quotas = Quotas(requests_per_second=2.0, request_burst=5.0)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.asks = DEVICE
+        fast = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfast"
+        self.site = self.make_site(
+            fast_lane=lambda identity, head: fast if head == self.plain else None,
+            identify=lambda transport: self.asks,
+            quotas=self.quotas,
+        )
+
+    def ask(self, wire: Wire, *paths: str) -> list[int]:
+        found = []
+        for path in paths:
+            asked = wire.client.raw(self.plain)[0] if path == "/fast" else wire.client.get(path)
+            found.append(wire.result(asked).status)
+        return found
+
+    def test_every_way(self) -> None:
+        """Cached answers and others are of one account, on all connections of the caller."""
+        wires = [self.wire() for _ in range(3)]
+        statuses = [self.ask(wires[n % 3], "/fast" if n % 2 else "/slowly")[0] for n in range(14)]
+        self.assertEqual(statuses, [200] * 10 + [503] * 4)
+        self.assertEqual(len(self.app.seen), 5)
+        self.clock.advance(1)
+        self.assertEqual(self.ask(wires[0], "/fast", "/a", "/fast", "/a"), [200, 200, 503, 503])
+        self.assertFalse(any(wire.closed for wire in wires))
+
+    def test_answer(self) -> None:
+        """Both ways say when to come back and why: maxRetryDuration, reasonCode 4, and stay open."""
+        wire = self.wire()
+        self.ask(wire, *["/a"] * 10)
+        for request in (self.plain, b"GET /a HTTP/1.1\r\n" + HEAD):
+            (answer,) = wire.results(wire.client.raw(request))
+            self.assertEqual((answer.status, answer.body), (503, error_document(4, 5)))
+            self.assertEqual(
+                answer.headers,
+                {
+                    "date": DATE,
+                    "content-type": "application/sep+xml",
+                    "content-length": str(len(answer.body)),
+                },
+            )
+        self.assertFalse(wire.closed)
+        lines = [line for line in self.lines().splitlines() if DEVICE.lfdi in line]
+        self.assertEqual(
+            lines, [f"{DEVICE.lfdi} at 198.51.100.7: more requests than its quota, answered 503"]
+        )
+
+    def test_others(self) -> None:
+        """Another caller has its own."""
+        self.ask(self.wire(), *["/a"] * 12)
+        self.asks = self.other
+        self.assertEqual(self.ask(self.wire(), *["/a"] * 10), [200] * 10)
+
+    def test_connecting_again(self) -> None:
+        """To hang up and come again gives nothing back."""
+        self.asks = self.other
+        self.wire()
+        self.asks = DEVICE
+        wire = self.wire()
+        self.ask(wire, *["/a"] * 10)
+        wire.hang_up()
+        self.assertEqual(self.ask(self.wire(), "/a"), [503])
