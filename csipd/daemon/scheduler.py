@@ -34,6 +34,8 @@ _LONGEST = 3600.0
 #: Seconds between two transactions that remove what is too old.
 _PAUSE = 1.0
 _TICK = "tick"
+#: Events that a tick names in the log; of more it gives the number.
+_NAMED = 50
 
 
 @frozen
@@ -58,11 +60,28 @@ def tick(transaction: Transaction, now: int) -> Ticked:
     # Of two processes that come here for the same time only the one that moves the mark tells.
     if last != now and declarations.move_fact(transaction, _TICK, str(last), str(now)):
         programs = controls.changing(transaction.connection, min(last, now), max(last, now))
+        if programs and last < now:
+            _log_events(transaction, last, now)
     else:
         programs = []
     for program in programs:
         transaction.touch(f"/derp/{program}/derc", f"/derp/{program}/actderc")
     return Ticked(len(programs), controls.next_moment(transaction.connection, now))
+
+
+def _log_events(transaction: Transaction, last: int, now: int) -> None:
+    """A line for each event that began or ended, by the clock: what displaces it is not looked at."""
+    passed = controls.passing(transaction.connection, last, now, _NAMED + 1)
+    for number, program, modes, begins in passed[:_NAMED]:
+        transaction.remark(
+            "event",
+            "event {href} {what}: {modes}",
+            href=f"/derp/{program}/derc/{number}",
+            what="began" if begins else "ended",
+            modes=modes.replace(" ", ", "),
+        )
+    if len(passed) > _NAMED:
+        transaction.remark("event", "more events began or ended: csipctl controls list shows them")
 
 
 def last_tick(connection: sa.Connection) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from twisted.application.service import MultiService, Service
@@ -22,7 +23,7 @@ from csipd.daemon.listeners import Listener, Listeners
 from csipd.daemon.operators import OperatorDirectory
 from csipd.daemon.scheduler import Scheduler
 from csipd.daemon.start import Ready
-from csipd.db.database import Database
+from csipd.db.database import Database, Remark
 from csipd.net.identity import identify_by
 from csipd.net.limits import Limits
 from csipd.net.peer_log import PeerLog
@@ -40,6 +41,8 @@ ADMIN_LIMITS = Limits(body_bytes=1 << 20, uri_bytes=2048, connections=200)
 ADMIN_QUOTAS = Quotas(unfinished=100, unfinished_per_address=20)
 #: Seconds that requests in the works have to end when the daemon stops: less than an init system waits.
 _STOP_TIMEOUT = 10
+
+_log = Logger()
 
 
 class StopInOrder(MultiService):
@@ -59,7 +62,8 @@ def build(ready: Ready, reactor: Any) -> MultiService:
     """
     settings = ready.settings
     hub = Hub()
-    database = Database(ready.url, reactor, hub.publish)
+    peer_log = PeerLog(reactor)
+    database = Database(ready.url, reactor, hub.publish, partial(_log_remark, peer_log))
     scheduler = Scheduler(
         database,
         reactor,
@@ -70,7 +74,6 @@ def build(ready: Ready, reactor: Any) -> MultiService:
     )
     room = make_room(settings.limits.connections, ADMIN_LIMITS.connections + OWN)
     operators = OperatorDirectory(settings, ready.repository, ready.operators, time.time)
-    peer_log = PeerLog(reactor)
     listeners = [_devices_listener(ready, reactor, database, hub, room.connections, peer_log)]
     if ready.operators:
         listeners.append(_operators_listener(ready, reactor, database, operators.names, peer_log))
@@ -87,6 +90,14 @@ def build(ready: Ready, reactor: Any) -> MultiService:
         DrainConnections(listener.site, reactor).setServiceParent(tree)
     Listeners(listeners, operators, reactor, peer_log).setServiceParent(tree)
     return tree
+
+
+def _log_remark(peer_log: PeerLog, remark: Remark) -> None:
+    """Write what a transaction had to say; what devices cause at the rate of each."""
+    if remark.peer:
+        peer_log.info(_log, remark.peer, remark.reason, remark.line, peer=remark.peer, **remark.values)
+    else:
+        _log.info(remark.line, **remark.values)
 
 
 def _devices_listener(

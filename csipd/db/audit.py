@@ -57,7 +57,7 @@ def record(
     *,
     device: int | None = None,
 ) -> None:
-    """Write a line of the audit log.
+    """Write a line of the audit log; what an operator did is a line of the daemon's log, too.
 
     :param subject: href or name of what was changed
     :param detail: from what to what; no secrets. What is too long is cut off
@@ -70,7 +70,16 @@ def record(
         _ADD,
         {"at": now, "who": who, "action": action, "subject": subject, "detail": detail, "device": device},
     )
-    if device is not None:
+    if device is None:
+        transaction.remark(
+            "operator",
+            "{who}: {action} {subject}: {detail}" if detail else "{who}: {action} {subject}",
+            who=who,
+            action=action,
+            subject=subject,
+            detail=detail,
+        )
+    else:
         wanted = {"device": device, "limit": LINES_OF_DEVICE, "keep": LINES_OF_DEVICE}
         gone = list(connection.scalars(_BEYOND, wanted))
         if gone:

@@ -348,6 +348,28 @@ def changing(connection: sa.Connection, after: int, until: int) -> list[int]:
     return list(connection.scalars(sa.select(controls.c.program).distinct().where(sa.or_(*passed))))
 
 
+def passing(
+    connection: sa.Connection, after: int, until: int, limit: int
+) -> list[tuple[int, int, str, bool]]:
+    """The controls that begin or end in a time, after one moment, up to another, unless they were cancelled.
+
+    :return: number, program, modes, and whether it begins; in the order of what happens, so many at most
+    """
+    moments = [
+        sa.select(controls.c.id, controls.c.program, controls.c.modes, sa.literal(begins), column).where(
+            column > after,
+            column <= until,
+            sa.or_(controls.c.cancelled.is_(None), controls.c.cancelled > column),
+        )
+        for begins, column in ((True, controls.c.earliest), (False, controls.c.latest))
+    ]
+    query = sa.union_all(*moments).order_by(sa.text("5, 1")).limit(limit)
+    return [
+        (number, program, modes, bool(begins))
+        for number, program, modes, begins, _ in connection.execute(query)
+    ]
+
+
 def listed(
     connection: sa.Connection,
     now: int,

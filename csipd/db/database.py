@@ -10,12 +10,12 @@ is answered, by this layer and not by the caller: a client that hangs up must no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic as _monotonic
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from attrs import define, field
+from attrs import define, field, frozen
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 from twisted.internet.interfaces import IReactorFromThreads
@@ -39,25 +39,47 @@ LARGEST_GROUP = 256
 LONGEST_GROUP = 0.02
 
 
+@frozen
+class Remark:
+    """A line for the log about what a transaction did.
+
+    :param peer: LFDI of the device that caused it; empty where an operator or the clock did
+    :param reason: a few words from a fixed vocabulary
+    :param line: format of the line, with its values
+    """
+
+    peer: str
+    reason: str
+    line: str
+    values: Mapping[str, Any]
+
+
 @define(eq=False)
 class Transaction:
     """What a write operation is given.
 
     :param connection: to read and write through, never to commit
     :param changed: hrefs of the resources that the operation made, changed or removed
+    :param remarks: what is to be logged once it is committed
     """
 
     connection: sa.Connection
     changed: list[str] = field(factory=list)
+    remarks: list[Remark] = field(factory=list)
 
     def touch(self, *hrefs: str) -> None:
         """Say that what is served at these hrefs is no longer what it was."""
         self.changed.extend(hrefs)
 
+    def remark(self, reason: str, line: str, /, *, peer: str = "", **values: Any) -> None:
+        """Have a line logged once the transaction is committed; the arguments are those of `Remark`."""
+        self.remarks.append(Remark(peer, reason, line, values))
+
 
 Read = Callable[[sa.Connection], T]
 Write = Callable[[Transaction], T]
 Publish = Callable[[Sequence[str]], None]
+Report = Callable[[Remark], None]
 
 
 @define
@@ -66,11 +88,13 @@ class _Group:
 
     :param outcomes: the value or the Failure of each, as far as the group came
     :param changed: hrefs
+    :param remarks: for the log
     :param seconds: what each of them took; empty where none was carried out
     """
 
     outcomes: list[Any]
     changed: list[str] = field(factory=list)
+    remarks: list[Remark] = field(factory=list)
     seconds: list[float] = field(factory=list)
 
 
@@ -96,6 +120,7 @@ class _Queue:
     :param in_thread: calls a function in the thread of this queue, and gives back what it returned
     :param run: carries out a group of operations, in that thread
     :param publish: told what a group changed, before its callers are answered
+    :param report: told what is to be logged of a group
     """
 
     def __init__(
@@ -103,10 +128,12 @@ class _Queue:
         in_thread: Callable[[Callable[[], _Group]], Deferred[_Group]],
         run: Callable[[list[Any]], _Group],
         publish: Publish,
+        report: Report,
     ) -> None:
         self._in_thread = in_thread
         self._run = run
         self._publish = publish
+        self._report = report
         self._waiting: Turns[tuple[Any, Deferred[Any]]] = Turns()
         self._running = False
         self._observers: list[Deferred[None]] = []
@@ -153,6 +180,8 @@ class _Queue:
             self._waiting.put_back(group[len(outcomes) :])
             if result.changed:
                 self._publish(result.changed)
+            for remark in result.remarks:
+                self._report(remark)
         # The next group starts before this one's callers work with what came of it.
         self._start()
         for turn, outcome in zip(group, outcomes, strict=False):
@@ -167,6 +196,7 @@ class Database(Service):
     :param url: SQLAlchemy URL of a database that ``engine.prepare`` has been run on
     :param reactor: for the threads; None carries every call out in place, as tests want it
     :param publish: called in the reactor's thread after each commit with the hrefs that it changed
+    :param report: likewise with each line for the log; as a rule they are logged as they come
     :param monotonic: seconds
     """
 
@@ -177,6 +207,7 @@ class Database(Service):
         url: str,
         reactor: IReactorFromThreads | None,
         publish: Publish = lambda hrefs: None,
+        report: Report | None = None,
         *,
         monotonic: Callable[[], float] = _monotonic,
     ) -> None:
@@ -185,8 +216,8 @@ class Database(Service):
         self._reader = _Connection(make_engine(url), health, monotonic)
         self._writer = _Connection(make_engine(url, immediate=True), health, monotonic)
         self._pools: list[ThreadPool] = []
-        self._reads = _Queue(self._thread(), self._reader.read, publish)
-        self._writes = _Queue(self._thread(), self._writer.write, publish)
+        self._reads = _Queue(self._thread(), self._reader.read, publish, report or self._log_remark)
+        self._writes = _Queue(self._thread(), self._writer.write, publish, report or self._log_remark)
 
     def read(self, operation: Read[T], share: Share = SERVER) -> Deferred[T]:
         """Run an operation that reads; it must not return anything that holds on to the connection.
@@ -226,6 +257,9 @@ class Database(Service):
 
     def _tell(self, line: str, failure: bool) -> None:
         (self._log.error if failure else self._log.info)("{line}", line=line)
+
+    def _log_remark(self, remark: Remark) -> None:
+        self._log.info(remark.line, peer=remark.peer, **remark.values)
 
     def _thread(self) -> Callable[[Callable[[], _Group]], Deferred[_Group]]:
         reactor = self._reactor
@@ -275,6 +309,7 @@ class _Connection:
             return self._refuse("writing", displaced, len(operations))
         outcomes: list[Any] = []
         changed: list[str] = []
+        remarks: list[Remark] = []
         committing = False
         try:
             connection = self._open()
@@ -295,6 +330,7 @@ class _Connection:
                         part.rollback()
                     else:
                         changed.extend(transaction.changed)
+                        remarks.extend(transaction.remarks)
                         if part is not whole:
                             part.commit()
                     if timer.is_over():
@@ -308,7 +344,7 @@ class _Connection:
                 group.changed = changed
             return group
         self._health.worked("writing")
-        return _Group(outcomes, changed, timer.seconds)
+        return _Group(outcomes, changed, remarks, timer.seconds)
 
     def close(self) -> None:
         if self._connection is not None:

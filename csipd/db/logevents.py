@@ -17,6 +17,7 @@ from attrs import frozen
 from csipd.db import audit
 from csipd.db.database import Transaction
 from csipd.db.tables import alarms as alarm_table
+from csipd.db.tables import devices as device_table
 from csipd.db.tables import logevents
 from csipd.der import alarms as rules
 from csipd.der.alarms import Episode, Signal, Turn
@@ -85,6 +86,9 @@ _DATED_AHEAD = sa.select(logevents.c.id).where(
     *(logevents.c[name] == sa.bindparam(name) for name in ("device", "function_set", "code")),
     logevents.c.received == sa.bindparam("raised"),
     logevents.c.created_time > logevents.c.received,
+)
+_WHOSE = sa.select(device_table.c.name, device_table.c.lfdi).where(
+    device_table.c.id == sa.bindparam("device")
 )
 
 
@@ -264,6 +268,7 @@ def _classify(transaction: Transaction, device: int, event: r.LogEvent, received
     if signal is None:
         return
     connection, at = transaction.connection, rules.happened(event.createdDateTime, received)
+    _remark(transaction, device, signal, event)
     if signal.clears is None:
         _open(connection, device, signal, Episode(at, at), event.details)
         return
@@ -287,6 +292,23 @@ def _classify(transaction: Transaction, device: int, event: r.LogEvent, received
         connection.execute(sa.update(alarm_table).where(alarm_table.c.id == row.id).values(**values))
     if outcome.made is not None:
         _open(connection, device, signal, outcome.made, details)
+
+
+def _remark(transaction: Transaction, device: int, signal: Signal, event: r.LogEvent) -> None:
+    """A line for the log: what is wrong with a device, or is over."""
+    row = transaction.connection.execute(_WHOSE, {"device": device}).one()
+    transaction.remark(
+        "alarm",
+        "{name} (LFDI {peer}) {says}: {alarm}, {details!r}"
+        if event.details
+        else "{name} (LFDI {peer}) {says}: {alarm}",
+        peer=row.lfdi,
+        name=row.name or f"device {device}",
+        says="raised an alarm" if signal.turn is Turn.RAISED else "cleared an alarm",
+        alarm=signal.name,
+        # In quotes and with what is not printable escaped: it is the device's text.
+        details=event.details,
+    )
 
 
 def _next(connection: sa.Connection, device: int, signal: Signal, code: int, after: int) -> int | None:

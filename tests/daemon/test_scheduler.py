@@ -18,7 +18,7 @@ from csipd.daemon import scheduler as module
 from csipd.daemon.changes import Hub
 from csipd.daemon.scheduler import PULSE, Scheduler, Ticked, last_tick, tick
 from csipd.db import controls, logevents, retention
-from csipd.db.database import Database, Transaction, Write
+from csipd.db.database import Database, Remark, Transaction, Write
 from csipd.db.tables import audit
 from csipd.db.tables import logevents as table
 from csipd.db.turns import SERVER, Share
@@ -51,7 +51,8 @@ class Running:
 
     def __init__(self, url: str, clock: Clock, wall: Callable[[], float]) -> None:
         hub = Hub()
-        self.database = Database(url, None, hub.publish)
+        self.said: list[str] = []
+        self.database = Database(url, None, hub.publish, self.say)
         self.shaky = Shaky(self.database)
         self.scheduler = Scheduler(
             self.shaky,  # type: ignore[arg-type]  # it needs no more of a database
@@ -64,6 +65,9 @@ class Running:
         hub.subscribe(self.scheduler.changed)
         hub.subscribe(self.hear)
         self.heard: list[str] = []
+
+    def say(self, remark: Remark) -> None:
+        self.said.append(remark.line.format(**remark.values))
 
     def hear(self, hrefs: Sequence[str]) -> None:
         self.heard += hrefs
@@ -243,6 +247,34 @@ class TellTests(_Case):
         self.add(10, 60)
         self.write(lambda t: controls.cancel(t, 1, False, None, NOW + 5))
         self.assertLessEqual(set(self.lists()), set(self.one.told()))
+
+
+class LogTests(_Case):
+    """What the log says of events."""
+
+    def test_events(self) -> None:
+        """A line for each event when it begins and when it ends, with its modes (case C2)."""
+        self.add(10, 20)
+        self.until(60)
+        href = f"/derp/{self.mine}/derc/1"
+        self.assertEqual(
+            self.one.said, [f"event {href} began: opModFixedW", f"event {href} ended: opModFixedW"]
+        )
+
+    def test_cancelled(self) -> None:
+        """One that was cancelled before it began does not begin."""
+        self.add(10, 20)
+        self.write(lambda transaction: controls.cancel(transaction, 1, False, None, NOW + 5))
+        self.until(60)
+        self.assertEqual(self.one.said, [])
+
+    def test_many(self) -> None:
+        """Of very many at once some are named, and that there are more is said."""
+        for _ in range(module._NAMED + 3):
+            self.add(10, 20)
+        self.until(20)
+        self.assertEqual(len(self.one.said), module._NAMED + 1)
+        self.assertIn("more events", self.one.said[-1])
 
 
 class StopTests(_Case):

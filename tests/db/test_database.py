@@ -72,6 +72,7 @@ class _Case(SynchronousTestCase):
         self.url = new_database(self.mktemp())
         self.file = Path(sa.engine.make_url(self.url).database or "")
         self.published: list[list[str]] = []
+        self.said: list[str] = []
         self.reactor = HandReactor()
         self.now = 0.0
 
@@ -93,7 +94,13 @@ class _Threaded(_Case):
 
     def started(self, publish: module.Publish) -> Database:
         reactor: Any = self.reactor  # the threads need no more of one
-        made = Database(self.url, reactor, publish, monotonic=lambda: self.now)
+        made = Database(
+            self.url,
+            reactor,
+            publish,
+            lambda remark: self.said.append(remark.line),
+            monotonic=lambda: self.now,
+        )
         made.startService()
         self.reactor.turn()  # it opens its connection to read by
         self.addCleanup(self.stop, made)
@@ -194,6 +201,27 @@ class WriteTests(_Threaded):
         self.reactor.turn()
         self.successResultOf(first)
         return answers
+
+    def test_remarks(self) -> None:
+        """What a write has to say is logged once it is committed, and never where it failed (case C2)."""
+
+        def says(line: str) -> Callable[[Transaction], None]:
+            return lambda transaction: transaction.remark("test", line)
+
+        def fails(transaction: Transaction) -> None:
+            transaction.remark("test", "never")
+            raise NotFound("nowhere")
+
+        first = self.database.write(says("one"))
+        second, failed = self.database.write(says("two")), self.database.write(fails)
+        self.assertEqual(self.said, [])
+        self.reactor.turn()
+        self.assertEqual(self.said, ["one"])
+        self.reactor.turn()
+        self.assertEqual(self.said, ["one", "two"])
+        for answer in (first, second):
+            self.successResultOf(answer)
+        self.failureResultOf(failed, NotFound)
 
     def test_a_failure_is_its_own(self) -> None:
         """One that fails changes nothing and tells of nothing; the others of its group are committed."""

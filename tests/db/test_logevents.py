@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.logger import formatEvent as format_event
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import audit, logevents
@@ -242,6 +243,22 @@ class AlarmTests(SynchronousTestCase):
             (over,) = logevents.alarms(b.connection)
             self.assertEqual((over.number, over.cleared, over.details), (alarm.number, NOW - 20, "241 V"))
             self.assertEqual(logevents.open_alarms(b.connection), 0)
+
+    def test_logged(self) -> None:
+        """An alarm that is raised or cleared has a line: which device, what; escaped (case C2)."""
+        with bench() as b:
+            b.signal(HIGH, NOW - 50, details="241 V\nfake line")
+            b.signal(NORMAL, NOW - 20)
+            remarks = b.transaction.remarks
+            lines = [
+                format_event({"log_format": each.line, "peer": each.peer, **each.values}) for each in remarks
+            ]
+            lfdi = remarks[0].peer
+            self.assertEqual(
+                [line.partition(") ")[2] for line in lines],
+                ["raised an alarm: over voltage, '241 V\\nfake line'", "cleared an alarm: over voltage"],
+            )
+            self.assertTrue(all(f"(LFDI {lfdi})" in line for line in lines), lines)
 
     def test_not_doubled(self) -> None:
         """An alarm that is open is not opened again, and one that is over may come again."""
