@@ -300,6 +300,17 @@ class CsipctlTests(CtlCase):
             self.assertIn(pointer, told, what)
             self.assertIn("expected ", told, what)
 
+    def test_doubts(self) -> None:
+        """A curve that leads back is made, for it may have hysteresis, and not without a word (case B1)."""
+        points = ("--point", "108,-44", "--point", "92,44")
+        done = self.ctl("programs", "curves", "add", "1", "--type", "opModVoltVar", *points)
+        self.assertIn(
+            "warning: /CurveData/1/xvalue: is 92 after 108, expected x that does not fall", done.stderr
+        )
+        limits = ("--set", "setESLowFreq=6100", "--set", "setESHighFreq=5900")
+        asked = self.ctl("programs", "default", "set", "1", *limits, input="n\n", code=5)
+        self.assertIn("no DER would ever enter service", asked.output)
+
     def test_controls(self) -> None:
         """A control with wrong modes is refused with the place and what was expected (case B1)."""
         command = ("controls", "create", "--program", "1", "--duration", "10m", "--yes")

@@ -290,7 +290,7 @@ def _event(
     randomize_start = entry.get("randomizeStart", bound, None)
     randomize_duration = entry.get("randomizeDuration", bound, None)
     response_required = entry.get("responseRequired", hexadecimal(1), 3)
-    flaws = [*timing_flaws(start or 0, duration, randomize_duration), *response_flaws(response_required, "")]
+    flaws = [*timing_flaws(start or 0, duration, randomize_duration), *response_flaws(response_required)]
     # The interval's parts are keys of the event itself.
     entry.flaws(evolve(flaw, path=flaw.path[-1:]) for flaw in flaws)
     entry.close()

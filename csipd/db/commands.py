@@ -280,19 +280,20 @@ def set_default(
     programs.set_default(transaction, issuer, program, default, now)
 
 
-def check_default(connection: sa.Connection, program: int, default: r.DefaultDERControl) -> None:
+def check_default(connection: sa.Connection, program: int, default: r.DefaultDERControl) -> list[str]:
     """See that a program may have a default control.
 
+    :return: what is doubtful about it, a line each
     :raises Impossible: with all that is wrong with it, and pointers into it
     """
-    flaws = _checked(default)
-    if not flaws:
-        kinds = _curve_types(connection, program)
-        links = rules.link_flaws(default.DERControlBase, kinds.get, f"of program {program}")
-        found = [*rules.default_flaws(default), *(flaw.under("DERControlBase") for flaw in links)]
-        flaws = rules.errors(found)
-    if flaws:
-        raise Impossible(flaws)
+    if told := _checked(default):
+        raise Impossible(told)
+    kinds = _curve_types(connection, program)
+    links = rules.link_flaws(default.DERControlBase, kinds.get, f"of program {program}")
+    found = [*rules.default_flaws(default), *(flaw.under("DERControlBase") for flaw in links)]
+    if told := rules.errors(found):
+        raise Impossible(told)
+    return rules.doubts(found)
 
 
 def _curve_types(connection: sa.Connection, program: int) -> dict[str, int]:
@@ -321,7 +322,7 @@ def _flaws(command: Command, start: int, now: int) -> tuple[list[rules.Told], li
     if told := _checked(control):
         return [(_in_command(pointer), message) for pointer, message in told], []
     found = rules.control_flaws(control, now=now)
-    found += rules.response_flaws(command.response_required, "")
+    found += rules.response_flaws(command.response_required)
     return [(_in_command(pointer), message) for pointer, message in rules.errors(found)], rules.doubts(found)
 
 

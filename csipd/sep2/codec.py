@@ -1,9 +1,9 @@
 """XML documents to values of the information model and back (IEEE 2030.5-2018 5.6, 4.7).
 
 `decode` is as strict as the schema: names, order, number, types, lengths. It takes more than the schema in
-two places only, so that devices of other editions and profiles are understood: elements of foreign namespaces
+three places only, so that devices of other editions and makers are understood: elements of foreign namespaces
 and those that the 2023 edition added are kept aside, as `extensions` of the value they stand in; foreign
-attributes and schemaVer are passed over. `encode` writes what every client can read: no XML declaration, one
+attributes and schemaVer are ignored; an odd number of hexadecimal digits is taken. `encode` writes what every client can read: no XML declaration, one
 default namespace, schema order, nothing that the 2018 schema does not know unless asked to.
 
 Each class is compiled once, from its table of fields, into functions that read and write its elements.
@@ -24,7 +24,7 @@ from attrs import define
 from lxml import etree
 
 from csipd.sep2 import lexical, resources
-from csipd.sep2.lexical import BLANKS, BadValue, Malformed, Refused, shown
+from csipd.sep2.lexical import BLANKS, BadValue, Malformed, Refused, quoted
 from csipd.sep2.resources import edition2023
 from csipd.sep2.schema import Element, Field, fields
 
@@ -138,7 +138,7 @@ def _check_bounds(data: bytes) -> None:
     if data.count(b"=") > MAX_ATTRIBUTES and _MANY_ATTRIBUTES in data.translate(None, _NO_MARKS):
         for tag in data.split(b"<"):
             if len(_ATTRIBUTE_VALUE.findall(tag)) > MAX_ATTRIBUTES:
-                name = shown(tag[:41].split(None, 1)[0].decode(errors="replace"))
+                name = quoted(tag[:41].split(None, 1)[0].decode(errors="replace"))
                 raise Malformed(
                     f"the element {name} has more than {MAX_ATTRIBUTES} attributes", expected="fewer"
                 )
@@ -174,7 +174,7 @@ def _stated_class(element: etree._Element, stated: str, declared: type[Element])
     cls = _CLASSES.get(name)
     if cls is None or element.nsmap.get(prefix or None) != NAMESPACE or not issubclass(cls, declared):
         wanted = f"a type of 2030.5 that is or derives from {declared.__name__}"
-        raise Malformed(f"has the xsi:type {shown(stated)}", _path(element), wanted)
+        raise Malformed(f"has the xsi:type {quoted(stated)}", _path(element), wanted)
     return cls
 
 
@@ -201,7 +201,7 @@ def _reader(cls: type[Element]) -> _Read:
         if element.attrib or needed_attributes:
             read_attributes(element, values)
         if (text := element.text) is not None and text.strip(BLANKS):
-            raise Malformed(f"has the text {shown(text.strip(BLANKS))}", _path(element), "elements only")
+            raise Malformed(f"has the text {quoted(text.strip(BLANKS))}", _path(element), "elements only")
         last = -1
         found = 0
         kept: list[str] | None = None
@@ -232,7 +232,7 @@ def _reader(cls: type[Element]) -> _Read:
                     else:
                         raise Malformed("is out of order", expected=f"it before {elements[last].name}")
                 if (tail := child.tail) is not None and tail.strip(BLANKS):
-                    raise Malformed(f"is followed by the text {shown(tail.strip(BLANKS))}", expected="none")
+                    raise Malformed(f"is followed by the text {quoted(tail.strip(BLANKS))}", expected="none")
         except Refused as refused:
             if not refused.path:
                 refused.path = _path(child)
@@ -292,7 +292,7 @@ def _attributes_reader(cls: type[Element]) -> Callable[[etree._Element, dict[str
                 if name == _XSI_TYPE:
                     if _stated_class(element, given[name], Element) is not cls:
                         raise Malformed(
-                            f"has the xsi:type {shown(given[name])}", _path(element), cls.__name__
+                            f"has the xsi:type {quoted(given[name])}", _path(element), cls.__name__
                         )
                 elif name not in passed_over:
                     _require_foreign(element, name)
@@ -315,7 +315,7 @@ def _require_foreign(element: etree._Element, attribute: str) -> None:
     """Refuse an attribute of no namespace or of 2030.5's own, and xsi:nil: nothing may be nil."""
     if attribute[0] != "{" or attribute.startswith(f"{{{NAMESPACE}}}") or attribute == _XSI_NIL:
         wanted = "attributes of the schema, or of other namespaces"
-        raise Malformed(f"has the unknown attribute {shown(attribute)}", _path(element), wanted)
+        raise Malformed(f"has the unknown attribute {quoted(attribute)}", _path(element), wanted)
 
 
 def _require_bare(element: etree._Element) -> None:

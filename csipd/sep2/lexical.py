@@ -87,7 +87,7 @@ class BadValue(Refused):
     reason = ReasonCode.INVALID_VALUES
 
 
-def shown(text: str) -> str:
+def quoted(text: str) -> str:
     """A peer's text, cut to what an error message may hold."""
     return repr(text if len(text) <= 40 else f"{text[:40]}...")
 
@@ -142,14 +142,14 @@ def _integer(form: Integer, field: Field) -> Parser:
         if text is None or not (text.isdigit() and text.isascii()):
             text = (text or "").strip(BLANKS)
             if not _INTEGER.fullmatch(text):
-                raise Malformed(f"is {shown(text)}", expected=wanted)
+                raise Malformed(f"is {quoted(text)}", expected=wanted)
         # Python's time for a number is not linear in its digits, and leading zeros are legal.
         value = int(text) if len(text) <= _DIGITS else _long_integer(text, form.most + 1)
         if least <= value <= most:
             return value
         if form.least <= value <= form.most:
             raise BadValue(f"is {value}", expected=wanted)
-        raise Malformed(f"is {shown(text)}", expected=wanted)
+        raise Malformed(f"is {quoted(text)}", expected=wanted)
 
     rule = next((rule for rule in field.rules if isinstance(rule, Rule)), None)
     return parse if rule is None else _ruled(parse, rule, wanted)
@@ -180,7 +180,7 @@ def _hexadecimal(form: Hexadecimal, field: Field) -> Parser:
     def clean(text: str | None) -> str:
         text = (text or "").strip(BLANKS)
         if text.strip(_HEX):
-            raise Malformed(f"is {shown(text)}", expected=wanted)
+            raise Malformed(f"is {quoted(text)}", expected=wanted)
         if len(text) > digits:
             raise Malformed(f"has {len(text)} digits", expected=wanted)
         return text
@@ -220,7 +220,7 @@ def _reference(text: str | None) -> str:
         return text
     text = _collapsed(text or "")
     if not _REFERENCE.fullmatch(text):
-        raise Malformed(f"is {shown(text)}", expected="a URI reference (RFC 3986)")
+        raise Malformed(f"is {quoted(text)}", expected="a URI reference (RFC 3986)")
     return text
 
 
@@ -233,7 +233,7 @@ def _truth(text: str | None) -> bool:
     if value is None:
         value = _TRUTH.get((text or "").strip(BLANKS))
     if value is None:
-        raise Malformed(f"is {shown(text or '')}", expected="true or false")
+        raise Malformed(f"is {quoted(text or '')}", expected="true or false")
     return value
 
 
@@ -286,11 +286,11 @@ def _form_flaw(form: Form | None, value: Any) -> str | None:
             if not 0 <= value < 1 << 8 * octets:
                 return f"is {value:#x}"
         case Hexadecimal(octets) if len(value) != 2 * octets or value.strip(_HEX) or value != value.upper():
-            return f"is {shown(value)}, not of full width in upper case"
+            return f"is {quoted(value)}, not of full width in upper case"
         case Text(longest) if longest is not None and len(value) > longest:
             return f"has {len(value)} characters"
         case Reference() if value != _collapsed(value) or not _REFERENCE.fullmatch(value):
-            return f"is {shown(value)}"
+            return f"is {quoted(value)}"
     if isinstance(value, str) and (found := _NOT_XML.search(value)):
         return f"has the character {found.group()!r}, which XML cannot carry"
     return None

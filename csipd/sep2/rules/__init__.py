@@ -11,7 +11,7 @@ still be read.
 
 from __future__ import annotations
 
-from csipd.sep2.rules.bits import category_flaws, reported_flaws
+from csipd.sep2.rules.bits import category_flaws, reported_flaws, response_flaws
 from csipd.sep2.rules.controls import (
     VAR_REFERENCES,
     base_flaws,
@@ -20,7 +20,7 @@ from csipd.sep2.rules.controls import (
     link_flaws,
 )
 from csipd.sep2.rules.curves import Y_REFERENCES, curve_flaws
-from csipd.sep2.rules.events import LATEST, LONGEST, response_flaws, timing_flaws
+from csipd.sep2.rules.events import LATEST, LONGEST, timing_flaws
 from csipd.sep2.rules.flaws import Flaw, Told, doubts, errors
 from csipd.sep2.rules.registration import pin_flaws
 

@@ -27,7 +27,7 @@ def reserved(path: tuple[Step, ...], value: int, known: int, digits: int) -> lis
 
 
 def category_flaws(value: int | None, *, addresses: bool = False) -> list[Flaw]:
-    """What is wrong with a deviceCategory (IEEE 2030.5-2018 B.2.3.4, bits 0 to 25).
+    """What is wrong with a deviceCategory (DeviceCategoryType, bits 0 to 25).
 
     :param addresses: whether it says whom an event is for, so that at least one bit is needed
     """
@@ -42,8 +42,11 @@ def category_flaws(value: int | None, *, addresses: bool = False) -> list[Flaw]:
     return reserved(("deviceCategory",), value, _CATEGORIES, 8)
 
 
-def response_bits(value: int) -> list[Flaw]:
-    """What is wrong with a responseRequired (IEEE 2030.5-2018 10.2.3.3, bits 0 to 2)."""
+def response_flaws(value: int) -> list[Flaw]:
+    """What is wrong with a responseRequired (IEEE 2030.5-2018 8.8.3.1, bits 0 to 2).
+
+    That it needs a replyTo is part of `codec.check`.
+    """
     return reserved(("responseRequired",), value, _RESPONSES, 2)
 
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from csipd.sep2 import resources as r
 from csipd.sep2.quantities import at_most_one
-from csipd.sep2.rules.bits import category_flaws
-from csipd.sep2.rules.events import response_flaws, timing_flaws
+from csipd.sep2.rules.bits import category_flaws, response_flaws
+from csipd.sep2.rules.events import timing_flaws
 from csipd.sep2.rules.flaws import Flaw
 from csipd.sep2.types import MODE, MODES, UnitRef
 
@@ -78,7 +78,7 @@ def control_flaws(control: r.DERControl, *, now: int | None = None) -> list[Flaw
         found.append(Flaw(("DERControlBase",), "controls nothing", "at least one mode"))
     found += timing_flaws(interval.start, interval.duration, control.randomizeDuration, now=now)
     found += category_flaws(control.deviceCategory, addresses=True)
-    found += response_flaws(control.responseRequired, control.replyTo)
+    found += response_flaws(control.responseRequired)
     return found
 
 

@@ -1,10 +1,9 @@
-"""What makes the timing of an event wrong, and what it asks of devices (IEEE 2030.5-2018 10.2.3, 8.8.3)."""
+"""What makes the timing of an event wrong (IEEE 2030.5-2018 10.2.3)."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from csipd.sep2.rules.bits import response_bits
 from csipd.sep2.rules.flaws import Flaw
 
 #: When an event ends at the latest (TimeType): the end of the year 9999, as certificates do.
@@ -45,12 +44,4 @@ def timing_flaws(
         found.append(Flaw(begin, f"is {start}", f"an event that ends by {LATEST}, the end of 9999"))
     elif now is not None and duration >= 1 and start + duration <= now:
         found.append(Flaw(begin, f"is {start}: the event would be over already", f"an end after {now}"))
-    return found
-
-
-def response_flaws(required: int, reply_to: str | None) -> list[Flaw]:
-    """What is wrong with what an event asks of devices: the bits, and where to answer."""
-    found = response_bits(required)
-    if required and reply_to is None:
-        found.append(Flaw(("replyTo",), "is missing", "where to answer, as responseRequired is not 00"))
     return found

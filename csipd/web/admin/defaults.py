@@ -78,8 +78,9 @@ def preview_set(connection: sa.Connection, call: Call) -> Consequences:
     """What it will mean that a program has this default."""
     number = writable(connection, call)
     default = r.DefaultDERControl(mRID="0", **vars(call.body))
-    commands.check_default(connection, number, default)
+    doubts = commands.check_default(connection, number, default)
     said = of_default(connection, number, default, _SETTINGS)
+    said += tuple(f"Doubtful: {doubt}." for doubt in doubts)
     before = _find(connection, call, number)
     if before is not None:
         said += (f"It takes the place of {base_text(to_json(before.DERControlBase)) or 'an empty default'}.",)
