@@ -3,8 +3,9 @@
 `decode` is as strict as the schema: names, order, number, types, lengths. It takes more than the schema in
 three places only, so that devices of other editions and makers are understood: elements of foreign namespaces
 and those that the 2023 edition added are kept aside, as `extensions` of the value they stand in; foreign
-attributes and schemaVer are ignored; an odd number of hexadecimal digits is taken. `encode` writes what every client can read: no XML declaration, one
-default namespace, schema order, nothing that the 2018 schema does not know unless asked to.
+attributes and schemaVer are ignored; an odd number of hexadecimal digits is taken. `encode` writes what every
+client can read: no XML declaration, one default namespace, schema order, nothing that the 2018 schema does
+not know unless asked to.
 
 Each class is compiled once, from its table of fields, into functions that read and write its elements.
 
