@@ -62,7 +62,7 @@ class TopologyTests(FleetCase):
         self.assertEqual(len(self.aggregator.ders), 4)
         for name, point in FLEET.items():
             side = point[2]
-            above = {"SY", "ST", "SS", f"FD{side}", f"SG{side}", f"TF{side}", point, "Service point"}
+            above = {"SY", "ST", "SS", f"FD{side}", f"SG{side}", f"TF{side}", point}
             self.assertEqual({program.description for program in self.der(name).programs}, above)
 
     def test_util_002(self) -> None:
