@@ -272,6 +272,10 @@ class Event:
     responseRequired: int = 3
 
 
+#: Where the daemon is started by etc/init.d/csipd and csipd.service, unless they are told otherwise.
+WORKING_FOLDER = Path("/var/lib/csipd")
+
+
 @frozen
 class Origin:
     """Where a value stands in the file, and what was written there."""
@@ -369,9 +373,9 @@ class Settings:
         """Where the folder of keys and certificates is, for whoever only reads it.
 
         A relative one lies where the daemon was started, which another program does not know: it is looked
-        for beside the configuration file too.
+        for beside the configuration file too, and in the folder that the init script and systemd start in.
         """
         written = self.origins.get("tls_repository")
         name = Path(written.text if written is not None and written.text else "tls").expanduser()
-        candidates = (*(folder / name for folder in self.read_folders), self.tls_repository)
+        candidates = [folder / name for folder in (*self.read_folders, WORKING_FOLDER)]
         return next((path for path in candidates if path.is_dir()), self.tls_repository)

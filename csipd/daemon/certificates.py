@@ -22,7 +22,7 @@ from csipd.reconcile.statements import certificate_holders
 from csipd.sep2 import identity
 
 
-def certificates(settings: Settings) -> list[pki.Wanted]:
+def certificates(settings: Settings) -> list[pki.CertificateSpec]:
     """The certificates that a configuration asks for, each after its issuer."""
     everywhere = settings.server in EVERY_ADDRESS
     local = everywhere or settings.server in ("127.0.0.1", "::1", "localhost")
@@ -43,7 +43,7 @@ def certificates(settings: Settings) -> list[pki.Wanted]:
     return wanted
 
 
-def device_issuer(settings: Settings) -> pki.Wanted:
+def device_issuer(settings: Settings) -> pki.CertificateSpec:
     """The CA that issues devices' certificates."""
     return {
         DeviceIssuer.CA: pki.root(),
@@ -111,7 +111,7 @@ def lfdis(
     return found
 
 
-def ending(repository: Repository, one: pki.Wanted, now: float, command: str) -> list[str]:
+def ending(repository: Repository, one: pki.CertificateSpec, now: float, command: str) -> list[str]:
     """A line where a certificate ends within 90 days, with the command that makes another.
 
     :param now: the time of day (epoch s)

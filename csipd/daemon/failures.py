@@ -17,7 +17,7 @@ class StartError(Exception):
 
 
 @contextmanager
-def blaming(settings: Settings, key: str) -> Iterator[None]:
+def attributed_to(settings: Settings, key: str) -> Iterator[None]:
     """Turn what goes wrong inside into a StartError about a key of the configuration."""
     try:
         yield

@@ -39,7 +39,7 @@ _NAMED = 50
 
 
 @frozen
-class Ticked:
+class TickResult:
     """What a tick found.
 
     :param programs: how many programs had an event begin or end since the last tick
@@ -50,7 +50,7 @@ class Ticked:
     next: int | None
 
 
-def tick(transaction: Transaction, now: int) -> Ticked:
+def tick(transaction: Transaction, now: int) -> TickResult:
     """Tell of what began and ended since the last tick, and move the mark.
 
     After a clock was set back, what was told of in the time that is to come again is told of once more: it is
@@ -66,7 +66,7 @@ def tick(transaction: Transaction, now: int) -> Ticked:
         programs = []
     for program in programs:
         transaction.touch(f"/derp/{program}/derc", f"/derp/{program}/actderc")
-    return Ticked(len(programs), controls.next_moment(transaction.connection, now))
+    return TickResult(len(programs), controls.next_moment(transaction.connection, now))
 
 
 def _log_events(transaction: Transaction, last: int, now: int) -> None:
@@ -155,7 +155,7 @@ class Scheduler(Service):
         now = int(self._wall())
         return self._database.write(lambda transaction: tick(transaction, now)).addCallback(self._ticked)
 
-    def _ticked(self, found: Ticked) -> None:
+    def _ticked(self, found: TickResult) -> None:
         if found.programs:
             self._log.debug("events began or ended in {programs} programs", programs=found.programs)
         if self.running and found.next is not None:

@@ -117,7 +117,7 @@ def _devices_listener(
         identify=identify_by(ready.lfdi_of),
         fast_lane=lambda identity, head: cache.find(identity.lfdi, head),
         look_up=application.look_up,
-        log_requests=ready.choices.debug,
+        log_requests=ready.options.debug,
         peer_log=peer_log,
     )
     return Listener("IEEE 2030.5", "/dcap", settings.server, settings.https_port, site, ready.tls)
@@ -145,7 +145,7 @@ def _operators_listener(
         quotas=ADMIN_QUOTAS,
         look_up=admin.look_up,
         fault=fault,
-        log_requests=ready.choices.debug,
+        log_requests=ready.options.debug,
         peer_log=peer_log,
     )
     at = settings.admin

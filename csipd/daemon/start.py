@@ -30,7 +30,7 @@ from csipd.daemon.certificates import (
     lfdis,
     operators,
 )
-from csipd.daemon.failures import StartError, blaming
+from csipd.daemon.failures import StartError, attributed_to
 from csipd.daemon.operators import operators_ending
 from csipd.daemon.roots import check_roots
 from csipd.daemon.sockets import try_ports
@@ -47,7 +47,7 @@ from csipd.sep2.mrid import Issuer
 
 
 @frozen
-class Choices:
+class StartOptions:
     """What the command line adds to the configuration.
 
     :param resolve: see that the hosts of devices can be resolved
@@ -72,7 +72,7 @@ class Checked:
     """
 
     repository: Repository
-    wanted: list[pki.Wanted]
+    wanted: list[pki.CertificateSpec]
     runs: bool
     warnings: tuple[str, ...]
 
@@ -89,42 +89,42 @@ class Ready:
     """
 
     settings: Settings
-    choices: Choices
+    options: StartOptions
     url: str
     server: Server
     tls: TLSSettings
     admin_tls: TLSSettings
     operators: Mapping[str, str]
     repository: Repository
-    issuing: pki.Wanted
+    issuing: pki.CertificateSpec
     lfdi_of: Callable[[bytes], str]
     notices: tuple[str, ...]
     warnings: tuple[str, ...]
     lock: int = field(repr=False)
 
 
-def check(settings: Settings, choices: Choices) -> Checked:
+def check(settings: Settings, options: StartOptions) -> Checked:
     """See whether the daemon could start, and change nothing.
 
     Where one runs with this store its ports and database are in use by itself, and not tried.
 
     :raises StartError: it could not
     """
-    checked = _try(settings, choices)
-    with blaming(settings, "tls_repository"):
+    checked = _try(settings, options)
+    with attributed_to(settings, "tls_repository"):
         server = pki.server(settings.server)
         ends = ending(checked.repository, server, time.time(), "`csipctl certs renew server`")
     return evolve(checked, warnings=(*checked.warnings, *ends))
 
 
-def prepare(settings: Settings, choices: Choices) -> Ready:
+def prepare(settings: Settings, options: StartOptions) -> Ready:
     """Make ready all that the daemon needs: certificates, the database, what the configuration declares.
 
     :raises StartError: it cannot start, and everything on disk is as it was
     """
-    checked = _try(settings, choices)
+    checked = _try(settings, options)
     folder = settings.storage_path
-    with blaming(settings, "storage_path"):
+    with attributed_to(settings, "storage_path"):
         new = [place for place in (folder, *folder.parents) if not place.exists()]
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Only who has the lock may take anything back: it could be another's that starts at the same time.
@@ -132,7 +132,7 @@ def prepare(settings: Settings, choices: Choices) -> Ready:
     undo = Undo.of((settings.tls_repository, folder), new)
     copies = storage.copies(folder)
     try:
-        return _make(settings, choices, checked, lock)
+        return _make(settings, options, checked, lock)
     except BaseException:
         storage.take_back_migration(folder, copies)
         undo.take_back()
@@ -140,10 +140,10 @@ def prepare(settings: Settings, choices: Choices) -> Ready:
         raise
 
 
-def _make(settings: Settings, choices: Choices, checked: Checked, lock: int) -> Ready:
+def _make(settings: Settings, options: StartOptions, checked: Checked, lock: int) -> Ready:
     repository, wanted = checked.repository, checked.wanted
-    with blaming(settings, "tls_repository"):
-        made = pki.run_now(repository.ensure(wanted, make=choices.make_certificates))
+    with attributed_to(settings, "tls_repository"):
+        made = pki.run_now(repository.ensure(wanted, make=options.make_certificates))
         lfdi_of = lfdi_reader(settings, repository)
         by_id = lfdis(settings, repository, lfdi_of)
         own = identity.lfdi(first_certificate(repository.certificate(settings.server)))
@@ -153,13 +153,13 @@ def _make(settings: Settings, choices: Choices, checked: Checked, lock: int) -> 
             _try_tls(tls)
     root_warnings = check_roots(settings, (), time.time())
     url = engine.sqlite_url(settings.storage_path)
-    with blaming(settings, "storage_path"):
+    with attributed_to(settings, "storage_path"):
         prepared = engine.prepare(url)
     issuer, changes = _reconcile(settings, by_id, url)
-    if choices.user is not None:
-        with blaming(settings, "service_user"):
-            repository.give_to(wanted, *choices.user)
-            storage.give(settings.storage_path, choices.user)
+    if options.user is not None:
+        with attributed_to(settings, "service_user"):
+            repository.give_to(wanted, *options.user)
+            storage.give(settings.storage_path, options.user)
     server = Server(
         lfdi=own,
         sfdi=identity.sfdi(own),
@@ -175,7 +175,7 @@ def _make(settings: Settings, choices: Choices, checked: Checked, lock: int) -> 
     )
     return Ready(
         settings=settings,
-        choices=choices,
+        options=options,
         url=url,
         server=server,
         tls=tls,
@@ -194,34 +194,34 @@ def _make(settings: Settings, choices: Choices, checked: Checked, lock: int) -> 
     )
 
 
-def _try(settings: Settings, choices: Choices) -> Checked:
+def _try(settings: Settings, options: StartOptions) -> Checked:
     """Try everything that can be tried before anything is made."""
-    _resolve(settings, choices)
+    _resolve(settings, options)
     storage.try_folder(settings, "storage_path", settings.storage_path)
     runs = storage.is_locked(settings.storage_path)
     if not runs:
         try_ports(settings)
-    with blaming(settings, "tls_repository"):
+    with attributed_to(settings, "tls_repository"):
         repository = Repository(settings.tls_repository, settings.openssl_cnf)
         wanted = certificates(settings)
-        repository.check(wanted, make=choices.make_certificates)
+        repository.check(wanted, make=options.make_certificates)
         missing = repository.missing(wanted)
     if missing:
         storage.try_folder(settings, "tls_repository", settings.tls_repository)
     warnings = check_roots(settings, missing, time.time())
-    with blaming(settings, "tls_repository"):
+    with attributed_to(settings, "tls_repository"):
         lfdis(settings, repository, lfdi_reader(settings, repository), missing)
         if not missing:
             _try_tls(_tls(settings, repository))
     if not runs:
-        with blaming(settings, "storage_path"):
+        with attributed_to(settings, "storage_path"):
             engine.check(engine.sqlite_url(settings.storage_path))
     return Checked(repository, wanted, runs, (*warnings, *_warnings(settings, repository, wanted)))
 
 
-def _warnings(settings: Settings, repository: Repository, wanted: list[pki.Wanted]) -> list[str]:
+def _warnings(settings: Settings, repository: Repository, wanted: list[pki.CertificateSpec]) -> list[str]:
     """What an operator should know of the certificates, the storage folder and the machine."""
-    with blaming(settings, "tls_repository"):
+    with attributed_to(settings, "tls_repository"):
         of_certificates = [
             *repository.warnings(wanted),
             *operators_ending(settings, repository, time.time()),
@@ -279,7 +279,7 @@ def _reserved(
 def _reconcile(settings: Settings, by_id: Mapping[str, str], url: str) -> tuple[Issuer, list[str]]:
     opened = engine.make_engine(url, immediate=True, lock_seconds=1)
     try:
-        with blaming(settings, "storage_path"), opened.begin() as connection:
+        with attributed_to(settings, "storage_path"), opened.begin() as connection:
             transaction = Transaction(connection)
             issuer = numbering.issuer(transaction, settings.pen, randbits)
             return issuer, reconcile(transaction, settings, by_id, issuer, int(time.time()))
@@ -293,8 +293,8 @@ def _reconcile(settings: Settings, by_id: Mapping[str, str], url: str) -> tuple[
         opened.dispose()
 
 
-def _resolve(settings: Settings, choices: Choices) -> None:
-    if not choices.resolve:
+def _resolve(settings: Settings, options: StartOptions) -> None:
+    if not options.resolve:
         return
     for device in settings.devices:
         for key, host in (("hostname", device.hostname), ("ip", device.ip)):

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from csipd.config import Settings
-from csipd.daemon.failures import StartError, blaming
+from csipd.daemon.failures import StartError, attributed_to
 
 _KEY = "storage_path"
 _DATABASE = "csipd.sqlite"
@@ -40,7 +40,7 @@ def lock(settings: Settings) -> int:
     :raises StartError: another daemon has it
     """
     folder = settings.storage_path
-    with blaming(settings, _KEY):
+    with attributed_to(settings, _KEY):
         try:
             return _take(folder)
         except BlockingIOError as error:
@@ -56,7 +56,7 @@ def try_folder(settings: Settings, key: str, folder: Path) -> None:
     """
     expected = "expected a folder that csipd can make and write to"
     place = folder
-    with blaming(settings, key):
+    with attributed_to(settings, key):
         while not os.path.lexists(place):
             place = place.parent
         if not place.is_dir():

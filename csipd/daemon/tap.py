@@ -20,7 +20,7 @@ from csipd import config
 from csipd.daemon import start
 from csipd.daemon.failures import StartError
 from csipd.daemon.services import build
-from csipd.daemon.start import Choices, Ready
+from csipd.daemon.start import Ready, StartOptions
 
 _log = Logger()
 
@@ -48,20 +48,20 @@ class Options(usage.Options):
             settings = config.load(self["config"])
             for line in settings.warnings:
                 _say(f"warning: {line}")
-            choices = Choices(
+            options = StartOptions(
                 resolve=not self["no-validate"],
                 make_certificates=not self["no-create-certs"],
                 debug=bool(self["debug"]),
                 user=self._user(settings),
             )
             if self["check"]:
-                checked = start.check(settings, choices)
+                checked = start.check(settings, options)
                 for line in checked.warnings:
                     _say(f"warning: {line}")
                 state = "csipd runs with this store" if checked.runs else "csipd would start"
                 _say(f"{self['config']}: {state}")
                 raise SystemExit(0)
-            self.ready = start.prepare(settings, choices)
+            self.ready = start.prepare(settings, options)
         except (config.ConfigError, StartError) as error:
             _fail(str(error))
 

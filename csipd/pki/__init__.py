@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from csipd.pki.processes import run_later, run_now
 from csipd.pki.profiles import (
+    CertificateSpec,
     OpenSSLCnfError,
     PKIError,
-    Wanted,
     aggregator,
     check_id,
     device,
@@ -25,11 +25,11 @@ from csipd.pki.profiles import (
 from csipd.pki.repository import IssuedKey, Repository, lfdi_from_file
 
 __all__ = [
+    "CertificateSpec",
     "IssuedKey",
     "OpenSSLCnfError",
     "PKIError",
     "Repository",
-    "Wanted",
     "aggregator",
     "check_id",
     "device",

@@ -65,13 +65,13 @@ OPERATOR = Profile(of_standard=False, renewable=True)
 
 
 @frozen
-class Wanted:
+class CertificateSpec:
     """A certificate that there should be. The functions below make it and check its names."""
 
     id: str
     """Stem of its files."""
     profile: Profile
-    issuer: Wanted | None
+    issuer: CertificateSpec | None
     """None for a root."""
     names: tuple[str, ...] = ()
     """What subjectAltName holds besides, as openssl.cnf writes it: `DNS:...`, `IP:...`."""
@@ -79,24 +79,24 @@ class Wanted:
     """Whether key and certificate were made elsewhere: nothing is made, and nothing is missing."""
 
 
-def root() -> Wanted:
+def root() -> CertificateSpec:
     """The lab's root, id `ca`."""
-    return Wanted("ca", ROOT, None)
+    return CertificateSpec("ca", ROOT, None)
 
 
-def mca(issuer: Wanted | None = None) -> Wanted:
+def mca(issuer: CertificateSpec | None = None) -> CertificateSpec:
     """A manufacturer's CA, id `mca`."""
-    return Wanted("mca", MCA, issuer or root())
+    return CertificateSpec("mca", MCA, issuer or root())
 
 
-def mica(issuer: Wanted | None = None) -> Wanted:
+def mica(issuer: CertificateSpec | None = None) -> CertificateSpec:
     """A CA that issues to devices only, id `mica`."""
-    return Wanted("mica", MICA, issuer or root())
+    return CertificateSpec("mica", MICA, issuer or root())
 
 
 def server(
-    host: str, names: Iterable[str] = (), *, policies: bool = True, issuer: Wanted | None = None
-) -> Wanted:
+    host: str, names: Iterable[str] = (), *, policies: bool = True, issuer: CertificateSpec | None = None
+) -> CertificateSpec:
     """A server's certificate; its id is the host name or address it is configured with.
 
     Without `policies` it has no certificatePolicies: mbedTLS 2.28 refuses critical ones that it does not
@@ -109,25 +109,27 @@ def server(
     for everywhere in ("IP:0.0.0.0", "IP:::"):
         reached.pop(everywhere, None)
     profile = SERVER if policies else evolve(SERVER, policies=())
-    return Wanted(host, profile, issuer or root(), names=tuple(reached))
+    return CertificateSpec(host, profile, issuer or root(), names=tuple(reached))
 
 
-def operator(id: str = ADMIN, *, issuer: Wanted | None = None) -> Wanted:
+def operator(id: str = ADMIN, *, issuer: CertificateSpec | None = None) -> CertificateSpec:
     """An operator's client certificate."""
-    return Wanted(_safe(id), OPERATOR, issuer or root())
+    return CertificateSpec(_safe(id), OPERATOR, issuer or root())
 
 
 def device(
-    id: str, *, test: bool = False, key_elsewhere: bool = False, issuer: Wanted | None = None
-) -> Wanted:
+    id: str, *, test: bool = False, key_elsewhere: bool = False, issuer: CertificateSpec | None = None
+) -> CertificateSpec:
     """A device's certificate; `test` marks it as one that shall not be trusted outside of tests."""
     profile = evolve(DEVICE, policies=(*DEVICE.policies, TEST)) if test else DEVICE
-    return Wanted(check_id(id), profile, issuer or root(), key_elsewhere=key_elsewhere)
+    return CertificateSpec(check_id(id), profile, issuer or root(), key_elsewhere=key_elsewhere)
 
 
-def aggregator(id: str, *, key_elsewhere: bool = False, issuer: Wanted | None = None) -> Wanted:
+def aggregator(
+    id: str, *, key_elsewhere: bool = False, issuer: CertificateSpec | None = None
+) -> CertificateSpec:
     """An aggregator's certificate: that of a device with a subject, belonging to a service provider."""
-    return Wanted(check_id(id), AGGREGATOR, issuer or root(), key_elsewhere=key_elsewhere)
+    return CertificateSpec(check_id(id), AGGREGATOR, issuer or root(), key_elsewhere=key_elsewhere)
 
 
 def check_id(id: str, servers: Container[str] = ()) -> str:
@@ -141,7 +143,7 @@ def check_id(id: str, servers: Container[str] = ()) -> str:
     return id
 
 
-def subject_of(wanted: Wanted, defaults: OpenSSLDefaults) -> tuple[tuple[str, str], ...]:
+def subject_of(wanted: CertificateSpec, defaults: OpenSSLDefaults) -> tuple[tuple[str, str], ...]:
     """The attributes of a certificate's subject. A host name that is too long for commonName is left out."""
     if wanted.profile.common_name is None:
         return ()
@@ -150,7 +152,7 @@ def subject_of(wanted: Wanted, defaults: OpenSSLDefaults) -> tuple[tuple[str, st
     return (*defaults.subject, *named)
 
 
-def configuration(wanted: Wanted, key_id: bytes, hardware: str) -> str:
+def configuration(wanted: CertificateSpec, key_id: bytes, hardware: str) -> str:
     """What `openssl ca` is to read so that it makes this certificate. All paths in it are relative.
 
     `key_id` is the identifier of the subject's key, `hardware` the hwType of devices.

@@ -40,10 +40,10 @@ from csipd.pki.pem import (
 from csipd.pki.processes import Pause, Run, Steps
 from csipd.pki.profiles import (
     LAB_HARDWARE,
+    CertificateSpec,
     OpenSSLCnfError,
     PKIError,
     Profile,
-    Wanted,
     configuration,
     subject_of,
 )
@@ -100,7 +100,7 @@ class Repository:
         """Certificate and key of an id in one text."""
         return self.path / "combined" / f"{id}{_COMBINED}"
 
-    def missing(self, wanted: Iterable[Wanted]) -> list[Path]:
+    def missing(self, wanted: Iterable[CertificateSpec]) -> list[Path]:
         """The certificates and keys that are not there.
 
         The key of a CA may be kept elsewhere and a combined file is a convenience: neither counts.
@@ -108,7 +108,7 @@ class Repository:
         with as_pki_error():
             return [path for one in wanted for path in self._needed(one) if not is_there(path)]
 
-    def check(self, wanted: Iterable[Wanted], *, make: bool) -> None:
+    def check(self, wanted: Iterable[CertificateSpec], *, make: bool) -> None:
         """See that everything wanted is there and belongs together or, with `make`, that it could be made.
 
         Nothing is made.
@@ -129,7 +129,7 @@ class Repository:
                 self._program()
                 self._defaults()
 
-    def ensure(self, wanted: Iterable[Wanted], *, make: bool) -> Steps[list[Path]]:
+    def ensure(self, wanted: Iterable[CertificateSpec], *, make: bool) -> Steps[list[Path]]:
         """See to it that everything wanted is there, and that keys and certificates belong together.
 
         With `make`, what is missing is made, issuers first, and the paths of what was made are the result.
@@ -146,7 +146,7 @@ class Repository:
                         self._check(one)
         return made
 
-    def renew(self, wanted: Wanted) -> Steps[Path]:
+    def renew(self, wanted: CertificateSpec) -> Steps[Path]:
         """Put a new certificate for the same key in the place of the one that is there.
 
         Only for servers and operators. The old certificate is kept in `issued/`.
@@ -157,7 +157,7 @@ class Repository:
             yield from self._locked(self._renew(wanted))
         return self.certificate(wanted.id)
 
-    def sign(self, csr_pem: bytes, wanted: Wanted) -> Steps[bytes]:
+    def sign(self, csr_pem: bytes, wanted: CertificateSpec) -> Steps[bytes]:
         """The certificate (PEM, with its intermediates) for a certificate signing request (PEM).
 
         Of the request only the public key counts, which must be on P-256; all else is as `wanted` says. The
@@ -167,19 +167,19 @@ class Repository:
         with as_pki_error():
             return (yield from self._locked(self._issue(wanted, request)))
 
-    def issue_key(self, wanted: Wanted) -> Steps[IssuedKey]:
+    def issue_key(self, wanted: CertificateSpec) -> Steps[IssuedKey]:
         """A new key and its certificate for somebody else. The key is written nowhere."""
         with as_pki_error():
             return (yield from self._locked(self._issue_key(wanted)))
 
-    def warnings(self, wanted: Iterable[Wanted]) -> list[str]:
+    def warnings(self, wanted: Iterable[CertificateSpec]) -> list[str]:
         """What an operator should know: a line for each file with a key in it that is open to others than its
         owner, for each name by which clients may look for a server in vain, and for each certificate that a
         CA of another key issued under the name of the one that is here."""
         wanted = tuple(wanted)
         with as_pki_error():
             files = sorted((*self.path.glob("private/*.pem"), *self.path.glob(f"combined/*{_COMBINED}")))
-            modes = {path: path.stat().st_mode & 0o777 for path in files}
+            modes = {path: path.stat().st_mode & 0o777 for path in files if path.exists()}
             held = {path: one for one in wanted if one.names and is_there(path := self.certificate(one.id))}
             lacking = [line for path, one in held.items() for line in _differences(path, one)]
             strangers = [line for one in wanted for line in self._of_another_issuer(one)]
@@ -193,7 +193,7 @@ class Repository:
             *strangers,
         ]
 
-    def ending(self, wanted: Iterable[Wanted], before: datetime) -> list[tuple[Path, datetime]]:
+    def ending(self, wanted: Iterable[CertificateSpec], before: datetime) -> list[tuple[Path, datetime]]:
         """The certificates that end before a moment (both with time zone), and when."""
         with as_pki_error():
             paths = [path for one in wanted if is_there(path := self.certificate(one.id))]
@@ -207,9 +207,9 @@ class Repository:
         """
         with as_pki_error():
             files = sorted(self.path.glob(f"combined/*{_COMBINED}"))
-            return {sha256(der_of(read_certificates(path)[0])).digest(): path for path in files}
+            return {sha256(der_of(_certificate_in(path))).digest(): path for path in files}
 
-    def give_to(self, wanted: Iterable[Wanted], uid: int, gid: int) -> None:
+    def give_to(self, wanted: Iterable[CertificateSpec], uid: int, gid: int) -> None:
         """Make a user the owner of the folders and of the files of what is wanted and of its issuers.
 
         So the daemon can read its keys anew, and issue, after it has given up being root. See `files.give`
@@ -220,21 +220,21 @@ class Repository:
         with as_pki_error():
             give(self.path, paths, _FOLDERS, uid, gid)
 
-    def _needed(self, one: Wanted) -> tuple[Path, ...]:
+    def _needed(self, one: CertificateSpec) -> tuple[Path, ...]:
         """The files without which csipd does not start."""
         if one.key_elsewhere:
             return ()
         certificate = self.certificate(one.id)
         return (certificate,) if one.profile.is_ca else (certificate, self.key(one.id))
 
-    def _is_complete(self, one: Wanted) -> bool:
+    def _is_complete(self, one: CertificateSpec) -> bool:
         """Whether there is nothing to be made for it."""
         needed = self._needed(one)
         if needed and not one.profile.is_ca:
             needed = (*needed, self.combined(one.id))
         return all(map(is_there, needed))
 
-    def _check(self, one: Wanted) -> None:
+    def _check(self, one: CertificateSpec) -> None:
         """Raise PKIError if files of one id do not belong together."""
         certificate, key, combined = self.certificate(one.id), self.key(one.id), self.combined(one.id)
         if not (is_there(certificate) and is_there(key)):
@@ -261,7 +261,7 @@ class Repository:
                 "start makes it from these two"
             )
 
-    def _make(self, one: Wanted, made: list[Path]) -> Steps[None]:
+    def _make(self, one: CertificateSpec, made: list[Path]) -> Steps[None]:
         """Make what is missing of one id and of its issuers. With the lock held."""
         if self._is_complete(one):
             return
@@ -284,7 +284,7 @@ class Repository:
             self._check(one)
             made.append(create(combined, join(read(certificate), read(key)), 0o600))
 
-    def _restore(self, one: Wanted) -> list[Path]:
+    def _restore(self, one: CertificateSpec) -> list[Path]:
         """Take a certificate or a key that is gone from the combined file: a new one would be another device.
 
         The paths of what was made. PKIError if the combined file does not go with what is left.
@@ -315,7 +315,7 @@ class Repository:
             made.append(create(key, _private_key(content), 0o600))
         return made
 
-    def _of_another_issuer(self, one: Wanted) -> Iterator[str]:
+    def _of_another_issuer(self, one: CertificateSpec) -> Iterator[str]:
         """A line for a certificate that was issued by a CA of the same name and another key."""
         certificate = self.certificate(one.id)
         if one.issuer is None or not is_there(certificate):
@@ -335,7 +335,7 @@ class Repository:
                 "and others are made"
             )
 
-    def _renew(self, one: Wanted) -> Steps[None]:
+    def _renew(self, one: CertificateSpec) -> Steps[None]:
         certificate, key, combined = self.certificate(one.id), self.key(one.id), self.combined(one.id)
         for path in (certificate, key):
             if not is_there(path):
@@ -350,7 +350,7 @@ class Repository:
         create(certificate, renewed, 0o644)
         create(combined, join(renewed, read(key)), 0o600)
 
-    def _issue_key(self, one: Wanted) -> Steps[IssuedKey]:
+    def _issue_key(self, one: CertificateSpec) -> Steps[IssuedKey]:
         key_pem = yield from self._new_key()
         request = yield from self._request(key_pem, one.id)
         return IssuedKey(cert_pem=(yield from self._issue(one, request)), key_pem=key_pem)
@@ -365,7 +365,7 @@ class Repository:
         arguments = ("-new", "-config", "openssl.cnf", "-sha256", "-subj", "/", "-key", "/dev/stdin")
         return load_request((yield from self._openssl("req", *arguments, stdin=key_pem)))
 
-    def _issue(self, one: Wanted, request: x509.CertificateSigningRequest) -> Steps[bytes]:
+    def _issue(self, one: CertificateSpec, request: x509.CertificateSigningRequest) -> Steps[bytes]:
         """A certificate, and behind it those of the CAs between it and the root. With the lock held."""
         defaults = self._defaults()
         subject = subject_of(one, defaults)
@@ -453,7 +453,7 @@ def lfdi_from_file(combined: Path) -> str:
         return lfdi(read(combined).replace(b"\r\n", b"\n"))
 
 
-def _differences(path: Path, one: Wanted) -> Iterator[str]:
+def _differences(path: Path, one: CertificateSpec) -> Iterator[str]:
     """What a server's certificate has otherwise than is wanted now; another one may take its place."""
     try:
         facts = describe(der_of(read_certificates(path)[0]))
@@ -466,6 +466,16 @@ def _differences(path: Path, one: Wanted) -> Iterator[str]:
         )
     if facts.policies and not one.profile.policies:
         yield f"{path} holds certificatePolicies; `csipctl certs renew server` makes one without"
+
+
+def _certificate_in(combined: Path) -> x509.Certificate:
+    """The certificate of a combined file, of whomever it is."""
+    try:
+        return read_certificates(combined)[0]
+    except PKIError as error:
+        raise PKIError(
+            f"{error}; move it away: every combined file is somebody's in this lfdi_mode"
+        ) from error
 
 
 def _private_key(pem: bytes) -> bytes:
@@ -488,8 +498,8 @@ def _last_words(stderr: bytes) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in said)[:300]
 
 
-def _with_issuers(one: Wanted) -> Iterator[Wanted]:
-    each: Wanted | None = one
+def _with_issuers(one: CertificateSpec) -> Iterator[CertificateSpec]:
+    each: CertificateSpec | None = one
     while each is not None:
         yield each
         each = each.issuer

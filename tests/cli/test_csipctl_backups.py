@@ -20,7 +20,7 @@ from csipd import config
 from csipd.cli.ctl import archives
 from csipd.cli.ctl.archives import ArchiveError
 from csipd.daemon import start
-from csipd.daemon.start import Choices, Ready
+from csipd.daemon.start import Ready, StartOptions
 from csipd.db import controls, programs
 from csipd.db.database import Database, Transaction
 from csipd.db.tables import audit, devices, facts
@@ -51,13 +51,13 @@ class _Case(SynchronousTestCase):
 
     def ready(self) -> Ready:
         """A start of csipd, as far as it gets before it forks."""
-        made = start.prepare(config.load(self.place.config), Choices(resolve=False))
+        made = start.prepare(config.load(self.place.config), StartOptions(resolve=False))
         self.addCleanup(os.close, made.lock)
         return made
 
     def with_store(self, work: Callable[[Transaction, Ready], Any]) -> Any:
         """Start, do something in the store, and stop."""
-        made = start.prepare(config.load(self.place.config), Choices(resolve=False))
+        made = start.prepare(config.load(self.place.config), StartOptions(resolve=False))
         database = Database(made.url, None)
         try:
             return self.successResultOf(database.write(lambda transaction: work(transaction, made)))

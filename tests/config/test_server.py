@@ -14,6 +14,7 @@ from csipd.config import (
     load,
     loads,
 )
+from csipd.config import settings as settings_module
 from tests.config.support import BASE, ConfigCase, read
 
 
@@ -182,6 +183,20 @@ class ServerTests(ConfigCase):
         self.assertEqual(found()[:2], (started / "x.cnf", beside / "r.pem"))
         (beside / "x.cnf").touch()
         self.assertEqual(found()[0], beside / "x.cnf")
+
+    def test_tls_repository_of_a_service(self) -> None:
+        """Who only reads the keys finds them beside the file, here, or where the service runs (case C7)."""
+        folder = Path(self.mktemp()).absolute()
+        beside, here, service = (folder / name for name in ("etc", "here", "lib"))
+        for each in (beside, here, service):
+            each.mkdir(parents=True)
+        (beside / "c.yml").write_text("server: a\nport: 1\ntls_repository: ./keys\n")
+        self.patch(settings_module, "WORKING_FOLDER", service)
+        found = load(beside / "c.yml", base=here)
+        self.assertEqual(found.find_tls_repository(), here / "keys")
+        for each in (service, here, beside):
+            (each / "keys").mkdir()
+            self.assertEqual(found.find_tls_repository(), each / "keys")
 
     def test_no_openssl_cnf(self) -> None:
         """Where none is named it is taken if there is one, and done without if not (case C6)."""

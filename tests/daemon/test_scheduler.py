@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.daemon import scheduler as module
 from csipd.daemon.changes import Hub
-from csipd.daemon.scheduler import PULSE, Scheduler, Ticked, last_tick, tick
+from csipd.daemon.scheduler import PULSE, Scheduler, TickResult, last_tick, tick
 from csipd.db import controls, logevents, retention
 from csipd.db.database import Database, Remark, Transaction, Write
 from csipd.db.tables import audit
@@ -154,7 +154,7 @@ class TickTests(SynchronousTestCase):
                 found = tick(transaction, NOW + now)
                 passed = {p for moment, p in moments if min(last, now) < moment <= max(last, now)}
                 following = min((NOW + moment for moment, _ in moments if moment > now), default=None)
-                self.assertEqual(found, Ticked(len(passed), following))
+                self.assertEqual(found, TickResult(len(passed), following))
                 expected = [f"/derp/{p}/{name}" for p in passed for name in ("derc", "actderc")]
                 self.assertEqual(sorted(transaction.changed), sorted(expected))
                 self.assertEqual(last_tick(transaction.connection), NOW + now)

@@ -25,7 +25,7 @@ from csipd.daemon import start
 from csipd.daemon import storage as storage_module
 from csipd.daemon.certificates import certificates
 from csipd.daemon.failures import StartError
-from csipd.daemon.start import Choices
+from csipd.daemon.start import StartOptions
 from csipd.daemon.tap import Options
 from csipd.db import engine
 from csipd.der.access import Policy
@@ -45,7 +45,7 @@ from tests.support.daemon import (
     snapshot,
 )
 
-ASKED_FOR = Choices(resolve=False)
+ASKED_FOR = StartOptions(resolve=False)
 
 
 def settings(*lines: str) -> config.Settings:
@@ -141,8 +141,8 @@ class PolicyTests(SynchronousTestCase):
 class PrepareTests(SynchronousTestCase):
     """A start that succeeds, up to the fork."""
 
-    def prepare(self, place: Place, choices: Choices = ASKED_FOR) -> start.Ready:
-        ready = start.prepare(config.load(place.config), choices)
+    def prepare(self, place: Place, options: StartOptions = ASKED_FOR) -> start.Ready:
+        ready = start.prepare(config.load(place.config), options)
         # The storage is given up again, as when a daemon ends.
         os.close(ready.lock)
         return ready
@@ -260,7 +260,7 @@ class PrepareTests(SynchronousTestCase):
             raise SkipTest("only root can give files away")
         user = pwd.getpwnam("nobody")
         place = small_place(Path(self.mktemp()), certificates=False)
-        self.prepare(place, Choices(resolve=False, user=(user.pw_uid, user.pw_gid)))
+        self.prepare(place, StartOptions(resolve=False, user=(user.pw_uid, user.pw_gid)))
         names = (
             "tls/private/127.0.0.1.pem",
             "tls/certs/127.0.0.1.crt",
@@ -342,7 +342,7 @@ class OptionsTests(OptionsCase):
         self.assertEqual((code, said), (None, []))
         self.assertTrue(place.database.exists())
         self.assertEqual(
-            options.ready.choices, Choices(resolve=True, make_certificates=True, debug=True, user=None)
+            options.ready.options, StartOptions(resolve=True, make_certificates=True, debug=True, user=None)
         )
 
     def test_defaults(self) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.pki import PKIError, Wanted, aggregator, check_id, device, mica, operator, root, server
+from csipd.pki import CertificateSpec, PKIError, aggregator, check_id, device, mica, operator, root, server
 from csipd.pki.profiles import MICA
 
 
@@ -92,4 +92,4 @@ class ServerTests(SynchronousTestCase):
     def test_issuer(self) -> None:
         """Everything is issued by the root unless another CA is named."""
         self.assertEqual(server("localhost").issuer, root())
-        self.assertEqual(server("localhost", issuer=mica()).issuer, Wanted("mica", MICA, root()))
+        self.assertEqual(server("localhost", issuer=mica()).issuer, CertificateSpec("mica", MICA, root()))

@@ -21,10 +21,10 @@ from twisted.internet.defer import gatherResults
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from csipd.pki import (
+    CertificateSpec,
     IssuedKey,
     PKIError,
     Repository,
-    Wanted,
     aggregator,
     device,
     lfdi_from_file,
@@ -86,7 +86,7 @@ class RepositoryCase(SynchronousTestCase):
         self.folder = Path(self.mktemp()).absolute()
         self.repository = Repository(self.folder, None)
 
-    def make(self, *wanted: Wanted) -> list[str]:
+    def make(self, *wanted: CertificateSpec) -> list[str]:
         """Make what is wanted; the names of what was made, below the folder."""
         made = run_now(self.repository.ensure(wanted, make=True))
         return [str(path.relative_to(self.folder)) for path in made]
@@ -755,6 +755,15 @@ class KeepingTests(RepositoryCase):
         self.assertEqual(found[sha256(self.device.der).digest()], self.repository.combined("renamed"))
         self.assertEqual(len(found), 2)
 
+    def test_strange_files(self) -> None:
+        """A link that leads nowhere is no error; garbage among the combined files is named (case B5)."""
+        (self.folder / "private" / "lost.pem").symlink_to(self.folder / "nowhere")
+        self.assertEqual(self.repository.warnings([device("dev1")]), [])
+        self.repository.combined("somebody").write_bytes(b"garbage\n")
+        error = self.assertRaises(PKIError, self.repository.combined_index)
+        self.assertIn("somebody-combined.pem", str(error))
+        self.assertIn("move it away", str(error))
+
     def test_identity_from_file(self) -> None:
         """The LFDI from a file is the left of the SHA-256 of its text, with any line ends."""
         combined = self.repository.combined("dev1")
@@ -769,7 +778,7 @@ class KeepingTests(RepositoryCase):
         self.repository.combined("dev1").write_bytes(b"x" * ((1 << 18) + 1))
         self.assertRaises(PKIError, self.repository.combined_index)
 
-    def given(self, *wanted: Wanted) -> dict[str, tuple[int, int]]:
+    def given(self, *wanted: CertificateSpec) -> dict[str, tuple[int, int]]:
         """To whom what is given, below the folder."""
         given: dict[str, tuple[int, int]] = {}
 

@@ -32,7 +32,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from csipd import config
 from csipd.daemon import start
 from csipd.daemon.services import build
-from csipd.daemon.start import Choices
+from csipd.daemon.start import StartOptions
 from tests.support import pki
 from tests.support.client import CCM8, SEP_XML, Answer, Client, ClientTLS, connect
 from tests.support.pki import Authority, Credential
@@ -314,9 +314,9 @@ class Device:
             return Answer(answer.status, answer.reason, fields, answer.read())
 
 
-def serve_here(case: TestCase, place: Place, **choices: Any) -> MultiService:
+def serve_here(case: TestCase, place: Place, **options: Any) -> MultiService:
     """csipd in this process, on its reactor, with the certificates that are there; its tree of services."""
-    ready = start.prepare(config.load(place.config), Choices(make_certificates=False, **choices))
+    ready = start.prepare(config.load(place.config), StartOptions(make_certificates=False, **options))
     tree = build(ready, reactor)
     tree.privilegedStartService()
     tree.startService()

@@ -45,7 +45,7 @@ class Issuing:
         self,
         reactor: Any,
         repository: Repository,
-        issuer: pki.Wanted,
+        issuer: pki.CertificateSpec,
         lfdi_of: Callable[[bytes], str],
         reserved: Container[str],
     ) -> None:
@@ -73,7 +73,7 @@ class Issuing:
             return handed.addCallbacks(lambda out: self._issued(out.cert_pem, out.key_pem), _no_certificate)
         return succeed(None)
 
-    def _sign(self, csr: bytes, wanted: pki.Wanted) -> Deferred[Issued | None]:
+    def _sign(self, csr: bytes, wanted: pki.CertificateSpec) -> Deferred[Issued | None]:
         try:
             load_request(csr)
         except PKIError as error:
