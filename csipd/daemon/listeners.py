@@ -17,9 +17,9 @@ from twisted.logger import Logger
 from csipd.config import HostPort
 from csipd.daemon.operators import OperatorDirectory
 from csipd.net.accept import AcceptLog, watch
-from csipd.net.gate import Gate
 from csipd.net.peer_log import PeerLog
 from csipd.net.tls import ServerTLS, TLSSettings
+from csipd.net.tls_factory import TLSFactory
 from csipd.web.server import Site
 
 #: Connections that the kernel keeps while the reactor is busy: a fleet comes back all at once.
@@ -70,8 +70,8 @@ class Listeners(Service):
         for listener in self._listeners:
             tls = ServerTLS(listener.tls, now=time.time, peer_log=self._peer_log)
             self._contexts.append(tls)
-            gate = Gate(tls, listener.site, clock=self._reactor)
-            port = self._reactor.listenTCP(listener.port, gate, backlog=_BACKLOG, interface=listener.host)
+            factory = TLSFactory(tls, listener.site, clock=self._reactor)
+            port = self._reactor.listenTCP(listener.port, factory, backlog=_BACKLOG, interface=listener.host)
             watch(port, log)
             self._ports.append(port)
         super().privilegedStartService()

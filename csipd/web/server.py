@@ -267,6 +267,11 @@ class Site(server.Site):
                 length=request.sentLength,
             )
 
+    @property
+    def peer_log(self) -> PeerLog:
+        """Writes the lines that peers cause."""
+        return self.context.peer_log
+
     def date(self) -> bytes:
         """The time of day as a Date header has it."""
         return self.context.date()

@@ -1,6 +1,6 @@
 """The lab bench: a server over TLS whose clock is turned by hand, its operator, and who calls (devices.py).
 
-Requests go through handshake, gate, channel, site, app, database and scheduler as in the daemon; only sockets
+Requests go through handshake, channel, site, app, database and scheduler as in the daemon; only sockets
 and threads are missing. All times of the procedures are minutes after the start of a test (T0):
 
     bench = Bench(Path(self.mktemp()))
@@ -32,10 +32,10 @@ from csipd.db.responses import REPLY_TO
 from csipd.db.tree.context import Server
 from csipd.der.access import Policy
 from csipd.der.retention import Retention
-from csipd.net.gate import Gate
 from csipd.net.identity import identify_by
 from csipd.net.limits import Limits
 from csipd.net.tls import ServerTLS, TLSSettings
+from csipd.net.tls_factory import TLSFactory
 from csipd.sep2 import identity
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Issuer
@@ -141,7 +141,7 @@ class Bench:
             trust_roots=(folder / "certs" / "ca.crt",),
         )
         tls = ServerTLS(settings, now=self.wall)
-        self._gate = Gate(tls, site, clock=self.clock)
+        self._factory = TLSFactory(tls, site, clock=self.clock)
         self._scheduler = Scheduler(
             self.database, self.clock, self.wall, sweep_seconds=900, log_events=100, retention=Retention()
         )
@@ -226,7 +226,7 @@ class Bench:
 
     def wire(self, tls: ClientTLS, host: str = "198.51.100.7") -> Wire:
         """A connection from somebody, the handshake over one way or the other."""
-        wire = Wire.tls(self._gate, tls, self.clock, host)
+        wire = Wire.tls(self._factory, tls, self.clock, host)
         wire.pump()
         return wire
 

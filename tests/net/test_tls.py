@@ -17,10 +17,10 @@ from twisted.python.procutils import which
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 
-from csipd.net.gate import Gate
 from csipd.net.limits import Limits
 from csipd.net.peer_log import PeerLog
 from csipd.net.tls import ServerTLS, TLSError, TLSSettings
+from csipd.net.tls_factory import TLSFactory
 from csipd.sep2.identity import lfdi
 from csipd.web.server import Request, Site
 from tests.support import pki
@@ -77,13 +77,13 @@ class Lab(SynchronousTestCase):
     def server(self, settings: TLSSettings | None = None, now: float = NOW) -> ServerTLS:
         return ServerTLS(settings or self.files(), now=lambda: now, peer_log=self.peer_log)
 
-    def gate(self, tls: ServerTLS) -> Gate:
+    def factory(self, tls: ServerTLS) -> TLSFactory:
         site = Site(Who(), clock=self.clock, now=lambda: NOW, limits=Limits())
-        return Gate(tls, site, clock=self.clock)
+        return TLSFactory(tls, site, clock=self.clock)
 
     def talk(self, client: ClientTLS, tls: ServerTLS | None = None) -> Wire:
         """A client in front of the server, the handshake over one way or the other."""
-        wire = Wire.tls(self.gate(tls or self.server()), client, self.clock)
+        wire = Wire.tls(self.factory(tls or self.server()), client, self.clock)
         wire.pump()
         return wire
 
@@ -481,8 +481,10 @@ class SocketTests(TestCase):
         )
         tls = ServerTLS(settings, now=lambda: NOW)
         self.site = Site(Who(), clock=reactor, now=lambda: NOW, limits=Limits())
-        gate = Gate(tls, self.site, clock=reactor)
-        return TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(gate).addCallback(self.listening)
+        factory = TLSFactory(tls, self.site, clock=reactor)
+        return (
+            TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory).addCallback(self.listening)
+        )
 
     def listening(self, port: Any) -> None:
         self.port = port.getHost().port

@@ -4,7 +4,7 @@ A `Wire` joins a server's protocol and a `Client`; nothing moves but in `pump`, 
 Each end buffers what is written to it and asks its producer to pause as a socket would, and a wire whose
 `reading` is False stands for a client that no longer reads.
 
-    wire = Wire.tls(gate, ClientTLS(device, trust=lab), clock)
+    wire = Wire.tls(factory, ClientTLS(device, trust=lab), clock)
     answer = wire.result(wire.client.get("/dcap"))
 """
 
@@ -24,7 +24,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from csipd.net.gate import Gate
+from csipd.net.tls_factory import TLSFactory
 from csipd.web.server import Site
 from tests.support.client import Client, ClientTLS
 
@@ -121,14 +121,14 @@ class Wire:
         client_side.makeConnection(self._client_end)
 
     @classmethod
-    def tls(cls, gate: Gate, tls: ClientTLS, clock: Clock, host: str = "198.51.100.7") -> Wire:
-        """A wire to a gate, with TLS on it, not yet pumped. ConnectionRefusedError if the gate is shut."""
+    def tls(cls, factory: TLSFactory, tls: ClientTLS, clock: Clock, host: str = "198.51.100.7") -> Wire:
+        """A wire to a factory, with TLS, not yet pumped. ConnectionRefusedError if it does not take it."""
         peer = IPv4Address("TCP", host, next(_ports))
-        server = gate.buildProtocol(peer)
+        server = factory.buildProtocol(peer)
         if server is None:
             raise ConnectionRefusedError(host)
-        factory = TLSMemoryBIOFactory(tls, True, Factory.forProtocol(Client), clock)
-        client_side = factory.buildProtocol(SERVER)
+        client_factory = TLSMemoryBIOFactory(tls, True, Factory.forProtocol(Client), clock)
+        client_side = client_factory.buildProtocol(SERVER)
         return cls(server, client_side, client_side.wrappedProtocol, clock, peer)
 
     @classmethod

@@ -34,11 +34,11 @@ from csipd.db.database import Database, Read, Transaction, Write
 from csipd.db.tree.context import Server
 from csipd.db.turns import Share
 from csipd.der.access import Policy
-from csipd.net.gate import Gate
 from csipd.net.identity import Identity, identify_by
 from csipd.net.limits import Limits
 from csipd.net.quotas import Quotas
 from csipd.net.tls import ServerTLS, TLSSettings
+from csipd.net.tls_factory import TLSFactory
 from csipd.sep2 import codec, identity
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Issuer
@@ -257,9 +257,9 @@ class World:
             trust_roots=(folder / "certs" / "ca.crt",),
         )
         tls = ServerTLS(settings, now=lambda: self.now)
-        gate = Gate(tls, self.site, clock=self.clock)
+        factory = TLSFactory(tls, self.site, clock=self.clock)
         self._asks = None
-        wire = Wire.tls(gate, ClientTLS(credential, trust=LAB), self.clock)
+        wire = Wire.tls(factory, ClientTLS(credential, trust=LAB), self.clock)
         wire.pump()
         return wire
 

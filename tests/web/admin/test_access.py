@@ -11,9 +11,9 @@ from attrs import evolve
 from twisted.logger import LogLevel, capturedLogs
 from twisted.logger import formatEvent as format_event
 
-from csipd.net.gate import Gate
 from csipd.net.identity import Identity, identify_by
 from csipd.net.tls import ServerTLS, TLSSettings
+from csipd.net.tls_factory import TLSFactory
 from csipd.sep2 import identity
 from csipd.web.admin.openapi import DESCRIPTION
 from csipd.web.admin.table import OPERATIONS
@@ -127,8 +127,8 @@ class TLSTests(Case):
         tls = ServerTLS(settings, now=lambda: self.world.now)
         names = {sha256(one.der).hexdigest().upper(): "alice" for one in (LAB.admin(), ENDED)}
         site = Office(self.world, identify_by(identity.lfdi), names).site
-        gate = Gate(tls, site, clock=self.world.clock)
-        wire = Wire.tls(gate, ClientTLS(credential, trust=LAB), self.world.clock)
+        factory = TLSFactory(tls, site, clock=self.world.clock)
+        wire = Wire.tls(factory, ClientTLS(credential, trust=LAB), self.world.clock)
         self.addCleanup(wire.hang_up)
         wire.pump()
         return wire

@@ -1,4 +1,4 @@
-"""The gate: how many come in, and what TLS adds to a connection."""
+"""The factory of TLS connections: how many come in, and what TLS adds to them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from csipd.net.gate import Gate
 from csipd.net.identity import Identity, identify_by
 from csipd.net.limits import Limits
 from csipd.net.origin import origin_of
 from csipd.net.quotas import CallerInfo, Quotas
 from csipd.net.tls import ServerTLS, TLSSettings
+from csipd.net.tls_factory import TLSFactory
 from csipd.sep2.identity import sfdi
 from csipd.web.server import Request, Site
 from tests.support import pki
@@ -48,8 +48,8 @@ class App(Resource):
         return NOT_DONE_YET if request.path == b"/slow" else b"x" * 30_000
 
 
-class GateCase(SynchronousTestCase):
-    """A gate in memory."""
+class FactoryCase(SynchronousTestCase):
+    """A factory of connections in memory."""
 
     limits = Limits(
         connections=4,
@@ -76,7 +76,7 @@ class GateCase(SynchronousTestCase):
             now=lambda: 0.0,
         )
         self.site = self.make_site()
-        self.gate = Gate(self.tls, self.site, clock=self.clock)
+        self.factory = TLSFactory(self.tls, self.site, clock=self.clock)
         self.events: list[dict[str, Any]] = []
         globalLogPublisher.addObserver(self.events.append)
         self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
@@ -87,7 +87,7 @@ class GateCase(SynchronousTestCase):
         )
 
     def wire(self, host: str = HERE, device: Credential = DEVICE) -> Wire:
-        wire = Wire.tls(self.gate, ClientTLS(device, trust=LAB), self.clock, host)
+        wire = Wire.tls(self.factory, ClientTLS(device, trust=LAB), self.clock, host)
         wire.pump()
         return wire
 
@@ -95,7 +95,7 @@ class GateCase(SynchronousTestCase):
         """A connection that never begins its handshake."""
         peer = IPv4Address("TCP", host, 1)
         client = Client()
-        made = self.gate.buildProtocol(peer)
+        made = self.factory.buildProtocol(peer)
         assert made is not None
         return Wire(made, client, client, self.clock, peer)
 
@@ -103,7 +103,7 @@ class GateCase(SynchronousTestCase):
         return [str(format_event(each)) for each in self.events if each["log_namespace"].startswith("csipd")]
 
 
-class CountTests(GateCase):
+class CountTests(FactoryCase):
     """How many come in, and who makes room."""
 
     def assertClosed(self, wires: list[Wire], *closed: int) -> None:
@@ -151,7 +151,7 @@ class CountTests(GateCase):
 
         self.limits = evolve(self.limits, connections=10)
         self.site = self.make_site(look_up=look_up)
-        self.gate = Gate(self.tls, self.site, clock=self.clock)
+        self.factory = TLSFactory(self.tls, self.site, clock=self.clock)
         wires = [self.wire() for _ in range(5)]
         self.assertClosed(wires)
         self.assertEqual(asked, [DEVICE.lfdi])
@@ -187,7 +187,7 @@ class CountTests(GateCase):
         for host in (HERE, THERE):
             self.limits = evolve(self.limits, connections=200)
             self.site = self.make_site()
-            self.gate = Gate(self.tls, self.site, clock=self.clock)
+            self.factory = TLSFactory(self.tls, self.site, clock=self.clock)
             silent = [self.silent(HERE) for _ in range(100)]
             wire = self.wire(host)
             self.assertEqual(wire.result(wire.client.get("/")).status, 200)
@@ -198,7 +198,7 @@ class CountTests(GateCase):
         """Those of many addresses have so much room together; the oldest of them makes room."""
         self.limits = evolve(self.limits, connections=200)
         self.site = self.make_site()
-        self.gate = Gate(self.tls, self.site, clock=self.clock)
+        self.factory = TLSFactory(self.tls, self.site, clock=self.clock)
         silent = [self.silent(f"192.0.2.{n}") for n in range(50)]
         wire = self.wire()
         self.assertEqual(wire.result(wire.client.get("/")).status, 200)
@@ -209,7 +209,7 @@ class CountTests(GateCase):
         """While less than half of their room is used, addresses are not counted."""
         self.quotas = evolve(self.quotas, unfinished=10, unfinished_per_address=1)
         self.site = self.make_site()
-        self.gate = Gate(self.tls, self.site, clock=self.clock)
+        self.factory = TLSFactory(self.tls, self.site, clock=self.clock)
         self.assertClosed([self.silent(HERE) for _ in range(4)])
 
     def test_addresses(self) -> None:
@@ -228,7 +228,7 @@ class CountTests(GateCase):
         """An address begins so many connections in a time, whatever becomes of them."""
         self.quotas = evolve(self.quotas, address_handshakes_per_second=1.0, address_handshake_burst=3)
         self.site = self.make_site()
-        self.gate = Gate(self.tls, self.site, clock=self.clock)
+        self.factory = TLSFactory(self.tls, self.site, clock=self.clock)
         self.wire(THERE)
         for _ in range(3):
             self.wire().hang_up()
@@ -242,7 +242,7 @@ class CountTests(GateCase):
         """So does a caller, from wherever it comes: one beyond that is cut when it is known."""
         self.quotas = evolve(self.quotas, handshakes_per_second=1.0, handshake_burst=2)
         self.site = self.make_site()
-        self.gate = Gate(self.tls, self.site, clock=self.clock)
+        self.factory = TLSFactory(self.tls, self.site, clock=self.clock)
         kept = self.wire(device=LAB.device("dev2"))
         for n in range(2):
             self.wire(f"192.0.2.{n}").hang_up()
@@ -264,7 +264,7 @@ class CountTests(GateCase):
         self.assertFalse(kept.closed)
 
 
-class MemoryTests(GateCase):
+class MemoryTests(FactoryCase):
     """What a connection that is cut leaves behind."""
 
     quotas = BOUNDLESS
@@ -282,7 +282,7 @@ class MemoryTests(GateCase):
         wire.client.get("/slow").addErrback(lambda _: None)
         wire.client.get("/").addErrback(lambda _: None)
         wire.pump()
-        (protocol,) = self.gate.protocols
+        (protocol,) = self.factory.protocols
         channel = protocol.wrappedProtocol
         self.assertFalse(not channel._dataBuffer)
         wire.hang_up()
@@ -290,7 +290,7 @@ class MemoryTests(GateCase):
         self.assertEqual(
             (protocol._appSendBuffer, protocol._producer, protocol._tlsConnection), ([], None, None)
         )
-        self.assertEqual((self.gate.protocols, len(self.site.connections)), ({}, 0))
+        self.assertEqual((self.factory.protocols, len(self.site.connections)), ({}, 0))
 
     def test_burst_of_cached_answers(self) -> None:
         """Cached answers asked for in small TLS records by a peer that does not read stay few (case F2)."""
@@ -302,7 +302,7 @@ class MemoryTests(GateCase):
             return big
 
         self.site = self.make_site(fast_lane=fast_lane)
-        self.gate = Gate(self.tls, self.site, clock=self.clock)
+        self.factory = TLSFactory(self.tls, self.site, clock=self.clock)
         wire = self.wire()
         wire.reading = False
         for _ in range(900):
@@ -320,7 +320,7 @@ class MemoryTests(GateCase):
         for fast_lane in (None, lambda identity, head: small):
             self.limits = evolve(self.limits, pipelined_requests=10, pipelined_bytes=100_000)
             self.site = self.make_site(fast_lane=fast_lane)
-            self.gate = Gate(self.tls, self.site, clock=self.clock)
+            self.factory = TLSFactory(self.tls, self.site, clock=self.clock)
             wire = self.wire()
             for _ in range(3):
                 wire.results([self.get(wire) for _ in range(9)])
@@ -333,7 +333,7 @@ class MemoryTests(GateCase):
             self.assertTrue(wire.closed)
 
 
-class IdentityTests(GateCase):
+class IdentityTests(FactoryCase):
     """Who is there, from a real handshake."""
 
     def test_device(self) -> None:
@@ -384,12 +384,12 @@ class IdentityTests(GateCase):
         self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
 
 
-class DeadlineTests(GateCase):
+class DeadlineTests(FactoryCase):
     """Deadlines, with TLS between."""
 
     def test_half_a_handshake(self) -> None:
         """A handshake that goes no further is cut."""
-        wire = Wire.tls(self.gate, ClientTLS(DEVICE, trust=LAB), self.clock)
+        wire = Wire.tls(self.factory, ClientTLS(DEVICE, trust=LAB), self.clock)
         wire.reading = False
         wire.pump()
         wire.advance(9)
@@ -402,7 +402,7 @@ class DeadlineTests(GateCase):
         """What speaks no TLS is cut at once and makes a line in the log."""
         peer = IPv4Address("TCP", HERE, 1)
         client = Client()
-        wire = Wire(self.gate.buildProtocol(peer), client, client, self.clock, peer)
+        wire = Wire(self.factory.buildProtocol(peer), client, client, self.clock, peer)
         client.send(b"GET / HTTP/1.1\r\n\r\n")
         wire.pump()
         self.assertTrue(wire.closed)

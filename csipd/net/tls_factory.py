@@ -8,7 +8,7 @@ stands between socket and protocol.
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet import tcp
 from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreator, IReactorTime
@@ -17,11 +17,22 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
+from csipd.net.connections import Connections
 from csipd.net.origin import host_of, origin_of
-from csipd.web.server import Site
+from csipd.net.peer_log import PeerLog
 
 #: A connection without traffic is tried by TCP: after so many seconds, in such steps, so many times.
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 120, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 4}
+
+
+class Site(Protocol):
+    """What is asked of the site that is served: an `IProtocolFactory` with its connections and log."""
+
+    @property
+    def connections(self) -> Connections: ...
+
+    @property
+    def peer_log(self) -> PeerLog: ...
 
 
 class TLSProtocol(TLSMemoryBIOProtocol):
@@ -50,8 +61,8 @@ class TLSProtocol(TLSMemoryBIOProtocol):
         self._producer = None
 
 
-class Gate(TLSMemoryBIOFactory):
-    """Listens for a `Site`: what is given to ``endpoint.listen``.
+class TLSFactory(TLSMemoryBIOFactory):
+    """Makes the TLS connections of a site: what is given to ``listenTCP``.
 
     Whether a connection comes in, and which one makes room for it, is the site's `Connections` to say.
     Answers leave the site in one piece, so the TLS protocol that gathers small writes for the next turn of
@@ -62,7 +73,8 @@ class Gate(TLSMemoryBIOFactory):
     _log = Logger()
 
     def __init__(self, tls: IOpenSSLServerConnectionCreator, site: Site, *, clock: IReactorTime) -> None:
-        super().__init__(tls, False, site, clock)
+        factory: Any = site
+        super().__init__(tls, False, factory, clock)
         self._site = site
 
     # A port closes the socket for None (IProtocolFactory); the type of the wrapping factory leaves that out.
@@ -71,7 +83,7 @@ class Gate(TLSMemoryBIOFactory):
         origin = origin_of(addr)
         why = self._site.connections.refuse(origin)
         if why is not None:
-            self._site.context.peer_log.warn(
+            self._site.peer_log.warn(
                 self._log,
                 origin,
                 why,
