@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from attrs import frozen
 
 from csipd.db.database import Transaction
+from csipd.db.stored import decode
 from csipd.db.tables import controls
 from csipd.der.events import ALL_CATEGORIES, Event, Status, next_change, statuses
 from csipd.sep2 import codec
@@ -290,7 +291,7 @@ def shown(connection: sa.Connection, wanted: Iterable[Kept]) -> list[r.DERContro
 
 def _shown(row: sa.Row[*tuple[Any, ...]], status: Status) -> r.DERControl:
     cancelled = status.state in (EventState.CANCELLED, EventState.CANCELLED_RANDOMIZED)
-    return codec.decode(row.body, r.DERControl).replace(
+    return decode(row.body, r.DERControl, f"controls {row.id}").replace(
         version=status.version,
         EventStatus=r.EventStatus(
             currentStatus=int(status.state),

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from csipd.db import numbering
 from csipd.db.database import Transaction
+from csipd.db.stored import decode
 from csipd.db.tables import documents, lists
 from csipd.db.upsert import insert
 from csipd.refusals import NotFound
@@ -54,7 +55,7 @@ _COUNT_LATER = sa.select(sa.func.count()).where(documents.c.list == sa.bindparam
 def get(connection: sa.Connection, place: Place) -> Resource | None:
     """The document at a place, or None."""
     body = connection.scalar(_BODY, {"href": place.href})
-    return None if body is None else codec.decode(body, place.row.resource_type)
+    return None if body is None else decode(body, place.row.resource_type, place.href)
 
 
 def present(connection: sa.Connection, hrefs: Sequence[str]) -> set[str]:
@@ -85,7 +86,7 @@ def page(connection: sa.Connection, place: Place, part: Page) -> tuple[int, list
     wanted |= {"limit": part.limit, "start": part.start}
     row = member(place.row)
     return total, [
-        (Place(row, (*place.ids, int(href.rpartition("/")[2]))), codec.decode(body, row.resource_type))
+        (Place(row, (*place.ids, int(href.rpartition("/")[2]))), decode(body, row.resource_type, href))
         for href, body in connection.execute(query, wanted)
     ]
 

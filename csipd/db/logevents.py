@@ -16,6 +16,7 @@ from attrs import frozen
 
 from csipd.db import audit
 from csipd.db.database import Transaction
+from csipd.db.stored import decode
 from csipd.db.tables import alarms as alarm_table
 from csipd.db.tables import devices as device_table
 from csipd.db.tables import logevents
@@ -212,7 +213,7 @@ def get(connection: sa.Connection, device: int, number: int) -> r.LogEvent | Non
             logevents.c.id == number, logevents.c.device == device, sa.not_(logevents.c.hidden)
         )
     )
-    return None if body is None else codec.decode(body, r.LogEvent)
+    return None if body is None else decode(body, r.LogEvent, f"/edev/{device}/lel/{number}")
 
 
 def counts(connection: sa.Connection, devices: Sequence[int]) -> Mapping[int, int]:
@@ -239,7 +240,7 @@ def page(connection: sa.Connection, device: int, part: Page) -> tuple[int, list[
         .offset(part.start)
     )
     return total, [
-        (Place(_ITEM, (device, row.id)), codec.decode(row.body, r.LogEvent))
+        (Place(_ITEM, (device, row.id)), decode(row.body, r.LogEvent, f"logevents {row.id}"))
         for row in connection.execute(query)
     ]
 
@@ -373,7 +374,7 @@ def _take_up(transaction: Transaction) -> int:
         .limit(_AT_ONCE)
     ).all()
     for row in missed:
-        _classify(transaction, row.device, codec.decode(row.body, r.LogEvent), row.received)
+        _classify(transaction, row.device, decode(row.body, r.LogEvent, f"logevents {row.id}"), row.received)
     done = [row.id for row in missed]
     connection.execute(sa.update(logevents).where(logevents.c.id.in_(done)).values(classified=True))
     return len(done)
@@ -395,7 +396,9 @@ def listed(
     if before is not None:
         query = query.where(logevents.c.id < before)
     return [
-        Logged(row.id, row.device, codec.decode(row.body, r.LogEvent), row.hidden, row.received)
+        Logged(
+            row.id, row.device, decode(row.body, r.LogEvent, f"logevents {row.id}"), row.hidden, row.received
+        )
         for row in connection.execute(query.order_by(logevents.c.id.desc()).limit(limit))
     ]
 

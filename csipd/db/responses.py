@@ -17,6 +17,7 @@ from attrs import frozen
 from csipd.db import controls, devices, groups, programs
 from csipd.db.controls import Kept
 from csipd.db.database import Transaction
+from csipd.db.stored import decode
 from csipd.db.tables import controls as controls_table
 from csipd.db.tables import devices as devices_table
 from csipd.db.tables import responses
@@ -196,7 +197,7 @@ def _make_room(connection: sa.Connection, device: int, now: int) -> None:
 def get(connection: sa.Connection, asker: Caller, number: int) -> r.Response | None:
     """A Response of the caller or its fleet."""
     body = connection.scalar(sa.select(responses.c.body).where(responses.c.id == number, _seen_by(asker)))
-    return None if body is None else codec.decode(body, r.Response)
+    return None if body is None else decode(body, r.Response, "responses")
 
 
 def count(connection: sa.Connection, asker: Caller) -> int:
@@ -228,7 +229,8 @@ def page(connection: sa.Connection, asker: Caller, part: Page) -> tuple[int, lis
         .offset(part.start)
     )
     return total, [
-        (Place(_ITEM, (SET, row.id)), codec.decode(row.body, r.Response)) for row in connection.execute(query)
+        (Place(_ITEM, (SET, row.id)), decode(row.body, r.Response, f"responses {row.id}"))
+        for row in connection.execute(query)
     ]
 
 

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, globalLogPublisher
 from twisted.logger import formatEvent as format_event
-from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.daemon import scheduler as module
 from csipd.daemon.changes import Hub
 from csipd.daemon.scheduler import PULSE, Scheduler, TickResult, last_tick, tick
-from csipd.db import controls, logevents, retention
+from csipd.db import controls, engine, logevents, retention
 from csipd.db.database import Database, Remark, Transaction, Write
 from csipd.db.tables import audit
 from csipd.db.tables import logevents as table
@@ -441,6 +441,22 @@ class FailureTests(_Case):
         self.one.shaky.failure = None
         self.until(20 + PULSE)
         self.assertEqual(self.one.told(), self.lists())
+
+
+class StoreTests(_Case):
+    """The pulse looks after the store as well."""
+
+    def test_a_deleted_database(self) -> None:
+        """That the file of the database was deleted is noticed within a pulse, by whoever asks (case F10)."""
+        file = engine.file_of(self.url)
+        assert file is not None
+        self.until(PULSE)
+        file.unlink()
+        with capturedLogs() as log:
+            self.clock.advance(PULSE)
+            self.clock.advance(PULSE)
+        lines = [line["line"] for line in log if "line" in line]
+        self.assertEqual(lines, [f"the database cannot be used: {file}: was deleted"])
 
 
 class SweepTests(_Case):

@@ -7,15 +7,17 @@ A row of the resource table whose chapter says nothing about it has its document
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from attrs import field, frozen
 
 from csipd.db import audit, documents
 from csipd.db.database import Transaction
 from csipd.db.documents import Written
+from csipd.db.health import Unreadable
+from csipd.db.stored import decode
 from csipd.db.tree.context import Context
 from csipd.refusals import Duplicate, Full, NotFound
-from csipd.sep2 import codec
 from csipd.sep2 import resources as r
 from csipd.sep2.differences import described, differences
 from csipd.sep2.paging import Page
@@ -149,11 +151,13 @@ def _record_write(transaction: Transaction, context: Context, place: Place, writ
     if written.before is not None and place.row.measured:
         return
     kind = place.row.resource_type
-    after = codec.decode(written.after, kind)
-    if written.before is None:
-        detail = described(after)
-    else:
-        detail = differences(codec.decode(written.before, kind), after)
+    before = None
+    if written.before is not None:
+        # What was damaged on the disk is mended by what comes in its place.
+        with suppress(Unreadable):
+            before = decode(written.before, kind, place.href)
+    after = decode(written.after, kind, place.href)
+    detail = described(after) if before is None else differences(before, after)
     record(transaction, context, "put", place, detail)
 
 
