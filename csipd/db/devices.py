@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import fields, frozen
 
-from csipd.db import controls, documents, groups
+from csipd.db import controls, documents, former, groups
 from csipd.db.audit import record
 from csipd.db.database import Transaction
 from csipd.db.tables import devices, memberships
@@ -55,7 +55,10 @@ _CALLER = sa.select(
     devices.c.retired,
     devices.c.withdrawn,
     devices.c.fleet,
-).where(devices.c.lfdi == sa.bindparam("lfdi"))
+    devices.c.former_works,
+)
+_CALLER_BY_LFDI = _CALLER.where(devices.c.lfdi == sa.bindparam("lfdi"))
+_CALLER_BY_NUMBER = _CALLER.where(devices.c.id == sa.bindparam("device"))
 _THIS = (devices.c.id == sa.bindparam("device")) & is_shown
 _OWNER = sa.select(devices.c.manager).where(_THIS)
 _OWNER_BY_LFDI = sa.select(devices.c.id, devices.c.manager).where(
@@ -111,16 +114,38 @@ def caller(connection: sa.Connection, lfdi: str, sfdi: int, policy: Policy) -> C
     """What the store knows of a certificate, at this moment."""
     if lfdi in policy.reserved:
         return Caller(lfdi, sfdi)
-    row = connection.execute(_CALLER, {"lfdi": lfdi}).one_or_none()
+    row = connection.execute(_CALLER_BY_LFDI, {"lfdi": lfdi}).one_or_none()
+    first_use = row is not None and row.former_works
     if row is None:
-        return Caller(lfdi, sfdi, Standing.LISTED if policy.anyone else Standing.UNKNOWN)
+        before = former.find(connection, lfdi)
+        if before is None:
+            return Caller(lfdi, sfdi, Standing.LISTED if policy.anyone else Standing.UNKNOWN)
+        if not before.works:
+            # It was replaced: nobody's, whatever the policy.
+            return Caller(lfdi, sfdi)
+        row = connection.execute(_CALLER_BY_NUMBER, {"device": before.device}).one()
     if row.withdrawn is not None or row.retired is not None:
         return Caller(lfdi, sfdi, withdrawn=True)
     # Its own EndDevice is in the list of its fleet, too.
     managed = max(row.fleet - 1, 0)
     if row.registered is None:
-        return Caller(lfdi, sfdi, Standing.LISTED, aggregator=row.aggregator, managed=managed)
-    return Caller(lfdi, sfdi, Standing.REGISTERED, row.id, row.aggregator, managed)
+        return Caller(
+            lfdi,
+            sfdi,
+            Standing.LISTED,
+            aggregator=row.aggregator,
+            managed=managed,
+            replaces=row.id if first_use else None,
+        )
+    return Caller(
+        lfdi,
+        sfdi,
+        Standing.REGISTERED,
+        row.id,
+        row.aggregator,
+        managed,
+        replaces=row.id if first_use else None,
+    )
 
 
 def owner(connection: sa.Connection, device: int) -> Owner | None:
@@ -130,9 +155,18 @@ def owner(connection: sa.Connection, device: int) -> Owner | None:
 
 
 def owner_by_lfdi(connection: sa.Connection, lfdi: str) -> Owner | None:
-    """The EndDevice of an LFDI, if there is one."""
+    """The EndDevice of an LFDI, one that it had before included, if there is one."""
     row = connection.execute(_OWNER_BY_LFDI, {"lfdi": lfdi}).one_or_none()
-    return None if row is None else Owner(row.id, row.manager)
+    if row is not None:
+        return Owner(row.id, row.manager)
+    before = former.find(connection, lfdi)
+    return None if before is None else owner(connection, before.device)
+
+
+def is_lfdi_of(connection: sa.Connection, device: int, lfdi: str) -> bool:
+    """Whether a device has this LFDI, or had it before its certificate was replaced."""
+    found = find(connection, lfdi)
+    return found is not None and found.id == device
 
 
 def end_device(connection: sa.Connection, device: int) -> r.EndDevice | None:
@@ -207,8 +241,7 @@ def register(transaction: Transaction, asker: Caller, body: r.EndDevice, policy:
     :raises Forbidden: somebody else's LFDI or SFDI, or registration in band is not allowed
     :raises Full: the aggregator has added too many itself
     """
-    claimed = _claimed(asker, body)
-    own = claimed == asker.lfdi
+    claimed, own = _claimed(transaction.connection, asker, body)
     if not own and asker.standing is not Standing.REGISTERED:
         raise Forbidden("an aggregator registers itself first")
     if claimed in policy.reserved:
@@ -248,23 +281,37 @@ def _count_added(transaction: Transaction, asker: Caller) -> None:
         raise Full(f"{asker.lfdi} has added {MOST_ADDED} devices that nobody listed")
 
 
-def _claimed(asker: Caller, body: r.EndDevice) -> str:
-    """The LFDI that a posted EndDevice speaks for. Its SFDI has to be that LFDI's own."""
-    claimed = body.lFDI
-    if claimed is None:
-        # Only the caller's own LFDI can be known from the certificate (interop: sFDI alone is enough).
-        claimed = asker.lfdi
-    if claimed != asker.lfdi and not asker.aggregator:
-        raise Forbidden(f"{claimed} is not the LFDI of the certificate")
-    if body.sFDI != identity.sfdi(claimed):
-        raise Forbidden(f"{body.sFDI} is not the SFDI of {claimed}")
-    return claimed
+def _claimed(connection: sa.Connection, asker: Caller, body: r.EndDevice) -> tuple[str, bool]:
+    """The LFDI that a posted EndDevice speaks for, and whether it is the caller's own device's.
+
+    Its SFDI has to be that LFDI's own. One that a device had before its certificate was replaced means that
+    device.
+    """
+    # Only the caller's own LFDI can be known from the certificate (interop: sFDI alone is enough).
+    written = asker.lfdi if body.lFDI is None else body.lFDI
+    claimed, mine = (_current(connection, lfdi) for lfdi in (written, asker.lfdi))
+    if claimed != mine and not asker.aggregator:
+        raise Forbidden(f"{written} is not the LFDI of the certificate")
+    if body.sFDI != identity.sfdi(written):
+        raise Forbidden(f"{body.sFDI} is not the SFDI of {written}")
+    return claimed, claimed == mine
+
+
+def _current(connection: sa.Connection, lfdi: str) -> str:
+    """The LFDI that the device of an LFDI has now; the same where it is no device's."""
+    found = find(connection, lfdi)
+    return lfdi if found is None else found.lfdi
 
 
 def find(connection: sa.Connection, lfdi: str) -> Device | None:
-    """The device on the list with this LFDI."""
+    """The device on the list with this LFDI, or that had it before: its own then differs."""
     row = connection.execute(_DEVICE.where(devices.c.lfdi == lfdi)).one_or_none()
-    return None if row is None else Device(*row)
+    if row is None:
+        before = former.find(connection, lfdi)
+        if before is None:
+            return None
+        row = connection.execute(_DEVICE.where(devices.c.id == before.device)).one()
+    return Device(*row)
 
 
 def find_by_name(connection: sa.Connection, name: str) -> Device | None:
@@ -414,12 +461,15 @@ def change(transaction: Transaction, device: int, body: r.EndDevice, now: int) -
 
     :raises BadRequest: it speaks of another device
     """
-    row = transaction.connection.execute(
-        sa.select(
-            devices.c.lfdi, devices.c.sfdi, devices.c.device_category, devices.c.wished_post_rate
-        ).where(devices.c.id == device)
+    connection = transaction.connection
+    row = connection.execute(
+        sa.select(devices.c.lfdi, devices.c.device_category, devices.c.wished_post_rate).where(
+            devices.c.id == device
+        )
     ).one()
-    if body.sFDI != row.sfdi or body.lFDI not in (None, row.lfdi):
+    known = [row.lfdi, *former.of(connection, device)]
+    meant = known if body.lFDI is None else [body.lFDI] if body.lFDI in known else []
+    if body.sFDI not in map(identity.sfdi, meant):
         raise BadRequest("lFDI and sFDI of an EndDevice do not change")
     given = {"device_category": body.deviceCategory, "wished_post_rate": body.postRate}
     said = {name: value for name, value in given.items() if value not in (None, row._mapping[name])}
@@ -553,6 +603,7 @@ def listed(
     :param after: only numbers above this one
     :param numbers: only these
     :param name: only those whose name begins with this
+    :param lfdi: only the one that has this LFDI, or had it before its certificate was replaced
     :param group: only those in this group or below it
     """
     query = sa.select(*(devices.c[column.name] for column in fields(Listed)))
@@ -562,7 +613,8 @@ def listed(
     if name is not None:
         query = query.where(devices.c.name.startswith(name, autoescape=True))
     if lfdi is not None:
-        query = query.where(devices.c.lfdi == lfdi)
+        before = former.find(connection, lfdi)
+        query = query.where(devices.c.lfdi == lfdi if before is None else devices.c.id == before.device)
     if group is not None:
         query = query.where(devices.c.id.in_(groups.under(group)))
     if manager is not None:

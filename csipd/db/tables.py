@@ -65,6 +65,8 @@ devices = sa.Table(
     sa.Column("poll_rate", sa.BigInteger),
     # How many LFDIs that nobody had listed it has added as an aggregator, ever.
     sa.Column("added", sa.Integer, nullable=False, server_default="0"),
+    # A certificate that was replaced is let in until this one's first request.
+    sa.Column("former_works", sa.Boolean, nullable=False, server_default=sa.false()),
     # The EndDeviceList of an aggregator, in its order (IEEE 2030.5-2018 8.5), and its count.
     sa.Index(
         "ix_devices_fleet",
@@ -76,6 +78,18 @@ devices = sa.Table(
         postgresql_where=sa.text(_SHOWN),
     ),
     sqlite_autoincrement=True,
+)
+
+#: The LFDIs that devices had before their certificates were replaced. They go on meaning the device, and
+#: are never another's.
+former_lfdis = sa.Table(
+    "former_lfdis",
+    metadata,
+    sa.Column("lfdi", sa.String(40), primary_key=True),
+    sa.Column("device", _Id, sa.ForeignKey("devices.id"), nullable=False, index=True),
+    sa.Column("replaced", sa.BigInteger, nullable=False),
+    # Whether its certificate is still let in.
+    sa.Column("works", sa.Boolean, nullable=False),
 )
 
 #: A FunctionSetAssignments as it would be shown to each device that is in a group of it.

@@ -34,6 +34,7 @@ class Caller:
     :param aggregator: whether it manages a fleet
     :param managed: how many devices that has
     :param withdrawn: whether it was on a list once, and its access was withdrawn
+    :param replaces: number of its device, on the first request by a certificate that replaces another
     """
 
     lfdi: str
@@ -43,6 +44,7 @@ class Caller:
     aggregator: bool = False
     managed: int = 0
     withdrawn: bool = False
+    replaces: int | None = None
 
 
 @frozen

@@ -51,6 +51,9 @@ def put_device(context: Context, id: str, before: Any, after: Any) -> str:
         )
     elif "lfdi" in news and by_lfdi is not None and by_lfdi.id != device.id:
         raise ReconcileError(f"{id}: its LFDI {lfdi} is that of another device of the store")
+    if "lfdi" in news and by_lfdi is not None and by_lfdi.lfdi != lfdi:
+        # Its certificate was replaced since: the store's LFDI counts (decision 44).
+        del news["lfdi"]
     values: dict[str, Any] = {"name": id, "retired": None, "changed_time": context.now}
     values.update({column: news[key] for key, column in _COLUMNS.items() if key in news})
     if "lfdi" in news:

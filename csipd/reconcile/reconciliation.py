@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from csipd.config import Settings
-from csipd.db import audit, declarations, devices
+from csipd.db import audit, declarations, devices, former
 from csipd.db.database import Transaction
 from csipd.db.declarations import Change
 from csipd.reconcile import devices as device_rules
@@ -45,7 +45,19 @@ def reconcile(
     for change in sorted(changes, key=lambda change: (change.after is None, _ORDER[change.entry[0]])):
         lines.append(_carry_out(context, change))
     declarations.remember(transaction, changes)
-    return lines
+    return lines + _overruled(context)
+
+
+def _overruled(context: Context) -> list[str]:
+    """What the file says of certificates that were replaced since: a line for each, at every start."""
+    lfdis = context.declared.lfdis
+    replaced = former.among(context.connection, list(lfdis.values()))
+    return [
+        f"{id}: the configuration's LFDI {lfdi} is overruled: the certificate was replaced, and that of "
+        f"/edev/{replaced[lfdi]} counts; give the new one as lfdi: there"
+        for id, lfdi in lfdis.items()
+        if lfdi in replaced
+    ]
 
 
 def _carry_out(context: Context, change: Change) -> str:

@@ -229,20 +229,32 @@ class Application:
                 )
             return document.body
 
+        again = self._updating(exchange, lambda: self._get(exchange))
+        return self._database.read(read, exchange.share).addCallbacks(give, again)
+
+    def _updating(
+        self, exchange: _Exchange, carry_out: Callable[[], Deferred[bytes]]
+    ) -> Callable[[Failure], Deferred[bytes]]:
+        """An errback that brings the store up to date where that has to come first, and carries out anew."""
+
         def update(failure: Failure) -> Deferred[bytes]:
             failure.trap(context.Outdated)
             outdated = failure.value
             assert isinstance(outdated, context.Outdated)
-            updated = self._database.write(outdated.update, exchange.share)
-            return updated.addCallback(lambda _: self._get(exchange))
+            return self._database.write(outdated.update, exchange.share).addCallback(lambda _: carry_out())
 
-        return self._database.read(read, exchange.share).addCallbacks(give, update)
+        return update
 
     def _write(self, exchange: _Exchange) -> Deferred[bytes]:
+        request, place = exchange.request, exchange.place
+        content = request.content.read() if request.content is not None else b""
+        body = _Body(place, exchange.method, request.header(b"Content-Type"), content, request.body_withheld)
+        return self._carry_out(exchange, body)
+
+    def _carry_out(self, exchange: _Exchange, body: _Body) -> Deferred[bytes]:
         request, place, now = exchange.request, exchange.place, exchange.now
         identity, method = request.identity, exchange.method
-        content = request.content.read() if request.content is not None else b""
-        body = _Body(place, method, request.header(b"Content-Type"), content, request.body_withheld)
+        again = self._updating(exchange, lambda: self._carry_out(exchange, body))
 
         def identify(connection: sa.Connection) -> context.Context:
             asked = context.identify(connection, self._server, identity, place, now)
@@ -256,7 +268,7 @@ class Application:
                 body.read()
                 return b""
 
-            return self._database.read(refused, exchange.share)
+            return self._database.read(refused, exchange.share).addErrback(again)
 
         def write(transaction: Transaction) -> Place | None:
             return writing.write(transaction, identify(transaction.connection), place, method, body.read)
@@ -271,7 +283,7 @@ class Application:
                     request.info(self._log, "registered", "{peer} registered {href}", href=made.href)
             return b""
 
-        return self._database.write(write, exchange.share).addCallback(done)
+        return self._database.write(write, exchange.share).addCallbacks(done, again)
 
     def _learn(self, outcome: Any, exchange: _Exchange) -> Any:
         """Take what is known of the caller by now to its account, and say when it is on no list."""

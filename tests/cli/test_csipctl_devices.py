@@ -497,3 +497,24 @@ class StateTests(SynchronousTestCase):
         self.assertIn("hidden", done.stdout)
         self.assertNotIn("\x1b", done.output)
         self.assertIn("over\N{REPLACEMENT CHARACTER}[31mvoltage", done.stdout)
+
+
+class ReplaceTests(SynchronousTestCase):
+    """`devices replace-certificate` (case B5)."""
+
+    def setUp(self) -> None:
+        self.api = FakeAPI()
+
+    def test_lfdi(self) -> None:
+        """The request names the new LFDI, and whether the old one ends at once."""
+        self.api.answers("POST", "/devices/3/certificate", MadeDevice(device=device(3)))
+        done = self.api.run("devices", "replace-certificate", "3", "--lfdi", LFDI, "--now")
+        self.assertEqual(done.exit_code, 0, done.stderr)
+        self.assertEqual(self.api.requests[-1].content, {"lFDI": LFDI, "now": True})
+
+    def test_usage(self) -> None:
+        """One source of the new LFDI is needed, and a folder for a key."""
+        for options in ((), ("--make-key",), ("--lfdi", LFDI, "--make-key")):
+            done = self.api.run("devices", "replace-certificate", "3", *options)
+            self.assertEqual(done.exit_code, 2, options)
+        self.assertEqual(self.api.requests, [])

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.config import Settings, loads
-from csipd.db import devices, documents, groups, programs
+from csipd.db import devices, documents, groups, programs, replacement
 from csipd.db.database import Transaction
 from csipd.db.tables import audit, metadata
 from csipd.db.tables import devices as device_table
@@ -814,6 +814,20 @@ class TakenOverTests(_Case):
         self.start()
         self.assertEqual((self.store.number("dev3"), self.store.manager("dev3")), (made.ids[0], "agg"))
         self.assertIn("Of the feeder", self.store.reached("agg"))
+
+    def test_replaced_certificate(self) -> None:
+        """A file that names a certificate that was replaced is overruled, and that is said at every start
+        (case B5)."""
+        self.start()
+        number = self.store.number("dev1")
+        old, new = lfdi("dev1"), lfdi("dev1 renewed")
+        replacement.replace(self.store.transaction, number, new, "ada", self.store.now)
+        self.entry("devices", "dev1")["pin"] = 222226
+        for _ in range(2):
+            lines = self.start()
+            self.assertTrue(any(old in line and "overruled" in line for line in lines), lines)
+            self.assertEqual(self.store.row("dev1").lfdi, new)
+            self.assertEqual(self.store.number("dev1"), number)
 
     def test_as_an_aggregator(self) -> None:
         """One that registered as a device is an aggregator when the file says so."""

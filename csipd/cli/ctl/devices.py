@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from csipd.cli.ctl import lookup
-from csipd.cli.ctl.client import Document
+from csipd.cli.ctl.client import Document, Value
 from csipd.cli.ctl.errors import Failure
 from csipd.cli.ctl.files import NewFiles
 from csipd.cli.ctl.options import (
@@ -150,12 +150,7 @@ def add_device(
       csipctl devices add agg1 --aggregator --csr agg1.csr --out .
     """
     lfdi = more.pop("lfdi")
-    if sum((lfdi is not None, csr is not None, make_key)) != 1:
-        raise click.UsageError("Give one of --lfdi, --csr and --make-key.")
-    if make_key and out is None:
-        raise click.UsageError("--make-key needs --out: a key is written to a file and never shown.")
-    if out is not None and lfdi is not None:
-        raise click.UsageError("With --lfdi no certificate is made, and --out has nothing to hold.")
+    _check_source(lfdi, csr, make_key, out)
     if out is not None and not _FILE_NAME.fullmatch(name):
         raise click.UsageError(f"{name[:80]!r} cannot be the name of a file, and --out makes files of it.")
     content = given(
@@ -173,10 +168,77 @@ def add_device(
         ders=more["ders"],
         registered=False if more["listed"] else None,
     )
-    wanted = {} if out is None else {f"{name}.crt": 0o644} | ({f"{name}.pem": 0o600} if make_key else {})
+    _issue(session, "/devices", content, key, name, out)
+
+
+@devices.command("replace-certificate")
+@_one_device
+@click.option("--lfdi", type=_LFDI, help="The LFDI of its new certificate.")
+@click.option("--csr", type=click.Path(path_type=Path), help="Sign this signing request (PEM).")
+@click.option("--make-key", is_flag=True, help="Make a key and a certificate for it; needs --out.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for NAME.crt and, for its owner alone, NAME.pem. Nothing is overwritten.",
+)
+@click.option("--now", "at_once", is_flag=True, help="The old certificate works no longer from now on.")
+@idempotent
+@pass_session
+def replace_certificate(
+    session: Session,
+    device: str,
+    key: str,
+    lfdi: str | None,
+    csr: Path | None,
+    make_key: bool,
+    out: Path | None,
+    at_once: bool,
+) -> None:
+    """Give a device another certificate. It stays what it is: number, PIN, groups and history.
+
+    The old certificate works until the new one's first request, or with --now no longer; then never again.
+
+    \b
+    Examples:
+      csipctl devices replace-certificate dev9 --csr dev9-new.csr --out ./new
+      csipctl devices replace-certificate dev9 --lfdi 3E4F45AB31EDFE5B67E343E5E4562E31984E23E5 --now
+    """
+    _check_source(lfdi, csr, make_key, out)
+    number = lookup.device(session.client, device)
+    content = given(
+        lFDI=lfdi,
+        csr=csr and read_text(csr, "--csr"),
+        make_key=True if make_key else None,
+        now=True if at_once else None,
+    )
+    name = device if _FILE_NAME.fullmatch(device) else f"device-{number}"
+    _issue(session, f"/devices/{number}/certificate", content, key, name, out)
+
+
+def _check_source(lfdi: str | None, csr: Path | None, make_key: bool, out: Path | None) -> None:
+    """See that an LFDI comes from one thing, and that a key that is made has somewhere to go."""
+    if sum((lfdi is not None, csr is not None, make_key)) != 1:
+        raise click.UsageError("Give one of --lfdi, --csr and --make-key.")
+    if make_key and out is None:
+        raise click.UsageError("--make-key needs --out: a key is written to a file and never shown.")
+    if out is not None and lfdi is not None:
+        raise click.UsageError("With --lfdi no certificate is made, and --out has nothing to hold.")
+
+
+def _issue(session: Session, path: str, content: Value, key: str, name: str, out: Path | None) -> None:
+    """Send a request that may make a certificate and a key, write those to files, and show the device.
+
+    :param content: the request; one that makes a key asks for ``make_key``
+    :param key: the idempotency key
+    :param name: of the files
+    :param out: the folder for them, if any are wanted
+    """
+    wanted = {} if out is None else {f"{name}.crt": 0o644}
+    if content.get("make_key"):
+        wanted[f"{name}.pem"] = 0o600
     # The files are made first: a key that was made and cannot be written would be lost.
     with NewFiles(out, wanted) as files:
-        made = session.client.post("/devices", content, key)
+        made = session.client.post(path, content, key)
         for file, text in (
             (f"{name}.pem", made.value.pop("key", None)),
             (f"{name}.crt", made.value.get("certificate")),
@@ -184,15 +246,15 @@ def add_device(
             if file in wanted:
                 if not isinstance(text, str):
                     raise Failure(
-                        f"{name} is listed, but the answer has nothing for {file}: a repeated request?"
+                        f"{name} is done, but the answer has nothing for {file}: a repeated request?"
                     )
                 files.write(file, text)
     if session.out.as_json:
         session.out.json(made.value)
         return
     session.out.show(views.device(made.value.get("device", {}), session.when))
-    for path in files.written:
-        session.out.note(f"Wrote {path}")
+    for written in files.written:
+        session.out.note(f"Wrote {written}")
     if out is None and "certificate" in made.value:
         click.echo(made.value["certificate"], nl=False)
 

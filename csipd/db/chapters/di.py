@@ -15,8 +15,7 @@ from csipd.sep2.site import Place
 def put(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> None:
     """A DeviceInformation names its device, which has to be the one that it is put to."""
     assert isinstance(body, r.DeviceInformation)
-    end_device = devices.end_device(transaction.connection, place.ids[0])
-    if end_device is None or body.lFDI != end_device.lFDI:
+    if not devices.is_lfdi_of(transaction.connection, place.ids[0], body.lFDI):
         raise BadRequest("lFDI is not that of the EndDevice")
     put_document(transaction, context, place, body)
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 from attrs import define, field, frozen
 
-from csipd.db import devices, programs
+from csipd.db import devices, programs, replacement
 from csipd.db.database import Transaction
 from csipd.der.access import Caller, Owner, Policy
 from csipd.sep2.mrid import Issuer
@@ -19,9 +19,10 @@ T = TypeVar("T")
 
 
 class Outdated(Exception):
-    """What is to be read must first be brought up to date: a version has to be kept before anybody sees it.
+    """The store must be brought up to date before a request is answered: a version has to be kept before
+    anybody sees it, a certificate that was replaced ends with the new one's first request.
 
-    :param update: the write that does it; the read is then made again
+    :param update: the write that does it; the request is then carried out anew
     """
 
     def __init__(self, update: Callable[[Transaction], None]) -> None:
@@ -120,8 +121,12 @@ def identify(
     """Look up who asks and whose resource it is. What a caller may do is asked of the store at each request.
 
     :return: a context; `access.authorize` says whether the place exists for it
+    :raises Outdated: it is the first request by a certificate that replaces another, which ends with it
     """
     caller = devices.caller(connection, identity.lfdi, identity.sfdi, server.policy)
+    replaces = caller.replaces
+    if replaces is not None:
+        raise Outdated(lambda transaction: replacement.end_former(transaction, replaces))
     owner = None
     if place.device is not None:
         # Its own device needs no second query: the caller was found by it.

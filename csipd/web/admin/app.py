@@ -215,14 +215,16 @@ class Admin:
         prepare = self._prepare[name]
 
         # Before anything is prepared: neither a repeated request nor one that is refused makes a certificate.
-        def look(connection: sa.Connection) -> _Answer | None:
+        def look(connection: sa.Connection) -> tuple[_Answer | None, Any]:
             before = _remembered(connection, asked)
+            wanted = None
             if before is None and check is not None:
-                check(connection, asked.call)
-            return before
+                wanted = check(connection, asked.call)
+            return before, asked.call.body if wanted is None else wanted
 
-        def go_on(before: _Answer | None) -> _Answer | Deferred[_Answer]:
-            return before or prepare(asked.call.body).addCallback(write)
+        def go_on(found: tuple[_Answer | None, Any]) -> _Answer | Deferred[_Answer]:
+            before, wanted = found
+            return before or prepare(wanted).addCallback(write)
 
         def write(found: Any) -> Deferred[_Answer]:
             ready = evolve(asked, call=evolve(asked.call, prepared=found))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import sqlalchemy as sa
 
@@ -146,19 +146,28 @@ def show(connection: sa.Connection, call: Call) -> Device:
     return _shown(connection, [find_row(connection, call.numbers["device"])])[0]
 
 
-def check_new(connection: sa.Connection, call: Call) -> None:
-    """Refuse a new device for what is wrong with it, whatever certificate it would get."""
-    body: NewDevice = call.body
+def source_flaws(body: Any, call: Call) -> Flaws:
+    """What is wrong with where an LFDI is to come from.
+
+    :param body: a form with an lFDI, a csr and make_key
+    """
     flaws: Flaws = []
     if sum(bool(getattr(body, name)) for name in _SOURCES) != 1:
         flaws.append(("", f"one of {', '.join(_SOURCES)} is needed, and no other of them"))
+    if body.lFDI is not None and body.lFDI in call.server.policy.reserved:
+        flaws.append(("/lFDI", "is that of the server or of an operator, not of a device"))
+    return flaws
+
+
+def check_new(connection: sa.Connection, call: Call) -> None:
+    """Refuse a new device for what is wrong with it, whatever certificate it would get."""
+    body: NewDevice = call.body
+    flaws = source_flaws(body, call)
     if body.aggregator:
         flaws += [(f"/{name}", "an aggregator has none") for name in _OF_DEVICES if getattr(body, name)]
     elif body.manager is not None and not devices.is_aggregator(connection, body.manager):
         flaws.append(("/manager", f"{body.manager} is no aggregator"))
     flaws += group_flaws(connection, body.groups)
-    if body.lFDI is not None and body.lFDI in call.server.policy.reserved:
-        flaws.append(("/lFDI", "is that of the server or of an operator, not of a device"))
     flaws += _value_flaws(call, body)
     if flaws:
         raise Impossible(flaws)
@@ -295,6 +304,8 @@ def present(connection: sa.Connection, call: Call) -> devices.Listed:
 def _unlisted(connection: sa.Connection, lfdi: str) -> devices.Listed | None:
     """The row of an LFDI that may be put on the list: None, or that of a device that was removed."""
     found = devices.listed(connection, lfdi=lfdi, limit=1)
+    if found and found[0].lfdi != lfdi:
+        raise Conflict(f"{lfdi} was that of device {found[0].id} before its certificate was replaced")
     if found and found[0].retired is None:
         raise Conflict(f"{lfdi} is on the list already: device {found[0].id}")
     return found[0] if found else None

@@ -102,7 +102,8 @@ class Operation:
     :param writes: whether it changes anything
     :param refuses: statuses that it may refuse with, besides those that follow from the rest
     :param prepare: what has to be done first, outside of the database: gives a Deferred of ``Call.prepared``
-    :param check: refuses what need not be prepared; ``run`` judges again, in its transaction
+    :param check: refuses what need not be prepared; ``run`` judges again, in its transaction. What it returns
+        is what ``prepare`` is given in place of the body
     """
 
     method: str
@@ -118,7 +119,7 @@ class Operation:
     query: tuple[Parameter, ...] = ()
     refuses: tuple[int, ...] = ()
     prepare: str | None = None
-    check: Callable[[sa.Connection, Call], None] | None = None
+    check: Callable[[sa.Connection, Call], Any] | None = None
     tag: str = field(init=False)
     #: Names of the numbers in the path, in their order.
     numbers: tuple[str, ...] = field(init=False)

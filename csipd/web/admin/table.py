@@ -8,6 +8,7 @@ from __future__ import annotations
 from csipd.web.admin import (
     alarms,
     audit,
+    certificate,
     controls,
     curves,
     defaults,
@@ -26,6 +27,7 @@ from csipd.web.admin.operations import Operation
 OPERATIONS: tuple[Operation, ...] = (
     *status.OPERATIONS,
     *devices.OPERATIONS,
+    *certificate.OPERATIONS,
     *standing.OPERATIONS,
     *membership.OPERATIONS,
     *state.OPERATIONS,

@@ -44,6 +44,7 @@ _SPECIAL: Mapping[str, Callable[[Numbers], tuple[dict[str, int], Any]]] = {
     "registerDevice": lambda n: ({"device": n.listed}, None),
     "withdrawDevice": lambda n: ({"device": n.owner}, {"reason": "stolen"}),
     "readmitDevice": lambda n: ({"device": n.withdrawn}, None),
+    "replaceCertificate": lambda n: ({"device": n.owner}, {"lFDI": NEW_LFDI}),
     "moveDevice": lambda n: ({"device": n.owner}, {"groups": [2]}),
     "previewMoveDevice": lambda n: ({"device": n.owner}, {"groups": [2]}),
     "addDeviceToGroup": lambda n: ({"device": n.owner, "group": 3}, None),

@@ -31,6 +31,7 @@ from tests.support.world import (
     UNKNOWN,
     WITHDRAWN,
     World,
+    caller,
     end_device,
 )
 from tests.web.admin.case import Case
@@ -431,6 +432,45 @@ class StandingTests(Case):
         self.assertEqual((back["deviceCategory"], back["pollRate"], back["postRate"]), before)
         self.assertEqual(self.world.get(OWNER, f"/edev/{number}/di").status, 200)
         self.assertEqual(self.office.get("/groups/3")["devices"], 4)
+
+    def test_replace_certificate(self) -> None:
+        """A device gets another certificate by LFDI, by a signing request or with a key (case B5)."""
+        path = f"/devices/{self.numbers.owner}/certificate"
+        before = self.office.get(f"/devices/{self.numbers.owner}")
+        made = self.office.post(path, {"lFDI": NEW_LFDI}, expect=200)
+        changed = ("lFDI", "sFDI", "changedTime")
+        self.assertEqual(made["device"]["lFDI"], NEW_LFDI)
+        for name in before:
+            if name not in changed:
+                self.assertEqual(made["device"][name], before[name], name)
+        new = caller("made for the owner")
+        self.office.issue(new, KEY)
+        made = self.office.post(path, {"make_key": True, "now": True}, expect=200)
+        self.assertEqual(made["device"]["lFDI"], new.lfdi)
+        self.assertEqual((made["certificate"], made["key"]), (CERTIFICATE, KEY))
+        self.assertEqual(self.office.prepared[-1].name, before["name"])
+        self.assertEqual(self.world.get(OWNER, "/edev").status, 404)
+        self.assertEqual(self.world.get(new, "/edev").status, 200)
+        # By the LFDI that it had it is found.
+        (found,) = self.office.get(f"/devices?lfdi={OWNER.lfdi}")["items"]
+        self.assertEqual(found["number"], self.numbers.owner)
+
+    def test_replace_refused(self) -> None:
+        """What cannot become its certificate is refused, before any is made (case B5)."""
+        path = f"/devices/{self.numbers.owner}/certificate"
+        for body, status in (
+            ({}, 400),
+            ({"lFDI": NEW_LFDI, "make_key": True}, 400),
+            ({"lFDI": OWNER.lfdi}, 409),
+            ({"lFDI": MANAGED.lfdi}, 409),
+        ):
+            self.assertEqual(self.office.send("POST", path, body).status, status, body)
+        self.assertEqual(self.office.send("POST", "/devices/77/certificate", {"make_key": True}).status, 404)
+        self.assertEqual(self.office.prepared, [])
+        self.office.post(path, {"lFDI": NEW_LFDI}, expect=200)
+        taken = {"name": "another", "lFDI": OWNER.lfdi}
+        reason = self.office.refused("POST", "/devices", taken, expect=409)
+        self.assertIn("before its certificate was replaced", reason)
 
     def test_reserved(self) -> None:
         """The LFDI of the server or of an operator is refused for a device (case F15)."""

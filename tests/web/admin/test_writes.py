@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from twisted.logger import capturedLogs
 
-from csipd.db import audit, devices
+from csipd.db import audit, devices, replacement
 from csipd.db.audit import REMEMBERED
 from csipd.db.database import Transaction
 from tests.support.memory_tls import Wire
@@ -40,6 +40,7 @@ ACTIONS = {
     "removeCurve": ("remove curve", "/derp/4"),
     "createControl": ("create", "/derp/1/derc/7"),
     "cancelControl": ("cancel", "/derp/4/derc/1"),
+    "replaceCertificate": ("replace certificate", "/edev/1"),
     "closeAlarm": ("close alarm", "/edev/2"),
 }
 
@@ -272,6 +273,7 @@ class HalfTests(Case):
 
         self.patch(audit, "record", record)
         self.patch(devices, "record", record)
+        self.patch(replacement, "record", record)
 
     def test_every_write(self) -> None:
         """A write that fails at its very end has changed nothing, and told nobody of anything."""
