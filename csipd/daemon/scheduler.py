@@ -65,7 +65,7 @@ def tick(transaction: Transaction, now: int) -> TickResult:
     else:
         programs = []
     for program in programs:
-        transaction.touch(f"/derp/{program}/derc", f"/derp/{program}/actderc")
+        transaction.invalidate(f"/derp/{program}/derc", f"/derp/{program}/actderc")
     return TickResult(len(programs), controls.next_moment(transaction.connection, now))
 
 

@@ -156,7 +156,7 @@ def add(
         .where(controls.c.id == number)
         .values(mrid=mrid, body=codec.encode(control.replace(mRID=mrid)))
     )
-    _touch(transaction, program, number)
+    _invalidate(transaction, program, number)
     return Place(_CONTROL, (program, number))
 
 
@@ -178,13 +178,13 @@ def cancel(transaction: Transaction, number: int, randomized: bool, reason: str 
     )
     if program is None:
         return False
-    _touch(transaction, program, number)
+    _invalidate(transaction, program, number)
     return True
 
 
-def _touch(transaction: Transaction, program: int, number: int) -> None:
+def _invalidate(transaction: Transaction, program: int, number: int) -> None:
     here = f"/derp/{program}"
-    transaction.touch(f"{here}/derc", f"{here}/actderc", f"{here}/derc/{number}")
+    transaction.invalidate(f"{here}/derc", f"{here}/actderc", f"{here}/derc/{number}")
 
 
 def schedules(connection: sa.Connection, programs: Sequence[int], now: int) -> dict[int, Schedule]:

@@ -67,9 +67,11 @@ class Transaction:
     changed: list[str] = field(factory=list)
     remarks: list[Remark] = field(factory=list)
 
-    def touch(self, *hrefs: str) -> None:
-        """Say that what is served at these hrefs is no longer what it was."""
+    def invalidate(self, *hrefs: str) -> None:
+        """Say that what is served at these hrefs, or kept of it anywhere, is no longer true."""
         self.changed.extend(hrefs)
+
+    touch = invalidate
 
     def remark(self, reason: str, line: str, /, *, peer: str = "", **values: Any) -> None:
         """Have a line logged once the transaction is committed; the arguments are those of `Remark`."""

@@ -396,9 +396,9 @@ def alter(transaction: Transaction, device: int, **values: Any) -> None:
             if seen.shown and seen.manager is not None:
                 count = sa.update(devices).where(devices.c.id == seen.manager)
                 connection.execute(count.values(fleet=devices.c.fleet + change))
-    transaction.touch("/edev", f"/edev/{device}")
+    transaction.invalidate("/edev", f"/edev/{device}")
     for manager in {before.manager, after.manager} - {None}:
-        transaction.touch(f"/edev/{manager}")
+        transaction.invalidate(f"/edev/{manager}")
 
 
 def _tally(transaction: Transaction, state: sa.Row[*tuple[Any, ...]], of: Sequence[int], change: int) -> None:
@@ -436,10 +436,10 @@ def leave(transaction: Transaction, device: int, group: int, now: int) -> None:
 
 def _moved(transaction: Transaction, device: int, group: int, change: int) -> None:
     state = transaction.connection.execute(_STATE.where(devices.c.id == device)).one()
-    transaction.touch(f"/edev/{device}", f"/edev/{device}/fsa")
+    transaction.invalidate(f"/edev/{device}", f"/edev/{device}/fsa")
     _tally(transaction, state, [group], change)
     if state.manager is not None:
-        transaction.touch(f"/edev/{state.manager}")
+        transaction.invalidate(f"/edev/{state.manager}")
 
 
 def able(transaction: Transaction, device: int) -> None:

@@ -113,7 +113,7 @@ def put(
         return None
     row = {"href": place.href, "device": device, "changed": now, "body": body}
     connection.execute(_put(connection.dialect.name), row)
-    transaction.touch(place.href)
+    transaction.invalidate(place.href)
     return Written(before, body)
 
 
@@ -152,7 +152,7 @@ def post(transaction: Transaction, place: Place, resource: Resource, now: int, d
         "body": codec.encode(resource, extensions=True),
     }
     connection.execute(_INSERT, row)
-    transaction.touch(place.href, made.href)
+    transaction.invalidate(place.href, made.href)
     return made
 
 
@@ -205,7 +205,7 @@ def replace(
             body=body,
         )
     )
-    transaction.touch(place.href, Place(list_row, place.ids[:-1]).href)
+    transaction.invalidate(place.href, Place(list_row, place.ids[:-1]).href)
     return Written(before, body)
 
 
@@ -224,6 +224,6 @@ def delete(transaction: Transaction, place: Place) -> bool:
         connection.execute(
             sa.update(lists).where(lists.c.href == parent.list).values(members=lists.c.members - 1)
         )
-        transaction.touch(parent.list)
-    transaction.touch(place.href)
+        transaction.invalidate(parent.list)
+    transaction.invalidate(place.href)
     return True

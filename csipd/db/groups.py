@@ -307,7 +307,7 @@ def hang(transaction: Transaction, number: int, *, parent: int | None, level: in
     transaction.connection.execute(
         sa.update(groups).where(groups.c.id == number).values(parent=parent, level=level)
     )
-    transaction.touch("/derp")
+    transaction.invalidate("/derp")
 
 
 def level_below(connection: sa.Connection, number: int) -> int | None:
@@ -406,7 +406,7 @@ def put_group(
         statement.on_conflict_do_update(index_elements=[groups.c.name], set_=values).returning(groups.c.id)
     )
     assert number is not None
-    transaction.touch("/derp")
+    transaction.invalidate("/derp")
     return number
 
 

@@ -174,7 +174,7 @@ def post(transaction: Transaction, device: int, event: r.LogEvent, keep: int, no
     if again is not None:
         if again.hidden:
             connection.execute(sa.update(logevents).where(logevents.c.id == again.id).values(hidden=False))
-            _touch(transaction, device, [again.id])
+            _invalidate(transaction, device, [again.id])
             _age(transaction, device, False, keep)
         return Place(_ITEM, (device, again.id))
     number: int | None = connection.scalar(
@@ -189,7 +189,7 @@ def post(transaction: Transaction, device: int, event: r.LogEvent, keep: int, no
     )
     assert number is not None
     _classify(transaction, device, event, now)
-    _touch(transaction, device, [number])
+    _invalidate(transaction, device, [number])
     _age(transaction, device, False, keep)
     return Place(_ITEM, (device, number))
 
@@ -202,7 +202,7 @@ def hide(transaction: Transaction, device: int, number: int, keep: int) -> None:
     mine = sa.and_(logevents.c.id == number, logevents.c.device == device, sa.not_(logevents.c.hidden))
     if not transaction.connection.execute(sa.update(logevents).where(mine).values(hidden=True)).rowcount:
         raise NotFound(_ITEM.href((device, number)))
-    _touch(transaction, device, [number])
+    _invalidate(transaction, device, [number])
     _age(transaction, device, True, keep)
 
 
@@ -252,12 +252,12 @@ def _age(transaction: Transaction, device: int, hidden: bool, keep: int) -> int:
     if gone:
         transaction.connection.execute(sa.delete(logevents).where(logevents.c.id.in_(gone)))
         if not hidden:
-            _touch(transaction, device, gone)
+            _invalidate(transaction, device, gone)
     return len(gone)
 
 
-def _touch(transaction: Transaction, device: int, numbers: Sequence[int]) -> None:
-    transaction.touch(_LIST.href((device,)), *(_ITEM.href((device, number)) for number in numbers))
+def _invalidate(transaction: Transaction, device: int, numbers: Sequence[int]) -> None:
+    transaction.invalidate(_LIST.href((device,)), *(_ITEM.href((device, number)) for number in numbers))
 
 
 # What alarms follow.

@@ -71,7 +71,7 @@ def show(transaction: Transaction, program: int, now: int) -> None:
         return
     statement = insert(transaction.connection.dialect.name, own_programs).values(device=device, shown=now)
     transaction.connection.execute(statement.on_conflict_do_nothing())
-    _touch(transaction, device)
+    _invalidate(transaction, device)
 
 
 def hide(transaction: Transaction, program: int, now: int) -> None:
@@ -86,14 +86,14 @@ def hide(transaction: Transaction, program: int, now: int) -> None:
     if live := controls.live_numbers(transaction.connection, [program], now):
         raise Conflict(f"program {program} has controls that are not over: {controls.named(live)}")
     transaction.connection.execute(sa.delete(own_programs).where(own_programs.c.device == device))
-    _touch(transaction, device)
+    _invalidate(transaction, device)
 
 
-def _touch(transaction: Transaction, device: int) -> None:
+def _invalidate(transaction: Transaction, device: int) -> None:
     owner = devices.owner(transaction.connection, device)
-    transaction.touch(f"/edev/{device}", programs.href(programs.own_program(device)))
+    transaction.invalidate(f"/edev/{device}", programs.href(programs.own_program(device)))
     if owner is not None and owner.manager is not None:
-        transaction.touch(f"/edev/{owner.manager}")
+        transaction.invalidate(f"/edev/{owner.manager}")
 
 
 @frozen
@@ -139,7 +139,7 @@ def keep_default(transaction: Transaction, own: programs.Own, program: int) -> N
     found = default(transaction.connection, own, program)
     if found is not None and not found.is_kept:
         programs.keep_default_version(transaction, program, found.document.version or 0, found.body)
-        transaction.touch(_DEFAULT.href((program,)))
+        transaction.invalidate(_DEFAULT.href((program,)))
 
 
 def have_default(connection: sa.Connection, numbers: Sequence[int]) -> set[int]:

@@ -202,7 +202,7 @@ def add(transaction: Transaction, issuer: Issuer, group: int, description: str, 
     connection.execute(
         sa.update(programs).where(programs.c.id == number).values(mrid=issuer.mrid(Kind.PROGRAM, number))
     )
-    transaction.touch("/derp", _DERP.href((number,)))
+    transaction.invalidate("/derp", _DERP.href((number,)))
     return number
 
 
@@ -213,13 +213,13 @@ def change(transaction: Transaction, number: int, *, group: int, primacy: int) -
         .where(programs.c.id == number)
         .values(group=group, primacy=primacy, retired=None, version=programs.c.version + 1)
     )
-    transaction.touch("/derp", _DERP.href((number,)))
+    transaction.invalidate("/derp", _DERP.href((number,)))
 
 
 def retire(transaction: Transaction, number: int, now: int) -> None:
     """Take a program out of every list; its controls and curves stay in the store."""
     transaction.connection.execute(sa.update(programs).where(programs.c.id == number).values(retired=now))
-    transaction.touch("/derp", _DERP.href((number,)))
+    transaction.invalidate("/derp", _DERP.href((number,)))
 
 
 def set_default(

@@ -153,7 +153,7 @@ def post(transaction: Transaction, asker: Caller, body: r.Response, now: int) ->
     )
     assert number is not None
     _mark_latest(connection, given, rules.Answer(number, body.status, body.createdDateTime, now))
-    transaction.touch(_LIST.href((SET,)))
+    transaction.invalidate(_LIST.href((SET,)))
     return Place(_ITEM, (SET, number))
 
 

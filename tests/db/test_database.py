@@ -45,7 +45,7 @@ def note(name: str, *touched: str) -> Callable[[Transaction], str]:
 
     def write(transaction: Transaction) -> str:
         transaction.connection.execute(sa.insert(facts).values(name=name, value=""))
-        transaction.touch(*touched)
+        transaction.invalidate(*touched)
         return name
 
     return write
@@ -432,7 +432,7 @@ class TurnTests(_Threaded):
             def operation(transaction: module.Transaction) -> None:
                 self.now += 0.015
                 done.append(name)
-                transaction.touch(f"/{name}")
+                transaction.invalidate(f"/{name}")
 
             return operation
 

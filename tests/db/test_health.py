@@ -306,7 +306,7 @@ class OutageTests(_Case):
             transaction.connection.exec_driver_sql(
                 'INSERT INTO memberships (device, "group", since) VALUES (1, 1, 0)'
             )
-            transaction.touch("/edev/1")
+            transaction.invalidate("/edev/1")
 
         self.refused(self.database.write(write))
         self.assertEqual(self.published, ["/edev/1"])

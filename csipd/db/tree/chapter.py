@@ -107,7 +107,7 @@ def put(transaction: Transaction, context: Context, place: Place, body: r.Resour
         written = documents.replace(transaction, members, place, kept, context.now)
     if written is not None:
         _record_write(transaction, context, place, written)
-        _touch_manager(transaction, context)
+        _invalidate_manager(transaction, context)
 
 
 def post(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> Place:
@@ -127,7 +127,7 @@ def post(transaction: Transaction, context: Context, place: Place, body: r.Resou
             raise Full(f"{place.href} holds {place.row.most} members")
     made = documents.post(transaction, place, kept, context.now, place.device)
     record(transaction, context, "post", made, described(kept))
-    _touch_manager(transaction, context)
+    _invalidate_manager(transaction, context)
     return made
 
 
@@ -137,7 +137,7 @@ def delete(transaction: Transaction, context: Context, place: Place, body: r.Res
     if not documents.delete(transaction, place):
         raise NotFound(place.href)
     record(transaction, context, "delete", place, "" if before is None else described(before))
-    _touch_manager(transaction, context)
+    _invalidate_manager(transaction, context)
 
 
 def record(transaction: Transaction, context: Context, action: str, place: Place, detail: str) -> None:
@@ -161,7 +161,7 @@ def _record_write(transaction: Transaction, context: Context, place: Place, writ
     record(transaction, context, "put", place, detail)
 
 
-def _touch_manager(transaction: Transaction, context: Context) -> None:
+def _invalidate_manager(transaction: Transaction, context: Context) -> None:
     """Counts and links of a device's resources are shown in its aggregator's lists, too."""
     if context.owner is not None and context.owner.manager is not None:
-        transaction.touch(f"/edev/{context.owner.manager}")
+        transaction.invalidate(f"/edev/{context.owner.manager}")
