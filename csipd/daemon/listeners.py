@@ -68,7 +68,9 @@ class Listeners(Service):
         """Read the keys and bind, which may take rights that the daemon gives up next."""
         log = AcceptLog(self._peer_log)
         for listener in self._listeners:
-            tls = ServerTLS(listener.tls, now=time.time, peer_log=self._peer_log)
+            # The listeners share the server's certificate: one of them tells of its end.
+            first = not self._contexts
+            tls = ServerTLS(listener.tls, now=time.time, peer_log=self._peer_log, announce_end=first)
             self._contexts.append(tls)
             factory = TLSFactory(tls, listener.site, clock=self._reactor)
             port = self._reactor.listenTCP(listener.port, factory, backlog=_BACKLOG, interface=listener.host)
@@ -100,7 +102,6 @@ class Listeners(Service):
         self._reactor.callFromThread(self._operators.reload)
 
     def _warn_of_ends(self) -> None:
-        # The listeners share the server's certificate.
-        for tls in self._contexts[:1]:
+        for tls in self._contexts:
             tls.warn_if_ending()
         self._operators.warn_if_ending()

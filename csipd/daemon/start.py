@@ -244,7 +244,7 @@ def _tls(settings: Settings, repository: Repository) -> TLSSettings:
 
 def _try_tls(settings: TLSSettings) -> None:
     """Read once what TLS needs; the daemon reads it anew where it opens its socket."""
-    ServerTLS(settings, now=time.time)
+    ServerTLS(settings, now=time.time, announce_end=False)
 
 
 def policy(settings: Settings) -> Policy:

@@ -102,17 +102,24 @@ class ServerTLS:
     _log = Logger()
 
     def __init__(
-        self, settings: TLSSettings, *, now: Callable[[], float], peer_log: PeerLog | None = None
+        self,
+        settings: TLSSettings,
+        *,
+        now: Callable[[], float],
+        peer_log: PeerLog | None = None,
+        announce_end: bool = True,
     ) -> None:
         """Read the files of `settings`; `now` is the time of day (epoch s).
 
         `peer_log` writes why peers are refused; without it nothing is written, as where TLS is only tried.
+        `announce_end`: warn when the server's certificate ends; of several that share it one does.
         Raises `TLSError` when a file cannot be read or used.
         """
         self._settings = settings
         self._now = now
         self._peer_log = peer_log
         self._chain_walk: _ChainWalk | None = None
+        self._announce_end = announce_end
         self._loaded = self._load()
         self.warn_if_ending()
 
@@ -139,7 +146,7 @@ class ServerTLS:
     def warn_if_ending(self) -> None:
         """Log a warning when the server's certificate ends within 90 days (to be asked once a day)."""
         left = self.certificate_end - self._now()
-        if left < WARN_BEFORE_END:
+        if self._announce_end and left < WARN_BEFORE_END:
             self._log.warn(
                 "TLS: the server's certificate {file} {ends} on {end}",
                 file=str(self._settings.certificate),

@@ -6,8 +6,10 @@ import io
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
+from cryptography import x509
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd import config
@@ -81,9 +83,14 @@ class RenewalTests(SynchronousTestCase):
     def test_without_a_restart(self) -> None:
         """After `certs renew operator` and SIGHUP the operator is known by the new certificate."""
         place = place_with(self, 1)
+        end = datetime.now(UTC).replace(microsecond=0) + timedelta(days=9)
+        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+        server = LAB.issue("a server that ends", ((names, False),), subject="127.0.0.1", end=end)
+        pki.write(place.tls, **{"127.0.0.1": server})
         daemon = Daemon(self, place)
         process = daemon.start()
-        self.assertEqual(sum("admin.crt ends on" in line for line in process.log()), 1)
+        for file in ("admin.crt", "127.0.0.1.crt"):
+            self.assertEqual(sum(f"{file} ends on" in line for line in process.log()), 1, "once each")
 
         def csipctl(*words: str) -> tuple[int, str]:
             done = run(place.folder, str(SCRIPTS / "csipctl"), "--config", str(place.config), *words)
