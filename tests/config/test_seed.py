@@ -51,8 +51,8 @@ class SeedTests(ConfigCase):
                 "54: devices[0].ders[1]: a DER of type 83 should have rtgMaxDischargeRateW: served without",
                 "135: devices[0].ders[1].rtgMaxVarNeg: absorbed vars are negative in IEEE 2030.5:"
                 " taken as such",
-                "172: devices[1].pin: expected five digits and a check digit that makes the sum of all six"
-                " a multiple of ten; served as it is",
+                "172: devices[1].pin: has a wrong check digit, expected five digits and a check digit"
+                " that makes the sum of all six a multiple of ten; served as it is",
                 "271: curves[0]: defaults taken: xMultiplier 0, yMultiplier 0, yRefType 2,"
                 " creationTime when first seen",
                 "277: curves[1]: defaults taken: xMultiplier 0, yMultiplier 0, yRefType 1,"

@@ -1,4 +1,4 @@
-"""The standard's rules for curves, controls, defaults, events, PINs and bit maps: what they let be, and where they point.
+"""The standard's rules: what they let be, and where their flaws point.
 
 That each door refuses what they refuse is in tests/test_wrong_values.py.
 """
@@ -15,7 +15,7 @@ from csipd.sep2 import codec, rules
 from csipd.sep2 import resources as r
 from csipd.sep2.rules import Flaw
 from csipd.sep2.schema import Element, fields
-from csipd.sep2.types import Alarm, CurveType, DeviceCategory, UnitRef
+from csipd.sep2.types import MODE, Alarm, CurveType, DeviceCategory, UnitRef
 from tests.conformance.test_basic import FREQUENCY_TRIPS, VOLT_VAR, VOLT_WATT, VOLTAGE_TRIPS
 from tests.support.examples import fewer
 from tests.support.instances import instances
@@ -53,12 +53,10 @@ class CurveTests(SynchronousTestCase):
 
     def test_of_the_procedures(self) -> None:
         """The curves of the CSIP test procedures are as they should be."""
-        kinds = {
-            f"opMod{''.join(part.capitalize() for part in kind.name.split('_'))}": kind for kind in CurveType
-        }
-        kinds |= {name: getattr(CurveType, _enumerated(name)) for name in (*VOLTAGE_TRIPS, *FREQUENCY_TRIPS)}
         for name, points in {**VOLTAGE_TRIPS, **FREQUENCY_TRIPS}.items():
-            self.assertEqual(rules.curve_flaws(curve(kinds[name], *points)), [], name)
+            kind = MODE[name].curve
+            assert kind is not None
+            self.assertEqual(rules.curve_flaws(curve(kind, *points)), [], name)
         self.assertEqual(rules.curve_flaws(curve(CurveType.VOLT_VAR, *VOLT_VAR)), [])
         self.assertEqual(rules.curve_flaws(curve(CurveType.VOLT_WATT, *VOLT_WATT)), [])
 
@@ -92,7 +90,7 @@ class CurveTests(SynchronousTestCase):
                 self.assertIs(flaw.doubtful, not listed and reference in list(UnitRef))
 
     def test_falling(self) -> None:
-        """x may lead back where points are a function with hysteresis, which is doubtful, and nowhere else."""
+        """x may lead back where points have hysteresis, which is doubtful, and nowhere else."""
         for kind in CurveType:
             side = True if kind is CurveType.WATT_PF else None
             (flaw,) = rules.curve_flaws(curve(kind, (2, 1), (1, 1), (1, 1), excitation=side))
@@ -160,7 +158,7 @@ class ControlTests(SynchronousTestCase):
         self.assertEqual([flaw.pointer for flaw in wrong], ["/opModVoltVar", "/opModWattPF"])
 
     def test_default(self) -> None:
-        """A default may set ramp rates alone; bounds of enter service that exclude everything are doubtful."""
+        """A default may set ramp rates alone; bounds of enter service with nothing between are doubtful."""
         default = r.DefaultDERControl(mRID="0", DERControlBase=r.DERControlBase(), setGradW=0)
         self.assertEqual(rules.default_flaws(default), [])
         self.assertEqual(rules.default_flaws(default.replace(setESLowFreq=5900, setESHighFreq=5900)), [])
@@ -207,12 +205,6 @@ class BitTests(SynchronousTestCase):
             (flaw,) = rules.pin_flaws(111111, strict=strict)
             self.assertIs(flaw.doubtful, not strict)
             self.assertNotIn("111111", flaw.message)
-
-
-def _enumerated(mode: str) -> str:
-    """The name in CurveType of a ride-through mode: opModHVRTMustTrip is HVRT_MUST_TRIP."""
-    head, rest = mode.removeprefix("opMod")[:4], mode.removeprefix("opMod")[4:]
-    return head + "".join(f"_{letter}" if letter.isupper() else letter.upper() for letter in rest)
 
 
 def _leads(value: Element, flaw: Flaw) -> bool:
