@@ -24,6 +24,7 @@ from attrs import frozen
 from benchmarks import lab
 from csipd.daemon import scheduler
 from csipd.db import commands, controls, engine, groups, outlook, programs, tables
+from csipd.db import schedules as stored
 from csipd.db.commands import Command, Target
 from csipd.db.database import Database, Transaction
 from csipd.der.events import Event, next_change, statuses
@@ -120,7 +121,7 @@ def clock(folder: Path, number: int) -> dict[str, Cost]:
 
     def lists(transaction: Transaction) -> None:
         for program in kept:
-            controls.schedules(transaction.connection, [program], lab.NOW)
+            stored.of(transaction.connection, [program], lab.NOW)
 
     def nothing(transaction: Transaction) -> None:
         check(controls.changing(transaction.connection, lab.NOW, lab.NOW + 1) == [], "something is due")

@@ -128,13 +128,13 @@ class PassCase(RealClientCase):
         self.assertApproximates(client.timebase.now(), time(), 5)
 
     def see_the_program(self, client: CsipClient) -> None:
-        """The seed's program and the device's own, through the one FSA, with all that belongs to them."""
+        """The seed's program, and no other before it, through the one FSA, with all that belongs to them."""
         state = client.state
         (own,) = state.end_devices.values()
         self.assertEqual([fsa.href for fsa in own.fsa_list], ["/edev/1/fsa/1"])
         programs = {seen.program.description: seen for seen in state.der_programs.values()}
-        own_program, found = programs.pop("Service point"), programs.pop("Program 1")
-        self.assertEqual((own_program.primacy, found.primacy, programs), (3, 89, {}))
+        found = programs.pop("Program 1")
+        self.assertEqual((found.primacy, programs), (89, {}))
         default = found.default_dercontrol
         self.assertEqual(default.set_esdelay, 30)
         self.assertEqual(default.dercontrol_base.op_mod_connect, True)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from attrs import evolve, field, frozen
 
-from csipd.db import audit, controls, devices, documents, groups, own_programs, programs
+from csipd.db import audit, controls, devices, documents, groups, own_programs, programs, schedules
 from csipd.db.database import Transaction
 from csipd.der.conflicts import Loss, loss
 from csipd.der.events import Event
@@ -155,7 +155,7 @@ def _overlaps(
     primacy = min(primacies[number] for number in wanted)
     takes: list[Overlap] = []
     gives: list[Overlap] = []
-    for program, schedule in controls.schedules(connection, numbers, now).items():
+    for program, schedule in schedules.of(connection, numbers, now).items():
         # Between equals the one made later wins, and that is the new one.
         wins = primacy <= primacies[program]
         for kept in schedule.listed():
@@ -218,7 +218,7 @@ def create(
     return made, effect
 
 
-def cancellable(connection: sa.Connection, number: int, randomized: bool, now: int) -> controls.Kept:
+def cancellable(connection: sa.Connection, number: int, randomized: bool, now: int) -> schedules.Kept:
     """The control that ``cancel`` would cancel; what it raises."""
     kept = controls.commanded(connection, number, now)
     if kept is None:

@@ -7,16 +7,17 @@ control that is over is out of its list; its own href answers for a day more, th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from attrs import frozen
 
+from csipd.db import schedules
 from csipd.db.database import Transaction
+from csipd.db.schedules import Kept
 from csipd.db.stored import decode
 from csipd.db.tables import controls
-from csipd.der.events import ALL_CATEGORIES, Event, Status, next_change, statuses
+from csipd.der.events import ALL_CATEGORIES, Event, Status
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Issuer, Kind
@@ -32,72 +33,10 @@ RETENTION = 86_400
 MOST_LIVE = 1000
 
 
-#: Later than any time that a control can have.
-_EVER = 2**62
-
-# Statements that every poll asks are built once: to build one costs ten times what it takes to execute it.
-_EVENTS = sa.select(
-    controls.c.id,
-    controls.c.program,
-    controls.c.mrid,
-    controls.c.start,
-    controls.c.duration,
-    controls.c.randomize_start,
-    controls.c.randomize_duration,
-    controls.c.creation_time,
-    controls.c.earliest,
-    controls.c.latest,
-    controls.c.categories,
-    controls.c.modes,
-    controls.c.cancelled,
-    controls.c.randomized,
-)
-_EVENT_OF = _EVENTS.where(controls.c.id == sa.bindparam("number"))
-_AROUND = _EVENTS.where(
-    controls.c.program.in_(sa.bindparam("programs", expanding=True)),
-    controls.c.latest > sa.bindparam("start"),
-    controls.c.earliest < sa.bindparam("end"),
-)
+_CONTROL_OF = schedules.EVENTS.where(controls.c.id == sa.bindparam("number"))
 _BODIES = sa.select(controls.c.id, controls.c.body, controls.c.reason).where(
     controls.c.id.in_(sa.bindparam("numbers", expanding=True))
 )
-
-
-@frozen
-class Kept:
-    """A control as it is kept: its numbers, what the rules need of it, and what it stands at."""
-
-    number: int
-    program: int
-    event: Event
-    status: Status
-
-
-@frozen
-class Schedule:
-    """The controls of one program at a moment.
-
-    :param all: those that have a part in anything shown now, by number
-    :param until: when what is shown changes next though nobody commands anything; None: never
-    """
-
-    all: Mapping[int, Kept]
-    now: int
-    until: int | None
-
-    def listed(self, active: bool = False) -> list[Kept]:
-        """The members of the DERControlList, or of the ActiveDERControlList, in their order.
-
-        That is interval.start, then creationTime and mRID, the later and greater first.
-        """
-        shown = [
-            kept
-            for kept in self.all.values()
-            if kept.status.listed_until > self.now and (not active or kept.status.state is EventState.ACTIVE)
-        ]
-        return sorted(
-            sorted(shown, key=lambda kept: kept.event.rank, reverse=True), key=lambda kept: kept.event.start
-        )
 
 
 def modes_of(base: r.DERControlBase) -> list[str]:
@@ -164,13 +103,18 @@ def cancel(transaction: Transaction, number: int, randomized: bool, reason: str 
     """Note that a control was cancelled. False if it had been before.
 
     One that is cancelled in the second in which it was made is so from the next: whoever read it in between
-    has read something that was true.
+    has read something that was true. One whose making is still to come, since the clock was set back, is
+    cancelled from there on.
     """
     program = transaction.connection.scalar(
         sa.update(controls)
         .where(controls.c.id == number, controls.c.cancelled.is_(None))
         .values(
-            cancelled=sa.case((controls.c.creation_time >= now, controls.c.creation_time + 1), else_=now),
+            cancelled=sa.case(
+                (controls.c.creation_time > now, controls.c.creation_time),
+                (controls.c.creation_time == now, now + 1),
+                else_=now,
+            ),
             randomized=randomized,
             reason=reason,
         )
@@ -183,70 +127,46 @@ def cancel(transaction: Transaction, number: int, randomized: bool, reason: str 
 
 
 def _invalidate(transaction: Transaction, program: int, number: int) -> None:
+    schedules.changed(transaction, program)
     here = f"/derp/{program}"
     transaction.invalidate(f"{here}/derc", f"{here}/actderc", f"{here}/derc/{number}")
-
-
-def schedules(connection: sa.Connection, programs: Sequence[int], now: int) -> dict[int, Schedule]:
-    """The controls of programs at a moment; programs without any are left out.
-
-    With those that are listed come those that are over but may have taken something from them.
-    """
-    by_program: dict[int, dict[int, Event]] = {}
-    for row in _around(connection, {"programs": programs}, now, None):
-        by_program.setdefault(row.program, {})[row.id] = _event(row)
-    return {program: _schedule(program, events, now) for program, events in by_program.items()}
-
-
-def _around(
-    connection: sa.Connection, which: Mapping[str, Any], start: int, end: int | None
-) -> Sequence[sa.Row[*tuple[Any, ...]]]:
-    """The controls of a time, and all that overlap one of them, and so on: what may decide their status.
-
-    :param which: the programs, as ``_AROUND`` is asked
-    """
-    while True:
-        rows = connection.execute(
-            _AROUND, {**which, "start": start, "end": _EVER if end is None else end}
-        ).all()
-        first = min((row.earliest for row in rows), default=start)
-        last = max((row.latest for row in rows), default=0)
-        if first >= start and (end is None or last <= end):
-            return rows
-        start = min(first, start)
-        end = None if end is None else max(end, last)
-
-
-def _schedule(program: int, events: Mapping[int, Event], now: int) -> Schedule:
-    found = statuses(events.values(), now)
-    kept = {
-        number: Kept(number, program, event, found[event.mrid])
-        for number, event in events.items()
-        if event.mrid in found
-    }
-    return Schedule(kept, now, next_change(events.values(), now))
 
 
 def commanded(connection: sa.Connection, number: int, now: int) -> Kept | None:
     """A control as the operator sees it: one that was made before the clock was set back is there at once.
 
-    It has the status that it had when it was made. Devices see it when that time comes again.
+    It has the status that it had when it was made. Devices see it when that time comes again (case F13).
     """
-    row = connection.execute(_EVENT_OF, {"number": number}).one_or_none()
-    return None if row is None else _find(connection, row, max(now, row.creation_time))
+    row = connection.execute(_CONTROL_OF, {"number": number}).one_or_none()
+    return None if row is None else _commanded(connection, [row], now)[number]
 
 
 def find(connection: sa.Connection, number: int, now: int) -> Kept | None:
     """A control with its status, also when it is over; None where it is not made yet, as devices see it."""
-    row = connection.execute(_EVENT_OF, {"number": number}).one_or_none()
-    return None if row is None else _find(connection, row, now)
+    found = commanded(connection, number, now)
+    return None if found is None or found.event.created > now else found
 
 
-def _find(connection: sa.Connection, row: sa.Row[*tuple[Any, ...]], now: int) -> Kept | None:
-    number: int = row.id
-    rivals = _around(connection, {"programs": [row.program]}, row.earliest, row.latest)
-    events = {row.id: _event(row), **{other.id: _event(other) for other in rivals}}
-    return _schedule(row.program, events, now).all.get(number)
+def _commanded(
+    connection: sa.Connection, rows: Sequence[sa.Row[*tuple[Any, ...]]], now: int
+) -> dict[int, Kept]:
+    """Controls with their status, by number.
+
+    :param rows: of ``schedules.EVENTS``
+    """
+    made = [row for row in rows if row.creation_time <= now]
+    current = [row for row in made if row.latest > now]
+    programs = sorted({row.program for row in current})
+    known = schedules.of(connection, programs, now) if programs else {}
+    found = schedules.past(connection, [row for row in made if row.latest <= now], now)
+    found |= {row.id: known[row.program].all[row.id] for row in current}
+    for row in rows:
+        if row.creation_time > now:
+            event = schedules.event_of_row(row)
+            state = EventState.SCHEDULED if event.created < event.earliest else EventState.ACTIVE
+            status = Status(state, event.created, 0, None, event.latest)
+            found[row.id] = Kept(row.id, row.program, event, status)
+    return found
 
 
 def get(
@@ -256,7 +176,7 @@ def get(
     kept = find(connection, number, now)
     if kept is None or kept.program != program or kept.event.latest <= now - RETENTION:
         return None
-    schedule = schedules(connection, [program], now).get(program)
+    schedule = schedules.of(connection, [program], now).get(program)
     until = kept.event.latest + RETENTION
     if schedule is not None and schedule.until is not None:
         until = min(until, schedule.until)
@@ -270,7 +190,7 @@ def page(
 
     :return: how many there are (after the filter ``a``), those wanted, and when that stops being true
     """
-    schedule = schedules(connection, [program], now).get(program)
+    schedule = schedules.of(connection, [program], now).get(program)
     if schedule is None:
         return 0, [], None
     every = [k for k in schedule.listed(active) if part.after is None or k.event.start > part.after]
@@ -317,7 +237,7 @@ def live_numbers(connection: sa.Connection, programs: Sequence[int], now: int) -
     candidates = list(connection.scalars(query.order_by(controls.c.id)))
     if not candidates:
         return []
-    known = {n: k for s in schedules(connection, programs, now).values() for n, k in s.all.items()}
+    known = {n: k for s in schedules.of(connection, programs, now).values() for n, k in s.all.items()}
     return [n for n in candidates if n not in known or known[n].status.state is not EventState.SUPERSEDED]
 
 
@@ -392,7 +312,7 @@ def listed(
     :param cancelled: only those that the operator cancelled, or only the others
     :return: the controls, and where to go on (the next ``before``); None: there are no more
     """
-    query = sa.select(controls.c.start, controls.c.id)
+    query = schedules.EVENTS
     if before is not None:
         query = query.where(sa.tuple_(controls.c.start, controls.c.id) < sa.tuple_(*before))
     if program is not None:
@@ -409,9 +329,9 @@ def listed(
         )
     query = query.order_by(controls.c.start.desc(), controls.c.id.desc()).limit(limit)
     rows = connection.execute(query).all()
-    found = (commanded(connection, row.id, now) for row in rows)
+    found = _commanded(connection, rows, now)
     last = (rows[-1].start, rows[-1].id) if len(rows) == limit else None
-    return [kept for kept in found if kept is not None], last
+    return [found[row.id] for row in rows if row.id in found], last
 
 
 def whose(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, str | None]:
@@ -424,18 +344,3 @@ def numbers_of(connection: sa.Connection, mrids: Sequence[str]) -> dict[str, int
     """The numbers of controls by their mRIDs."""
     query = sa.select(controls.c.mrid, controls.c.id).where(controls.c.mrid.in_(mrids))
     return {row.mrid: row.id for row in connection.execute(query)}
-
-
-def _event(row: sa.Row[*tuple[Any, ...]]) -> Event:
-    return Event(
-        mrid=row.mrid,
-        created=row.creation_time,
-        start=row.start,
-        duration=row.duration,
-        modes=frozenset(row.modes.split()),
-        categories=row.categories,
-        randomize_start=row.randomize_start,
-        randomize_duration=row.randomize_duration,
-        cancelled=row.cancelled,
-        randomized=row.randomized,
-    )

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import controls, documents, programs
+from csipd.db import controls, documents, programs, schedules
 from csipd.db.tables import devices
 from csipd.der.programs import Default, End, Hold, addressed, default, holds, offers
 from csipd.sep2 import resources as r
@@ -67,12 +67,12 @@ def outlook(connection: sa.Connection, own: programs.Own, device: int, now: int)
     """
     numbers = [number for number, _ in programs.of_device(connection, own, device)]
     primacies = {number: found.primacy for number, found in programs.get(connection, numbers, own).items()}
-    schedules = controls.schedules(connection, numbers, now)
-    kept = {k.event.mrid: k for schedule in schedules.values() for k in schedule.all.values()}
+    found_schedules = schedules.together(connection, numbers, now)
+    kept = {k.event.mrid: k for schedule in found_schedules.values() for k in schedule.all.values()}
     category = connection.scalar(sa.select(devices.c.device_category).where(devices.c.id == device))
     offered = [
         offer
-        for number, schedule in schedules.items()
+        for number, schedule in found_schedules.items()
         for offer in offers((k.event for k in schedule.all.values()), primacies[number], number)
     ]
     followed = addressed(offered, category or 0)

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from attrs import frozen
 
 from csipd.db import controls, devices, groups, programs
-from csipd.db.controls import Kept
 from csipd.db.database import Transaction
+from csipd.db.schedules import Kept
 from csipd.db.stored import decode
 from csipd.db.tables import controls as controls_table
 from csipd.db.tables import devices as devices_table

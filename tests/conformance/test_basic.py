@@ -323,14 +323,14 @@ class ScheduleTests(ConformanceCase):
         self.bench = self.make(rates={**RATES, "DERProgramList": 59})
         self.bench.ladder("SY", "TF", "SP")
         commands = [
-            self.bench.command("SP", start=2 * n, lasts=1, label=f"SP{n}", opModMaxLimW=5000 + n)
+            self.bench.command("TF", start=2 * n, lasts=1, label=f"SP{n}", opModMaxLimW=5000 + n)
             for n in range(1, 25)
         ]
-        self.bench.command("TF", start=3, lasts=1, opModMaxLimW=4000)
+        self.bench.command("SY", start=3, lasts=1, opModMaxLimW=4000)
         self.begin("SP")
         self.assertEqual(
             sorted(control.description or "" for control in self.device.der.known()),
-            sorted(["TF", *(f"SP{n}" for n in range(1, 25))]),
+            sorted(["SY", *(f"SP{n}" for n in range(1, 25))]),
         )
         self.bench.run(until=25.5)
         for command in commands[12:]:
@@ -338,10 +338,10 @@ class ScheduleTests(ConformanceCase):
         self.bench.run(until=52)
         run = {f"SP{n}": WHOLE for n in range(1, 13)}
         dropped = {f"SP{n}": [RECEIVED, CANCELLED] for n in range(13, 25)}
-        self.assertAnswered(TF=WHOLE, **run, **dropped)
+        self.assertAnswered(SY=WHOLE, **run, **dropped)
         for n in range(1, 13):
             self.assertSaid(
-                f"{2 * n}:00  SP{n} in SP is active since {2 * n}:00", f"{2 * n + 1}:00  SP{n} is gone"
+                f"{2 * n}:00  SP{n} in TF is active since {2 * n}:00", f"{2 * n + 1}:00  SP{n} is gone"
             )
         for n in range(13, 25):
             self.assertSaid(f"25:30  SP{n} in SP is cancelled since 25:30")

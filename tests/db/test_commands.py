@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import audit, commands, controls, devices, documents, programs
+from csipd.db import schedules as stored
 from csipd.db.commands import Command, Effect, Overlap, Target
 from csipd.db.database import Database, Transaction, Write
 from csipd.db.tables import metadata
@@ -601,10 +602,10 @@ class ForetoldTests(SynchronousTestCase):
                     self.lay(transaction, program, one)
             now = NOW + look
             target, wanted = Target(program=program), command(duration, look + start, base=base(*modes))
-            before = controls.schedules(transaction.connection, [program], now)
+            before = stored.of(transaction.connection, [program], now)
             made, effect = commands.create(transaction, OWN, REPLY_TO, target, wanted, now, "ann")
             self.assertEqual(effect.superseded_by, ())
-            found = controls.schedules(transaction.connection, [program], now)[program].all
+            found = stored.of(transaction.connection, [program], now)[program].all
             new = found[made[0].ids[1]].event
             taken = {one.other: one for one in effect.supersedes}
             history = [
@@ -722,7 +723,7 @@ class CancelTests(_Case):
         self.cancel(self.number, NOW - 10)
         said = self.refused(Conflict, self.number, NOW - 9)
         self.assertEqual(said, f"control {self.number} is cancelled already")
-        self.assertEqual(self.shown(self.number, NOW + 1).EventStatus.currentStatus, EventState.CANCELLED)
+        self.assertEqual(self.shown(self.number, NOW).EventStatus.currentStatus, EventState.CANCELLED)
 
 
 class TogetherTests(SynchronousTestCase):

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import controls
-from csipd.db.controls import Kept, Schedule
+from csipd.db import schedules as stored
 from csipd.db.database import Transaction
+from csipd.db.schedules import Kept, Schedule
 from csipd.db.tables import controls as table
 from csipd.der.events import ALL_CATEGORIES, Event, Status, statuses
 from csipd.sep2 import resources as r
@@ -192,7 +193,7 @@ class RuleTests(SynchronousTestCase):
         with store() as transaction:
             laid = Programs(transaction, mine, others)
             for now in (NOW + look for look in looks):
-                found = controls.schedules(laid.connection, [*laid.numbers, EMPTY], now)
+                found = stored.of(laid.connection, [*laid.numbers, EMPTY], now)
                 for active in (False, True):
                     expected = laid.listed(laid.mine, now, active)
                     self.assertEqual(laid.page(ALL, now, active), (len(expected), expected))
@@ -217,7 +218,7 @@ class RuleTests(SynchronousTestCase):
             total, members, until = controls.page(laid.connection, laid.mine, part, now, active)
             for moment in self.span(now, until):
                 self.assertEqual(laid.page(part, moment, active), (total, members), moment)
-            found = controls.schedules(laid.connection, [laid.mine], now).get(laid.mine)
+            found = stored.of(laid.connection, [laid.mine], now).get(laid.mine)
             self.assertEqual(found.until if found else None, until)
             for number in laid.known:
                 one = controls.get(laid.connection, laid.mine, number, now)
@@ -248,6 +249,8 @@ class RuleTests(SynchronousTestCase):
                 found = controls.find(laid.connection, number, now)
                 if status is None:
                     self.assertIsNone(found, "not made yet: the clock was set back")
+                    self.assertIsNotNone(controls.commanded(laid.connection, number, now))
+                    self.assertIsNone(laid.get(number, now, program))
                     continue
                 self.assertEqual(found, Kept(number, program, kept, status))
                 self.assertEqual(controls.shown(laid.connection, [found]), [laid.shown(number, status)])
@@ -368,12 +371,12 @@ class OverTests(_Case):
         for number in range(50):
             self.add(number * 10, 10)
         listed = self.add(1000, 10)
-        found = controls.schedules(self.connection, [self.laid.mine], NOW + 990)
+        found = stored.of(self.connection, [self.laid.mine], NOW + 990)
         self.assertEqual(list(found[self.laid.mine].all), [listed])
 
     def test_nothing(self) -> None:
         """A program without controls has no schedule, and an empty list for good."""
-        self.assertEqual(controls.schedules(self.connection, [self.laid.mine, EMPTY], NOW), {})
+        self.assertEqual(stored.of(self.connection, [self.laid.mine, EMPTY], NOW), {})
         found = controls.page(self.connection, self.laid.mine, ALL, NOW, False)
         self.assertEqual(found, (0, [], None))
         self.assertIsNone(controls.find(self.connection, 7, NOW))
@@ -393,7 +396,7 @@ class OverTests(_Case):
             for number in numbers:
                 self.laid.add(number, event(0, 100))
             with statements(self.transaction) as said:
-                found = controls.schedules(self.connection, numbers, NOW + 5)
+                found = stored.of(self.connection, numbers, NOW + 5)
             self.assertEqual(sorted(found), numbers)
             asked.append(len(said))
         self.assertEqual(asked[0], asked[1])
@@ -597,3 +600,15 @@ class ListedTests(_Case):
             [(kept.number, kept.status.state) for kept in found],
             [(late, EventState.SCHEDULED), (begun, EventState.ACTIVE), (first, EventState.ACTIVE)],
         )
+
+    def test_from_the_future_cancelled(self) -> None:
+        """It can be cancelled meanwhile, and no device ever sees it run (case F13)."""
+        number = self.add(0, 100, created=50)
+        self.assertTrue(controls.cancel(self.transaction, number, False, "the clock was wrong", NOW + 40))
+        for now in (49, 50, 51, 99):
+            _, members, _ = controls.page(self.connection, self.laid.mine, ALL, NOW + now, True)
+            self.assertEqual(members, [])
+        found = controls.get(self.connection, self.laid.mine, number, NOW + 50)
+        assert found is not None
+        self.assertEqual(found[0].EventStatus.currentStatus, EventState.CANCELLED)
+        self.assertGreater(found[0].version or 0, 0)

@@ -9,6 +9,7 @@ from lxml import etree
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import controls, responses
+from csipd.db import schedules as stored
 from csipd.db.responses import Answers
 from csipd.der.responses import Bucket
 from csipd.net.identity import Identity
@@ -55,7 +56,7 @@ class ResponseCase(SynchronousTestCase):
         self.control = place.ids[1]
         return self.world.read(self.kept).event.mrid
 
-    def kept(self, connection: Any) -> controls.Kept:
+    def kept(self, connection: Any) -> stored.Kept:
         """The event that is looked at."""
         found = controls.find(connection, self.control, int(self.world.now))
         assert found is not None

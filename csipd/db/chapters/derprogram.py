@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from csipd.db import controls, documents, groups, own_programs, programs
+from csipd.db import controls, documents, groups, own_programs, programs, schedules
 from csipd.db.tree.chapter import Chapter, Ids, Members, Source
 from csipd.db.tree.context import Context, Outdated
 from csipd.refusals import NotFound
@@ -67,9 +67,9 @@ class CurrentDERProgram(DERProgram):
     def _current(self, context: Context, device: int) -> int | None:
         ordered = [number for number, _ in _programs_of(context, device)]
         context.depends_on.update(ROWS["DERProgram"].href((number,)) for number in ordered)
-        schedules = _schedules(context, ordered)
+        found = _schedules(context, ordered)
         for number in ordered:
-            if number in schedules and schedules[number].listed(active=True):
+            if number in found and found[number].listed(active=True):
                 return number
         place = ROWS["DefaultDERControl"]
         defaults = documents.present(context.connection, [place.href((number,)) for number in ordered])
@@ -139,9 +139,9 @@ def _programs_of(context: Context, device: int) -> list[tuple[int, int]]:
     return context.cached(programs.of_device, context.server.own, device)
 
 
-def _schedules(context: Context, numbers: Sequence[int]) -> dict[int, controls.Schedule]:
+def _schedules(context: Context, numbers: Sequence[int]) -> dict[int, schedules.Schedule]:
     """The controls of programs; those without any are left out."""
-    found = context.cached(controls.schedules, tuple(numbers), context.now)
+    found = context.cached(schedules.of, tuple(numbers), context.now)
     for schedule in found.values():
         context.limit_validity(schedule.until)
     return found

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 
-from csipd.db import commands, controls
+from csipd.db import commands, controls, schedules
 from csipd.db.commands import Command, Overlap, Target
 from csipd.db.database import Transaction
 from csipd.db.responses import REPLY_TO
@@ -171,10 +171,10 @@ def _start(connection: sa.Connection, call: Call) -> tuple[int, int] | None:
 
 def _wanted(
     connection: sa.Connection, call: Call, before: tuple[int, int] | None
-) -> tuple[list[controls.Kept], tuple[int, int] | None]:
+) -> tuple[list[schedules.Kept], tuple[int, int] | None]:
     """The controls of a page and one more, if there are as many, and where to go on; None: nowhere."""
     query, limit = call.query, call.query["limit"]
-    found: list[controls.Kept] = []
+    found: list[schedules.Kept] = []
     read = 0
     while True:
         some, before = controls.listed(
@@ -292,12 +292,12 @@ def _overlaps(names: Names, found: Sequence[Overlap]) -> tuple[Superseded, ...]:
     )
 
 
-def _found(connection: sa.Connection, places: Sequence[Place], now: int) -> list[controls.Kept]:
+def _found(connection: sa.Connection, places: Sequence[Place], now: int) -> list[schedules.Kept]:
     kept = (controls.commanded(connection, place.ids[1], now) for place in places)
     return [one for one in kept if one is not None]
 
 
-def _word(kept: controls.Kept, now: int) -> str:
+def _word(kept: schedules.Kept, now: int) -> str:
     word = _WORDS[kept.status.state]
     if word in ("scheduled", "active") and kept.event.cancelled is not None:
         # In the second in which it was made and cancelled devices do not see that yet.
@@ -305,7 +305,7 @@ def _word(kept: controls.Kept, now: int) -> str:
     return "completed" if word == "active" and now >= kept.event.latest else word
 
 
-def _shown(connection: sa.Connection, found: Sequence[controls.Kept], now: int) -> list[Control]:
+def _shown(connection: sa.Connection, found: Sequence[schedules.Kept], now: int) -> list[Control]:
     who = controls.whose(connection, [kept.number for kept in found])
     numbers = controls.numbers_of(connection, [m for kept in found for m in kept.status.superseded_by])
     return [

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 
-from csipd.db import commands, controls, documents
+from csipd.db import commands, controls, documents, schedules
 from csipd.db.database import Transaction
 from csipd.refusals import Conflict, Full, NotFound
 from csipd.sep2 import resources as r
@@ -94,7 +94,7 @@ def remove_curve(transaction: Transaction, call: Call) -> None:
         raise NotFound(f"program {number} has no curve {place.ids[1]}")
     default = documents.get(connection, Place(_DEFAULT, (number,)))
     bases = [default.DERControlBase] if isinstance(default, r.DefaultDERControl) else []
-    schedule = controls.schedules(connection, [number], call.now).get(number)
+    schedule = schedules.of(connection, [number], call.now).get(number)
     if schedule is not None:
         bases += [control.DERControlBase for control in controls.shown(connection, schedule.listed())]
     if any(place.href == getattr(value, "href", None) for base in bases for value in vars(base).values()):

@@ -10,7 +10,7 @@ from datetime import tzinfo
 
 import sqlalchemy as sa
 
-from csipd.db import controls, devices, documents, groups, programs
+from csipd.db import controls, devices, documents, groups, programs, schedules
 from csipd.db.commands import Command, Effect, Overlap, Target
 from csipd.der.events import ALL_CATEGORIES, Event
 from csipd.der.wording import counted, duration_text, listed, mode_text, moment_text, value_text
@@ -117,7 +117,7 @@ def of_control(
 
 
 def of_cancellation(
-    connection: sa.Connection, kept: controls.Kept, *, randomized: bool, zone: tzinfo, now: int
+    connection: sa.Connection, kept: schedules.Kept, *, randomized: bool, zone: tzinfo, now: int
 ) -> tuple[str, ...]:
     """What it will mean that a control is cancelled."""
     names = Names(connection)

@@ -38,6 +38,12 @@ def upgrade() -> None:
                 )
             )
         op.create_table(name, *columns, *constraints)
+    # Whatever is drawn later differs from these, but for a chance of one in 2**62.
+    op.execute(
+        sa.text(
+            "INSERT INTO schedules (program, revision) SELECT program, max(id) FROM controls GROUP BY program"
+        )
+    )
     # Those that were used stay shown. Their defaults are views from now on.
     op.execute(
         sa.text(

@@ -1,0 +1,288 @@
+"""The schedules of programs: every control with the status that it has at a moment.
+
+What was read and computed is kept, since each device that polls asks for it: by program, until a control of
+it is made or cancelled. That is known by a revision, a number that is drawn at each change and stored with
+it. So what is kept can be no staler than the transaction that asks, whoever wrote and however it ended.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from attrs import define, field, frozen
+
+from csipd.db.database import Transaction
+from csipd.db.tables import controls, schedules
+from csipd.db.upsert import insert
+from csipd.der.events import Event, Status, next_change, statuses
+from csipd.sep2.types import EventState
+
+#: Events that are kept at most, of all programs together; the programs that were not asked for go first.
+MOST_KEPT = 100_000
+#: Later than any time that a control can have.
+_EVER = 2**62
+
+# Statements that every poll asks are built once: to build one costs ten times what it takes to execute it.
+EVENTS = sa.select(
+    controls.c.id,
+    controls.c.program,
+    controls.c.mrid,
+    controls.c.start,
+    controls.c.duration,
+    controls.c.randomize_start,
+    controls.c.randomize_duration,
+    controls.c.creation_time,
+    controls.c.earliest,
+    controls.c.latest,
+    controls.c.categories,
+    controls.c.modes,
+    controls.c.cancelled,
+    controls.c.randomized,
+)
+_REVISIONS = sa.select(schedules.c.program, schedules.c.revision).where(
+    schedules.c.program.in_(sa.bindparam("programs", expanding=True))
+)
+#: The controls of a time, and those made since a moment that overlap a wider one.
+_AROUND = EVENTS.where(
+    controls.c.program.in_(sa.bindparam("programs", expanding=True)),
+    controls.c.latest > sa.bindparam("first"),
+    controls.c.earliest < sa.bindparam("last"),
+    sa.or_(
+        sa.and_(controls.c.latest > sa.bindparam("since"), controls.c.earliest < sa.bindparam("until")),
+        sa.and_(
+            controls.c.start + controls.c.duration > sa.bindparam("first"),
+            controls.c.start < sa.bindparam("last"),
+            controls.c.creation_time >= sa.bindparam("made"),
+        ),
+    ),
+)
+
+
+@frozen
+class Kept:
+    """A control as it is kept: its numbers, what the rules need of it, and what it stands at."""
+
+    number: int
+    program: int
+    event: Event
+    status: Status
+
+
+@frozen
+class Schedule:
+    """The controls of one program at a moment.
+
+    :param all: those that have a part in anything shown now, by number
+    :param until: when what is shown changes next though nobody commands anything; None: never
+    """
+
+    all: Mapping[int, Kept]
+    now: int
+    until: int | None
+
+    def listed(self, active: bool = False) -> list[Kept]:
+        """The members of the DERControlList, or of the ActiveDERControlList, in their order.
+
+        That is interval.start, then creationTime and mRID, the later and greater first.
+        """
+        shown = [
+            kept
+            for kept in self.all.values()
+            if kept.status.listed_until > self.now and (not active or kept.status.state is EventState.ACTIVE)
+        ]
+        return sorted(
+            sorted(shown, key=lambda kept: kept.event.rank, reverse=True), key=lambda kept: kept.event.start
+        )
+
+
+def of(connection: sa.Connection, programs: Sequence[int], now: int) -> dict[int, Schedule]:
+    """The schedules of programs at a moment; programs that never had a control are left out.
+
+    With the controls that are listed come those that are over but may have taken something from them.
+    """
+    return {p: entry.at(p, now) for p, entry in _entries(connection, programs, now).items()}
+
+
+def together(connection: sa.Connection, programs: Sequence[int], now: int) -> dict[int, Schedule]:
+    """The same for programs that a device follows together.
+
+    With the controls of each come those of the others that are over but may have taken something from them,
+    and so on.
+    """
+    since = now
+    while True:
+        entries = _entries(connection, programs, since)
+        events = [e for entry in entries.values() for e in entry.events.values()]
+        # Those that a device may still be running count to the end of their randomisation.
+        begin = _begin(((e.start, e.latest if e.latest > now else e.end) for e in events), now)
+        if begin >= since:
+            return {p: entry.at(p, now) for p, entry in entries.items()}
+        # Twice as far: where many overlap in a chain, few steps lead to its begin.
+        since = begin - (now - begin)
+
+
+def past(connection: sa.Connection, rows: Sequence[sa.Row[*tuple[Any, ...]]], now: int) -> dict[int, Kept]:
+    """Controls that are over, by number, with the status that they have kept.
+
+    :param rows: of ``EVENTS``
+    """
+    if not rows:
+        return {}
+    since, until = min(row.earliest for row in rows), max(row.latest for row in rows)
+    found = _fetch(connection, sorted({row.program for row in rows}), since, until)
+    wanted: dict[int, Kept] = {}
+    for program, events in found.items():
+        numbers = [row.id for row in rows if row.program == program]
+        known = statuses(events.values(), now)
+        wanted |= {
+            number: Kept(number, program, events[number], known[events[number].mrid])
+            for number in numbers
+            if events[number].mrid in known
+        }
+    return wanted
+
+
+def changed(transaction: Transaction, program: int) -> None:
+    """Note that a control of a program was made or cancelled."""
+    values = {"revision": secrets.randbits(62)}
+    statement = insert(transaction.connection.dialect.name, schedules).values(program=program, **values)
+    transaction.connection.execute(
+        statement.on_conflict_do_update(index_elements=[schedules.c.program], set_=values)
+    )
+
+
+def event_of_row(row: sa.Row[*tuple[Any, ...]]) -> Event:
+    """What the rules need of a control that is kept: a row of ``EVENTS``."""
+    return Event(
+        mrid=row.mrid,
+        created=row.creation_time,
+        start=row.start,
+        duration=row.duration,
+        modes=frozenset(row.modes.split()),
+        categories=row.categories,
+        randomize_start=row.randomize_start,
+        randomize_duration=row.randomize_duration,
+        cancelled=row.cancelled,
+        randomized=row.randomized,
+    )
+
+
+@define
+class _Entry:
+    """The controls of a program that matter from a moment on, and the schedule that was computed last."""
+
+    revision: int
+    since: int
+    events: Mapping[int, Event]
+    _schedule: Schedule | None = field(init=False, default=None)
+
+    def at(self, program: int, now: int) -> Schedule:
+        """The schedule at a moment, which is computed where the last one does not reach to it."""
+        last = self._schedule
+        if last is not None and last.now <= now and (last.until is None or now < last.until):
+            return last
+        found = statuses(self.events.values(), now)
+        kept = {
+            number: Kept(number, program, event, found[event.mrid])
+            for number, event in self.events.items()
+            if event.mrid in found
+        }
+        self._schedule = Schedule(kept, now, next_change(self.events.values(), now))
+        return self._schedule
+
+
+class _Cache:
+    """What is kept, of one connection, which one thread uses."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[int, _Entry] = OrderedDict()
+        self._number = 0
+
+    def find(self, program: int, revision: int, since: int) -> _Entry | None:
+        """The entry of a program, if it is of that revision and reaches back to a moment."""
+        entry = self._entries.get(program)
+        if entry is None or entry.revision != revision or entry.since > since:
+            return None
+        self._entries.move_to_end(program)
+        return entry
+
+    def keep(self, program: int, entry: _Entry) -> None:
+        """Keep an entry in the place of the one before."""
+        before = self._entries.pop(program, None)
+        self._number += len(entry.events) - (0 if before is None else len(before.events))
+        self._entries[program] = entry
+        while self._number > MOST_KEPT:
+            _, oldest = self._entries.popitem(last=False)
+            self._number -= len(oldest.events)
+
+
+def _entries(connection: sa.Connection, programs: Sequence[int], since: int) -> dict[int, _Entry]:
+    # It goes with the connection, which is given up where the database fails.
+    cache: _Cache = connection.info.setdefault("schedules", _Cache())
+    revisions = {row.program: row.revision for row in connection.execute(_REVISIONS, {"programs": programs})}
+    found = {}
+    missing = []
+    for program, revision in revisions.items():
+        entry = cache.find(program, revision, since)
+        if entry is None:
+            missing.append(program)
+        else:
+            found[program] = entry
+    if missing:
+        fetched = _fetch(connection, missing, since, _EVER)
+        for program in missing:
+            found[program] = _Entry(revisions[program], since, fetched.get(program, {}))
+            cache.keep(program, found[program])
+    return found
+
+
+def _fetch(
+    connection: sa.Connection, programs: Sequence[int], since: int, until: int
+) -> dict[int, dict[int, Event]]:
+    """The controls of a time, and all that decide their status: later ones that overlap them, and so on."""
+    first, last, made = since, until, _EVER
+    while True:
+        asked = {"since": since, "until": until, "first": first, "last": last, "made": made}
+        rows = connection.execute(_AROUND, {"programs": programs, **asked}).all()
+        wanted = [row for row in rows if row.latest > since and row.earliest < until]
+        made = min((row.creation_time for row in wanted), default=_EVER)
+        begin, end = _reach(rows, since, until)
+        if begin >= first and end <= last:
+            break
+        # Twice as far: where many overlap in a chain, few steps lead to its ends.
+        first = min(first, begin - (since - begin))
+        last = max(last, end + (end - until))
+    found: dict[int, dict[int, Event]] = {}
+    for row in rows:
+        found.setdefault(row.program, {})[row.id] = event_of_row(row)
+    return found
+
+
+def _reach(rows: Sequence[sa.Row[*tuple[Any, ...]]], since: int, until: int) -> tuple[int, int]:
+    """From when to when the controls of a time reach, with those that overlap them, and so on."""
+    begin, end = since, until
+    while True:
+        before = begin, end
+        spans = [
+            (row.start, row.start + row.duration, row.latest > since and row.earliest < until) for row in rows
+        ]
+        begin = _begin(((s, _EVER if wanted else e) for s, e, wanted in spans if s < end), begin)
+        end = -_begin(((-e, _EVER if wanted else -s) for s, e, wanted in spans if e > begin), -end)
+        if (begin, end) == before:
+            return before
+
+
+def _begin(spans: Iterable[tuple[int, int]], since: int) -> int:
+    """When the first of those spans begins that reach to a moment, or to one that does, and so on.
+
+    :param spans: starts and ends
+    """
+    for start, end in sorted(spans, key=lambda span: span[1], reverse=True):
+        if end <= since:
+            break
+        since = min(since, start)
+    return since
