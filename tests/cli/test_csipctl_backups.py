@@ -21,13 +21,14 @@ from csipd.cli.ctl import archives
 from csipd.cli.ctl.archives import ArchiveError
 from csipd.daemon import start
 from csipd.daemon.start import Ready, StartOptions
-from csipd.db import controls, programs
+from csipd.db import controls, engine, programs
 from csipd.db.database import Database, Transaction
 from csipd.db.tables import audit, devices, facts
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Kind
 from csipd.sep2.site import Place as Href
 from tests.cli.fake import NOW, FakeAPI
+from tests.db.test_migrations import first_release
 from tests.support import pki
 from tests.support.daemon import LAB, Daemon, small_place
 
@@ -297,6 +298,24 @@ class RestoreTests(_Case):
             self.assertTrue(line.startswith(f"csipctl: {self.file}: "), line)
         self.file.write_bytes(whole)
         self.assertEqual(self.files(), before)
+
+    def test_of_the_first_release(self) -> None:
+        """A backup whose database is of an earlier release is restored, and its schema brought up to date."""
+        folder = self.place.folder / "first"
+        folder.mkdir()
+        first_release(engine.sqlite_url(folder))
+        self.file.unlink()
+        source = archives.Source("csipd.sqlite", folder / "csipd.sqlite")
+        with self.file.open("wb") as out:
+            archives.write(out, archives.Manifest(NOW, "1", False), [source], lambda octets: None)
+        self.ctl("restore", "--yes", str(self.file))
+        connection = sqlite3.connect(self.place.database)
+        self.addCleanup(connection.close)
+        self.assertEqual(connection.execute("SELECT lfdi FROM devices").fetchall(), [("A" * 40,)])
+        query = "SELECT value FROM facts WHERE name LIKE 'store%' ORDER BY name"
+        (first,), (since,) = connection.execute(query).fetchall()
+        self.assertEqual(first, "4711")
+        self.assertNotEqual(since, first)
 
     def test_a_database_of_something_else(self) -> None:
         """An archive that is whole, and whose database is none of csipd's, is refused."""

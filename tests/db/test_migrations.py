@@ -130,29 +130,31 @@ ROWS: dict[str, dict[str, Any]] = {
 MOVED = {"devices": {"post_rate": "wished_post_rate"}}
 
 
+def first_release(url: str) -> None:
+    """Make a store as the first release did, with something in each table."""
+    opened = engine.make_engine(url, immediate=True)
+    with opened.begin() as connection:
+        config = engine._alembic()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        for table, row in ROWS.items():
+            columns = ", ".join(f'"{name}"' for name in row)
+            values = ", ".join(f":{name}" for name in row)
+            statement = f"INSERT INTO {table} ({columns}) VALUES ({values})"
+            connection.execute(sa.text(statement), row)
+        # Some that came to nothing, as the first release left them.
+        connection.exec_driver_sql('INSERT INTO abilities ("group", modes, members) VALUES (4, 99, 0)')
+    opened.dispose()
+
+
 class MigrationTests(SynchronousTestCase):
     def setUp(self) -> None:
         folder = Path(self.mktemp())
         folder.mkdir()
         self.url = engine.sqlite_url(folder)
         self.file = folder / "csipd.sqlite"
-        self.first_release()
-
-    def first_release(self) -> None:
-        """Make a store as the first release did, with something in each table."""
-        opened = engine.make_engine(self.url, immediate=True)
-        with opened.begin() as connection:
-            config = engine._alembic()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "0001")
-            connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-            for table, row in ROWS.items():
-                columns = ", ".join(f'"{name}"' for name in row)
-                values = ", ".join(f":{name}" for name in row)
-                connection.execute(sa.text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), row)
-            # Some that came to nothing, as the first release left them.
-            connection.exec_driver_sql('INSERT INTO abilities ("group", modes, members) VALUES (4, 99, 0)')
-        opened.dispose()
+        first_release(self.url)
 
     def found(self, file: Path, table: str) -> list[dict[str, Any]]:
         connection = sqlite3.connect(file)

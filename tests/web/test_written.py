@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import audit
+from csipd.db import audit, logevents, responses
 from csipd.db.audit import Line
 from csipd.db.chapters import CHAPTERS
 from csipd.db.tables import documents, metadata
 from csipd.sep2 import resources as r
 from csipd.sep2.site import TABLE, Party
-from tests.support.world import AGGREGATOR, OWNER, World
+from tests.support.bodies import MINIMAL
+from tests.support.world import AGGREGATOR, MANAGED, NOW, OWNER, World, end_device
 
 
 class _Case(SynchronousTestCase):
@@ -187,3 +189,98 @@ class ListTests(_Case):
         answer = self.world.put(OWNER, other, r.SupportedLocale(locale="fr-CA"))
         self.assertEqual((answer.status, answer.headers["location"]), (409, one))
         self.assertEqual(self.world.put(OWNER, other, r.SupportedLocale(locale="es-MX")).status, 204)
+
+
+class RepetitionTests(_Case):
+    """Whatever a peer writes again and again, each time something else, comes to an end (case F7)."""
+
+    ROUNDS = 40
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.world.close()
+        # As for a server that keeps little, so that the bounds are soon reached.
+        self.world = World(Path(self.mktemp()), log_events=5)
+        self.addCleanup(self.world.close)
+        self.patch(audit, "LINES_OF_DEVICE", 5)
+        self.patch(responses, "MOST_UNADDRESSED", 5)
+        self.patch(logevents, "MOST_OVER", 5)
+
+    def put(self, path: str, body: r.Resource) -> None:
+        self.world.put(OWNER, f"{self.here}{path}", body)
+
+    def post(self, path: str, body: r.Resource) -> str:
+        return str(self.world.post(OWNER, path, body).headers.get("location", ""))
+
+    def end_device(self, n: int) -> None:
+        self.world.now += 1
+        self.put("", end_device(OWNER, postRate=n + 1, deviceCategory=2 ** (n % 20)))
+
+    def fleet(self, n: int) -> None:
+        """An aggregator takes a device out of its fleet and registers it again."""
+        self.world.delete(AGGREGATOR, f"/edev/{self.world.numbers.managed}")
+        self.world.post(AGGREGATOR, "/edev", end_device(MANAGED))
+
+    def information(self, n: int) -> None:
+        self.put("/di", MINIMAL["DeviceInformation"].replace(lFDI=OWNER.lfdi, mfModel=str(n)))
+
+    def locale(self, n: int) -> None:
+        href = self.post(f"{self.here}/di/loc", r.SupportedLocale(locale=f"x{n}"))
+        if href and n % 2:
+            self.world.put(OWNER, href, r.SupportedLocale(locale=f"y{n}"))
+            self.world.delete(OWNER, href)
+
+    def log_event(self, n: int) -> None:
+        """Alarms that come and go, of every kind, half of them deleted by the device."""
+        body = MINIMAL["LogEvent"].replace(
+            createdDateTime=NOW + n, logEventID=n, functionSet=11, logEventCode=n % 40
+        )
+        href = self.post(f"{self.here}/lel", body)
+        if n % 2:
+            self.world.delete(OWNER, href)
+
+    def response(self, n: int) -> None:
+        body = r.DERControlResponse(
+            endDeviceLFDI=OWNER.lfdi, subject=f"{n:032X}", status=1, createdDateTime=NOW + n
+        )
+        self.post("/rsps/1/rsp", body)
+
+    def capability(self, n: int) -> None:
+        self.put("/der/1/dercap", MINIMAL["DERCapability"].replace(modesSupported=n))
+
+    def single(self, path: str, name: str, element: str) -> Callable[[int], None]:
+        def step(n: int) -> None:
+            self.put(path, MINIMAL[name].replace(**{element: str(n) if element == "userDeviceName" else n}))
+
+        return step
+
+    def test_everything(self) -> None:
+        """Whatever resource a peer writes to, the store is as large after twice as many rounds (case F7)."""
+        steps: dict[str, Callable[[int], None]] = {
+            "EndDevice": self.end_device,
+            "EndDeviceList": self.fleet,
+            "DeviceInformation": self.information,
+            "SupportedLocaleList": self.locale,
+            "SupportedLocale": self.locale,
+            "LogEventList": self.log_event,
+            "LogEvent": self.log_event,
+            "ResponseList": self.response,
+            "DERCapability": self.capability,
+            "DeviceStatus": self.single("/dstat", "DeviceStatus", "changedTime"),
+            "PowerStatus": self.single("/ps", "PowerStatus", "changedTime"),
+            "Configuration": self.single("/cfg", "Configuration", "userDeviceName"),
+            "DERSettings": self.single("/der/1/derg", "DERSettings", "updatedTime"),
+            "DERStatus": self.single("/der/1/ders", "DERStatus", "readingTime"),
+            "DERAvailability": self.single("/der/1/dera", "DERAvailability", "readingTime"),
+        }
+        written = {row.name for row in TABLE if row.on and row.put | row.post | row.delete}
+        self.assertEqual(set(steps), written, "each resource that is written to is tried")
+        for name, step in steps.items():
+            sizes = []
+            self.world.changed.clear()
+            for turn in range(3):
+                for n in range(turn * self.ROUNDS, (turn + 1) * self.ROUNDS):
+                    step(n)
+                sizes.append(self.rows())
+            self.assertEqual(sizes[1], sizes[2], name)
+            self.assertGreater(len(self.world.changed), self.ROUNDS // 10, f"{name}: something was written")
