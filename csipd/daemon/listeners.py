@@ -14,8 +14,10 @@ from twisted.internet.defer import DeferredList, maybeDeferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from csipd.config import HostPort
+from csipd.config import HostPort, Settings
+from csipd.daemon.failures import StartError
 from csipd.daemon.operators import OperatorDirectory
+from csipd.daemon.roots import check_roots
 from csipd.net.accept import AcceptLog, watch
 from csipd.net.peer_log import PeerLog
 from csipd.net.tls import ServerTLS, TLSSettings
@@ -51,11 +53,13 @@ class Listeners(Service):
 
     def __init__(
         self,
+        settings: Settings,
         listeners: Sequence[Listener],
         operators: OperatorDirectory,
         reactor: Any,
         peer_log: PeerLog,
     ) -> None:
+        self._settings = settings
         self._listeners = listeners
         self._operators = operators
         self._reactor = reactor
@@ -97,9 +101,18 @@ class Listeners(Service):
 
     def _hang_up(self, number: int, frame: FrameType | None) -> None:
         # A signal interrupts whatever runs; files are read in the reactor's own turn.
+        self._reactor.callFromThread(self._reload)
+
+    def _reload(self) -> None:
         for tls in self._contexts:
-            self._reactor.callFromThread(tls.reload)
-        self._reactor.callFromThread(self._operators.reload)
+            tls.reload()
+        self._operators.reload()
+        try:
+            warnings = check_roots(self._settings, (), time.time())
+        except StartError:
+            return  # a file that cannot be read: the reload has said so
+        for line in warnings:
+            self._log.warn("{line}", line=line)
 
     def _warn_of_ends(self) -> None:
         for tls in self._contexts:

@@ -88,7 +88,7 @@ def build(ready: Ready, reactor: Any) -> MultiService:
     scheduler.setServiceParent(tree)
     for listener in listeners:
         DrainConnections(listener.site, reactor).setServiceParent(tree)
-    Listeners(listeners, operators, reactor, peer_log).setServiceParent(tree)
+    Listeners(settings, listeners, operators, reactor, peer_log).setServiceParent(tree)
     return tree
 
 

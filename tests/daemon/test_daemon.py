@@ -178,6 +178,9 @@ class ReloadTests(DaemonCase):
         daemon.process.send(signal.SIGHUP)
         daemon.process.log.wait_for("reloaded")
         self.assertEqual(daemon.device("stranger").get("/dcap").status, 200)
+        roots.write_bytes(roots.read_bytes() + pki.rsa_leaf(other).cert_pem)
+        daemon.process.send(signal.SIGHUP)
+        daemon.process.log.wait_for("no device's chain can end in certificate 3 of")
 
     def test_broken_files(self) -> None:
         """Files that cannot be used change nothing: one line in the log names the file, and all goes on."""

@@ -403,6 +403,15 @@ class OptionsTests(OptionsCase):
             self.assertIn(part, said[0])
         self.assertFalse(place.database.exists())
 
+    def test_unknown_service_group(self) -> None:
+        """A service_group that the machine does not know is told under its own key (case C4)."""
+        self.patch(os, "geteuid", lambda: 0)
+        place = small_place(Path(self.mktemp()), "service_user: nobody", "service_group: none-of-that-name")
+        code, said, _ = self.parse(place)
+        self.assertEqual((code, len(said)), (1, 1))
+        expected = f"{place.config}:9: service_group: there is no group none-of-that-name; expected"
+        self.assertTrue(said[0].startswith(expected), said)
+
     def test_unwritable_storage(self) -> None:
         """A storage folder that may not be made where it should be is one line that names where."""
 

@@ -402,6 +402,18 @@ class CancelTests(_Controls):
         (line,) = self.office.log()
         self.assertEqual((line.action, line.subject, line.detail), ("cancel", found["href"], "forecast"))
 
+    def test_clock_set_back(self) -> None:
+        """A control made before the clock was set back is listed, shown and cancelled all the same (F13)."""
+        made = self.create(program=self.numbers.feeder_a)
+        self.world.now -= 10
+        number = made["number"]
+        self.assertIn(number, [each["number"] for each in self.office.get("/controls")["items"]])
+        self.assertEqual(self.office.get(f"/controls/{number}")["status"], made["status"])
+        found = self.office.post(f"/controls/{number}/cancel", {"reason": "clock"}, expect=200)
+        self.assertEqual(found["status"], "cancelled")
+        self.assertEqual(self.office.get(f"/controls/{number}")["status"], "cancelled")
+        self.office.refused("POST", f"/controls/{number}/cancel", {}, expect=409)
+
     def test_bare(self) -> None:
         """Without a body, or with an empty one, it is cancelled at once and without a reason."""
         for body in (None, {}, {"randomized": False}):
