@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from attrs import frozen
 
 from csipd.db import controls, documents, programs, schedules
+from csipd.db.schedules import Kept
 from csipd.db.tables import devices
-from csipd.der.programs import Default, End, Hold, addressed, default, holds, offers
+from csipd.der.programs import Default, End, Hold, Offer, addressed, default, holder, holds, offers
 from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS, Place
 from csipd.sep2.types import MODE
@@ -65,18 +66,10 @@ def outlook(connection: sa.Connection, own: programs.Own, device: int, now: int)
 
     An EndDevice that has not said its category is taken to be of any.
     """
-    numbers = [number for number, _ in programs.of_device(connection, own, device)]
-    primacies = {number: found.primacy for number, found in programs.get(connection, numbers, own).items()}
-    found_schedules = schedules.together(connection, numbers, now)
-    kept = {k.event.mrid: k for schedule in found_schedules.values() for k in schedule.all.values()}
-    category = connection.scalar(sa.select(devices.c.device_category).where(devices.c.id == device))
-    offered = [
-        offer
-        for number, schedule in found_schedules.items()
-        for offer in offers((k.event for k in schedule.all.values()), primacies[number], number)
-    ]
-    followed = addressed(offered, category or 0)
-    defaults = _defaults(connection, numbers, primacies)
+    seen = _seen(connection, own, device, now)
+    numbers, kept = list(seen.primacies), seen.kept
+    followed = seen.offers
+    defaults = _defaults(connection, numbers, seen.primacies)
     acting: list[Acting] = []
     passed: list[Passed] = []
     found: list[tuple[str, Hold]] = []
@@ -111,6 +104,61 @@ def outlook(connection: sa.Connection, own: programs.Own, device: int, now: int)
         acting.append(Acting(mode, value, held.program, held.number, hold.begin, hold.until))
     order = list(MODE)
     return Outlook(tuple(sorted(acting, key=lambda a: order.index(a.mode))), tuple(passed))
+
+
+@frozen
+class _Seen:
+    """What a device has to follow.
+
+    :param primacies: of its programs by their numbers, in the order of a DERProgramList
+    :param kept: controls by mRID
+    :param until: when any of their schedules changes next though nobody commands anything; None: never
+    """
+
+    primacies: Mapping[int, int]
+    kept: Mapping[str, Kept]
+    offers: list[Offer]
+    until: int | None
+
+
+def _seen(connection: sa.Connection, own: programs.Own, device: int, now: int) -> _Seen:
+    numbers = [number for number, _ in programs.of_device(connection, own, device)]
+    found = programs.get(connection, numbers, own)
+    primacies = {number: found[number].primacy for number in numbers}
+    known = schedules.together(connection, numbers, now)
+    category = connection.scalar(sa.select(devices.c.device_category).where(devices.c.id == device))
+    offered = [
+        offer
+        for number, schedule in known.items()
+        for offer in offers((k.event for k in schedule.all.values()), primacies[number], number)
+    ]
+    # The clock begins and ends events for a device at other moments than for their list.
+    moments = [m for o in offered for m in (o.begins, o.event.end) if m > now]
+    moments += [schedule.until for schedule in known.values() if schedule.until is not None]
+    return _Seen(
+        primacies,
+        {k.event.mrid: k for schedule in known.values() for k in schedule.all.values()},
+        addressed(offered, category or 0),
+        min(moments, default=None),
+    )
+
+
+def current_program(
+    connection: sa.Connection, own: programs.Own, device: int, now: int
+) -> tuple[int | None, int | None]:
+    """The program that a device follows: of those with a control in force on it the best (decision 41).
+
+    :return: its number, or None where no control is in force; and when that may change though nobody
+        commands anything
+    """
+    seen = _seen(connection, own, device, now)
+    modes = {mode for offer in seen.offers for mode in offer.event.modes}
+    acting = {
+        seen.kept[hold.offer.event.mrid].program
+        for mode in modes
+        if (hold := holder(seen.offers, mode, now)) is not None
+    }
+    return next((number for number in seen.primacies if number in acting), None), seen.until
 
 
 def _defaults(

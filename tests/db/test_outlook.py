@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import controls, devices, own_programs, programs
 from csipd.db.database import Transaction
-from csipd.db.outlook import Acting, Outlook, Passed, outlook
+from csipd.db.outlook import Acting, Outlook, Passed, current_program, outlook
 from csipd.der.events import Event
 from csipd.der.programs import End, Hold, Offer, addressed, holds
 from csipd.der.programs import offers as offered
@@ -179,6 +179,31 @@ class CaseTests(SynchronousTestCase):
             expected = (Passed(W, loser, self.low, End.NEVER, winner),)
             self.assertEqual(self.laid.look(now).passed, expected)
         self.assertEqual(self.laid.look(70).passed, ())
+
+    def test_current_program(self) -> None:
+        """The best program with a control in force, and until when that is certain (case A7)."""
+        self.laid.default(self.high, opModMaxLimW=2)
+        self.laid.add(self.low, event(20, 100))
+        self.laid.add(self.high, event(40, 20, LIMIT, randomize_start=-5, created=5))
+        self.laid.add(self.laid.own, event(50, 5, W, created=25))
+
+        def found(now: int) -> tuple[int | None, int | None]:
+            number, until = current_program(self.laid.connection, OWN, self.laid.device, NOW + now)
+            return number, None if until is None else until - NOW
+
+        for now, expected in (
+            (0, (None, 5)),
+            (19, (None, 20)),
+            (20, (self.low, 25)),
+            (25, (self.low, 35)),
+            (35, (self.low, 40)),
+            (40, (self.high, 50)),
+            (50, (self.laid.own, 55)),
+            (55, (self.high, 60)),
+            (60, (None, 120)),
+            (120, (None, None)),
+        ):
+            self.assertEqual(found(now), expected, now)
 
     def test_cancelled(self) -> None:
         """What was cancelled holds nothing; what it ended stays ended."""

@@ -403,15 +403,33 @@ class ContentTests(ProgramCase):
             self.assertEqual(self.text(after, "version"), version)
 
     def test_current_program(self) -> None:
-        """A DER's current program is the first with an active control, else the first with a default."""
-        path = f"/edev/{self.numbers.owner}/der/1/cdp"
-        self.assertEqual(self.text(self.world.document(OWNER, path), "description"), "SP1")
+        """A DER's current program is the best with a control in force on that device, else none (case A7).
+
+        One that was displaced there does not count, though its list shows it as active.
+        """
         self.world.control(self.numbers.campaign, start=10, duration=20)
-        for moment, description in ((NOW + 9, "SP1"), (NOW + 10, "Campaign"), (NOW + 30, "SP1")):
+        for moment, of_owner, of_managed in (
+            (NOW + 9, "SP1", "SP1"),
+            (NOW + 10, "Campaign", "SP1"),
+            (NOW + 29, "Campaign", "SP1"),
+            (NOW + 30, None, "SP1"),
+            (NOW + 599, None, "SP1"),
+            (NOW + 600, None, None),
+        ):
             self.world.now = moment
-            document = self.world.document(OWNER, path)
-            self.assertEqual(self.text(document, "description"), description, moment)
-            self.assertEqual(document.get("href"), path)
+            for who, device, expected in (
+                (OWNER, self.numbers.owner, of_owner),
+                (MANAGED, self.numbers.managed, of_managed),
+            ):
+                der = f"/edev/{device}/der/1"
+                links = self.world.document(who, der).findall(f"{NAMESPACE}CurrentDERProgramLink")
+                self.assertEqual([link.get("href") for link in links], [f"{der}/cdp"] if expected else [])
+                answer = self.world.get(who, f"{der}/cdp")
+                self.assertEqual(answer.status, 200 if expected else 404, (moment, device))
+                if expected:
+                    document = self.world.document(who, f"{der}/cdp")
+                    self.assertEqual(self.text(document, "description"), expected)
+                    self.assertEqual(document.get("href"), f"{der}/cdp")
 
 
 class ClockTests(ProgramCase):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from csipd.db import controls, documents, groups, own_programs, programs, schedules
+from csipd.db import controls, groups, outlook, own_programs, programs, schedules
 from csipd.db.tree.chapter import Chapter, Ids, Members, Source
 from csipd.db.tree.context import Context, Outdated
 from csipd.refusals import NotFound
@@ -52,8 +52,7 @@ class DERProgram(Source):
 
 
 class CurrentDERProgram(DERProgram):
-    """The program that a DER follows: of those with an active control the one of highest priority, and
-    with none active the one of highest priority that has a default (IEEE 2030.5-2018 10.10.4)."""
+    """The program that a device follows; there is none while no control is in force on it (decision 41)."""
 
     def target(self, context: Context, ids: Ids) -> Place:
         current = self._current(context, ids[0])
@@ -65,15 +64,10 @@ class CurrentDERProgram(DERProgram):
         return [self._current(context, ids[0]) is not None for ids in many]
 
     def _current(self, context: Context, device: int) -> int | None:
-        ordered = [number for number, _ in _programs_of(context, device)]
-        context.depends_on.update(ROWS["DERProgram"].href((number,)) for number in ordered)
-        found = _schedules(context, ordered)
-        for number in ordered:
-            if number in found and found[number].listed(active=True):
-                return number
-        place = ROWS["DefaultDERControl"]
-        defaults = documents.present(context.connection, [place.href((number,)) for number in ordered])
-        return next((number for number in ordered if place.href((number,)) in defaults), None)
+        context.depends_on.update(programs.href(number) for number, _ in _programs_of(context, device))
+        number, until = context.cached(outlook.current_program, context.server.own, device, context.now)
+        context.limit_validity(until)
+        return number
 
 
 class DefaultDERControl(Source):
