@@ -124,7 +124,7 @@ def preview(
     wanted = _programs(connection, own, target)
     start = now if command.start is None else command.start
     flaws, doubts = _flaws(command, start, now)
-    sample, number = _addressed(connection, target, wanted)
+    sample, number, others = _addressed(connection, target, wanted, command.category)
     flaws += _curve_flaws(connection, command)
     unable, warnings = _abilities(connection, target, wanted, command)
     flaws += unable
@@ -134,7 +134,7 @@ def preview(
     event = evolve(controls.event_of(_control(command, start, now)), mrid=_GREATEST_MRID)
     supersedes, superseded_by = _overlaps(connection, own, target, wanted, event, now)
     return Effect(
-        event, tuple(wanted), number, tuple(sample), supersedes, superseded_by, (*warnings, *doubts)
+        event, tuple(wanted), number, tuple(sample), supersedes, superseded_by, (*others, *warnings, *doubts)
     )
 
 
@@ -379,15 +379,27 @@ def _check_assigned(connection: sa.Connection, named: Sequence[tuple[int, str]])
         raise Impossible(flaws)
 
 
-def _addressed(connection: sa.Connection, target: Target, wanted: Sequence[int]) -> tuple[list[int], int]:
-    """Whom a command is for: some of them, and how many."""
-    if target.devices:
-        return list(target.devices[:SAMPLE]), len(target.devices)
+def _addressed(
+    connection: sa.Connection, target: Target, wanted: Sequence[int], category: int | None
+) -> tuple[Sequence[int], int, list[str]]:
+    """Whom a command is for: some of them, how many, and what is doubtful about it.
+
+    Devices of other categories do not follow it: they are not counted (case A22).
+    """
     owner = programs.owner_of(wanted[0])
-    if owner is not None:
-        return [owner], 1
-    group = programs.group_of(connection, wanted[0])
-    return devices.some_under(connection, group, SAMPLE), groups.number_under(connection, group)
+    named = target.devices or (() if owner is None else (owner,))
+    group = 0 if named else programs.group_of(connection, wanted[0])
+    if category is None:
+        if named:
+            return named[:SAMPLE], len(named), []
+        return devices.some_under(connection, group, SAMPLE), groups.number_under(connection, group), []
+    found = devices.addressed(connection, named or groups.under(group), category, SAMPLE)
+    doubts = []
+    if found.others:
+        doubts.append(f"{found.others} devices are of another category: they will not follow it")
+    if found.unknown:
+        doubts.append(f"{found.unknown} devices have not said their category: each decides by itself")
+    return found.sample, found.known + found.unknown, doubts
 
 
 def _curve_flaws(connection: sa.Connection, command: Command) -> list[rules.Told]:

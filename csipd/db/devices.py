@@ -525,6 +525,45 @@ def some_under(connection: sa.Connection, group: int, limit: int) -> list[int]:
     return sorted(connection.scalars(query.limit(limit)))
 
 
+@frozen
+class Addressed:
+    """Which of some EndDevices an event for some categories addresses.
+
+    :param sample: some of those that it addresses, or may
+    :param known: how many it addresses
+    :param unknown: how many have not said their category, and decide by themselves
+    :param others: how many it does not address
+    """
+
+    sample: tuple[int, ...]
+    known: int
+    unknown: int
+    others: int
+
+
+def addressed(
+    connection: sa.Connection, which: sa.Select[tuple[int]] | Sequence[int], category: int, limit: int
+) -> Addressed:
+    """Which of some EndDevices an event addresses.
+
+    :param which: their numbers, or a query of them
+    :param category: its deviceCategory
+    :param limit: of the sample
+    """
+    said = sa.func.coalesce(devices.c.device_category, 0)
+    meant = said.bitwise_and(category) != 0
+    among = sa.and_(devices.c.id.in_(which), is_shown)
+    sample = sa.select(devices.c.id).where(among, sa.or_(meant, said == 0)).order_by(devices.c.id)
+    numbers = sa.select(
+        sa.func.count(),
+        sa.func.coalesce(sa.func.sum(sa.case((meant, 1), else_=0)), 0),
+        sa.func.coalesce(sa.func.sum(sa.case((said == 0, 1), else_=0)), 0),
+    ).where(among)
+    total, known, unknown = connection.execute(numbers).one()
+    found = tuple(connection.scalars(sample.limit(limit)))
+    return Addressed(found, int(known), int(unknown), total - int(known) - int(unknown))
+
+
 def is_aggregator(connection: sa.Connection, number: int) -> bool:
     """Whether this is an aggregator that is admitted."""
     query = sa.select(devices.c.id).where(devices.c.id == number, devices.c.aggregator, _admitted)

@@ -406,6 +406,23 @@ class CreateTests(_Case):
             effect = self.preview(target, command())
             self.assertEqual((effect.devices, len(effect.sample)), (number, 2))
 
+    def test_category(self) -> None:
+        """Devices that an event's deviceCategory does not address are not counted (case A22)."""
+        one, two, more = self.world.one, self.world.two, add_device(self.transaction, 30)
+        devices.join(self.transaction, more, self.world.feeder, NOW)
+        devices.alter(self.transaction, one, device_category=6)
+        devices.alter(self.transaction, two, device_category=8)
+        wanted = command(category=2)
+        others = "1 devices are of another category: they will not follow it"
+        unknown = "1 devices have not said their category: each decides by itself"
+        for target in (Target(group=self.world.feeder), Target(devices=(one, two, more))):
+            effect = self.preview(target, wanted)
+            self.assertEqual((effect.devices, effect.sample), (2, (one, more)))
+            self.assertEqual(effect.warnings[:2], (others, unknown))
+            self.assertEqual(self.preview(target, command()).devices, 3)
+        effect = self.preview(Target(devices=(two,)), wanted)
+        self.assertEqual((effect.devices, effect.sample, effect.warnings[:1]), (0, (), (others,)))
+
     def test_without_fsa(self) -> None:
         """A device that is in no FSA could not find its control: it is refused (decision 39)."""
         alone = self.world.alone
