@@ -192,11 +192,11 @@ def _links(base: Fields, curves: tuple[Curve, ...]) -> dict[str, str]:
         curve = base.get(mode, name_of("description of a curve", known), None)
         if curve is not None:
             links[mode] = curve
-    # A curve whose type was wrong has been told of.
-    told: dict[str, Any] = {
+    # A curve whose type was wrong has been reported.
+    readable: dict[str, Any] = {
         mode: r.DERCurveLink(href=curve) for mode, curve in links.items() if known[curve] is not None
     }
-    base.flaws(link_flaws(r.DERControlBase(**told), known.get, "in this file"))
+    base.flaws(link_flaws(r.DERControlBase(**readable), known.get, "in this file"))
     return links
 
 

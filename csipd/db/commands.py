@@ -286,13 +286,13 @@ def check_default(connection: sa.Connection, program: int, default: r.DefaultDER
     :return: what is doubtful about it, a line each
     :raises Impossible: with all that is wrong with it, and pointers into it
     """
-    if told := _checked(default):
-        raise Impossible(told)
+    if problems := _checked(default):
+        raise Impossible(problems)
     kinds = _curve_types(connection, program)
     links = rules.link_flaws(default.DERControlBase, kinds.get, f"of program {program}")
     found = [*rules.default_flaws(default), *(flaw.under("DERControlBase") for flaw in links)]
-    if told := rules.errors(found):
-        raise Impossible(told)
+    if problems := rules.errors(found):
+        raise Impossible(problems)
     return rules.doubts(found)
 
 
@@ -302,7 +302,7 @@ def _curve_types(connection: sa.Connection, program: int) -> dict[str, int]:
     return {place.href: curve.curveType for place, curve in members if isinstance(curve, r.DERCurve)}
 
 
-def _checked(value: r.Resource) -> list[rules.Told]:
+def _checked(value: r.Resource) -> list[rules.Problem]:
     """What the codec would refuse of a value, with a pointer into it."""
     try:
         codec.check(value)
@@ -316,11 +316,11 @@ def _checked(value: r.Resource) -> list[rules.Told]:
     return []
 
 
-def _flaws(command: Command, start: int, now: int) -> tuple[list[rules.Told], list[str]]:
+def _flaws(command: Command, start: int, now: int) -> tuple[list[rules.Problem], list[str]]:
     """What is wrong with a command by itself, with pointers into it, and what is doubtful."""
     control = _control(command, start, now)
-    if told := _checked(control):
-        return [(_in_command(pointer), message) for pointer, message in told], []
+    if problems := _checked(control):
+        return [(_in_command(pointer), message) for pointer, message in problems], []
     found = rules.control_flaws(control, now=now)
     found += rules.response_flaws(command.response_required)
     return [(_in_command(pointer), message) for pointer, message in rules.errors(found)], rules.doubts(found)
@@ -402,7 +402,7 @@ def _addressed(
     return found.sample, found.known + found.unknown, doubts
 
 
-def _curve_flaws(connection: sa.Connection, command: Command) -> list[rules.Told]:
+def _curve_flaws(connection: sa.Connection, command: Command) -> list[rules.Problem]:
     def curve_type(href: str) -> int | None:
         curve = _curve(connection, href)
         return None if curve is None else curve.curveType

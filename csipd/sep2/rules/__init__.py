@@ -21,7 +21,7 @@ from csipd.sep2.rules.controls import (
 )
 from csipd.sep2.rules.curves import Y_REFERENCES, curve_flaws
 from csipd.sep2.rules.events import LATEST, LONGEST, timing_flaws
-from csipd.sep2.rules.flaws import Flaw, Told, doubts, errors
+from csipd.sep2.rules.flaws import Flaw, Problem, doubts, errors
 from csipd.sep2.rules.registration import pin_flaws
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
     "VAR_REFERENCES",
     "Y_REFERENCES",
     "Flaw",
-    "Told",
+    "Problem",
     "base_flaws",
     "category_flaws",
     "control_flaws",

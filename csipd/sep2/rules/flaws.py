@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 
 Step = str | int
 #: A JSON pointer into what was given, and what is wrong there.
-Told = tuple[str, str]
+Problem = tuple[str, str]
 
 
 @frozen
@@ -44,7 +44,7 @@ class Flaw:
         return f"{self.pointer}: {self.message}" if self.path else self.message
 
 
-def errors(flaws: Iterable[Flaw]) -> list[Told]:
+def errors(flaws: Iterable[Flaw]) -> list[Problem]:
     """Those for which a value is refused, with pointers."""
     return [(flaw.pointer, flaw.message) for flaw in flaws if not flaw.doubtful]
 
