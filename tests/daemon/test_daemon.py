@@ -366,6 +366,8 @@ class WithdrawalTests(TestCase):
         for path in ("/edev/1/rg", "/edev/1", "/edev", "/derp", "/sdev"):
             self.assertEqual((await client.get(path)).status, 404, path)
         self.assertEqual((await client.put(STATUS, status(5))).status, 404)
+        # A body that nobody may send ends the connection (decision 35).
+        client = await self.device("dev1")
         self.assertEqual((await client.get("/tm")).status, 200)
         answer = await client.get("/dcap")
         self.assertEqual(answer.status, 200)
@@ -418,6 +420,7 @@ class WithdrawalTests(TestCase):
         client = await self.device("dev1")
         await self.shut_out(client)
         self.assertTrue(await self.readmit("dev1"))
+        client = await self.device("dev1")
         found = await client.get(STATUS)
         self.assertEqual(codec.decode(found.body, r.DERStatus).readingTime, 5)
         pin = codec.decode((await client.get("/edev/1/rg")).body, r.Registration).pIN
