@@ -24,7 +24,7 @@ endef
 .PHONY: run test check tests test-all test-latest test-oldest pins venv develop bench heavy clean
 
 run: venv
-	$(BIN)/twistd --nodaemon --pidfile= csipd --config etc/config.yml
+	@$(BIN)/twistd --nodaemon --pidfile= --logger csipd.daemon.console.console csipd --config etc/config.yml --hints
 
 test: check tests
 

@@ -24,9 +24,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.daemon import Process, free_port
+
 ROOT = Path(__file__).resolve().parent.parent
 # What a checkout holds besides the project, where there is no git to ask.
 LITTER = (".*", "*.egg-info", "__pycache__", "_trial_temp*", "build", "dist", "tls", "var", "dropin.cache")
+# Twisted, and with it the twistd script, is not in the environment of the wheel but seen from it.
+TWISTD = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
 
 
 def run(*command: str | Path, cwd: Path = Path("/")) -> subprocess.CompletedProcess[str]:
@@ -130,11 +134,33 @@ class WheelTests(SynchronousTestCase):
 
     def test_twistd_finds_the_plugin(self) -> None:
         """`twistd csipd --help` works from another folder and shows csipd's own options."""
-        # Twisted, and with it the twistd script, is not in this environment but seen from it.
-        twistd = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
-        done = run(self.wheel.bin / "python", "-P", "-c", twistd, "csipd", "--help")
+        done = run(self.wheel.bin / "python", "-P", "-c", TWISTD, "csipd", "--help")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("--config", done.stdout)
+
+    def test_empty_folder(self) -> None:
+        """In an empty folder a start says the one command that makes it work, and then it does (case C6)."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        python = str(self.wheel.bin / "python")
+        done = run(python, "-P", "-c", TWISTD, "--nodaemon", "csipd", cwd=folder)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        (line,) = done.stderr.splitlines()
+        self.assertIn("csipctl init", line)
+        self.assertEqual(list(folder.iterdir()), [])
+        done = run(self.wheel.bin / "csipctl", "init", cwd=folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        file = folder / "config.yml"
+        ports = f"https_port: {free_port()}\nadmin_port: {free_port()}\n"
+        file.write_text(file.read_text().replace("https_port: 7443\n", ports))
+        done = run(self.wheel.bin / "csipctl", "init", cwd=folder)
+        self.assertEqual(done.returncode, 1, "it wrote over what was there")
+        process = Process(self, [python, "-P", "-c", TWISTD, "--nodaemon", "csipd", "--hints"], folder)
+        process.log.wait_for("Ctrl-C ends it")
+        done = run(self.wheel.bin / "csipctl", "--config", "config.yml", "status", cwd=folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(process.stop(), 0)
+        self.assertEqual(process.errors.all(), [])
 
     def test_commands(self) -> None:
         """Each command that the package installs answers `--help` from another folder."""

@@ -22,6 +22,7 @@ from csipd.cli.ctl.devices import devices
 from csipd.cli.ctl.errors import Code
 from csipd.cli.ctl.groups import groups
 from csipd.cli.ctl.https import DEFAULT_PORT, Credentials, Server, parse_server
+from csipd.cli.ctl.init import init
 from csipd.cli.ctl.offline import certs, check_config, lfdi
 from csipd.cli.ctl.options import Command, Parsed
 from csipd.cli.ctl.output import Output
@@ -170,6 +171,7 @@ for command in (
     status,
     lfdi,
     certs,
+    init,
     check_config,
     backup,
     restore,

@@ -51,9 +51,13 @@ class ConfigError(Exception):
 
 @define
 class Problems:
-    """The errors and warnings of one file."""
+    """The errors and warnings of one file.
+
+    :param accepted: lines of which nothing is warned: they say so themselves
+    """
 
     file: str
+    accepted: frozenset[int] = frozenset()
     _errors: dict[Problem, None] = Factory(dict)
     _warnings: dict[Problem, None] = Factory(dict)
 
@@ -61,6 +65,8 @@ class Problems:
         self._errors[self.problem(line, key, message)] = None
 
     def warn(self, line: int, key: str, message: str) -> None:
+        if line in self.accepted:
+            return
         self._warnings[self.problem(line, key, message)] = None
 
     def problem(self, line: int, key: str, message: str) -> Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,8 @@ from csipd.config.programs import (
 )
 from csipd.config.server import read_server
 from csipd.config.settings import Settings
+
+_NO_WARNING: Final = re.compile(r"(?:^|\s)#\s*no warning\s*$")
 
 #: Octets of a file: a fleet of some hundred thousand devices.
 MAX_SIZE: Final = 32 * 1024 * 1024
@@ -49,7 +52,7 @@ def load(path: str | Path, *, base: Path | None = None) -> Settings:
 
 def loads(text: str, name: str = "config.yml", base: Path | None = None) -> Settings:
     """Read a configuration from text; ``name`` stands in its messages. See :func:`load`."""
-    problems = Problems(name)
+    problems = Problems(name, accepted=_accepted(text))
     document = parse(text, problems)
     if not isinstance(document, Mapping):
         line = 1 if document is None else document.line
@@ -58,6 +61,11 @@ def loads(text: str, name: str = "config.yml", base: Path | None = None) -> Sett
         )
     started_in = Path.cwd() if base is None else base.absolute()
     return _settings(Fields(problems, document), problems, started_in)
+
+
+def _accepted(text: str) -> frozenset[int]:
+    """The lines that end in the comment ``# no warning``."""
+    return frozenset(number for number, line in enumerate(text.split("\n"), 1) if _NO_WARNING.search(line))
 
 
 def _settings(top: Fields, problems: Problems, base: Path) -> Settings:

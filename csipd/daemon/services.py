@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -80,15 +80,20 @@ def build(ready: Ready, reactor: Any) -> MultiService:
     hub.subscribe(scheduler.changed)
     tree = StopInOrder()
     StoreLock(ready.lock).setServiceParent(tree)
-    Notices(ready.notices, (*ready.warnings, *([room.warning] if room.warning else []))).setServiceParent(
-        tree
-    )
+    notices, warnings = ready.notices, ready.warnings
+    if room.warning is not None and settings.limits.connections == config.Limits().connections:
+        notices = (*notices, room.warning)  # nobody asked for so many
+    elif room.warning is not None:
+        warnings = (*warnings, room.warning)
+    Notices(notices, warnings).setServiceParent(tree)
     peer_log.setServiceParent(tree)
     database.setServiceParent(tree)
     scheduler.setServiceParent(tree)
     for listener in listeners:
         DrainConnections(listener.site, reactor).setServiceParent(tree)
     Listeners(settings, listeners, operators, reactor, peer_log).setServiceParent(tree)
+    if ready.options.hints:
+        Hints(ready.options.hints).setServiceParent(tree)
     return tree
 
 
@@ -209,6 +214,19 @@ class Notices(Service):
             self._log.info("{line}", line=line)
         for line in self._warnings:
             self._log.warn("{line}", line=line)
+
+
+class Hints(Service):
+    """Says last of all what to try, where whoever started the daemon is there to read it."""
+
+    _log = Logger()
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._lines = lines
+
+    def startService(self) -> None:
+        super().startService()
+        self._log.info("{lines}", lines="\n".join(self._lines))
 
 
 class DrainConnections(Service):

@@ -53,12 +53,14 @@ class StartOptions:
     :param resolve: see that the hosts of devices can be resolved
     :param make_certificates: make what is missing in tls_repository
     :param debug: a line in the log for every answer
+    :param hints: what to try, said last of all at the start, a line each
     :param user: uid and gid that the daemon will run as, if it gives up being root
     """
 
     resolve: bool = True
     make_certificates: bool = True
     debug: bool = False
+    hints: tuple[str, ...] = ()
     user: tuple[int, int] | None = None
 
 

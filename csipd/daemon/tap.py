@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 from twisted.application.service import IService
@@ -18,11 +19,13 @@ from twisted.python import usage
 
 from csipd import config
 from csipd.daemon import start
+from csipd.daemon.console import hints
 from csipd.daemon.failures import StartError
 from csipd.daemon.services import build
 from csipd.daemon.start import Ready, StartOptions
 
 _log = Logger()
+_DEFAULT = "config.yml"
 
 
 class Options(usage.Options):
@@ -33,18 +36,21 @@ class Options(usage.Options):
         "An IEEE 2030.5-2018 / CSIP utility server. Everything that the configuration asks for is tried "
         "before the daemon starts; what is wrong is said in one line each, and nothing is started."
     )
-    optParameters = [["config", "c", "config.yml", "The configuration file."]]
+    optParameters = [["config", "c", _DEFAULT, "The configuration file."]]
     optFlags = [
         ["check", None, "Say whether the daemon would start, and exit; nothing on disk is changed."],
         ["no-validate", None, "Do not resolve the hostname and ip of each device."],
         ["no-create-certs", None, "Make no keys or certificates; a missing one is an error."],
         ["debug", None, "More logging: a line for every answer."],
+        ["hints", None, "Say what to try, once the daemon serves."],
     ]
     ready: Ready
 
     def postOptions(self) -> None:
         """Try everything that can fail, while an error can still be a line and an exit code."""
         try:
+            if self["config"] == _DEFAULT and not os.path.lexists(_DEFAULT):
+                _fail(f"{_DEFAULT}: not found here; csipctl init makes one, --config names another")
             settings = config.load(self["config"])
             for line in settings.warnings:
                 _say(f"warning: {line}")
@@ -52,6 +58,7 @@ class Options(usage.Options):
                 resolve=not self["no-validate"],
                 make_certificates=not self["no-create-certs"],
                 debug=bool(self["debug"]),
+                hints=tuple(hints(settings, Path(sys.argv[0]), Path.cwd())) if self["hints"] else (),
                 user=self._user(settings),
             )
             if self["check"]:

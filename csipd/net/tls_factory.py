@@ -70,6 +70,7 @@ class TLSFactory(TLSMemoryBIOFactory):
     """
 
     protocol = TLSProtocol
+    noisy = False
     _log = Logger()
 
     def __init__(self, tls: IOpenSSLServerConnectionCreator, site: Site, *, clock: IReactorTime) -> None:

@@ -211,6 +211,7 @@ class Site(server.Site):
     """
 
     requestFactory = Request
+    noisy = False
     _log = Logger()
 
     def __init__(

@@ -155,6 +155,15 @@ class SampleTests(ConfigCase):
         sample, seed = (attrs.evolve(load(p, base=BASE), file="", warnings=()) for p in (SAMPLE, SEED))
         self.assertEqual(sample, seed)
 
+    def test_no_warnings(self) -> None:
+        """Of the sample nothing is warned, since its lines say that they are meant so (case C8)."""
+        self.assertEqual(load(SAMPLE, base=BASE).warnings, ())
+        text = SAMPLE.read_text()
+        marked = text.count(" # no warning\n")
+        self.assertEqual(
+            len(loads(text.replace("# no warning", "# no warnings"), base=BASE).warnings), marked
+        )
+
     def test_comments_can_be_uncommented(self) -> None:
         """Every key that the sample shows in a comment may be given as it stands there."""
         full = loads(uncommented(SAMPLE.read_text()), "config.yml", BASE)

@@ -236,7 +236,7 @@ class PrepareTests(SynchronousTestCase):
         made = snapshot(place.tls)
         second = self.prepare(place)
         self.assertEqual(snapshot(place.tls), made)
-        self.assertEqual(second.notices, ())
+        self.assertEqual((second.notices, second.warnings), ((), ()))
         self.assertEqual((second.server.lfdi, second.server.issuer), (first.server.lfdi, first.server.issuer))
 
     def test_only_what_is_missing(self) -> None:
