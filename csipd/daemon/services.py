@@ -239,6 +239,6 @@ class DrainConnections(Service):
     def stopService(self) -> Any:
         super().stopService()
         # What was to be written is committed by then; what is left is a peer that does not take its answer.
-        return self._site.connections.retire().addTimeout(
+        return self._site.connections.drain().addTimeout(
             _STOP_TIMEOUT, self._clock, onTimeoutCancel=lambda result, timeout: None
         )

@@ -3,10 +3,7 @@
 Their number is bounded in three ways, and the newest comes in as a rule: whoever asks has something to say,
 and an idle connection is opened again when it is needed. A caller beyond its quota loses its own longest
 idle one, a full server the longest idle of all; an address that opens connections and shakes no hands loses
-the oldest of these.
-
-Withdrawal of access closes what is found here under an LFDI; that a request is allowed is asked at the
-request all the same.
+the oldest of these. What a caller may do is no matter of its connections: it is asked at each request.
 """
 
 from __future__ import annotations
@@ -31,8 +28,8 @@ _SLACK = 10
 class Connection(Protocol):
     """What is asked of a channel here."""
 
-    due: float
-    drain_due: float
+    deadline: float
+    write_deadline: float
 
     @property
     def idle_since(self) -> float | None:
@@ -47,8 +44,8 @@ class Connection(Protocol):
     def loseConnection(self) -> None:
         """Close the connection."""
 
-    def retire(self) -> None:
-        """Close the connection when it has no request in the works."""
+    def close_when_done(self) -> None:
+        """Close the connection when it has no request in progress."""
 
 
 class Connections:
@@ -80,14 +77,14 @@ class Connections:
         """How many connections have not finished their handshake."""
         return len(self._unfinished)
 
-    def of(self, lfdi: str) -> int:
+    def count_of(self, lfdi: str) -> int:
         """How many connections this caller holds."""
         account = self._accounts.get(lfdi)
         return 0 if account is None else len(account.connections)
 
     # --- coming in
 
-    def refuse(self, origin: str) -> str | None:
+    def make_way(self, origin: str) -> str | None:
         """Why a connection from there is not taken, or None where it may come in. Room is made for it.
 
         :param origin: IPv4 address, or /64 of IPv6
@@ -120,9 +117,9 @@ class Connections:
         self._unfinished[connection] = origin
         self._by_origin.setdefault(origin, {})[connection] = None
         if self._sweep is None:
-            self._sweep = self._clock.callLater(SWEEP_SECONDS, self._look)
+            self._sweep = self._clock.callLater(SWEEP_SECONDS, self._check_deadlines)
 
-    def name(self, connection: Connection, lfdi: str) -> Account:
+    def handshake_finished(self, connection: Connection, lfdi: str) -> Account:
         """Note whose a connection is: its handshake is finished."""
         self._finish(connection)
         account = self._accounts.get(lfdi)
@@ -140,7 +137,7 @@ class Connections:
             idle = [(each.idle_since, each) for each in others]
             # One that is at work goes only when all are.
             longest = min(
-                idle, key=lambda pair: (pair[0] is None, pair[1].due if pair[0] is None else pair[0])
+                idle, key=lambda pair: (pair[0] is None, pair[1].deadline if pair[0] is None else pair[0])
             )[1]
             self._close(longest)
             closed += 1
@@ -170,19 +167,8 @@ class Connections:
 
     # --- going
 
-    def close(self, lfdi: str) -> int:
-        """Close all connections of a caller whose access was withdrawn; how many there were.
-
-        Nothing more is read from them, and an answer that is in the works does not leave.
-        """
-        account = self._accounts.get(lfdi)
-        mine = [] if account is None else list(account.connections)
-        for connection in mine:
-            connection.loseConnection()
-        return len(mine)
-
-    def retire(self) -> Deferred[None]:
-        """Close every connection as soon as it has no request in the works: the server is going down.
+    def drain(self) -> Deferred[None]:
+        """Close every connection as soon as it has no request in progress: the server is going down.
 
         Fires when the last one is gone, which the limits bound: an answer's time, then a peer's to take it.
         """
@@ -191,7 +177,7 @@ class Connections:
         waiting: Deferred[None] = Deferred()
         self._gone.append(waiting)
         for connection in list(self._live):
-            connection.retire()
+            connection.close_when_done()
         return waiting
 
     def _close(self, connection: Connection) -> None:
@@ -233,10 +219,10 @@ class Connections:
                     return connection
         return None
 
-    def _look(self) -> None:
-        self._sweep = self._clock.callLater(SWEEP_SECONDS, self._look)
+    def _check_deadlines(self) -> None:
+        self._sweep = self._clock.callLater(SWEEP_SECONDS, self._check_deadlines)
         now = self._clock.seconds()
-        for connection in [each for each in self._live if now >= each.due or now >= each.drain_due]:
+        for connection in [each for each in self._live if now >= each.deadline or now >= each.write_deadline]:
             connection.expire(now)
         for lfdi in [lfdi for lfdi, account in self._accounts.items() if account.is_unused(now)]:
             del self._accounts[lfdi]

@@ -82,7 +82,7 @@ class TLSFactory(TLSMemoryBIOFactory):
     def buildProtocol(self, addr: IAddress | None) -> TLSProtocol | None:  # type: ignore[override]
         """The protocol of a new connection, or None to have it closed."""
         origin = origin_of(addr)
-        why = self._site.connections.refuse(origin)
+        why = self._site.connections.make_way(origin)
         if why is not None:
             self._site.peer_log.warn(
                 self._log,

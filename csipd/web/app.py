@@ -209,10 +209,10 @@ class Application:
             rights = None if device is None else scope(f"/edev/{device}")
             return _Document(body, asked.valid_until, frozenset(map(scope, asked.depends_on)), rights)
 
-        moment = self._cache.moment
+        generation = self._cache.generation
 
         def give(document: _Document) -> bytes | Deferred[bytes]:
-            if document.rights and self._cache.changed_since(moment, [document.rights]):
+            if document.rights and self._cache.changed_since(generation, [document.rights]):
                 # What the caller may do changed while its answer was under way: ask again.
                 return self._get(exchange)
             if not takes.xml:
@@ -220,7 +220,7 @@ class Application:
             request.setHeader(b"Content-Type", CONTENT_TYPE)
             if request.head is not None and document.rights:
                 self._cache.keep(
-                    moment,
+                    generation,
                     identity.lfdi,
                     request.head,
                     _around_date(document.body),
@@ -309,10 +309,10 @@ class Application:
         failure.trap(Refusal)
         refusal = failure.value
         assert isinstance(refusal, Refusal)
-        self._tell(refusal, exchange)
+        self._log_refusal(refusal, exchange)
         return answer_refusal(exchange.request, refusal)
 
-    def _tell(self, refusal: Refusal, exchange: _Exchange) -> None:
+    def _log_refusal(self, refusal: Refusal, exchange: _Exchange) -> None:
         """Log a refusal that its sender's maker or the operator would want to know the reason of.
 
         What is not there, or takes no such method, is what clients try as a rule.

@@ -59,19 +59,19 @@ class Cache:
         self._size = 0
         self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
         self._by_scope: dict[str, set[_Key]] = {}
-        self._moment = 0
+        self._generation = 0
         self._changes: deque[tuple[int, frozenset[str]]] = deque(maxlen=_REMEMBERED)
 
     @property
-    def moment(self) -> int:
+    def generation(self) -> int:
         """A count of changes: taken before an answer is asked for, it tells whether the answer is stale."""
-        return self._moment
+        return self._generation
 
     def changed(self, hrefs: Sequence[str]) -> None:
         """Drop what hangs on the scopes of these hrefs."""
-        self._moment += 1
+        self._generation += 1
         scopes = frozenset(map(scope, hrefs))
-        self._changes.append((self._moment, scopes))
+        self._changes.append((self._generation, scopes))
         if _PROGRAMS in scopes:
             self._entries.clear()
             self._by_scope.clear()
@@ -81,12 +81,12 @@ class Cache:
             for key in list(self._by_scope.get(one, ())):
                 self._drop(key)
 
-    def changed_since(self, moment: int, scopes: Collection[str]) -> bool:
-        """Whether any of the scopes changed after a moment, or that is too long ago to say."""
-        if self._moment - moment > _REMEMBERED:
+    def changed_since(self, generation: int, scopes: Collection[str]) -> bool:
+        """Whether any of the scopes changed after a generation, or that is too long ago to say."""
+        if self._generation - generation > _REMEMBERED:
             return True
         for at, concerned in reversed(self._changes):
-            if at <= moment:
+            if at <= generation:
                 break
             if _PROGRAMS in concerned or not concerned.isdisjoint(scopes):
                 return True
@@ -94,7 +94,7 @@ class Cache:
 
     def keep(
         self,
-        moment: int,
+        generation: int,
         lfdi: str,
         head: bytes,
         answer: tuple[bytes, bytes],
@@ -103,7 +103,7 @@ class Cache:
     ) -> None:
         """Keep an answer.
 
-        :param moment: the count of changes when it was asked for
+        :param generation: the count of changes when it was asked for
         :param head: the whole request
         :param answer: what stands before and after the value of the Date header
         :param until: when it stops being true (epoch s; infinity: never)
@@ -113,7 +113,7 @@ class Cache:
         now = self._wall()
         entry = _Entry(*answer, now, until, frozenset(scopes))
         weight = _weight(key, entry)
-        if until <= now or weight > self._largest or self.changed_since(moment, scopes):
+        if until <= now or weight > self._largest or self.changed_since(generation, scopes):
             return
         self._drop(key)
         self._entries[key] = entry

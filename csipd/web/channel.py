@@ -8,7 +8,7 @@ Deadlines cost nothing on the way: a channel notes the moment of its next deadli
 looks at all of them once a second. (A timer of its own for each channel would have to be moved twice a
 request, and Twisted's reactor moves timers in time proportional to their number.)
 
-Requests of one connection are answered one after the other: while one is in the works what follows it
+Requests of one connection are answered one after the other: while one is in progress what follows it
 waits in a bounded buffer, which is how pipelined requests keep their order. The bounds belong to the
 connection, whichever way its requests are answered: how much waits to be read by the peer, how many answers
 leave for one read of the socket, how many requests its caller may make.
@@ -104,8 +104,8 @@ class Channel(http.HTTPChannel):
     account: Account
     plain_head: bytes | None = None
     #: Deadlines, by the site's clock: of what is waited for, and of a peer that does not read.
-    due: float
-    drain_due = float("inf")
+    deadline: float
+    write_deadline = float("inf")
 
     _log = Logger()
     _phase = _HANDSHAKE
@@ -116,7 +116,7 @@ class Channel(http.HTTPChannel):
     _is_1_0 = False
     _answered_in_a_row = 0
     _told_of_reads = False
-    _retired = False
+    _close_when_done = False
     _unsent_head = b""
     _drained = 0
     # A client that waits to be told to send its body, and a request that waits for `look_up`.
@@ -160,7 +160,7 @@ class Channel(http.HTTPChannel):
             )
             self._abort()
             return
-        self.account = self.context.connections.name(self, self.identity.lfdi)
+        self.account = self.context.connections.handshake_finished(self, self.identity.lfdi)
         if not self.account.handshakes.spend(self.context.clock.seconds()):
             self.context.over_handshake_rate(self.identity, peer)
             self._abort()
@@ -198,7 +198,7 @@ class Channel(http.HTTPChannel):
     @property
     def idle_since(self) -> float | None:
         """A number that is the smaller the longer the connection has been idle; None: it is at work."""
-        return self.due if self._phase is _IDLE else None
+        return self.deadline if self._phase is _IDLE else None
 
     def make_room(self) -> None:
         """Close, and do not wait long for the peer: others wait for the place."""
@@ -206,7 +206,7 @@ class Channel(http.HTTPChannel):
             self._abort()
         else:
             self.loseConnection()
-            self.due = self.context.clock.seconds() + _GOODBYE_SECONDS
+            self.deadline = self.context.clock.seconds() + _GOODBYE_SECONDS
 
     def loseConnection(self) -> None:
         """Close when what was written is out, or when the peer has had its time to take it."""
@@ -217,27 +217,27 @@ class Channel(http.HTTPChannel):
             self._networkProducer.resumeProducing()
             super().loseConnection()
 
-    def retire(self) -> None:
-        """Close as soon as no request is in the works: now, or behind the answer.
+    def close_when_done(self) -> None:
+        """Close as soon as no request is in progress: now, or behind the answer.
 
         An idle peer is not waited for as long as elsewhere: one that looks at its socket only when it has
         something to ask never says goodbye, and would hold up the end of the server.
         """
         if self._phase is _ANSWER or self._phase is _REQUEST:
-            self._retired = True
+            self._close_when_done = True
             self.persistent = False
             return
-        has_everything = self._phase is not _CLOSING and self.drain_due == float("inf")
+        has_everything = self._phase is not _CLOSING and self.write_deadline == float("inf")
         self.loseConnection()
         if has_everything:
-            self.due = self.context.clock.seconds() + _GOODBYE_SECONDS
+            self.deadline = self.context.clock.seconds() + _GOODBYE_SECONDS
 
     def expire(self, now: float) -> None:
         """Give up on the peer if one of the two deadlines has passed."""
-        if now < self.due and now < self.drain_due:
+        if now < self.deadline and now < self.write_deadline:
             return
         phase = self._phase
-        if phase is _ANSWER and now >= self.due:
+        if phase is _ANSWER and now >= self.deadline:
             peer = self.transport.getPeer()
             self.context.peer_log.warn(
                 self._log,
@@ -251,7 +251,7 @@ class Channel(http.HTTPChannel):
                 uri=self._target.decode("ascii", "replace"),
                 seconds=self.context.limits.answer_seconds,
             )
-        if phase is _IDLE and now < self.drain_due:
+        if phase is _IDLE and now < self.write_deadline:
             self.loseConnection()
         else:
             self._abort()
@@ -263,14 +263,14 @@ class Channel(http.HTTPChannel):
 
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
-        self.due = self.context.clock.seconds() + self._timeouts[phase]
+        self.deadline = self.context.clock.seconds() + self._timeouts[phase]
 
     def pauseProducing(self) -> None:
-        self.drain_due = self.context.clock.seconds() + self.context.limits.drain_seconds
+        self.write_deadline = self.context.clock.seconds() + self.context.limits.drain_seconds
         super().pauseProducing()
 
     def resumeProducing(self) -> None:
-        self.drain_due = float("inf")
+        self.write_deadline = float("inf")
         super().resumeProducing()
         if self._looking_up:
             self._networkProducer.pauseProducing()
@@ -305,18 +305,18 @@ class Channel(http.HTTPChannel):
                 self._buffer += data
                 self.paused = True
                 return
-            # Nothing is in the works and nothing waits in a buffer.
+            # Nothing is in progress and nothing waits in a buffer.
             if not self._told_of_reads:
                 self._answered_in_a_row = 0
             context = self.context
             if context.fast_lane is not None and _is_plain_get(data):
                 # The last of a row goes the ordinary way, which says goodbye behind it.
                 if self._answered_in_a_row + 1 < context.limits.pipelined_requests:
-                    answer = self._by(context.fast_lane, data)
+                    answer = self._from_fast_lane(context.fast_lane, data)
                     if answer is not None:
                         now = context.clock.seconds()
                         self._answered_in_a_row += 1
-                        self.due = now + context.limits.idle_seconds
+                        self.deadline = now + context.limits.idle_seconds
                         self.transport.write(
                             answer if self.account.requests.spend(now) else self._too_many_requests()
                         )
@@ -349,9 +349,9 @@ class Channel(http.HTTPChannel):
             self._networkProducer.pauseProducing()
             if self._phase is _CLOSING:
                 # The answer still leaves; the peer's goodbye is not to be had.
-                self.due = min(self.due, self.context.clock.seconds() + _GOODBYE_SECONDS)
+                self.deadline = min(self.deadline, self.context.clock.seconds() + _GOODBYE_SECONDS)
 
-    def _by(self, fast_lane: FastLane, head: bytes) -> bytes | None:
+    def _from_fast_lane(self, fast_lane: FastLane, head: bytes) -> bytes | None:
         try:
             return fast_lane(self.identity, head)
         except Exception:
@@ -535,7 +535,7 @@ class Channel(http.HTTPChannel):
             version == b"HTTP/1.1"
             and b"close" not in re.split(rb"[ \t,]+", tokens)
             and self._answered_in_a_row < self.context.limits.pipelined_requests
-            and not self._retired
+            and not self._close_when_done
         )
 
     def rawDataReceived(self, data: bytes) -> None:

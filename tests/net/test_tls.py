@@ -488,7 +488,7 @@ class SocketTests(TestCase):
 
     def listening(self, port: Any) -> None:
         self.port = port.getHost().port
-        self.addCleanup(lambda: self.site.connections.retire())
+        self.addCleanup(lambda: self.site.connections.drain())
         self.addCleanup(self.site.context.peer_log.flush)
         self.addCleanup(port.stopListening)
 

@@ -123,7 +123,7 @@ class CountTests(FactoryCase):
         wires[0].result(wires[0].client.get("/"))
         wires.append(self.wire(THERE))
         self.assertClosed(wires, 1)
-        self.assertEqual(self.site.connections.of(DEVICE.lfdi), 3)
+        self.assertEqual(self.site.connections.count_of(DEVICE.lfdi), 3)
         self.assertIn(f"{DEVICE.lfdi} at {THERE}: more connections than its quota of 3", self.lines()[-1])
 
     def test_busy_ones_stay(self) -> None:
@@ -369,7 +369,7 @@ class IdentityTests(FactoryCase):
         (caller,) = self.app.callers
         self.assertEqual(caller.lfdi, "0" * 39 + str(len(DEVICE.der) % 10))
         self.assertEqual(caller.sfdi, sfdi(caller.lfdi))
-        self.assertEqual(self.site.connections.of(caller.lfdi), 1)
+        self.assertEqual(self.site.connections.count_of(caller.lfdi), 1)
 
     def test_without_tls(self) -> None:
         """Without TLS there is no caller, and nothing is served."""
@@ -437,21 +437,14 @@ class DeadlineTests(FactoryCase):
         wire.advance(22)
         self.assertTrue(wire.closed)
 
-    def test_withdrawn(self) -> None:
-        """A connection whose LFDI is closed goes with a goodbye."""
-        wire = self.wire()
-        wire.result(wire.client.get("/"))
-        self.assertEqual(self.site.connections.close(DEVICE.lfdi), 1)
-        wire.pump()
-        self.assertTrue(wire.closed)
-
-    def test_withdrawn_while_not_read(self) -> None:
+    def test_closed_while_not_read(self) -> None:
         """The client's own goodbye is heard although reading had stopped: nobody waits for a deadline."""
         wire = self.wire()
         for request in ("/slow", "/" + "a" * 200, "/" + "a" * 200, "/" + "a" * 200, "/" + "a" * 200):
             wire.client.get(request).addErrback(lambda _: None)
         wire.pump()
         self.assertFalse(wire.server_reading)
-        self.site.connections.close(DEVICE.lfdi)
+        for connection in list(vars(self.site.connections)["_live"]):
+            connection.loseConnection()
         wire.pump()
         self.assertTrue(wire.closed)

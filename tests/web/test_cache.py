@@ -58,7 +58,7 @@ class CacheCase(SynchronousTestCase):
         moment: int | None = None,
         answer: tuple[bytes, bytes] = ANSWER,
     ) -> None:
-        at = self.cache.moment if moment is None else moment
+        at = self.cache.generation if moment is None else moment
         self.cache.keep(at, lfdi, head, answer, until, scopes or ("edev/1",))
 
     def assertKept(self, kept: bool, head: bytes = HEAD, lfdi: str = LFDI) -> None:
@@ -150,12 +150,12 @@ class ChangeTests(CacheCase):
 
     def test_under_way(self) -> None:
         """An answer that was asked for before a change that concerns it is not taken in."""
-        asked = self.cache.moment
+        asked = self.cache.generation
         self.cache.changed(["/edev/2"])
         self.keep("edev/1", moment=asked)
         self.assertKept(True)
         for change in ("/edev/1/di", "/derp"):
-            asked = self.cache.moment
+            asked = self.cache.generation
             self.cache.changed([change])
             self.cache.changed(["/edev/2"])
             self.keep("edev/1", moment=asked)
@@ -163,13 +163,13 @@ class ChangeTests(CacheCase):
 
     def test_long_under_way(self) -> None:
         """An answer that more changes have overtaken than are remembered is not taken in."""
-        asked = self.cache.moment
+        asked = self.cache.generation
         for number in range(2, 10_000):
             self.cache.changed([f"/edev/{number}"])
         self.assertTrue(self.cache.changed_since(asked, ["edev/1"]))
         self.keep("edev/1", moment=asked)
         self.assertKept(False)
-        self.assertFalse(self.cache.changed_since(self.cache.moment, ["edev/1"]))
+        self.assertFalse(self.cache.changed_since(self.cache.generation, ["edev/1"]))
 
     @given(st.data())
     def test_as_if_it_remembered_all(self, data: st.DataObject) -> None:
@@ -184,7 +184,7 @@ class ChangeTests(CacheCase):
             match data.draw(st.integers(0, 3)):
                 case 0:
                     head, hangs_on = data.draw(heads), set(data.draw(scopes))
-                    moment = data.draw(st.integers(max(0, self.cache.moment - 2), self.cache.moment))
+                    moment = data.draw(st.integers(max(0, self.cache.generation - 2), self.cache.generation))
                     until = self.now + data.draw(st.integers(1, 5))
                     self.keep(*hangs_on, head=head, until=until, moment=moment, answer=(b"", b"%d" % step))
                     if all(not change & (hangs_on | {"derp"}) for change in log[moment:]):

@@ -619,33 +619,13 @@ class PersistenceTests(ChannelCase):
         self.assertTrue(wire.closed)
         self.assertEqual((len(self.app.seen), wire.client.leftovers()), (10, b""))
 
-    def test_withdrawn(self) -> None:
-        """Closing an LFDI closes each of its connections and nobody else's; no pending answer leaves."""
-        other = evolve(DEVICE, lfdi="0" * 40)
-        identities = [DEVICE, DEVICE, other]
-        self.site = self.make_site(identify=lambda transport: identities.pop(0))
-        wires = [self.wire() for _ in range(3)]
-        asked = wires[0].client.get("/slow")
-        for wire in wires:
-            wire.pump()
-        connections = self.site.connections
-        self.assertEqual((len(connections), connections.of(DEVICE.lfdi)), (3, 2))
-        self.assertEqual(connections.close(DEVICE.lfdi), 2)
-        for wire in wires:
-            wire.pump()
-        self.assertEqual([wire.closed for wire in wires], [True, True, False])
-        self.app.finish()
-        self.failureResultOf(asked)
-        self.assertEqual((len(connections), connections.of(DEVICE.lfdi)), (1, 0))
-        self.assertEqual(connections.close(DEVICE.lfdi), 0)
-        self.assertEqual(wires[0].client.received, b"")
-
-    def test_withdrawn_while_pending(self) -> None:
-        """An answer that is finished between the withdrawal and the end of the connection is dropped."""
+    def test_closed_while_pending(self) -> None:
+        """An answer that is finished between the close and the end of the connection is dropped."""
         wire = self.wire()
         asked = wire.client.get("/slow")
         wire.pump()
-        self.site.connections.close(DEVICE.lfdi)
+        for connection in list(vars(self.site.connections)["_live"]):
+            connection.loseConnection()
         self.app.finish()
         wire.pump()
         self.failureResultOf(asked)
@@ -658,7 +638,7 @@ class PersistenceTests(ChannelCase):
         busy.pump()
         begun.client.send(b"GET /begun HTTP/1.1\r\n")
         begun.pump()
-        gone = self.site.connections.retire()
+        gone = self.site.connections.drain()
         idle.pump()
         self.assertEqual((busy.closed, idle.closed), (False, True))
         self.assertNoResult(gone)
@@ -670,7 +650,7 @@ class PersistenceTests(ChannelCase):
         (last,) = begun.results(begun.client.raw(HEAD))
         self.assertEqual((last.body, last.headers["connection"]), (b"GET /begun ", "close"))
         self.successResultOf(gone)
-        self.successResultOf(self.site.connections.retire())
+        self.successResultOf(self.site.connections.drain())
 
 
 class DeadlineTests(ChannelCase):
