@@ -9,15 +9,13 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from csipd import pki
 from csipd.config import DeviceIssuer, LFDIMode, Settings
 from csipd.config.server import EVERY_ADDRESS
 from csipd.daemon.failures import StartError
 from csipd.net.tls import WARN_BEFORE_END
-from csipd.pki import PKIError, Repository
+from csipd.pki import Repository
+from csipd.pki.pem import der_of, read_certificates
 from csipd.reconcile.statements import certificate_holders
 from csipd.sep2 import identity
 
@@ -130,7 +128,4 @@ def first_certificate(path: Path) -> bytes:
 
     :raises PKIError: there is none
     """
-    try:
-        return x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
-    except ValueError as error:
-        raise PKIError(f"{path}: holds no certificate in PEM") from error
+    return der_of(read_certificates(path)[0])

@@ -112,7 +112,7 @@ def check(settings: Settings, options: StartOptions) -> Checked:
 
     :raises StartError: it could not
     """
-    checked = _try(settings, options)
+    checked = _check(settings, options)
     with attributed_to(settings, "tls_repository"):
         server = pki.server(settings.server)
         ends = ending(checked.repository, server, time.time(), "`csipctl certs renew server`")
@@ -124,7 +124,7 @@ def prepare(settings: Settings, options: StartOptions) -> Ready:
 
     :raises StartError: it cannot start, and everything on disk is as it was
     """
-    checked = _try(settings, options)
+    checked = _check(settings, options)
     folder = settings.storage_path
     with attributed_to(settings, "storage_path"):
         new = [place for place in (folder, *folder.parents) if not place.exists()]
@@ -196,7 +196,7 @@ def _make(settings: Settings, options: StartOptions, checked: Checked, lock: int
     )
 
 
-def _try(settings: Settings, options: StartOptions) -> Checked:
+def _check(settings: Settings, options: StartOptions) -> Checked:
     """Try everything that can be tried before anything is made."""
     _resolve(settings, options)
     storage.try_folder(settings, "storage_path", settings.storage_path)
