@@ -99,7 +99,7 @@ class Limits:
     connections_per_aggregator: int = 200
     requests_per_second: int = 200
     requests_per_managed_device: int = 2  #: that an aggregator has more
-    handshakes_per_second: int = 5  #: finished ones of one device
+    handshakes_per_second: int = 20  #: finished ones of one device
     address_handshakes_per_second: int = 100  #: connections begun from one IP address
     unfinished_handshakes: int = 1_000  #: at once
 

@@ -77,10 +77,9 @@ class Connections:
         """How many connections have not finished their handshake."""
         return len(self._unfinished)
 
-    def count_of(self, lfdi: str) -> int:
-        """How many connections this caller holds."""
-        account = self._accounts.get(lfdi)
-        return 0 if account is None else len(account.connections)
+    def account(self, lfdi: str) -> Account | None:
+        """What a caller has used of its quotas; None: nothing."""
+        return self._accounts.get(lfdi)
 
     # --- coming in
 

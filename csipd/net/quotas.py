@@ -31,8 +31,8 @@ class Quotas:
     #: Seconds of that rate which may be spent at once.
     request_burst: float = field(default=5.0, validator=gt(0))
     #: Finished handshakes of one caller. An aggregator has as many times more as it has more connections.
-    handshakes_per_second: float = field(default=5.0, validator=gt(0))
-    handshake_burst: int = field(default=100, validator=gt(0))
+    handshakes_per_second: float = field(default=20.0, validator=gt(0))
+    handshake_burst: int = field(default=200, validator=gt(0))
     #: Connections that begin from one IPv4 address or one /64 of IPv6: a carrier's NAT hides thousands.
     address_handshakes_per_second: float = field(default=100.0, validator=gt(0))
     address_handshake_burst: int = field(default=1_000, validator=gt(0))

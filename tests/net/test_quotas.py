@@ -61,7 +61,7 @@ class AccountTests(SynchronousTestCase):
         self.assertEqual(account.most_connections, 200)
         self.assertEqual(spent(account.requests, 0), 5000)
         self.assertEqual(sum(spent(account.requests, n / 10) for n in range(1, 11)), 1000)
-        self.assertEqual(spent(account.handshakes, 0), 1000)
+        self.assertEqual(spent(account.handshakes, 0), 2000)
 
     def test_what_was_spent_stays_spent(self) -> None:
         """Learning who the caller is gives nothing back."""

@@ -481,9 +481,11 @@ class SocketTests(TestCase):
         )
         tls = ServerTLS(settings, now=lambda: NOW)
         self.site = Site(Who(), clock=reactor, now=lambda: NOW, limits=Limits())
-        factory = TLSFactory(tls, self.site, clock=reactor)
+        self.factory = TLSFactory(tls, self.site, clock=reactor)
         return (
-            TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory).addCallback(self.listening)
+            TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+            .listen(self.factory)
+            .addCallback(self.listening)
         )
 
     def listening(self, port: Any) -> None:
@@ -491,6 +493,14 @@ class SocketTests(TestCase):
         self.addCleanup(lambda: self.site.connections.drain())
         self.addCleanup(self.site.context.peer_log.flush)
         self.addCleanup(port.stopListening)
+
+    async def test_keep_alive(self) -> None:
+        """Sockets are tried by TCP keepalive: a peer without power does not keep its place (decision 36)."""
+        client = await connect(self.reactor, self.port, ClientTLS(DEVICE, trust=LAB))
+        self.addCleanup(client.close)
+        await client.get("/")
+        (protocol,) = self.factory.protocols
+        self.assertTrue(protocol.transport.getTcpKeepAlive())
 
     async def test_client(self) -> None:
         """A device asks twice on one connection and is known both times."""

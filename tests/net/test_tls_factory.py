@@ -123,7 +123,7 @@ class CountTests(FactoryCase):
         wires[0].result(wires[0].client.get("/"))
         wires.append(self.wire(THERE))
         self.assertClosed(wires, 1)
-        self.assertEqual(self.site.connections.count_of(DEVICE.lfdi), 3)
+        self.assertEqual(len(self.site.connections.account(DEVICE.lfdi).connections), 3)
         self.assertIn(f"{DEVICE.lfdi} at {THERE}: more connections than its quota of 3", self.lines()[-1])
 
     def test_busy_ones_stay(self) -> None:
@@ -369,7 +369,7 @@ class IdentityTests(FactoryCase):
         (caller,) = self.app.callers
         self.assertEqual(caller.lfdi, "0" * 39 + str(len(DEVICE.der) % 10))
         self.assertEqual(caller.sfdi, sfdi(caller.lfdi))
-        self.assertEqual(self.site.connections.count_of(caller.lfdi), 1)
+        self.assertEqual(len(self.site.connections.account(caller.lfdi).connections), 1)
 
     def test_without_tls(self) -> None:
         """Without TLS there is no caller, and nothing is served."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -12,6 +13,7 @@ from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import devices
+from csipd.db.turns import Kind, Share, device_share
 from csipd.net.identity import Identity
 from csipd.refusals import Unavailable
 from csipd.sep2 import codec
@@ -378,3 +380,39 @@ class LineTests(_Case):
         self.world.put(OWNER, "/tm", self.good)
         self.world.get(LISTED, "/edev")
         self.assertEqual(self.lines(), [])
+
+
+class ShareTests(_Case):
+    """On whose account the store works: what a request costs is its caller's (decision 37)."""
+
+    def test_shares(self) -> None:
+        """Devices by LFDI, aggregators with the weight of their fleet, operators by name."""
+        shares: list[Share] = []
+        back = self.world.back
+        read, write = back.read, back.write
+
+        def noted(call: Callable[..., Any]) -> Callable[..., Any]:
+            def asked(operation: Any, share: Share) -> Any:
+                shares.append(share)
+                return call(operation, share)
+
+            return asked
+
+        self.patch(back, "read", noted(read))
+        self.patch(back, "write", noted(write))
+        self.world.put(OWNER, self.status, self.good)
+        self.assertEqual(set(shares), {device_share(OWNER.lfdi)})
+        shares.clear()
+        for path in ("/edev", "/edev?s=0"):
+            self.world.fresh(AGGREGATOR, path)
+        # Who it is, is known from its first request on.
+        managed = self.world.site.connections.account(AGGREGATOR.lfdi).info.managed
+        self.assertEqual(managed, 2)
+        self.assertEqual(shares[-1], device_share(AGGREGATOR.lfdi, managed))
+        shares.clear()
+        office = Office(self.world)
+        self.addCleanup(office.close)
+        office.get("/status")
+        office.send("POST", "/groups", {"name": "another"})
+        self.assertEqual({share.kind for share in shares}, {Kind.OPERATORS})
+        self.assertEqual(len({share.key for share in shares}), 1)
