@@ -6,11 +6,15 @@ checks of names, order, number, types, lengths and ranges, the same values kept 
 
 from __future__ import annotations
 
+import re
+
 from lxml import etree
 
 NS = "urn:ieee:std:2030.5:ns"
 BLANKS = " \t\r\n"
 HEX = "0123456789ABCDEFabcdef"
+NO_MARKS = bytes(octet for octet in range(256) if octet not in b"<=")
+NAMESPACE = re.compile(rb"xmlns(?::[^\s=]++)?\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+')")
 
 CURVE_MODES_BEFORE = (
     "opModFreqWatt",
@@ -411,6 +415,10 @@ def decode(data):
     """The DERControlList of a document."""
     if len(data) > 1 << 20 or b"<!DOCTYPE" in data:
         raise Refused("too large, or with a DTD")
+    if data.count(b"<") > 1 << 17 or b"=" * 33 in data.translate(None, NO_MARKS):
+        raise Refused("too many tags or attributes")
+    if sum(map(len, set(NAMESPACE.findall(data)))) > 4096:
+        raise Refused("too many namespaces")
     parser = etree.XMLParser(
         encoding="utf-8",
         resolve_entities=False,

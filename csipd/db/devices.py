@@ -384,7 +384,9 @@ def alter(transaction: Transaction, device: int, **values: Any) -> None:
     connection = transaction.connection
     if "device_category" in values:
         # Shown in the width in which it was given (decision 40).
-        values["category_octets"] = octets_of(values["device_category"])
+        category = values["device_category"]
+        values["category_octets"] = octets_of(category)
+        values["device_category"] = None if category is None else int(category)
     state = _STATE.where(devices.c.id == device)
     before = connection.execute(state).one()
     connection.execute(sa.update(devices).where(devices.c.id == device).values(**values))
