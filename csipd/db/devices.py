@@ -465,9 +465,9 @@ def change(transaction: Transaction, device: int, body: r.EndDevice, now: int) -
     """
     connection = transaction.connection
     row = connection.execute(
-        sa.select(devices.c.lfdi, devices.c.device_category, devices.c.wished_post_rate).where(
-            devices.c.id == device
-        )
+        sa.select(
+            devices.c.lfdi, devices.c.device_category, devices.c.category_octets, devices.c.wished_post_rate
+        ).where(devices.c.id == device)
     ).one()
     known = [row.lfdi, *former.of(connection, device)]
     meant = known if body.lFDI is None else [body.lFDI] if body.lFDI in known else []
@@ -475,6 +475,8 @@ def change(transaction: Transaction, device: int, body: r.EndDevice, now: int) -
         raise BadRequest("lFDI and sFDI of an EndDevice do not change")
     given = {"device_category": body.deviceCategory, "wished_post_rate": body.postRate}
     said = {name: value for name, value in given.items() if value not in (None, row._mapping[name])}
+    if body.deviceCategory is not None and octets_of(body.deviceCategory) != row.category_octets:
+        said["device_category"] = body.deviceCategory  # the same in another width
     if said:
         alter(transaction, device, **said, changed_time=now)
 
