@@ -18,12 +18,14 @@ from twisted.logger import Logger
 
 from csipd import config
 from csipd.daemon.changes import Hub
+from csipd.daemon.contacts import ContactWriter
 from csipd.daemon.descriptors import OWN, make_room
 from csipd.daemon.listeners import Listener, Listeners
 from csipd.daemon.operators import OperatorDirectory
 from csipd.daemon.scheduler import Scheduler
 from csipd.daemon.start import Ready
 from csipd.db.database import Database, Remark
+from csipd.net.contacts import Contacts
 from csipd.net.identity import identify_by
 from csipd.net.limits import Limits
 from csipd.net.peer_log import PeerLog
@@ -74,7 +76,8 @@ def build(ready: Ready, reactor: Any) -> MultiService:
     )
     room = make_room(settings.limits.connections, ADMIN_LIMITS.connections + OWN)
     operators = OperatorDirectory(settings, ready.repository, ready.operators, time.time)
-    listeners = [_devices_listener(ready, reactor, database, hub, room.connections, peer_log)]
+    contacts = Contacts(reactor.seconds, time.time)
+    listeners = [_devices_listener(ready, reactor, database, hub, room.connections, peer_log, contacts)]
     if ready.operators:
         listeners.append(_operators_listener(ready, reactor, database, operators.names, peer_log))
     hub.subscribe(scheduler.changed)
@@ -89,6 +92,7 @@ def build(ready: Ready, reactor: Any) -> MultiService:
     peer_log.setServiceParent(tree)
     database.setServiceParent(tree)
     scheduler.setServiceParent(tree)
+    ContactWriter(database, contacts, listeners[0].site.connections, reactor).setServiceParent(tree)
     for listener in listeners:
         DrainConnections(listener.site, reactor).setServiceParent(tree)
     Listeners(settings, listeners, operators, reactor, peer_log).setServiceParent(tree)
@@ -106,7 +110,13 @@ def _log_remark(peer_log: PeerLog, remark: Remark) -> None:
 
 
 def _devices_listener(
-    ready: Ready, reactor: Any, database: Database, hub: Hub, connections: int, peer_log: PeerLog
+    ready: Ready,
+    reactor: Any,
+    database: Database,
+    hub: Hub,
+    connections: int,
+    peer_log: PeerLog,
+    contacts: Contacts,
 ) -> Listener:
     settings = ready.settings
     cache = Cache(time.time, lambda: site.date())
@@ -124,6 +134,7 @@ def _devices_listener(
         look_up=application.look_up,
         log_requests=ready.options.debug,
         peer_log=peer_log,
+        contacts=contacts,
     )
     return Listener("IEEE 2030.5", "/dcap", settings.server, settings.https_port, site, ready.tls)
 

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import fields, frozen
 
-from csipd.db import controls, documents, former, groups
+from csipd.db import contacts, controls, documents, former, groups
 from csipd.db.audit import record
 from csipd.db.database import Transaction
 from csipd.db.tables import devices, memberships
@@ -640,6 +640,7 @@ def listed(
     group: int | None = None,
     manager: int | None = None,
     standing: str | None = None,
+    silent_since: int | None = None,
 ) -> list[Listed]:
     """Rows of the list in the order of their numbers.
 
@@ -648,6 +649,7 @@ def listed(
     :param name: only those whose name begins with this
     :param lfdi: only the one that has this LFDI, or had it before its certificate was replaced
     :param group: only those in this group or below it
+    :param silent_since: only those that were not heard of since a moment (TimeType), or never
     """
     query = sa.select(*(devices.c[column.name] for column in fields(Listed)))
     query = query.where(devices.c.id > after).order_by(devices.c.id).limit(limit)
@@ -664,6 +666,8 @@ def listed(
         query = query.where(devices.c.manager == manager)
     if standing is not None:
         query = query.where(_STANDINGS[standing])
+    if silent_since is not None:
+        query = query.where(contacts.silent_since(silent_since))
     return [Listed(*row) for row in connection.execute(query)]
 
 

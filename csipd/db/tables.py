@@ -92,6 +92,19 @@ former_lfdis = sa.Table(
     sa.Column("works", sa.Boolean, nullable=False),
 )
 
+#: When each device was last heard of, from where, and what it was refused: written once a minute, and no
+#: part of any resource.
+contacts = sa.Table(
+    "contacts",
+    metadata,
+    sa.Column("device", _Id, sa.ForeignKey("devices.id"), primary_key=True, autoincrement=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("refusals", sa.BigInteger, nullable=False),
+    sa.Column("refused", sa.BigInteger),
+    sa.Column("reason", sa.Text),
+)
+
 #: A FunctionSetAssignments as it would be shown to each device that is in a group of it.
 assignments = sa.Table(
     "assignments",

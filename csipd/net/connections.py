@@ -9,6 +9,7 @@ the oldest of these. What a caller may do is no matter of its connections: it is
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from heapq import nsmallest
 from typing import Protocol
 
@@ -34,6 +35,14 @@ class Connection(Protocol):
     @property
     def idle_since(self) -> float | None:
         """A number that is the smaller the longer the connection has been idle; None: it is at work."""
+
+    @property
+    def host(self) -> str:
+        """The address that it comes from."""
+
+    @property
+    def last_used(self) -> float | None:
+        """When it was last used, by the clock of deadlines; None before its handshake is finished."""
 
     def expire(self, now: float) -> None:
         """Close or cut the connection if one of its deadlines has passed."""
@@ -127,6 +136,12 @@ class Connections:
         self._live[connection] = account
         account.connections[connection] = None
         return account
+
+    def identified(self) -> Iterator[tuple[str, Connection]]:
+        """The connections whose handshake is finished, each with the LFDI of its caller."""
+        for connection, account in self._live.items():
+            if account is not None:
+                yield account.lfdi, connection
 
     def keep_to_quota(self, account: Account) -> int:
         """Close a caller's longest idle connections but the newest until it is within its quota; how many."""

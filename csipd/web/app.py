@@ -310,6 +310,8 @@ class Application:
         refusal = failure.value
         assert isinstance(refusal, Refusal)
         self._log_refusal(refusal, exchange)
+        if not isinstance(refusal, Unavailable):
+            exchange.request.note_refusal(f"{exchange.method} {exchange.place.href}: {_why(refusal)}")
         return answer_refusal(exchange.request, refusal)
 
     def _log_refusal(self, refusal: Refusal, exchange: _Exchange) -> None:
@@ -330,6 +332,17 @@ class Application:
             href=exchange.place.href,
             why=str(refusal),
         )
+
+
+def _why(refusal: Refusal) -> str:
+    """The reason of a refusal, for the operator."""
+    match refusal:
+        case NotFound():
+            return "there is no such resource for it"
+        case NotAllowed():
+            return f"the resource {refusal}"
+        case _:
+            return str(refusal)
 
 
 def _info(caller: Caller) -> CallerInfo:

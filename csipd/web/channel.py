@@ -106,6 +106,8 @@ class Channel(http.HTTPChannel):
     #: Deadlines, by the site's clock: of what is waited for, and of a peer that does not read.
     deadline: float
     write_deadline = float("inf")
+    # When it was last used, once it is closing; until then that follows from the deadline.
+    _last_used: float | None = None
 
     _log = Logger()
     _phase = _HANDSHAKE
@@ -186,6 +188,8 @@ class Channel(http.HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._phase is _HANDSHAKE:
             self.context.handshake_failed(self.transport.getPeer(), reason)
+        elif self.context.contacts is not None and self.last_used is not None:
+            self.context.contacts.closed(self.identity.lfdi, self)
         self._phase = _CLOSING
         self.context.connections.remove(self)
         super().connectionLost(reason)
@@ -199,6 +203,21 @@ class Channel(http.HTTPChannel):
     def idle_since(self) -> float | None:
         """A number that is the smaller the longer the connection has been idle; None: it is at work."""
         return self.deadline if self._phase is _IDLE else None
+
+    @property
+    def host(self) -> str:
+        """The address of the peer."""
+        return host_of(self.transport.getPeer())
+
+    @property
+    def last_used(self) -> float | None:
+        """When a request last began or ended, or the handshake; None before that is finished.
+
+        Each phase has a deadline that is set when it begins, and so does each answer of the fast lane.
+        """
+        if self._phase is _HANDSHAKE or self._phase is _CLOSING:
+            return self._last_used
+        return self.deadline - self._timeouts[self._phase]
 
     def make_room(self) -> None:
         """Close, and do not wait long for the peer: others wait for the place."""
@@ -262,6 +281,8 @@ class Channel(http.HTTPChannel):
         self.transport.abortConnection()
 
     def _enter(self, phase: Phase) -> None:
+        if phase is _CLOSING:
+            self._last_used = self.last_used
         self._phase = phase
         self.deadline = self.context.clock.seconds() + self._timeouts[phase]
 

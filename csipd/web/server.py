@@ -21,6 +21,7 @@ from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import IResource
 
 from csipd.net.connections import Connections
+from csipd.net.contacts import Contacts
 from csipd.net.identity import Identify, Identity, identify_by
 from csipd.net.limits import Limits
 from csipd.net.origin import host_of, origin_of
@@ -80,6 +81,13 @@ class Request(server.Request):
         """
         values = self.requestHeaders.getRawHeaders(name)
         return None if values is None else ", ".join(value.decode("latin-1") for value in values)
+
+    def note_refusal(self, reason: str) -> None:
+        """Count that the caller's request was refused, for who looks at the device."""
+        channel = self.channel
+        contacts = channel.context.contacts
+        if contacts is not None:
+            contacts.refused(self.identity.lfdi, channel.host, reason)
 
     @property
     def peer(self) -> str:
@@ -208,6 +216,7 @@ class Site(server.Site):
     where live channels are found by LFDI. `look_up` tells who a caller is before a body of its is read.
     `fault` gives the document of what is refused before a resource is asked, or after one has failed. With
     `log_requests` each answer makes one debug line. `peer_log` writes the lines that peers cause.
+    `contacts` keeps when callers were last heard of.
     """
 
     requestFactory = Request
@@ -229,6 +238,7 @@ class Site(server.Site):
         fault: Fault = fault,
         log_requests: bool = False,
         peer_log: PeerLog | None = None,
+        contacts: Contacts | None = None,
     ) -> None:
         super().__init__(resource, timeout=None, reactor=clock, parsePOSTFormSubmission=False)
         self.clock = clock
@@ -244,6 +254,7 @@ class Site(server.Site):
             fast_lane=fast_lane,
             body_limit=body_limit,
             look_up=look_up,
+            contacts=contacts,
         )
         self._log_requests = log_requests
 

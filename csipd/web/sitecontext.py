@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from twisted.web import http
 
 from csipd.net.connections import Connections
+from csipd.net.contacts import Contacts
 from csipd.net.identity import Identify, Identity
 from csipd.net.limits import Limits
 from csipd.net.origin import host_of, origin_of
@@ -37,6 +38,7 @@ class SiteContext:
     :param clock: drives every deadline; monotonic
     :param now: the time of day that answers are dated with (epoch s)
     :param look_up: asks who a caller is before a body of its is read; None: everybody's is read
+    :param contacts: keeps when callers were last heard of, where that is wanted
     :param fault: the document of what is refused before a resource is asked, or after one has failed
     """
 
@@ -50,6 +52,7 @@ class SiteContext:
     fast_lane: FastLane | None = None
     body_limit: BodyLimit | None = None
     look_up: LookUp | None = None
+    contacts: Contacts | None = None
     _date: tuple[int, bytes] = field(default=(0, b""), init=False)
 
     _log = Logger()

@@ -88,7 +88,7 @@ class ListTests(SynchronousTestCase):
         head, first, second = done.stdout.splitlines()
         self.assertEqual(
             head.split(),
-            ["Device", "Name", "LFDI", "Standing", "Category", "Manager", "Groups"],
+            ["Device", "Name", "LFDI", "Standing", "Category", "Manager", "Groups", "Last", "contact"],
         )
         self.assertEqual(first.split(), ["1", "dev1", PRETTY, "registered", "PHOTOVOLTAIC", "1,", "2"])
         self.assertIn(long, second)

@@ -34,6 +34,7 @@ from csipd.db.database import Database, Read, Transaction, Write
 from csipd.db.tree.context import Server
 from csipd.db.turns import Share
 from csipd.der.access import Policy
+from csipd.net.contacts import Contacts
 from csipd.net.identity import Identity, identify_by
 from csipd.net.limits import Limits
 from csipd.net.quotas import Quotas
@@ -213,6 +214,7 @@ class World:
         held: Any = self.back
         self.application = Application(held, self.server, lambda: self.now, self.cache)
         self._asks: Identity | None = UNKNOWN
+        self.contacts = Contacts(self.clock.seconds, lambda: self.now)
         self.site = Site(
             self.application.resource(),
             clock=self.clock,
@@ -223,6 +225,7 @@ class World:
             look_up=self.application.look_up,
             # Tests ask in a moment what a device asks in a month.
             quotas=quotas,
+            contacts=self.contacts,
         )
         self._wires: dict[Identity, Wire] = {}
         self._fresh = count(1)

@@ -13,6 +13,8 @@ from csipd.cli.ctl.client import Document, Value
 from csipd.cli.ctl.errors import Failure
 from csipd.cli.ctl.files import NewFiles
 from csipd.cli.ctl.options import (
+    MOMENT_HELP,
+    Moment,
     Paging,
     Parsed,
     changed,
@@ -56,6 +58,11 @@ def devices() -> None:
 @click.option("--group", help="Only those in this group or under it (number or name).")
 @click.option("--manager", help="Only this aggregator and its fleet.")
 @click.option("--standing", type=click.Choice(_STANDINGS), help="Only those that stand so.")
+@click.option(
+    "--silent-since",
+    type=Moment(ahead=False),
+    help=f"Only those not heard of since a moment {MOMENT_HELP}, or never.",
+)
 @paged
 @pass_session
 def list_devices(
@@ -66,6 +73,7 @@ def list_devices(
     group: str | None,
     manager: str | None,
     standing: str | None,
+    silent_since: int | None,
 ) -> None:
     """List devices, in the order of their numbers.
 
@@ -73,6 +81,7 @@ def list_devices(
     Examples:
       csipctl devices list
       csipctl devices list --group feeder-1 --standing registered
+      csipctl devices list --standing registered --silent-since -24h
       csipctl --json devices list --all | jq -r '.items[].lFDI'
     """
     query = {
@@ -81,8 +90,9 @@ def list_devices(
         "group": group and lookup.group(session.client, group),
         "manager": manager and lookup.device(session.client, manager),
         "standing": standing,
+        "silent_since": silent_since,
     }
-    show_list(session, "/devices", paging, views.devices, query)
+    show_list(session, "/devices", paging, lambda items: views.devices(items, session.when), query)
 
 
 @devices.command("show")

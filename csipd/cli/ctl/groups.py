@@ -145,7 +145,7 @@ def list_members(session: Session, group: str, paging: Paging) -> None:
       csipctl groups devices feeder-1 --all
     """
     path = f"/groups/{lookup.group(session.client, group)}/devices"
-    show_list(session, path, paging, devices)
+    show_list(session, path, paging, lambda items: devices(items, session.when))
 
 
 def _show(session: Session, document: Document) -> None:

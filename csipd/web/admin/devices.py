@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 
-from csipd.db import audit, devices, groups
+from csipd.db import audit, contacts, devices, groups
 from csipd.db.database import Transaction
 from csipd.refusals import Conflict, Impossible, NotFound
 from csipd.sep2 import identity, rules
@@ -76,6 +76,18 @@ class ChangedDevice(Element):
     manager: Count | None = None
 
 
+class Contact(Element):
+    """When a device was last heard of and from where; how many of its requests were refused, the last when
+    and why. Up to a minute old.
+    """
+
+    at: TimeType
+    host: Line
+    refusals: Count
+    refused: TimeType | None = None
+    reason: Line | None = None
+
+
 class Device(Element):
     """A device as the operator sees it. Its own wishedPostRate counts where the operator set no postRate."""
 
@@ -98,6 +110,7 @@ class Device(Element):
     postRate: UInt32 | None = None
     wishedPostRate: UInt32 | None = None
     groups: tuple[Number, ...] = ()
+    contact: Contact | None = None
     warnings: tuple[Line, ...] = ()
 
 
@@ -128,6 +141,7 @@ def page(connection: sa.Connection, call: Call) -> DevicePage:
         group=query["group"],
         manager=query["manager"],
         standing=query["standing"],
+        silent_since=query["silent_since"],
     )
     return _page(connection, found, query["limit"])
 
@@ -317,7 +331,9 @@ def _page(connection: sa.Connection, found: Sequence[devices.Listed], limit: int
 
 
 def _shown(connection: sa.Connection, found: Sequence[devices.Listed]) -> list[Device]:
-    memberships = groups.memberships_of_many(connection, [listed.id for listed in found])
+    numbers = [listed.id for listed in found]
+    memberships = groups.memberships_of_many(connection, numbers)
+    heard = contacts.of(connection, numbers)
     return [
         Device(
             number=listed.id,
@@ -339,10 +355,19 @@ def _shown(connection: sa.Connection, found: Sequence[devices.Listed]) -> list[D
             postRate=listed.post_rate,
             wishedPostRate=listed.wished_post_rate,
             groups=tuple(memberships.get(listed.id, ())),
+            contact=_contact(heard.get(listed.id)),
             warnings=tuple(rules.doubts(rules.pin_flaws(listed.pin))),
         )
         for listed in found
     ]
+
+
+def _contact(last: contacts.LastContact | None) -> Contact | None:
+    if last is None:
+        return None
+    return Contact(
+        at=last.at, host=last.host, refusals=last.refusals, refused=last.refused, reason=last.reason
+    )
 
 
 def record(transaction: Transaction, call: Call, action: str, number: int, detail: str = "") -> None:
@@ -368,6 +393,9 @@ OPERATIONS = (
                 str,
                 "how it stands",
                 words=("registered", "listed", "withdrawn", "retired"),
+            ),
+            Parameter(
+                "silent_since", int, "only those not heard of since a moment (epoch s), or never", least=0
             ),
         ),
     ),

@@ -63,6 +63,9 @@ class DeviceState(Element):
     acting: tuple[Acting, ...] = ()
     passed: tuple[Passed, ...] = ()
     statuses: tuple[DERReport, ...] = ()
+    information: r.DeviceInformation | None = None
+    device_status: r.DeviceStatus | None = None
+    power_status: r.PowerStatus | None = None
     alarms: tuple[Alarm, ...] = ()
     responses: tuple[Response, ...] = ()
 
@@ -82,6 +85,9 @@ def state(connection: sa.Connection, call: Call) -> DeviceState:
             for one in seen.passed
         ),
         statuses=tuple(_reported(connection, number)),
+        information=_put(connection, "DeviceInformation", number),
+        device_status=_put(connection, "DeviceStatus", number),
+        power_status=_put(connection, "PowerStatus", number),
         alarms=tuple(
             alarm_form(one)
             for one in logevents.alarms(connection, device=number, open=True, limit=_SHOWN_WITH_STATE)
@@ -104,6 +110,11 @@ def _acting(one: outlook.Acting) -> Acting:
         since=one.since,
         until=one.until,
     )
+
+
+def _put(connection: sa.Connection, name: str, device: int) -> Any:
+    """What a device put of itself under the name of a row; None where it put nothing."""
+    return documents.get(connection, Place(ROWS[name], (device,)))
 
 
 def _reported(connection: sa.Connection, device: int) -> list[DERReport]:

@@ -9,7 +9,7 @@ from attrs import evolve
 from twisted.internet.defer import fail
 from twisted.logger import capturedLogs
 
-from csipd.db import groups
+from csipd.db import contacts, groups
 from csipd.net.identity import Identity
 from csipd.refusals import Conflict, Impossible
 from csipd.sep2 import identity
@@ -432,6 +432,29 @@ class StandingTests(Case):
         self.assertEqual((back["deviceCategory"], back["pollRate"], back["postRate"]), before)
         self.assertEqual(self.world.get(OWNER, f"/edev/{number}/di").status, 200)
         self.assertEqual(self.office.get("/groups/3")["devices"], 4)
+
+    def test_last_contact(self) -> None:
+        """When a device was heard of, from where and what it was refused is shown, and who is silent is found
+        (case B7)."""
+        row = {"lfdi": OWNER.lfdi, "at": NOW - 5, "host": "192.0.2.7"}
+        row |= {
+            "refusals": 3,
+            "refused": NOW - 9,
+            "reason": "PUT /edev/1/di: lFDI is not that of the EndDevice",
+        }
+        self.world.write(lambda transaction: contacts.write(transaction, [row]))
+        shown = self.office.get(f"/devices/{self.numbers.owner}")["contact"]
+        del row["lfdi"]
+        self.assertEqual(shown, row)
+        self.assertNotIn("contact", self.office.get(f"/devices/{self.numbers.other}"))
+
+        def silent(moment: int) -> set[int]:
+            pages = self.office.pages(f"/devices?standing=registered&silent_since={moment}", 50)
+            return {one["number"] for page in pages for one in page}
+
+        self.assertNotIn(self.numbers.owner, silent(NOW - 5))
+        self.assertIn(self.numbers.other, silent(NOW - 5))
+        self.assertIn(self.numbers.owner, silent(NOW - 4))
 
     def test_replace_certificate(self) -> None:
         """A device gets another certificate by LFDI, by a signing request or with a key (case B5)."""

@@ -164,6 +164,35 @@ class AnswerTests(_Reports):
         self.assertEqual((first["lFDI"], first["device"], first["status"]), (OWNER.lfdi, n.owner, 1))
         self.assertEqual((first["received"], first["createdDateTime"]), (NOW, NOW))
 
+    def test_what_it_put(self) -> None:
+        """DeviceInformation, DeviceStatus and PowerStatus that a device put are shown (case B7)."""
+        n = self.numbers
+        for path, body in (
+            (
+                "di",
+                r.DeviceInformation(
+                    lFDI=OWNER.lfdi,
+                    functionsImplemented=1,
+                    mfDate=NOW,
+                    mfHwVer="1",
+                    mfID=7,
+                    mfModel="m",
+                    mfSerNum="s",
+                    primaryPower=1,
+                    secondaryPower=0,
+                    swActTime=NOW,
+                    swVer="2",
+                ),
+            ),
+            ("dstat", r.DeviceStatus(changedTime=NOW, onCount=2, opState=1, opTime=3)),
+            ("ps", r.PowerStatus(batteryStatus=1, changedTime=NOW, currentPowerSource=1)),
+        ):
+            answer = self.world.put(OWNER, f"/edev/{n.owner}/{path}", body)
+            self.assertEqual(answer.status, 204, f"{path} {answer}")
+        state = self.office.get(f"/devices/{n.owner}/state")
+        self.assertEqual(state["information"]["mfSerNum"], "s")
+        self.assertEqual((state["device_status"]["onCount"], state["power_status"]["batteryStatus"]), (2, 1))
+
 
 class LogTests(_Reports):
     """Log events and alarms."""

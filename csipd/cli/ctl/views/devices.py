@@ -9,7 +9,7 @@ from csipd.cli.ctl.output import Facts, Grid
 from csipd.cli.ctl.views.cells import When, category, lfdi, seconds, text
 
 
-def devices(items: Iterable[Value]) -> Grid:
+def devices(items: Iterable[Value], when: When) -> Grid:
     rows = (
         (
             text(one.get("number")),
@@ -19,14 +19,16 @@ def devices(items: Iterable[Value]) -> Grid:
             "aggregator" if one.get("aggregator") else category(one),
             text(one.get("manager")),
             text(one.get("groups")),
+            when(one.get("contact", {}).get("at")),
         )
         for one in items
     )
-    heads = ("Device", "Name", "LFDI", "Standing", "Category", "Manager", "Groups")
+    heads = ("Device", "Name", "LFDI", "Standing", "Category", "Manager", "Groups", "Last contact")
     return Grid(heads, tuple(rows))
 
 
 def device(one: Value, when: When) -> Facts:
+    contact = one.get("contact", {})
     return Facts(
         (
             ("Device", text(one.get("number"))),
@@ -48,6 +50,11 @@ def device(one: Value, when: When) -> Facts:
             ("Because", text(one.get("withdrawn_reason"))),
             ("Retired", when(one.get("retired"))),
             ("Changed", when(one.get("changedTime"))),
+            ("Last contact", when(contact.get("at"))),
+            ("From", text(contact.get("host"))),
+            ("Requests refused", text(contact.get("refusals"))),
+            ("The last one", when(contact.get("refused"))),
+            ("Since", text(contact.get("reason"))),
             ("Warning", "; ".join(map(text, one.get("warnings", ())))),
         )
     )
