@@ -140,6 +140,15 @@ def programs_around(connection: sa.Connection, group: int) -> list[int]:
     return list(connection.scalars(query.order_by(programs.c.id)))
 
 
+def programs_above(connection: sa.Connection, group: int) -> set[int]:
+    """The programs of a group and of those above it: of all that are in the group."""
+    above = _above(sa.select(sa.literal(0).label("who"), sa.literal(group).label("group")))
+    query = sa.select(programs.c.id).where(
+        programs.c.retired.is_(None), programs.c.group.in_(sa.select(above.c.group))
+    )
+    return set(connection.scalars(query))
+
+
 def reaches(connection: sa.Connection, device: int, aggregator: bool, program: int) -> bool:
     """Whether a program is in an FSA of the device, or of its fleet."""
     query = _FLEET_REACHES if aggregator else _REACHES
@@ -339,9 +348,9 @@ def check_unused(connection: sa.Connection, number: int) -> None:
             )
 
 
-def _below(group: int) -> sa.CTE:
-    """A group and all those below it."""
-    reach = sa.select(sa.literal(group).label("group")).cte("below", recursive=True)
+def _below(group: int, name: str = "below") -> sa.CTE:
+    """A group and all those below it; two in one statement need two names."""
+    reach = sa.select(sa.literal(group).label("group")).cte(name, recursive=True)
     return reach.union(sa.select(groups.c.id).join(reach, groups.c.parent == reach.c.group))
 
 
@@ -363,6 +372,16 @@ def under(group: int, at: int | None = None) -> sa.Select[tuple[int]]:
         .distinct()
         .where(memberships.c.group.in_(sa.select(below.c.group)), held)
     )
+
+
+def number_in_both(connection: sa.Connection, one: int, other: int) -> int:
+    """How many devices are in both of two groups, or below them."""
+    others = _below(other, "others")
+    theirs = sa.select(memberships.c.device).where(
+        memberships.c.group.in_(sa.select(others.c.group)), memberships.c.until.is_(None)
+    )
+    query = under(one).where(memberships.c.device.in_(theirs.correlate(None)))
+    return connection.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
 
 
 def belonged(connection: sa.Connection, device: int, group: int, since: int) -> bool:

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.cli.ctl.errors import ServerFailed, Unreachable
 from csipd.cli.ctl.views.controls import is_over
 from csipd.sep2 import resources as r
-from csipd.web.admin.controls import Cancellation, ControlPage, MadeControls, NewControl
+from csipd.web.admin.controls import Cancellation, ControlPage, Displaced, MadeControls, NewControl
 from csipd.web.admin.curves import CurvePage
 from csipd.web.admin.devices import DevicePage
 from csipd.web.admin.groups import GroupPage
@@ -341,6 +341,18 @@ class PreviewTests(SynchronousTestCase):
 class LookingTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.api = FakeAPI()
+
+    def test_displaced(self) -> None:
+        """A control that is active by its list and does not run is told apart (case B3)."""
+        lost = Displaced(control=13, program=2, modes=("opModMaxLimW",), devices=4)
+        one = control(status="active").replace(displaced=(lost,))
+        self.api.answers("GET", "/controls", ControlPage(items=(one, control(14, "active"))))
+        found = self.api.run("controls", "list").stdout.splitlines()
+        self.assertEqual([("active, displaced" in line) for line in found[1:]], [True, False])
+        self.api.answers("GET", "/controls/12", one)
+        said = self.api.run("controls", "show", "12").stdout
+        expected = "control 13 of program 2 took opModMaxLimW on 4 devices, where it does not resume"
+        self.assertIn(expected, " ".join(said.split()))
 
     def test_list(self) -> None:
         """Controls are filtered by program, status and times that may have passed."""

@@ -344,7 +344,7 @@ class ScheduleTests(ConformanceCase):
                 f"{2 * n}:00  SP{n} in TF is active since {2 * n}:00", f"{2 * n + 1}:00  SP{n} is gone"
             )
         for n in range(13, 25):
-            self.assertSaid(f"25:30  SP{n} in SP is cancelled since 25:30")
+            self.assertSaid(f"25:30  SP{n} in TF is cancelled since 25:30")
         lines = [line for line in self.device.der.story("opModMaxLimW") if line[2] is not None]
         expected = [(2 * n, 5000 + n, f"SP{n}") for n in range(1, 13)]
         self.assertEqual(lines, [expected[0], (3, 4000, "TF"), *expected[1:]])

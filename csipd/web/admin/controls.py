@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 
-from csipd.db import commands, controls, schedules
+from csipd.db import commands, controls, displacement, schedules
 from csipd.db.commands import Command, Overlap, Target
 from csipd.db.database import Transaction
 from csipd.db.responses import REPLY_TO
@@ -113,8 +113,23 @@ class Preview(Element):
     warnings: tuple[Line, ...] = ()
 
 
+class Displaced(Element):
+    """What ended an active control on devices, or kept it from running there: it does not resume on them.
+
+    ``devices``: of those that the control is for, how many have the program of the other, too.
+    """
+
+    control: Number
+    program: Number
+    modes: tuple[Line, ...] = ()
+    devices: Count
+
+
 class Control(Element):
-    """A DERControl as the operator sees it: the document as devices see it, and its place."""
+    """A DERControl as the operator sees it: the document as devices see it, and its place.
+
+    ``displaced``: a list shows a control as active also where a better program's control took its modes.
+    """
 
     number: Number
     program: Number
@@ -122,6 +137,7 @@ class Control(Element):
     status: Line
     control: r.DERControl
     superseded_by: tuple[Number, ...] = ()
+    displaced: tuple[Displaced, ...] = ()
     who: Line | None = None
 
 
@@ -155,7 +171,7 @@ def page(connection: sa.Connection, call: Call) -> ControlPage:
         following: int | None = items[-1].number
     else:
         following = None if before is None else before[1]
-    return ControlPage(items=tuple(_shown(connection, items, call.now)), next=following)
+    return ControlPage(items=tuple(_shown(connection, call, items)), next=following)
 
 
 def _start(connection: sa.Connection, call: Call) -> tuple[int, int] | None:
@@ -198,7 +214,7 @@ def show(connection: sa.Connection, call: Call) -> Control:
     kept = controls.commanded(connection, call.numbers["control"], call.now)
     if kept is None:
         raise NotFound(f"there is no control {call.numbers['control']}")
-    return _shown(connection, [kept], call.now)[0]
+    return _shown(connection, call, [kept])[0]
 
 
 def preview(connection: sa.Connection, call: Call) -> Preview:
@@ -235,7 +251,7 @@ def create(transaction: Transaction, call: Call) -> Created:
         transaction, call.server.own, REPLY_TO, target, command, call.now, call.who
     )
     made = _found(transaction.connection, places, call.now)
-    form = MadeControls(items=tuple(_shown(transaction.connection, made, call.now)), warnings=effect.warnings)
+    form = MadeControls(items=tuple(_shown(transaction.connection, call, made)), warnings=effect.warnings)
     return Created(form, f"/admin/controls/{made[0].number}")
 
 
@@ -305,17 +321,22 @@ def _word(kept: schedules.Kept, now: int) -> str:
     return "completed" if word == "active" and now >= kept.event.latest else word
 
 
-def _shown(connection: sa.Connection, found: Sequence[schedules.Kept], now: int) -> list[Control]:
+def _shown(connection: sa.Connection, call: Call, found: Sequence[schedules.Kept]) -> list[Control]:
     who = controls.whose(connection, [kept.number for kept in found])
     numbers = controls.numbers_of(connection, [m for kept in found for m in kept.status.superseded_by])
+    displaced = displacement.of_controls(connection, call.server.own, found, call.now)
     return [
         Control(
             number=kept.number,
             program=kept.program,
             href=f"/derp/{kept.program}/derc/{kept.number}",
-            status=_word(kept, now),
+            status=_word(kept, call.now),
             control=control,
             superseded_by=tuple(numbers[mrid] for mrid in kept.status.superseded_by),
+            displaced=tuple(
+                Displaced(control=one.by, program=one.program, modes=one.modes, devices=one.devices)
+                for one in displaced.get(kept.number, ())
+            ),
             who=who.get(kept.number),
         )
         for kept, control in zip(found, controls.shown(connection, found), strict=True)

@@ -23,13 +23,27 @@ def controls(items: Iterable[Value], when: When) -> Grid:
     return Grid(heads, rows)
 
 
+def _status(one: Value) -> str:
+    """The status in a word, and whether devices do not run it all the same."""
+    lost = one.get("displaced", ())
+    return text(one.get("status")) + (", displaced" if lost else "")
+
+
+def _displacements(one: Value) -> str:
+    return "; ".join(
+        f"control {lost.get('control')} of program {lost.get('program')} took"
+        f" {', '.join(lost.get('modes', ()))} on {lost.get('devices')} devices, where it does not resume"
+        for lost in one.get("displaced", ())
+    )
+
+
 def _control_row(one: Value, when: When) -> tuple[str, ...]:
     event = one.get("control", {})
     interval = event.get("interval", {})
     return (
         text(one.get("number")),
         text(one.get("program")),
-        text(one.get("status")),
+        _status(one),
         when(interval.get("start")),
         duration(interval.get("duration")),
         base_text(event.get("DERControlBase")),
@@ -47,6 +61,7 @@ def control(one: Value, when: When) -> Facts:
         ("Description", text(event.get("description"))),
         ("Program", text(one.get("program"))),
         ("Status", text(one.get("status"))),
+        ("Displaced", _displacements(one)),
         ("Since", when(status.get("dateTime"))),
         ("Reason", text(status.get("reason"))),
         ("Superseded by", text(one.get("superseded_by"))),

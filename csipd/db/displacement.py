@@ -1,0 +1,131 @@
+"""Which active controls are not followed, since a better one of another program ended them on devices.
+
+EventStatus speaks of one program alone (IEEE 2030.5-2018 10.2.3): a list shows a control as active also where
+a control of a better program took its modes, after which it does not resume. The operator learns of it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import sqlalchemy as sa
+from attrs import frozen
+
+from csipd.db import groups, programs, schedules
+from csipd.db.schedules import Kept, Schedule
+from csipd.db.tables import controls, memberships
+from csipd.der.programs import End, Offer, holds, offers
+from csipd.sep2.types import MODE, EventState
+
+#: Programs whose controls are compared with those that are asked about, at most: the latest controls first.
+MOST_PROGRAMS = 200
+
+_RIVALS = (
+    sa.select(controls.c.program)
+    .where(
+        controls.c.earliest < sa.bindparam("last"),
+        controls.c.latest > sa.bindparam("first"),
+    )
+    .group_by(controls.c.program)
+    .order_by(sa.func.max(controls.c.id).desc())
+    .limit(MOST_PROGRAMS)
+)
+
+
+@frozen
+class Displacement:
+    """A control that ended another on devices, or kept it from running there; that one does not resume.
+
+    :param by: number of the control that did it
+    :param program: of that
+    :param modes: that the other lost to it
+    :param devices: how many devices of the other's program it addresses
+    """
+
+    by: int
+    program: int
+    modes: tuple[str, ...]
+    devices: int
+
+
+def of_controls(
+    connection: sa.Connection, own: programs.Own, found: Sequence[Kept], now: int
+) -> dict[int, list[Displacement]]:
+    """What displaced those of some controls that their lists show as active; the others are left out.
+
+    It takes a few statements and one for each program, however many controls there are.
+    """
+    active = [kept for kept in found if kept.status.state is EventState.ACTIVE and now < kept.event.latest]
+    if not active:
+        return {}
+    first, last = min(kept.event.begins for kept in active), max(kept.event.end for kept in active)
+    rivals = list(connection.scalars(_RIVALS, {"first": first, "last": last}))
+    mine = sorted({kept.program for kept in active})
+    every = list(dict.fromkeys([*mine, *rivals]))
+    primacies = {number: one.primacy for number, one in programs.get(connection, every, own).items()}
+    known = schedules.together(connection, every, now)
+    result: dict[int, list[Displacement]] = {}
+    for program in mine:
+        better = [
+            rival
+            for rival in rivals
+            if rival != program and rival in primacies and primacies[rival] <= primacies[program]
+        ]
+        shared = _shared(connection, program, better)
+        for rival, devices in shared.items():
+            for number, by, modes in _lost(program, rival, known, primacies, now):
+                result.setdefault(number, []).append(Displacement(by, rival, modes, devices))
+    wanted = {kept.number for kept in active}
+    return {number: lost for number, lost in result.items() if number in wanted}
+
+
+def _shared(connection: sa.Connection, program: int, others: Sequence[int]) -> dict[int, int]:
+    """How many devices of a program have each of some other programs, too; those without any are left out."""
+    if not others:
+        return {}
+    owner = programs.owner_of(program)
+    if owner is not None:
+        theirs = groups.programs_of_each(connection, [owner])[owner]
+        return {other: 1 for other in others if other in theirs}
+    group = programs.group_of(connection, program)
+    owners = [owner for other in others if (owner := programs.owner_of(other)) is not None]
+    found: dict[int, int] = {}
+    if owners:
+        query = groups.under(group).where(memberships.c.device.in_(owners))
+        found = {programs.own_program(row.device): 1 for row in connection.execute(query)}
+    above, around = groups.programs_above(connection, group), groups.programs_around(connection, group)
+    for other in others:
+        if programs.owner_of(other) is not None:
+            continue
+        if other in above:
+            number = groups.number_under(connection, group)
+        elif other in around:
+            number = groups.number_under(connection, programs.group_of(connection, other))
+        else:
+            number = groups.number_in_both(connection, group, programs.group_of(connection, other))
+        if number:
+            found[other] = number
+    return found
+
+
+def _lost(
+    program: int, rival: int, known: Mapping[int, Schedule], primacies: Mapping[int, int], now: int
+) -> Iterable[tuple[int, int, tuple[str, ...]]]:
+    """The active controls of a program that lost modes to another: number, to which control, which modes."""
+    if program not in known or rival not in known:
+        return
+    kept = {k.event.mrid: k for one in (program, rival) for k in known[one].all.values()}
+    offered: list[Offer] = []
+    for one in (program, rival):
+        offered += offers((k.event for k in known[one].all.values()), primacies[one], one)
+    lost: dict[tuple[int, int], list[str]] = {}
+    for mode in {mode for offer in offered for mode in offer.event.modes}:
+        for hold in holds(offered, mode):
+            over = hold.end in (End.SUPERSEDED, End.NEVER) and not hold.at(now)
+            if hold.offer.program == program and over and hold.by is not None and hold.by.program == rival:
+                by = kept[hold.by.event.mrid]
+                if hold.offer.begins <= now and by.event.shares(hold.offer.event):
+                    lost.setdefault((kept[hold.offer.event.mrid].number, by.number), []).append(mode)
+    order = list(MODE)
+    for (number, by_number), modes in lost.items():
+        yield number, by_number, tuple(sorted(modes, key=order.index))
