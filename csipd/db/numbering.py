@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from csipd.db import declarations
 from csipd.db.database import Transaction
-from csipd.db.tables import documents, facts, lists, metadata, programs
+from csipd.db.tables import default_versions, documents, facts, lists, metadata, programs
 from csipd.db.upsert import insert
 from csipd.sep2 import codec, site
 from csipd.sep2.mrid import Issuer
@@ -103,13 +103,17 @@ def _raise_rows(connection: sa.Connection, table: sa.Table, step: int, most: int
 
 def _raise_versions(connection: sa.Connection) -> None:
     """Raise the version of each program, default and curve: a device may have seen higher ones since."""
-    connection.execute(sa.update(programs).values(version=(programs.c.version + _VERSIONS) % 2**16))
+    for table in (programs, default_versions):
+        connection.execute(sa.update(table).values(version=(table.c.version + _VERSIONS) % 2**16))
     query = sa.select(documents.c.href, documents.c.body).where(documents.c.href.startswith("/derp/"))
     for row in connection.execute(query).all():
         place = site.locate(row.href)
         if place is None:
             continue
-        resource = codec.decode(row.body, place.row.resource_type)
+        try:
+            resource = codec.decode(row.body, place.row.resource_type)
+        except codec.Refused:
+            continue  # damaged: there is nothing to be raised
         if hasattr(resource, "version"):
             raised = resource.replace(version=((resource.version or 0) + _VERSIONS) % 2**16)
             body = codec.encode(raised, extensions=True)

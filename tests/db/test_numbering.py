@@ -184,3 +184,7 @@ class CounterTests(_Case):
             found = documents.get(self.transaction.connection, place)
             self.assertEqual(getattr(found, "version", None), 256)
         self.assertEqual(programs.listed(self.transaction.connection)[0].version, 256)
+        changed = default.replace(DERControlBase=r.DERControlBase(opModMaxLimW=60))
+        programs.set_default(self.transaction, issuer, self.program, changed, NOW)
+        found = documents.get(self.transaction.connection, Place(ROWS["DefaultDERControl"], (self.program,)))
+        self.assertEqual(getattr(found, "version", None), 257)
