@@ -268,6 +268,18 @@ class RestoreTests(_Case):
         self.assertEqual(certificate.read_bytes(), other)
         self.assertIn("certs/dev1.crt", done.stderr)
 
+    def test_keys_that_are_missing(self) -> None:
+        """A backup without keys brings certificates back that were lost, and says which keys to find."""
+        self.file.unlink()
+        self.ctl("backup", str(self.file))
+        for path in sorted(self.place.tls.glob("*/*")):
+            path.unlink()
+        done = self.ctl("restore", "--yes", str(self.file))
+        self.assertIn("4 certificates of", done.stderr)
+        self.assertIn(
+            "have no key: 127.0.0.1, admin, ca, dev1. Put their keys into its private/", done.stderr
+        )
+
     def test_asked(self) -> None:
         """Without --yes it asks first, and a no changes nothing."""
         before = self.files()

@@ -167,10 +167,13 @@ def _restore(
     if differing:
         session.out.note(
             f"{len(differing)} files of {settings.tls_repository} differ from the backup's, and stay: "
-            f"{', '.join(differing[:5])}{', ...' if len(differing) > 5 else ''}"
+            f"{_some(differing)}"
         )
-    if not manifest.keys:
-        session.out.note("Private keys were not in the backup: csipd makes those that are missing anew.")
+    if keyless := _keyless(settings.tls_repository):
+        session.out.note(
+            f"{len(keyless)} certificates of {settings.tls_repository} have no key: {_some(keyless)}. Put their"
+            " keys into its private/ before csipd is started, unless they are kept elsewhere."
+        )
 
 
 def _settings(session: Session) -> Settings:
@@ -380,6 +383,16 @@ def _put_back(kept: Path, repository: Path) -> list[str]:
         path.chmod(0o644 if public else 0o600)
         shutil.move(path, target)
     return differing
+
+
+def _keyless(repository: Path) -> list[str]:
+    """Ids of the certificates whose keys are not there."""
+    ids = (path.name.removesuffix(".crt") for path in sorted((repository / "certs").glob("*.crt")))
+    return [id for id in ids if not (repository / "private" / f"{id}.pem").exists()]
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 @contextmanager
