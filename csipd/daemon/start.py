@@ -131,7 +131,7 @@ def prepare(settings: Settings, options: StartOptions) -> Ready:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Only who has the lock may take anything back: it could be another's that starts at the same time.
     lock = storage.lock(settings)
-    undo = Undo.of((settings.tls_repository, folder), new)
+    undo = Undo.of((*checked.repository.places(), (folder, storage.FILES)), new)
     copies = storage.copies(folder)
     try:
         return _make(settings, options, checked, lock)

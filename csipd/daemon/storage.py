@@ -18,7 +18,9 @@ from csipd.daemon.failures import StartError, attributed_to
 
 _KEY = "storage_path"
 _DATABASE = "csipd.sqlite"
-_FILES = f"{_DATABASE}*"
+#: Names of the database and what belongs to it.
+#: Names of the database and of what belongs to it.
+FILES = f"{_DATABASE}*"
 # A file system that cannot make a file without a name says so in one of these ways.
 _NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 
@@ -102,7 +104,7 @@ def take_back_migration(folder: Path, before: Mapping[Path, int]) -> None:
 
 def give(folder: Path, user: tuple[int, int]) -> None:
     """Make a user the owner of the folder and of the database in it."""
-    for path in (folder, *folder.glob(_FILES)):
+    for path in (folder, *folder.glob(FILES)):
         os.chown(path, *user, follow_symlinks=False)
 
 

@@ -100,6 +100,11 @@ class Repository:
         """Certificate and key of an id in one text."""
         return self.path / "combined" / f"{id}{_COMBINED}"
 
+    def places(self) -> list[tuple[Path, str]]:
+        """Where something may be made: folders, and the patterns of names in them."""
+        names = {"certs": "*.crt", "private": "*.pem", "combined": f"*{_COMBINED}"}
+        return [(self.path / folder, names.get(folder, "*")) for folder in _FOLDERS]
+
     def missing(self, wanted: Iterable[CertificateSpec]) -> list[Path]:
         """The certificates and keys that are not there.
 

@@ -484,6 +484,25 @@ class BrokenTests(OptionsCase):
         complete.database.parent.mkdir(mode=0o700)
         self.taken_back(complete, "storage_path")
 
+    def test_only_what_was_made_is_taken_back(self) -> None:
+        """What others put into the same folders while a start fails stays (case C4)."""
+        place = small_place(Path(self.mktemp()), certificates=False)
+        place.config.write_text(place.config.read_text().replace(f"{place.tls}", str(place.folder)))
+        place.config.write_text(
+            place.config.read_text().replace(str(place.database.parent), str(place.folder))
+        )
+        before = snapshot(place.folder)
+
+        def fail(*_: object) -> None:
+            (place.folder / "twistd.log").write_text("a line\n")
+            (place.folder / "certs" / "note.txt").write_text("somebody's\n")
+            raise ReconcileError("contradicts")
+
+        self.patch(start, "reconcile", fail)
+        self.assertEqual(self.parse(place, "--no-validate")[0], 1)
+        after = snapshot(place.folder)
+        self.assertEqual(after.keys() - before.keys(), {"twistd.log", "certs", "certs/note.txt"})
+
     def test_migration_taken_back(self) -> None:
         """A database that was migrated before a start failed is put back as it was (case C4)."""
         place = small_place(Path(self.mktemp()))
