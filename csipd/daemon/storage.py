@@ -19,7 +19,6 @@ from csipd.daemon.failures import StartError, attributed_to
 _KEY = "storage_path"
 _DATABASE = "csipd.sqlite"
 #: Names of the database and what belongs to it.
-#: Names of the database and of what belongs to it.
 FILES = f"{_DATABASE}*"
 # A file system that cannot make a file without a name says so in one of these ways.
 _NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
