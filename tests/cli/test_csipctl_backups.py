@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from click.testing import Result
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from csipd import config
 from csipd.cli.ctl import archives
@@ -279,6 +279,24 @@ class RestoreTests(_Case):
         self.assertIn(
             "have no key: 127.0.0.1, admin, ca, dev1. Put their keys into its private/", done.stderr
         )
+
+    def test_as_root(self) -> None:
+        """As root it acts as the owner of the storage folder, and what it cannot see of tls/ is named."""
+        if os.geteuid() != 0:
+            raise SkipTest("only root can act as somebody else")
+        storage = self.place.database.parent
+        for path in (storage, *storage.iterdir()):
+            os.chown(path, 65534, 65534)
+        for folder in self.place.folder.parents:
+            if folder.name == "_trial_temp":
+                break
+            folder.chmod(0o711)
+        done = self.ctl("restore", "--yes", str(self.file))
+        owners = {path.name: path.stat().st_uid for path in storage.iterdir()}
+        self.assertEqual(set(owners.values()), {65534}, owners)
+        self.assertEqual(os.geteuid(), 0)
+        self.assertIn("could not be looked at or written", done.stderr)
+        self.assertIn("private/admin.pem", done.stderr)
 
     def test_asked(self) -> None:
         """Without --yes it asks first, and a no changes nothing."""

@@ -136,7 +136,7 @@ def _restore(
 
     storage = settings.storage_path
     try:
-        with _bar("reading", file.stat().st_size) as bar:
+        with _bar("reading", os.fstat(source.fileno()).st_size) as bar:
             manifest = archives.extract(source, work, shutil.disk_usage(work).free, bar.advance)
     except ArchiveError as error:
         raise Failure(f"{file}: {error}") from None
@@ -157,11 +157,12 @@ def _restore(
     _go_on_elsewhere(url, manifest, [] if keep else [one.number for one in found.controls], now)
     aside = _new_folder(storage / f"before-restore-{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}")
     _put_in_place(database, storage / archives.DATABASE, aside)
-    differing = _put_back(work / "tls", settings.tls_repository)
-    if (work / "configuration").exists():
-        shutil.move(work / "configuration", aside / "configuration")
+    differing, failed = _put_back(work / "tls", settings.tls_repository)
+    for folder in (work / "configuration", *((work / "tls",) if failed else ())):
+        if folder.exists():
+            shutil.move(folder, aside / folder.name)
     if session.out.as_json:
-        session.out.json(found.as_json(manifest, keep, aside, differing))
+        session.out.json({**found.as_json(manifest, keep, aside), "differing": differing, "failed": failed})
         return
     session.out.note(f"Done. What was there before is in {aside}, and with it the backup's configuration.")
     if differing:
@@ -169,10 +170,15 @@ def _restore(
             f"{len(differing)} files of {settings.tls_repository} differ from the backup's, and stay: "
             f"{_some(differing)}"
         )
+    if failed:
+        session.out.note(
+            f"{len(failed)} files of {settings.tls_repository} could not be looked at or written, and may be"
+            f" missing; they are in {aside / 'tls'}: {_some(failed)}"
+        )
     if keyless := _keyless(settings.tls_repository):
         session.out.note(
-            f"{len(keyless)} certificates of {settings.tls_repository} have no key: {_some(keyless)}. Put their"
-            " keys into its private/ before csipd is started, unless they are kept elsewhere."
+            f"{len(keyless)} certificates of {settings.tls_repository} have no key: {_some(keyless)}."
+            " Put their keys into its private/ before csipd is started, unless they are kept elsewhere."
         )
 
 
@@ -256,7 +262,7 @@ class _Found:
     controls: list[_Control]
     devices: list[_Device]
 
-    def as_json(self, manifest: Manifest, keep: bool, aside: Path, differing: list[str]) -> Value:
+    def as_json(self, manifest: Manifest, keep: bool, aside: Path) -> Value:
         return {
             "made": manifest.made,
             "controls": [
@@ -269,7 +275,6 @@ class _Found:
                 for one in self.devices
             ],
             "aside": str(aside),
-            "differing": differing,
         }
 
 
@@ -369,26 +374,36 @@ def _put_in_place(new: Path, database: Path, aside: Path) -> None:
             os.close(descriptor)
 
 
-def _put_back(kept: Path, repository: Path) -> list[str]:
-    """Put back the files of tls_repository that are missing; those that are there and differ."""
-    differing = []
+def _put_back(kept: Path, repository: Path) -> tuple[list[str], list[str]]:
+    """Put back the files of tls_repository that are missing.
+
+    :return: those that are there and differ, and those that could not be put back
+    """
+    differing, failed = [], []
     for path in sorted(kept.glob("*/*")):
-        target = repository / path.relative_to(kept)
-        if target.exists() or target.is_symlink():
-            if not target.is_file() or target.read_bytes() != path.read_bytes():
-                differing.append(str(path.relative_to(kept)))
-            continue
-        public = target.parent.name == "certs"
-        target.parent.mkdir(mode=0o755 if public else 0o700, parents=True, exist_ok=True)
-        path.chmod(0o644 if public else 0o600)
-        shutil.move(path, target)
-    return differing
+        name = str(path.relative_to(kept))
+        target = repository / name
+        try:
+            if target.exists() or target.is_symlink():
+                if not target.is_file() or target.read_bytes() != path.read_bytes():
+                    differing.append(name)
+                continue
+            public = target.parent.name == "certs"
+            target.parent.mkdir(mode=0o755 if public else 0o700, parents=True, exist_ok=True)
+            path.chmod(0o644 if public else 0o600)
+            shutil.move(path, target)
+        except OSError:
+            failed.append(name)
+    return differing, failed
 
 
 def _keyless(repository: Path) -> list[str]:
     """Ids of the certificates whose keys are not there."""
     ids = (path.name.removesuffix(".crt") for path in sorted((repository / "certs").glob("*.crt")))
-    return [id for id in ids if not (repository / "private" / f"{id}.pem").exists()]
+    try:
+        return [id for id in ids if not (repository / "private" / f"{id}.pem").exists()]
+    except OSError:  # another's, and not to be looked into
+        return []
 
 
 def _some(names: list[str]) -> str:
