@@ -14,17 +14,20 @@ _EXPECTED = {
 }
 
 
-def try_ports(settings: Settings) -> None:
+def try_ports(settings: Settings, *, runs: bool) -> None:
     """See that devices and operators can be listened to.
 
+    :param runs: whether a csipd runs with this configuration's store: what is in use is its own then
     :raises StartError: a name cannot be resolved, an address is another machine's, a port cannot be had
     """
-    _try_port(settings, "server", ("https_port", "port"), settings.server, settings.https_port)
+    _try_port(settings, "server", ("https_port", "port"), settings.server, settings.https_port, runs)
     if settings.generate_admin_cert or settings.operators:
-        _try_port(settings, "admin_host", ("admin_port",), settings.admin.host, settings.admin.port)
+        _try_port(settings, "admin_host", ("admin_port",), settings.admin.host, settings.admin.port, runs)
 
 
-def _try_port(settings: Settings, host_key: str, port_keys: tuple[str, ...], host: str, port: int) -> None:
+def _try_port(
+    settings: Settings, host_key: str, port_keys: tuple[str, ...], host: str, port: int, runs: bool
+) -> None:
     """It is let go again: sockets are opened after the fork."""
     try:
         (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
@@ -41,6 +44,8 @@ def _try_port(settings: Settings, host_key: str, port_keys: tuple[str, ...], hos
             trial.bind(address)
             trial.listen(1)
     except OSError as error:
+        if runs and error.errno == errno.EADDRINUSE:
+            return
         if error.errno == errno.EADDRNOTAVAIL:
             message = f"{host} is no address of this machine; expected one that it has, or 0.0.0.0 for all"
             raise StartError(settings.problem(host_key, message, "server_hostname")) from error

@@ -108,7 +108,7 @@ class Ready:
 def check(settings: Settings, options: StartOptions) -> Checked:
     """See whether the daemon could start, and change nothing.
 
-    Where one runs with this store its ports and database are in use by itself, and not tried.
+    Where one runs with this store, ports that are in use are its own, and so is the database.
 
     :raises StartError: it could not
     """
@@ -201,8 +201,7 @@ def _check(settings: Settings, options: StartOptions) -> Checked:
     _resolve(settings, options)
     storage.try_folder(settings, "storage_path", settings.storage_path)
     runs = storage.is_locked(settings.storage_path)
-    if not runs:
-        try_ports(settings)
+    try_ports(settings, runs=runs)
     with attributed_to(settings, "tls_repository"):
         repository = Repository(settings.tls_repository, settings.openssl_cnf)
         wanted = certificates(settings)

@@ -168,6 +168,10 @@ class PrepareTests(SynchronousTestCase):
         self.addCleanup(os.close, ready.lock)
         with socket.create_server(("127.0.0.1", place.port)):
             self.assertTrue(start.check(config.load(place.config), ASKED_FOR).runs)
+        text = place.config.read_text()
+        place.config.write_text(text.replace("server: 127.0.0.1", "server: 192.0.2.1"))
+        error = self.assertRaises(StartError, start.check, config.load(place.config), ASKED_FOR)
+        self.assertIn(":1: server: 192.0.2.1 is no address of this machine", str(error), "for a restart")
 
     def test_everything_is_made(self) -> None:
         """From the seed's configuration alone: certificates, database, what it declares; each said once."""
