@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -31,6 +31,8 @@ from csipd.refusals import Unavailable
 PULSE = 30
 #: A timer is never set further ahead than this (s): the safety net looks before.
 _LONGEST = 3600.0
+#: Seconds by which the wall clock may be set ahead while csipd runs, and ages still be believed.
+_TOO_FAR_AHEAD = 86_400.0
 #: Seconds between two transactions that remove what is too old.
 _PAUSE = 1.0
 _TICK = "tick"
@@ -124,6 +126,8 @@ class Scheduler(Service):
         self._timer: IDelayedCall | None = None
         self._removal: IDelayedCall | None = None
         self._watch = ClockWatch(clock.seconds, wall)
+        # Seconds by which the wall clock was set ahead since the start.
+        self._ahead = 0.0
 
     def startService(self) -> None:
         super().startService()
@@ -165,6 +169,7 @@ class Scheduler(Service):
     def _notice_step(self) -> None:
         """Say that the wall clock was set: times that were shown are no longer what they were."""
         step = self._watch.step()
+        self._ahead = max(0.0, self._ahead + (step or 0.0))
         if step is not None and step > 0:
             self._log.warn("the wall clock was set forward by {seconds:.1f} s", seconds=step)
         elif step is not None:
@@ -202,7 +207,13 @@ class Scheduler(Service):
         )
 
     def _remove(self) -> Deferred[None]:
-        """Remove some of what is older than it may be; the rest follows, with pauses for others' writes."""
+        """Remove some of what is older than it may be; the rest follows, with pauses for others' writes.
+
+        Nothing is removed while the wall clock is far ahead of where it was: everything would seem old.
+        """
+        self._notice_step()
+        if self._ahead > _TOO_FAR_AHEAD:
+            return succeed(None)
         now = int(self._wall())
         return self._database.write(
             lambda transaction: retention.sweep(transaction, self._retention, now), BULK

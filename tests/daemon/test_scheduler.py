@@ -497,6 +497,25 @@ class SweepTests(_Case):
             self.clock.advance(1)
         self.assertEqual(found, [1501, 501, 1, 1])
 
+    def test_a_clock_that_was_set_ahead(self) -> None:
+        """While the wall clock is years ahead nothing is removed for its age; set right, all goes on."""
+
+        def write(transaction: Transaction) -> None:
+            row = {"who": "w", "action": "a", "subject": "s", "detail": ""}
+            rows = [{**row, "at": NOW}, {**row, "at": NOW - 800 * 86_400}]
+            transaction.connection.execute(sa.insert(audit), rows)
+
+        def left(connection: sa.Connection) -> list[int]:
+            return list(connection.scalars(sa.select(audit.c.at)))
+
+        self.successResultOf(self.one.database.write(write))
+        self.shift = 3e8
+        self.clock.pump([SWEEP / 2] * 4)
+        self.assertEqual(len(self.successResultOf(self.one.database.read(left))), 2)
+        self.shift = 0.0
+        self.clock.pump([SWEEP / 2] * 4)
+        self.assertEqual(self.successResultOf(self.one.database.read(left)), [NOW])
+
     def test_no_removal_after_the_stop(self) -> None:
         """What waits for its turn when the scheduler stops is left for the next start."""
         self.one.scheduler._removed(retention.Removed({"audit": 1000}, more=True))
