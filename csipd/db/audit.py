@@ -102,11 +102,19 @@ def lines(
     query = sa.select(*columns).order_by(audit.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(audit.c.id < before)
-    if who is not None:
-        query = query.where(audit.c.who == who)
-    if subject is not None:
-        query = query.where(audit.c.subject == subject)
+    query = query.where(*_of(who, subject))
     return [Line(*row) for row in connection.execute(query)]
+
+
+def number_of_lines(connection: sa.Connection, who: str | None = None, subject: str | None = None) -> int:
+    """How many lines there are of an operator and a subject, or of all."""
+    query = sa.select(sa.func.count()).select_from(audit).where(*_of(who, subject))
+    return connection.scalar(query) or 0
+
+
+def _of(who: str | None, subject: str | None) -> list[sa.ColumnElement[bool]]:
+    given = ((audit.c.who, who), (audit.c.subject, subject))
+    return [column == value for column, value in given if value is not None]
 
 
 @frozen

@@ -315,23 +315,47 @@ def listed(
     query = schedules.EVENTS
     if before is not None:
         query = query.where(sa.tuple_(controls.c.start, controls.c.id) < sa.tuple_(*before))
-    if program is not None:
-        query = query.where(controls.c.program == program)
-    if since is not None:
-        query = query.where(controls.c.latest > since)
-    if until is not None:
-        query = query.where(controls.c.start < until)
-    if over is not None:
-        query = query.where(controls.c.latest <= now if over else controls.c.latest > now)
-    if cancelled is not None:
-        query = query.where(
-            controls.c.cancelled.is_not(None) if cancelled else controls.c.cancelled.is_(None)
-        )
+    query = query.where(*_matching(now, program, since, until, over, cancelled))
     query = query.order_by(controls.c.start.desc(), controls.c.id.desc()).limit(limit)
     rows = connection.execute(query).all()
     found = _commanded(connection, rows, now)
     last = (rows[-1].start, rows[-1].id) if len(rows) == limit else None
     return [found[row.id] for row in rows if row.id in found], last
+
+
+def number(
+    connection: sa.Connection,
+    now: int,
+    *,
+    program: int | None = None,
+    since: int | None = None,
+    until: int | None = None,
+) -> int:
+    """How many controls ``listed`` has in all."""
+    matching = _matching(now, program, since, until, None, None)
+    return connection.scalar(sa.select(sa.func.count()).select_from(controls).where(*matching)) or 0
+
+
+def _matching(
+    now: int,
+    program: int | None,
+    since: int | None,
+    until: int | None,
+    over: bool | None,
+    cancelled: bool | None,
+) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = []
+    if program is not None:
+        found.append(controls.c.program == program)
+    if since is not None:
+        found.append(controls.c.latest > since)
+    if until is not None:
+        found.append(controls.c.start < until)
+    if over is not None:
+        found.append(controls.c.latest <= now if over else controls.c.latest > now)
+    if cancelled is not None:
+        found.append(controls.c.cancelled.is_not(None) if cancelled else controls.c.cancelled.is_(None))
+    return found
 
 
 def whose(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, str | None]:

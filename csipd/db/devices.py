@@ -655,20 +655,49 @@ def listed(
     query = query.where(devices.c.id > after).order_by(devices.c.id).limit(limit)
     if numbers is not None:
         query = query.where(devices.c.id.in_(numbers))
+    query = query.where(*_matching(connection, name, lfdi, group, manager, standing, silent_since))
+    return [Listed(*row) for row in connection.execute(query)]
+
+
+def number(
+    connection: sa.Connection,
+    *,
+    name: str | None = None,
+    lfdi: str | None = None,
+    group: int | None = None,
+    manager: int | None = None,
+    standing: str | None = None,
+    silent_since: int | None = None,
+) -> int:
+    """How many rows ``listed`` has in all."""
+    matching = _matching(connection, name, lfdi, group, manager, standing, silent_since)
+    return connection.scalar(sa.select(sa.func.count()).select_from(devices).where(*matching)) or 0
+
+
+def _matching(
+    connection: sa.Connection,
+    name: str | None,
+    lfdi: str | None,
+    group: int | None,
+    manager: int | None,
+    standing: str | None,
+    silent_since: int | None,
+) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = []
     if name is not None:
-        query = query.where(devices.c.name.startswith(name, autoescape=True))
+        found.append(devices.c.name.startswith(name, autoescape=True))
     if lfdi is not None:
         before = former.find(connection, lfdi)
-        query = query.where(devices.c.lfdi == lfdi if before is None else devices.c.id == before.device)
+        found.append(devices.c.lfdi == lfdi if before is None else devices.c.id == before.device)
     if group is not None:
-        query = query.where(devices.c.id.in_(groups.under(group)))
+        found.append(devices.c.id.in_(groups.under(group)))
     if manager is not None:
-        query = query.where(devices.c.manager == manager)
+        found.append(devices.c.manager == manager)
     if standing is not None:
-        query = query.where(_STANDINGS[standing])
+        found.append(_STANDINGS[standing])
     if silent_since is not None:
-        query = query.where(contacts.silent_since(silent_since))
-    return [Listed(*row) for row in connection.execute(query)]
+        found.append(contacts.silent_since(silent_since))
+    return found
 
 
 def numbers_by_standing(connection: sa.Connection) -> dict[str, int]:

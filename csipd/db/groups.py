@@ -303,6 +303,12 @@ def listed(
     return [Group(*row) for row in connection.execute(query)]
 
 
+def names(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, str]:
+    """The names of groups by their numbers."""
+    rows = connection.execute(sa.select(groups.c.id, groups.c.name).where(groups.c.id.in_(numbers)))
+    return {row.id: row.name for row in rows}
+
+
 def hang(transaction: Transaction, number: int, *, parent: int | None, level: int | None) -> None:
     """Give a group another place. All under it see other programs from now on.
 
@@ -432,3 +438,8 @@ def put_group(
 def find(connection: sa.Connection, name: str) -> int | None:
     """The number of the group of this name."""
     return connection.scalar(sa.select(groups.c.id).where(groups.c.name == name))
+
+
+def number(connection: sa.Connection) -> int:
+    """How many groups ``listed`` has in all."""
+    return connection.scalar(sa.select(sa.func.count()).select_from(groups)) or 0

@@ -431,10 +431,7 @@ def alarms(
     )
     if number is not None:
         query = query.where(alarm_table.c.id == number)
-    if device is not None:
-        query = query.where(alarm_table.c.device == device)
-    if open is not None:
-        query = query.where(alarm_table.c.cleared.is_(None) if open else alarm_table.c.cleared.is_not(None))
+    query = query.where(*_alarms_of(device, open))
     if before is not None:
         query = query.where(alarm_table.c.id < before)
     return [Alarm(*row) for row in connection.execute(query.order_by(alarm_table.c.id.desc()).limit(limit))]
@@ -465,3 +462,22 @@ def open_alarms(connection: sa.Connection) -> int:
     """How many alarms are open."""
     query = sa.select(sa.func.count()).select_from(alarm_table).where(alarm_table.c.cleared.is_(None))
     return connection.scalar(query) or 0
+
+
+def number_of_alarms(connection: sa.Connection, device: int | None = None, open: bool | None = None) -> int:
+    """How many alarms ``alarms`` has in all."""
+    query = sa.select(sa.func.count()).select_from(alarm_table).where(*_alarms_of(device, open))
+    return connection.scalar(query) or 0
+
+
+def number_of_events(connection: sa.Connection, device: int) -> int:
+    """How many log events of a device ``listed`` has in all."""
+    query = sa.select(sa.func.count()).select_from(logevents).where(logevents.c.device == device)
+    return connection.scalar(query) or 0
+
+
+def _alarms_of(device: int | None, open: bool | None) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = [] if device is None else [alarm_table.c.device == device]
+    if open is not None:
+        found.append(alarm_table.c.cleared.is_(None) if open else alarm_table.c.cleared.is_not(None))
+    return found

@@ -339,3 +339,15 @@ def listed(
     if number is not None:
         query = query.where(programs.c.id == number)
     return [Listed(*row) for row in connection.execute(query)]
+
+
+def names(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, tuple[str, int]]:
+    """The descriptions of programs by their numbers, and the groups that they are for."""
+    query = sa.select(programs.c.id, programs.c.description, programs.c.group)
+    rows = connection.execute(query.where(programs.c.id.in_(numbers)))
+    return {number: (description, group) for number, description, group in rows}
+
+
+def number(connection: sa.Connection) -> int:
+    """How many programs ``listed`` has in all."""
+    return connection.scalar(sa.select(sa.func.count()).select_from(programs)) or 0

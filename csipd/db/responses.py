@@ -268,15 +268,29 @@ def listed(
         responses.c.received,
         responses.c.flagged,
     )
-    if control is not None:
-        query = query.where(responses.c.control == control)
-    if device is not None:
-        query = query.where(responses.c.device == device)
-    if flagged is not None:
-        query = query.where(responses.c.flagged.is_not(None) if flagged else responses.c.flagged.is_(None))
+    query = query.where(*_of(control, device, flagged))
     if before is not None:
         query = query.where(responses.c.id < before)
     return [Said(*row) for row in connection.execute(query.order_by(responses.c.id.desc()).limit(limit))]
+
+
+def number(
+    connection: sa.Connection,
+    control: int | None = None,
+    device: int | None = None,
+    flagged: bool | None = None,
+) -> int:
+    """How many Responses ``listed`` has in all."""
+    query = sa.select(sa.func.count()).select_from(responses).where(*_of(control, device, flagged))
+    return connection.scalar(query) or 0
+
+
+def _of(control: int | None, device: int | None, flagged: bool | None) -> list[sa.ColumnElement[bool]]:
+    given = ((responses.c.control, control), (responses.c.device, device))
+    found: list[sa.ColumnElement[bool]] = [column == value for column, value in given if value is not None]
+    if flagged is not None:
+        found.append(responses.c.flagged.is_not(None) if flagged else responses.c.flagged.is_(None))
+    return found
 
 
 def answers(connection: sa.Connection, events: Sequence[Kept], poll_rate: int, now: int) -> list[Answers]:

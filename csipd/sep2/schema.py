@@ -18,6 +18,7 @@ from types import NoneType, UnionType
 from typing import (
     Annotated,
     Any,
+    ClassVar,
     NoReturn,
     Self,
     TypeVar,
@@ -90,6 +91,7 @@ class Element(metaclass=_Declarative):
     `check`.
     """
 
+    lists: ClassVar[tuple[str, ...]] = ()  # fields that JSON has also where they are empty
     extensions: tuple[str, ...] = ()  # elements unknown to the 2018 schema, each a document of its own
 
     def __init__(self, **given: Any) -> None:
@@ -148,7 +150,7 @@ def _short(value: object) -> str:
 def fields(cls: type[Element]) -> tuple[Field, ...]:
     """The fields of a class: its attributes, then its elements, each in schema order."""
     hints = get_type_hints(cls, localns={}, include_extras=True)
-    del hints["extensions"]
+    del hints["extensions"], hints["lists"]
     found = [_field(cls, name, hint) for name, hint in hints.items()]
     return tuple(sorted(found, key=lambda item: not item.attribute))
 

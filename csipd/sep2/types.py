@@ -70,6 +70,13 @@ class Text:
 
 
 @frozen
+class Words(Text):
+    """Text that is one of some words."""
+
+    words: tuple[str, ...] = ()
+
+
+@frozen
 class Reference:
     """A URI reference (RFC 3986; other characters than ASCII are let through)."""
 

@@ -23,7 +23,7 @@ from csipd.sep2 import codec, lexical, resources
 from csipd.sep2 import resources as r
 from csipd.sep2.quantities import magnitude, quantity
 from csipd.sep2.schema import Element, Field, Occurs, fields
-from csipd.sep2.types import Hexadecimal, Integer, Reference, Rule, Text, Truth
+from csipd.sep2.types import Hexadecimal, Integer, Reference, Rule, Text, Truth, Words
 
 E = TypeVar("E", bound=Element)
 Schema = dict[str, Any]
@@ -92,8 +92,10 @@ def _object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 # Values to JSON.
 def to_json(value: Element) -> dict[str, Any]:
     """A value that `codec.check` would pass, as JSON: what it was given, in schema order."""
-    writers = _writers(type(value))
-    return {name: writers[name](item) for name, item in value.__dict__.items() if name in writers}
+    cls = type(value)
+    writers, given = _writers(cls), value.__dict__
+    found = {name: writers[name](item) for name, item in given.items() if name in writers}
+    return found | {name: [] for name in cls.lists if name not in found} if cls.lists else found
 
 
 @functools.cache
@@ -240,6 +242,8 @@ def _simple(field: Field, data: object, at: str) -> Any:
             if not isinstance(data, str) or len(data) != 2 * octets or not _HEX.fullmatch(data):
                 raise _wrong(at, f"expected {2 * octets} hexadecimal digits")
             value = int(data, 16) if field.type is int else data.upper()
+        case Words(words=words) if data not in words:
+            raise _wrong(at, f"expected one of {', '.join(words)}")
         case _ if not isinstance(data, str):
             raise _wrong(at, "expected a string")
     if (flaw := lexical.flaw(field, value)) is not None:
@@ -274,7 +278,7 @@ def schema_of(cls: type[Element], *, leave: Collection[str] = ()) -> Schema:
     Nested elements are references to components, which `schemas_for` gives.
     """
     shown = [field for field in fields(cls) if field.name not in leave]
-    whole = _object(shown)
+    whole = _object(shown, cls.lists)
     if issubclass(cls, r.RespondableResource) and {"replyTo", "responseRequired"}.isdisjoint(leave):
         # What its flaw() says.
         whole["anyOf"] = [
@@ -334,13 +338,13 @@ def _any_of(declared: type[Element]) -> Schema:
     }
 
 
-def _object(shown: Sequence[Field]) -> Schema:
+def _object(shown: Sequence[Field], lists: Collection[str] = ()) -> Schema:
     schema: Schema = {
         "type": "object",
         "properties": {field.name: _property(field) for field in shown},
         "additionalProperties": False,
     }
-    if required := [field.name for field in shown if field.required]:
+    if required := [field.name for field in shown if field.required or field.name in lists]:
         schema["required"] = required
     return schema
 
@@ -370,6 +374,8 @@ def _simple_schema(field: Field) -> Schema:
             digits = 2 * octets
             # The length keeps out a line break that some take for the end.
             return {"type": "string", "pattern": f"^[0-9A-Fa-f]{{{digits}}}$", "maxLength": digits}
+        case Words(words=words):
+            return {"type": "string", "enum": list(words)}
         case Text(longest):
             bound = {} if longest is None else {"maxLength": longest}
             return {"type": "string", "pattern": _XML_TEXT, **bound}

@@ -412,16 +412,22 @@ class StateTests(SynchronousTestCase):
             acting=(
                 Acting(
                     mode="opModMaxLimW",
-                    value="6000",
+                    value=r.DERControlBase(opModMaxLimW=6000),
                     source="control",
                     program=3,
                     control=12,
                     since=NOW,
                     until=NOW + 60,
                 ),
-                Acting(mode="opModVoltVar", value='{"href": "/derp/1/dc/2"}', source="default", program=1),
+                Acting(
+                    mode="opModVoltVar",
+                    value=r.DERControlBase(opModVoltVar=r.DERCurveLink(href="/derp/1/dc/2")),
+                    source="default",
+                    program=1,
+                    program_name="Feeder 1",
+                ),
             ),
-            passed=(Passed(mode="opModMaxLimW", control=11, program=1, reason="a lower primacy", by=12),),
+            passed=(Passed(mode="opModMaxLimW", control=11, program=1, reason="superseded", by=12),),
             statuses=(
                 DERReport(
                     der=1,
@@ -463,8 +469,8 @@ class StateTests(SynchronousTestCase):
         for line in (
             "Device 1 at 2026-07-01 07:00:00-07:00",
             "opModMaxLimW 60 % control 12 of program 3 2026-07-01 07:00:00-07:00 2026-07-01 07:01:00-07:00",
-            "opModVoltVar /derp/1/dc/2 default of program 1",
-            "opModMaxLimW control 11 of program 1 a lower primacy 12",
+            "opModVoltVar /derp/1/dc/2 default of program Feeder 1 (1)",
+            "opModMaxLimW control 11 of program 1 superseded 12",
             "DER 1: capability",
             "rtgMaxW 5000",
             "inverterStatus 4 since 2026-07-01 07:00:00-07:00",

@@ -125,7 +125,7 @@ class DeviceTests(Case):
         self.assertIn("Standing registered", self.lines("devices", "register", "new1"))
         changed = self.lines("devices", "change", "new1", "--post-rate", "77", "--manager", "aggregator")
         self.assertIn("Post rate 77 s", changed)
-        self.assertIn(f"Managed by {self.numbers.aggregator}", changed)
+        self.assertIn(f"Managed by aggregator ({self.numbers.aggregator})", changed)
         self.assertNotIn("manager", self.json("devices", "change", "new1", "--no-manager"))
         moved = self.json("devices", "move", "new1", "Feeder B", str(self.numbers.campaign), "--yes")
         self.assertEqual(set(moved["groups"]), {self.numbers.feeder_b, self.numbers.campaign})
@@ -178,7 +178,8 @@ class DeviceTests(Case):
         self.assertEqual(len(acting), 1)
         self.assertIn(f"control {self.numbers.active} of program", acting[0])
         self.assertTrue(
-            any(re.fullmatch(r"opModConnect yes default of program \d+.*", line) for line in lines), lines
+            any(re.fullmatch(r"opModConnect yes default of program SP1 \(\d+\).*", line) for line in lines),
+            lines,
         )
         self.assertTrue(any(line.startswith("inverterStatus 4 since") for line in lines), lines)
 
@@ -210,9 +211,9 @@ class ProgramTests(Case):
         tree = self.ctl("groups", "list").stdout
         self.assertIn(f"─ {self.numbers.feeder_a} Feeder A - feeder - ", tree)
         self.ctl("groups", "add", "Segment 7", "--parent", "Feeder A", "--level", "segment")
-        self.assertIn(f"Below {self.numbers.feeder_a}", self.lines("groups", "show", "Segment 7"))
+        self.assertIn(f"Below Feeder A ({self.numbers.feeder_a})", self.lines("groups", "show", "Segment 7"))
         self.assertIn(
-            f"Below {self.numbers.feeder_b}",
+            f"Below Feeder B ({self.numbers.feeder_b})",
             self.lines("groups", "change", "Segment 7", "--parent", "Feeder B"),
         )
         self.assertNotIn("parent", self.json("groups", "change", "Segment 7", "--top"))
@@ -229,7 +230,7 @@ class ProgramTests(Case):
         self.assertIn("Primacy 5", self.lines("programs", "show", "New"))
         changed = self.lines("programs", "change", "New", "--primacy", "6", "--group", "Campaign")
         self.assertIn("Primacy 6", changed)
-        self.assertIn(f"For group {self.numbers.campaign}", changed)
+        self.assertIn(f"For group Campaign ({self.numbers.campaign})", changed)
         self.ctl("programs", "remove", "New", "--yes")
         (line,) = [line for line in self.lines("programs", "list", "--all") if " New " in line]
         self.assertIn("2025-12-31 16:00:00-08:00", line)
@@ -335,7 +336,9 @@ class ControlTests(Case):
             self.assertEqual(self.world.get(who, one["href"]).status, 200)
         own = self.json("programs", "show", str(done["items"][0]["program"]))
         self.assertEqual(own["device"], self.numbers.owner)
-        self.assertIn(f"For device {self.numbers.owner}", self.lines("programs", "show", str(own["number"])))
+        self.assertIn(
+            f"For device owner ({self.numbers.owner})", self.lines("programs", "show", str(own["number"]))
+        )
 
     def test_group_and_curve(self) -> None:
         """For a group a curve of its program is found by description."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from csipd.sep2 import resources as r
 from csipd.sep2.identity import with_check_digit
 from csipd.sep2.schema import Element, Field, fields
-from csipd.sep2.types import Hexadecimal, Integer, Reference, Rule, Text, Truth, Within
+from csipd.sep2.types import Hexadecimal, Integer, Reference, Rule, Text, Truth, Within, Words
 
 CLASSES: tuple[type[Element], ...] = tuple(
     found
@@ -47,6 +47,8 @@ def simple(field: Field) -> st.SearchStrategy[Any]:
             return st.integers(0, 2 ** (8 * octets) - 1)
         case Hexadecimal(octets):
             return st.integers(0, 2 ** (8 * octets) - 1).map(lambda number: f"{number:0{2 * octets}X}")
+        case Words(words=words):
+            return st.sampled_from(words)
         case Text(longest):
             return st.text(CHARACTERS, max_size=min(longest or 40, 40))
         case Reference():

@@ -16,7 +16,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 
 from csipd.daemon.services import ADMIN_LIMITS
-from csipd.db import audit, groups
+from csipd.db import audit, groups, own_programs, programs
 from csipd.db.audit import Line
 from csipd.db.database import Transaction
 from csipd.db.tables import alarms
@@ -54,6 +54,8 @@ class Office:
         self.world = world
         #: A group that nothing is in.
         self.empty: int = world.write(_empty_group)
+        own = programs.own_program(world.numbers.other)
+        world.write(lambda transaction: own_programs.show(transaction, own, NOW))
         #: An alarm that is open.
         self.alarm: int = world.write(lambda transaction: _open_alarm(transaction, world.numbers.other))
         #: Bodies for which certificates were asked for, and how that is answered.

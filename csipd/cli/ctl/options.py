@@ -129,7 +129,8 @@ def show_list(
         return
     _show_items(session, page.value.get("items", []), view)
     if (following := page.value.get("next")) is not None:
-        session.out.note(f"There are more: --after {following} goes on, --all shows all.")
+        total = f" ({page.value['total']} in all)" if "total" in page.value else ""
+        session.out.note(f"There are more{total}: --after {following} goes on, --all shows all.")
 
 
 def _show_items(session: Session, items: list[Value], view: Callable[[list[Value]], Part]) -> None:

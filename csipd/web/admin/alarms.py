@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from csipd.db import logevents
@@ -10,7 +12,8 @@ from csipd.sep2 import resources as r
 from csipd.sep2.schema import Element
 from csipd.sep2.types import Boolean, String32, TimeType, UInt8
 from csipd.web.admin.devices import number_of
-from csipd.web.admin.forms import Line, Number
+from csipd.web.admin.forms import Line, Number, Page
+from csipd.web.admin.names import Names
 from csipd.web.admin.operations import Call, Operation, Parameter
 from csipd.web.admin.paging import PAGE, cut
 
@@ -22,6 +25,7 @@ class Alarm(Element):
 
     number: Number
     device: Number
+    device_name: Line | None = None
     name: Line
     functionSet: UInt8
     logEventCode: UInt8
@@ -31,11 +35,10 @@ class Alarm(Element):
     closed_by: Line | None = None
 
 
-class AlarmPage(Element):
+class AlarmPage(Page):
     """Alarms, the newest first."""
 
     items: tuple[Alarm, ...] = ()
-    next: Number | None = None
 
 
 class LogEventShown(Element):
@@ -47,11 +50,10 @@ class LogEventShown(Element):
     hidden: Boolean
 
 
-class LogEventPage(Element):
+class LogEventPage(Page):
     """Log events, the newest first."""
 
     items: tuple[LogEventShown, ...] = ()
-    next: Number | None = None
 
 
 def list_alarms(connection: sa.Connection, call: Call) -> AlarmPage:
@@ -61,12 +63,17 @@ def list_alarms(connection: sa.Connection, call: Call) -> AlarmPage:
         connection, device=query["device"], open=query["open"], before=query["after"], limit=limit + 1
     )
     items, following = cut(found, limit, lambda one: one.number)
-    return AlarmPage(items=tuple(alarm_form(one) for one in items), next=following)
+    return AlarmPage(
+        items=tuple(alarm_forms(connection, items)),
+        next=following,
+        total=logevents.number_of_alarms(connection, query["device"], query["open"]),
+    )
 
 
 def close(transaction: Transaction, call: Call) -> Alarm:
     """Close an alarm whose device does not clear it."""
-    return alarm_form(logevents.close(transaction, call.numbers["alarm"], call.who, call.now))
+    closed = logevents.close(transaction, call.numbers["alarm"], call.who, call.now)
+    return alarm_forms(transaction.connection, [closed])[0]
 
 
 def log_events(connection: sa.Connection, call: Call) -> LogEventPage:
@@ -80,21 +87,28 @@ def log_events(connection: sa.Connection, call: Call) -> LogEventPage:
             for one in items
         ),
         next=following,
+        total=logevents.number_of_events(connection, number),
     )
 
 
-def alarm_form(one: logevents.Alarm) -> Alarm:
-    return Alarm(
-        number=one.number,
-        device=one.device,
-        name=one.name,
-        functionSet=one.function_set,
-        logEventCode=one.code,
-        raised=one.raised,
-        cleared=one.cleared,
-        details=one.details,
-        closed_by=one.closed_by,
-    )
+def alarm_forms(connection: sa.Connection, found: Sequence[logevents.Alarm]) -> list[Alarm]:
+    """Alarms as the API shows them."""
+    names = Names(connection).devices([one.device for one in found])
+    return [
+        Alarm(
+            number=one.number,
+            device=one.device,
+            device_name=name,
+            name=one.name,
+            functionSet=one.function_set,
+            logEventCode=one.code,
+            raised=one.raised,
+            cleared=one.cleared,
+            details=one.details,
+            closed_by=one.closed_by,
+        )
+        for one, name in zip(found, names, strict=True)
+    ]
 
 
 OPERATIONS = (

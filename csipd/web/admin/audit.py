@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from csipd.db import audit
 from csipd.sep2.schema import Element
 from csipd.sep2.types import TimeType
-from csipd.web.admin.forms import Line, Number
+from csipd.web.admin.forms import Line, Number, Page
 from csipd.web.admin.operations import Call, Operation, Parameter
 from csipd.web.admin.paging import PAGE, cut
 
@@ -23,11 +23,10 @@ class AuditLine(Element):
     detail: Line
 
 
-class AuditPage(Element):
+class AuditPage(Page):
     """The audit log, the newest first."""
 
     items: tuple[AuditLine, ...] = ()
-    next: Number | None = None
 
 
 def audit_log(connection: sa.Connection, call: Call) -> AuditPage:
@@ -54,6 +53,7 @@ def audit_log(connection: sa.Connection, call: Call) -> AuditPage:
             for line in items
         ),
         next=following,
+        total=audit.number_of_lines(connection, query["who"], query["subject"]),
     )
 
 

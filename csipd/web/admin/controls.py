@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import sqlalchemy as sa
 
@@ -28,10 +28,11 @@ from csipd.sep2.types import (
     UInt32,
 )
 from csipd.web.admin import summary
-from csipd.web.admin.forms import Count, Line, Number
+from csipd.web.admin.forms import STATUSES, Count, Line, ModeName, Number, Page, Status
+from csipd.web.admin.names import Names
 from csipd.web.admin.operations import ZONE, Call, Created, Operation, Parameter
 from csipd.web.admin.paging import PAGE
-from csipd.web.admin.summary import Consequences, Names
+from csipd.web.admin.summary import Consequences
 
 #: The most devices that a control may name; more are reached by a group.
 MOST_DEVICES = 1000
@@ -45,7 +46,6 @@ _FILTERS: Mapping[str, Mapping[str, Any]] = {
     "superseded": {},
     "completed": {"over": True, "cancelled": False},
 }
-STATUSES = tuple(_FILTERS)
 _WORDS = {
     EventState.SCHEDULED: "scheduled",
     EventState.ACTIVE: "active",
@@ -86,10 +86,10 @@ class Superseded(Element):
 
     control: Number
     program: Number
-    program_name: Line
+    program_name: Line | None = None
     start: TimeType
     end: TimeType
-    modes: tuple[Line, ...] = ()
+    modes: tuple[ModeName, ...] = ()
     wholly: Boolean
     ends: TimeType | None = None
     uncovered: Count | None = None
@@ -121,7 +121,8 @@ class Displaced(Element):
 
     control: Number
     program: Number
-    modes: tuple[Line, ...] = ()
+    program_name: Line | None = None
+    modes: tuple[ModeName, ...] = ()
     devices: Count
 
 
@@ -133,8 +134,9 @@ class Control(Element):
 
     number: Number
     program: Number
+    program_name: Line | None = None
     href: Line
-    status: Line
+    status: Status
     control: r.DERControl
     superseded_by: tuple[Number, ...] = ()
     displaced: tuple[Displaced, ...] = ()
@@ -144,15 +146,16 @@ class Control(Element):
 class MadeControls(Element):
     """The controls that were made: one, or one for each device's own program."""
 
+    lists: ClassVar[tuple[str, ...]] = ("items",)
+
     items: tuple[Control, ...] = ()
     warnings: tuple[Line, ...] = ()
 
 
-class ControlPage(Element):
+class ControlPage(Page):
     """Controls, the latest start first."""
 
     items: tuple[Control, ...] = ()
-    next: Number | None = None
 
 
 class Cancellation(Element):
@@ -171,7 +174,11 @@ def page(connection: sa.Connection, call: Call) -> ControlPage:
         following: int | None = items[-1].number
     else:
         following = None if before is None else before[1]
-    return ControlPage(items=tuple(_shown(connection, call, items)), next=following)
+    total = None
+    if call.query["status"] is None:
+        wanted = {name: call.query[name] for name in ("program", "since", "until")}
+        total = controls.number(connection, call.now, **wanted)
+    return ControlPage(items=tuple(_shown(connection, call, items)), next=following, total=total)
 
 
 def _start(connection: sa.Connection, call: Call) -> tuple[int, int] | None:
@@ -325,16 +332,25 @@ def _shown(connection: sa.Connection, call: Call, found: Sequence[schedules.Kept
     who = controls.whose(connection, [kept.number for kept in found])
     numbers = controls.numbers_of(connection, [m for kept in found for m in kept.status.superseded_by])
     displaced = displacement.of_controls(connection, call.server.own, found, call.now)
+    names = Names(connection)
+    names.programs([kept.program for kept in found])
     return [
         Control(
             number=kept.number,
             program=kept.program,
+            program_name=names.program(kept.program),
             href=f"/derp/{kept.program}/derc/{kept.number}",
             status=_word(kept, call.now),
             control=control,
             superseded_by=tuple(numbers[mrid] for mrid in kept.status.superseded_by),
             displaced=tuple(
-                Displaced(control=one.by, program=one.program, modes=one.modes, devices=one.devices)
+                Displaced(
+                    control=one.by,
+                    program=one.program,
+                    program_name=names.program(one.program),
+                    modes=one.modes,
+                    devices=one.devices,
+                )
                 for one in displaced.get(kept.number, ())
             ),
             who=who.get(kept.number),

@@ -23,7 +23,7 @@ from csipd.sep2.types import (
     UInt16,
     UInt32,
 )
-from csipd.web.admin.forms import Number
+from csipd.web.admin.forms import Page
 from csipd.web.admin.operations import Call, Created, Operation
 from csipd.web.admin.paging import PAGE, cut
 from csipd.web.admin.programs import record, writable
@@ -54,11 +54,10 @@ class NewCurve(Element):
     yRefType: DERUnitRefType
 
 
-class CurvePage(Element):
+class CurvePage(Page):
     """The curves of a program in the order of their numbers, with their hrefs."""
 
     items: tuple[r.DERCurve, ...] = ()
-    next: Number | None = None
 
 
 def curves(connection: sa.Connection, call: Call) -> CurvePage:
@@ -68,7 +67,8 @@ def curves(connection: sa.Connection, call: Call) -> CurvePage:
     _, members = documents.page(connection, place, documents.ALL)
     found = sorted((one for one in members if one[0].ids[1] > after), key=lambda one: one[0].ids[1])
     items, following = cut(found, limit, lambda one: one[0].ids[1])
-    return CurvePage(items=tuple(_with_href(at, curve) for at, curve in items), next=following)
+    shown = tuple(_with_href(at, curve) for at, curve in items)
+    return CurvePage(items=shown, next=following, total=len(members))
 
 
 def add_curve(transaction: Transaction, call: Call) -> Created:

@@ -23,7 +23,8 @@ from csipd.sep2.types import (
     UInt32,
 )
 from csipd.web.admin.checks import Flaws, group_flaws
-from csipd.web.admin.forms import PEM, Count, Line, Name, Number
+from csipd.web.admin.forms import PEM, STANDINGS, Count, Line, Name, Number, Page, Standing
+from csipd.web.admin.names import Names
 from csipd.web.admin.operations import Call, Created, Operation, Parameter
 from csipd.web.admin.paging import PAGE, cut
 
@@ -99,7 +100,8 @@ class Device(Element):
     pIN: PINType | None = None
     aggregator: Boolean
     manager: Number | None = None
-    standing: Line
+    manager_name: Line | None = None
+    standing: Standing
     registered: TimeType | None = None
     retired: TimeType | None = None
     withdrawn: TimeType | None = None
@@ -110,6 +112,7 @@ class Device(Element):
     postRate: UInt32 | None = None
     wishedPostRate: UInt32 | None = None
     groups: tuple[Number, ...] = ()
+    group_names: tuple[Line, ...] = ()
     contact: Contact | None = None
     warnings: tuple[Line, ...] = ()
 
@@ -122,37 +125,24 @@ class MadeDevice(Element):
     key: PEM | None = None
 
 
-class DevicePage(Element):
+class DevicePage(Page):
     """Devices in the order of their numbers; ``next`` is what to give as ``after`` for those that follow."""
 
     items: tuple[Device, ...] = ()
-    next: Number | None = None
 
 
 def page(connection: sa.Connection, call: Call) -> DevicePage:
     """Devices by number, filtered."""
-    query = call.query
-    found = devices.listed(
-        connection,
-        after=query["after"] or 0,
-        limit=query["limit"] + 1,
-        name=query["name"],
-        lfdi=query["lfdi"],
-        group=query["group"],
-        manager=query["manager"],
-        standing=query["standing"],
-        silent_since=query["silent_since"],
-    )
-    return _page(connection, found, query["limit"])
+    names = ("name", "lfdi", "group", "manager", "standing", "silent_since")
+    return _page(connection, call, {name: call.query[name] for name in names})
 
 
 def under(connection: sa.Connection, call: Call) -> DevicePage:
     """The devices of a group and of those under it."""
-    group, limit = call.numbers["group"], call.query["limit"]
+    group = call.numbers["group"]
     if not groups.exists(connection, group):
         raise NotFound(f"there is no group {group}")
-    found = devices.listed(connection, after=call.query["after"] or 0, limit=limit + 1, group=group)
-    return _page(connection, found, limit)
+    return _page(connection, call, {"group": group})
 
 
 def show(connection: sa.Connection, call: Call) -> Device:
@@ -325,15 +315,22 @@ def _unlisted(connection: sa.Connection, lfdi: str) -> devices.Listed | None:
     return found[0] if found else None
 
 
-def _page(connection: sa.Connection, found: Sequence[devices.Listed], limit: int) -> DevicePage:
+def _page(connection: sa.Connection, call: Call, wanted: Mapping[str, Any]) -> DevicePage:
+    limit = call.query["limit"]
+    found = devices.listed(connection, after=call.query["after"] or 0, limit=limit + 1, **wanted)
     items, following = cut(found, limit, lambda listed: listed.id)
-    return DevicePage(items=tuple(_shown(connection, items)), next=following)
+    return DevicePage(
+        items=tuple(_shown(connection, items)), next=following, total=devices.number(connection, **wanted)
+    )
 
 
 def _shown(connection: sa.Connection, found: Sequence[devices.Listed]) -> list[Device]:
     numbers = [listed.id for listed in found]
     memberships = groups.memberships_of_many(connection, numbers)
     heard = contacts.of(connection, numbers)
+    names = Names(connection)
+    names.devices([listed.manager for listed in found if listed.manager is not None])
+    names.groups({group for numbers in memberships.values() for group in numbers})
     return [
         Device(
             number=listed.id,
@@ -344,6 +341,7 @@ def _shown(connection: sa.Connection, found: Sequence[devices.Listed]) -> list[D
             pIN=listed.pin,
             aggregator=listed.aggregator,
             manager=listed.manager if listed.manager != listed.id else None,
+            manager_name=names.device(listed.manager) if listed.manager not in (None, listed.id) else None,
             standing=listed.standing,
             registered=listed.registered,
             retired=listed.retired,
@@ -355,6 +353,7 @@ def _shown(connection: sa.Connection, found: Sequence[devices.Listed]) -> list[D
             postRate=listed.post_rate,
             wishedPostRate=listed.wished_post_rate,
             groups=tuple(memberships.get(listed.id, ())),
+            group_names=tuple(map(names.group, memberships.get(listed.id, ()))),
             contact=_contact(heard.get(listed.id)),
             warnings=tuple(rules.doubts(rules.pin_flaws(listed.pin))),
         )
@@ -392,7 +391,7 @@ OPERATIONS = (
                 "standing",
                 str,
                 "how it stands",
-                words=("registered", "listed", "withdrawn", "retired"),
+                words=STANDINGS,
             ),
             Parameter(
                 "silent_since", int, "only those not heard of since a moment (epoch s), or never", least=0

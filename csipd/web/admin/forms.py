@@ -8,9 +8,11 @@ Devices, groups, programs, curves and controls go by the numbers in their URIs.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from csipd.sep2.types import Integer, Text
+from csipd.der.programs import End
+from csipd.sep2.schema import Element
+from csipd.sep2.types import MODES, Integer, Text, Words
 
 #: A number in a URI.
 Number = Annotated[int, Integer(1, 2**63 - 1)]
@@ -24,3 +26,26 @@ Level = Annotated[int, Integer(0, 6)]
 Line = Annotated[str, Text(1024)]
 #: Certificates, keys and signing requests in PEM.
 PEM = Annotated[str, Text(65_536)]
+#: A control mode, by the name of its element in DERControlBase.
+ModeName = Annotated[str, Words(64, tuple(mode.name for mode in MODES))]
+#: Why an event does not hold a mode.
+Reason = Annotated[str, Words(64, tuple(end.value for end in End))]
+#: How a device stands.
+STANDINGS = ("registered", "listed", "withdrawn", "retired")
+Standing = Annotated[str, Words(64, STANDINGS)]
+#: How a control stands; the standard has no word for one that is over.
+STATUSES = ("scheduled", "active", "cancelled", "superseded", "completed")
+Status = Annotated[str, Words(64, STATUSES)]
+
+
+class Page(Element):
+    """A part of a list; its ``items`` are given also where there are none.
+
+    ``next`` is what to give as ``after`` for those that follow. ``total`` is how many there are in all pages
+    together; it is left out where that would cost as much as reading them.
+    """
+
+    lists: ClassVar[tuple[str, ...]] = ("items",)
+
+    next: Number | None = None
+    total: Count | None = None

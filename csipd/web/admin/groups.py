@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from csipd.db import audit, groups
@@ -11,7 +13,8 @@ from csipd.refusals import Conflict, Impossible, NotFound
 from csipd.sep2.schema import Element
 from csipd.sep2.types import String32
 from csipd.web.admin.checks import Flaws, name_flaws
-from csipd.web.admin.forms import Count, Level, Line, Name, Number
+from csipd.web.admin.forms import Count, Level, Line, Name, Number, Page
+from csipd.web.admin.names import Names
 from csipd.web.admin.operations import Call, Created, Operation
 from csipd.web.admin.paging import PAGE, cut
 from csipd.web.admin.summary import Consequences, line
@@ -41,17 +44,18 @@ class Group(Element):
     number: Number
     name: Line
     parent: Number | None = None
+    parent_name: Line | None = None
     level: Level | None = None
     fsa: Line
     programs: tuple[Number, ...] = ()
+    program_names: tuple[Line, ...] = ()
     devices: Count
 
 
-class GroupPage(Element):
+class GroupPage(Page):
     """Groups in the order of their numbers."""
 
     items: tuple[Group, ...] = ()
-    next: Number | None = None
 
 
 def page(connection: sa.Connection, call: Call) -> GroupPage:
@@ -59,12 +63,12 @@ def page(connection: sa.Connection, call: Call) -> GroupPage:
     limit = call.query["limit"]
     found = groups.listed(connection, after=call.query["after"] or 0, limit=limit + 1)
     items, following = cut(found, limit, lambda group: group.id)
-    return GroupPage(items=tuple(_shown(connection, group) for group in items), next=following)
+    return GroupPage(items=tuple(_shown(connection, items)), next=following, total=groups.number(connection))
 
 
 def show(connection: sa.Connection, call: Call) -> Group:
     """One group."""
-    return _shown(connection, _find(connection, call.numbers["group"]))
+    return _shown(connection, [_find(connection, call.numbers["group"])])[0]
 
 
 def add(transaction: Transaction, call: Call) -> Created:
@@ -87,7 +91,7 @@ def add(transaction: Transaction, call: Call) -> Created:
         assignment=groups.assignment(transaction, body.fsa or own),
     )
     _record(transaction, call, "add", number, body.name)
-    made = _shown(transaction.connection, _find(transaction.connection, number))
+    made = _shown(transaction.connection, [_find(transaction.connection, number)])[0]
     return Created(made, f"/admin/groups/{number}")
 
 
@@ -99,7 +103,7 @@ def change(transaction: Transaction, call: Call) -> Group:
     parent = present.parent if body.parent is None else body.parent or None
     level = present.level if body.level is None else body.level
     if (parent, level) == (present.parent, present.level):
-        return _shown(connection, present)
+        return _shown(connection, [present])[0]
     flaws = _place_flaws(connection, parent, level)
     below = groups.level_below(connection, present.id)
     if level is not None and below is not None and below <= level:
@@ -151,16 +155,26 @@ def _find(connection: sa.Connection, number: int) -> groups.Group:
     return found[0]
 
 
-def _shown(connection: sa.Connection, group: groups.Group) -> Group:
-    return Group(
-        number=group.id,
-        name=group.name,
-        parent=group.parent,
-        level=group.level,
-        fsa=group.fsa,
-        programs=tuple(groups.own_programs(connection, group.id)),
-        devices=groups.number_under(connection, group.id),
-    )
+def _shown(connection: sa.Connection, found: Sequence[groups.Group]) -> list[Group]:
+    names = Names(connection)
+    names.groups([group.parent for group in found if group.parent is not None])
+    shown = []
+    for group in found:
+        programs = groups.own_programs(connection, group.id)
+        shown.append(
+            Group(
+                number=group.id,
+                name=group.name,
+                parent=group.parent,
+                parent_name=None if group.parent is None else names.group(group.parent),
+                level=group.level,
+                fsa=group.fsa,
+                programs=tuple(programs),
+                program_names=tuple(names.programs(programs)),
+                devices=groups.number_under(connection, group.id),
+            )
+        )
+    return shown
 
 
 OPERATIONS = (

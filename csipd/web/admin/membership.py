@@ -15,8 +15,9 @@ from csipd.sep2.schema import Element, Occurs
 from csipd.web.admin.checks import group_flaws
 from csipd.web.admin.devices import MOST_GROUPS, Device, present, record, show, title
 from csipd.web.admin.forms import Number
+from csipd.web.admin.names import Names
 from csipd.web.admin.operations import Call, Operation
-from csipd.web.admin.summary import Consequences, Names, line
+from csipd.web.admin.summary import Consequences, line
 
 
 class Membership(Element):

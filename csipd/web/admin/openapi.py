@@ -48,6 +48,7 @@ def document(operations: Sequence[Operation], version: str) -> dict[str, Any]:
             "description": "How an operator commands and watches an IEEE 2030.5 / CSIP utility server.",
             "license": {"name": "BSD-3-Clause", "identifier": "BSD-3-Clause"},
         },
+        "servers": [{"url": "/", "description": "The listener that this description comes from."}],
         "security": [{"operator": []}],
         "paths": paths,
         "components": {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from csipd.db import audit, controls, devices, groups, own_programs, programs
@@ -10,7 +12,8 @@ from csipd.refusals import Conflict, Impossible, NotFound
 from csipd.sep2.schema import Element
 from csipd.sep2.types import Boolean, PrimacyType, String32, TimeType, UInt16
 from csipd.web.admin.checks import Flaws, name_flaws
-from csipd.web.admin.forms import Line, Number
+from csipd.web.admin.forms import Line, Number, Page
+from csipd.web.admin.names import Names
 from csipd.web.admin.operations import Call, Created, Operation
 from csipd.web.admin.paging import PAGE, cut
 from csipd.web.admin.summary import Consequences, line, program_members
@@ -41,17 +44,18 @@ class Program(Element):
     description: Line
     primacy: PrimacyType
     group: Number | None = None
+    group_name: Line | None = None
     device: Number | None = None
+    device_name: Line | None = None
     version: UInt16
     retired: TimeType | None = None
     shown: Boolean | None = None
 
 
-class ProgramPage(Element):
+class ProgramPage(Page):
     """Programs in the order of their numbers."""
 
     items: tuple[Program, ...] = ()
-    next: Number | None = None
 
 
 def page(connection: sa.Connection, call: Call) -> ProgramPage:
@@ -59,7 +63,9 @@ def page(connection: sa.Connection, call: Call) -> ProgramPage:
     limit = call.query["limit"]
     found = programs.listed(connection, after=call.query["after"] or 0, limit=limit + 1)
     items, following = cut(found, limit, lambda program: program.id)
-    return ProgramPage(items=tuple(_shown(program) for program in items), next=following)
+    return ProgramPage(
+        items=tuple(_shown(connection, items)), next=following, total=programs.number(connection)
+    )
 
 
 def show(connection: sa.Connection, call: Call) -> Program:
@@ -67,7 +73,7 @@ def show(connection: sa.Connection, call: Call) -> Program:
     number = call.numbers["program"]
     owner = programs.owner_of(number)
     if owner is None:
-        return _shown(_find(connection, number))
+        return _shown(connection, [_find(connection, number)])[0]
     if not devices.listed(connection, numbers=[owner], limit=1):
         raise NotFound(f"there is no program {number}")
     own = call.server.own.program(owner)
@@ -78,6 +84,7 @@ def show(connection: sa.Connection, call: Call) -> Program:
         description=programs.OWN_DESCRIPTION,
         primacy=own.primacy,
         device=owner,
+        device_name=Names(connection).device(owner),
         version=0,
         shown=bool(programs.shown(connection, [owner])),
     )
@@ -94,7 +101,10 @@ def add(transaction: Transaction, call: Call) -> Created:
         raise Conflict(f"there is, or was, a program {body.description}")
     number = programs.add(transaction, call.server.issuer, body.group, body.description, body.primacy)
     record(transaction, call, "add", number, body.description)
-    return Created(_shown(_find(transaction.connection, number)), f"/admin/programs/{number}")
+    return Created(
+        _shown(transaction.connection, [_find(transaction.connection, number)])[0],
+        f"/admin/programs/{number}",
+    )
 
 
 def change(transaction: Transaction, call: Call) -> Program:
@@ -110,7 +120,7 @@ def change(transaction: Transaction, call: Call) -> Program:
         programs.change(transaction, present.id, group=group, primacy=primacy)
         said = f"primacy {present.primacy} -> {primacy}, group {present.group} -> {group}"
         record(transaction, call, "change", present.id, said)
-    return _shown(_find(connection, present.id))
+    return _shown(connection, [_find(connection, present.id)])[0]
 
 
 def remove(transaction: Transaction, call: Call) -> None:
@@ -170,7 +180,12 @@ def _find(connection: sa.Connection, number: int) -> programs.Listed:
     return found[0]
 
 
-def _shown(program: programs.Listed) -> Program:
+def _shown(connection: sa.Connection, found: Sequence[programs.Listed]) -> list[Program]:
+    names = Names(connection).groups([program.group for program in found])
+    return [_form(program, name) for program, name in zip(found, names, strict=True)]
+
+
+def _form(program: programs.Listed, group_name: str) -> Program:
     return Program(
         number=program.id,
         href=f"/derp/{program.id}",
@@ -178,6 +193,7 @@ def _shown(program: programs.Listed) -> Program:
         description=program.description,
         primacy=program.primacy,
         group=program.group,
+        group_name=group_name,
         version=program.version,
         retired=program.retired,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +13,8 @@ from csipd.refusals import NotFound
 from csipd.sep2 import resources as r
 from csipd.sep2.schema import Element
 from csipd.sep2.types import HexBinary160, TimeType, UInt8
-from csipd.web.admin.forms import Count, Line, Number
+from csipd.web.admin.forms import Count, Line, Number, Page
+from csipd.web.admin.names import Names
 from csipd.web.admin.operations import Call, Operation, Parameter
 from csipd.web.admin.paging import PAGE, cut
 
@@ -22,6 +24,7 @@ class Response(Element):
 
     number: Number
     device: Number | None = None
+    device_name: Line | None = None
     lFDI: HexBinary160
     control: Number | None = None
     subject: Line
@@ -32,11 +35,10 @@ class Response(Element):
     flagged: Line | None = None
 
 
-class ResponsePage(Element):
+class ResponsePage(Page):
     """Responses, the newest first."""
 
     items: tuple[Response, ...] = ()
-    next: Number | None = None
 
 
 class Answers(Element):
@@ -53,6 +55,7 @@ class Answers(Element):
     rejected: Count
     silent: Count
     silent_sample: tuple[Number, ...] = ()
+    silent_names: tuple[Line, ...] = ()
 
 
 def answers(connection: sa.Connection, call: Call) -> Answers:
@@ -68,6 +71,7 @@ def answers(connection: sa.Connection, call: Call) -> Answers:
         **said,
         silent=found.silent,
         silent_sample=found.sample,
+        silent_names=tuple(Names(connection).devices(found.sample)),
     )
 
 
@@ -83,22 +87,33 @@ def list_responses(connection: sa.Connection, call: Call) -> ResponsePage:
         limit=limit + 1,
     )
     items, following = cut(found, limit, lambda one: one.number)
-    return ResponsePage(items=tuple(response_form(one) for one in items), next=following)
-
-
-def response_form(one: responses.Said) -> Response:
-    return Response(
-        number=one.number,
-        device=one.device,
-        lFDI=one.lfdi,
-        control=one.control,
-        subject=one.subject,
-        status=one.status,
-        meaning=one.meaning,
-        createdDateTime=one.created,
-        received=one.received,
-        flagged=one.flagged,
+    return ResponsePage(
+        items=tuple(response_forms(connection, items)),
+        next=following,
+        total=responses.number(connection, query["control"], query["device"], query["flagged"]),
     )
+
+
+def response_forms(connection: sa.Connection, found: Sequence[responses.Said]) -> list[Response]:
+    """Responses as the API shows them."""
+    names = Names(connection)
+    names.devices([one.device for one in found if one.device is not None])
+    return [
+        Response(
+            number=one.number,
+            device=one.device,
+            device_name=None if one.device is None else names.device(one.device),
+            lFDI=one.lfdi,
+            control=one.control,
+            subject=one.subject,
+            status=one.status,
+            meaning=one.meaning,
+            createdDateTime=one.created,
+            received=one.received,
+            flagged=one.flagged,
+        )
+        for one in found
+    ]
 
 
 def _poll_rate(call: Call) -> int:

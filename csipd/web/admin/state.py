@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import Annotated, Any
 
 import sqlalchemy as sa
 
@@ -11,25 +10,28 @@ from csipd.db import documents, logevents, outlook, responses
 from csipd.sep2 import resources as r
 from csipd.sep2.schema import Element
 from csipd.sep2.site import ROWS, Place
-from csipd.sep2.types import TimeType
-from csipd.web.admin.alarms import Alarm, alarm_form
+from csipd.sep2.types import TimeType, Words
+from csipd.web.admin.alarms import Alarm, alarm_forms
 from csipd.web.admin.devices import number_of
-from csipd.web.admin.forms import Line, Number
+from csipd.web.admin.forms import Line, ModeName, Number, Reason
+from csipd.web.admin.names import Names
 from csipd.web.admin.operations import Call, Operation
-from csipd.web.admin.responses import Response, response_form
-from csipd.web.json_form import to_json
+from csipd.web.admin.responses import Response, response_forms
 
+#: What holds a mode: a control, or the default of a program.
+Source = Annotated[str, Words(64, ("control", "default"))]
 #: Alarms and responses that are shown with a device's state.
 _SHOWN_WITH_STATE = 20
 
 
 class Acting(Element):
-    """What holds one control mode of a device, and why."""
+    """What holds one control mode of a device, and why; ``value`` has this one mode."""
 
-    mode: Line
-    value: Line
-    source: Line
+    mode: ModeName
+    value: r.DERControlBase
+    source: Source
     program: Number
+    program_name: Line | None = None
     control: Number | None = None
     since: TimeType | None = None
     until: TimeType | None = None
@@ -38,10 +40,11 @@ class Acting(Element):
 class Passed(Element):
     """An event that does not hold a mode although its time has come, and why."""
 
-    mode: Line
+    mode: ModeName
     control: Number
     program: Number
-    reason: Line
+    program_name: Line | None = None
+    reason: Reason
     by: Number | None = None
 
 
@@ -59,6 +62,7 @@ class DeviceState(Element):
     """What a device should be doing now, and what it last said of itself."""
 
     device: Number
+    device_name: Line | None = None
     now: TimeType
     acting: tuple[Acting, ...] = ()
     passed: tuple[Passed, ...] = ()
@@ -74,38 +78,32 @@ def state(connection: sa.Connection, call: Call) -> DeviceState:
     """What a device should be doing now and why, and what it last said."""
     number = number_of(connection, call)
     seen = outlook.outlook(connection, call.server.own, number, call.now)
+    names = Names(connection)
+    names.programs([*(one.program for one in seen.acting), *(one.program for one in seen.passed)])
+    alarms = logevents.alarms(connection, device=number, open=True, limit=_SHOWN_WITH_STATE)
+    said = responses.listed(connection, device=number, limit=_SHOWN_WITH_STATE)
     return DeviceState(
         device=number,
+        device_name=names.device(number),
         now=call.now,
-        acting=tuple(_acting(one) for one in seen.acting),
-        passed=tuple(
-            Passed(
-                mode=one.mode, control=one.control, program=one.program, reason=one.reason.value, by=one.by
-            )
-            for one in seen.passed
-        ),
+        acting=tuple(_acting(names, one) for one in seen.acting),
+        passed=tuple(_passed(names, one) for one in seen.passed),
         statuses=tuple(_reported(connection, number)),
         information=_put(connection, "DeviceInformation", number),
         device_status=_put(connection, "DeviceStatus", number),
         power_status=_put(connection, "PowerStatus", number),
-        alarms=tuple(
-            alarm_form(one)
-            for one in logevents.alarms(connection, device=number, open=True, limit=_SHOWN_WITH_STATE)
-        ),
-        responses=tuple(
-            response_form(one) for one in responses.listed(connection, device=number, limit=_SHOWN_WITH_STATE)
-        ),
+        alarms=tuple(alarm_forms(connection, alarms)),
+        responses=tuple(response_forms(connection, said)),
     )
 
 
-def _acting(one: outlook.Acting) -> Acting:
-    # As the mode stands in the JSON of a DERControlBase.
-    value = to_json(r.DERControlBase(**{one.mode: one.value}))[one.mode]
+def _acting(names: Names, one: outlook.Acting) -> Acting:
     return Acting(
         mode=one.mode,
-        value=json.dumps(value)[:1024],
+        value=r.DERControlBase(**{one.mode: one.value}),
         source="default" if one.control is None else "control",
         program=one.program,
+        program_name=names.program(one.program),
         control=one.control,
         since=one.since,
         until=one.until,
@@ -115,6 +113,17 @@ def _acting(one: outlook.Acting) -> Acting:
 def _put(connection: sa.Connection, name: str, device: int) -> Any:
     """What a device put of itself under the name of a row; None where it put nothing."""
     return documents.get(connection, Place(ROWS[name], (device,)))
+
+
+def _passed(names: Names, one: outlook.Passed) -> Passed:
+    return Passed(
+        mode=one.mode,
+        control=one.control,
+        program=one.program,
+        program_name=names.program(one.program),
+        reason=one.reason.value,
+        by=one.by,
+    )
 
 
 def _reported(connection: sa.Connection, device: int) -> list[DERReport]:

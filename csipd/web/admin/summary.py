@@ -5,7 +5,7 @@ The facts are those of the previews (db/commands.py); this module finds the name
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import tzinfo
 
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ from csipd.sep2.schema import Element
 from csipd.sep2.site import locate
 from csipd.sep2.types import DeviceCategory
 from csipd.web.admin.forms import Line
+from csipd.web.admin.names import Names
 from csipd.web.json_form import to_json
 
 #: Devices that a sentence names; the others are counted.
@@ -32,54 +33,6 @@ class Consequences(Element):
     """What a command will do, in sentences."""
 
     summary: tuple[Line, ...]
-
-
-class Names:
-    """Names of devices, groups and programs by their numbers; each is asked for once."""
-
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
-        self._devices: dict[int, str] = {}
-        self._groups: dict[int, str] = {}
-        self._programs: dict[int, tuple[str, int | None]] = {}
-
-    def devices(self, numbers: Sequence[int]) -> list[str]:
-        """The name of each; its number where it has none."""
-        missing = [number for number in dict.fromkeys(numbers) if number not in self._devices]
-        for start in range(0, len(missing), 500):
-            some = missing[start : start + 500]
-            for one in devices.listed(self._connection, numbers=some, limit=len(some)):
-                self._devices[one.id] = one.name or str(one.id)
-        return [self._devices.get(number, str(number)) for number in numbers]
-
-    def device(self, number: int) -> str:
-        """The name of one."""
-        return self.devices([number])[0]
-
-    def group(self, number: int) -> str:
-        """The name of a group."""
-        if number not in self._groups:
-            found = groups.listed(self._connection, number=number)
-            self._groups[number] = found[0].name if found else str(number)
-        return self._groups[number]
-
-    def program(self, number: int) -> str:
-        """The description of a program; for a device's own one, whose it is."""
-        owner = programs.owner_of(number)
-        if owner is not None:
-            return f"own program of {self.device(owner)}"
-        return self._program(number)[0]
-
-    def group_of(self, program: int) -> str | None:
-        """The name of the group that a program is for."""
-        group = self._program(program)[1]
-        return None if group is None else self.group(group)
-
-    def _program(self, number: int) -> tuple[str, int | None]:
-        if number not in self._programs:
-            found = programs.listed(self._connection, number=number)
-            self._programs[number] = (found[0].description, found[0].group) if found else (str(number), None)
-        return self._programs[number]
 
 
 def line(text: str) -> str:

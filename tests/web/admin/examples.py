@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
+from csipd.db.programs import own_program
 from csipd.web.admin.operations import Operation
 from csipd.web.admin.table import OPERATIONS
 from tests.support.world import Numbers
@@ -63,6 +64,7 @@ _SPECIAL: Mapping[str, Callable[[Numbers], tuple[dict[str, int], Any]]] = {
     "showProgram": lambda n: ({"program": n.system}, None),
     "changeProgram": lambda n: ({"program": n.system}, {"primacy": 11}),
     "removeProgram": lambda n: ({"program": n.spare}, None),
+    "hideProgram": lambda n: ({"program": own_program(n.other)}, None),
     "previewRemoveProgram": lambda n: ({"program": n.spare}, None),
     "previewDefault": lambda n: ({"program": n.system}, {"DERControlBase": {"opModMaxLimW": 5000}}),
     "previewClearDefault": lambda n: ({"program": n.system}, None),

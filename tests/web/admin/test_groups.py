@@ -12,16 +12,18 @@ class ShowTests(Case):
     """The list, and one of it."""
 
     def test_one(self) -> None:
-        """A group is shown with where it hangs, its programs, and how many EndDevices are under it."""
+        """A group shows where it hangs, its programs, and how many EndDevices are under it (case B11)."""
         self.assertEqual(
             self.office.get("/groups/2"),
             {
                 "number": 2,
                 "name": "Feeder A",
                 "parent": 1,
+                "parent_name": "System",
                 "level": 3,
                 "fsa": "Topology",
                 "programs": [self.numbers.feeder_a],
+                "program_names": ["FDA"],
                 "devices": 2,
             },
         )
@@ -142,7 +144,7 @@ class RemoveTests(Case):
             self.assertIn(said, self.office.refused("DELETE", path, expect=409))
         owner = f"/devices/{self.numbers.owner}/groups"
         self.office.put(owner, {"groups": [number]})
-        self.office.put(owner, {"groups": [4]})
+        self.office.put(owner, {"groups": [5]})
         self.assertIn("memberships", self.office.refused("DELETE", f"/groups/{number}", expect=409))
         parent = self.office.post("/groups", {"name": "above"})["number"]
         self.office.post("/groups", {"name": "below", "parent": parent})

@@ -80,14 +80,15 @@ class DescriptionTests(Case):
             self.assertEqual(headers, ["Idempotency-Key"] if one.creates else [], one.name)
 
     def test_pages(self) -> None:
-        """Every list has pages: limit, after, and in its answer items and next."""
+        """Every list has pages: limit, after; in its answer items (also none), next and total (case B13)."""
         for one in OPERATIONS:
             if one.gives is None or not one.gives.__name__.endswith("Page"):
                 continue
             names = [parameter["name"] for parameter in self.described(one.name)["parameters"]]
             self.assertTrue({"limit", "after"} <= set(names), one.name)
             schema = self.description["components"]["schemas"][one.gives.__name__]
-            self.assertEqual(set(schema["properties"]), {"items", "next"}, one.name)
+            self.assertEqual(set(schema["properties"]), {"items", "next", "total"}, one.name)
+            self.assertEqual(schema["required"], ["items"], one.name)
 
     def test_bounded(self) -> None:
         """Nothing that can be sent is without bound: arrays and texts have a most."""

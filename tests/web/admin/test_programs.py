@@ -28,6 +28,7 @@ class ProgramTests(Case):
                 "description": "FDA",
                 "primacy": 7,
                 "group": 2,
+                "group_name": "Feeder A",
                 "version": 0,
             },
         )
@@ -273,7 +274,7 @@ class CurveTests(Case):
         self.assertEqual([len(page) for page in pages], [2, 2, 1])
         hrefs = [one["href"] for page in pages for one in page]
         self.assertEqual(hrefs, [f"/derp/{self.numbers.feeder_a}/dc/{number}" for number in range(1, 6)])
-        self.assertEqual(self.office.get(self.path(self.numbers.spare)), {})
+        self.assertEqual(self.office.get(self.path(self.numbers.spare)), {"items": [], "total": 0})
 
     def test_refused(self) -> None:
         """A curve has one to ten points, a type and multipliers of the standard."""

@@ -34,6 +34,7 @@ ACTIONS = {
     "addProgram": ("add", "/derp/8"),
     "changeProgram": ("change", "/derp/1"),
     "removeProgram": ("retire", "/derp/6"),
+    "hideProgram": ("hide", "/derp/1000000000002"),
     "setDefault": ("set default", "/derp/1"),
     "clearDefault": ("clear default", "/derp/1"),
     "addCurve": ("add curve", "/derp/2"),
@@ -75,7 +76,7 @@ class AuditTests(Case):
         found = [one["number"] for page in pages for one in page]
         self.assertEqual(found, sorted(found, reverse=True))
         self.assertEqual([len(page) for page in pages][:2], [3, 3])
-        self.assertEqual(self.office.get("/audit?who=nobody"), {})
+        self.assertEqual(self.office.get("/audit?who=nobody"), {"items": [], "total": 0})
 
 
 class IdempotencyTests(Case):

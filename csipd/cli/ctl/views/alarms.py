@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 from csipd.cli.ctl.client import Value
 from csipd.cli.ctl.output import Grid
-from csipd.cli.ctl.views.cells import When, text
+from csipd.cli.ctl.views.cells import When, named, text
 
 
 def alarms(items: Iterable[Value], when: When) -> Grid:
     rows = (
         (
             text(one.get("number")),
-            text(one.get("device")),
+            named(one, "device"),
             text(one.get("name")),
             when(one.get("raised")),
             when(one.get("cleared")) or "open",

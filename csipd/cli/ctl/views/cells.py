@@ -67,3 +67,11 @@ def named(one: Value, what: str) -> str:
     if number is None:
         return ""
     return f"{text(name)} ({text(number)})" if name else text(number)
+
+
+def all_named(one: Value, what: str, names: str) -> str:
+    """Several things that another points to: their names with their numbers beside them."""
+    numbers, known = list(one.get(what, ())), list(one.get(names, ()))
+    if len(known) != len(numbers):
+        return text(numbers)
+    return ", ".join(f"{text(name)} ({text(number)})" for number, name in zip(numbers, known, strict=True))

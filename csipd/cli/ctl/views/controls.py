@@ -25,13 +25,13 @@ def controls(items: Iterable[Value], when: When) -> Grid:
 
 def _status(one: Value) -> str:
     """The status in a word, and whether devices do not run it all the same."""
-    lost = one.get("displaced", ())
-    return text(one.get("status")) + (", displaced" if lost else "")
+    better = ", ".join(text(lost.get("control")) for lost in one.get("displaced", ()))
+    return text(one.get("status")) + (f", displaced by {better}" if better else "")
 
 
 def _displacements(one: Value) -> str:
     return "; ".join(
-        f"control {lost.get('control')} of program {lost.get('program')} took"
+        f"control {lost.get('control')} of program {named(lost, 'program')} took"
         f" {', '.join(lost.get('modes', ()))} on {lost.get('devices')} devices, where it does not resume"
         for lost in one.get("displaced", ())
     )
@@ -42,7 +42,7 @@ def _control_row(one: Value, when: When) -> tuple[str, ...]:
     interval = event.get("interval", {})
     return (
         text(one.get("number")),
-        text(one.get("program")),
+        named(one, "program"),
         _status(one),
         when(interval.get("start")),
         duration(interval.get("duration")),
@@ -59,7 +59,7 @@ def control(one: Value, when: When) -> Facts:
     pairs = [
         ("Control", text(one.get("number"))),
         ("Description", text(event.get("description"))),
-        ("Program", text(one.get("program"))),
+        ("Program", named(one, "program")),
         ("Status", text(one.get("status"))),
         ("Displaced", _displacements(one)),
         ("Since", when(status.get("dateTime"))),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from csipd.cli.ctl.client import Value
 from csipd.cli.ctl.output import Facts, Grid
-from csipd.cli.ctl.views.cells import When, category, lfdi, seconds, text
+from csipd.cli.ctl.views.cells import When, all_named, category, lfdi, named, seconds, text
 
 
 def devices(items: Iterable[Value], when: When) -> Grid:
@@ -17,8 +17,8 @@ def devices(items: Iterable[Value], when: When) -> Grid:
             lfdi(one.get("lFDI")),
             text(one.get("standing")),
             "aggregator" if one.get("aggregator") else category(one),
-            text(one.get("manager")),
-            text(one.get("groups")),
+            named(one, "manager"),
+            all_named(one, "groups", "group_names"),
             when(one.get("contact", {}).get("at")),
         )
         for one in items
@@ -39,9 +39,9 @@ def device(one: Value, when: When) -> Facts:
             ("PIN", _pin(one.get("pIN"))),
             ("Standing", text(one.get("standing"))),
             ("Aggregator", "yes" if one.get("aggregator") else ""),
-            ("Managed by", text(one.get("manager"))),
+            ("Managed by", named(one, "manager")),
             ("Category", category(one)),
-            ("Groups", text(one.get("groups"))),
+            ("Groups", all_named(one, "groups", "group_names")),
             ("Poll rate", seconds(one.get("pollRate"))),
             ("Post rate", seconds(one.get("postRate"))),
             ("Post rate it wishes", seconds(one.get("wishedPostRate"))),

@@ -8,7 +8,7 @@ from typing import Any
 from csipd.cli.ctl.client import Value
 from csipd.cli.ctl.output import Branch, Facts
 from csipd.cli.ctl.values import show_level
-from csipd.cli.ctl.views.cells import text
+from csipd.cli.ctl.views.cells import all_named, named, text
 
 
 def group_tree(items: Iterable[Value]) -> list[Branch]:
@@ -36,7 +36,7 @@ def _group_line(one: Value) -> str:
     count = one.get("devices", 0)
     parts.append(f"{count} device{'' if count == 1 else 's'}")
     if one.get("programs"):
-        parts.append(f"programs {text(one['programs'])}")
+        parts.append(f"programs {all_named(one, 'programs', 'program_names')}")
     return " - ".join(parts)
 
 
@@ -45,10 +45,10 @@ def group(one: Value) -> Facts:
         (
             ("Group", text(one.get("number"))),
             ("Name", text(one.get("name"))),
-            ("Below", text(one.get("parent"))),
+            ("Below", named(one, "parent")),
             ("Level", show_level(one["level"]) if "level" in one else ""),
             ("FSA", text(one.get("fsa"))),
-            ("Programs", text(one.get("programs"))),
+            ("Programs", all_named(one, "programs", "program_names")),
             ("Devices", text(one.get("devices"))),
         )
     )

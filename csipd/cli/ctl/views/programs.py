@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from csipd.cli.ctl.client import Value
 from csipd.cli.ctl.output import Facts, Grid
-from csipd.cli.ctl.views.cells import When, text
+from csipd.cli.ctl.views.cells import When, named, text
 
 
 def programs(items: Iterable[Value], when: When) -> Grid:
@@ -40,4 +40,5 @@ def program(one: Value, when: When) -> Facts:
 
 
 def _audience(one: Value) -> str:
-    return f"device {text(one['device'])}" if "device" in one else f"group {text(one.get('group'))}"
+    what = "device" if "device" in one else "group"
+    return f"{what} {named(one, what)}"

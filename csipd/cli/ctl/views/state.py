@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from csipd.cli.ctl.client import Value
 from csipd.cli.ctl.output import Facts, Grid, Part
 from csipd.cli.ctl.views.alarms import alarms
-from csipd.cli.ctl.views.cells import When, text, titled
+from csipd.cli.ctl.views.cells import When, named, text, titled
 from csipd.cli.ctl.views.responses import responses
 from csipd.der.wording import value_text
 
 
 def state(one: Value, when: When) -> list[Part]:
     """What a device should be doing and why, then what it said of itself."""
-    parts: list[Part] = [f"Device {text(one.get('device'))} at {when(one.get('now'))}"]
+    parts: list[Part] = [f"Device {named(one, 'device')} at {when(one.get('now'))}"]
     acting = tuple(
         (
             text(each.get("mode")),
@@ -32,7 +31,7 @@ def state(one: Value, when: When) -> list[Part]:
         rows = tuple(
             (
                 text(each.get("mode")),
-                f"control {text(each.get('control'))} of program {text(each.get('program'))}",
+                f"control {text(each.get('control'))} of program {named(each, 'program')}",
                 text(each.get("reason")),
                 text(each.get("by")),
             )
@@ -72,14 +71,10 @@ def _quantity(name: str, value: Any, when: When) -> str:
 
 
 def _acting_value(one: Value) -> str:
-    """What holds a mode: the API has it as text, in JSON as in a DERControlBase."""
-    value = text(one.get("value"))
-    try:
-        return value_text(text(one.get("mode")), json.loads(value))
-    except (ValueError, RecursionError):
-        return value
+    """What holds a mode: the API has it as a DERControlBase of this one mode."""
+    return "; ".join(value_text(name, value) for name, value in one.get("value", {}).items())
 
 
 def _cause(one: Value) -> str:
     source = f"control {text(one['control'])}" if "control" in one else text(one.get("source"))
-    return f"{source} of program {text(one.get('program'))}"
+    return f"{source} of program {named(one, 'program')}"
