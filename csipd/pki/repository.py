@@ -133,6 +133,9 @@ class Repository:
             if make and not all(map(self._is_complete, wanted)):
                 self._program()
                 self._defaults()
+                for one in wanted:
+                    if not self._is_complete(one):
+                        self._check_makeable(one)
 
     def ensure(self, wanted: Iterable[CertificateSpec], *, make: bool) -> Steps[list[Path]]:
         """See to it that everything wanted is there, and that keys and certificates belong together.
@@ -281,23 +284,41 @@ class Repository:
             request = yield from self._request(read(key), str(key))
             made.append(create(certificate, (yield from self._issue(one, request)), 0o644))
         elif not is_there(key):
-            raise PKIError(
-                f"{certificate} has no key {key}: put it there; or give the device's lfdi in the "
-                "configuration if its key is kept elsewhere; or move it away, and another is made"
-            )
+            self._check_makeable(one)
         if not one.profile.is_ca and not is_there(combined):
             self._check(one)
             made.append(create(combined, join(read(certificate), read(key)), 0o600))
 
-    def _restore(self, one: CertificateSpec) -> list[Path]:
-        """Take a certificate or a key that is gone from the combined file: a new one would be another device.
+    def _check_makeable(self, one: CertificateSpec) -> None:
+        """PKIError, with what to do, if what is missing of an id could not be made."""
+        certificate, key = self.certificate(one.id), self.key(one.id)
+        if not one.profile.is_ca and self._held_by_combined(one) is not None:
+            return
+        if is_there(certificate):
+            if not one.profile.is_ca and not is_there(key):
+                raise PKIError(
+                    f"{certificate} has no key {key}: put it there; or give the device's lfdi in the "
+                    "configuration if its key is kept elsewhere; or move it away, and another is made"
+                )
+            return
+        if is_there(key):
+            require_p256(load_key(read(key), str(key)).public_key(), str(key))
+        if one.issuer is None:
+            return
+        issuer, issuer_key = self.certificate(one.issuer.id), self.key(one.issuer.id)
+        if is_there(issuer) and not is_there(issuer_key):
+            raise PKIError(f"{issuer_key} is missing: {one.id} cannot be given a certificate")
+        self._check_makeable(one.issuer)
 
-        The paths of what was made. PKIError if the combined file does not go with what is left.
+    def _held_by_combined(self, one: CertificateSpec) -> tuple[list[x509.Certificate], bytes] | None:
+        """What a certificate or a key that is gone can be taken from: the combined file, as read.
+
+        PKIError if it does not go with what is left.
         """
         certificate, key, combined = self.certificate(one.id), self.key(one.id), self.combined(one.id)
         gone = [path for path in (certificate, key) if not is_there(path)]
         if not gone or not is_there(combined):
-            return []
+            return None
         content = read(combined)
         held = load_certificates(content, str(combined))
         secret = load_key(content, str(combined))
@@ -312,11 +333,22 @@ class Repository:
                 f"{combined} does not go with {left}, and {gone[0]} is missing: put that back, or move "
                 f"{combined} away, and the next start makes both"
             )
-        made = []
-        if certificate in gone:
+        return held, content
+
+    def _restore(self, one: CertificateSpec) -> list[Path]:
+        """Take a certificate or a key that is gone from the combined file: a new one would be another device.
+
+        The paths of what was made.
+        """
+        found = self._held_by_combined(one)
+        made: list[Path] = []
+        if found is None:
+            return made
+        (held, content), certificate, key = found, self.certificate(one.id), self.key(one.id)
+        if not is_there(certificate):
             pem = b"".join(each.public_bytes(Encoding.PEM) for each in held)
             made.append(create(certificate, pem, 0o644))
-        if key in gone:
+        if not is_there(key):
             made.append(create(key, _private_key(content), 0o600))
         return made
 

@@ -446,6 +446,26 @@ class EnsureTests(RepositoryCase):
             self.make(device("dev1"))
             self.assertEqual(self.content(), before)
 
+    def test_checked_before(self) -> None:
+        """What could not be made is seen by `check` already, which makes nothing (case C4)."""
+        wanted = [root(), device("dev1"), device("dev2")]
+        self.make(device("dev1"))
+        self.repository.key("ca").unlink()
+        self.assert_checked(wanted, "private/ca.pem is missing: dev2")
+        self.make(device("dev1"))
+        self.repository.key("dev1").unlink()
+        self.repository.combined("dev1").unlink()
+        self.assert_checked(wanted[:2], "dev1.crt has no key")
+        self.repository.certificate("dev1").unlink()
+        self.repository.key("dev1").write_bytes(pki.p384_leaf(pki.Authority.make()).key_pem)
+        self.assert_checked(wanted[:2], "P-256")
+
+    def assert_checked(self, wanted: list[CertificateSpec], words: str) -> None:
+        before = self.content()
+        error = self.assertRaises(PKIError, self.repository.check, wanted, make=True)
+        self.assertIn(words, str(error))
+        self.assertEqual(self.content(), before)
+
     def test_another_authority(self) -> None:
         """A CA that was made anew is told apart from the one that issued what is there (case B5)."""
         self.make(device("dev1"))
