@@ -140,6 +140,17 @@ class BackupTests(_Case):
         self.assertIn("not overwritten", self.ctl("backup", str(self.file), code=1).stderr)
         self.assertEqual(self.file.read_bytes(), b"precious")
 
+    def test_damaged(self) -> None:
+        """Of a database that is damaged no backup is made that could not be restored."""
+        self.with_store(command)
+        with self.place.database.open("r+b") as file:
+            file.seek(self.place.database.stat().st_size // 2)
+            file.write(b"\xa5" * 20_000)
+        done = self.ctl("backup", str(self.file), code=1)
+        (line,) = done.stderr.splitlines()
+        self.assertIn("is damaged", line)
+        self.assertFalse(self.file.exists())
+
     def test_nothing_to_back_up(self) -> None:
         """Where there is no database, or no --config, that is said."""
         self.assertIn("there is no database", self.ctl("backup", str(self.file), code=1).stderr)

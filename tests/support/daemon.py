@@ -54,6 +54,12 @@ def free_port() -> int:
         return port
 
 
+def two_free_ports() -> tuple[int, int]:
+    """Two of them: one asked for after the other may be the same."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        return one.getsockname()[1], other.getsockname()[1]
+
+
 @frozen
 class Place:
     """A folder that csipd is started from: its configuration, and what that names."""
@@ -90,7 +96,7 @@ def small_place(
     """
     folder = folder.absolute()
     folder.mkdir()
-    place = Place(folder, free_port(), free_port())
+    place = Place(folder, *two_free_ports())
     place.config.write_text(
         f"server: 127.0.0.1\n"
         f"https_port: {place.port}\n"
@@ -112,7 +118,7 @@ def seed_place(folder: Path, *replaced: tuple[str, str]) -> Place:
     """A folder with the seed's configuration as it stands, but for the ports and what is `replaced`."""
     folder = folder.absolute()
     folder.mkdir()
-    place = Place(folder, free_port(), free_port())
+    place = Place(folder, *two_free_ports())
     text = SEED.read_text()
     ports = f"https_port: {place.port}\nadmin_port: {place.admin_port}"
     for old, new in (("https_port: 7443", ports), *replaced):

@@ -73,6 +73,8 @@ def backup(session: Session, file: Path, with_keys: bool) -> None:
         copied = Path(work) / archives.DATABASE
         with _bar("copying the database") as bar:
             copying.copy(database, copied, bar.place)
+        if (damage := copying.damage(copied)) is not None:
+            raise Failure(f"{database}: is damaged, and a backup of it could not be restored: {damage}")
         sources = [Source(archives.DATABASE, copied), *_configuration(settings)]
         sources += _certificates(settings.tls_repository, with_keys)
         with (
