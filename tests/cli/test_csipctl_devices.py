@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.cli.ctl.errors import Unreachable
 from csipd.sep2 import resources as r
 from csipd.web.admin.alarms import Alarm, LogEventPage, LogEventShown
-from csipd.web.admin.devices import ChangedDevice, DevicePage, MadeDevice, NewDevice
+from csipd.web.admin.devices import ChangedDevice, Contact, DevicePage, MadeDevice, NewDevice
 from csipd.web.admin.groups import GroupPage
 from csipd.web.admin.membership import Membership
 from csipd.web.admin.responses import Response
@@ -461,6 +461,7 @@ class StateTests(SynchronousTestCase):
                     received=NOW,
                 ),
             ),
+            power_status=r.PowerStatus(batteryStatus=4, changedTime=NOW, currentPowerSource=1),
         )
         self.api.answers("GET", "/devices/1/state", state)
         done = self.api.run("devices", "state", "1")
@@ -472,6 +473,9 @@ class StateTests(SynchronousTestCase):
             "opModVoltVar /derp/1/dc/2 default of program Feeder 1 (1)",
             "opModMaxLimW control 11 of program 1 superseded 12",
             "DER 1: capability",
+            "PowerStatus",
+            "batteryStatus 4",
+            "changedTime 2026-07-01 07:00:00-07:00",
             "rtgMaxW 5000",
             "inverterStatus 4 since 2026-07-01 07:00:00-07:00",
             "5 1 DER_FAULT_OVER_VOLTAGE 2026-07-01 07:00:00-07:00 open",
@@ -524,3 +528,21 @@ class ReplaceTests(SynchronousTestCase):
             done = self.api.run("devices", "replace-certificate", "3", *options)
             self.assertEqual(done.exit_code, 2, options)
         self.assertEqual(self.api.requests, [])
+
+
+class SilentTests(SynchronousTestCase):
+    """Who was heard of, and who was not (case B7)."""
+
+    def test_silent(self) -> None:
+        """The filter is a moment; the list and a device show the last contact."""
+        api = FakeAPI()
+        heard = Contact(at=NOW, host="192.0.2.7", refusals=3, refused=NOW, reason="PUT /edev/1/di: wrong")
+        api.answers("GET", "/devices", DevicePage(items=(device(1, contact=heard), device(2))))
+        done = api.run("devices", "list", "--silent-since", "-24h")
+        self.assertEqual(done.exit_code, 0, done.stderr)
+        self.assertEqual(int(api.requests[-1].query["silent_since"]), NOW - 86_400)
+        self.assertIn("2026-07-01 07:00:00-07:00", done.stdout.splitlines()[1])
+        api.answers("GET", "/devices/1", device(1, contact=heard))
+        lines = [" ".join(line.split()) for line in api.run("devices", "show", "1").stdout.splitlines()]
+        for line in ("From 192.0.2.7", "Requests refused 3", "Why PUT /edev/1/di: wrong"):
+            self.assertIn(line, lines)

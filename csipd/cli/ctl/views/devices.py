@@ -54,7 +54,7 @@ def device(one: Value, when: When) -> Facts:
             ("From", text(contact.get("host"))),
             ("Requests refused", text(contact.get("refusals"))),
             ("The last one", when(contact.get("refused"))),
-            ("Since", text(contact.get("reason"))),
+            ("Why", text(contact.get("reason"))),
             ("Warning", "; ".join(map(text, one.get("warnings", ())))),
         )
     )

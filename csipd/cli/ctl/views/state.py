@@ -11,6 +11,15 @@ from csipd.cli.ctl.views.cells import When, named, text, titled
 from csipd.cli.ctl.views.responses import responses
 from csipd.der.wording import value_text
 
+#: What a device put of itself: where it stands in the answer, and its title.
+_OF_THE_DEVICE = (
+    ("information", "DeviceInformation"),
+    ("device_status", "DeviceStatus"),
+    ("power_status", "PowerStatus"),
+)
+#: Elements that are moments.
+_TIMES = ("readingTime", "updatedTime", "changedTime", "mfDate", "swActTime")
+
 
 def state(one: Value, when: When) -> list[Part]:
     """What a device should be doing and why, then what it said of itself."""
@@ -40,6 +49,9 @@ def state(one: Value, when: When) -> list[Part]:
         parts += ["", Grid(("Mode", "Event", "Why not", "By control"), rows, "Passed over")]
     for report in one.get("statuses", ()):
         parts += _reported(report, when)
+    for name, title in _OF_THE_DEVICE:
+        if one.get(name):
+            parts += ["", _facts(one[name], title, when)]
     if one.get("alarms"):
         parts += ["", titled(alarms(one["alarms"], when), "Alarms")]
     if one.get("responses"):
@@ -52,9 +64,12 @@ def _reported(report: Value, when: When) -> list[Part]:
     parts: list[Part] = []
     for name in ("capability", "settings", "status", "availability"):
         if report.get(name):
-            pairs = tuple((field, _quantity(field, value, when)) for field, value in report[name].items())
-            parts += ["", Facts(pairs, f"DER {text(report.get('der'))}: {name}")]
+            parts += ["", _facts(report[name], f"DER {text(report.get('der'))}: {name}", when)]
     return parts
+
+
+def _facts(resource: Value, title: str, when: When) -> Facts:
+    return Facts(tuple((name, _quantity(name, value, when)) for name, value in resource.items()), title)
 
 
 def _quantity(name: str, value: Any, when: When) -> str:
@@ -65,7 +80,7 @@ def _quantity(name: str, value: Any, when: When) -> str:
             return value_text("", value)
         case {"displacement": _, "multiplier": power}:
             return value_text("", {"value": value["displacement"], "multiplier": power})
-        case int() if name in ("readingTime", "updatedTime"):
+        case int() if name in _TIMES:
             return when(value)
     return text(value)
 
