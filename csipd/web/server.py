@@ -36,6 +36,10 @@ from csipd.web.sitecontext import BodyLimit, FastLane, SiteContext
 _NEEDLESS_ESCAPE = re.compile(rb"%(?:2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9Aa]|5[Ff]|6[1-9A-Fa-f]|7[0-9Aa]|7[Ee])")
 
 
+#: A chunk of a body counts as at least so many octets.
+_LEAST_CHUNK = 16
+
+
 class Request(server.Request):
     """A request whose caller is known (`identity`), and whose answer leaves whole and with its length.
 
@@ -67,7 +71,8 @@ class Request(server.Request):
     def handleContentChunk(self, data: bytes) -> None:
         if self.body_withheld:
             return
-        self._taken += len(data)
+        # A chunk has its cost, however short it is.
+        self._taken += max(len(data), _LEAST_CHUNK) if self.channel.length is None else len(data)
         if self._taken > self.channel.body_room:
             self.channel.body_too_large(self)
         else:

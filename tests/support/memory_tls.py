@@ -188,6 +188,11 @@ class Wire:
         """Whether the connection is gone."""
         return self._server_end.closed
 
+    @property
+    def closing(self) -> bool:
+        """Whether the server has begun to close the connection, or something is on its way."""
+        return bool(self._server_end.disconnecting or self._server_end.out)
+
     def hang_up(self) -> None:
         """The client's machine loses power: the server hears no goodbye but that of its own system."""
         self._client_end.abortConnection()

@@ -21,6 +21,7 @@ from csipd.db.audit import Line
 from csipd.db.database import Transaction
 from csipd.db.tables import alarms
 from csipd.net.identity import Identify, Identity
+from csipd.net.quotas import Quotas
 from csipd.web.admin.app import Admin, fault
 from csipd.web.admin.issuing import Issued
 from csipd.web.server import Site
@@ -49,7 +50,11 @@ class Office:
     """
 
     def __init__(
-        self, world: World, identify: Identify | None = None, names: Mapping[str, str] = NAMES
+        self,
+        world: World,
+        identify: Identify | None = None,
+        names: Mapping[str, str] = NAMES,
+        quotas: Quotas = BOUNDLESS,
     ) -> None:
         self.world = world
         #: A group that nothing is in.
@@ -75,7 +80,7 @@ class Office:
             clock=world.clock,
             now=lambda: world.now,
             limits=ADMIN_LIMITS,
-            quotas=BOUNDLESS,
+            quotas=quotas,
             look_up=self.admin.look_up,
             identify=identify or (lambda transport: self._asks),
             fault=fault,

@@ -473,6 +473,13 @@ class BodyTests(ChannelCase):
         self.assertRefused(request + chunks * 3 + b"0\r\n\r\n", 413, FULL)
         self.assertAnswered(request + chunks * 2 + b"0\r\n\r\n", b"POST /mup " + b"x" * 100)
 
+    def test_many_chunks(self) -> None:
+        """A body in chunks of an octet each has fewer of them: their number is bounded, too (kind of F1)."""
+        request = self.post(b"Transfer-Encoding: chunked\r\n", b"")
+        few = b"1\r\nx\r\n" * 6
+        self.assertAnswered(request + few + b"0\r\n\r\n", b"POST /mup xxxxxx")
+        self.assertRefused(request + b"1\r\nx\r\n" * 7, 413, FULL)
+
     def test_chunked_badly(self) -> None:
         """Chunks that are none are refused."""
         for body in (b"zz\r\n", b"-1\r\n", b"3\r\nhello\r\n", b"3;\x00\r\nhel\r\n", b"1" * 2000):

@@ -8,20 +8,23 @@ from hashlib import sha256
 from pathlib import Path
 
 from attrs import evolve
+from twisted.internet.address import IPv4Address
 from twisted.logger import LogLevel, capturedLogs
 from twisted.logger import formatEvent as format_event
 
+from csipd.daemon.services import ADMIN_QUOTAS
 from csipd.net.identity import Identity, identify_by
+from csipd.net.quotas import Quotas
 from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.net.tls_factory import TLSFactory
 from csipd.sep2 import identity
 from csipd.web.admin.openapi import DESCRIPTION
 from csipd.web.admin.table import OPERATIONS
 from tests.support import pki
-from tests.support.client import ClientTLS
+from tests.support.client import Client, ClientTLS
 from tests.support.memory_tls import Wire
 from tests.support.operator import ALICE, BOB, GONE, Office
-from tests.support.world import AGGREGATOR, EVERYBODY, LAB, NOW, OTHER, OWNER
+from tests.support.world import AGGREGATOR, BOUNDLESS, EVERYBODY, LAB, NOW, OTHER, OWNER
 from tests.web.admin.case import Case
 from tests.web.admin.examples import WRITES, example
 
@@ -116,7 +119,12 @@ class OperatorTests(Case):
 class TLSTests(Case):
     """The same with certificates, over TLS in memory."""
 
-    def wire(self, credential: pki.Credential) -> Wire:
+    def setUp(self) -> None:
+        super().setUp()
+        self.wires: list[Wire] = []
+        self.addCleanup(lambda: [wire.hang_up() for wire in self.wires if not wire.closed])
+
+    def factory(self, quotas: Quotas = BOUNDLESS) -> TLSFactory:
         folder = Path(self.mktemp())
         pki.write(folder, LAB, server=LAB.server("localhost"))
         settings = TLSSettings(
@@ -126,12 +134,44 @@ class TLSTests(Case):
         )
         tls = ServerTLS(settings, now=lambda: self.world.now)
         names = {sha256(one.der).hexdigest().upper(): "alice" for one in (LAB.admin(), ENDED)}
-        site = Office(self.world, identify_by(identity.lfdi), names).site
-        factory = TLSFactory(tls, site, clock=self.world.clock)
-        wire = Wire.tls(factory, ClientTLS(credential, trust=LAB), self.world.clock)
-        self.addCleanup(wire.hang_up)
+        site = Office(self.world, identify_by(identity.lfdi), names, quotas).site
+        return TLSFactory(tls, site, clock=self.world.clock)
+
+    def wire(self, credential: pki.Credential, factory: TLSFactory | None = None) -> Wire:
+        wire = Wire.tls(factory or self.factory(), ClientTLS(credential, trust=LAB), self.world.clock)
+        self.wires.append(wire)
         wire.pump()
         return wire
+
+    def finish(self) -> None:
+        """Let those go that were closed to make room."""
+        for wire in self.wires:
+            if wire.closing and not wire.closed:
+                wire.pump()
+
+    def test_silent_connections(self) -> None:
+        """A hundred and more that are opened and say nothing do not shut the operator out (case F8)."""
+        factory = self.factory(ADMIN_QUOTAS)
+        for host in ("127.0.0.1", *(f"192.0.2.{n}" for n in range(3))):
+            peer = IPv4Address("TCP", host, 1)
+            for _ in range(100):
+                client = Client()
+                made = factory.buildProtocol(peer)
+                self.wires.append(Wire(made, client, client, self.world.clock, peer))
+                self.finish()
+        wire = self.wire(LAB.admin(), factory)
+        self.assertEqual(wire.result(wire.client.get("/admin/status")).status, 200)
+
+    def test_other_certificates(self) -> None:
+        """Nor do those who come in with a certificate that is no operator's, however many (case F8)."""
+        factory = self.factory(ADMIN_QUOTAS)
+        for number in range(6):
+            device = LAB.device(f"dev{number % 2}")
+            for _ in range(20):
+                self.wire(device, factory)
+                self.finish()
+        wire = self.wire(LAB.admin(), factory)
+        self.assertEqual(wire.result(wire.client.get("/admin/status")).status, 200)
 
     def status(self, credential: pki.Credential) -> int:
         wire = self.wire(credential)
