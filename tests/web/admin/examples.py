@@ -71,7 +71,6 @@ _SPECIAL: Mapping[str, Callable[[Numbers], tuple[dict[str, int], Any]]] = {
     "showDefault": lambda n: ({"program": n.system}, None),
     "setDefault": lambda n: ({"program": n.system}, {"DERControlBase": {"opModMaxLimW": 5000}}),
     "clearDefault": lambda n: ({"program": n.system}, None),
-    "hideProgram": lambda n: ({"program": n.system}, None),
     "listCurves": lambda n: ({"program": n.feeder_a}, None),
     "addCurve": lambda n: ({"program": n.feeder_a}, CURVE),
     "removeCurve": lambda n: ({"program": n.point_1, "curve": 1}, None),
