@@ -40,7 +40,7 @@ EACH, DUE = 100, 100
 #: What a device of many programs has: programs, and events of each.
 PROGRAMS, EVENTS = 15, 24
 REPEATS = 40
-OWN = programs.Own(lab.ISSUER, 3)
+OWN = programs.OwnPrograms(lab.ISSUER, 3)
 MODES = ("opModMaxLimW", "opModFixedW", "opModFixedVar", "opModTargetW", "opModTargetVar", "opModConnect")
 
 

@@ -115,7 +115,7 @@ class Effect:
 
 
 def preview(
-    connection: sa.Connection, own: programs.Own, target: Target, command: Command, now: int
+    connection: sa.Connection, own: programs.OwnPrograms, target: Target, command: Command, now: int
 ) -> Effect:
     """What a command would do if it were given now.
 
@@ -140,7 +140,7 @@ def preview(
 
 def _overlaps(
     connection: sa.Connection,
-    own: programs.Own,
+    own: programs.OwnPrograms,
     target: Target,
     wanted: Sequence[int],
     event: Event,
@@ -183,7 +183,7 @@ def _related(connection: sa.Connection, target: Target, wanted: Sequence[int]) -
 
 def create(
     transaction: Transaction,
-    own: programs.Own,
+    own: programs.OwnPrograms,
     reply_to: str,
     target: Target,
     command: Command,
@@ -331,7 +331,7 @@ def _in_command(pointer: str) -> str:
     return pointer.replace("/DERControlBase", "/base", 1).removeprefix("/interval")
 
 
-def _programs(connection: sa.Connection, own: programs.Own, target: Target) -> list[int]:
+def _programs(connection: sa.Connection, own: programs.OwnPrograms, target: Target) -> list[int]:
     """The programs that get a control."""
     if target.program is not None:
         owner = programs.owner_of(target.program)

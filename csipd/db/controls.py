@@ -33,7 +33,7 @@ RETENTION = 86_400
 MOST_LIVE = 1000
 
 
-_CONTROL_OF = schedules.EVENTS.where(controls.c.id == sa.bindparam("number"))
+_CONTROLS_OF = schedules.EVENTS.where(controls.c.id.in_(sa.bindparam("numbers", expanding=True)))
 _BODIES = sa.select(controls.c.id, controls.c.body, controls.c.reason).where(
     controls.c.id.in_(sa.bindparam("numbers", expanding=True))
 )
@@ -137,8 +137,14 @@ def commanded(connection: sa.Connection, number: int, now: int) -> Kept | None:
 
     It has the status that it had when it was made. Devices see it when that time comes again (case F13).
     """
-    row = connection.execute(_CONTROL_OF, {"number": number}).one_or_none()
-    return None if row is None else _commanded(connection, [row], now)[number]
+    return next(iter(commanded_of(connection, [number], now)), None)
+
+
+def commanded_of(connection: sa.Connection, numbers: Sequence[int], now: int) -> list[Kept]:
+    """Controls as the operator sees them, in the order of their numbers' list; unknown ones are left out."""
+    rows = connection.execute(_CONTROLS_OF, {"numbers": numbers}).all()
+    found = _commanded(connection, rows, now)
+    return [found[number] for number in numbers if number in found]
 
 
 def find(connection: sa.Connection, number: int, now: int) -> Kept | None:

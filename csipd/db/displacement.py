@@ -49,7 +49,7 @@ class Displacement:
 
 
 def of_controls(
-    connection: sa.Connection, own: programs.Own, found: Sequence[Kept], now: int
+    connection: sa.Connection, own: programs.OwnPrograms, found: Sequence[Kept], now: int
 ) -> dict[int, list[Displacement]]:
     """What displaced those of some controls that their lists show as active; the others are left out.
 

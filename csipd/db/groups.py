@@ -309,10 +309,10 @@ def names(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, str]:
     return {row.id: row.name for row in rows}
 
 
-def hang(transaction: Transaction, number: int, *, parent: int | None, level: int | None) -> None:
+def move(transaction: Transaction, number: int, *, parent: int | None, level: int | None) -> None:
     """Give a group another place. All under it see other programs from now on.
 
-    :raises Conflict: it would hang under itself
+    :raises Conflict: it would be under itself
     """
     below = _below(number)
     if parent is not None and transaction.connection.scalar(

@@ -61,7 +61,7 @@ class Outlook:
     passed: tuple[Passed, ...]
 
 
-def outlook(connection: sa.Connection, own: programs.Own, device: int, now: int) -> Outlook:
+def outlook(connection: sa.Connection, own: programs.OwnPrograms, device: int, now: int) -> Outlook:
     """What an EndDevice should be doing.
 
     An EndDevice that has not said its category is taken to be of any.
@@ -121,7 +121,7 @@ class _Seen:
     until: int | None
 
 
-def _seen(connection: sa.Connection, own: programs.Own, device: int, now: int) -> _Seen:
+def _seen(connection: sa.Connection, own: programs.OwnPrograms, device: int, now: int) -> _Seen:
     numbers = [number for number, _ in programs.of_device(connection, own, device)]
     found = programs.get(connection, numbers, own)
     primacies = {number: found[number].primacy for number in numbers}
@@ -144,7 +144,7 @@ def _seen(connection: sa.Connection, own: programs.Own, device: int, now: int) -
 
 
 def current_program(
-    connection: sa.Connection, own: programs.Own, device: int, now: int
+    connection: sa.Connection, own: programs.OwnPrograms, device: int, now: int
 ) -> tuple[int | None, int | None]:
     """The program that a device follows: of those with a control in force on it the best (decision 41).
 

@@ -110,7 +110,7 @@ class View:
     is_kept: bool
 
 
-def default(connection: sa.Connection, own: programs.Own, program: int) -> View | None:
+def default(connection: sa.Connection, own: programs.OwnPrograms, program: int) -> View | None:
     """The DefaultDERControl of a device's own program; None where its other programs have none."""
     device = programs.owner_of(program)
     assert device is not None
@@ -134,7 +134,7 @@ def default(connection: sa.Connection, own: programs.Own, program: int) -> View 
     return View(content.replace(version=version), body, is_kept)
 
 
-def keep_default(transaction: Transaction, own: programs.Own, program: int) -> None:
+def keep_default(transaction: Transaction, own: programs.OwnPrograms, program: int) -> None:
     """Keep the version of a default that has changed since it was last read."""
     found = default(transaction.connection, own, program)
     if found is not None and not found.is_kept:

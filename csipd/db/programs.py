@@ -83,7 +83,7 @@ def owner_of(program: int) -> int | None:
 
 
 @frozen
-class Own:
+class OwnPrograms:
     """What devices' own programs have in common.
 
     :param issuer: who makes their mRIDs
@@ -103,7 +103,7 @@ class Own:
         )
 
 
-def get(connection: sa.Connection, numbers: Sequence[int], own: Own) -> dict[int, r.DERProgram]:
+def get(connection: sa.Connection, numbers: Sequence[int], own: OwnPrograms) -> dict[int, r.DERProgram]:
     """The programs of these numbers, without their links; retired ones are left out."""
     owned = {n: own.program(device) for n in numbers if (device := owner_of(n)) is not None}
     asked = [number for number in numbers if number not in owned]
@@ -115,7 +115,7 @@ def get(connection: sa.Connection, numbers: Sequence[int], own: Own) -> dict[int
     }
 
 
-def of_device(connection: sa.Connection, own: Own, device: int) -> list[tuple[int, int]]:
+def of_device(connection: sa.Connection, own: OwnPrograms, device: int) -> list[tuple[int, int]]:
     """The programs of a device in the order of a DERProgramList, each with the FSA that it is in.
 
     Its own program is in the first of its FSAs once it is shown; a device without any FSA has none to show
@@ -131,7 +131,7 @@ def of_device(connection: sa.Connection, own: Own, device: int) -> list[tuple[in
 
 
 def of_fleet(
-    connection: sa.Connection, own: Own, manager: int, part: tuple[int, int] | None
+    connection: sa.Connection, own: OwnPrograms, manager: int, part: tuple[int, int] | None
 ) -> tuple[int, list[int]]:
     """The programs of an aggregator's fleet in the order of a DERProgramList: of all FSAs of its devices.
 
@@ -157,7 +157,7 @@ def of_fleet(
     return total, wanted + common[after : after + limit - len(wanted)]
 
 
-def _before(connection: sa.Connection, own: Own, numbers: Sequence[int]) -> int:
+def _before(connection: sa.Connection, own: OwnPrograms, numbers: Sequence[int]) -> int:
     """How many programs of a list come before devices' own.
 
     Between equals the greater mRID comes first, and those of own programs are greater.

@@ -347,7 +347,7 @@ class ScheduleTests(ConformanceCase):
             self.assertSaid(f"25:30  SP{n} in TF is cancelled since 25:30")
         lines = [line for line in self.device.der.story("opModMaxLimW") if line[2] is not None]
         expected = [(2 * n, 5000 + n, f"SP{n}") for n in range(1, 13)]
-        self.assertEqual(lines, [expected[0], (3, 4000, "TF"), *expected[1:]])
+        self.assertEqual(lines, [expected[0], (3, 4000, "SY"), *expected[1:]])
 
     def test_basic_016(self) -> None:
         """Of two defaults the one of the nearer group holds."""

@@ -37,7 +37,7 @@ from tests.support.store import (
     store,
 )
 
-OWN = programs.Own(ISSUER, 3)
+OWN = programs.OwnPrograms(ISSUER, 3)
 REPLY_TO = "/rsps/1/rsp"
 LIMIT = r.DERControlBase(opModMaxLimW=5000)
 VOLT_VAR, VOLT_WATT = 11, 12

@@ -9,7 +9,7 @@ from csipd.db.displacement import Displacement
 from tests.support.store import ISSUER, NOW, add_device, add_group, add_program, statements, store
 from tests.support.world import der_control
 
-OWN = programs.Own(ISSUER, 3)
+OWN = programs.OwnPrograms(ISSUER, 3)
 W = ("opModFixedW",)
 
 

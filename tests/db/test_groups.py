@@ -30,7 +30,7 @@ from tests.support.store import (
 )
 
 #: Own programs of a primacy that others have too.
-OWN = programs.Own(ISSUER, 1)
+OWN = programs.OwnPrograms(ISSUER, 1)
 
 
 @define
@@ -493,7 +493,7 @@ class TreeTests(SynchronousTestCase):
             self.assertRaises(Conflict, groups.hang, self.transaction, self.middle, parent=parent, level=3)
         self.assertEqual(self.transaction.changed, [])
         self.assertTrue(groups.reaches(self.connection, device, False, program))
-        groups.hang(self.transaction, self.middle, parent=None, level=None)
+        groups.move(self.transaction, self.middle, parent=None, level=None)
         self.assertIn("/derp", self.transaction.changed)
         self.assertFalse(groups.reaches(self.connection, device, False, program))
         (found,) = groups.listed(self.connection, number=self.middle)

@@ -25,7 +25,7 @@ from tests.support.examples import fewer
 from tests.support.schedules import END, offers
 from tests.support.store import ISSUER, NOW, add_device, add_group, add_program, store
 
-OWN = programs.Own(ISSUER, 3)
+OWN = programs.OwnPrograms(ISSUER, 3)
 LIMIT = "opModMaxLimW"
 
 

@@ -14,7 +14,7 @@ from csipd.sep2.site import ROWS, Place
 from tests.support.store import ISSUER, NOW, add_device, add_group, add_program, lfdi, store
 from tests.support.world import der_control
 
-OWN = programs.Own(ISSUER, 3)
+OWN = programs.OwnPrograms(ISSUER, 3)
 
 
 def default(watts: int) -> r.DefaultDERControl:
@@ -49,7 +49,7 @@ class _Case(SynchronousTestCase):
         found, self.transaction.changed[:] = list(self.transaction.changed), []
         return found
 
-    def programs(self, *numbers: int, own: programs.Own = OWN) -> dict[int, r.DERProgram]:
+    def programs(self, *numbers: int, own: programs.OwnPrograms = OWN) -> dict[int, r.DERProgram]:
         return programs.get(self.connection, numbers, own)
 
     def get(self, row: str, *ids: int) -> Any:
@@ -104,7 +104,7 @@ class OwnTests(_Case):
 
     def order(self, primacy: int = 3) -> list[int]:
         """The programs of the device, by their numbers, where own ones have that primacy."""
-        found = programs.of_device(self.connection, programs.Own(ISSUER, primacy), self.device)
+        found = programs.of_device(self.connection, programs.OwnPrograms(ISSUER, primacy), self.device)
         return [number for number, _ in found]
 
     def join(self, *group_numbers: int) -> None:
@@ -119,7 +119,7 @@ class OwnTests(_Case):
 
     def test_made_of_nothing(self) -> None:
         """It is there without a row, beside those that are rows; its mRID and primacy are of its kind."""
-        found = self.programs(self.own, self.program, own=programs.Own(ISSUER, 7))
+        found = self.programs(self.own, self.program, own=programs.OwnPrograms(ISSUER, 7))
         self.assertEqual(sorted(found), [self.program, self.own])
         self.assertEqual(
             found[self.own],
@@ -240,7 +240,7 @@ class OwnTests(_Case):
         self.assertEqual(found(), self.own, "there are two")
         programs.retire(self.transaction, second, NOW)
         self.assertEqual(found(), program)
-        groups.hang(self.transaction, point, parent=self.group, level=5)
+        groups.move(self.transaction, point, parent=self.group, level=5)
         self.assertEqual(found(), self.own, "it is no service point")
 
     def test_joining_a_service_point(self) -> None:

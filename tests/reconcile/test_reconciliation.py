@@ -39,7 +39,7 @@ from tests.support.store import ISSUER, NOW, store
 Document = dict[str, Any]
 
 #: What devices' own programs have in common.
-OWN = programs.Own(ISSUER, 3)
+OWN = programs.OwnPrograms(ISSUER, 3)
 
 SERVER: Document = {"server": "127.0.0.1", "https_port": 7443}
 OUT_OF_BAND = {**SERVER, "server_mode": "enddevices_create_on_start"}

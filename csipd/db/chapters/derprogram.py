@@ -46,7 +46,7 @@ class DERProgram(Source):
     def _is_of_fleet(self, context: Context) -> bool:
         return self.row.name == "DERProgramList" and context.caller.aggregator
 
-    def _fleet(self, context: Context) -> tuple[programs.Own, int]:
+    def _fleet(self, context: Context) -> tuple[programs.OwnPrograms, int]:
         assert context.caller.device is not None
         return context.server.own, context.caller.device
 

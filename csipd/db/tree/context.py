@@ -70,9 +70,9 @@ class Server:
     strict_pins: bool = False
 
     @property
-    def own(self) -> programs.Own:
+    def own(self) -> programs.OwnPrograms:
         """What devices' own programs have in common."""
-        return programs.Own(self.issuer, self.own_primacy)
+        return programs.OwnPrograms(self.issuer, self.own_primacy)
 
 
 @define

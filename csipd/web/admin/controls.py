@@ -316,8 +316,7 @@ def _overlaps(names: Names, found: Sequence[Overlap]) -> tuple[Superseded, ...]:
 
 
 def _found(connection: sa.Connection, places: Sequence[Place], now: int) -> list[schedules.Kept]:
-    kept = (controls.commanded(connection, place.ids[1], now) for place in places)
-    return [one for one in kept if one is not None]
+    return controls.commanded_of(connection, [place.ids[1] for place in places], now)
 
 
 def _word(kept: schedules.Kept, now: int) -> str:

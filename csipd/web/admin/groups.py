@@ -110,7 +110,7 @@ def change(transaction: Transaction, call: Call) -> Group:
         flaws.append(("/level", f"a group right below has level {below}"))
     if flaws:
         raise Impossible(flaws)
-    groups.hang(transaction, present.id, parent=parent, level=level)
+    groups.move(transaction, present.id, parent=parent, level=level)
     was, now = (f"below {at[0]}, level {at[1]}" for at in ((present.parent, present.level), (parent, level)))
     _record(transaction, call, "change", present.id, f"{was} -> {now}")
     return show(connection, call)
