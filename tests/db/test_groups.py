@@ -490,7 +490,7 @@ class TreeTests(SynchronousTestCase):
         program = add_program(self.transaction, self.top, "of the system")
         self.transaction.changed.clear()
         for parent in (self.middle, self.low):
-            self.assertRaises(Conflict, groups.hang, self.transaction, self.middle, parent=parent, level=3)
+            self.assertRaises(Conflict, groups.move, self.transaction, self.middle, parent=parent, level=3)
         self.assertEqual(self.transaction.changed, [])
         self.assertTrue(groups.reaches(self.connection, device, False, program))
         groups.move(self.transaction, self.middle, parent=None, level=None)
