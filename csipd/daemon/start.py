@@ -116,7 +116,8 @@ def check(settings: Settings, options: StartOptions) -> Checked:
     with attributed_to(settings, "tls_repository"):
         server = pki.server(settings.server)
         ends = ending(checked.repository, server, time.time(), "`csipctl certs renew server`")
-    return evolve(checked, warnings=(*checked.warnings, *ends))
+    of_all = _warnings(settings, checked.repository, checked.wanted)
+    return evolve(checked, warnings=(*checked.warnings, *of_all, *ends))
 
 
 def prepare(settings: Settings, options: StartOptions) -> Ready:
@@ -153,7 +154,6 @@ def _make(settings: Settings, options: StartOptions, checked: Checked, lock: int
         tls = _tls(settings, repository)
         if made:
             _try_tls(tls)
-    root_warnings = check_roots(settings, (), time.time())
     url = engine.sqlite_url(settings.storage_path)
     with attributed_to(settings, "storage_path"):
         prepared = engine.prepare(url)
@@ -191,7 +191,7 @@ def _make(settings: Settings, options: StartOptions, checked: Checked, lock: int
             *prepared,
             *changes,
         ),
-        warnings=(*root_warnings, *_warnings(settings, repository, wanted)),
+        warnings=(*checked.warnings, *_warnings(settings, repository, wanted)),
         lock=lock,
     )
 
@@ -217,7 +217,7 @@ def _check(settings: Settings, options: StartOptions) -> Checked:
     if not runs:
         with attributed_to(settings, "storage_path"):
             engine.check(engine.sqlite_url(settings.storage_path))
-    return Checked(repository, wanted, runs, (*warnings, *_warnings(settings, repository, wanted)))
+    return Checked(repository, wanted, runs, tuple(warnings))
 
 
 def _warnings(settings: Settings, repository: Repository, wanted: list[pki.CertificateSpec]) -> list[str]:

@@ -8,6 +8,7 @@ signed = run_later(reactor, repository.sign(csr, device("dev9")))  # while the r
 
 from __future__ import annotations
 
+from csipd.pki.contents import lfdi_from_file
 from csipd.pki.processes import run_later, run_now
 from csipd.pki.profiles import (
     CertificateSpec,
@@ -22,7 +23,7 @@ from csipd.pki.profiles import (
     root,
     server,
 )
-from csipd.pki.repository import IssuedKey, Repository, lfdi_from_file
+from csipd.pki.repository import IssuedKey, Repository
 
 __all__ = [
     "CertificateSpec",

@@ -1,10 +1,10 @@
-"""The folder of keys and certificates, and how `openssl` is led to make what is missing in it.
+"""How `openssl` is led to make what is missing in the folder of keys and certificates.
 
-The layout is that of the server which csipd replaces: `certs/ID.crt`, `private/ID.pem`, and both in one text
-in `combined/ID-combined.pem`. What exists is never overwritten. A private key goes through pipes into its own
-file, created for its owner only, and into no other. Beside them `issued/` keeps a copy of every certificate,
-and `openssl/` is where the program works, one run at a time whoever starts it: its configuration, and an
-index that is emptied before each run, so that an interrupted one cannot stand in the way.
+What exists is never overwritten. A private key goes through pipes into its own file, created for its owner
+only, and into no other. Beside the files that `contents` tells of, `issued/` keeps a copy of every
+certificate, and `openssl/` is where the program works, one run at a time whoever starts it: its
+configuration, and an index that is emptied before each run, so that an interrupted one cannot stand in the
+way.
 """
 
 from __future__ import annotations
@@ -13,18 +13,16 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
-from datetime import datetime
-from hashlib import sha256
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
 from attrs import field, frozen
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from csipd.pki.files import as_pki_error, create, give, is_there, read
+from csipd.pki.contents import FOLDERS, Contents
+from csipd.pki.files import as_pki_error, create, is_there, read
 from csipd.pki.openssl_cnf import OpenSSLConfigError, OpenSSLDefaults, read_defaults
 from csipd.pki.pem import (
     der_of,
@@ -33,7 +31,6 @@ from csipd.pki.pem import (
     load_certificates,
     load_key,
     load_request,
-    public_key_of,
     read_certificates,
     require_p256,
 )
@@ -47,14 +44,11 @@ from csipd.pki.profiles import (
     configuration,
     subject_of,
 )
-from csipd.sep2.certificates import CertificateError, describe
 from csipd.sep2.identity import lfdi
 
 LOCK_PAUSE = 0.05
 LOCK_TRIES = 1200
 
-_FOLDERS = {"certs": 0o755, "private": 0o700, "combined": 0o700, "issued": 0o700, "openssl": 0o700}
-_COMBINED = "-combined.pem"
 _WITHOUT_END = "99991231235959Z"  # OpenSSL 3.0 writes that year only when `openssl ca` is told so
 _NEW_KEY = ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:named_curve")
 _REQUEST = "[ req ]\ndistinguished_name = nothing\n[ nothing ]\n"
@@ -72,7 +66,7 @@ class IssuedKey:
     key_pem: bytes = field(repr=False)
 
 
-class Repository:
+class Repository(Contents):
     """The folder `tls_repository`.
 
     Its functions raise PKIError; those that give `Steps` are driven by `run_now` or `run_later`.
@@ -83,35 +77,10 @@ class Repository:
         hwType (OID) of the devices whose certificates are made here."""
         if not _OID.fullmatch(hardware):
             raise PKIError(f"{hardware[:80]!r} is no object identifier (dotted numbers)")
-        self.path = path.absolute()
+        super().__init__(path)
         self._openssl_cnf = openssl_cnf and openssl_cnf.absolute()
         self._hardware = hardware
         self._work = self.path / "openssl"
-
-    def certificate(self, id: str) -> Path:
-        """The certificate of an id; behind it those of the CAs between it and the root."""
-        return self.path / "certs" / f"{id}.crt"
-
-    def key(self, id: str) -> Path:
-        """The private key of an id."""
-        return self.path / "private" / f"{id}.pem"
-
-    def combined(self, id: str) -> Path:
-        """Certificate and key of an id in one text."""
-        return self.path / "combined" / f"{id}{_COMBINED}"
-
-    def places(self) -> list[tuple[Path, str]]:
-        """Where something may be made: folders, and the patterns of names in them."""
-        names = {"certs": "*.crt", "private": "*.pem", "combined": f"*{_COMBINED}"}
-        return [(self.path / folder, names.get(folder, "*")) for folder in _FOLDERS]
-
-    def missing(self, wanted: Iterable[CertificateSpec]) -> list[Path]:
-        """The certificates and keys that are not there.
-
-        The key of a CA may be kept elsewhere and a combined file is a convenience: neither counts.
-        """
-        with as_pki_error():
-            return [path for one in wanted for path in self._needed(one) if not is_there(path)]
 
     def check(self, wanted: Iterable[CertificateSpec], *, make: bool) -> None:
         """See that everything wanted is there and belongs together or, with `make`, that it could be made.
@@ -129,13 +98,13 @@ class Repository:
             for one in wanted:
                 if profiles.setdefault(one.id, one.profile) != one.profile:
                     raise PKIError(f"{one.id}: one id cannot have two kinds of certificate")
-                self._check(one)
-            if make and not all(map(self._is_complete, wanted)):
+                self.check_together(one)
+            if make and not all(map(self.is_complete, wanted)):
                 self._program()
                 self._defaults()
                 for one in wanted:
-                    if not self._is_complete(one):
-                        self._check_makeable(one)
+                    if not self.is_complete(one):
+                        self.check_makeable(one)
 
     def ensure(self, wanted: Iterable[CertificateSpec], *, make: bool) -> Steps[list[Path]]:
         """See to it that everything wanted is there, and that keys and certificates belong together.
@@ -149,9 +118,9 @@ class Repository:
         if make:
             with as_pki_error():
                 for one in wanted:
-                    if not self._is_complete(one):
+                    if not self.is_complete(one):
                         yield from self._locked(self._make(one, made))
-                        self._check(one)
+                        self.check_together(one)
         return made
 
     def renew(self, wanted: CertificateSpec) -> Steps[Path]:
@@ -180,98 +149,9 @@ class Repository:
         with as_pki_error():
             return (yield from self._locked(self._issue_key(wanted)))
 
-    def warnings(self, wanted: Iterable[CertificateSpec]) -> list[str]:
-        """What an operator should know: a line for each file with a key in it that is open to others than its
-        owner, for each name by which clients may look for a server in vain, and for each certificate that a
-        CA of another key issued under the name of the one that is here."""
-        wanted = tuple(wanted)
-        with as_pki_error():
-            files = sorted((*self.path.glob("private/*.pem"), *self.path.glob(f"combined/*{_COMBINED}")))
-            modes = {path: path.stat().st_mode & 0o777 for path in files if path.exists()}
-            held = {path: one for one in wanted if one.names and is_there(path := self.certificate(one.id))}
-            lacking = [line for path, one in held.items() for line in _differences(path, one)]
-            strangers = [line for one in wanted for line in self._of_another_issuer(one)]
-        return [
-            *(
-                f"{path} holds a private key and is open to others (mode {mode:04o}; 0600 would be right)"
-                for path, mode in modes.items()
-                if mode & 0o077
-            ),
-            *lacking,
-            *strangers,
-        ]
-
-    def ending(self, wanted: Iterable[CertificateSpec], before: datetime) -> list[tuple[Path, datetime]]:
-        """The certificates that end before a moment (both with time zone), and when."""
-        with as_pki_error():
-            paths = [path for one in wanted if is_there(path := self.certificate(one.id))]
-            ends = [(path, read_certificates(path)[0].not_valid_after_utc) for path in paths]
-        return [(path, end) for path, end in ends if end < before]
-
-    def combined_index(self) -> dict[bytes, Path]:
-        """Each combined file by the SHA-256 of the certificate (DER) in it.
-
-        So `lfdi_mode_from_file` finds the file of the certificate that was presented, whatever its names.
-        """
-        with as_pki_error():
-            files = sorted(self.path.glob(f"combined/*{_COMBINED}"))
-            return {sha256(der_of(_certificate_in(path))).digest(): path for path in files}
-
-    def give_to(self, wanted: Iterable[CertificateSpec], uid: int, gid: int) -> None:
-        """Make a user the owner of the folders and of the files of what is wanted and of its issuers.
-
-        So the daemon can read its keys anew, and issue, after it has given up being root. See `files.give`
-        for what is never given away.
-        """
-        ids = dict.fromkeys(each.id for one in wanted for each in _with_issuers(one))
-        paths = [path for id in ids for path in (self.certificate(id), self.key(id), self.combined(id))]
-        with as_pki_error():
-            give(self.path, paths, _FOLDERS, uid, gid)
-
-    def _needed(self, one: CertificateSpec) -> tuple[Path, ...]:
-        """The files without which csipd does not start."""
-        if one.key_elsewhere:
-            return ()
-        certificate = self.certificate(one.id)
-        return (certificate,) if one.profile.is_ca else (certificate, self.key(one.id))
-
-    def _is_complete(self, one: CertificateSpec) -> bool:
-        """Whether there is nothing to be made for it."""
-        needed = self._needed(one)
-        if needed and not one.profile.is_ca:
-            needed = (*needed, self.combined(one.id))
-        return all(map(is_there, needed))
-
-    def _check(self, one: CertificateSpec) -> None:
-        """Raise PKIError if files of one id do not belong together."""
-        certificate, key, combined = self.certificate(one.id), self.key(one.id), self.combined(one.id)
-        if not (is_there(certificate) and is_there(key)):
-            return
-        try:
-            held = read_certificates(certificate)[0]
-            secret = public_key_of(load_key(read(key), str(key)))
-            if is_there(combined) and not one.profile.is_ca:
-                read_certificates(combined)
-                load_key(read(combined), str(combined))
-        except PKIError as error:
-            raise PKIError(f"{error}; move it away, and the next start makes it from the others") from error
-        if public_key_of(held) != secret:
-            raise PKIError(
-                f"{certificate} and {key} do not belong together: put the right one back, or move both and "
-                f"{combined} away, and the next start makes new ones"
-            )
-        if one.profile.is_ca or not is_there(combined):
-            return
-        joined = public_key_of(load_key(read(combined), str(combined)))
-        if (read_certificates(combined)[0], joined) != (held, secret):
-            raise PKIError(
-                f"{combined} holds something else than {certificate} and {key}: move it away, and the next "
-                "start makes it from these two"
-            )
-
     def _make(self, one: CertificateSpec, made: list[Path]) -> Steps[None]:
         """Make what is missing of one id and of its issuers. With the lock held."""
-        if self._is_complete(one):
+        if self.is_complete(one):
             return
         certificate, key, combined = self.certificate(one.id), self.key(one.id), self.combined(one.id)
         if not one.profile.is_ca:
@@ -284,63 +164,17 @@ class Repository:
             request = yield from self._request(read(key), str(key))
             made.append(create(certificate, (yield from self._issue(one, request)), 0o644))
         elif not is_there(key):
-            self._check_makeable(one)
+            self.check_makeable(one)
         if not one.profile.is_ca and not is_there(combined):
-            self._check(one)
+            self.check_together(one)
             made.append(create(combined, join(read(certificate), read(key)), 0o600))
-
-    def _check_makeable(self, one: CertificateSpec) -> None:
-        """PKIError, with what to do, if what is missing of an id could not be made."""
-        certificate, key = self.certificate(one.id), self.key(one.id)
-        if not one.profile.is_ca and self._held_by_combined(one) is not None:
-            return
-        if is_there(certificate):
-            if not one.profile.is_ca and not is_there(key):
-                raise PKIError(
-                    f"{certificate} has no key {key}: put it there; or give the device's lfdi in the "
-                    "configuration if its key is kept elsewhere; or move it away, and another is made"
-                )
-            return
-        if is_there(key):
-            require_p256(load_key(read(key), str(key)).public_key(), str(key))
-        if one.issuer is None:
-            return
-        issuer, issuer_key = self.certificate(one.issuer.id), self.key(one.issuer.id)
-        if is_there(issuer) and not is_there(issuer_key):
-            raise PKIError(f"{issuer_key} is missing: {one.id} cannot be given a certificate")
-        self._check_makeable(one.issuer)
-
-    def _held_by_combined(self, one: CertificateSpec) -> tuple[list[x509.Certificate], bytes] | None:
-        """What a certificate or a key that is gone can be taken from: the combined file, as read.
-
-        PKIError if it does not go with what is left.
-        """
-        certificate, key, combined = self.certificate(one.id), self.key(one.id), self.combined(one.id)
-        gone = [path for path in (certificate, key) if not is_there(path)]
-        if not gone or not is_there(combined):
-            return None
-        content = read(combined)
-        held = load_certificates(content, str(combined))
-        secret = load_key(content, str(combined))
-        here = [public_key_of(held[0]), public_key_of(secret)]
-        if is_there(certificate):
-            here.append(public_key_of(read_certificates(certificate)[0]))
-        if is_there(key):
-            here.append(public_key_of(load_key(read(key), str(key))))
-        if len(set(here)) > 1:
-            left = next((path for path in (certificate, key) if path not in gone), certificate)
-            raise PKIError(
-                f"{combined} does not go with {left}, and {gone[0]} is missing: put that back, or move "
-                f"{combined} away, and the next start makes both"
-            )
-        return held, content
 
     def _restore(self, one: CertificateSpec) -> list[Path]:
         """Take a certificate or a key that is gone from the combined file: a new one would be another device.
 
         The paths of what was made.
         """
-        found = self._held_by_combined(one)
+        found = self.held_by_combined(one)
         made: list[Path] = []
         if found is None:
             return made
@@ -352,32 +186,12 @@ class Repository:
             made.append(create(key, _private_key(content), 0o600))
         return made
 
-    def _of_another_issuer(self, one: CertificateSpec) -> Iterator[str]:
-        """A line for a certificate that was issued by a CA of the same name and another key."""
-        certificate = self.certificate(one.id)
-        if one.issuer is None or not is_there(certificate):
-            return
-        issuer = self.certificate(one.issuer.id)
-        if not is_there(issuer):
-            return
-        held, above = read_certificates(certificate)[0], read_certificates(issuer)[0]
-        if held.issuer != above.subject:
-            return  # of an authority that is not here
-        try:
-            held.verify_directly_issued_by(above)
-        except (InvalidSignature, TypeError, ValueError, UnsupportedAlgorithm):
-            yield (
-                f"{certificate} was issued by an earlier CA of the name of {issuer}: put that CA's "
-                "certificate into trust_roots; or move the certificate, its key and its combined file away, "
-                "and others are made"
-            )
-
     def _renew(self, one: CertificateSpec) -> Steps[None]:
         certificate, key, combined = self.certificate(one.id), self.key(one.id), self.combined(one.id)
         for path in (certificate, key):
             if not is_there(path):
                 raise PKIError(f"{path} is missing: there is nothing to renew")
-        self._check(one)
+        self.check_together(one)
         request = yield from self._request(read(key), str(key))
         renewed = yield from self._issue(one, request)
         before = lfdi(der_of(read_certificates(certificate)[0]))
@@ -420,7 +234,7 @@ class Repository:
             for path in (certificate, key):
                 if not is_there(path):
                     raise PKIError(f"{path} is missing: {one.id} cannot be given a certificate")
-            self._check(one.issuer)
+            self.check_together(one.issuer)
             above = [issuer for issuer in read_certificates(certificate) if issuer.issuer != issuer.subject]
             arguments += ["-cert", str(certificate), "-keyfile", str(key)]
         self._prepare(configuration(one, key_identifier(request), self._hardware))
@@ -464,7 +278,7 @@ class Repository:
     def _locked(self, steps: Steps[T]) -> Steps[T]:
         """Take `steps` while no other process, and nobody else in this one, works here."""
         self.path.mkdir(mode=0o755, parents=True, exist_ok=True)
-        for folder, mode in _FOLDERS.items():
+        for folder, mode in FOLDERS.items():
             (self.path / folder).mkdir(mode=mode, exist_ok=True)
         lock = os.open(self._work, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -479,40 +293,6 @@ class Repository:
             return (yield from steps)
         finally:
             os.close(lock)
-
-
-def lfdi_from_file(combined: Path) -> str:
-    """The LFDI that `lfdi_mode_from_file` gives to the holder of a combined file (40 upper case hex digits).
-
-    The leftmost 160 bits of the SHA-256 of its text, certificate and key. PKIError if it cannot be read.
-    """
-    with as_pki_error():
-        return lfdi(read(combined).replace(b"\r\n", b"\n"))
-
-
-def _differences(path: Path, one: CertificateSpec) -> Iterator[str]:
-    """What a server's certificate has otherwise than is wanted now; another one may take its place."""
-    try:
-        facts = describe(der_of(read_certificates(path)[0]))
-    except CertificateError as error:
-        raise PKIError(f"{path}: {error}") from error
-    for name in sorted({name.split(":", 1)[1] for name in one.names} - set(facts.names)):
-        yield (
-            f"{path} does not hold {name}, which clients may check; `csipctl certs renew server` makes one "
-            "that does"
-        )
-    if facts.policies and not one.profile.policies:
-        yield f"{path} holds certificatePolicies; `csipctl certs renew server` makes one without"
-
-
-def _certificate_in(combined: Path) -> x509.Certificate:
-    """The certificate of a combined file, of whomever it is."""
-    try:
-        return read_certificates(combined)[0]
-    except PKIError as error:
-        raise PKIError(
-            f"{error}; move it away: every combined file is somebody's in this lfdi_mode"
-        ) from error
 
 
 def _private_key(pem: bytes) -> bytes:
@@ -533,10 +313,3 @@ def _last_words(stderr: bytes) -> str:
     lines = [line.strip() for line in stderr.decode(errors="replace").splitlines()]
     said = "; ".join([line for line in lines if line][-2:]) or "it does not say why"
     return "".join(sign if sign.isprintable() else "?" for sign in said)[:300]
-
-
-def _with_issuers(one: CertificateSpec) -> Iterator[CertificateSpec]:
-    each: CertificateSpec | None = one
-    while each is not None:
-        yield each
-        each = each.issuer

@@ -468,13 +468,13 @@ class EnsureTests(RepositoryCase):
 
     def test_another_authority(self) -> None:
         """A CA that was made anew is told apart from the one that issued what is there (case B5)."""
-        self.make(device("dev1"))
-        self.assertEqual(self.repository.warnings([root(), device("dev1")]), [])
+        self.make(device("dev1"), device("dev2"))
+        self.assertEqual(self.repository.warnings([root(), device("dev1"), device("dev2")]), [])
         self.repository.certificate("ca").unlink()
         self.repository.key("ca").unlink()
         self.make(root())
-        (line,) = self.repository.warnings([root(), device("dev1")])
-        self.assertIn("dev1.crt was issued by an earlier CA", line)
+        (line,) = self.repository.warnings([root(), device("dev1"), device("dev2")])
+        self.assertIn("dev1.crt (and 1 more) was issued by an earlier CA", line)
         self.assertIn("trust_roots", line)
 
     def test_made_elsewhere(self) -> None:
