@@ -226,7 +226,7 @@ class Scheduler(Service):
         if found.more and self.running:
             self._removal = self._clock.callLater(_PAUSE, lambda: self._remove().addErrback(self._failed))
 
-    def _swept(self, found: logevents.Swept) -> None:
+    def _swept(self, found: logevents.SweepResult) -> None:
         if found.aged or found.classified:
             self._log.info(
                 "log events: {kept} kept, {aged} aged out, {classified} taken up late, {open} alarms open",

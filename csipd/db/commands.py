@@ -465,7 +465,7 @@ def _abilities(
             ("/devices", f"device {device} does not support {_names(needed & ~modes)}")
             for device, modes in unable.items()
         ]
-        silent = devices.unsaid(connection, named)
+        silent = devices.number_without_modes(connection, named)
         return flaws, ([f"{silent} devices have not said what they support"] if silent else [])
     warnings = []
     for modes, members in groups.abilities_under(

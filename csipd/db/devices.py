@@ -264,7 +264,7 @@ def register(transaction: Transaction, asker: Caller, body: r.EndDevice, policy:
     enrol(transaction, known, now)
     given = {"device_category": body.deviceCategory, "wished_post_rate": body.postRate}
     if said := {name: value for name, value in given.items() if value is not None}:
-        alter(transaction, known.id, **said)
+        update(transaction, known.id, **said)
     by = known.id if asker.device is None else asker.device
     record(transaction, now, asker.lfdi, "register", _EDEV.href((known.id,)), claimed, device=by)
     return Place(_EDEV, (known.id,))
@@ -353,7 +353,7 @@ def add(
     assert number is not None
     if aggregator:
         manager = number
-        alter(transaction, number, manager=number)
+        update(transaction, number, manager=number)
     return Device(number, lfdi, manager, aggregator, name=name)
 
 
@@ -361,12 +361,12 @@ def retire(transaction: Transaction, number: int, now: int) -> None:
     """Take a device off every list and out of its groups; what is kept of it stays."""
     for group in groups.memberships_of(transaction.connection, number):
         leave(transaction, number, group, now)
-    alter(transaction, number, retired=now, changed_time=now)
+    update(transaction, number, retired=now, changed_time=now)
 
 
 def enrol(transaction: Transaction, device: Device, now: int, ders: int = 1) -> None:
     """Make a listed device an EndDevice, with its DERs unless it has some or is an aggregator."""
-    alter(transaction, device.id, registered=now, changed_time=now)
+    update(transaction, device.id, registered=now, changed_time=now)
     if not device.aggregator:
         add_ders(transaction, device.id, ders, now)
 
@@ -379,7 +379,7 @@ def add_ders(transaction: Transaction, device: int, wanted: int, now: int) -> No
         documents.post(transaction, place, r.DER(), now, device)
 
 
-def alter(transaction: Transaction, device: int, **values: Any) -> None:
+def update(transaction: Transaction, device: int, **values: Any) -> None:
     """Change a row of the list, and what is kept by group with it."""
     connection = transaction.connection
     if "device_category" in values:
@@ -444,7 +444,7 @@ def _moved(transaction: Transaction, device: int, group: int, change: int) -> No
         transaction.invalidate(f"/edev/{state.manager}")
 
 
-def able(transaction: Transaction, device: int) -> None:
+def update_modes(transaction: Transaction, device: int) -> None:
     """Keep what modes a device supports, after one of its DERs has said: those that any of them does."""
     place = Place(_DER_LIST, (device,))
     modes = None
@@ -453,7 +453,7 @@ def able(transaction: Transaction, device: int) -> None:
         capability = documents.get(transaction.connection, Place(ROWS["DERCapability"], der.ids))
         if isinstance(capability, r.DERCapability):
             modes = (modes or 0) | capability.modesSupported
-    alter(transaction, device, modes=modes)
+    update(transaction, device, modes=modes)
 
 
 def change(transaction: Transaction, device: int, body: r.EndDevice, now: int) -> None:
@@ -478,7 +478,7 @@ def change(transaction: Transaction, device: int, body: r.EndDevice, now: int) -
     if body.deviceCategory is not None and octets_of(body.deviceCategory) != row.category_octets:
         said["device_category"] = body.deviceCategory  # the same in another width
     if said:
-        alter(transaction, device, **said, changed_time=now)
+        update(transaction, device, **said, changed_time=now)
 
 
 def unregister(transaction: Transaction, device: int, who: str, now: int) -> None:
@@ -487,7 +487,7 @@ def unregister(transaction: Transaction, device: int, who: str, now: int) -> Non
     row = transaction.connection.execute(query).one_or_none()
     if row is None:
         raise NotFound(f"no EndDevice {device}")
-    alter(transaction, device, registered=None, changed_time=now)
+    update(transaction, device, registered=None, changed_time=now)
     record(transaction, now, who, "unregister", _EDEV.href((device,)), row.lfdi, device=row.manager)
 
 
@@ -517,7 +517,7 @@ def _set_withdrawn(
     device = transaction.connection.scalar(sa.select(devices.c.id).where(devices.c.lfdi == lfdi, before))
     if device is None:
         return False
-    alter(transaction, device, withdrawn=value, withdrawn_reason=reason, changed_time=now)
+    update(transaction, device, withdrawn=value, withdrawn_reason=reason, changed_time=now)
     said = lfdi if reason is None else f"{lfdi}: {reason}"
     record(transaction, now, who, action, _EDEV.href((device,)), said)
     return True
@@ -592,7 +592,7 @@ def unable(connection: sa.Connection, numbers: Sequence[int], needed: int) -> di
     return {row.id: row.modes for row in connection.execute(query) if needed & ~row.modes}
 
 
-def unsaid(connection: sa.Connection, numbers: Sequence[int]) -> int:
+def number_without_modes(connection: sa.Connection, numbers: Sequence[int]) -> int:
     """How many of the devices have not said what they support."""
     query = sa.select(sa.func.count()).select_from(devices)
     return connection.scalar(query.where(devices.c.id.in_(numbers), devices.c.modes.is_(None))) or 0

@@ -94,7 +94,7 @@ _WHOSE = sa.select(device_table.c.name, device_table.c.lfdi).where(
 
 
 @frozen
-class Logged:
+class StoredLogEvent:
     """A log event in the operator's history.
 
     :param hidden: whether its device deleted it
@@ -135,7 +135,7 @@ class Alarm:
 
 
 @frozen
-class Swept:
+class SweepResult:
     """What a sweep did.
 
     :param kept: log events that there are
@@ -341,7 +341,7 @@ def _open(
 # What the scheduler does.
 
 
-def sweep(transaction: Transaction, keep: int) -> Swept:
+def sweep(transaction: Transaction, keep: int) -> SweepResult:
     """Age out what is beyond the number for each device, and look at what was missed.
 
     Nothing is beyond it but after the number was lowered; nothing is missed but what another release, or
@@ -350,7 +350,7 @@ def sweep(transaction: Transaction, keep: int) -> Swept:
     :param keep: how many log events the list of each device holds
     """
     connection = transaction.connection
-    classified = _take_up(transaction)
+    classified = _classify_missed(transaction)
     aged = 0
     beyond = (
         sa.select(logevents.c.device, logevents.c.hidden)
@@ -361,10 +361,10 @@ def sweep(transaction: Transaction, keep: int) -> Swept:
     for row in connection.execute(beyond).all():
         aged += _age(transaction, row.device, row.hidden, keep)
     kept = connection.scalar(sa.select(sa.func.count()).select_from(logevents)) or 0
-    return Swept(kept, aged, classified, open_alarms(connection))
+    return SweepResult(kept, aged, classified, open_alarms(connection))
 
 
-def _take_up(transaction: Transaction) -> int:
+def _classify_missed(transaction: Transaction) -> int:
     """Look at the log events that were not looked at for alarms, in the order of what they tell."""
     connection = transaction.connection
     missed = connection.execute(
@@ -385,7 +385,7 @@ def _take_up(transaction: Transaction) -> int:
 
 def listed(
     connection: sa.Connection, *, device: int, before: int | None = None, limit: int = 100
-) -> list[Logged]:
+) -> list[StoredLogEvent]:
     """The log events of a device, also those that it deleted, the last to come first.
 
     :param before: only those of lower numbers
@@ -396,7 +396,7 @@ def listed(
     if before is not None:
         query = query.where(logevents.c.id < before)
     return [
-        Logged(
+        StoredLogEvent(
             row.id, row.device, decode(row.body, r.LogEvent, f"logevents {row.id}"), row.hidden, row.received
         )
         for row in connection.execute(query.order_by(logevents.c.id.desc()).limit(limit))

@@ -48,7 +48,7 @@ def replace(
     if old is None:
         raise NotFound(f"there is no device {device}")
     connection.execute(sa.insert(former_lfdis).values(lfdi=old, device=device, replaced=now, works=True))
-    devices.alter(
+    devices.update(
         transaction, device, lfdi=lfdi, sfdi=identity.sfdi(lfdi), changed_time=now, former_works=True
     )
     if at_once:
@@ -64,4 +64,4 @@ def end_former(transaction: Transaction, device: int) -> None:
     transaction.connection.execute(
         sa.update(former_lfdis).where(former_lfdis.c.device == device).values(works=False)
     )
-    devices.alter(transaction, device, former_works=False)
+    devices.update(transaction, device, former_works=False)

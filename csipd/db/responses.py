@@ -63,7 +63,7 @@ _EVENT = sa.select(controls_table.c.id, controls_table.c.program, controls_table
 
 
 @frozen
-class Said:
+class StoredResponse:
     """A Response in the operator's history.
 
     :param control: the number of the event, if it is known
@@ -249,7 +249,7 @@ def listed(
     flagged: bool | None = None,
     before: int | None = None,
     limit: int = 100,
-) -> list[Said]:
+) -> list[StoredResponse]:
     """Responses, the last to come first.
 
     :param control: to one event; None: to all
@@ -271,7 +271,9 @@ def listed(
     query = query.where(*_of(control, device, flagged))
     if before is not None:
         query = query.where(responses.c.id < before)
-    return [Said(*row) for row in connection.execute(query.order_by(responses.c.id.desc()).limit(limit))]
+    return [
+        StoredResponse(*row) for row in connection.execute(query.order_by(responses.c.id.desc()).limit(limit))
+    ]
 
 
 def number(
@@ -313,8 +315,8 @@ def answers(connection: sa.Connection, events: Sequence[Kept], poll_rate: int, n
 
 
 def _answers(connection: sa.Connection, kept: Kept, required: Stage) -> Answers:
-    asked = _asked(connection, kept).subquery()
-    said = _said(kept.number).subquery()
+    asked = _addressed(connection, kept).subquery()
+    said = _answers_by_device(kept.number).subquery()
     both = asked.outerjoin(said, said.c.device == asked.c.device)
     owing = sa.func.coalesce(said.c.stage, int(Stage.NOTHING)) < int(required)
     counted = connection.execute(
@@ -341,7 +343,7 @@ def _number(which: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
     return sa.func.coalesce(sa.func.sum(sa.case((which, 1), else_=0)), 0)
 
 
-def _asked(connection: sa.Connection, kept: Kept) -> sa.Select[Any]:
+def _addressed(connection: sa.Connection, kept: Kept) -> sa.Select[Any]:
     """The devices that an event was for when it began."""
     event, at = kept.event, kept.event.begins
     owner = programs.owner_of(kept.program)
@@ -365,7 +367,7 @@ def _asked(connection: sa.Connection, kept: Kept) -> sa.Select[Any]:
     return query.where(table.id.in_(groups.under(programs.group_of(connection, kept.program), at)))
 
 
-def _said(control: int) -> sa.Select[Any]:
+def _answers_by_device(control: int) -> sa.Select[Any]:
     """What each device has said to an event: how far it is, and for each bucket whether it counts there.
 
     As ``rules.reached`` and ``rules.stands`` say of one device: how an event ended, the latest tells.

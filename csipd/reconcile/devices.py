@@ -62,7 +62,7 @@ def put_device(context: Context, id: str, before: Any, after: Any) -> str:
         device = evolve(device, aggregator=after["aggregator"])
         values["aggregator"] = device.aggregator
         values["manager"] = device.id if device.aggregator else None
-    devices.alter(context.transaction, device.id, **values)
+    devices.update(context.transaction, device.id, **values)
     if news.get("registered") and device.registered is None:
         ders = 0 if device.aggregator else len(context.declared.devices[id].ders)
         devices.enrol(context.transaction, device, context.now, ders)
@@ -73,7 +73,7 @@ def remove_device(context: Context, id: str, _before: Any) -> str:
     """Retire a device: it is on no list, and keeps its number, settings and readings."""
     device = devices.find_by_name(context.connection, id)
     if device is not None:
-        devices.alter(context.transaction, device.id, retired=context.now, changed_time=context.now)
+        devices.update(context.transaction, device.id, retired=context.now, changed_time=context.now)
     return "retired"
 
 
@@ -82,7 +82,7 @@ def put_manager(context: Context, id: str, before: Any, after: Any) -> str:
     device = devices.find_by_name(context.connection, id)
     if device is not None:
         manager = device_number(context, after)
-        devices.alter(context.transaction, device.id, manager=manager, changed_time=context.now)
+        devices.update(context.transaction, device.id, manager=manager, changed_time=context.now)
     return added_or_changed(before)
 
 
@@ -91,7 +91,7 @@ def remove_manager(context: Context, id: str, _before: Any) -> str:
     device = devices.find_by_name(context.connection, id)
     if device is not None:
         manager = device.id if device.aggregator else None
-        devices.alter(context.transaction, device.id, manager=manager, changed_time=context.now)
+        devices.update(context.transaction, device.id, manager=manager, changed_time=context.now)
     return "removed"
 
 

@@ -92,7 +92,7 @@ def _rename_devices(context: Context, changes: Sequence[Change]) -> list[str]:
         if devices.find_by_name(context.connection, id) is not None:
             continue
         declarations.rename(context.transaction, tuple(device_rules.RULES), device.name, id)
-        devices.alter(context.transaction, device.id, name=id, changed_time=context.now)
+        devices.update(context.transaction, device.id, name=id, changed_time=context.now)
         lines.append(_record(context, "renamed", kind, f"{device.name}\t{id}"))
     return lines
 

@@ -37,7 +37,7 @@ LFDI = "3E4F45AB31EDFE5B67E343E5E4562E31984E23E5"
 SFDI = 167261211391
 MRID = "0" * 31 + "1"
 
-Said = Answer | Exception
+StoredResponse = Answer | Exception
 
 
 @frozen
@@ -60,7 +60,7 @@ class FakeAPI:
         self.connections: list[tuple[Server, Credentials, float]] = []
         self.closed = 0
         self.on_sleep: Callable[[], None] = lambda: None
-        self._answers: dict[tuple[str, str], list[Said]] = {}
+        self._answers: dict[tuple[str, str], list[StoredResponse]] = {}
 
     # As a transport.
     def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
@@ -81,7 +81,9 @@ class FakeAPI:
         self.closed += 1
 
     # For tests.
-    def answers(self, method: str, path: str, *values: Element | Mapping[str, Any] | Said | None) -> None:
+    def answers(
+        self, method: str, path: str, *values: Element | Mapping[str, Any] | StoredResponse | None
+    ) -> None:
         """Answer so to each request of that method and path: one value after the other, the last for ever."""
         self._answers[method, path] = [_answer(value) for value in values]
 
@@ -114,7 +116,7 @@ class FakeAPI:
         self.on_sleep()
 
 
-def _answer(value: Element | Mapping[str, Any] | Said | None) -> Said:
+def _answer(value: Element | Mapping[str, Any] | StoredResponse | None) -> StoredResponse:
     match value:
         case None:
             return Answer(204, "", b"")

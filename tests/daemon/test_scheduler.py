@@ -467,7 +467,7 @@ class SweepTests(_Case):
         asked: list[tuple[float, int]] = []
         sweep = module.logevents.sweep
 
-        def counted(transaction: Transaction, keep: int) -> logevents.Swept:
+        def counted(transaction: Transaction, keep: int) -> logevents.SweepResult:
             asked.append((self.clock.seconds(), keep))
             return sweep(transaction, keep)
 

@@ -83,7 +83,7 @@ class World:
 
     def supports(self, device: int, modes: int) -> None:
         """A device says what it supports."""
-        devices.alter(self.transaction, device, modes=modes)
+        devices.update(self.transaction, device, modes=modes)
 
     def curve(self, program: int, kind: int = VOLT_VAR, y: int = 0, made: int = NOW) -> str:
         """The href of a new curve of a program."""
@@ -410,8 +410,8 @@ class CreateTests(_Case):
         """Devices that an event's deviceCategory does not address are not counted (case A22)."""
         one, two, more = self.world.one, self.world.two, add_device(self.transaction, 30)
         devices.join(self.transaction, more, self.world.feeder, NOW)
-        devices.alter(self.transaction, one, device_category=6)
-        devices.alter(self.transaction, two, device_category=8)
+        devices.update(self.transaction, one, device_category=6)
+        devices.update(self.transaction, two, device_category=8)
         wanted = command(category=2)
         others = "1 devices are of another category: they will not follow it"
         unknown = "1 devices have not said their category: each decides by itself"

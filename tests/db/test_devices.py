@@ -110,7 +110,7 @@ class StandingTests(_Case):
             if number % 2:
                 devices.withdraw(self.transaction, lfdi(number), "operator", NOW)
             else:
-                devices.alter(self.transaction, device, retired=NOW)
+                devices.update(self.transaction, device, retired=NOW)
             for policy in POLICIES:
                 caller = self.caller(number, policy)
                 self.assertEqual((caller.standing, caller.device), (Standing.UNKNOWN, None))
@@ -170,7 +170,7 @@ class DirectTests(_Case):
     def test_silence_keeps_what_is_known(self) -> None:
         """What a body does not say stays as the list has it."""
         device = add_device(self.transaction, 1, registered=False)
-        devices.alter(self.transaction, device, device_category=64, post_rate=30)
+        devices.update(self.transaction, device, device_category=64, post_rate=30)
         self.register(1, end_device(1))
         kept = devices.end_device(self.connection, device)
         assert kept is not None
@@ -345,7 +345,7 @@ class FleetListTests(_Asking):
                 if state == "withdrawn":
                     devices.withdraw(transaction, lfdi(number), "operator", NOW)
                 elif state == "retired":
-                    devices.alter(transaction, device, retired=NOW)
+                    devices.update(transaction, device, retired=NOW)
                 elif state == "shown":
                     expected.append((-NOW - age, identity.sfdi(lfdi(number)), device))
             moment = None if after is None else NOW + after
@@ -364,8 +364,8 @@ class WithdrawalTests(_Case):
         """A withdrawal outlasts everything but the operator's word."""
         device = add_device(self.transaction, 1)
         self.assertTrue(devices.withdraw(self.transaction, lfdi(1), "alice", NOW))
-        devices.alter(self.transaction, device, retired=NOW)
-        devices.alter(self.transaction, device, retired=None, registered=NOW + 1)
+        devices.update(self.transaction, device, retired=NOW)
+        devices.update(self.transaction, device, retired=None, registered=NOW + 1)
         self.assertEqual(self.caller(1).standing, Standing.UNKNOWN)
         self.assertTrue(devices.readmit(self.transaction, lfdi(1), "bob", NOW + 2))
         self.assertEqual(self.caller(1).device, device)
@@ -417,7 +417,7 @@ class WithdrawalTests(_Case):
             lambda: devices.withdraw(self.transaction, lfdi(2), "alice", NOW),
             lambda: devices.readmit(self.transaction, lfdi(2), "alice", NOW),
             lambda: devices.unregister(self.transaction, device, lfdi(1), NOW),
-            lambda: devices.alter(self.transaction, device, manager=None),
+            lambda: devices.update(self.transaction, device, manager=None),
         )
         for step in steps:
             self.transaction.changed.clear()
@@ -439,7 +439,7 @@ class ChangeTests(_Case):
     def test_what_is_left_out(self) -> None:
         """What a PUT leaves out stays as the operator, or the device, set it (case A9)."""
         device = add_device(self.transaction, 1)
-        devices.alter(self.transaction, device, device_category=4, post_rate=60)
+        devices.update(self.transaction, device, device_category=4, post_rate=60)
         devices.change(self.transaction, device, end_device(1), NOW + 1)
         changed = devices.end_device(self.connection, device)
         assert changed is not None
@@ -460,7 +460,7 @@ class ChangeTests(_Case):
 
         devices.change(self.transaction, device, end_device(1, postRate=30), NOW)
         self.assertEqual(rate(), 30)
-        devices.alter(self.transaction, device, post_rate=60)
+        devices.update(self.transaction, device, post_rate=60)
         self.assertEqual(rate(), 60)
         devices.change(self.transaction, device, end_device(1, postRate=45), NOW)
         self.assertEqual(rate(), 60)
@@ -512,7 +512,7 @@ class RegistrationTests(_Case):
         plain = devices.registration(self.connection, device)
         assert plain is not None
         self.assertNotIn("pollRate", vars(plain))
-        devices.alter(self.transaction, device, poll_rate=60)
+        devices.update(self.transaction, device, poll_rate=60)
         self.assertEqual(devices.registration(self.connection, device), plain.replace(pollRate=60))
 
 

@@ -184,7 +184,7 @@ class World:
 
     def retire(self, which: int) -> None:
         row = pick(self.devices, which)
-        devices.alter(self.transaction, row, retired=self.now)
+        devices.update(self.transaction, row, retired=self.now)
         self.devices[row].retired = True
 
     def remove(self, which: int) -> None:
@@ -213,19 +213,19 @@ class World:
             place = Place(ROWS["DERCapability"], (row, number))
             capability = FULL["DERCapability"].replace(modesSupported=supported)
             documents.put(self.transaction, place, capability, self.now, row)
-            devices.able(self.transaction, row)
+            devices.update_modes(self.transaction, row)
             device.capabilities[number] = supported
 
     def bring_back(self, which: int) -> None:
         row = pick(self.devices, which)
-        devices.alter(self.transaction, row, retired=None)
+        devices.update(self.transaction, row, retired=None)
         self.devices[row].retired = False
 
     def hand_over(self, which: int, manager: int) -> None:
         row = pick(self.devices, which)
         if not self.devices[row].aggregator:
             boss = self._manager(manager)
-            devices.alter(self.transaction, row, manager=boss)
+            devices.update(self.transaction, row, manager=boss)
             self.devices[row].manager = boss
 
     # --- what follows from them
@@ -436,7 +436,7 @@ class AbilityTests(SynchronousTestCase):
         else:
             capability = FULL["DERCapability"].replace(modesSupported=modes)
             documents.put(self.transaction, place, capability, NOW, self.device)
-        devices.able(self.transaction, self.device)
+        devices.update_modes(self.transaction, self.device)
 
     def check(self, expected: dict[int, int]) -> None:
         for group in (self.group, self.top):

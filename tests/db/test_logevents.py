@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import audit, logevents
 from csipd.db.database import Transaction
-from csipd.db.logevents import Swept
+from csipd.db.logevents import SweepResult
 from csipd.db.tables import alarms
 from csipd.db.tables import logevents as table
 from csipd.refusals import Conflict, NotFound
@@ -429,11 +429,11 @@ class SweepTests(SynchronousTestCase):
     def test_nothing_to_do(self) -> None:
         """Where everything is in its place a sweep changes nothing and counts what is there."""
         with bench() as b:
-            self.assertEqual(logevents.sweep(b.transaction, KEEP), Swept(0, 0, 0, 0))
+            self.assertEqual(logevents.sweep(b.transaction, KEEP), SweepResult(0, 0, 0, 0))
             b.signal(HIGH, 1)
             logevents.hide(b.transaction, b.device, b.post(event()), KEEP)
             b.transaction.changed.clear()
-            self.assertEqual(logevents.sweep(b.transaction, KEEP), Swept(2, 0, 0, 1))
+            self.assertEqual(logevents.sweep(b.transaction, KEEP), SweepResult(2, 0, 0, 1))
             self.assertEqual(b.transaction.changed, [])
 
     def test_missed(self) -> None:
@@ -442,9 +442,9 @@ class SweepTests(SynchronousTestCase):
             self.miss(b, event(2, 8, functionSet=11, logEventCode=NORMAL))
             self.miss(b, event(1, 5, functionSet=11, logEventCode=HIGH, details="x"))
             self.miss(b, event(3, 9, functionSet=11, logEventCode=HIGH))
-            self.assertEqual(logevents.sweep(b.transaction, KEEP), Swept(3, 0, 3, 1))
+            self.assertEqual(logevents.sweep(b.transaction, KEEP), SweepResult(3, 0, 3, 1))
             self.assertEqual(b.lasted(), [(5, 8), (9, None)])
-            self.assertEqual(logevents.sweep(b.transaction, KEEP), Swept(3, 0, 0, 1))
+            self.assertEqual(logevents.sweep(b.transaction, KEEP), SweepResult(3, 0, 0, 1))
 
     def test_fewer_are_kept(self) -> None:
         """After the number was lowered what came first goes, of what is shown and of what is hidden."""
@@ -454,7 +454,7 @@ class SweepTests(SynchronousTestCase):
                 logevents.hide(b.transaction, b.device, number, 50)
             other = b.post(event(), b.other)
             b.transaction.changed.clear()
-            self.assertEqual(logevents.sweep(b.transaction, KEEP), Swept(21, 20, 0, 0))
+            self.assertEqual(logevents.sweep(b.transaction, KEEP), SweepResult(21, 20, 0, 0))
             self.assertEqual(sorted(b.known()), numbers[10:20] + numbers[30:])
             self.assertEqual(sorted(b.shown()), numbers[30:])
             self.assertEqual(b.shown(b.other), [other])

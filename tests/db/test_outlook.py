@@ -94,7 +94,7 @@ class RuleTests(SynchronousTestCase):
             if one_is_own:
                 # Among the others by the primacy that own programs have.
                 numbers[next(iter(numbers))] = laid.own
-            devices.alter(transaction, laid.device, device_category=category)
+            devices.update(transaction, laid.device, device_category=category)
             for offer in sorted(commanded, key=lambda offer: int(offer.event.mrid)):
                 laid.add(numbers[offer.program], offer.event)
             for look in looks:
@@ -217,7 +217,7 @@ class CaseTests(SynchronousTestCase):
         """Events for other categories are not the device's; one that has said none follows all."""
         number = self.laid.add(self.high, event(0, 100, categories=2))
         for category, expected in ((None, {W: (number, self.high)}), (2, {W: (number, self.high)}), (4, {})):
-            devices.alter(self.transaction, self.laid.device, device_category=category)
+            devices.update(self.transaction, self.laid.device, device_category=category)
             self.assertEqual(self.laid.acting(5), expected)
 
     def test_own_programs_only(self) -> None:

@@ -340,7 +340,7 @@ class OwnTests(_Case):
         self.assertEqual(reached(self.device), [self.device])
         for nobody in (boss, rival, 999):
             self.assertEqual(reached(nobody), [])
-        devices.alter(self.transaction, managed, manager=rival)
+        devices.update(self.transaction, managed, manager=rival)
         self.assertEqual(reached(managed), [managed, rival])
         devices.withdraw(self.transaction, lfdi(4), "operator", NOW)
         self.assertNotIn(rival, reached(managed))

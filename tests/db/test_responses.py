@@ -162,7 +162,7 @@ class PostTests(SynchronousTestCase):
             (found,) = responses.listed(b.transaction.connection)
             self.assertEqual(
                 found,
-                responses.Said(said, number, mrid, lfdi(1), b.numbers[1], 4, NOW, NOW + 5, None),
+                responses.StoredResponse(said, number, mrid, lfdi(1), b.numbers[1], 4, NOW, NOW + 5, None),
             )
             self.assertEqual(found.meaning, "user opted out")
 
@@ -360,7 +360,7 @@ class ListTests(SynchronousTestCase):
                 for device, number in said.items():
                     found = responses.get(b.transaction.connection, asker, number)
                     self.assertEqual(found is not None, device in own)
-            devices.alter(b.transaction, b.numbers[3], manager=None)
+            devices.update(b.transaction, b.numbers[3], manager=None)
             self.assertEqual(set(b.seen(aggregator)), {said[8], said[9]})
 
     @given(
@@ -489,10 +489,10 @@ class AnswerTests(SynchronousTestCase):
             check()
             devices.withdraw(b.transaction, lfdi(2), "operator", begins + 1)
             check()
-            devices.alter(b.transaction, b.numbers[3], retired=begins)
+            devices.update(b.transaction, b.numbers[3], retired=begins)
             asked.remove(3)
             check()
-            devices.alter(b.transaction, b.numbers[3], retired=None, registered=begins + 1)
+            devices.update(b.transaction, b.numbers[3], retired=None, registered=begins + 1)
             check()
 
     def test_categories(self) -> None:
@@ -501,7 +501,7 @@ class AnswerTests(SynchronousTestCase):
         with bench() as b:
             number, mrid = b.event(b.above, deviceCategory=6)
             for device, category in ((1, 4), (2, 1), (3, 0), (4, None)):
-                devices.alter(b.transaction, b.numbers[device], device_category=category)
+                devices.update(b.transaction, b.numbers[device], device_category=category)
             found = b.answers(number, LATE)
             self.assertEqual((found.asked, found.silent, found.sample), (1, 1, (b.numbers[1],)))
             b.say(4, mrid, 1)

@@ -165,7 +165,7 @@ class RepetitionTests(_Case):
         devices.join(self.transaction, device, group, NOW)
 
         def step(number: int) -> None:
-            devices.alter(self.transaction, device, modes=number)
+            devices.update(self.transaction, device, modes=number)
 
         self.assertEqual(self.grown(50, step), 0)
         found = self.connection.execute(sa.select(abilities)).all()

@@ -411,7 +411,7 @@ class UnchangedTests(_Case):
         assert feeder is not None
         devices.leave(transaction, number("dev1"), feeder, NOW)
         devices.join(transaction, number("dev2"), feeder, NOW)
-        devices.alter(transaction, number("dev2"), manager=None, pin=987654)
+        devices.update(transaction, number("dev2"), manager=None, pin=987654)
         before = self.store.dump()
         self.assertEqual(self.start(), [])
         self.assertEqual(self.store.dump(), before)
@@ -427,7 +427,7 @@ class UnchangedTests(_Case):
         """A changed line of an entry is brought about; what the entry's other lines say is left alone."""
         self.start()
         device = self.store.number("dev1")
-        devices.alter(self.store.transaction, device, pin=987654, device_category=4, post_rate=5)
+        devices.update(self.store.transaction, device, pin=987654, device_category=4, post_rate=5)
         self.entry("devices", "dev1")["poll_rate"] = 60
         self.assertEqual(self.start(), ["changed device dev1"])
         row = self.store.row("dev1")
@@ -540,7 +540,7 @@ class ChangedTests(_Case):
     def test_device(self) -> None:
         """What the file says anew of a device is so, whatever it or the operator made of it."""
         device = self.store.number("dev1")
-        devices.alter(self.store.transaction, device, pin=987654, device_category=4)
+        devices.update(self.store.transaction, device, pin=987654, device_category=4)
         self.entry("devices", "dev1").update(pin=222220, deviceCategory="FUEL_CELL", post_rate=5)
         self.assertEqual(self.start(), ["changed device dev1"])
         row = self.store.row("dev1")

@@ -455,7 +455,7 @@ def _lay(transaction: Transaction) -> Numbers:
     for device in (aggregator, rival):
         documents.put(transaction, Place(ROWS["DeviceStatus"], (device,)), FULL["DeviceStatus"], at, device)
     devices.withdraw(transaction, WITHDRAWN.lfdi, "operator", at)
-    devices.alter(transaction, retired, retired=at, changed_time=at)
+    devices.update(transaction, retired, retired=at, changed_time=at)
     return Numbers(
         owner=owner,
         other=other,

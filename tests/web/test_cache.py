@@ -348,7 +348,7 @@ class FastLaneTests(SynchronousTestCase):
             return lambda: setattr(world, "now", moment)
 
         def alter(device: int, **values: Any) -> Callable[[], Any]:
-            return write(lambda t: devices.alter(t, device, **values))
+            return write(lambda t: devices.update(t, device, **values))
 
         def answered(who: Identity) -> r.Resource:
             body: r.Resource = FULL["DERControlResponse"].replace(endDeviceLFDI=who.lfdi)

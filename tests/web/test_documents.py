@@ -199,7 +199,7 @@ class BitMapTests(DocumentCase):
             self.assertEqual(listed.findtext("{*}deviceCategory"), back)
 
         def change(transaction: Transaction) -> None:
-            devices.alter(transaction, self.numbers.owner, device_category=0x20)
+            devices.update(transaction, self.numbers.owner, device_category=0x20)
 
         self.world.write(change)
         self.assertEqual(self.world.document(OWNER, path).findtext("{*}deviceCategory"), "00000020")

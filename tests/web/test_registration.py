@@ -489,7 +489,7 @@ class RegistrationDocumentTests(RegistrationCase):
         )
         self.assertEqual(document.get("pollRate"), "900")
         owner = self.numbers.owner
-        self.world.write(lambda transaction: devices.alter(transaction, owner, poll_rate=60, pin=0))
+        self.world.write(lambda transaction: devices.update(transaction, owner, poll_rate=60, pin=0))
         document = self.world.document(OWNER, path)
         self.assertEqual((document.get("pollRate"), self.text(document, "pIN")), ("60", "0"))
 

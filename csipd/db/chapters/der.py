@@ -20,7 +20,7 @@ class DERList(Source):
 def put_capability(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> None:
     """What a device supports is kept by group too: the operator's controls are checked against it."""
     put(transaction, context, place, body)
-    devices.able(transaction, place.ids[0])
+    devices.update_modes(transaction, place.ids[0])
 
 
 CHAPTER = Chapter(sources={"DERList": DERList}, writes={("DERCapability", "PUT"): put_capability})

@@ -195,7 +195,7 @@ def add(transaction: Transaction, call: Call) -> Created:
         column: value for name, column in _SETTINGS.items() if (value := getattr(body, name)) is not None
     }
     if given:
-        devices.alter(transaction, device.id, **given)
+        devices.update(transaction, device.id, **given)
     for group in body.groups:
         devices.join(transaction, device.id, group, call.now)
     devices.add_ders(transaction, device.id, body.ders or 0, call.now)
@@ -219,7 +219,7 @@ def _put(transaction: Transaction, call: Call, lfdi: str) -> devices.Device:
     namesake = devices.find_by_name(connection, body.name)
     if namesake is not None and namesake.lfdi != lfdi:
         # One that was removed leaves its name to the one that takes its place.
-        devices.alter(transaction, namesake.id, name=None)
+        devices.update(transaction, namesake.id, name=None)
     aggregator = bool(body.aggregator)
     if before is None:
         return devices.add(
@@ -231,7 +231,7 @@ def _put(transaction: Transaction, call: Call, lfdi: str) -> devices.Device:
             manager=body.manager,
             pin=body.pIN,
         )
-    devices.alter(
+    devices.update(
         transaction,
         before.id,
         name=body.name,
@@ -265,7 +265,7 @@ def change(transaction: Transaction, call: Call) -> Device:
         given["manager"] = None
     if given:
         values = {_COLUMNS[name]: value for name, value in given.items()}
-        devices.alter(transaction, before.id, **values, changed_time=call.now)
+        devices.update(transaction, before.id, **values, changed_time=call.now)
         record(transaction, call, "change", before.id, _changes(before, given))
     return show(connection, call)
 

@@ -94,7 +94,7 @@ def list_responses(connection: sa.Connection, call: Call) -> ResponsePage:
     )
 
 
-def response_forms(connection: sa.Connection, found: Sequence[responses.Said]) -> list[Response]:
+def response_forms(connection: sa.Connection, found: Sequence[responses.StoredResponse]) -> list[Response]:
     """Responses as the API shows them."""
     names = Names(connection)
     names.devices([one.device for one in found if one.device is not None])

@@ -57,7 +57,7 @@ class _Controls(Case):
             assert isinstance(capability, r.DERCapability)
             said = capability.replace(modesSupported=flags)
             documents.put(transaction, place, said, NOW, device)
-            devices.able(transaction, device)
+            devices.update_modes(transaction, device)
 
         self.world.write(say)
 
