@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -66,8 +66,9 @@ def outlook(connection: sa.Connection, own: programs.OwnPrograms, device: int, n
 
     An EndDevice that has not said its category is taken to be of any.
     """
-    seen = _seen(connection, own, device, now)
-    numbers, kept = list(seen.primacies), seen.kept
+    numbers = [number for number, _ in programs.of_device(connection, own, device)]
+    seen = _seen(connection, own, device, numbers, now)
+    kept = seen.kept
     followed = seen.offers
     defaults = _defaults(connection, numbers, seen.primacies)
     acting: list[Acting] = []
@@ -121,8 +122,9 @@ class _Seen:
     until: int | None
 
 
-def _seen(connection: sa.Connection, own: programs.OwnPrograms, device: int, now: int) -> _Seen:
-    numbers = [number for number, _ in programs.of_device(connection, own, device)]
+def _seen(
+    connection: sa.Connection, own: programs.OwnPrograms, device: int, numbers: Sequence[int], now: int
+) -> _Seen:
     found = programs.get(connection, numbers, own)
     primacies = {number: found[number].primacy for number in numbers}
     known = schedules.together(connection, numbers, now)
@@ -144,14 +146,15 @@ def _seen(connection: sa.Connection, own: programs.OwnPrograms, device: int, now
 
 
 def current_program(
-    connection: sa.Connection, own: programs.OwnPrograms, device: int, now: int
+    connection: sa.Connection, own: programs.OwnPrograms, device: int, numbers: Sequence[int], now: int
 ) -> tuple[int | None, int | None]:
     """The program that a device follows: of those with a control in force on it the best (decision 41).
 
+    :param numbers: the device's programs in the order of a DERProgramList
     :return: its number, or None where no control is in force; and when that may change though nobody
         commands anything
     """
-    seen = _seen(connection, own, device, now)
+    seen = _seen(connection, own, device, numbers, now)
     modes = {mode for offer in seen.offers for mode in offer.event.modes}
     acting = {
         seen.kept[hold.offer.event.mrid].program

@@ -182,6 +182,31 @@ class MigrationTests(SynchronousTestCase):
             self.assertEqual(connection.execute("PRAGMA integrity_check").fetchone(), ("ok",))
         connection.close()
 
+    def test_own_programs_that_were_used_stay_shown(self) -> None:
+        """A device's own program in which there was a control is shown; its default is a view now (case A1)."""
+        device = ROWS["devices"]["id"]
+        own = 10**12 + device
+        control = {**ROWS["controls"], "id": 10, "program": own, "mrid": "02" + "1" * 30, "creation_time": 70}
+        with sqlite3.connect(self.file) as connection:
+            names = ", ".join(f'"{name}"' for name in control)
+            connection.execute(
+                f"INSERT INTO controls ({names}) VALUES ({', '.join('?' * len(control))})",
+                [*control.values()],
+            )
+            for number in (own, 5, 15, 1555):
+                connection.execute(
+                    "INSERT INTO documents (href, changed, body) VALUES (?, 1, x'00')",
+                    [f"/derp/{number}/dderc"],
+                )
+        connection.close()
+        engine.prepare(self.url)
+        self.assertEqual(self.found(self.file, "own_programs"), [{"device": device, "shown": 70}])
+        left = {row["href"] for row in self.found(self.file, "documents")}
+        self.assertNotIn(f"/derp/{own}/dderc", left)
+        self.assertLess({f"/derp/{number}/dderc" for number in (5, 15, 1555)}, left)
+        programs = {row["program"] for row in self.found(self.file, "schedules")}
+        self.assertEqual(programs, {own, ROWS["controls"]["program"]})
+
     def test_numbers_go_on(self) -> None:
         """No table has forgotten which numbers it gave: the next one is higher."""
         engine.prepare(self.url)

@@ -188,7 +188,9 @@ class CaseTests(SynchronousTestCase):
         self.laid.add(self.laid.own, event(50, 5, W, created=25))
 
         def found(now: int) -> tuple[int | None, int | None]:
-            number, until = current_program(self.laid.connection, OWN, self.laid.device, NOW + now)
+            every = list(self.laid.primacies)
+            every = sorted(every, key=self.laid.primacies.__getitem__)
+            number, until = current_program(self.laid.connection, OWN, self.laid.device, every, NOW + now)
             return number, None if until is None else until - NOW
 
         for now, expected in (

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.config import Settings, loads
-from csipd.db import devices, documents, groups, programs, replacement
+from csipd.db import controls, devices, documents, groups, programs, replacement
 from csipd.db.database import Transaction
 from csipd.db.tables import audit, metadata
 from csipd.db.tables import devices as device_table
@@ -35,6 +35,7 @@ from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS, Place
 from tests.config.support import SEED
 from tests.support.store import ISSUER, NOW, store
+from tests.support.world import der_control
 
 Document = dict[str, Any]
 
@@ -567,6 +568,24 @@ class ChangedTests(_Case):
         self.assertNotIn("\n", message)
         for part in ("dev1", lfdi("dev2")):
             self.assertIn(part, message)
+
+    def test_service_point_in_use(self) -> None:
+        """A device is not put under live controls of another's service point: they are named (case A1)."""
+        self.entry("groups", "Feeder")["level"] = "SERVICE_POINT"
+        self.start()
+        program = programs.find(self.store.connection, "Of the feeder")
+        assert program is not None
+        made = der_control(self.store.now, self.store.now + 60, 600)
+        number = controls.add(self.store.transaction, ISSUER, program, made).ids[1]
+        self.entry("devices", "dev2")["groups"] = ["Feeder"]
+        with self.store.connection.begin_nested() as part:
+            message = str(self.assertRaises(ReconcileError, self.start))
+            part.rollback()
+        self.assertNotIn("\n", message)
+        for word in ("dev2", "Feeder", f"control {number}"):
+            self.assertIn(word, message)
+        controls.cancel(self.store.transaction, number, False, None, self.store.now)
+        self.assertEqual(len(self.start()), 1)
 
     def test_ders(self) -> None:
         """More DERs are made; fewer take none away, but the file's word on them goes."""

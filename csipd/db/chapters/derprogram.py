@@ -64,8 +64,11 @@ class CurrentDERProgram(DERProgram):
         return [self._current(context, ids[0]) is not None for ids in many]
 
     def _current(self, context: Context, device: int) -> int | None:
-        context.depends_on.update(programs.href(number) for number, _ in _programs_of(context, device))
-        number, until = context.cached(outlook.current_program, context.server.own, device, context.now)
+        numbers = tuple(number for number, _ in _programs_of(context, device))
+        context.depends_on.update(map(programs.href, numbers))
+        number, until = context.cached(
+            outlook.current_program, context.server.own, device, numbers, context.now
+        )
         context.limit_validity(until)
         return number
 
