@@ -190,7 +190,7 @@ def add(transaction: Transaction, issuer: Issuer, group: int, description: str, 
     """Make a program of a group; every device under the group sees it from now on.
 
     One row is written, however many devices there are. Lists of programs that devices have seen are
-    views over membership: what is told of the change is the group's program list as a whole.
+    views over membership: what is invalidated is the list of programs as a whole.
     """
     connection = transaction.connection
     number: int | None = connection.scalar(

@@ -103,8 +103,8 @@ class Offer:
     def _over(self) -> Moment:
         """When it is over if no better one takes the mode from it."""
         # A device reads in the list that it is superseded: after what is due by the clock, as with a command.
-        told = [(m, True) for m in (self.event.cancelled, self.superseded) if m is not None]
-        return min([(self.event.end, False), *told])
+        read = [(m, True) for m in (self.event.cancelled, self.superseded) if m is not None]
+        return min([(self.event.end, False), *read])
 
 
 @frozen
@@ -282,8 +282,8 @@ def _superseder(offer: Offer, wanting: Mapping[str, Offer]) -> Offer | None:
 
 
 def _ended(offer: Offer, wanting: Mapping[str, Offer]) -> Hold:
-    over, told = offer.over
+    over, commanded = offer.over
     winner = _superseder(offer, wanting)
     if winner is not None:
         return Hold(offer, offer.begins, over, End.SUPERSEDED, winner)
-    return Hold(offer, offer.begins, over, End.CANCELLED if told else End.COMPLETED)
+    return Hold(offer, offer.begins, over, End.CANCELLED if commanded else End.COMPLETED)

@@ -189,10 +189,8 @@ class MigrationTests(SynchronousTestCase):
         control = {**ROWS["controls"], "id": 10, "program": own, "mrid": "02" + "1" * 30, "creation_time": 70}
         with sqlite3.connect(self.file) as connection:
             names = ", ".join(f'"{name}"' for name in control)
-            connection.execute(
-                f"INSERT INTO controls ({names}) VALUES ({', '.join('?' * len(control))})",
-                [*control.values()],
-            )
+            marks = ", ".join("?" * len(control))
+            connection.execute(f"INSERT INTO controls ({names}) VALUES ({marks})", [*control.values()])
             for number in (own, 5, 15, 1555):
                 connection.execute(
                     "INSERT INTO documents (href, changed, body) VALUES (?, 1, x'00')",
