@@ -183,7 +183,7 @@ class MigrationTests(SynchronousTestCase):
         connection.close()
 
     def test_own_programs_that_were_used_stay_shown(self) -> None:
-        """A device's own program in which there was a control is shown; its default is a view now (case A1)."""
+        """A device's own program that had a control is shown; its default is a view now (case A1)."""
         device = ROWS["devices"]["id"]
         own = 10**12 + device
         control = {**ROWS["controls"], "id": 10, "program": own, "mrid": "02" + "1" * 30, "creation_time": 70}
