@@ -83,7 +83,14 @@ class Options(usage.Options):
             twistd["uid"], twistd["gid"] = uid, gid
         if uid is None:
             return None
-        return uid, pwd.getpwuid(uid).pw_gid if gid is None else gid
+        if gid is not None:
+            return uid, gid
+        try:
+            return uid, pwd.getpwuid(uid).pw_gid
+        except KeyError:
+            raise StartError(
+                f"--uid {uid}: expected an account of this machine, or --gid beside it"
+            ) from None
 
 
 def _account(settings: config.Settings, user: str) -> tuple[int, int]:

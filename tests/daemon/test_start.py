@@ -416,6 +416,17 @@ class OptionsTests(OptionsCase):
         expected = f"{place.config}:9: service_group: there is no group none-of-that-name; expected"
         self.assertTrue(said[0].startswith(expected), said)
 
+    def test_unknown_uid(self) -> None:
+        """A number of twistd's --uid that is no account is a line too."""
+        self.patch(os, "geteuid", lambda: 0)
+        place = small_place(Path(self.mktemp()))
+        options, said = Options(), io.StringIO()
+        options.parent = {"uid": 2**31 - 7, "gid": None}
+        self.patch(sys, "stderr", said)
+        end = self.assertRaises(SystemExit, options.parseOptions, ["--config", str(place.config)])
+        self.assertEqual(end.code, 1)
+        self.assertIn("--uid 2147483641: expected an account", said.getvalue())
+
     def test_unwritable_storage(self) -> None:
         """A storage folder that may not be made where it should be is one line that names where."""
 
