@@ -166,7 +166,12 @@ class _Queue:
             for observer in observers:
                 observer.callback(None)
             return
-        group = [self._waiting.take() for _ in range(min(len(self._waiting), LARGEST_GROUP))]
+        group: list[Turn[tuple[Any, Deferred[Any]]]] = []
+        expected = 0.0
+        # No more than can be hoped for: what a group does not come to is put back.
+        while len(self._waiting) and len(group) < LARGEST_GROUP and expected < 4 * LONGEST_GROUP:
+            group.append(self._waiting.take())
+            expected += group[-1].charged
         self._running = True
         operations = [turn.item[0] for turn in group]
         self._in_thread(lambda: self._run(operations)).addBoth(self._ended, group)
