@@ -71,8 +71,6 @@ class Transaction:
         """Say that what is served at these hrefs, or kept of it anywhere, is no longer true."""
         self.changed.extend(hrefs)
 
-    touch = invalidate
-
     def remark(self, reason: str, line: str, /, *, peer: str = "", **values: Any) -> None:
         """Have a line logged once the transaction is committed; the arguments are those of `Remark`."""
         self.remarks.append(Remark(peer, reason, line, values))
