@@ -601,6 +601,8 @@ class Channel(http.HTTPChannel):
         """Answer a request that is not fit to be routed, and close: what follows it cannot be told apart."""
         if self._phase is _CLOSING:
             return
+        reason = http.RESPONSES[status].decode()
+        self.context.note_refusal(self.identity, self.transport.getPeer(), f"malformed request: {reason}")
         kind, body = self.context.fault(status)
         head = Headers()
         head.setRawHeaders(b"Date", [self.context.date()])

@@ -89,10 +89,7 @@ class Request(server.Request):
 
     def note_refusal(self, reason: str) -> None:
         """Count that the caller's request was refused, for who looks at the device."""
-        channel = self.channel
-        contacts = channel.context.contacts
-        if contacts is not None:
-            contacts.refused(self.identity.lfdi, channel.host, reason)
+        self.channel.context.note_refusal(self.identity, self.client, reason)
 
     @property
     def peer(self) -> str:

@@ -69,8 +69,14 @@ class SiteContext:
         own = self.body_limit(method, target) if self.body_limit is not None else None
         return self.limits.body_bytes if own is None else own
 
+    def note_refusal(self, identity: Identity, peer: Any, reason: str) -> None:
+        """Count that something was refused to a caller, for who looks at the device."""
+        if self.contacts is not None:
+            self.contacts.refused(identity.lfdi, host_of(peer), reason)
+
     def too_many_requests(self, identity: Identity, peer: Any) -> None:
-        """Log that a caller asks more often than its quota lets it."""
+        """Log and count that a caller asks more often than its quota lets it."""
+        self.note_refusal(identity, peer, "more requests than its quota")
         self.peer_log.warn(
             self._log,
             identity.lfdi,
@@ -82,7 +88,8 @@ class SiteContext:
         )
 
     def over_handshake_rate(self, identity: Identity, peer: Any) -> None:
-        """Log that a caller connects more often than its quota lets it."""
+        """Log and count that a caller connects more often than its quota lets it."""
+        self.note_refusal(identity, peer, "more handshakes than its quota")
         self.peer_log.warn(
             self._log,
             identity.lfdi,

@@ -515,6 +515,14 @@ class ReplaceTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.api = FakeAPI()
 
+    def test_by_its_former_lfdi(self) -> None:
+        """A device is found by the LFDI that it had before."""
+        former = "F" * 40
+        self.api.answers("GET", "/devices", DevicePage(items=(device(7),)))
+        self.api.answers("GET", "/devices/7", device(7))
+        self.assertEqual(self.api.run("devices", "show", former).exit_code, 0)
+        self.assertEqual(self.api.requests[0].query["lfdi"], former)
+
     def test_lfdi(self) -> None:
         """The request names the new LFDI, and whether the old one ends at once."""
         self.api.answers("POST", "/devices/3/certificate", MadeDevice(device=device(3)))

@@ -67,6 +67,14 @@ class HeardTests(SynchronousTestCase):
         self.assertEqual(found.refusals, 1)
         self.assertIn(f"PUT {self.path}/di", found.reason or "")
 
+    def test_malformed(self) -> None:
+        """A request that is no HTTP is counted too."""
+        wire = self.world.wire(OWNER)
+        wire.client.transport.write(b"GET /dcap HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+        wire.pump()
+        found = self.collect()[OWNER.lfdi]
+        self.assertEqual((found.refusals, found.reason), (1, "malformed request: Bad Request"))
+
     def test_strangers(self) -> None:
         """What a certificate on no list is refused is counted; that it is no device, the store finds."""
         callers: tuple[Identity, ...] = (UNKNOWN, OTHER)
