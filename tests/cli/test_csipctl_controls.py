@@ -91,9 +91,22 @@ class RequestTests(SynchronousTestCase):
     def test_targets(self) -> None:
         """A group and devices are found by name."""
         self.api.answers("GET", "/groups", GroupPage(items=(fake.group(5, "feeder-1"),)))
+        self.api.answers("GET", "/groups/5", fake.group(5, "feeder-1", programs=(1,)))
         self.assertEqual(self.request("--group", "feeder-1", *LIMIT).group, 5)
         self.api.answers("GET", "/devices", DevicePage(items=(fake.device(8, "dev8"),)))
         self.assertEqual(self.request("--device", "dev8", "--device", "3", *LIMIT).devices, (8, 3))
+
+    def test_group_without_program(self) -> None:
+        """A group that has no program, or several, is told of with what to do."""
+        self.api.answers("GET", "/groups/5", fake.group(5, "feeder-1"))
+        done = self.api.run("controls", "create", "--group", "5", *LIMIT)
+        self.assertEqual(done.exit_code, 1)
+        self.assertIn("csipctl programs add 'For 5' --primacy 7 --group 5", done.stderr)
+        several = fake.group(5, "feeder-1", programs=(1, 2), program_names=("A", "B"))
+        self.api.answers("GET", "/groups/5", several)
+        done = self.api.run("controls", "create", "--group", "5", *LIMIT)
+        self.assertIn("say which by --program: A (1), B (2)", done.stderr)
+        self.assertEqual(set(self.api.asked()), {"GET /groups/5"})
 
     def test_one_target(self) -> None:
         """Program, group and devices exclude each other, and one of them is needed."""
@@ -181,7 +194,7 @@ class CurveTests(SynchronousTestCase):
 
     def test_of_a_group(self) -> None:
         """For a group the curves of its programs are meant."""
-        self.api.answers("GET", "/groups/5", fake.group(5, programs=(1, 2)))
+        self.api.answers("GET", "/groups/5", fake.group(5, programs=(2,)))
         self.api.answers("GET", "/programs/2/curves", CurvePage(items=(curve(9, "far", program=2),)))
         self.preview("--group", "5", "--set", "opModVoltVar=far")
         self.assertEqual(self.api.requests[-1].content["base"], {"opModVoltVar": {"href": "/derp/2/dc/9"}})

@@ -18,7 +18,7 @@ from csipd.web.admin.responses import Response
 from csipd.web.admin.state import Acting, DERReport, DeviceState, Passed
 from csipd.web.json_form import from_json
 from tests.cli import fake
-from tests.cli.fake import LFDI, NOW, FakeAPI, device
+from tests.cli.fake import LFDI, NOW, FakeAPI, device, group
 
 PRETTY = "3E4F-45AB-31ED-FE5B-67E3-43E5-E456-2E31-984E-23E5"
 SECRET = "-----BEGIN PRIVATE KEY-----\nnobody else's\n-----END PRIVATE KEY-----\n"
@@ -554,3 +554,100 @@ class SilentTests(SynchronousTestCase):
         lines = [" ".join(line.split()) for line in api.run("devices", "show", "1").stdout.splitlines()]
         for line in ("From 192.0.2.7", "Requests refused 3", "Why PUT /edev/1/di: wrong"):
             self.assertIn(line, lines)
+
+
+class ImportTests(SynchronousTestCase):
+    """Many devices from one file."""
+
+    def setUp(self) -> None:
+        self.api = FakeAPI()
+        self.api.answers("GET", "/groups", GroupPage(items=(group(5, "feeder-1"), group(6, "pilot"))))
+        self.api.answers("POST", "/devices", MadeDevice(device=device(1)))
+
+    def file(self, text: str) -> str:
+        path = Path(self.mktemp())
+        path.write_text(text)
+        return str(path)
+
+    def test_many(self) -> None:
+        """Fifty devices are added in one run, over one connection, and a group is looked up once."""
+        lines = [f"dev{n},{n:040X},feeder-1;pilot" for n in range(1, 51)]
+        file = self.file("\n".join(("name,lfdi,groups", *lines)))
+        done = self.api.run("devices", "import", file, "--idempotency-key", "feeder-1")
+        self.assertEqual((done.exit_code, done.stdout), (0, "Added 50 devices.\n"), done.stderr)
+        self.assertEqual(len(self.api.connections), 1)
+        self.assertEqual(self.api.asked(), ["GET /groups"] * 2 + ["POST /devices"] * 50)
+        sent = from_json(NewDevice, self.api.requests[2].content)
+        self.assertEqual(sent, NewDevice(name="dev1", lFDI=f"{1:040X}", groups=(5, 6)))
+        self.assertEqual(self.api.requests[2].headers["Idempotency-Key"], "feeder-1-2")
+
+    def test_all_columns(self) -> None:
+        """A line says all that devices add can say; a certificate is written for its signing request."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        (folder / "dev9.csr").write_text("REQUEST")
+        file = folder / "fleet.csv"
+        file.write_text(
+            "name,csr,aggregator,pin,category,poll_rate,post_rate,ders,listed\n"
+            "dev9,dev9.csr,no,111115,PHOTOVOLTAIC,60,300,2,yes\n"
+        )
+        self.api.answers("POST", "/devices", MadeDevice(device=device(1), certificate="CERTIFICATE"))
+        done = self.api.run("devices", "import", str(file), "--out", str(folder / "out"))
+        self.assertEqual(done.exit_code, 0, done.stderr)
+        self.assertEqual((folder / "out" / "dev9.crt").read_text(), "CERTIFICATE")
+        self.assertEqual(
+            from_json(NewDevice, self.api.requests[-1].content),
+            NewDevice(
+                name="dev9",
+                csr="REQUEST",
+                aggregator=False,
+                pIN=111115,
+                deviceCategory=0x200000,
+                pollRate=60,
+                postRate=300,
+                ders=2,
+                registered=False,
+            ),
+        )
+
+    def test_wrong(self) -> None:
+        """What is wrong is told with file and line before anything is added."""
+        lfdi = f"{1:040X}"
+        for text, what in (
+            ("lfdi\n" + lfdi, ":1: no column is called name"),
+            ("name,colour\na,b", ":1: no such column: colour"),
+            (f"name,lfdi\n,{lfdi}", ":2: has no name"),
+            ("name,lfdi\na,", ":2: has one of lfdi and csr"),
+            ("name,lfdi\na,12", ":2: "),
+            (f"name,lfdi\na,{lfdi}\nb,{lfdi}", f":3: {lfdi} stands in line 2 already"),
+            (f"name,lfdi\na,{lfdi}\na,{2:040X}", ":3: a stands in line 2 already"),
+            (f"name,lfdi,groups\na,{lfdi},nowhere", ":2: there is no group called 'nowhere'"),
+            (f"name,lfdi,pin\na,{lfdi},x", ":2: pin: 'x' is no number"),
+            (f"name,lfdi,listed\na,{lfdi},maybe", ":2: listed: 'maybe' is neither yes nor no"),
+            (f"name,lfdi\na,{lfdi},more", ":2: has not as many values"),
+        ):
+            done = self.api.run("devices", "import", self.file(text))
+            self.assertEqual(done.exit_code, 2, text)
+            self.assertIn(what, done.stderr)
+        self.assertNotIn("POST /devices", self.api.asked())
+
+    def test_refused(self) -> None:
+        """Where the server refuses one it is told which, and how many were added."""
+        self.api.refuses("POST", "/devices", 409, "there is a device a already: 7")
+        done = self.api.run("devices", "import", self.file(f"name,lfdi\na,{1:040X}\n"))
+        self.assertEqual(done.exit_code, 1)
+        self.assertIn(":2: there is a device a already: 7 (409); 0 of 1 devices were added", done.stderr)
+
+
+class SilentCommandTests(SynchronousTestCase):
+    """Devices that are not heard of."""
+
+    def test_silent(self) -> None:
+        """Those that are registered and were not heard of since a moment, a day by default (case B7)."""
+        api = FakeAPI()
+        api.answers("GET", "/devices", DevicePage(items=(device(1),)))
+        for options, since in (((), NOW - 86_400), (("--since", "-2h"), NOW - 7200)):
+            done = api.run("devices", "silent", *options)
+            self.assertEqual(done.exit_code, 0, done.stderr)
+            query = api.requests[-1].query
+            self.assertEqual((query["silent_since"], query["standing"]), (str(since), "registered"))

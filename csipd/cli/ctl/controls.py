@@ -11,8 +11,8 @@ import click
 from rich.live import Live
 
 from csipd.cli.ctl import lookup
-from csipd.cli.ctl.client import Value
-from csipd.cli.ctl.errors import ServerFailed, Unreachable
+from csipd.cli.ctl.client import Client, Value
+from csipd.cli.ctl.errors import Failure, ServerFailed, Unreachable
 from csipd.cli.ctl.options import (
     DURATION,
     DURATION_HELP,
@@ -119,6 +119,9 @@ def _request(session: Session, wanted: Value) -> Value:
     program = wanted["program"] and lookup.program(client, wanted["program"])
     group = wanted["group"] and lookup.group(client, wanted["group"])
 
+    if group is not None:
+        _check_group(client, wanted["group"], group)
+
     def programs() -> list[int] | None:
         if program is not None:
             return [program]
@@ -137,6 +140,20 @@ def _request(session: Session, wanted: Value) -> Value:
         responseRequired=wanted["response_required"],
         base=lookup.base_with_curves(client, wanted["base"], programs),
     )
+
+
+def _check_group(client: Client, called: str, group: int) -> None:
+    """See that a group has the one program that a control for it needs, and say what to do where not."""
+    found = client.get(f"/groups/{group}").value
+    programs, names = found.get("programs", ()), found.get("program_names", ())
+    if not programs:
+        raise Failure(
+            f"group {called} has no program that a control could be in: make one first, such as"
+            f" csipctl programs add 'For {called}' --primacy 7 --group {called}"
+        )
+    if len(programs) > 1:
+        known = ", ".join(f"{name} ({number})" for number, name in zip(programs, names, strict=False))
+        raise Failure(f"group {called} has several programs, say which by --program: {known or programs}")
 
 
 @controls.command("create")

@@ -12,6 +12,7 @@ from csipd.cli.ctl import lookup
 from csipd.cli.ctl.client import Document, Value
 from csipd.cli.ctl.errors import Failure
 from csipd.cli.ctl.files import NewFiles
+from csipd.cli.ctl.imports import import_devices
 from csipd.cli.ctl.options import (
     MOMENT_HELP,
     Moment,
@@ -91,6 +92,33 @@ def list_devices(
         "manager": manager and lookup.device(session.client, manager),
         "standing": standing,
         "silent_since": silent_since,
+    }
+    show_list(session, "/devices", paging, lambda items: views.devices(items, session.when), query)
+
+
+@devices.command("silent")
+@click.option(
+    "--since",
+    type=Moment(ahead=False),
+    default="-24h",
+    show_default=True,
+    help=f"Not heard of since then {MOMENT_HELP}, or never.",
+)
+@click.option("--group", help="Only those in this group or under it (number or name).")
+@paged
+@pass_session
+def list_silent(session: Session, paging: Paging, since: int, group: str | None) -> None:
+    """List registered devices that have not been heard of, with their last contact.
+
+    \b
+    Examples:
+      csipctl devices silent
+      csipctl devices silent --since -2h --group feeder-1
+    """
+    query: dict[str, str | int | None] = {
+        "standing": "registered",
+        "silent_since": since,
+        "group": None if group is None else lookup.group(session.client, group),
     }
     show_list(session, "/devices", paging, lambda items: views.devices(items, session.when), query)
 
@@ -468,3 +496,6 @@ def _show(session: Session, document: Document) -> None:
     """The device in an answer, or that it is done where the answer is empty."""
     value = document.value
     session.out.document(document, views.device(value, session.when) if value else "Done.")
+
+
+devices.add_command(import_devices)
