@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import resource
 import signal
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -23,7 +24,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from csipd.db import devices
+from csipd.db import contacts, devices
 from csipd.db.database import Database, Transaction
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
@@ -406,6 +407,21 @@ class WithdrawalTests(TestCase):
                 self.assertIn((await each).status, (200, 404))
             await self.readmit("dev1")
             self.assertEqual((await client.get("/edev/1/rg")).status, 200)
+
+    async def test_last_contact(self) -> None:
+        """When a device was heard of is known after the daemon has stopped, requests of the fast lane among
+        them (case B7)."""
+        tree = self.serve()
+        client = await self.device("dev1")
+        await self.warm(client, "/edev/1/rg")
+        self.assertEqual((await client.get("/edev/2")).status, 404)
+        began = int(time.time())
+        await client.close()
+        await tree.stopService()
+        self.serve()
+        found = (await self.database.read(lambda connection: contacts.of(connection, [1, 2])))[1]
+        self.assertTrue(began - 60 <= found.at <= time.time())
+        self.assertEqual((found.host, found.refusals), ("127.0.0.1", 1))
 
     async def test_sticky(self) -> None:
         """No restart and no configuration undoes a withdrawal; the operator does, and all is there again."""
