@@ -78,7 +78,12 @@ _LIMITS = {
 }
 
 #: Days for which something is kept: long enough for an event of the past to be looked into.
-_RETENTION = {"controls_days": (1, 36_500), "audit_days": (30, 36_500), "alarms_days": (1, 36_500)}
+_RETENTION = {
+    "controls_days": (1, 36_500),
+    "audit_days": (30, 36_500),
+    "alarms_days": (1, 36_500),
+    "refusals_days": (1, 36_500),
+}
 
 #: Keys of other servers' files that mean nothing here, and why.
 _IGNORED = {

@@ -23,7 +23,7 @@ class LastContact:
 
     :param at: when it was last heard of (TimeType)
     :param host: the address that it came from
-    :param refusals: how many of its requests were refused, ever
+    :param refusals: how many of its requests were refused; forgotten when the last was long ago (retention)
     :param refused: when the last of these was (TimeType)
     :param reason: why
     """

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from attrs import frozen
 
 from csipd.db.database import Transaction
-from csipd.db.tables import alarms, audit, controls, memberships, responses
+from csipd.db.tables import alarms, audit, contacts, controls, memberships, responses
 from csipd.der.retention import Retention
 
 #: Rows that one transaction removes at most.
@@ -39,6 +39,7 @@ def sweep(transaction: Transaction, retention: Retention, now: int) -> Removed:
         ("controls", lambda most: _controls(connection, retention.controls(now), most)),
         ("audit", lambda most: _audit(connection, retention.audit(now), most)),
         ("alarms", lambda most: _alarms(connection, retention.alarms(now), most)),
+        ("refusals", lambda most: _refusals(connection, retention.refusals(now), most)),
         ("memberships", lambda most: _memberships(connection, now, most)),
     )
     for name, step in steps:
@@ -84,6 +85,15 @@ def _audit(connection: sa.Connection, before: int, most: int) -> int:
 def _alarms(connection: sa.Connection, before: int, most: int) -> int:
     """Alarms that were over before a moment; one that is open stays."""
     return _remove(connection, alarms, sa.select(alarms.c.id).where(alarms.c.cleared < before), most)
+
+
+def _refusals(connection: sa.Connection, before: int, most: int) -> int:
+    """What devices were refused; when they were heard of last stays."""
+    old = sa.select(contacts.c.device).where(contacts.c.refused < before).limit(most)
+    numbers = list(connection.scalars(old))
+    forgotten = sa.update(contacts).where(contacts.c.device.in_(numbers))
+    connection.execute(forgotten.values(refusals=0, refused=None, reason=None))
+    return len(numbers)
 
 
 def _memberships(connection: sa.Connection, now: int, most: int) -> int:

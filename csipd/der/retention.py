@@ -14,11 +14,13 @@ class Retention:
     :param controls_days: a control and the Responses to it, after it has ended
     :param audit_days: a line of the audit log
     :param alarms_days: an alarm, after it is over
+    :param refusals_days: what a device was refused, after the last time
     """
 
     controls_days: int = 400
     audit_days: int = 731
     alarms_days: int = 731
+    refusals_days: int = 30
 
     def controls(self, now: int) -> int:
         """Controls that ended before this go."""
@@ -31,3 +33,7 @@ class Retention:
     def alarms(self, now: int) -> int:
         """Alarms that were over before this go."""
         return now - self.alarms_days * _DAY
+
+    def refusals(self, now: int) -> int:
+        """What was refused last before this is forgotten."""
+        return now - self.refusals_days * _DAY

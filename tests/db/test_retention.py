@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import audit, controls, devices, retention
 from csipd.db.retention import Removed
-from csipd.db.tables import abilities, alarms, fleets, memberships, metadata, responses
+from csipd.db.tables import abilities, alarms, contacts, fleets, memberships, metadata, responses
 from csipd.db.tables import audit as audit_table
 from csipd.db.tables import controls as controls_table
 from csipd.der.retention import Retention
@@ -102,6 +102,20 @@ class AgeTests(_Case):
         )
         self.assertEqual(self.sweep(NOW + 731 * DAY + 1), Removed({"alarms": 1}, more=False))
         self.assertEqual(self.sweep(NOW + 7310 * DAY), Removed({"alarms": 1}, more=False))
+
+    def test_refusals(self) -> None:
+        """What a device was refused is forgotten after 30 days; when it was heard of last is not."""
+        device, other = (add_device(self.transaction, number) for number in (1, 2))
+        row = {"at": NOW, "host": "192.0.2.1", "refusals": 3, "reason": "404"}
+        self.connection.execute(
+            sa.insert(contacts),
+            [{**row, "device": device, "refused": NOW}, {**row, "device": other, "refused": NOW + DAY}],
+        )
+        self.assertEqual(self.sweep(NOW + 30 * DAY + 1), Removed({"refusals": 1}, more=False))
+        found = {line.device: tuple(line) for line in self.connection.execute(sa.select(contacts))}
+        self.assertEqual(found[device], (device, NOW, "192.0.2.1", 0, None, None))
+        self.assertEqual(found[other], (other, NOW, "192.0.2.1", 3, NOW + DAY, "404"))
+        self.assertEqual(self.sweep(NOW + 30 * DAY + 1), Removed({}, more=False))
 
     def test_audit(self) -> None:
         """A line of the audit log goes after two years."""
