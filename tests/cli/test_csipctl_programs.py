@@ -276,3 +276,16 @@ class CurveTests(SynchronousTestCase):
         """A curve is removed by its number."""
         self.api.answers("DELETE", "/programs/1/curves/2", None)
         self.assertEqual(self.api.run("programs", "curves", "remove", "1", "2").stdout, "Done.\n")
+
+    def test_remove_by_name(self) -> None:
+        """A curve is removed by its description or href, where that says which one."""
+        several = CurvePage(items=(curve(2), curve(3, "twice"), curve(4, "twice")))
+        self.api.answers("GET", "/programs/1/curves", several)
+        self.api.answers("DELETE", "/programs/1/curves/2", None)
+        for called in ("Volt-VAR 1", "/derp/1/dc/2"):
+            done = self.api.run("programs", "curves", "remove", "1", called)
+            self.assertEqual(done.stdout, "Done.\n", done.stderr)
+        for called, said in (("twice", "/derp/1/dc/3, /derp/1/dc/4"), ("none", "no curve called 'none'")):
+            done = self.api.run("programs", "curves", "remove", "1", called)
+            self.assertEqual(done.exit_code, 1)
+            self.assertIn(said, done.stderr)

@@ -10,7 +10,6 @@ import click
 from csipd.cli.ctl import lookup
 from csipd.cli.ctl.client import Value
 from csipd.cli.ctl.options import (
-    NUMBER,
     Paging,
     Parsed,
     given,
@@ -103,14 +102,16 @@ def _doubts(curve: Value) -> list[str]:
 
 @curves.command("remove")
 @_one_program
-@click.argument("curve", type=NUMBER)
+@click.argument("curve")
 @pass_session
-def remove_curve(session: Session, program: str, curve: int) -> None:
-    """Remove a curve that nothing uses. CURVE is its number: 2 for /derp/1/dc/2.
+def remove_curve(session: Session, program: str, curve: str) -> None:
+    """Remove a curve that nothing uses. CURVE is its number (2 for /derp/1/dc/2), href or description.
 
     \b
     Examples:
       csipctl programs curves remove 1 2
+      csipctl programs curves remove "Feeder 1" "Volt-VAR 1"
     """
     number = lookup.program(session.client, program)
-    session.out.document(session.client.delete(f"/programs/{number}/curves/{curve}"), "Done.")
+    which = lookup.curve(session.client, number, curve)
+    session.out.document(session.client.delete(f"/programs/{number}/curves/{which}"), "Done.")

@@ -84,6 +84,19 @@ def curves(client: Client, program: int) -> list[Value]:
     return [one for page in pages for one in page.value.get("items", ())]
 
 
+def curve(client: Client, program: int, text: str) -> int:
+    """The number of a curve of a program that is called by its number, href or description."""
+    if _NUMBER.fullmatch(text):
+        return int(text)
+    found = [one["href"] for one in curves(client, program) if text in (one["href"], one.get("description"))]
+    if not found:
+        raise Failure(f"program {program} has no curve called {text!r}")
+    if len(found) > 1:
+        ways = ", ".join(map(str, found[:10]))
+        raise Failure(f"more than one curve is called {text!r}: say which by its href ({ways})")
+    return int(str(found[0]).rpartition("/")[2])
+
+
 def _curve(known: Iterable[Value], mode: str, text: str) -> str:
     kind = MODE[mode].curve
     found = [one["href"] for one in known if one.get("description") == text and one.get("curveType") == kind]
