@@ -174,7 +174,7 @@ def _element(
         except JSONProblem as problem:
             problems += problem.problems
     for name, field in known.items():
-        if field.required and name not in data and name not in leave:
+        if (field.required or name in cls.lists) and name not in data and name not in leave:
             problems.append((f"{at}/{name}", "is required"))
     if problems:
         raise JSONProblem(problems)

@@ -22,7 +22,7 @@ from csipd.sep2.schema import Element, fields
 from csipd.sep2.types import EventState, ResponseRequired
 from csipd.web.admin.alarms import LogEventShown
 from csipd.web.admin.controls import Cancellation, Control, NewControl
-from csipd.web.admin.devices import Membership
+from csipd.web.admin.membership import Membership
 from csipd.web.admin.responses import Response
 from csipd.web.json_form import MAX_PROBLEMS, JSONProblem, from_json, loads, schema_of, schemas_for, to_json
 from tests.support.forms import FORMS
