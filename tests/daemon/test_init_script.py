@@ -20,17 +20,12 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from tests.support.daemon import two_free_ports
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "etc" / "init.d" / "csipd"
 TWISTD = Path(sysconfig.get_path("scripts")) / "twistd"
 NOBODY = "nobody"
-
-
-def free_port() -> int:
-    """A port of the loopback interface that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def answers(port: int) -> bool:
@@ -81,12 +76,12 @@ class InitScriptTests(SynchronousTestCase):
         """Writes a configuration and the settings of the service; nothing else needs to exist."""
         folder.mkdir(exist_ok=True)
         self.folder = folder
-        self.port = free_port()
+        self.port, admin_port = two_free_ports()
         self.config = folder / "config.yml"
         self.config.write_text(
             f"server: 127.0.0.1\n"
             f"https_port: {self.port}\n"
-            f"admin_port: {free_port()}\n"
+            f"admin_port: {admin_port}\n"
             f"tls_repository: ./tls\n"
             f"storage_path: ./var\n"
             f"openssl_cnf: {ROOT / 'openssl.cnf'}\n"

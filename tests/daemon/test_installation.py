@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd import config
-from tests.support.daemon import SCRIPTS, Process, free_port, run
+from tests.support.daemon import SCRIPTS, Process, run, two_free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,7 +21,7 @@ class InstallationTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.root = Path(self.mktemp()).absolute()
-        self.port, self.admin_port = free_port(), free_port()
+        self.port, self.admin_port = two_free_ports()
         for folder in ("etc", "var/lib/csipd", "elsewhere"):
             (self.root / folder).mkdir(parents=True)
 

@@ -47,15 +47,11 @@ PATIENCE = 60.0
 LAB = Authority.make()
 
 
-def free_port() -> int:
-    """A port of the loopback interface that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def two_free_ports() -> tuple[int, int]:
-    """Two of them: one asked for after the other may be the same."""
+    """Two ports of the loopback interface that were free a moment ago.
+
+    They are asked for together: one asked for after the other may be the same.
+    """
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         return one.getsockname()[1], other.getsockname()[1]
 
