@@ -322,15 +322,16 @@ class ScheduleTests(ConformanceCase):
         """A client holds 24 controls of a program; those that are cancelled half way it does not run."""
         self.bench = self.make(rates={**RATES, "DERProgramList": 59})
         self.bench.ladder("SY", "TF", "SP")
+        self.begin("SP")
         commands = [
-            self.bench.command("TF", start=2 * n, lasts=1, label=f"SP{n}", opModMaxLimW=5000 + n)
+            self.bench.command("SP", start=2 * n, lasts=1, label=f"SP{n}", opModMaxLimW=5000 + n)
             for n in range(1, 25)
         ]
-        self.bench.command("SY", start=3, lasts=1, opModMaxLimW=4000)
-        self.begin("SP")
+        self.bench.command("TF", start=3, lasts=1, opModMaxLimW=4000)
+        self.bench.run(until=1)
         self.assertEqual(
             sorted(control.description or "" for control in self.device.der.known()),
-            sorted(["SY", *(f"SP{n}" for n in range(1, 25))]),
+            sorted(["TF", *(f"SP{n}" for n in range(1, 25))]),
         )
         self.bench.run(until=25.5)
         for command in commands[12:]:
@@ -338,16 +339,16 @@ class ScheduleTests(ConformanceCase):
         self.bench.run(until=52)
         run = {f"SP{n}": WHOLE for n in range(1, 13)}
         dropped = {f"SP{n}": [RECEIVED, CANCELLED] for n in range(13, 25)}
-        self.assertAnswered(SY=WHOLE, **run, **dropped)
+        self.assertAnswered(TF=WHOLE, **run, **dropped)
         for n in range(1, 13):
             self.assertSaid(
-                f"{2 * n}:00  SP{n} in TF is active since {2 * n}:00", f"{2 * n + 1}:00  SP{n} is gone"
+                f"{2 * n}:00  SP{n} in SP is active since {2 * n}:00", f"{2 * n + 1}:00  SP{n} is gone"
             )
         for n in range(13, 25):
-            self.assertSaid(f"25:30  SP{n} in TF is cancelled since 25:30")
+            self.assertSaid(f"25:30  SP{n} in SP is cancelled since 25:30")
         lines = [line for line in self.device.der.story("opModMaxLimW") if line[2] is not None]
         expected = [(2 * n, 5000 + n, f"SP{n}") for n in range(1, 13)]
-        self.assertEqual(lines, [expected[0], (3, 4000, "SY"), *expected[1:]])
+        self.assertEqual(lines, [expected[0], (3, 4000, "TF"), *expected[1:]])
 
     def test_basic_016(self) -> None:
         """Of two defaults the one of the nearer group holds."""
