@@ -21,7 +21,7 @@ done; \
 echo "csipd needs Python 3.11 or later, and none of python3 $(PYTHON) can be started." >&2; exit 1
 endef
 
-.PHONY: run test check tests test-all test-latest test-oldest pins venv develop bench heavy clean
+.PHONY: run test check tests test-all test-docs test-latest test-oldest pins venv develop bench heavy clean
 
 run: venv
 	@$(BIN)/twistd --nodaemon --pidfile= --logger csipd.daemon.console.console csipd --config etc/config.yml --hints
@@ -45,6 +45,10 @@ test-all:
 			echo "Python $$version is passed over."; \
 		fi; \
 	done
+
+# The commands of the documents alone: README.md and docs/*.md, each run from top to bottom.
+test-docs: develop
+	$(BIN)/python -m twisted.trial --rterrors tests.docs
 
 # With the newest of everything, and with the oldest that setup.cfg allows: what is pinned is between them.
 test-latest:

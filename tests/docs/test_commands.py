@@ -1,0 +1,134 @@
+"""The documents' commands do what they say: each document is run from top to bottom (case C11).
+
+Each has csipd's sample configuration served for it, as `make run` does, in a folder of its own, on ports of its
+own and over real TLS, and one shell, in which its `sh` blocks are run one after the other. Questions are
+answered with yes, and what would go on until Ctrl-C is ended after a moment. Blocks marked `host` change the
+machine (an account, a service, a package) and are left out.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.docs.commands import blocks, indented, script
+from tests.support.daemon import OPENSSL_CNF, SCRIPTS, Process, free_port
+
+ROOT = OPENSSL_CNF.parent
+DOCUMENTS = ("README.md", "docs/csipctl.md", "docs/api.md", "docs/operating.md")
+
+#: What an installed csipd has elsewhere than one of `make run`.
+INSTALLED = {"/opt/csipd": "/opt/csipd", "/etc/csipd": "/etc", "/backup/": "/backup/"}
+
+#: A part of the commands that is left out at most.
+EXCLUDED = 0.1
+#: Seconds for one document.
+TIMEOUT = 240
+
+# A command that fails ends the script; its line is that of the document.
+PRELUDE = (
+    "set -E -o pipefail; "
+    "trap 'code=$?; echo \"FAILED $LINENO $code $BASH_COMMAND\" >&2; exit $code' ERR; "
+    'csipctl() { case " $* " in '
+    '*" watch "*) timeout --signal=INT 3 csipctl "$@" || [ $? = 124 ];; '
+    '*) command csipctl "$@";; esac; }; '
+)
+
+
+class Shell:
+    """A folder as a reader has it after `make run`, and a shell in it."""
+
+    def __init__(self, case: SynchronousTestCase, folder: Path) -> None:
+        self.folder = folder.absolute()
+        for place in ("etc", "backup", "opt/csipd"):
+            (self.folder / place).mkdir(parents=True)
+        shutil.copy(OPENSSL_CNF, self.folder)
+        port, admin_port = free_port(), free_port()
+        self.replaced = {
+            "127.0.0.1:7443": f"127.0.0.1:{port}",
+            "127.0.0.1:7444": f"127.0.0.1:{admin_port}",
+            ".venv/bin/": f"{SCRIPTS}/",
+            "/opt/csipd/bin/": f"{SCRIPTS}/",
+            **{old: f"{self.folder}{new}" for old, new in INSTALLED.items()},
+        }
+        ports = f"https_port: {port}\nadmin_port: {admin_port}\n"
+        sample = (ROOT / "etc" / "config.yml").read_text().replace("https_port: 7443\n", ports)
+        (self.folder / "etc" / "config.yml").write_text(sample)
+        command = [str(SCRIPTS / "twistd"), "--nodaemon", "--pidfile=", "csipd", "--config", "etc/config.yml"]
+        Process(case, command, self.folder).log.wait_for("serving the operator's API")
+        self.environment = {
+            "HOME": str(self.folder),
+            "LANG": "C.UTF-8",
+            "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}",
+            "CSIPCTL_SERVER": f"https://127.0.0.1:{admin_port}",
+        }
+
+    def run(self, text: str) -> subprocess.CompletedProcess[str]:
+        """Run a script; what it says on standard error is in its output, as on a terminal."""
+        for old, new in self.replaced.items():
+            text = text.replace(old, new)
+        file = self.folder / "script.sh"
+        first, _, rest = text.partition("\n")
+        file.write_text(f"{PRELUDE}{first}\n{rest}")
+        with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as yes:
+            try:
+                return subprocess.run(
+                    ["bash", str(file)],
+                    cwd=self.folder,
+                    env=self.environment,
+                    stdin=yes.stdout,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    timeout=TIMEOUT,
+                    check=False,
+                )
+            finally:
+                yes.kill()
+
+
+class DocumentTests(SynchronousTestCase):
+    """Each document in turn."""
+
+    def run_document(self, name: str) -> None:
+        done = Shell(self, Path(self.mktemp())).run(script(ROOT / name))
+        if done.returncode == 0:
+            return
+        said = done.stdout.splitlines()
+        failed = next((line for line in reversed(said) if line.startswith("FAILED ")), None)
+        _, line, code, command = (failed or f"FAILED ? {done.returncode} ?").split(" ", 3)
+        output = "\n".join(line for line in said if not line.startswith("FAILED "))
+        self.fail(f"{name}:{line}: exit code {code} of\n    {command}\nwhich came after\n{output[-4000:]}")
+
+    def test_readme(self) -> None:
+        """README.md."""
+        self.run_document("README.md")
+
+    def test_csipctl(self) -> None:
+        """docs/csipctl.md."""
+        self.run_document("docs/csipctl.md")
+
+    def test_api(self) -> None:
+        """docs/api.md."""
+        self.run_document("docs/api.md")
+
+    def test_operating(self) -> None:
+        """docs/operating.md."""
+        self.run_document("docs/operating.md")
+
+    def test_few_are_excluded(self) -> None:
+        """At most a tenth of the commands is left out, and none escapes as text that is only indented."""
+        ran = excluded = 0
+        for name in DOCUMENTS:
+            text = (ROOT / name).read_text()
+            self.assertEqual(indented(text), [], f"{name}: code is fenced, as sh, host, json, yaml or text")
+            for block in blocks(text):
+                ran += block.commands * (block.language == "sh")
+                excluded += block.commands * (block.language == "host")
+        print(f"\ncommands of the documents: {ran} run, {excluded} excluded", file=sys.__stdout__)
+        self.assertLessEqual(excluded, EXCLUDED * (ran + excluded))
