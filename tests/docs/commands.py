@@ -42,9 +42,7 @@ def blocks(text: str) -> list[Block]:
         indent, language = fence.groups()
         if opened is None:
             if not language:
-                raise ValueError(
-                    f"line {number}: a block does not say what it is: sh, host, json, yaml, text"
-                )
+                raise ValueError(f"line {number}: a block does not say what it is, sh for example")
             opened = (indent, number, language)
         else:
             found.append(Block(opened[2], opened[1] + 1, tuple(lines[opened[1] : number - 1])))

@@ -1,7 +1,7 @@
 """The documents' commands do what they say: each document is run from top to bottom (case C11).
 
-Each has csipd's sample configuration served for it, as `make run` does, in a folder of its own, on ports of its
-own and over real TLS, and one shell, in which its `sh` blocks are run one after the other. Questions are
+Each has csipd's sample configuration served for it, as `make run` does, in a folder of its own, on ports of
+its own and over real TLS, and one shell, in which its `sh` blocks are run one after the other. Questions are
 answered with yes, and what would go on until Ctrl-C is ended after a moment. Blocks marked `host` change the
 machine (an account, a service, a package) and are left out.
 """
@@ -28,11 +28,12 @@ INSTALLED = {"/opt/csipd": "/opt/csipd", "/etc/csipd": "/etc", "/backup/": "/bac
 #: A part of the commands that is left out at most.
 EXCLUDED = 0.1
 #: Seconds for one document.
-TIMEOUT = 240
+TIMEOUT = 480
 
 # A command that fails ends the script; its line is that of the document.
 PRELUDE = (
     "set -E -o pipefail; "
+    "trap 'echo $LINENO > line' DEBUG; "
     "trap 'code=$?; echo \"FAILED $LINENO $code $BASH_COMMAND\" >&2; exit $code' ERR; "
     'csipctl() { case " $* " in '
     '*" watch "*) timeout --signal=INT 3 csipctl "$@" || [ $? = 124 ];; '
@@ -96,7 +97,11 @@ class DocumentTests(SynchronousTestCase):
     """Each document in turn."""
 
     def run_document(self, name: str) -> None:
-        done = Shell(self, Path(self.mktemp())).run(script(ROOT / name))
+        shell = Shell(self, Path(self.mktemp()))
+        try:
+            done = shell.run(script(ROOT / name))
+        except subprocess.TimeoutExpired:
+            self.fail(f"{name}:{(shell.folder / 'line').read_text().strip()}: does not end")
         if done.returncode == 0:
             return
         said = done.stdout.splitlines()
