@@ -17,7 +17,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.docs.commands import blocks, indented, script
-from tests.support.daemon import OPENSSL_CNF, SCRIPTS, Process, free_port
+from tests.support.daemon import OPENSSL_CNF, SCRIPTS, Process, two_free_ports
 
 ROOT = OPENSSL_CNF.parent
 DOCUMENTS = ("README.md", "docs/csipctl.md", "docs/api.md", "docs/operating.md")
@@ -49,7 +49,7 @@ class Shell:
         for place in ("etc", "backup", "opt/csipd"):
             (self.folder / place).mkdir(parents=True)
         shutil.copy(OPENSSL_CNF, self.folder)
-        port, admin_port = free_port(), free_port()
+        port, admin_port = two_free_ports()
         self.replaced = {
             "127.0.0.1:7443": f"127.0.0.1:{port}",
             "127.0.0.1:7444": f"127.0.0.1:{admin_port}",
