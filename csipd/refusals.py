@@ -74,7 +74,7 @@ class Conflict(Refusal):
     """What is asked for does not fit the state that things are in now."""
 
 
-class Misused(Conflict):
+class KeyReused(Conflict):
     """A key that stands for one request is sent with another."""
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from attrs import frozen
@@ -36,6 +37,9 @@ NETWORK = ("socket", "ssl", "select", "selectors", "http", "urllib.request", "so
 PROCESSES = ("threading", "multiprocessing", "concurrent", "subprocess", "signal", "importlib")
 MACHINE = (*FILES, *NETWORK, *PROCESSES, *BUILTINS)
 HTTP = ("http", "socketserver", "wsgiref", "urllib.request")
+
+# One name space for all chapters of the model: annotations name the classes of other chapters through it.
+RESOURCES = "csipd.sep2.resources"
 
 REACTOR = "twisted.internet.reactor"
 # These take no reactor and reach for the global one.
@@ -175,6 +179,29 @@ def breaches(modules: Iterable[Module]) -> Iterator[str]:
                 yield f"{module.path}:{use.line}: {module.name} may not use {use.name}"
 
 
+def import_circle(modules: Iterable[Module], apart: Iterable[str] = ()) -> list[str]:
+    """The modules of a circle of imports, each imported by the next, or none.
+
+    :param apart: names of modules whose imports do not count
+    """
+    by_name = {module.name: module for module in modules}
+    graph: dict[str, set[str]] = {}
+    for name, module in by_name.items():
+        found = graph.setdefault(name, set())
+        for use in [] if name in apart else uses(module):
+            imported = use.name
+            while imported and imported not in by_name:
+                imported = imported.rpartition(".")[0]
+            if imported and imported != name:
+                found.add(imported)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle: list[str] = error.args[1]
+        return circle
+    return []
+
+
 def modules_of_csipd() -> list[Module]:
     """Every module of csipd as it stands in the checkout."""
     paths = sorted((ROOT / "csipd").rglob("*.py"))
@@ -187,6 +214,10 @@ class CsipdTests(SynchronousTestCase):
     def test_layers(self) -> None:
         """No module of csipd uses what its layer may not use."""
         self.assertEqual(list(breaches(modules_of_csipd())), [])
+
+    def test_no_import_circles(self) -> None:
+        """No module of csipd imports one that imports it in turn, through however many others."""
+        self.assertEqual(import_circle(modules_of_csipd(), [RESOURCES]), [])
 
     def test_all_layers_are_looked_at(self) -> None:
         """The walk finds modules in each of the layers that have a rule of their own."""
@@ -337,6 +368,20 @@ class RuleTests(SynchronousTestCase):
             "from twisted.internet.interfaces import IReactorTime\ndef f(reactor): reactor.callLater(0, f)\n"
         )
         self.assertEqual(self.caught("csipd/daemon/scheduler.py", source), [])
+
+    def test_import_circles_are_caught(self) -> None:
+        """A circle is found through other modules, inside functions and where it is for types alone."""
+        sources = {
+            "csipd/a.py": "from csipd import b",
+            "csipd/b.py": "def f():\n from csipd.p.c import x",
+            "csipd/p/__init__.py": "",
+            "csipd/p/c.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING: import csipd.a",
+        }
+        modules = [Module.parse(*file) for file in sources.items()]
+        circle = import_circle(modules)
+        self.assertEqual(set(circle), {"csipd.a", "csipd.b", "csipd.p.c"})
+        self.assertEqual(import_circle(modules, ["csipd.b"]), [])
+        self.assertEqual(import_circle([*modules[:1], Module.parse("csipd/b.py", "import csipd")]), [])
 
     def test_missing_future_annotations_are_caught(self) -> None:
         """A docstring alone needs no future import; code does."""

@@ -1,4 +1,4 @@
-"""The audit log: who changed what, from what to what, and when; and answers, for repeated requests.
+"""The audit log: who changed what, from what to what, and when.
 
 What an operator, the configuration file or a device changed has a line in the transaction that changed it;
 what was the same before has none. Responses and log events are records of their own, with who and when, and
@@ -12,16 +12,12 @@ import sqlalchemy as sa
 from attrs import fields, frozen
 
 from csipd.db.database import Transaction
-from csipd.db.tables import audit, idempotency
-from csipd.refusals import Misused
+from csipd.db.tables import audit
 
 #: Lines that are kept of each device.
 LINES_OF_DEVICE = 200
 #: Characters of what changed that are kept.
 LONGEST_DETAIL = 2000
-
-#: Seconds for which a repeated request gets the first answer.
-REMEMBERED = 86_400
 
 
 @frozen
@@ -115,47 +111,3 @@ def number_of_lines(connection: sa.Connection, who: str | None = None, subject: 
 def _of(who: str | None, subject: str | None) -> list[sa.ColumnElement[bool]]:
     given = ((audit.c.who, who), (audit.c.subject, subject))
     return [column == value for column, value in given if value is not None]
-
-
-@frozen
-class Answer:
-    """What a request was answered with."""
-
-    status: int
-    location: str | None
-    body: bytes
-
-
-def remembered(connection: sa.Connection, who: str, key: str, request: str, now: int) -> Answer | None:
-    """The answer that a request with this key was given, if there was one.
-
-    :param request: a digest of the request
-    :raises Misused: the key was used for another request
-    """
-    row = connection.execute(
-        sa.select(idempotency).where(
-            idempotency.c.who == who, idempotency.c.key == key, idempotency.c.at > now - REMEMBERED
-        )
-    ).one_or_none()
-    if row is None:
-        return None
-    if row.request != request:
-        raise Misused(f"the idempotency key {key} was used for another request")
-    return Answer(row.status, row.location, row.body)
-
-
-def remember(transaction: Transaction, who: str, key: str, request: str, answer: Answer, now: int) -> None:
-    """Keep an answer for when the request is repeated, and forget those that are a day old."""
-    connection = transaction.connection
-    connection.execute(sa.delete(idempotency).where(idempotency.c.at <= now - REMEMBERED))
-    connection.execute(
-        sa.insert(idempotency).values(
-            who=who,
-            key=key,
-            request=request,
-            status=answer.status,
-            location=answer.location,
-            body=answer.body,
-            at=now,
-        )
-    )

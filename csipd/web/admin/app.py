@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException
 
-from csipd.db import audit
+from csipd.db import idempotency
 from csipd.db.database import Database, Transaction
 from csipd.db.tree.context import Server
 from csipd.db.turns import Kind, Share
@@ -40,9 +40,9 @@ from csipd.web.json_form import to_json
 from csipd.web.server import Request
 
 _JSON = b"application/json"
-#: Members of an answer that are given once and kept nowhere.
 #: When certificates without end do: 9999-12-31T23:59:59Z.
 _NO_END = 253_402_300_799
+#: Members of an answer that are given once and kept nowhere.
 _SECRET = frozenset(("key",))
 
 Prepare = Callable[[Any], "Deferred[Any]"]
@@ -251,15 +251,15 @@ def _carry_out(transaction: Transaction, asked: _Request) -> _Answer:
     call = asked.call
     answer = _answer(asked.operation, asked.operation.run(transaction, call))
     if asked.key is not None:
-        kept = audit.Answer(answer.status, answer.location, answer.kept)
-        audit.remember(transaction, call.who, asked.key, asked.digest, kept, call.now)
+        kept = idempotency.StoredAnswer(answer.status, answer.location, answer.kept)
+        idempotency.remember(transaction, call.who, asked.key, asked.digest, kept, call.now)
     return answer
 
 
 def _remembered(connection: sa.Connection, asked: _Request) -> _Answer | None:
     if asked.key is None:
         return None
-    found = audit.remembered(connection, asked.call.who, asked.key, asked.digest, asked.call.now)
+    found = idempotency.remembered(connection, asked.call.who, asked.key, asked.digest, asked.call.now)
     return None if found is None else _Answer(found.status, found.location, found.body, found.body)
 
 

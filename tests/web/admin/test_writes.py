@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from twisted.logger import capturedLogs
 
 from csipd.db import audit, devices, replacement
-from csipd.db.audit import REMEMBERED
 from csipd.db.database import Transaction
+from csipd.db.idempotency import REMEMBERED
 from tests.support.memory_tls import Wire
 from tests.support.operator import ALICE, BOB, JSON
 from tests.support.world import NOW
