@@ -28,7 +28,7 @@ from csipd.db import schedules as stored
 from csipd.db.commands import Command, Target
 from csipd.db.database import Database, Transaction
 from csipd.der.events import Event, next_change, statuses
-from csipd.der.programs import Offer, holds
+from csipd.der.programs import ProgramEvent, holds
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Kind
 from csipd.sep2.types import MODE
@@ -243,7 +243,7 @@ def device(folder: Path, number: int, events: int) -> dict[str, Cost]:
 
     step(database, fill)
     offers = [
-        Offer(_offered(program, event), 10 + program, program)
+        ProgramEvent(_offered(program, event), 10 + program, program)
         for program in range(number)
         for event in range(events)
     ]

@@ -32,7 +32,7 @@ CURVE_MODES_BEFORE = (
 CURVE_MODES_AFTER = ("opModVoltVar", "opModVoltWatt", "opModWattPF", "opModWattVar")
 
 
-class Refused(ValueError):
+class DocumentError(ValueError):
     """A document that is not taken."""
 
 
@@ -93,10 +93,10 @@ class DERControlList:
 # Reading.
 def text_of(element):
     if element.attrib or len(element):
-        raise Refused(f"{element.tag} is not bare")
+        raise DocumentError(f"{element.tag} is not bare")
     tail = element.tail
     if tail is not None and tail.strip(BLANKS):
-        raise Refused("stray text")
+        raise DocumentError("stray text")
     return element.text
 
 
@@ -105,10 +105,10 @@ def integer(text, least, most):
         text = (text or "").strip(BLANKS)
         digits = text[1:] if least < 0 and text[:1] in ("+", "-") else text
         if not (digits.isdigit() and digits.isascii()):
-            raise Refused(f"{text!r} is not an integer")
+            raise DocumentError(f"{text!r} is not an integer")
     value = int(text)
     if not least <= value <= most:
-        raise Refused(f"{value} is out of range")
+        raise DocumentError(f"{value} is out of range")
     return value
 
 
@@ -157,13 +157,13 @@ def boolean(element):
         return True
     if text in ("false", "0"):
         return False
-    raise Refused(f"{text!r} is not a boolean")
+    raise DocumentError(f"{text!r} is not a boolean")
 
 
 def hexadecimal(text, octets):
     text = (text or "").strip(BLANKS)
     if text.strip(HEX) or len(text) % 2 or len(text) > 2 * octets:
-        raise Refused(f"{text!r} is not hexadecimal")
+        raise DocumentError(f"{text!r} is not hexadecimal")
     return text
 
 
@@ -174,31 +174,31 @@ def mrid(element):
 def string(element, longest):
     text = text_of(element) or ""
     if len(text) > longest:
-        raise Refused("too long")
+        raise DocumentError("too long")
     return text
 
 
 def uri(text):
     text = " ".join(text.split())
     if ":" in text.partition("/")[0] or "%" in text:
-        raise Refused("only plain paths are written by this server")
+        raise DocumentError("only plain paths are written by this server")
     return text
 
 
 def children_of(element):
     """The children of an element that has no attributes and no text of its own."""
     if element.attrib:
-        raise Refused("unknown attribute")
+        raise DocumentError("unknown attribute")
     return content_of(element)
 
 
 def content_of(element):
     text = element.text
     if text is not None and text.strip(BLANKS):
-        raise Refused("stray text")
+        raise DocumentError("stray text")
     tail = element.tail
     if tail is not None and tail.strip(BLANKS):
-        raise Refused("stray text")
+        raise DocumentError("stray text")
     return list(element)
 
 
@@ -206,10 +206,10 @@ def exactly(element, *tags):
     """The children of an element whose children are all required and stand once each."""
     children = children_of(element)
     if len(children) != len(tags):
-        raise Refused("missing or unknown elements")
+        raise DocumentError("missing or unknown elements")
     for child, tag in zip(children, tags, strict=True):
         if child.tag != tag:
-            raise Refused(f"{child.tag} instead of {tag}")
+            raise DocumentError(f"{child.tag} instead of {tag}")
     return children
 
 
@@ -243,10 +243,10 @@ def read_interval(element):
 def read_status(element):
     children = children_of(element)
     if len(children) < 3:
-        raise Refused("missing elements")
+        raise DocumentError("missing elements")
     for child, tag in zip(children, STATUS, strict=False):
         if child.tag != tag:
-            raise Refused(f"{child.tag} instead of {tag}")
+            raise DocumentError(f"{child.tag} instead of {tag}")
     value = EventStatus()
     value.currentStatus = uint8(children[0])
     value.dateTime = time_type(children[1])
@@ -260,7 +260,7 @@ def read_status(element):
         value.reason = string(children[at], 192)
         at += 1
     if at < len(children):
-        raise Refused("unknown element")
+        raise DocumentError("unknown element")
     return value
 
 
@@ -302,15 +302,15 @@ def read_freq_droop(element):
 
 def read_link(element):
     if content_of(element):
-        raise Refused("a link is empty")
+        raise DocumentError("a link is empty")
     href = None
     for name, text in element.attrib.items():
         if name == "href":
             href = uri(text)
         elif name[0] != "{" and name != "schemaVer":
-            raise Refused("unknown attribute")
+            raise DocumentError("unknown attribute")
     if href is None:
-        raise Refused("a link without href")
+        raise DocumentError("a link without href")
     return href
 
 
@@ -342,10 +342,10 @@ def read_base(element):
     for child in children_of(element):
         known = MODE_READERS.get(child.tag)
         if known is None:
-            raise Refused("unknown mode")
+            raise DocumentError("unknown mode")
         place, name, read = known
         if place <= last:
-            raise Refused("modes out of order")
+            raise DocumentError("modes out of order")
         last = place
         value.modes.append((name, read(child)))
     return value
@@ -364,15 +364,15 @@ def read_control(element):
         elif name == "subscribable":
             value.subscribable = integer(text, 0, 255)
         elif name[0] != "{" and name != "schemaVer":
-            raise Refused("unknown attribute")
+            raise DocumentError("unknown attribute")
     if value.responseRequired and value.replyTo is None:
-        raise Refused("no replyTo")
+        raise DocumentError("no replyTo")
     value.description = value.version = value.deviceCategory = None
     value.randomizeDuration = value.randomizeStart = None
     children = iter(content_of(element))
     child = next(children, None)
     if child is None or child.tag != MRID:
-        raise Refused("no mRID")
+        raise DocumentError("no mRID")
     value.mRID = mrid(child)
     child = next(children, None)
     if child is not None and child.tag == DESCRIPTION:
@@ -382,15 +382,15 @@ def read_control(element):
         value.version = uint16(child)
         child = next(children, None)
     if child is None or child.tag != CREATION_TIME:
-        raise Refused("no creationTime")
+        raise DocumentError("no creationTime")
     value.creationTime = time_type(child)
     child = next(children, None)
     if child is None or child.tag != EVENT_STATUS:
-        raise Refused("no EventStatus")
+        raise DocumentError("no EventStatus")
     value.EventStatus = read_status(child)
     child = next(children, None)
     if child is None or child.tag != INTERVAL_TAG:
-        raise Refused("no interval")
+        raise DocumentError("no interval")
     value.interval = read_interval(child)
     child = next(children, None)
     if child is not None and child.tag == RANDOMIZE_DURATION:
@@ -400,25 +400,25 @@ def read_control(element):
         value.randomizeStart = one_hour(child)
         child = next(children, None)
     if child is None or child.tag != BASE:
-        raise Refused("no DERControlBase")
+        raise DocumentError("no DERControlBase")
     value.DERControlBase = read_base(child)
     child = next(children, None)
     if child is not None and child.tag == CATEGORY:
         value.deviceCategory = int(hexadecimal(text_of(child), 4) or "0", 16)
         child = next(children, None)
     if child is not None:
-        raise Refused("unknown element")
+        raise DocumentError("unknown element")
     return value
 
 
 def decode(data):
     """The DERControlList of a document."""
     if len(data) > 1 << 20 or b"<!DOCTYPE" in data:
-        raise Refused("too large, or with a DTD")
+        raise DocumentError("too large, or with a DTD")
     if data.count(b"<") > 1 << 17 or b"=" * 33 in data.translate(None, NO_MARKS):
-        raise Refused("too many tags or attributes")
+        raise DocumentError("too many tags or attributes")
     if sum(map(len, set(NAMESPACE.findall(data)))) > 4096:
-        raise Refused("too many namespaces")
+        raise DocumentError("too many namespaces")
     parser = etree.XMLParser(
         encoding="utf-8",
         resolve_entities=False,
@@ -431,7 +431,7 @@ def decode(data):
     )
     root = etree.fromstring(data, parser)
     if root.tag != CONTROL_LIST:
-        raise Refused("not a DERControlList")
+        raise DocumentError("not a DERControlList")
     value = DERControlList()
     value.all = value.results = value.href = value.subscribable = None
     for name, text in root.attrib.items():
@@ -444,13 +444,13 @@ def decode(data):
         elif name == "subscribable":
             value.subscribable = integer(text, 0, 255)
         elif name[0] != "{" and name != "schemaVer":
-            raise Refused("unknown attribute")
+            raise DocumentError("unknown attribute")
     if value.all is None or value.results is None:
-        raise Refused("all and results are required")
+        raise DocumentError("all and results are required")
     value.controls = []
     for child in content_of(root):
         if child.tag != CONTROL:
-            raise Refused("unknown element")
+            raise DocumentError("unknown element")
         value.controls.append(read_control(child))
     return value
 

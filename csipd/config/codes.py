@@ -13,7 +13,7 @@ from enum import IntEnum
 from csipd.sep2.rules import VAR_REFERENCES
 from csipd.sep2.types import MODES, DERKind, DeviceCategory, UnitRef
 
-Words = Mapping[str, int]
+NamedCodes = Mapping[str, int]
 
 _CATEGORY_ALIASES = {
     "PROGRAMMABLE_COMMUNICATING_THERMOSTAT": DeviceCategory.THERMOSTAT,
@@ -34,7 +34,7 @@ AGGREGATOR = 99
 OTHER_CLIENT = 100
 
 #: Bit positions of DeviceCategoryType, and the two words above.
-CATEGORIES: Words = {
+CATEGORIES: NamedCodes = {
     **{
         name: bits.bit_length() - 1
         for name, bits in {**DeviceCategory.__members__, **_CATEGORY_ALIASES}.items()
@@ -44,7 +44,7 @@ CATEGORIES: Words = {
 }
 
 #: DERCapability.type.
-DER_KINDS: Words = {
+DER_KINDS: NamedCodes = {
     **DERKind.__members__,
     "VIRTUAL_OR_MIXED_DER": DERKind.VIRTUAL_OR_MIXED,
     "PHOTOVOLTAIC_SYSTEM": DERKind.PHOTOVOLTAIC,
@@ -53,13 +53,13 @@ DER_KINDS: Words = {
 }
 
 #: DERCurve.curveType, by the mode that points to such a curve.
-CURVE_TYPES: Words = {mode.name: mode.curve for mode in MODES if mode.curve is not None}
+CURVE_TYPES: NamedCodes = {mode.name: mode.curve for mode in MODES if mode.curve is not None}
 
 #: DERCurve.yRefType.
-UNIT_REFS: Words = UnitRef.__members__
+UNIT_REFS: NamedCodes = UnitRef.__members__
 
 #: FixedVar.refType: a setpoint of vars is a share of one of these.
-VAR_REFS: Words = {ref.name: ref for ref in VAR_REFERENCES}
+VAR_REFS: NamedCodes = {ref.name: ref for ref in VAR_REFERENCES}
 
 
 class Level(IntEnum):

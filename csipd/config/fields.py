@@ -20,7 +20,7 @@ from ipaddress import ip_address
 from itertools import islice
 from typing import TypeVar
 
-from csipd.config.codes import Words
+from csipd.config.codes import NamedCodes
 from csipd.config.document import TYPE_NAMES, Mapping, Node, Scalar, Sequence
 from csipd.config.problems import Problems, shown
 from csipd.sep2.rules import Flaw
@@ -215,7 +215,7 @@ def word_of(kind: type[E]) -> Reader[E]:
     return read
 
 
-def code_of(words: Words, what: str) -> Reader[int]:
+def code_of(words: NamedCodes, what: str) -> Reader[int]:
     """A code of the standard, by one of its words or as a number; case and underscores do not matter."""
     plain = {_plain(word): code for word, code in words.items()}
     numbers = {str(int(code)): int(code) for code in words.values()}

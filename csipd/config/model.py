@@ -30,7 +30,7 @@ from csipd.sep2 import quantities
 from csipd.sep2 import resources as r
 from csipd.sep2.quantities import at_most_one
 from csipd.sep2.schema import Element, Field, fields
-from csipd.sep2.types import DERKind, Hexadecimal, Integer, Truth, Within
+from csipd.sep2.types import Bool, DERKind, Hexadecimal, Integer, Range
 
 _BINARY = re.compile(r"[01]{16}")
 _MODES = "16 binary digits, the first for bit 0, or 1 to 8 hexadecimal digits"
@@ -108,13 +108,13 @@ def simple(item: Field) -> Reader[Any]:
     """The reader of a simple type, with the bounds of its form and its rules."""
     match item.form:
         case Integer(least=low, most=high):
-            for rule in item.rules:
-                if isinstance(rule, Within):
+            for rule in item.constraints:
+                if isinstance(rule, Range):
                     low, high = max(low, rule.least), min(high, rule.most)
             return integer(low, high)
         case Hexadecimal(octets=octets):
             return hexadecimal(octets)
-        case Truth():
+        case Bool():
             return boolean
     raise TypeError(f"a file cannot give {item.name}")
 

@@ -15,9 +15,9 @@ from attrs import evolve, field, frozen
 
 from csipd.db import audit, controls, devices, documents, groups, own_programs, programs, schedules
 from csipd.db.database import Transaction
-from csipd.der.conflicts import Loss, loss
+from csipd.der.conflicts import LostModes, loss
 from csipd.der.events import Event
-from csipd.der.programs import Offer
+from csipd.der.programs import ProgramEvent
 from csipd.refusals import Conflict, Full, Impossible, NotFound
 from csipd.sep2 import codec, rules
 from csipd.sep2 import resources as r
@@ -89,7 +89,7 @@ class Overlap:
     modes: tuple[str, ...]
     wholly: bool
     event: Event
-    loss: Loss | None
+    loss: LostModes | None
 
 
 @frozen
@@ -167,7 +167,7 @@ def _overlaps(
             loser, winner = (other, event) if wins else (event, other)
             wholly = not (loser.modes - winner.modes) and not (loser.categories & ~winner.categories)
             common = tuple(name for name in MODE if name in other.modes & event.modes)
-            new, old = Offer(event, primacy), Offer(other, primacies[program])
+            new, old = ProgramEvent(event, primacy), ProgramEvent(other, primacies[program])
             lost = loss(old, new) if wins else loss(new, old)
             (takes if wins else gives).append(Overlap(kept.number, program, common, wholly, other, lost))
     return tuple(takes), tuple(gives)
@@ -218,7 +218,9 @@ def create(
     return made, effect
 
 
-def cancellable(connection: sa.Connection, number: int, randomized: bool, now: int) -> schedules.Kept:
+def cancellable(
+    connection: sa.Connection, number: int, randomized: bool, now: int
+) -> schedules.StoredControl:
     """The control that ``cancel`` would cancel; what it raises."""
     kept = controls.commanded(connection, number, now)
     if kept is None:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from csipd.db import schedules
 from csipd.db.database import Transaction
-from csipd.db.schedules import Kept
+from csipd.db.schedules import StoredControl
 from csipd.db.stored import decode
 from csipd.db.tables import controls
 from csipd.der.events import ALL_CATEGORIES, Event, Status
@@ -132,7 +132,7 @@ def _invalidate(transaction: Transaction, program: int, number: int) -> None:
     transaction.invalidate(f"{here}/derc", f"{here}/actderc", f"{here}/derc/{number}")
 
 
-def commanded(connection: sa.Connection, number: int, now: int) -> Kept | None:
+def commanded(connection: sa.Connection, number: int, now: int) -> StoredControl | None:
     """A control as the operator sees it: one that was made before the clock was set back is there at once.
 
     It has the status that it had when it was made. Devices see it when that time comes again (case F13).
@@ -140,14 +140,14 @@ def commanded(connection: sa.Connection, number: int, now: int) -> Kept | None:
     return next(iter(commanded_of(connection, [number], now)), None)
 
 
-def commanded_of(connection: sa.Connection, numbers: Sequence[int], now: int) -> list[Kept]:
+def commanded_of(connection: sa.Connection, numbers: Sequence[int], now: int) -> list[StoredControl]:
     """Controls as the operator sees them, in the order of their numbers' list; unknown ones are left out."""
     rows = connection.execute(_CONTROLS_OF, {"numbers": numbers}).all()
     found = _commanded(connection, rows, now)
     return [found[number] for number in numbers if number in found]
 
 
-def find(connection: sa.Connection, number: int, now: int) -> Kept | None:
+def find(connection: sa.Connection, number: int, now: int) -> StoredControl | None:
     """A control with its status, also when it is over; None where it is not made yet, as devices see it."""
     found = commanded(connection, number, now)
     return None if found is None or found.event.created > now else found
@@ -155,7 +155,7 @@ def find(connection: sa.Connection, number: int, now: int) -> Kept | None:
 
 def _commanded(
     connection: sa.Connection, rows: Sequence[sa.Row[*tuple[Any, ...]]], now: int
-) -> dict[int, Kept]:
+) -> dict[int, StoredControl]:
     """Controls with their status, by number.
 
     :param rows: of ``schedules.EVENTS``
@@ -171,7 +171,7 @@ def _commanded(
             event = schedules.event_of_row(row)
             state = EventState.SCHEDULED if event.created < event.earliest else EventState.ACTIVE
             status = Status(state, event.created, 0, None, event.latest)
-            found[row.id] = Kept(row.id, row.program, event, status)
+            found[row.id] = StoredControl(row.id, row.program, event, status)
     return found
 
 
@@ -205,7 +205,7 @@ def page(
     return len(every), list(zip(places, shown(connection, wanted), strict=True)), schedule.until
 
 
-def shown(connection: sa.Connection, wanted: Iterable[Kept]) -> list[r.DERControl]:
+def shown(connection: sa.Connection, wanted: Iterable[StoredControl]) -> list[r.DERControl]:
     """Controls as devices see them, with the status that they stand at."""
     wanted = list(wanted)
     if not wanted:
@@ -308,7 +308,7 @@ def listed(
     until: int | None = None,
     over: bool | None = None,
     cancelled: bool | None = None,
-) -> tuple[list[Kept], tuple[int, int] | None]:
+) -> tuple[list[StoredControl], tuple[int, int] | None]:
     """Controls of the past and the future, the latest start first.
 
     :param before: start and number of the last one before these

@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from attrs import frozen
 
 from csipd.db import groups, programs, schedules
-from csipd.db.schedules import Kept, Schedule
+from csipd.db.schedules import Schedule, StoredControl
 from csipd.db.tables import controls, memberships
-from csipd.der.programs import End, Offer, holds, offers
+from csipd.der.programs import EndReason, ProgramEvent, holds, offers
 from csipd.sep2.types import MODE, EventState
 
 #: Programs whose controls are compared with those that are asked about, at most: the latest controls first.
@@ -49,7 +49,7 @@ class Displacement:
 
 
 def of_controls(
-    connection: sa.Connection, own: programs.OwnPrograms, found: Sequence[Kept], now: int
+    connection: sa.Connection, own: programs.OwnPrograms, found: Sequence[StoredControl], now: int
 ) -> dict[int, list[Displacement]]:
     """What displaced those of some controls that their lists show as active; the others are left out.
 
@@ -115,13 +115,13 @@ def _lost(
     if program not in known or rival not in known:
         return
     kept = {k.event.mrid: k for one in (program, rival) for k in known[one].all.values()}
-    offered: list[Offer] = []
+    offered: list[ProgramEvent] = []
     for one in (program, rival):
         offered += offers((k.event for k in known[one].all.values()), primacies[one], one)
     lost: dict[tuple[int, int], list[str]] = {}
     for mode in {mode for offer in offered for mode in offer.event.modes}:
         for hold in holds(offered, mode):
-            over = hold.end in (End.SUPERSEDED, End.NEVER) and not hold.at(now)
+            over = hold.end in (EndReason.SUPERSEDED, EndReason.NEVER) and not hold.at(now)
             if hold.offer.program == program and over and hold.by is not None and hold.by.program == rival:
                 by = kept[hold.by.event.mrid]
                 if hold.offer.begins <= now and by.event.shares(hold.offer.event):

@@ -21,7 +21,7 @@ from csipd.db.tables import alarms as alarm_table
 from csipd.db.tables import devices as device_table
 from csipd.db.tables import logevents
 from csipd.der import alarms as rules
-from csipd.der.alarms import Episode, Signal, Turn
+from csipd.der.alarms import AlarmChange, AlarmEvent, AlarmPeriod
 from csipd.refusals import Conflict, NotFound
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
@@ -271,12 +271,12 @@ def _classify(transaction: Transaction, device: int, event: r.LogEvent, received
     connection, at = transaction.connection, rules.happened(event.createdDateTime, received)
     _remark(transaction, device, signal, event)
     if signal.clears is None:
-        _open(connection, device, signal, Episode(at, at), event.details)
+        _open(connection, device, signal, AlarmPeriod(at, at), event.details)
         return
     this = {"device": device, "function_set": signal.function_set, "code": signal.code, "at": at}
     row = connection.execute(_AHEAD, this).one_or_none()
-    ahead = None if row is None else Episode(row.raised, row.cleared)
-    if signal.turn is Turn.RAISED:
+    ahead = None if row is None else AlarmPeriod(row.raised, row.cleared)
+    if signal.turn is AlarmChange.RAISED:
         outcome = rules.raised(at, ahead, _next(connection, device, signal, signal.clears, at))
         details = event.details
     else:
@@ -295,7 +295,7 @@ def _classify(transaction: Transaction, device: int, event: r.LogEvent, received
         _open(connection, device, signal, outcome.made, details)
 
 
-def _remark(transaction: Transaction, device: int, signal: Signal, event: r.LogEvent) -> None:
+def _remark(transaction: Transaction, device: int, signal: AlarmEvent, event: r.LogEvent) -> None:
     """A line for the log: what is wrong with a device, or is over."""
     row = transaction.connection.execute(_WHOSE, {"device": device}).one()
     transaction.remark(
@@ -305,14 +305,14 @@ def _remark(transaction: Transaction, device: int, signal: Signal, event: r.LogE
         else "{name} (LFDI {peer}) {says}: {alarm}",
         peer=row.lfdi,
         name=row.name or f"device {device}",
-        says="raised an alarm" if signal.turn is Turn.RAISED else "cleared an alarm",
+        says="raised an alarm" if signal.turn is AlarmChange.RAISED else "cleared an alarm",
         alarm=signal.name,
         # In quotes and with what is not printable escaped: it is the device's text.
         details=event.details,
     )
 
 
-def _next(connection: sa.Connection, device: int, signal: Signal, code: int, after: int) -> int | None:
+def _next(connection: sa.Connection, device: int, signal: AlarmEvent, code: int, after: int) -> int | None:
     """When a log event of a code was first created after a moment."""
     asked = {"device": device, "function_set": signal.function_set, "code": code, "after": after}
     found: int | None = connection.scalar(_NEXT, asked)
@@ -320,7 +320,7 @@ def _next(connection: sa.Connection, device: int, signal: Signal, code: int, aft
 
 
 def _open(
-    connection: sa.Connection, device: int, signal: Signal, episode: Episode, details: str | None
+    connection: sa.Connection, device: int, signal: AlarmEvent, episode: AlarmPeriod, details: str | None
 ) -> None:
     connection.execute(
         _OPEN,

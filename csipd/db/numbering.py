@@ -112,7 +112,7 @@ def _raise_versions(connection: sa.Connection) -> None:
             continue
         try:
             resource = codec.decode(row.body, place.row.resource_type)
-        except codec.Refused:
+        except codec.DocumentError:
             continue  # damaged: there is nothing to be raised
         if hasattr(resource, "version"):
             raised = resource.replace(version=((resource.version or 0) + _VERSIONS) % 2**16)

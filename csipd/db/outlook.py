@@ -9,9 +9,19 @@ import sqlalchemy as sa
 from attrs import frozen
 
 from csipd.db import controls, documents, programs, schedules
-from csipd.db.schedules import Kept
+from csipd.db.schedules import StoredControl
 from csipd.db.tables import devices
-from csipd.der.programs import Default, End, Hold, Offer, addressed, default, holder, holds, offers
+from csipd.der.programs import (
+    EndReason,
+    ModeOutcome,
+    ProgramDefault,
+    ProgramEvent,
+    addressed,
+    default,
+    holder,
+    holds,
+    offers,
+)
 from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS, Place
 from csipd.sep2.types import MODE
@@ -42,14 +52,14 @@ class Acting:
 class Passed:
     """A control whose time it is and that does not hold a mode it wants.
 
-    :param reason: an ``End``: it lost the mode, or never had it
+    :param reason: an ``EndReason``: it lost the mode, or never had it
     :param by: number of the control that it lost it to
     """
 
     mode: str
     control: int
     program: int
-    reason: End
+    reason: EndReason
     by: int
 
 
@@ -73,7 +83,7 @@ def outlook(connection: sa.Connection, own: programs.OwnPrograms, device: int, n
     defaults = _defaults(connection, numbers, seen.primacies)
     acting: list[Acting] = []
     passed: list[Passed] = []
-    found: list[tuple[str, Hold]] = []
+    found: list[tuple[str, ModeOutcome]] = []
     for mode in MODE:
         results = holds(followed, mode)
         current = next((hold for hold in results if hold.at(now)), None)
@@ -92,7 +102,7 @@ def outlook(connection: sa.Connection, own: programs.OwnPrograms, device: int, n
             for hold in results
             if hold.offer.begins <= now < hold.offer.event.end
             and not hold.at(now)
-            and hold.end in (End.SUPERSEDED, End.NEVER)
+            and hold.end in (EndReason.SUPERSEDED, EndReason.NEVER)
             and hold.by is not None
         ]
     wanted = list({hold.offer.event.mrid: kept[hold.offer.event.mrid] for _, hold in found}.values())
@@ -117,8 +127,8 @@ class _Seen:
     """
 
     primacies: Mapping[int, int]
-    kept: Mapping[str, Kept]
-    offers: list[Offer]
+    kept: Mapping[str, StoredControl]
+    offers: list[ProgramEvent]
     until: int | None
 
 
@@ -166,11 +176,11 @@ def current_program(
 
 def _defaults(
     connection: sa.Connection, numbers: list[int], primacies: Mapping[int, int]
-) -> list[Default[int]]:
+) -> list[ProgramDefault[int]]:
     """The defaults of programs that have one, in the order of the programs."""
     found = []
     for number in numbers:
         document = documents.get(connection, Place(_DEFAULT, (number,)))
         if isinstance(document, r.DefaultDERControl):
-            found.append(Default(document.DERControlBase, primacies[number], number))
+            found.append(ProgramDefault(document.DERControlBase, primacies[number], number))
     return found

@@ -19,7 +19,7 @@ from csipd.db.tables import groups as group_rows
 from csipd.db.tables import memberships, own_programs
 from csipd.db.tables import programs as program_rows
 from csipd.db.upsert import insert
-from csipd.der.programs import Default, merged
+from csipd.der.programs import ProgramDefault, merged
 from csipd.refusals import Conflict, NotFound
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
@@ -117,7 +117,7 @@ def default(connection: sa.Connection, own: programs.OwnPrograms, program: int) 
     numbers = groups.programs_of_each(connection, [device])[device]
     primacies = {number: found.primacy for number, found in programs.get(connection, numbers, own).items()}
     content = merged(
-        Default(document.DERControlBase, primacies[number], number, document)
+        ProgramDefault(document.DERControlBase, primacies[number], number, document)
         for number in numbers
         if isinstance(document := documents.get(connection, Place(_DEFAULT, (number,))), r.DefaultDERControl)
     )

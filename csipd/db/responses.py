@@ -16,7 +16,7 @@ from attrs import frozen
 
 from csipd.db import controls, devices, groups, programs
 from csipd.db.database import Transaction
-from csipd.db.schedules import Kept
+from csipd.db.schedules import StoredControl
 from csipd.db.stored import decode
 from csipd.db.tables import controls as controls_table
 from csipd.db.tables import devices as devices_table
@@ -295,7 +295,9 @@ def _of(control: int | None, device: int | None, flagged: bool | None) -> list[s
     return found
 
 
-def answers(connection: sa.Connection, events: Sequence[Kept], poll_rate: int, now: int) -> list[Answers]:
+def answers(
+    connection: sa.Connection, events: Sequence[StoredControl], poll_rate: int, now: int
+) -> list[Answers]:
     """How many of those that each event was for have said what, and how many owe an answer.
 
     A few statements for an event, however many devices it is for.
@@ -314,7 +316,7 @@ def answers(connection: sa.Connection, events: Sequence[Kept], poll_rate: int, n
     ]
 
 
-def _answers(connection: sa.Connection, kept: Kept, required: Stage) -> Answers:
+def _answers(connection: sa.Connection, kept: StoredControl, required: Stage) -> Answers:
     asked = _addressed(connection, kept).subquery()
     said = _answers_by_device(kept.number).subquery()
     both = asked.outerjoin(said, said.c.device == asked.c.device)
@@ -343,7 +345,7 @@ def _number(which: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
     return sa.func.coalesce(sa.func.sum(sa.case((which, 1), else_=0)), 0)
 
 
-def _addressed(connection: sa.Connection, kept: Kept) -> sa.Select[Any]:
+def _addressed(connection: sa.Connection, kept: StoredControl) -> sa.Select[Any]:
     """The devices that an event was for when it began."""
     event, at = kept.event, kept.event.begins
     owner = programs.owner_of(kept.program)

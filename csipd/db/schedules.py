@@ -63,7 +63,7 @@ _AROUND = EVENTS.where(
 
 
 @frozen
-class Kept:
+class StoredControl:
     """A control as it is kept: its numbers, what the rules need of it, and what it stands at."""
 
     number: int
@@ -80,11 +80,11 @@ class Schedule:
     :param until: when what is shown changes next though nobody commands anything; None: never
     """
 
-    all: Mapping[int, Kept]
+    all: Mapping[int, StoredControl]
     now: int
     until: int | None
 
-    def listed(self, active: bool = False) -> list[Kept]:
+    def listed(self, active: bool = False) -> list[StoredControl]:
         """The members of the DERControlList, or of the ActiveDERControlList, in their order.
 
         That is interval.start, then creationTime and mRID, the later and greater first.
@@ -125,7 +125,9 @@ def together(connection: sa.Connection, programs: Sequence[int], now: int) -> di
         since = begin - (now - begin)
 
 
-def past(connection: sa.Connection, rows: Sequence[sa.Row[*tuple[Any, ...]]], now: int) -> dict[int, Kept]:
+def past(
+    connection: sa.Connection, rows: Sequence[sa.Row[*tuple[Any, ...]]], now: int
+) -> dict[int, StoredControl]:
     """Controls that are over, by number, with the status that they have kept.
 
     :param rows: of ``EVENTS``
@@ -134,12 +136,12 @@ def past(connection: sa.Connection, rows: Sequence[sa.Row[*tuple[Any, ...]]], no
         return {}
     since, until = min(row.earliest for row in rows), max(row.latest for row in rows)
     found = _fetch(connection, sorted({row.program for row in rows}), since, until)
-    wanted: dict[int, Kept] = {}
+    wanted: dict[int, StoredControl] = {}
     for program, events in found.items():
         numbers = [row.id for row in rows if row.program == program]
         known = statuses(events.values(), now)
         wanted |= {
-            number: Kept(number, program, events[number], known[events[number].mrid])
+            number: StoredControl(number, program, events[number], known[events[number].mrid])
             for number in numbers
             if events[number].mrid in known
         }
@@ -187,7 +189,7 @@ class _Entry:
             return last
         found = statuses(self.events.values(), now)
         kept = {
-            number: Kept(number, program, event, found[event.mrid])
+            number: StoredControl(number, program, event, found[event.mrid])
             for number, event in self.events.items()
             if event.mrid in found
         }

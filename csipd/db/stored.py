@@ -19,5 +19,5 @@ def decode(body: bytes, kind: type[T], where: str) -> T:
     """
     try:
         return codec.decode(body, kind)
-    except codec.Refused as refused:
+    except codec.DocumentError as refused:
         raise Unreadable(f"{where}: the {kind.__name__} in it is damaged") from refused

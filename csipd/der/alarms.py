@@ -17,7 +17,7 @@ from csipd.sep2.resources import LogEvent
 from csipd.sep2.types import Alarm, FunctionSet, LogProfile
 
 
-class Turn(Enum):
+class AlarmChange(Enum):
     """What a log event does to an alarm."""
 
     RAISED = "raised"
@@ -25,7 +25,7 @@ class Turn(Enum):
 
 
 @frozen
-class Signal:
+class AlarmEvent:
     """A log event as alarms see it.
 
     :param function_set: a FunctionSet
@@ -34,7 +34,7 @@ class Signal:
     :param clears: the logEventCode that clears it; None where there is none: it is over when it is told of
     """
 
-    turn: Turn
+    turn: AlarmChange
     function_set: int
     code: int
     name: str
@@ -69,7 +69,7 @@ def name(function_set: int, code: int) -> str:
     return f"alarm {code} of function set {function_set}" if kind is None else kind.name
 
 
-def classify(event: LogEvent) -> Signal | None:
+def classify(event: LogEvent) -> AlarmEvent | None:
     """What a log event does to the alarms of its device; None: nothing.
 
     Codes mean what the standard says under its own profile alone: a vendor's are the vendor's.
@@ -78,9 +78,9 @@ def classify(event: LogEvent) -> Signal | None:
         return None
     function_set, code = event.functionSet, event.logEventCode
     if (kind := _KINDS.get((function_set, code))) is not None:
-        return Signal(Turn.RAISED, function_set, code, kind.name, kind.clears)
+        return AlarmEvent(AlarmChange.RAISED, function_set, code, kind.name, kind.clears)
     if (raises := _RAISED_BY.get((function_set, code))) is not None:
-        return Signal(Turn.CLEARED, function_set, raises, name(function_set, raises), code)
+        return AlarmEvent(AlarmChange.CLEARED, function_set, raises, name(function_set, raises), code)
     return None
 
 
@@ -98,7 +98,7 @@ def happened(created: int, received: int) -> int:
 
 
 @frozen
-class Episode:
+class AlarmPeriod:
     """A time through which an alarm lasted.
 
     :param raised: when it began (TimeType)
@@ -117,26 +117,26 @@ class Outcome:
     :param made: one that is new
     """
 
-    ahead: Episode | None
-    made: Episode | None = None
+    ahead: AlarmPeriod | None
+    made: AlarmPeriod | None = None
 
 
-def raised(at: int, ahead: Episode | None, clear: int | None) -> Outcome:
+def raised(at: int, ahead: AlarmPeriod | None, clear: int | None) -> Outcome:
     """An alarm that was raised at a moment.
 
     :param ahead: of the episodes of this alarm that end after that moment, or not yet, the first
     :param clear: when it was first cleared after that moment, as far as log events tell
     """
     if ahead is None:
-        return Outcome(None, Episode(at, clear))
+        return Outcome(None, AlarmPeriod(at, clear))
     if ahead.raised <= at:
         return Outcome(ahead)
     if clear is not None and clear <= ahead.raised:
-        return Outcome(ahead, Episode(at, clear))
+        return Outcome(ahead, AlarmPeriod(at, clear))
     return Outcome(evolve(ahead, raised=at))
 
 
-def cleared(at: int, ahead: Episode | None, again: int | None) -> Outcome:
+def cleared(at: int, ahead: AlarmPeriod | None, again: int | None) -> Outcome:
     """An alarm that was cleared at a moment. Without one that was raised before there is nothing to clear.
 
     :param ahead: of the episodes of this alarm that end after that moment, or not yet, the first
@@ -147,5 +147,5 @@ def cleared(at: int, ahead: Episode | None, again: int | None) -> Outcome:
     lasted = again is not None and (ahead.cleared is None or again < ahead.cleared)
     return Outcome(
         evolve(ahead, cleared=at),
-        Episode(again, ahead.cleared) if again is not None and lasted else None,
+        AlarmPeriod(again, ahead.cleared) if again is not None and lasted else None,
     )

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from csipd.der.programs import End, Offer, holds
+from csipd.der.programs import EndReason, ProgramEvent, holds
 from csipd.sep2.types import MODE
 
 
 @frozen
-class Loss:
+class LostModes:
     """What an event loses.
 
     :param modes: the control modes, in the order of the standard
@@ -27,7 +27,7 @@ class Loss:
     uncovered: int
 
 
-def loss(loser: Offer, winner: Offer) -> Loss | None:
+def loss(loser: ProgramEvent, winner: ProgramEvent) -> LostModes | None:
     """What `loser` loses to `winner`; None where it keeps all that it has.
 
     An event that has begun ends when the better one begins, and does not resume; one that has not begun by
@@ -42,7 +42,7 @@ def loss(loser: Offer, winner: Offer) -> Loss | None:
         if mode not in mine.modes & its.modes or not mine.categories & its.categories:
             continue
         hold = next(one for one in holds([loser, winner], mode) if one.offer is loser)
-        if hold.by is not winner or hold.end not in (End.SUPERSEDED, End.NEVER):
+        if hold.by is not winner or hold.end not in (EndReason.SUPERSEDED, EndReason.NEVER):
             continue
         modes.append(mode)
         held = 0 if hold.begin is None or hold.until is None else hold.until - hold.begin
@@ -52,4 +52,4 @@ def loss(loser: Offer, winner: Offer) -> Loss | None:
     if not modes:
         return None
     wholly = set(modes) == mine.modes and not mine.categories & ~its.categories
-    return Loss(tuple(modes), wholly, ends, uncovered)
+    return LostModes(tuple(modes), wholly, ends, uncovered)

@@ -3,7 +3,7 @@
 The rule, in one place (IEEE 2030.5-2018 10.2.3.3, CSIP G13, G14; decision 17):
 
 1. *Who wins.* Of two events that want the same mode at the same time, that of the program with the lower
-   primacy wins; between equals the one made later, and between those the greater mRID (`Offer.beats`).
+   primacy wins; between equals the one made later, and between those the greater mRID (`ProgramEvent.beats`).
 2. *Each mode by itself.* Events of unlike modes run side by side.
 3. *A loser that is known before it starts never starts.* When an event is due and a better one that wants the
    mode in an overlapping period is there, running or still to come, it does not run, not even for the part
@@ -52,7 +52,7 @@ SETTINGS = (
 _LAST = 2**63 - 1  # the last TimeType
 
 
-class End(Enum):
+class EndReason(Enum):
     """Why an event's hold on a mode ended, or never began."""
 
     COMPLETED = "completed"  #: its time was over
@@ -62,7 +62,7 @@ class End(Enum):
 
 
 @frozen
-class Offer:
+class ProgramEvent:
     """An event as a device sees it: with the primacy of its program.
 
     :param program: the program, by whatever the caller knows it
@@ -85,7 +85,7 @@ class Offer:
     def _rank(self) -> tuple[int, int, str]:
         return -self.primacy, self.event.created, self.event.mrid
 
-    def beats(self, other: Offer) -> bool:
+    def beats(self, other: ProgramEvent) -> bool:
         """Whether it wins where both want a mode."""
         return self.rank > other.rank
 
@@ -108,7 +108,7 @@ class Offer:
 
 
 @frozen
-class Hold:
+class ModeOutcome:
     """What became of an event in one mode.
 
     :param begin: when it took the mode; None if it never did
@@ -117,11 +117,11 @@ class Hold:
     :param by: the offer that it lost it to, or never got it for
     """
 
-    offer: Offer
+    offer: ProgramEvent
     begin: int | None
     until: int | None
-    end: End
-    by: Offer | None = None
+    end: EndReason
+    by: ProgramEvent | None = None
 
     def at(self, moment: int) -> bool:
         """Whether it holds the mode at a moment."""
@@ -129,7 +129,7 @@ class Hold:
 
 
 @frozen
-class Default(Generic[Known]):
+class ProgramDefault(Generic[Known]):
     """A DefaultDERControl as a device sees it: with the primacy of its program.
 
     :param program: the program, by whatever the caller knows it
@@ -142,7 +142,7 @@ class Default(Generic[Known]):
     document: r.DefaultDERControl | None = None
 
 
-def offers(events: Iterable[Event], primacy: int, program: object = None) -> list[Offer]:
+def offers(events: Iterable[Event], primacy: int, program: object = None) -> list[ProgramEvent]:
     """The offers that the events of one program are, with what its list is to show if nothing is commanded.
 
     :param events: all of the program, also those that do not address the device: they count in its list
@@ -153,17 +153,17 @@ def offers(events: Iterable[Event], primacy: int, program: object = None) -> lis
     for event in events:
         status = found[event.mrid]
         superseded = status.since if status.state is EventState.SUPERSEDED else None
-        offered.append(Offer(event, primacy, program, superseded, status.superseded_by))
+        offered.append(ProgramEvent(event, primacy, program, superseded, status.superseded_by))
     return offered
 
 
-def default(defaults: Iterable[Default[Known]], mode: str) -> Default[Known] | None:
+def default(defaults: Iterable[ProgramDefault[Known]], mode: str) -> ProgramDefault[Known] | None:
     """Which default holds a mode where no event does (rule 6): of equal primacies the first that is given."""
     setting = (d for d in defaults if getattr(d.base, mode) is not None)
     return min(setting, key=lambda d: d.primacy, default=None)
 
 
-def merged(defaults: Iterable[Default[Known]]) -> r.DefaultDERControl | None:
+def merged(defaults: Iterable[ProgramDefault[Known]]) -> r.DefaultDERControl | None:
     """One DefaultDERControl that says what is in force where no event is (rule 6).
 
     Each mode, and each setting for ramps and entering service, comes from the best default that has it.
@@ -184,12 +184,12 @@ def merged(defaults: Iterable[Default[Known]]) -> r.DefaultDERControl | None:
     return r.DefaultDERControl(mRID="0", DERControlBase=r.DERControlBase(**base), **given)
 
 
-def addressed(offers: Iterable[Offer], categories: int) -> list[Offer]:
+def addressed(offers: Iterable[ProgramEvent], categories: int) -> list[ProgramEvent]:
     """The offers that a device of these categories has to follow: all, for one of unknown category."""
     return [o for o in offers if not categories or o.event.categories & categories]
 
 
-def holds(offers: Iterable[Offer], mode: str) -> list[Hold]:
+def holds(offers: Iterable[ProgramEvent], mode: str) -> list[ModeOutcome]:
     """What becomes of each event that has a mode, in the order in which they are due.
 
     What is not commanded yet has no part in it: for a moment in the future the answer is what will be unless
@@ -202,35 +202,39 @@ def holds(offers: Iterable[Offer], mode: str) -> list[Hold]:
     due = sorted(wanting.values(), key=lambda o: o.rank, reverse=True)
     due.sort(key=lambda o: o.due)
     by_time = Intervals((o.begins, o.event.end, place) for place, o in enumerate(due))
-    found: list[Hold] = []
-    running: Offer | None = None
+    found: list[ModeOutcome] = []
+    running: ProgramEvent | None = None
     for place, offer in enumerate(due):
         if running is not None and running.over <= offer.due:
             found.append(_ended(running, wanting))
             running = None
         if offer.over <= offer.due:
-            found.append(Hold(offer, None, None, End.NEVER, _superseder(offer, wanting)))
+            found.append(ModeOutcome(offer, None, None, EndReason.NEVER, _superseder(offer, wanting)))
             continue
         winner = _winner(offer, place, running, due, by_time)
         if winner is not None:
-            found.append(Hold(offer, None, None, End.NEVER, winner))
+            found.append(ModeOutcome(offer, None, None, EndReason.NEVER, winner))
             continue
         if running is not None:
-            found.append(Hold(running, running.begins, offer.begins, End.SUPERSEDED, offer))
+            found.append(ModeOutcome(running, running.begins, offer.begins, EndReason.SUPERSEDED, offer))
         running = offer
     if running is not None:
         found.append(_ended(running, wanting))
     return sorted(found, key=lambda h: h.offer.due)
 
 
-def holder(offers: Iterable[Offer], mode: str, moment: int) -> Hold | None:
+def holder(offers: Iterable[ProgramEvent], mode: str, moment: int) -> ModeOutcome | None:
     """Which event holds a mode at a moment; None: the default does (rule 6)."""
     return next((hold for hold in holds(offers, mode) if hold.at(moment)), None)
 
 
 def _winner(
-    offer: Offer, place: int, running: Offer | None, due: Sequence[Offer], by_time: Intervals[int]
-) -> Offer | None:
+    offer: ProgramEvent,
+    place: int,
+    running: ProgramEvent | None,
+    due: Sequence[ProgramEvent],
+    by_time: Intervals[int],
+) -> ProgramEvent | None:
     """The better event for which one that is due does not start (rule 3), if there is one.
 
     :param place: of the offer among those due
@@ -241,7 +245,7 @@ def _winner(
 
     # One that is made late is judged among all that is commanded in its second, though only what was known
     # before that takes anything from it.
-    def is_better(other: Offer) -> bool:
+    def is_better(other: ProgramEvent) -> bool:
         return other.beats(offer) and (other.event.created, True) <= offer.due < other.over
 
     later = (other for other in by_time.overlapping(offer.begins, offer.event.end) if other > place)
@@ -256,7 +260,7 @@ def _winner(
     return None
 
 
-def _going_to_run(offers: Iterable[tuple[int, Offer]]) -> Iterator[tuple[int, Offer]]:
+def _going_to_run(offers: Iterable[tuple[int, ProgramEvent]]) -> Iterator[tuple[int, ProgramEvent]]:
     """Those of numbered events to come that no better one will keep from it (rule 5), the best first."""
     begins: list[int] = []
     ends: list[int] = []  # of those found, which never meet: each ends before the next begins
@@ -269,11 +273,11 @@ def _going_to_run(offers: Iterable[tuple[int, Offer]]) -> Iterator[tuple[int, Of
         yield number, offer
 
 
-def _meet(one: Offer, other: Offer) -> bool:
+def _meet(one: ProgramEvent, other: ProgramEvent) -> bool:
     return one.begins < other.event.end and other.begins < one.event.end
 
 
-def _superseder(offer: Offer, wanting: Mapping[str, Offer]) -> Offer | None:
+def _superseder(offer: ProgramEvent, wanting: Mapping[str, ProgramEvent]) -> ProgramEvent | None:
     """The best of the events that superseded one in its program, if that is how it was over."""
     if offer.superseded is None or offer.over != (offer.superseded, True):
         return None
@@ -281,9 +285,9 @@ def _superseder(offer: Offer, wanting: Mapping[str, Offer]) -> Offer | None:
     return max(winners, key=lambda o: o.rank, default=None)
 
 
-def _ended(offer: Offer, wanting: Mapping[str, Offer]) -> Hold:
+def _ended(offer: ProgramEvent, wanting: Mapping[str, ProgramEvent]) -> ModeOutcome:
     over, commanded = offer.over
     winner = _superseder(offer, wanting)
     if winner is not None:
-        return Hold(offer, offer.begins, over, End.SUPERSEDED, winner)
-    return Hold(offer, offer.begins, over, End.CANCELLED if commanded else End.COMPLETED)
+        return ModeOutcome(offer, offer.begins, over, EndReason.SUPERSEDED, winner)
+    return ModeOutcome(offer, offer.begins, over, EndReason.CANCELLED if commanded else EndReason.COMPLETED)

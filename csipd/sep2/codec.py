@@ -25,11 +25,11 @@ from attrs import define
 from lxml import etree
 
 from csipd.sep2 import lexical, resources
-from csipd.sep2.lexical import BLANKS, BadValue, Malformed, Refused, quoted
+from csipd.sep2.lexical import BLANKS, BadValue, DocumentError, Malformed, quoted
 from csipd.sep2.resources import edition2023
 from csipd.sep2.schema import Element, Field, fields
 
-__all__ = ["NAMESPACE", "BadValue", "Malformed", "Refused", "check", "decode", "encode"]
+__all__ = ["NAMESPACE", "BadValue", "DocumentError", "Malformed", "check", "decode", "encode"]
 
 NAMESPACE: Final = "urn:ieee:std:2030.5:ns"
 _XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
@@ -234,7 +234,7 @@ def _reader(cls: type[Element]) -> _Read:
                         raise Malformed("is out of order", expected=f"it before {elements[last].name}")
                 if (tail := child.tail) is not None and tail.strip(BLANKS):
                     raise Malformed(f"is followed by the text {quoted(tail.strip(BLANKS))}", expected="none")
-        except Refused as refused:
+        except DocumentError as refused:
             if not refused.path:
                 refused.path = _path(child)
             raise
@@ -301,7 +301,7 @@ def _attributes_reader(cls: type[Element]) -> Callable[[etree._Element, dict[str
             if (text := given.get(name)) is not None:
                 try:
                     values[name] = parse(text)
-                except Refused as refused:
+                except DocumentError as refused:
                     refused.path = f"{_path(element)}/@{name}"
                     raise
         for name in needed:
@@ -520,7 +520,7 @@ def _check_extension(cls: type[Element], extension: str, path: str) -> None:
     try:
         element = _parse(extension.encode(), MAX_EXTENSION_CHARACTERS)
         _Extensions().keep(element, cls, _later_names(cls), kept)
-    except Refused as refused:
+    except DocumentError as refused:
         raise BadValue(f"has an extension that {refused.wrong}", path, refused.expected) from None
     if kept != [extension]:
         raise BadValue("has an extension that is not in canonical form", path, "the canonical form")

@@ -13,15 +13,15 @@ from typing import Any, ClassVar
 
 from csipd.sep2.schema import Field, Form
 from csipd.sep2.types import (
+    Bool,
+    Constraint,
     Hexadecimal,
     Integer,
+    Range,
     ReasonCode,
     Reference,
-    Rule,
     ShortBits,
     Text,
-    Truth,
-    Within,
     short_bits,
 )
 
@@ -45,7 +45,7 @@ _PLAIN_PATH = re.compile("/[A-Za-z0-9/._~-]*")
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-class Refused(ValueError):
+class DocumentError(ValueError):
     """A document or a value that is not taken.
 
     `str()` is one line for a log: the path, what was wrong there, what was expected. Text that came from a
@@ -75,13 +75,13 @@ class Refused(ValueError):
         return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
-class Malformed(Refused):
+class Malformed(DocumentError):
     """Not XML, or not valid by the schema."""
 
     reason = ReasonCode.INVALID_FORMAT
 
 
-class BadValue(Refused):
+class BadValue(DocumentError):
     """Valid by the schema, but a range or rule that the schema does not state is broken."""
 
     reason = ReasonCode.INVALID_VALUES
@@ -97,7 +97,9 @@ def expected(field: Field) -> str:
     match field.form:
         case Integer():
             least, most = bounds(field)
-            demands = "".join(f" that must {rule.demand}" for rule in field.rules if isinstance(rule, Rule))
+            demands = "".join(
+                f" that must {rule.demand}" for rule in field.constraints if isinstance(rule, Constraint)
+            )
             return f"an integer from {least} to {most}{demands}"
         case Hexadecimal(octets):
             return f"at most {2 * octets} hexadecimal digits"
@@ -107,14 +109,14 @@ def expected(field: Field) -> str:
             return f"at most {longest} characters"
         case Reference():
             return "a URI reference (RFC 3986)"
-        case Truth():
+        case Bool():
             return "true or false"
     raise TypeError(f"{field.name} is no simple value")
 
 
 def bounds(field: Field) -> tuple[int, int]:
     """The least and the greatest value of an integer field, by its form and its rules."""
-    ranges = [form for form in (field.form, *field.rules) if isinstance(form, Integer | Within)]
+    ranges = [form for form in (field.form, *field.constraints) if isinstance(form, Integer | Range)]
     return max(each.least for each in ranges), min(each.most for each in ranges)
 
 
@@ -129,7 +131,7 @@ def parser(field: Field) -> Parser:
             return _text(form, field)
         case Reference():
             return _reference
-        case Truth():
+        case Bool():
             return _truth
     raise TypeError(f"{field.name} is no simple value")
 
@@ -151,7 +153,7 @@ def _integer(form: Integer, field: Field) -> Parser:
             raise BadValue(f"is {value}", expected=wanted)
         raise Malformed(f"is {quoted(text)}", expected=wanted)
 
-    rule = next((rule for rule in field.rules if isinstance(rule, Rule)), None)
+    rule = next((rule for rule in field.constraints if isinstance(rule, Constraint)), None)
     return parse if rule is None else _ruled(parse, rule, wanted)
 
 
@@ -163,7 +165,7 @@ def _long_integer(text: str, too_large: int) -> int:
     return -int(digits or "0") if text[0] == "-" else int(digits or "0")
 
 
-def _ruled(parse: Callable[[str | None], int], rule: Rule, wanted: str) -> Parser:
+def _ruled(parse: Callable[[str | None], int], rule: Constraint, wanted: str) -> Parser:
     def parse_ruled(text: str | None) -> int:
         value = parse(text)
         if not rule.holds(value):
@@ -253,7 +255,7 @@ def writer(field: Field, before: str, after: str) -> Callable[[Any], str]:
         return f"{before}{escaped(value)}{after}"
 
     match field.form:
-        case Truth():
+        case Bool():
             return {True: f"{before}true{after}", False: f"{before}false{after}"}.__getitem__
         case Hexadecimal(octets) if field.type is int:
             digits = 2 * octets
@@ -275,7 +277,7 @@ def flaw(field: Field, value: Any) -> str | None:
     """What is wrong with the value of a simple field, if anything; `expected` says what it may be."""
     if not isinstance(value, field.type) or (isinstance(value, bool) and field.type is not bool):
         return f"is {value!r:.60}, not of type {field.type.__name__}"
-    return _form_flaw(field.form, value) or _rule_flaw(field.rules, value)
+    return _form_flaw(field.form, value) or _rule_flaw(field.constraints, value)
 
 
 def _form_flaw(form: Form | None, value: Any) -> str | None:
@@ -296,11 +298,11 @@ def _form_flaw(form: Form | None, value: Any) -> str | None:
     return None
 
 
-def _rule_flaw(rules: tuple[Within | Rule, ...], value: int) -> str | None:
-    for rule in rules:
+def _rule_flaw(constraints: tuple[Range | Constraint, ...], value: int) -> str | None:
+    for rule in constraints:
         match rule:
-            case Within(least, most) if not least <= value <= most:
+            case Range(least, most) if not least <= value <= most:
                 return f"is {value}"
-            case Rule(holds) if not holds(value):
+            case Constraint(holds) if not holds(value):
                 return f"is {value}"
     return None

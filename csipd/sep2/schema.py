@@ -31,9 +31,9 @@ from typing import (
 
 from attrs import field, frozen
 
-from csipd.sep2.types import Hexadecimal, Integer, Reference, Rule, Text, Truth, Within
+from csipd.sep2.types import Bool, Constraint, Hexadecimal, Integer, Range, Reference, Text
 
-Form = Integer | Hexadecimal | Text | Reference | Truth
+Form = Integer | Hexadecimal | Text | Reference | Bool
 T = TypeVar("T")
 
 
@@ -65,13 +65,13 @@ class Field:
     """One element or attribute of a class, as its annotation says.
 
     `type` is the class of a complex element, or the Python type that holds a simple value; a simple value has
-    a `form`, and perhaps `rules`.
+    a `form`, and perhaps `constraints`.
     """
 
     name: str
     type: type[Any]
     form: Form | None
-    rules: tuple[Within | Rule, ...]
+    constraints: tuple[Range | Constraint, ...]
     attribute: bool
     polymorphic: bool
     required: bool
@@ -177,7 +177,7 @@ def _field(cls: type[Element], name: str, hint: Any) -> Field:
         name=name,
         type=kind,
         form=next((mark for mark in marks if isinstance(mark, Form)), None),
-        rules=tuple(mark for mark in marks if isinstance(mark, Within | Rule)),
+        constraints=tuple(mark for mark in marks if isinstance(mark, Range | Constraint)),
         attribute=_ATTRIBUTE in marks,
         polymorphic=_POLYMORPHIC in marks,
         required=not hasattr(cls, name),

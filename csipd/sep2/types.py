@@ -70,7 +70,7 @@ class Text:
 
 
 @frozen
-class Words(Text):
+class Choice(Text):
     """Text that is one of some words."""
 
     words: tuple[str, ...] = ()
@@ -82,13 +82,13 @@ class Reference:
 
 
 @frozen
-class Truth:
+class Bool:
     """true, false, 1 or 0."""
 
 
 # Rules: what the standard's text demands and its schema does not check.
 @frozen
-class Within:
+class Range:
     """A number from `least` to `most`."""
 
     least: int
@@ -96,7 +96,7 @@ class Within:
 
 
 @frozen
-class Rule:
+class Constraint:
     """A number for which `holds` is true; `demand` completes the sentence "the value must ..."."""
 
     holds: Callable[[int], bool]
@@ -132,22 +132,20 @@ String32 = Annotated[str, Text(32)]
 String42 = Annotated[str, Text(42)]
 String192 = Annotated[str, Text(192)]
 AnyURI = Annotated[str, Reference()]
-Boolean = Annotated[bool, Truth()]
+Boolean = Annotated[bool, Bool()]
 
 # Quantities and identifiers.
 TimeType = Int64  # seconds since 1970-01-01T00:00:00Z, leap seconds not counted
 TimeOffsetType = Int32  # seconds
-OneHourRangeType = Annotated[Int16, Within(-3600, 3600)]  # seconds
-PerCent = Annotated[UInt16, Within(0, 10000)]  # hundredths of a percent
-SignedPerCent = Annotated[Int16, Within(-10000, 10000)]  # hundredths of a percent
-PowerOfTenMultiplierType = Annotated[Int8, Within(-9, 9)]
+OneHourRangeType = Annotated[Int16, Range(-3600, 3600)]  # seconds
+PerCent = Annotated[UInt16, Range(0, 10000)]  # hundredths of a percent
+SignedPerCent = Annotated[Int16, Range(-10000, 10000)]  # hundredths of a percent
+PowerOfTenMultiplierType = Annotated[Int8, Range(-9, 9)]
 mRIDType = HexBinary128
 VersionType = UInt16
 PENType = UInt32
-SFDIType = Annotated[UInt40, Rule(sfdi_is_valid, "be 36 bits and their check digit")]
-PINType = Annotated[
-    UInt32, Within(0, 999999)
-]  # its check digit is for people: an operator may choose another
+SFDIType = Annotated[UInt40, Constraint(sfdi_is_valid, "be 36 bits and their check digit")]
+PINType = Annotated[UInt32, Range(0, 999999)]  # its check digit is for people: an operator may choose another
 SubscribableType = UInt8
 LocaleType = String42
 CurrencyCode = UInt16  # ISO 4217

@@ -100,7 +100,7 @@ class _Body:
             raise WrongMediaType("Content-Type is not that of a document in XML")
         try:
             return codec.decode(self.content, *expected)
-        except codec.Refused as refused:
+        except codec.DocumentError as refused:
             raise BadDocument(str(refused), refused.reason) from refused
 
 

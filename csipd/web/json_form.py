@@ -23,7 +23,7 @@ from csipd.sep2 import codec, lexical, resources
 from csipd.sep2 import resources as r
 from csipd.sep2.quantities import magnitude, quantity
 from csipd.sep2.schema import Element, Field, Occurs, fields
-from csipd.sep2.types import Hexadecimal, Integer, Reference, Rule, Text, Truth, Words
+from csipd.sep2.types import Bool, Choice, Constraint, Hexadecimal, Integer, Reference, Text
 
 E = TypeVar("E", bound=Element)
 Schema = dict[str, Any]
@@ -235,14 +235,14 @@ def _simple(field: Field, data: object, at: str) -> Any:
             low, high = lexical.bounds(field)
             if type(data) is not int or not low <= data <= high:
                 raise _wrong(at, f"expected an integer from {low} to {high}")
-        case Truth():
+        case Bool():
             if not isinstance(data, bool):
                 raise _wrong(at, "expected true or false")
         case Hexadecimal(octets):
             if not isinstance(data, str) or len(data) != 2 * octets or not _HEX.fullmatch(data):
                 raise _wrong(at, f"expected {2 * octets} hexadecimal digits")
             value = int(data, 16) if field.type is int else data.upper()
-        case Words(words=words) if data not in words:
+        case Choice(words=words) if data not in words:
             raise _wrong(at, f"expected one of {', '.join(words)}")
         case _ if not isinstance(data, str):
             raise _wrong(at, "expected a string")
@@ -365,16 +365,16 @@ def _simple_schema(field: Field) -> Schema:
     match field.form:
         case Integer():
             low, high = lexical.bounds(field)
-            demands = [rule.demand for rule in field.rules if isinstance(rule, Rule)]
+            demands = [rule.demand for rule in field.constraints if isinstance(rule, Constraint)]
             told = {"description": f"Must {' and '.join(demands)}."} if demands else {}
             return {"type": "integer", "minimum": low, "maximum": high, **told}
-        case Truth():
+        case Bool():
             return {"type": "boolean"}
         case Hexadecimal(octets):
             digits = 2 * octets
             # The length keeps out a line break that some take for the end.
             return {"type": "string", "pattern": f"^[0-9A-Fa-f]{{{digits}}}$", "maxLength": digits}
-        case Words(words=words):
+        case Choice(words=words):
             return {"type": "string", "enum": list(words)}
         case Text(longest):
             bound = {} if longest is None else {"maxLength": longest}

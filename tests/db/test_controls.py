@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.db import controls
 from csipd.db import schedules as stored
 from csipd.db.database import Transaction
-from csipd.db.schedules import Kept, Schedule
+from csipd.db.schedules import Schedule, StoredControl
 from csipd.db.tables import controls as table
 from csipd.der.events import ALL_CATEGORIES, Event, Status, statuses
 from csipd.sep2 import resources as r
@@ -172,7 +172,7 @@ class Programs:
         found = controls.get(self.connection, program or self.mine, number, now)
         return None if found is None else found[0]
 
-    def find(self, number: int, now: int) -> Kept:
+    def find(self, number: int, now: int) -> StoredControl:
         found = controls.find(self.connection, number, now)
         assert found is not None
         return found
@@ -252,7 +252,7 @@ class RuleTests(SynchronousTestCase):
                     self.assertIsNotNone(controls.commanded(laid.connection, number, now))
                     self.assertIsNone(laid.get(number, now, program))
                     continue
-                self.assertEqual(found, Kept(number, program, kept, status))
+                self.assertEqual(found, StoredControl(number, program, kept, status))
                 self.assertEqual(controls.shown(laid.connection, [found]), [laid.shown(number, status)])
                 there = now < kept.latest + controls.RETENTION
                 self.assertEqual(
@@ -302,7 +302,7 @@ class RuleTests(SynchronousTestCase):
             order = [(kept.event.start, kept.number) for kept in every]
             self.assertEqual(order, sorted(order, reverse=True))
             self.assertEqual(len(order), len(starts))
-            found: list[Kept] = []
+            found: list[StoredControl] = []
             before, pages = None, 0
             while pages == 0 or before is not None:
                 some, before = controls.listed(laid.connection, NOW, before=before, limit=size)

@@ -16,7 +16,7 @@ from csipd.db import controls, devices, own_programs, programs
 from csipd.db.database import Transaction
 from csipd.db.outlook import Acting, Outlook, Passed, current_program, outlook
 from csipd.der.events import Event
-from csipd.der.programs import End, Hold, Offer, addressed, holds
+from csipd.der.programs import EndReason, ModeOutcome, ProgramEvent, addressed, holds
 from csipd.der.programs import offers as offered
 from csipd.sep2 import resources as r
 from csipd.sep2.types import MODE
@@ -61,10 +61,10 @@ class Laid:
         """By mode the control that holds it, None for a default, and the program that it is of."""
         return {one.mode: (one.control, one.program) for one in self.look(now).acting}
 
-    def offers(self, now: int, category: int) -> tuple[list[Offer], dict[str, int]]:
+    def offers(self, now: int, category: int) -> tuple[list[ProgramEvent], dict[str, int]]:
         """All that the device is offered by a moment, and the numbers of the controls by mRID."""
         numbers = {event.mrid: number for number, (_, event, _) in self.commanded.known.items()}
-        found: list[Offer] = []
+        found: list[ProgramEvent] = []
         for program, primacy in self.primacies.items():
             made = [e for of, e, _ in self.commanded.known.values() if of == program and e.created <= now]
             found += offered(made, primacy, program)
@@ -82,7 +82,7 @@ class RuleTests(SynchronousTestCase):
         st.booleans(),
     )
     def test_all_that_matters(
-        self, commanded: list[Offer], looks: list[int], category: int | None, one_is_own: bool
+        self, commanded: list[ProgramEvent], looks: list[int], category: int | None, one_is_own: bool
     ) -> None:
         """Each mode is held by the event by which the rules over all there ever was have it, for as long, and
         those that lost it are named.
@@ -103,7 +103,7 @@ class RuleTests(SynchronousTestCase):
     def compare(self, laid: Laid, look: int, category: int) -> None:
         found, numbers = laid.offers(NOW + look, category)
         acting: list[Acting] = []
-        passed: set[tuple[str, int, End]] = set()
+        passed: set[tuple[str, int, EndReason]] = set()
         for mode in MODE:
             for hold in holds(found, mode):
                 number, program = numbers[hold.offer.event.mrid], hold.offer.program
@@ -117,11 +117,11 @@ class RuleTests(SynchronousTestCase):
         self.assertEqual({(one.mode, one.control, one.reason) for one in told.passed}, passed)
         self.assertEqual(len(told.passed), len(passed))
 
-    def lost(self, hold: Hold, now: int) -> bool:
+    def lost(self, hold: ModeOutcome, now: int) -> bool:
         """Whether it is an event's time and another has the mode, or had it first."""
         event = hold.offer.event
         in_time = max(event.start, event.created) <= now < event.start + event.duration
-        return in_time and hold.by is not None and hold.end in (End.SUPERSEDED, End.NEVER)
+        return in_time and hold.by is not None and hold.end in (EndReason.SUPERSEDED, EndReason.NEVER)
 
 
 class CaseTests(SynchronousTestCase):
@@ -166,7 +166,7 @@ class CaseTests(SynchronousTestCase):
         self.assertEqual(self.laid.acting(5), {W: (loser, self.low)})
         self.assertEqual(self.laid.acting(15), {W: (winner, self.high)})
         for now in (20, 500, 999):
-            expected = (Passed(W, loser, self.low, End.SUPERSEDED, winner),)
+            expected = (Passed(W, loser, self.low, EndReason.SUPERSEDED, winner),)
             self.assertEqual(self.laid.look(now), Outlook((), expected))
         self.assertEqual(self.laid.look(1000), Outlook((), ()))
 
@@ -176,7 +176,7 @@ class CaseTests(SynchronousTestCase):
         winner = self.laid.add(self.laid.own, event(10, 20))
         self.assertEqual(self.laid.look(15).passed, ())
         for now in (20, 40, 69):
-            expected = (Passed(W, loser, self.low, End.NEVER, winner),)
+            expected = (Passed(W, loser, self.low, EndReason.NEVER, winner),)
             self.assertEqual(self.laid.look(now).passed, expected)
         self.assertEqual(self.laid.look(70).passed, ())
 
@@ -212,7 +212,7 @@ class CaseTests(SynchronousTestCase):
         loser = self.laid.add(self.low, event(0, 100))
         winner = self.laid.add(self.high, event(10, 50, created=5, cancelled=20))
         self.assertEqual(self.laid.acting(19), {W: (winner, self.high)})
-        expected = Passed(W, loser, self.low, End.SUPERSEDED, winner)
+        expected = Passed(W, loser, self.low, EndReason.SUPERSEDED, winner)
         self.assertEqual(self.laid.look(20), Outlook((), (expected,)))
 
     def test_category(self) -> None:

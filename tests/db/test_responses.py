@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import controls, devices, programs, responses
-from csipd.db.controls import Kept
+from csipd.db.controls import StoredControl
 from csipd.db.database import Transaction
 from csipd.db.responses import Answers
 from csipd.der import responses as rules
@@ -71,7 +71,7 @@ class Bench:
         place = controls.add(self.transaction, ISSUER, program or self.program, made)
         return place.ids[1], ISSUER.mrid(Kind.CONTROL, place.ids[1])
 
-    def kept(self, number: int, now: int) -> Kept:
+    def kept(self, number: int, now: int) -> StoredControl:
         found = controls.find(self.transaction.connection, number, now)
         assert found is not None
         return found

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from attrs import define, evolve, field
 
 from csipd.der.events import Event
-from csipd.der.programs import End, Offer
+from csipd.der.programs import EndReason, ProgramEvent
 from csipd.sep2.types import EventState
 
 
@@ -152,7 +152,7 @@ class Fate:
 
     begin: int | None = None
     until: int | None = None
-    end: End | None = None
+    end: EndReason | None = None
     ran: list[int] = field(factory=list)
     lost_to: frozenset[str] = frozenset()
 
@@ -163,12 +163,12 @@ class Device:
     :param offers: those that address it
     """
 
-    def __init__(self, offers: Sequence[Offer], mode: str) -> None:
+    def __init__(self, offers: Sequence[ProgramEvent], mode: str) -> None:
         self._offers = [offer for offer in offers if mode in offer.event.modes]
         # The best first, by the rule of G13 and G14.
         self._offers.sort(key=lambda o: (-o.primacy, o.event.created, o.event.mrid), reverse=True)
         self._fates: dict[str, Fate] = {}
-        self._running: Offer | None = None
+        self._running: ProgramEvent | None = None
 
     def history(self, until: int) -> list[str | None]:
         """Which event (its mRID) held the mode in each second from 0 on; None: the default."""
@@ -197,10 +197,10 @@ class Device:
         self._fate(self._running).ran.append(now)
         return self._running.event.mrid
 
-    def _fate(self, offer: Offer) -> Fate:
+    def _fate(self, offer: ProgramEvent) -> Fate:
         return self._fates[offer.event.mrid]
 
-    def _end(self, offer: Offer, now: int, end: End) -> None:
+    def _end(self, offer: ProgramEvent, now: int, end: EndReason) -> None:
         fate = self._fate(offer)
         fate.end = end
         if offer is self._running:
@@ -210,16 +210,22 @@ class Device:
     def _stop(self, now: int) -> None:
         """The running one is done when its time is over."""
         if self._running is not None and now >= self._running.event.start + self._running.event.duration:
-            self._end(self._running, now, End.COMPLETED)
+            self._end(self._running, now, EndReason.COMPLETED)
 
-    def _cancel(self, offer: Offer, now: int) -> None:
+    def _cancel(self, offer: ProgramEvent, now: int) -> None:
         """One that runs stops; one that does not never will."""
         if offer is self._running:
-            self._end(offer, now, End.CANCELLED)
+            self._end(offer, now, EndReason.CANCELLED)
         elif self._fate(offer).end is None:
-            self._end(offer, now, End.NEVER)
+            self._end(offer, now, EndReason.NEVER)
 
-    def _start(self, due: Sequence[Offer], heard: Sequence[Offer], known: Sequence[Offer], now: int) -> None:
+    def _start(
+        self,
+        due: Sequence[ProgramEvent],
+        heard: Sequence[ProgramEvent],
+        known: Sequence[ProgramEvent],
+        now: int,
+    ) -> None:
         """Each that is due starts, unless a better one is in its way.
 
         :param heard: what was there before this second; nothing else can be in the way
@@ -229,20 +235,22 @@ class Device:
             if self._fate(offer).end is not None:
                 continue
             if now >= offer.event.start + offer.event.duration:
-                self._end(offer, now, End.NEVER)
+                self._end(offer, now, EndReason.NEVER)
                 continue
             superiors = self._superiors(offer, heard, known, now)
             if superiors:
-                self._end(offer, now, End.NEVER)
+                self._end(offer, now, EndReason.NEVER)
                 self._fate(offer).lost_to = frozenset(superiors)
                 continue
             if self._running is not None:
                 self._fate(self._running).lost_to = frozenset({offer.event.mrid})
-                self._end(self._running, now, End.SUPERSEDED)
+                self._end(self._running, now, EndReason.SUPERSEDED)
             self._running = offer
             self._fate(offer).begin = now
 
-    def _superiors(self, loser: Offer, heard: Sequence[Offer], known: Sequence[Offer], now: int) -> list[str]:
+    def _superiors(
+        self, loser: ProgramEvent, heard: Sequence[ProgramEvent], known: Sequence[ProgramEvent], now: int
+    ) -> list[str]:
         """The better ones that run, or will as far as anybody has heard, in a part of its time."""
         better = self._offers[: self._offers.index(loser)]
         return [
@@ -253,6 +261,6 @@ class Device:
             if loser.event.start < offer.event.start + offer.event.duration
         ]
 
-    def _will_run(self, offer: Offer, known: Sequence[Offer], now: int) -> bool:
+    def _will_run(self, offer: ProgramEvent, known: Sequence[ProgramEvent], now: int) -> bool:
         """Whether it is still to start and nobody is in its way."""
         return self._fate(offer).end is None and not self._superiors(offer, known, known, now)

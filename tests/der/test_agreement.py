@@ -23,7 +23,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.der.client import Device, ProgramSeen
 from csipd.der.events import ALL_CATEGORIES, Event, Status, next_change, statuses
-from csipd.der.programs import Default, End, Hold, addressed, default, holds, offers
+from csipd.der.programs import EndReason, ModeOutcome, ProgramDefault, addressed, default, holds, offers
 from csipd.sep2 import resources as r
 from csipd.sep2.types import DeviceCategory
 from tests.support import schedules
@@ -92,16 +92,16 @@ def shown(programs: Iterable[Program], now: int) -> list[ProgramSeen]:
     return seen
 
 
-def fates(programs: Sequence[Program], categories: int, known: int) -> dict[str, list[Hold]]:
+def fates(programs: Sequence[Program], categories: int, known: int) -> dict[str, list[ModeOutcome]]:
     """What the server says becomes of each event, by mode, by what is commanded until `known`."""
     offered = [o for p in programs for o in offers(p.known(known), p.primacy, p.href)]
     followed = addressed(offered, categories)
     return {mode: holds(followed, mode) for mode in MODES}
 
 
-def acting(found: dict[str, list[Hold]], programs: Sequence[Program], now: int) -> dict[str, str]:
+def acting(found: dict[str, list[ModeOutcome]], programs: Sequence[Program], now: int) -> dict[str, str]:
     """What the server says holds each mode: the mRID of an event or default."""
-    defaults = [Default(base(p.default), p.primacy, p.href) for p in programs if p.default]
+    defaults = [ProgramDefault(base(p.default), p.primacy, p.href) for p in programs if p.default]
     held = {}
     for mode in MODES:
         usual = default(defaults, mode)
@@ -111,7 +111,7 @@ def acting(found: dict[str, list[Hold]], programs: Sequence[Program], now: int) 
     return held
 
 
-def ran(found: dict[str, list[Hold]], now: int) -> set[str]:
+def ran(found: dict[str, list[ModeOutcome]], now: int) -> set[str]:
     """The events that the server says have ever run by a moment."""
     every = (hold for fate in found.values() for hold in fate)
     return {hold.offer.event.mrid for hold in every if hold.begin is not None and hold.begin <= now}
@@ -152,7 +152,7 @@ class Case(SynchronousTestCase):
         )
         self.assertEqual(device.ran(), ran(found, now), now)
 
-    def every_second(self, programs: Sequence[Program], categories: int) -> dict[str, list[Hold]]:
+    def every_second(self, programs: Sequence[Program], categories: int) -> dict[str, list[ModeOutcome]]:
         """The device polls in every second; what the server says afterwards of all that has been."""
         device = Device("", categories)
         found = fates(programs, categories, END)
@@ -198,7 +198,9 @@ class SchedulesTests(Case):
 class NamedTests(Case):
     """What random schedules found, one by one: (begin, until, end) of each event in mode W."""
 
-    def check(self, programs: Sequence[Program], **expected: tuple[int | None, int | None, End]) -> None:
+    def check(
+        self, programs: Sequence[Program], **expected: tuple[int | None, int | None, EndReason]
+    ) -> None:
         """Both sides have this."""
         found = self.every_second(programs, 1)
         fate = {f"e{int(h.offer.event.mrid, 16)}": (h.begin, h.until, h.end) for h in found[W]}
@@ -210,26 +212,31 @@ class NamedTests(Case):
         far = Program("D2", 2, (event(1, 0, 2, 12), event(2, 1, 5, 15)))
         self.check(
             [near, far],
-            e1=(2, 5, End.SUPERSEDED),
-            e2=(None, None, End.NEVER),
-            e3=(12, 20, End.COMPLETED),
+            e1=(2, 5, EndReason.SUPERSEDED),
+            e2=(None, None, EndReason.NEVER),
+            e3=(12, 20, EndReason.COMPLETED),
         )
 
     def test_told_superseded_before(self) -> None:
         """And one that is not due yet when its list shows it as superseded never runs, though its winner is
         cancelled before."""
         one = Program("D1", 1, (event(1, 0, 9, 12), event(2, 1, 2, 12, cancelled=6)))
-        self.check([one], e1=(None, None, End.NEVER), e2=(2, 6, End.CANCELLED))
+        self.check([one], e1=(None, None, EndReason.NEVER), e2=(2, 6, EndReason.CANCELLED))
 
     def test_told_superseded_in_a_chain(self) -> None:
         """It ends at once, not when an event starts that is better than its winner."""
         one = Program("D1", 1, (event(1, 0, 2, 15), event(2, 3, 7, 18), event(3, 6, 9, 23, categories=3)))
-        self.check([one], e1=(2, 7, End.SUPERSEDED), e2=(None, None, End.NEVER), e3=(9, 23, End.COMPLETED))
+        self.check(
+            [one],
+            e1=(2, 7, EndReason.SUPERSEDED),
+            e2=(None, None, EndReason.NEVER),
+            e3=(9, 23, EndReason.COMPLETED),
+        )
 
     def test_made_late(self) -> None:
         """One that is made after its start never runs where a better one to come was known by then."""
         near, far = Program("D1", 1, (event(1, 8, 14, 20),)), Program("D2", 2, (event(2, 10, 6, 18),))
-        self.check([near, far], e1=(14, 20, End.COMPLETED), e2=(None, None, End.NEVER))
+        self.check([near, far], e1=(14, 20, EndReason.COMPLETED), e2=(None, None, EndReason.NEVER))
 
     def test_made_late_among_others(self) -> None:
         """It does run where what is made in the same second keeps that better one from running."""
@@ -237,9 +244,9 @@ class NamedTests(Case):
         far = Program("D2", 2, (event(3, 13, 10, 30),))
         self.check(
             [near, far],
-            e1=(None, None, End.NEVER),
-            e2=(24, 39, End.COMPLETED),
-            e3=(13, 24, End.SUPERSEDED),
+            e1=(None, None, EndReason.NEVER),
+            e2=(24, 39, EndReason.COMPLETED),
+            e3=(13, 24, EndReason.SUPERSEDED),
         )
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.der import alarms
-from csipd.der.alarms import Episode, Outcome, Signal, Turn
+from csipd.der.alarms import AlarmChange, AlarmEvent, AlarmPeriod, Outcome
 from csipd.sep2 import resources as r
 
 #: CSIP IG Table 14: each DER alarm, the code that raises it and the one of its return to normal.
@@ -48,20 +48,24 @@ class ClassificationTests(SynchronousTestCase):
     def test_der(self) -> None:
         """Each alarm of a DER is raised by its code and cleared by the next, under one name."""
         for name, raises, clears in DER_ALARMS:
-            for turn, code in ((Turn.RAISED, raises), (Turn.CLEARED, clears)):
+            for turn, code in ((AlarmChange.RAISED, raises), (AlarmChange.CLEARED, clears)):
                 signal = alarms.classify(event(11, code))
-                self.assertEqual(signal, Signal(turn, 11, raises, name, clears))
+                self.assertEqual(signal, AlarmEvent(turn, 11, raises, name, clears))
             self.assertEqual(alarms.name(11, raises), name)
 
     def test_hardware(self) -> None:
         """A hardware fault is raised by 0 and cleared by 1 of the general codes."""
-        self.assertEqual(alarms.classify(event(0, 0)), Signal(Turn.RAISED, 0, 0, "hardware fault", clears=1))
-        self.assertEqual(alarms.classify(event(0, 1)), Signal(Turn.CLEARED, 0, 0, "hardware fault", clears=1))
+        self.assertEqual(
+            alarms.classify(event(0, 0)), AlarmEvent(AlarmChange.RAISED, 0, 0, "hardware fault", clears=1)
+        )
+        self.assertEqual(
+            alarms.classify(event(0, 1)), AlarmEvent(AlarmChange.CLEARED, 0, 0, "hardware fault", clears=1)
+        )
 
     def test_software(self) -> None:
         """A software fault is an alarm that nothing clears."""
         self.assertEqual(
-            alarms.classify(event(0, 2)), Signal(Turn.RAISED, 0, 2, "software fault", clears=None)
+            alarms.classify(event(0, 2)), AlarmEvent(AlarmChange.RAISED, 0, 2, "software fault", clears=None)
         )
 
     def test_neither(self) -> None:
@@ -77,7 +81,7 @@ class ClassificationTests(SynchronousTestCase):
         """Whatever is raised or cleared is so by one of its two codes and has a name."""
         signal = alarms.classify(event(function_set, code, profile))
         if signal is not None:
-            self.assertEqual(code, signal.code if signal.turn is Turn.RAISED else signal.clears)
+            self.assertEqual(code, signal.code if signal.turn is AlarmChange.RAISED else signal.clears)
             self.assertEqual(signal.name, alarms.name(function_set, signal.code))
 
     def test_names_of_others(self) -> None:
@@ -90,55 +94,57 @@ class EpisodeTests(SynchronousTestCase):
 
     def test_raised(self) -> None:
         """The first raise opens an alarm at the time that it tells."""
-        self.assertEqual(alarms.raised(5, None, None), Outcome(None, Episode(5)))
+        self.assertEqual(alarms.raised(5, None, None), Outcome(None, AlarmPeriod(5)))
 
     def test_raised_again(self) -> None:
         """A raise of what is open already makes no second alarm."""
-        self.assertEqual(alarms.raised(7, Episode(5), None), Outcome(Episode(5)))
-        self.assertEqual(alarms.raised(5, Episode(5), None), Outcome(Episode(5)))
+        self.assertEqual(alarms.raised(7, AlarmPeriod(5), None), Outcome(AlarmPeriod(5)))
+        self.assertEqual(alarms.raised(5, AlarmPeriod(5), None), Outcome(AlarmPeriod(5)))
 
     def test_cleared(self) -> None:
         """A clear ends what is open at the time that it tells."""
-        self.assertEqual(alarms.cleared(9, Episode(5), None), Outcome(Episode(5, 9)))
+        self.assertEqual(alarms.cleared(9, AlarmPeriod(5), None), Outcome(AlarmPeriod(5, 9)))
 
     def test_cleared_without_a_raise(self) -> None:
         """A clear of what was never raised makes no alarm, nor does one that tells of a time before it."""
         self.assertEqual(alarms.cleared(9, None, None), Outcome(None))
-        self.assertEqual(alarms.cleared(4, Episode(5), None), Outcome(Episode(5)))
+        self.assertEqual(alarms.cleared(4, AlarmPeriod(5), None), Outcome(AlarmPeriod(5)))
 
     def test_raise_after_its_clear(self) -> None:
         """A raise that arrives after its clear makes an alarm that is over."""
-        self.assertEqual(alarms.raised(5, None, 9), Outcome(None, Episode(5, 9)))
+        self.assertEqual(alarms.raised(5, None, 9), Outcome(None, AlarmPeriod(5, 9)))
 
     def test_earlier_raise(self) -> None:
         """A raise from before an alarm, with no clear between, says that the alarm began then."""
-        self.assertEqual(alarms.raised(3, Episode(5), None), Outcome(Episode(3)))
-        self.assertEqual(alarms.raised(3, Episode(5, 9), 9), Outcome(Episode(3, 9)))
+        self.assertEqual(alarms.raised(3, AlarmPeriod(5), None), Outcome(AlarmPeriod(3)))
+        self.assertEqual(alarms.raised(3, AlarmPeriod(5, 9), 9), Outcome(AlarmPeriod(3, 9)))
 
     def test_earlier_alarm(self) -> None:
         """A raise from before an alarm, with a clear between, is an alarm of its own."""
-        self.assertEqual(alarms.raised(1, Episode(5), 4), Outcome(Episode(5), Episode(1, 4)))
+        self.assertEqual(alarms.raised(1, AlarmPeriod(5), 4), Outcome(AlarmPeriod(5), AlarmPeriod(1, 4)))
 
     def test_earlier_clear(self) -> None:
         """A clear from within an alarm that was raised again since parts it in two."""
-        self.assertEqual(alarms.cleared(7, Episode(5), 8), Outcome(Episode(5, 7), Episode(8)))
-        self.assertEqual(alarms.cleared(7, Episode(5, 9), 8), Outcome(Episode(5, 7), Episode(8, 9)))
-        self.assertEqual(alarms.cleared(7, Episode(5, 9), 10), Outcome(Episode(5, 7)))
+        self.assertEqual(alarms.cleared(7, AlarmPeriod(5), 8), Outcome(AlarmPeriod(5, 7), AlarmPeriod(8)))
+        self.assertEqual(
+            alarms.cleared(7, AlarmPeriod(5, 9), 8), Outcome(AlarmPeriod(5, 7), AlarmPeriod(8, 9))
+        )
+        self.assertEqual(alarms.cleared(7, AlarmPeriod(5, 9), 10), Outcome(AlarmPeriod(5, 7)))
 
 
 @define
 class Log:
     """The episodes of one alarm, kept as the store keeps them, with all that arrived."""
 
-    episodes: list[Episode] = field(factory=list)
-    arrived: list[tuple[int, Turn]] = field(factory=list)
+    episodes: list[AlarmPeriod] = field(factory=list)
+    arrived: list[tuple[int, AlarmChange]] = field(factory=list)
 
-    def take(self, at: int, turn: Turn) -> None:
+    def take(self, at: int, turn: AlarmChange) -> None:
         still = [e for e in self.episodes if e.cleared is None or e.cleared > at]
         ahead = min(still, key=lambda e: e.raised, default=None)
-        other = Turn.CLEARED if turn is Turn.RAISED else Turn.RAISED
+        other = AlarmChange.CLEARED if turn is AlarmChange.RAISED else AlarmChange.RAISED
         following = min((time for time, what in self.arrived if what is other and time > at), default=None)
-        rule = alarms.raised if turn is Turn.RAISED else alarms.cleared
+        rule = alarms.raised if turn is AlarmChange.RAISED else alarms.cleared
         outcome = rule(at, ahead, following)
         if ahead is not None and outcome.ahead is not None:
             self.episodes[self.episodes.index(ahead)] = outcome.ahead
@@ -147,26 +153,26 @@ class Log:
         self.arrived.append((at, turn))
 
 
-def in_order(signals: list[tuple[int, Turn]]) -> set[Episode]:
+def in_order(signals: list[tuple[int, AlarmChange]]) -> set[AlarmPeriod]:
     """The episodes that signals tell of, read in the order of their times; those of no length left out."""
-    found: set[Episode] = set()
+    found: set[AlarmPeriod] = set()
     begun: int | None = None
     for at, turn in sorted(signals, key=lambda signal: signal[0]):
-        if turn is Turn.RAISED and begun is None:
+        if turn is AlarmChange.RAISED and begun is None:
             begun = at
-        elif turn is Turn.CLEARED and begun is not None:
-            found.add(Episode(begun, at))
+        elif turn is AlarmChange.CLEARED and begun is not None:
+            found.add(AlarmPeriod(begun, at))
             begun = None
     if begun is not None:
-        found.add(Episode(begun))
+        found.add(AlarmPeriod(begun))
     return {episode for episode in found if episode.cleared != episode.raised}
 
 
 class OrderTests(SynchronousTestCase):
     """The order of arrival makes no difference."""
 
-    @given(st.lists(st.tuples(times, st.sampled_from(Turn)), max_size=12))
-    def test_any_order(self, signals: list[tuple[int, Turn]]) -> None:
+    @given(st.lists(st.tuples(times, st.sampled_from(AlarmChange)), max_size=12))
+    def test_any_order(self, signals: list[tuple[int, AlarmChange]]) -> None:
         """Whatever order signals arrive in, the alarms are those that their times tell of."""
         log = Log()
         for at, turn in signals:
@@ -174,8 +180,8 @@ class OrderTests(SynchronousTestCase):
         found = {episode for episode in log.episodes if episode.cleared != episode.raised}
         self.assertEqual(found, in_order(signals))
 
-    @given(st.lists(st.tuples(times, st.sampled_from(Turn)), max_size=12))
-    def test_one_at_a_time(self, signals: list[tuple[int, Turn]]) -> None:
+    @given(st.lists(st.tuples(times, st.sampled_from(AlarmChange)), max_size=12))
+    def test_one_at_a_time(self, signals: list[tuple[int, AlarmChange]]) -> None:
         """An alarm is never open twice at the same time."""
         log = Log()
         for at, turn in signals:

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.der.conflicts import Loss, loss
+from csipd.der.conflicts import LostModes, loss
 from csipd.der.events import ALL_CATEGORIES, Event
-from csipd.der.programs import End, Offer, holds
+from csipd.der.programs import EndReason, ProgramEvent, holds
 
 W, PF = "opModFixedW", "opModFixedPFInjectW"
 
@@ -21,8 +21,8 @@ def offer(
     *modes: str,
     created: int = 0,
     categories: int = ALL_CATEGORIES,
-) -> Offer:
-    return Offer(Event(mrid, created, start, duration, frozenset(modes or (W,)), categories), primacy)
+) -> ProgramEvent:
+    return ProgramEvent(Event(mrid, created, start, duration, frozenset(modes or (W,)), categories), primacy)
 
 
 class LossTests(SynchronousTestCase):
@@ -31,24 +31,24 @@ class LossTests(SynchronousTestCase):
     def test_short_over_long(self) -> None:
         """A short, better control ends a long one for good, and leaves its rest without (case B3)."""
         long, short = offer("a", 5, 0, 60), offer("b", 1, 21, 10, created=20)
-        self.assertEqual(loss(long, short), Loss((W,), True, 21, 29))
+        self.assertEqual(loss(long, short), LostModes((W,), True, 21, 29))
 
     def test_known_before(self) -> None:
         """One that has not begun does not run at all, not even before the better one (rule 3)."""
         long, short = offer("a", 5, 10, 60), offer("b", 1, 21, 10)
-        self.assertEqual(loss(long, short), Loss((W,), True, None, 50))
+        self.assertEqual(loss(long, short), LostModes((W,), True, None, 50))
 
     def test_covered(self) -> None:
         """Where the better one lasts as long nothing is left without."""
         long, short = offer("a", 5, 0, 60), offer("b", 1, 30, 60, created=20)
-        self.assertEqual(loss(long, short), Loss((W,), True, 30, 0))
+        self.assertEqual(loss(long, short), LostModes((W,), True, 30, 0))
 
     def test_in_part(self) -> None:
         """It loses the modes that both have; wholly only where those are all, for all categories."""
         both, one = offer("a", 5, 0, 60, W, PF), offer("b", 1, 30, 10, PF, created=20)
-        self.assertEqual(loss(both, one), Loss((PF,), False, 30, 20))
+        self.assertEqual(loss(both, one), LostModes((PF,), False, 30, 20))
         some = offer("b", 1, 30, 10, created=20, categories=1)
-        self.assertEqual(loss(offer("a", 5, 0, 60), some), Loss((W,), False, 30, 20))
+        self.assertEqual(loss(offer("a", 5, 0, 60), some), LostModes((W,), False, 30, 20))
 
     def test_nothing(self) -> None:
         """Nothing is lost to what is worse, later, or about something else."""
@@ -73,7 +73,7 @@ class LossTests(SynchronousTestCase):
         other = offer("b", q, b, short, created=made_b)
         found = loss(one, other)
         mine = next(hold for hold in holds([one, other], W) if hold.offer is one)
-        lost = mine.by is other and mine.end in (End.SUPERSEDED, End.NEVER)
+        lost = mine.by is other and mine.end in (EndReason.SUPERSEDED, EndReason.NEVER)
         self.assertEqual(found is not None, lost)
         if found is not None:
             period = range(one.begins, one.event.end)

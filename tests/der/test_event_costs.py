@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.der.events import Event, statuses
 from csipd.der.intervals import Intervals
-from csipd.der.programs import Offer, holds, offers
+from csipd.der.programs import ProgramEvent, holds, offers
 from tests.support.steps import steps
 
 MODE = "opModFixedW"
@@ -70,7 +70,7 @@ class CostTests(SynchronousTestCase):
         for primacy in (1, 9):
 
             def mixed(events: Sequence[Event], primacy: int = primacy) -> object:
-                return holds([Offer(e, primacy if e.duration > SHORT else 5) for e in events], MODE)
+                return holds([ProgramEvent(e, primacy if e.duration > SHORT else 5) for e in events], MODE)
 
             self.check(mixed)
 

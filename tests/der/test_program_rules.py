@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.der.events import ALL_CATEGORIES, Event
-from csipd.der.programs import End, Hold, Offer, addressed, holder, holds
+from csipd.der.programs import EndReason, ModeOutcome, ProgramEvent, addressed, holder, holds
 from tests.der.oracle import Device
 from tests.support.schedules import END, MODES, known_offers, moments, offers
 
@@ -23,7 +23,7 @@ SY, ST, SS, FD, SG, TF, SP = 10, 9, 8, 7, 6, 5, 4
 INVERTERS, BATTERIES = 1, 2
 
 #: (begin, until, end) of an event that never began.
-NEVER = (None, None, End.NEVER)
+NEVER = (None, None, EndReason.NEVER)
 
 MANY = settings(max_examples=max(1500, settings().max_examples))
 
@@ -36,32 +36,32 @@ def offer(
     *modes: str,
     created: int = -10,
     categories: int = ALL_CATEGORIES,
-) -> Offer:
+) -> ProgramEvent:
     """An event of a program, of mode W or those given, that is made long before."""
-    return Offer(Event(name, created, start, duration, frozenset(modes or (W,)), categories), primacy)
+    return ProgramEvent(Event(name, created, start, duration, frozenset(modes or (W,)), categories), primacy)
 
 
-def cancelled(offer: Offer, moment: int) -> Offer:
+def cancelled(offer: ProgramEvent, moment: int) -> ProgramEvent:
     """The same, cancelled at a moment."""
     return evolve(offer, event=evolve(offer.event, cancelled=moment))
 
 
-def fates(offers: list[Offer], mode: str = W) -> dict[str, tuple[int | None, int | None, End]]:
+def fates(offers: list[ProgramEvent], mode: str = W) -> dict[str, tuple[int | None, int | None, EndReason]]:
     """What becomes of each event in a mode."""
     return {hold.offer.event.mrid: (hold.begin, hold.until, hold.end) for hold in holds(offers, mode)}
 
 
-def completed(begin: int, until: int) -> tuple[int | None, int | None, End]:
+def completed(begin: int, until: int) -> tuple[int | None, int | None, EndReason]:
     """It ran to its end."""
-    return begin, until, End.COMPLETED
+    return begin, until, EndReason.COMPLETED
 
 
-def superseded(begin: int, until: int) -> tuple[int | None, int | None, End]:
+def superseded(begin: int, until: int) -> tuple[int | None, int | None, EndReason]:
     """It ran until a better one started."""
-    return begin, until, End.SUPERSEDED
+    return begin, until, EndReason.SUPERSEDED
 
 
-def timeline(offers: list[Offer], until: int, mode: str = W) -> str:
+def timeline(offers: list[ProgramEvent], until: int, mode: str = W) -> str:
     """Who holds a mode, minute by minute: the last letter of its name, or a dot for the default."""
     found = (holder(offers, mode, minute) for minute in range(until))
     return "".join("." if hold is None else hold.offer.event.mrid[-1] for hold in found)
@@ -113,13 +113,13 @@ class OneProgramTests(SynchronousTestCase):
         """One that is cancelled before its start never runs; one that runs stops."""
         one = offer("a", SP, 2, 5)
         self.assertEqual(fates([cancelled(one, 1)]), {"a": NEVER})
-        self.assertEqual(fates([cancelled(one, 4)]), {"a": (2, 4, End.CANCELLED)})
+        self.assertEqual(fates([cancelled(one, 4)]), {"a": (2, 4, EndReason.CANCELLED)})
         self.assertEqual(timeline([cancelled(one, 4)], 8), "..aa....")
         self.assertEqual(fates([cancelled(one, 7)]), {"a": completed(2, 7)})
 
     def test_cancelled_as_it_starts(self) -> None:
         """One that is cancelled in the second of its start has started."""
-        self.assertEqual(fates([cancelled(offer("a", SP, 2, 5), 2)]), {"a": (2, 2, End.CANCELLED)})
+        self.assertEqual(fates([cancelled(offer("a", SP, 2, 5), 2)]), {"a": (2, 2, EndReason.CANCELLED)})
 
     def test_nested(self) -> None:
         """Of two of one program the one made later wins; the other, known before, never starts."""
@@ -159,14 +159,14 @@ class OneProgramTests(SynchronousTestCase):
         known = [offer("e", SP, 2, 6), cancelled(offer("w", SP, 4, 2, created=-9), 3)]
         self.assertEqual(fates(known), {"e": NEVER, "w": NEVER})
         running = [offer("e", SP, 2, 6), cancelled(offer("w", SP, 4, 3, created=3), 5)]
-        self.assertEqual(fates(running), {"e": superseded(2, 4), "w": (4, 5, End.CANCELLED)})
+        self.assertEqual(fates(running), {"e": superseded(2, 4), "w": (4, 5, EndReason.CANCELLED)})
 
     def test_replaced(self) -> None:
         """An event that is made in the second in which another is cancelled follows it."""
         found = [cancelled(offer("e", SP, 2, 6), 4), offer("w", SP, 4, 2, created=4)]
-        self.assertEqual(fates(found), {"e": (2, 4, End.CANCELLED), "w": completed(4, 6)})
+        self.assertEqual(fates(found), {"e": (2, 4, EndReason.CANCELLED), "w": completed(4, 6)})
         lower = [cancelled(offer("e", SP, 2, 6), 4), offer("w", SY, 3, 3, created=4)]
-        self.assertEqual(fates(lower), {"e": (2, 4, End.CANCELLED), "w": completed(4, 6)})
+        self.assertEqual(fates(lower), {"e": (2, 4, EndReason.CANCELLED), "w": completed(4, 6)})
         to_come = [cancelled(offer("e", SP, 5, 6), 4), offer("w", SY, 3, 3, created=4)]
         self.assertEqual(fates(to_come), {"e": NEVER, "w": completed(4, 6)})
 
@@ -288,7 +288,7 @@ class ChainTests(SynchronousTestCase):
 class AggregatorTests(SynchronousTestCase):
     """CSIP's cases of an aggregator: EDA under TFA (primacy 5) and SY (10), EDB under SY alone."""
 
-    def check(self, sy: Offer, tfa: Offer, eda: str, edb: str, mode: str = W) -> None:
+    def check(self, sy: ProgramEvent, tfa: ProgramEvent, eda: str, edb: str, mode: str = W) -> None:
         """The devices do this, minute by minute."""
         self.assertEqual(timeline([sy, tfa], len(eda), mode), eda)
         self.assertEqual(timeline([sy], len(edb), mode), edb)
@@ -351,7 +351,7 @@ class CategoryTests(SynchronousTestCase):
         self.assertEqual(timeline(addressed(both, BATTERIES), 9), "..eebb...")
 
 
-def last(offers: list[Offer]) -> dict[tuple[str, str], Hold]:
+def last(offers: list[ProgramEvent]) -> dict[tuple[str, str], ModeOutcome]:
     """What becomes of each event in each mode."""
     return {(hold.offer.event.mrid, mode): hold for mode in MODES for hold in holds(offers, mode)}
 
@@ -361,7 +361,7 @@ class PropertyTests(SynchronousTestCase):
 
     @MANY
     @given(offers(), st.integers(0, 7))
-    def test_oracle(self, all_offers: list[Offer], categories: int) -> None:
+    def test_oracle(self, all_offers: list[ProgramEvent], categories: int) -> None:
         """In every mode the events run, and end, as they do on a device that is played second by second."""
         followed = [o for o in all_offers if categories == 0 or o.event.categories & categories]
         for mode in MODES:
@@ -385,7 +385,7 @@ class PropertyTests(SynchronousTestCase):
             self.assertEqual(held, history, mode)
 
     @given(offers(), moments())
-    def test_holder(self, all_offers: list[Offer], looks: list[int]) -> None:
+    def test_holder(self, all_offers: list[ProgramEvent], looks: list[int]) -> None:
         """At any moment one event at most holds a mode: the holder, as far as was known by then."""
         for mode in MODES:
             found = holds(all_offers, mode)
@@ -397,7 +397,7 @@ class PropertyTests(SynchronousTestCase):
                 self.assertEqual([] if by_then is None else [by_then.offer.event.mrid], names)
 
     @given(offers(), st.randoms(use_true_random=False))
-    def test_order(self, all_offers: list[Offer], random: Random) -> None:
+    def test_order(self, all_offers: list[ProgramEvent], random: Random) -> None:
         """In which order they are given does not matter; they come out in the order in which they are due."""
         shuffled = list(all_offers)
         random.shuffle(shuffled)
@@ -412,9 +412,9 @@ class PropertyTests(SynchronousTestCase):
             )
 
     @given(offers())
-    def test_for_good(self, all_offers: list[Offer]) -> None:
+    def test_for_good(self, all_offers: list[ProgramEvent]) -> None:
         """What has begun, ended, or not begun when it was due stays so whatever is commanded afterwards."""
-        before: dict[tuple[str, str], Hold] = {}
+        before: dict[tuple[str, str], ModeOutcome] = {}
         for now in range(END):
             found = last(known_offers(all_offers, now))
             for key, hold in before.items():
@@ -426,7 +426,7 @@ class PropertyTests(SynchronousTestCase):
             before = found
 
     @given(offers(), st.integers(0, END))
-    def test_commands_undo_nothing(self, all_offers: list[Offer], choice: int) -> None:
+    def test_commands_undo_nothing(self, all_offers: list[ProgramEvent], choice: int) -> None:
         """What began or ended by the clock in a second stays so after the commands of that second."""
         commands = {o.event.created for o in all_offers} | {o.event.cancelled for o in all_offers}
         times = sorted(moment for moment in commands if moment is not None)

@@ -15,9 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
-from csipd.sep2.codec import NAMESPACE, BadValue, Malformed, Refused, check, decode, encode
+from csipd.sep2.codec import NAMESPACE, BadValue, DocumentError, Malformed, check, decode, encode
 from csipd.sep2.schema import Element, fields
-from csipd.sep2.types import DeviceCategory, EventState, Hexadecimal, ReasonCode, Text, UInt8, Within
+from csipd.sep2.types import DeviceCategory, EventState, Hexadecimal, Range, ReasonCode, Text, UInt8
 from tests.support.faults import DAMAGE, FAULTS
 from tests.support.instances import CLASSES, instances
 from tests.support.schema import Invalid, validate
@@ -188,14 +188,14 @@ def padded(data: bytes) -> bytes:
 class CodecTestCase(SynchronousTestCase):
     def refused(
         self,
-        kind: type[Refused],
+        kind: type[DocumentError],
         data: bytes,
         cls: type[Element] = Element,
         path: str = "",
         message: str = "",
-    ) -> Refused:
+    ) -> DocumentError:
         """See that a document is refused in this way, at this path, with this in the message."""
-        refused = self.assertRaises(Refused, decode, data, cls)
+        refused = self.assertRaises(DocumentError, decode, data, cls)
         self.assertIs(type(refused), kind, refused)
         if path:
             self.assertEqual(refused.path, path)
@@ -568,7 +568,7 @@ class RefusalTests(CodecTestCase):
             f"{DEVICE}<sFDI>167261211391</sFDI>": ("/EndDevice/sFDI[2]", "stands twice", "one sFDI"),
         }
         for content, parts in cases.items():
-            refused = self.assertRaises(Refused, decode, document("EndDevice", content), r.EndDevice)
+            refused = self.assertRaises(DocumentError, decode, document("EndDevice", content), r.EndDevice)
             self.assertEqual((refused.path, refused.wrong, refused.expected), parts)
             self.assertEqual(str(refused), f"{parts[0]}: {parts[1]}, expected {parts[2]}")
 
@@ -580,7 +580,7 @@ class RefusalTests(CodecTestCase):
                 document("Time", f"<currentTime>1</currentTime>{text}x"),
                 document("Time", "", f'x="{text}"'),
             ):
-                refused = self.assertRaises(Refused, decode, data, r.Time)
+                refused = self.assertRaises(DocumentError, decode, data, r.Time)
                 self.assertTrue(str(refused).isprintable(), str(refused))
 
     def test_message_is_short(self) -> None:
@@ -762,13 +762,13 @@ class RefusalTests(CodecTestCase):
         seen = 0
         for cls in CLASSES:
             for field in fields(cls):
-                for rule in field.rules:
-                    if isinstance(rule, Within) and not field.attribute:
+                for rule in field.constraints:
+                    if isinstance(rule, Range) and not field.attribute:
                         seen += 1
                         self.check_range(cls, field.name, rule)
         self.assertGreater(seen, 40)
 
-    def check_range(self, cls: type[Element], name: str, rule: Within) -> None:
+    def check_range(self, cls: type[Element], name: str, rule: Range) -> None:
         whole = etree.fromstring(encode(smallest(cls, name)))
         place = whole.find(f"{{{NAMESPACE}}}{name}")
         for number, taken in (
@@ -824,11 +824,11 @@ class RefusalTests(CodecTestCase):
         self.refused(BadValue, data, path="/DERControl", message="replyTo")
 
 
-def outcome(data: bytes, cls: type[Element] = Element) -> type[Refused] | None:
+def outcome(data: bytes, cls: type[Element] = Element) -> type[DocumentError] | None:
     """How a document is refused, or None."""
     try:
         decode(data, cls)
-    except Refused as refused:
+    except DocumentError as refused:
         return type(refused)
     return None
 

@@ -16,7 +16,7 @@ from csipd.sep2 import resources as r
 from csipd.sep2 import types
 from csipd.sep2.resources import edition2023
 from csipd.sep2.schema import Element, Occurs, fields
-from csipd.sep2.types import MODES, Alarm, Hexadecimal, Integer, Text, Within
+from csipd.sep2.types import MODES, Alarm, Hexadecimal, Integer, Range, Text
 from tests.support.instances import CLASSES
 from tests.support.schema import definitions
 
@@ -160,11 +160,11 @@ class SchemaTests(SynchronousTestCase):
         self.assertEqual(
             ruled,
             {
-                "OneHourRangeType": Within(-3600, 3600),
-                "PerCent": Within(0, 10000),
-                "SignedPerCent": Within(-10000, 10000),
-                "PowerOfTenMultiplierType": Within(-9, 9),
-                "PINType": Within(0, 999999),
+                "OneHourRangeType": Range(-3600, 3600),
+                "PerCent": Range(0, 10000),
+                "SignedPerCent": Range(-10000, 10000),
+                "PowerOfTenMultiplierType": Range(-9, 9),
+                "PINType": Range(0, 999999),
             },
         )
         for number in (0, 167261211391, 687194767357):

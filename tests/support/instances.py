@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from csipd.sep2 import resources as r
 from csipd.sep2.identity import with_check_digit
 from csipd.sep2.schema import Element, Field, fields
-from csipd.sep2.types import Hexadecimal, Integer, Reference, Rule, Text, Truth, Within, Words
+from csipd.sep2.types import Bool, Choice, Constraint, Hexadecimal, Integer, Range, Reference, Text
 
 CLASSES: tuple[type[Element], ...] = tuple(
     found
@@ -34,11 +34,11 @@ _POLYMORPHIC = {
 
 def simple(field: Field) -> st.SearchStrategy[Any]:
     """Values that a simple field may have."""
-    for rule in field.rules:
+    for rule in field.constraints:
         match rule:
-            case Within(least, most):
+            case Range(least, most):
                 return st.integers(least, most)
-            case Rule():  # there is one: SFDIType
+            case Constraint():  # there is one: SFDIType
                 return st.integers(0, 2**36 - 1).map(with_check_digit)
     match field.form:
         case Integer(least, most):
@@ -47,13 +47,13 @@ def simple(field: Field) -> st.SearchStrategy[Any]:
             return st.integers(0, 2 ** (8 * octets) - 1)
         case Hexadecimal(octets):
             return st.integers(0, 2 ** (8 * octets) - 1).map(lambda number: f"{number:0{2 * octets}X}")
-        case Words(words=words):
+        case Choice(words=words):
             return st.sampled_from(words)
         case Text(longest):
             return st.text(CHARACTERS, max_size=min(longest or 40, 40))
         case Reference():
             return REFERENCES
-        case Truth():
+        case Bool():
             return st.booleans()
     raise AssertionError(field)
 

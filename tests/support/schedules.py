@@ -12,7 +12,7 @@ from attrs import evolve
 from hypothesis import strategies as st
 
 from csipd.der.events import ALL_CATEGORIES, Event
-from csipd.der.programs import Offer
+from csipd.der.programs import ProgramEvent
 
 MODES = ("opModFixedW", "opModFixedPFInjectW", "opModMaxLimW", "opModVoltVar")
 
@@ -69,14 +69,15 @@ def schedules(draw: st.DrawFn, bare: bool = False) -> list[Event]:
 
 
 @st.composite
-def offers(draw: st.DrawFn) -> list[Offer]:
+def offers(draw: st.DrawFn) -> list[ProgramEvent]:
     """The events of 1 to 4 programs, of which some may have the same primacy, in no order."""
     events = draw(schedules())
     primacies = draw(st.sampled_from(((1,), (1, 2), (2, 1), (1, 1), (2, 1, 3), (1, 2, 1), (3, 1, 4, 2))))
     octets = draw(st.binary(min_size=len(events), max_size=len(events)))
     programs = [octet % len(primacies) for octet in octets]
     return [
-        Offer(event, primacies[program], program) for event, program in zip(events, programs, strict=True)
+        ProgramEvent(event, primacies[program], program)
+        for event, program in zip(events, programs, strict=True)
     ]
 
 
@@ -97,6 +98,6 @@ def known(events: list[Event], now: int) -> list[Event]:
     return [commanded(event, now) for event in events if event.created <= now]
 
 
-def known_offers(offers: list[Offer], now: int) -> list[Offer]:
+def known_offers(offers: list[ProgramEvent], now: int) -> list[ProgramEvent]:
     """What anybody can know of the programs of a device at a moment."""
     return [evolve(o, event=commanded(o.event, now)) for o in offers if o.event.created <= now]

@@ -56,7 +56,7 @@ class ResponseCase(SynchronousTestCase):
         self.control = place.ids[1]
         return self.world.read(self.kept).event.mrid
 
-    def kept(self, connection: Any) -> stored.Kept:
+    def kept(self, connection: Any) -> stored.StoredControl:
         """The event that is looked at."""
         found = controls.find(connection, self.control, int(self.world.now))
         assert found is not None

@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import frozen
 
-from csipd.config.codes import CATEGORIES, CURVE_TYPES, UNIT_REFS, Level, Words
+from csipd.config.codes import CATEGORIES, CURVE_TYPES, UNIT_REFS, Level, NamedCodes
 from csipd.config.document import Mapping as MappingNode
 from csipd.config.document import Node, Scalar, Sequence, parse
 from csipd.config.fields import Wrong, code_of
@@ -184,7 +184,7 @@ def _plain(node: Node) -> Any:
             return {name: _plain(value) for name, (_, value) in node.items.items() if not value.is_null}
 
 
-def code(text: str, words: Words, what: str) -> int:
+def code(text: str, words: NamedCodes, what: str) -> int:
     """A code of the standard, by name or number. ValueError that may guess at what was meant."""
     scalar = Scalar(0, text, quoted=False)
     try:

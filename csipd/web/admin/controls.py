@@ -194,10 +194,10 @@ def _start(connection: sa.Connection, call: Call) -> tuple[int, int] | None:
 
 def _wanted(
     connection: sa.Connection, call: Call, before: tuple[int, int] | None
-) -> tuple[list[schedules.Kept], tuple[int, int] | None]:
+) -> tuple[list[schedules.StoredControl], tuple[int, int] | None]:
     """The controls of a page and one more, if there are as many, and where to go on; None: nowhere."""
     query, limit = call.query, call.query["limit"]
-    found: list[schedules.Kept] = []
+    found: list[schedules.StoredControl] = []
     read = 0
     while True:
         some, before = controls.listed(
@@ -315,11 +315,11 @@ def _overlaps(names: Names, found: Sequence[Overlap]) -> tuple[Superseded, ...]:
     )
 
 
-def _found(connection: sa.Connection, places: Sequence[Place], now: int) -> list[schedules.Kept]:
+def _found(connection: sa.Connection, places: Sequence[Place], now: int) -> list[schedules.StoredControl]:
     return controls.commanded_of(connection, [place.ids[1] for place in places], now)
 
 
-def _word(kept: schedules.Kept, now: int) -> str:
+def _word(kept: schedules.StoredControl, now: int) -> str:
     word = _WORDS[kept.status.state]
     if word in ("scheduled", "active") and kept.event.cancelled is not None:
         # In the second in which it was made and cancelled devices do not see that yet.
@@ -327,7 +327,7 @@ def _word(kept: schedules.Kept, now: int) -> str:
     return "completed" if word == "active" and now >= kept.event.latest else word
 
 
-def _shown(connection: sa.Connection, call: Call, found: Sequence[schedules.Kept]) -> list[Control]:
+def _shown(connection: sa.Connection, call: Call, found: Sequence[schedules.StoredControl]) -> list[Control]:
     who = controls.whose(connection, [kept.number for kept in found])
     numbers = controls.numbers_of(connection, [m for kept in found for m in kept.status.superseded_by])
     displaced = displacement.of_controls(connection, call.server.own, found, call.now)

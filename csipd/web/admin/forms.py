@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from csipd.der.programs import End
+from csipd.der.programs import EndReason
 from csipd.sep2.schema import Element
-from csipd.sep2.types import MODES, Integer, Text, Words
+from csipd.sep2.types import MODES, Choice, Integer, Text
 
 #: A number in a URI.
 Number = Annotated[int, Integer(1, 2**63 - 1)]
@@ -27,15 +27,15 @@ Line = Annotated[str, Text(1024)]
 #: Certificates, keys and signing requests in PEM.
 PEM = Annotated[str, Text(65_536)]
 #: A control mode, by the name of its element in DERControlBase.
-ModeName = Annotated[str, Words(64, tuple(mode.name for mode in MODES))]
+ModeName = Annotated[str, Choice(64, tuple(mode.name for mode in MODES))]
 #: Why an event does not hold a mode.
-Reason = Annotated[str, Words(64, tuple(end.value for end in End))]
+Reason = Annotated[str, Choice(64, tuple(end.value for end in EndReason))]
 #: How a device stands.
 STANDINGS = ("registered", "listed", "withdrawn", "retired")
-Standing = Annotated[str, Words(64, STANDINGS)]
+Standing = Annotated[str, Choice(64, STANDINGS)]
 #: How a control stands; the standard has no word for one that is over.
 STATUSES = ("scheduled", "active", "cancelled", "superseded", "completed")
-Status = Annotated[str, Words(64, STATUSES)]
+Status = Annotated[str, Choice(64, STATUSES)]
 
 
 class Page(Element):

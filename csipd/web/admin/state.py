@@ -10,7 +10,7 @@ from csipd.db import documents, logevents, outlook, responses
 from csipd.sep2 import resources as r
 from csipd.sep2.schema import Element
 from csipd.sep2.site import ROWS, Place
-from csipd.sep2.types import TimeType, Words
+from csipd.sep2.types import Choice, TimeType
 from csipd.web.admin.alarms import Alarm, alarm_forms
 from csipd.web.admin.devices import number_of
 from csipd.web.admin.forms import Line, ModeName, Number, Reason
@@ -19,7 +19,7 @@ from csipd.web.admin.operations import Call, Operation
 from csipd.web.admin.responses import Response, response_forms
 
 #: What holds a mode: a control, or the default of a program.
-Source = Annotated[str, Words(64, ("control", "default"))]
+Source = Annotated[str, Choice(64, ("control", "default"))]
 #: Alarms and responses that are shown with a device's state.
 _SHOWN_WITH_STATE = 20
 

@@ -70,7 +70,7 @@ def of_control(
 
 
 def of_cancellation(
-    connection: sa.Connection, kept: schedules.Kept, *, randomized: bool, zone: tzinfo, now: int
+    connection: sa.Connection, kept: schedules.StoredControl, *, randomized: bool, zone: tzinfo, now: int
 ) -> tuple[str, ...]:
     """What it will mean that a control is cancelled."""
     names = Names(connection)
