@@ -18,7 +18,7 @@ from csipd.db import contacts, controls, documents, former, groups
 from csipd.db.audit import record
 from csipd.db.database import Transaction
 from csipd.db.tables import devices, memberships
-from csipd.der.access import Caller, Owner, Policy, Standing
+from csipd.der.access import Barred, Caller, Owner, Policy, Standing
 from csipd.refusals import BadRequest, Conflict, Duplicate, Forbidden, Full, NotFound
 from csipd.sep2 import identity
 from csipd.sep2 import resources as r
@@ -122,10 +122,12 @@ def caller(connection: sa.Connection, lfdi: str, sfdi: int, policy: Policy) -> C
             return Caller(lfdi, sfdi, Standing.LISTED if policy.anyone else Standing.UNKNOWN)
         if not before.works:
             # It was replaced: nobody's, whatever the policy.
-            return Caller(lfdi, sfdi)
+            return Caller(lfdi, sfdi, barred=Barred.REPLACED)
         row = connection.execute(_CALLER_BY_NUMBER, {"device": before.device}).one()
-    if row.withdrawn is not None or row.retired is not None:
-        return Caller(lfdi, sfdi, withdrawn=True)
+    if row.withdrawn is not None:
+        return Caller(lfdi, sfdi, barred=Barred.WITHDRAWN)
+    if row.retired is not None:
+        return Caller(lfdi, sfdi, barred=Barred.REMOVED)
     # Its own EndDevice is in the list of its fleet, too.
     managed = max(row.fleet - 1, 0)
     if row.registered is None:

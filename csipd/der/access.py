@@ -23,6 +23,14 @@ class Standing(Enum):
     REGISTERED = auto()  #: has an EndDevice
 
 
+class Barred(Enum):
+    """Why a certificate that was a device's has no access now."""
+
+    WITHDRAWN = auto()  #: the operator shut the device out
+    REMOVED = auto()  #: the device was taken off the list, or is gone from the configuration
+    REPLACED = auto()  #: the device has another certificate, and this one has ceased to work
+
+
 @frozen
 class Caller:
     """Who asks.
@@ -33,7 +41,7 @@ class Caller:
     :param device: number of its EndDevice; set when it is registered
     :param aggregator: whether it manages a fleet
     :param managed: how many devices that has
-    :param withdrawn: whether it was on a list once, and its access was withdrawn
+    :param barred: why it has no access, where it was a device's once
     :param replaces: number of its device, on the first request by a certificate that replaces another
     """
 
@@ -43,7 +51,7 @@ class Caller:
     device: int | None = None
     aggregator: bool = False
     managed: int = 0
-    withdrawn: bool = False
+    barred: Barred | None = None
     replaces: int | None = None
 
 

@@ -9,7 +9,7 @@ to the write's transaction, which reads it when it has come so far.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any
 
@@ -30,7 +30,7 @@ from csipd.db.tree import access, context
 from csipd.db.tree import read as reading
 from csipd.db.tree import write as writing
 from csipd.db.turns import Share, device_share
-from csipd.der.access import Caller, Standing
+from csipd.der.access import Barred, Caller, Standing
 from csipd.net.identity import Identity
 from csipd.net.quotas import CallerInfo
 from csipd.refusals import (
@@ -293,13 +293,12 @@ class Application:
             info = _info(caller)
             request.account.learn(info)
             if not info.listed:
+                reason, what = _NO_ACCESS[caller.barred]
                 request.warn(
                     self._log,
-                    "access was withdrawn" if caller.withdrawn else "on no list",
+                    reason,
                     "{peer}: {what}, asked for {method} {href}",
-                    what="a device whose access was withdrawn"
-                    if caller.withdrawn
-                    else "a good certificate that is on no list",
+                    what=what,
                     method=exchange.method,
                     href=exchange.place.href,
                 )
@@ -326,12 +325,25 @@ class Application:
             return
         exchange.request.warn(
             self._log,
-            "registration refused" if registering else f"{exchange.method} refused",
+            # Rows are a fixed vocabulary, too: who sends several documents that are wrong has a line of each.
+            "registration refused" if registering else f"{exchange.method} {exchange.place.row.name} refused",
             "{peer}: {method} {href} refused: {why}",
             method=exchange.method,
             href=exchange.place.href,
             why=str(refusal),
         )
+
+
+#: Why a certificate has no access: the reason in the log, and what the line says.
+_NO_ACCESS: Mapping[Barred | None, tuple[str, str]] = {
+    None: ("on no list", "a good certificate that is on no list"),
+    Barred.WITHDRAWN: ("access was withdrawn", "a device whose access was withdrawn"),
+    Barred.REMOVED: ("was removed", "a device that was removed, or is gone from the configuration"),
+    Barred.REPLACED: (
+        "certificate was replaced",
+        "a device with the certificate that another one has replaced",
+    ),
+}
 
 
 def _why(refusal: Refusal) -> str:

@@ -12,7 +12,8 @@ from twisted.logger import formatEvent as format_event
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import devices
+from csipd.db import devices, replacement
+from csipd.db.database import Transaction
 from csipd.db.turns import Kind, Share, device_share
 from csipd.net.identity import Identity
 from csipd.refusals import Unavailable
@@ -362,6 +363,30 @@ class LineTests(_Case):
         self.assertEqual(self.world.post(OWNER, f"{self.own}/di/loc", self.good).status, 400)
         self.assertIn(f"POST {self.own}/di/loc refused: ", self.only())
 
+    def test_each_document(self) -> None:
+        """A device all of whose documents are wrong has a line for each of them, with the cause (case C2)."""
+        for name in ("ders", "dercap", "derg"):
+            self.world.put(OWNER, f"{self.own}/der/1/{name}", b"<a/>")
+            self.assertIn(f"PUT {self.own}/der/1/{name} refused: ", self.only())
+
+    def test_removed(self) -> None:
+        """A device that was removed is told from one that was never listed (case C2)."""
+        self.world.write(lambda transaction: devices.retire(transaction, self.world.numbers.owner, 0))
+        self.world.get(OWNER, "/edev")
+        self.assertIn("a device that was removed, or is gone from the configuration", self.only())
+
+    def test_replaced(self) -> None:
+        """So is one that comes with the certificate that it had before (cases C2, B5)."""
+        number = self.world.numbers.owner
+
+        def replace(transaction: Transaction) -> None:
+            replacement.replace(transaction, number, UNKNOWN.lfdi, "alice", 0, at_once=True)
+
+        self.world.write(replace)
+        self.events.clear()
+        self.world.get(OWNER, "/edev")
+        self.assertIn("a device with the certificate that another one has replaced", self.only())
+
     def test_bounded(self) -> None:
         """However often: one line, and one that counts the rest."""
         for _ in range(30):
@@ -370,7 +395,7 @@ class LineTests(_Case):
         self.assertEqual(len([line for line in self.lines() if OWNER.lfdi in line]), 1)
         self.events.clear()
         self.world.clock.advance(60)
-        self.assertIn(f"{OWNER.lfdi}: PUT refused: 29 more in the last 60 s", self.lines())
+        self.assertIn(f"{OWNER.lfdi}: PUT DERStatus refused: 29 more in the last 60 s", self.lines())
 
     def test_ordinary(self) -> None:
         """What goes well, and what clients only try, makes no line."""
