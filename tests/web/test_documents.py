@@ -308,7 +308,10 @@ class MadeTests(DocumentCase):
             href=None,
             DERControlBase=base,
             creationTime=control.creationTime % NOW,
-            interval=control.interval.replace(start=NOW + control.interval.start % 1000),
+            # One that lasts no time is over when it is made: every door refuses it (sep2/rules/events.py).
+            interval=control.interval.replace(
+                start=NOW + control.interval.start % 1000, duration=max(control.interval.duration, 1)
+            ),
         )
         default = default.replace(href=None, DERControlBase=_local(default.DERControlBase))
 
