@@ -18,6 +18,7 @@ from csipd.db.database import Transaction
 from csipd.der.conflicts import LostModes, loss
 from csipd.der.events import Event
 from csipd.der.programs import ProgramEvent
+from csipd.der.wording import counted
 from csipd.refusals import Conflict, Full, Impossible, NotFound
 from csipd.sep2 import codec, rules
 from csipd.sep2 import resources as r
@@ -468,16 +469,22 @@ def _abilities(
             for device, modes in unable.items()
         ]
         silent = devices.number_without_modes(connection, named)
-        return flaws, ([f"{silent} devices have not said what they support"] if silent else [])
+        return flaws, ([_unsaid(silent)] if silent else [])
     warnings = []
     for modes, members in groups.abilities_under(
         connection, programs.group_of(connection, wanted[0])
     ).items():
         if modes < 0:
-            warnings.append(f"{members} devices have not said what they support")
+            warnings.append(_unsaid(members))
         elif needed & ~modes:
-            warnings.append(f"{members} devices do not support {_names(needed & ~modes)}")
+            do = "does" if members == 1 else "do"
+            warnings.append(f"{counted(members, 'device')} {do} not support {_names(needed & ~modes)}")
     return [], warnings
+
+
+def _unsaid(count: int) -> str:
+    what = "has not said what it supports" if count == 1 else "have not said what they support"
+    return f"{counted(count, 'device')} {what}"
 
 
 def _names(flags: int) -> str:

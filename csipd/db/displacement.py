@@ -1,7 +1,8 @@
-"""Which active controls are not followed, since a better one of another program ended them on devices.
+"""Which active controls are not followed, or not in all modes, since a better one ended them on devices.
 
-EventStatus speaks of one program alone (IEEE 2030.5-2018 10.2.3): a list shows a control as active also where
-a control of a better program took its modes, after which it does not resume. The operator learns of it here.
+EventStatus speaks of one program alone, and of a control as a whole (IEEE 2030.5-2018 10.2.3): a list shows a
+control as active also where one of a better program took its modes, or a later one of its own program some of
+them, after which it does not resume in these. The operator learns of it here.
 """
 
 from __future__ import annotations
@@ -71,12 +72,19 @@ def of_controls(
             for rival in rivals
             if rival != program and rival in primacies and primacies[rival] <= primacies[program]
         ]
-        shared = _shared(connection, program, better)
+        shared = {program: _members(connection, program), **_shared(connection, program, better)}
         for rival, devices in shared.items():
             for number, by, modes in _lost(program, rival, known, primacies, now):
                 result.setdefault(number, []).append(Displacement(by, rival, modes, devices))
     wanted = {kept.number for kept in active}
     return {number: lost for number, lost in result.items() if number in wanted}
+
+
+def _members(connection: sa.Connection, program: int) -> int:
+    """How many devices have a program."""
+    if programs.owner_of(program) is not None:
+        return 1
+    return groups.number_under(connection, programs.group_of(connection, program))
 
 
 def _shared(connection: sa.Connection, program: int, others: Sequence[int]) -> dict[int, int]:
@@ -111,12 +119,16 @@ def _shared(connection: sa.Connection, program: int, others: Sequence[int]) -> d
 def _lost(
     program: int, rival: int, known: Mapping[int, Schedule], primacies: Mapping[int, int], now: int
 ) -> Iterable[tuple[int, int, tuple[str, ...]]]:
-    """The active controls of a program that lost modes to another: number, to which control, which modes."""
+    """The active controls of a program that lost modes to another, or to its own later ones.
+
+    For each its number, to which control, and which modes.
+    """
     if program not in known or rival not in known:
         return
-    kept = {k.event.mrid: k for one in (program, rival) for k in known[one].all.values()}
+    both = dict.fromkeys((program, rival))  # one, where they are the same
+    kept = {k.event.mrid: k for one in both for k in known[one].all.values()}
     offered: list[ProgramEvent] = []
-    for one in (program, rival):
+    for one in both:
         offered += offers((k.event for k in known[one].all.values()), primacies[one], one)
     lost: dict[tuple[int, int], list[str]] = {}
     for mode in {mode for offer in offered for mode in offer.event.modes}:

@@ -367,6 +367,24 @@ class LookingTests(SynchronousTestCase):
         expected = "control 13 of program 2 took opModMaxLimW on 4 devices, where it does not resume"
         self.assertIn(expected, " ".join(said.split()))
 
+    def test_displaced_in_part(self) -> None:
+        """One that has lost some of its modes says so, and by which control (case B3)."""
+        lost = Displaced(control=13, program=1000000000001, program_name="own program of dev1", devices=1)
+        one = control(status="active")
+        both = one.control.DERControlBase.replace(opModConnect=True, opModMaxLimW=6000)
+        one = one.replace(control=one.control.replace(DERControlBase=both))
+        for modes, expected in (
+            (("opModMaxLimW",), "active, in part displaced by 13"),
+            (("opModConnect", "opModMaxLimW"), "active, displaced by 13"),
+        ):
+            shown = one.replace(displaced=(lost.replace(modes=modes), lost.replace(modes=modes)))
+            self.api.answers("GET", "/controls", ControlPage(items=(shown,)))
+            self.assertIn(expected, self.api.run("controls", "list").stdout)
+        self.api.answers("GET", "/controls/12", shown)
+        said = " ".join(self.api.run("controls", "show", "12").stdout.split())
+        whose = "control 13 of the own program of dev1 (1000000000001)"
+        self.assertIn(f"{whose} took opModConnect and opModMaxLimW on 1 device, where it", said)
+
     def test_list(self) -> None:
         """Controls are filtered by program, status and times that may have passed."""
         self.api.answers("GET", "/controls", ControlPage(items=(control(),)))

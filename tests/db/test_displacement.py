@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import controls, devices, displacement, own_programs, programs
 from csipd.db.displacement import Displacement
+from csipd.sep2 import resources as r
 from tests.support.store import ISSUER, NOW, add_device, add_group, add_program, statements, store
 from tests.support.world import der_control
 
@@ -61,6 +62,17 @@ class DisplacementTests(SynchronousTestCase):
             for program in (below, beside, own)
         ]
         self.assertCountEqual(self.found(700), expected)
+
+    def test_by_its_own_program(self) -> None:
+        """A later one of its own program that takes some of its modes, in which it does not resume (case B3)."""
+        program = add_program(self.transaction, self.feeder, "another", 6)
+        both = r.DERControlBase(opModConnect=True, opModFixedW=5000)
+        made = der_control(NOW, NOW, 3600).replace(DERControlBase=both)
+        self.long = controls.add(self.transaction, ISSUER, program, made).ids[1]
+        short = self.add(program, 600, 60, created=300)
+        self.assertEqual(self.found(599), [])
+        for now in (600, 660, 3599):
+            self.assertEqual(self.found(now), [Displacement(short, program, W, 3)])
 
     def test_never_began(self) -> None:
         """One that was known before keeps it from beginning at all, from its start on."""

@@ -98,7 +98,8 @@ class Superseded(Element):
 class Preview(Element):
     """What a control would do, before it is made; ``summary`` says it in sentences.
 
-    ``start`` and ``end`` are without randomisation. ``sample`` has some of the devices, and ``names`` theirs.
+    ``start`` and ``end`` are without randomisation. ``sample`` has some of the devices, and ``names`` theirs,
+    as ``program_names`` those of the programs.
     """
 
     summary: tuple[Line, ...]
@@ -108,6 +109,7 @@ class Preview(Element):
     sample: tuple[Number, ...] = ()
     names: tuple[Line, ...] = ()
     programs: tuple[Number, ...] = ()
+    program_names: tuple[Line, ...] = ()
     supersedes: tuple[Superseded, ...] = ()
     superseded_by: tuple[Superseded, ...] = ()
     warnings: tuple[Line, ...] = ()
@@ -129,7 +131,8 @@ class Displaced(Element):
 class Control(Element):
     """A DERControl as the operator sees it: the document as devices see it, and its place.
 
-    ``displaced``: a list shows a control as active also where a better program's control took its modes.
+    ``displaced``: a list shows a control as active also where one of a better program took its modes, or a
+    later one of its own program some of them.
     """
 
     number: Number
@@ -245,6 +248,7 @@ def preview(connection: sa.Connection, call: Call) -> Preview:
         sample=effect.sample,
         names=tuple(names.devices(effect.sample)),
         programs=effect.programs,
+        program_names=tuple(names.programs(effect.programs)),
         supersedes=_overlaps(names, effect.supersedes),
         superseded_by=_overlaps(names, effect.superseded_by),
         warnings=effect.warnings,

@@ -27,6 +27,7 @@ NAMED = 10
 #: Events in conflict that are told one by one.
 _MOST_CONFLICTS = 20
 _LONGEST = 1024
+_SINGULAR = frozenset(("1 second", "1 minute", "1 hour", "1 day"))
 
 
 class Consequences(Element):
@@ -207,12 +208,13 @@ def _reach(
 
 def _takes(names: Names, one: Overlap, zone: tzinfo) -> str:
     modes = listed(one.modes, most=len(one.modes))
-    return f"It takes {modes} from {_other(names, one, zone)}{_fate(one, zone)}"
+    return f"It takes {modes} from {_other(names, one, zone)}{_fate(one, 'that one', 'this one', zone)}"
 
 
 def _gives(names: Names, one: Overlap, zone: tzinfo) -> str:
     modes = listed(one.modes, most=len(one.modes))
-    return f"It loses {modes} to {_other(names, one, zone)}, which is better{_fate(one, zone)}"
+    fate = _fate(one, "this one", "that one", zone)
+    return f"It loses {modes} to {_other(names, one, zone)}, which is better{fate}"
 
 
 def _other(names: Names, one: Overlap, zone: tzinfo) -> str:
@@ -220,14 +222,16 @@ def _other(names: Names, one: Overlap, zone: tzinfo) -> str:
     return f"control {one.other} of {program_name(names, one.program)}, {period}"
 
 
-def _fate(one: Overlap, zone: tzinfo) -> str:
+def _fate(one: Overlap, loser: str, winner: str, zone: tzinfo) -> str:
     """What becomes of the loser."""
     loss = one.loss
     if loss is None:
         return "."
+    part = "" if one.wholly else f" in {'this mode' if len(one.modes) == 1 else 'these modes'}"
     if loss.ends is None:
-        how = "the loser does not run at all, not even outside that time"
+        how = f"{loser} does not run at all{part}, not even outside the time of {winner}"
     else:
-        how = f"the loser ends at {moment_text(loss.ends, zone)} and does not resume"
-    left = f"; {duration_text(loss.uncovered)} are left without it" if loss.uncovered else ""
+        how = f"{loser} ends at {moment_text(loss.ends, zone)}{part} and does not resume"
+    bare = duration_text(loss.uncovered)
+    left = f"; {bare} {'is' if bare in _SINGULAR else 'are'} left without it" if loss.uncovered else ""
     return f": {how}{left}."

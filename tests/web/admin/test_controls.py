@@ -329,14 +329,14 @@ class AbilityTests(_Controls):
         own = programs.own_program(managed)
         self.refused([("/devices", f"device {managed} does not support opModMaxLimW")], program=own)
         made = self.office.post("/controls", {"devices": [owner, other], **CONTROL})
-        self.assertEqual(made["warnings"], ["1 devices have not said what they support"])
+        self.assertEqual(made["warnings"], ["1 device has not said what it supports"])
         self.assertNotIn("warnings", self.office.post("/controls", {"devices": [owner], **CONTROL}))
 
     def test_group(self) -> None:
         """For a group or program they are a warning, with how many they are."""
         for target in ({"group": 2}, {"program": self.numbers.feeder_a}):
             made = self.office.post("/controls", {**target, **CONTROL})
-            self.assertEqual(made["warnings"], ["1 devices do not support opModMaxLimW"])
+            self.assertEqual(made["warnings"], ["1 device does not support opModMaxLimW"])
             preview = self.office.post("/controls/preview", {**target, **CONTROL}, expect=200)
             self.assertEqual(preview["warnings"], made["warnings"])
         made = self.office.post("/controls", {"program": self.numbers.system, **CONTROL})

@@ -79,7 +79,7 @@ class ControlTests(_Case):
         self.assertEqual(
             said,
             f"It takes opModMaxLimW from control {long['number']} of program 'SY' ({self.numbers.system},"
-            " group System), 2025-12-31 16:00:00-08:00 to 2025-12-31 17:00:00-08:00: the loser ends at"
+            " group System), 2025-12-31 16:00:00-08:00 to 2025-12-31 17:00:00-08:00: that one ends at"
             " 2025-12-31 16:21:00-08:00 and does not resume; 29 minutes are left without it.",
         )
 
@@ -88,7 +88,7 @@ class ControlTests(_Case):
         lines = self.preview(program=self.numbers.system, base={"opModFixedW": 1}, start=NOW + 60)
         (said,) = [line for line in lines if line.startswith("It loses ")]
         self.assertIn(f"control {self.numbers.active} of program 'SP1'", said)
-        self.assertIn("does not run at all, not even outside that time", said)
+        self.assertIn("this one does not run at all, not even outside the time of that one", said)
 
     def test_by_name(self) -> None:
         """The first control by name says how long a device takes to find it; the second not (case A1)."""

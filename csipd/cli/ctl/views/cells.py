@@ -69,6 +69,12 @@ def named(one: Value, what: str) -> str:
     return f"{text(name)} ({text(number)})" if name else text(number)
 
 
+def of_program(one: Value) -> str:
+    """The program that something is of, within a sentence; a device's own is called so by its name."""
+    told = named(one, "program")
+    return f"the {told}" if told.startswith("own program of ") else f"program {told}"
+
+
 def all_named(one: Value, what: str, names: str) -> str:
     """Several things that another points to: their names with their numbers beside them."""
     numbers, known = list(one.get(what, ())), list(one.get(names, ()))

@@ -6,9 +6,19 @@ from collections.abc import Iterable
 
 from csipd.cli.ctl.client import Value
 from csipd.cli.ctl.output import Facts, Grid, Part
-from csipd.cli.ctl.views.cells import RESULTS, When, category, duration, named, signed, text
-from csipd.der.wording import base_text, listed, value_text
-from csipd.sep2.types import ResponseRequired
+from csipd.cli.ctl.views.cells import (
+    RESULTS,
+    When,
+    all_named,
+    category,
+    duration,
+    named,
+    of_program,
+    signed,
+    text,
+)
+from csipd.der.wording import base_text, counted, listed, value_text
+from csipd.sep2.types import MODE, ResponseRequired
 
 _NAMED = 20
 """Devices of a preview that are named."""
@@ -24,15 +34,20 @@ def controls(items: Iterable[Value], when: When) -> Grid:
 
 
 def _status(one: Value) -> str:
-    """The status in a word, and whether devices do not run it all the same."""
-    better = ", ".join(text(lost.get("control")) for lost in one.get("displaced", ()))
-    return text(one.get("status")) + (f", displaced by {better}" if better else "")
+    """The status in a word, and whether devices do not run it all the same, or not all of it."""
+    displaced = one.get("displaced", ())
+    if not displaced:
+        return text(one.get("status"))
+    better = ", ".join(dict.fromkeys(text(lost.get("control")) for lost in displaced))
+    modes = MODE.keys() & one.get("control", {}).get("DERControlBase", {})
+    whole = modes <= {mode for lost in displaced for mode in lost.get("modes", ())}
+    return f"{text(one.get('status'))}, {'' if whole else 'in part '}displaced by {better}"
 
 
 def _displacements(one: Value) -> str:
     return "; ".join(
-        f"control {lost.get('control')} of program {named(lost, 'program')} took"
-        f" {', '.join(lost.get('modes', ()))} on {lost.get('devices')} devices, where it does not resume"
+        f"control {lost.get('control')} of {of_program(lost)} took {listed(list(lost.get('modes', ())))} on"
+        f" {counted(lost.get('devices', 0), 'device')}, where it does not resume"
         for lost in one.get("displaced", ())
     )
 
@@ -93,7 +108,7 @@ def preview(one: Value, when: When) -> list[Part]:
             ("Start", when(one.get("start"))),
             ("End", when(one.get("end"))),
             ("Devices", f"{count}: {listed(known, count, _NAMED)}" if known else text(count)),
-            ("Programs", text(one.get("programs"))),
+            ("Programs", all_named(one, "programs", "program_names")),
         )
     )
     parts: list[Part] = [*map(text, one.get("summary", ())), "", facts]

@@ -7,7 +7,7 @@ from typing import Any
 from csipd.cli.ctl.client import Value
 from csipd.cli.ctl.output import Facts, Grid, Part
 from csipd.cli.ctl.views.alarms import alarms
-from csipd.cli.ctl.views.cells import When, named, text, titled
+from csipd.cli.ctl.views.cells import When, named, of_program, text, titled
 from csipd.cli.ctl.views.responses import responses
 from csipd.der.wording import value_text
 
@@ -40,7 +40,7 @@ def state(one: Value, when: When) -> list[Part]:
         rows = tuple(
             (
                 text(each.get("mode")),
-                f"control {text(each.get('control'))} of program {named(each, 'program')}",
+                f"control {text(each.get('control'))} of {of_program(each)}",
                 text(each.get("reason")),
                 text(each.get("by")),
             )
@@ -92,4 +92,4 @@ def _acting_value(one: Value) -> str:
 
 def _cause(one: Value) -> str:
     source = f"control {text(one['control'])}" if "control" in one else text(one.get("source"))
-    return f"{source} of program {named(one, 'program')}"
+    return f"{source} of {of_program(one)}"
