@@ -28,7 +28,7 @@ from csipd.db import schedules as stored
 from csipd.db.commands import Command, Target
 from csipd.db.database import Database, Transaction
 from csipd.der.events import Event, next_change, statuses
-from csipd.der.programs import ProgramEvent, holds
+from csipd.der.programs import ProgramEvent, mode_outcomes
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Kind
 from csipd.sep2.types import MODE
@@ -242,8 +242,8 @@ def device(folder: Path, number: int, events: int) -> dict[str, Cost]:
                 controls.add(transaction, lab.ISSUER, made, _control(program, event))
 
     step(database, fill)
-    offers = [
-        ProgramEvent(_offered(program, event), 10 + program, program)
+    candidates = [
+        ProgramEvent(_candidates(program, event), 10 + program, program)
         for program in range(number)
         for event in range(events)
     ]
@@ -254,7 +254,7 @@ def device(folder: Path, number: int, events: int) -> dict[str, Cost]:
 
     def rules() -> None:
         for mode in MODE:
-            holds(offers, mode)
+            mode_outcomes(candidates, mode)
 
     return {
         "what it is to do, from the store": cost(database, lambda: step(database, look)),
@@ -273,7 +273,7 @@ def _control(program: int, event: int) -> r.DERControl:
     )
 
 
-def _offered(program: int, event: int) -> Event:
+def _candidates(program: int, event: int) -> Event:
     control = _control(program, event)
     return controls.event_of(control.replace(mRID=lab.ISSUER.mrid(Kind.CONTROL, program * EACH + event)))
 

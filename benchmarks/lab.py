@@ -39,7 +39,7 @@ ISSUER = Issuer(store=1, pen=32473)
 LAB = Authority.make()
 CIPHERS = "ECDHE-ECDSA-AES128-CCM8:@SECLEVEL=0"
 #: Seconds that a process may take to begin serving.
-PATIENCE = 120
+TIMEOUT = 120
 
 DER_STATUS = r.DERStatus(
     alarmStatus=2,
@@ -267,7 +267,7 @@ def running(command: Sequence[str], folder: Path, port: int) -> Iterator[subproc
 
 
 def _wait_for_port(port: int, process: subprocess.Popen[Any], log: Path) -> None:
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + TIMEOUT
     while time.monotonic() < until:
         if process.poll() is not None:
             raise RuntimeError(log.read_text())
@@ -300,7 +300,7 @@ class Connection:
     """A kept connection. Requests are octets; an answer is read before the next request is sent."""
 
     def __init__(self, port: int, context: ssl.SSLContext) -> None:
-        plain = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        plain = socket.create_connection(("127.0.0.1", port), TIMEOUT)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = context.wrap_socket(plain)
 

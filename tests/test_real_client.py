@@ -29,7 +29,7 @@ from csipd.sep2 import codec, identity
 from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS, bare
 from tests.support import schema
-from tests.support.daemon import PATIENCE, SCRIPTS, Daemon, Process, certificate_of, seed_place
+from tests.support.daemon import SCRIPTS, TIMEOUT, Daemon, Process, certificate_of, seed_place
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ class RealClientCase(SynchronousTestCase):
             self.assertEqual(answer.status, 200, href)
             self.assertEqual(codec.decode(answer.body, kind), put.replace(href=href))
             self.assertEqual(codec.decode(stored[href]["body"], kind), put)
-            self.assertApproximates(stored[href]["changed"], time(), PATIENCE)
+            self.assertApproximates(stored[href]["changed"], time(), TIMEOUT)
         self.assertEqual(device.get("/edev/1/der/2/ders").status, 404)
         device.close()
 
@@ -102,7 +102,7 @@ class PassCase(RealClientCase):
                 registration_pins={self.lfdi.lower(): PIN},
             )
             client.http.traffic_recorder = self.traffic
-            async with asyncio.timeout(PATIENCE), client:
+            async with asyncio.timeout(TIMEOUT), client:
                 return await steps(client)
 
         self.traffic = TrafficRecorder()

@@ -21,7 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.cli.ctl.client import Client as Operator
 from csipd.cli.ctl.https import Credentials, HTTPSTransport, Server
 from csipd.sep2 import identity
-from tests.support.daemon import PATIENCE, Daemon, certificate_of, seed_place
+from tests.support.daemon import TIMEOUT, Daemon, certificate_of, seed_place
 
 #: Statuses of IEEE 2030.5-2018 Table 27.
 RECEIVED, STARTED, COMPLETED, CANCELLED, SUPERSEDED = 1, 2, 3, 6, 7
@@ -55,7 +55,7 @@ class RealEventTests(SynchronousTestCase):
         transport = HTTPSTransport(
             Server("127.0.0.1", self.place.admin_port, "127.0.0.1"),
             Credentials(tls / "certs" / "ca.crt", tls / "certs" / "admin.crt", tls / "private" / "admin.pem"),
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             monotonic=monotonic,
         )
         self.addCleanup(transport.close)
@@ -95,7 +95,7 @@ class RealEventTests(SynchronousTestCase):
 
     async def heard(self, expected: dict[int, dict[int, list[int]]]) -> None:
         """Wait until devices have answered controls like this."""
-        until = monotonic() + PATIENCE
+        until = monotonic() + TIMEOUT
         while True:
             found = {control: await asyncio.to_thread(self.answered, control) for control in expected}
             if found == expected:

@@ -15,7 +15,7 @@ from attrs import frozen
 from csipd.db import groups, programs, schedules
 from csipd.db.schedules import Schedule, StoredControl
 from csipd.db.tables import controls, memberships
-from csipd.der.programs import EndReason, ProgramEvent, holds, offers
+from csipd.der.programs import EndReason, ProgramEvent, mode_outcomes, program_events
 from csipd.sep2.types import MODE, EventState
 
 #: Programs whose controls are compared with those that are asked about, at most: the latest controls first.
@@ -127,17 +127,22 @@ def _lost(
         return
     both = dict.fromkeys((program, rival))  # one, where they are the same
     kept = {k.event.mrid: k for one in both for k in known[one].all.values()}
-    offered: list[ProgramEvent] = []
+    candidates: list[ProgramEvent] = []
     for one in both:
-        offered += offers((k.event for k in known[one].all.values()), primacies[one], one)
+        candidates += program_events((k.event for k in known[one].all.values()), primacies[one], one)
     lost: dict[tuple[int, int], list[str]] = {}
-    for mode in {mode for offer in offered for mode in offer.event.modes}:
-        for hold in holds(offered, mode):
-            over = hold.end in (EndReason.SUPERSEDED, EndReason.NEVER) and not hold.at(now)
-            if hold.offer.program == program and over and hold.by is not None and hold.by.program == rival:
-                by = kept[hold.by.event.mrid]
-                if hold.offer.begins <= now and by.event.shares(hold.offer.event):
-                    lost.setdefault((kept[hold.offer.event.mrid].number, by.number), []).append(mode)
+    for mode in {mode for candidate in candidates for mode in candidate.event.modes}:
+        for outcome in mode_outcomes(candidates, mode):
+            over = outcome.end in (EndReason.SUPERSEDED, EndReason.NEVER) and not outcome.at(now)
+            if (
+                outcome.candidate.program == program
+                and over
+                and outcome.by is not None
+                and outcome.by.program == rival
+            ):
+                by = kept[outcome.by.event.mrid]
+                if outcome.candidate.begins <= now and by.event.shares(outcome.candidate.event):
+                    lost.setdefault((kept[outcome.candidate.event.mrid].number, by.number), []).append(mode)
     order = list(MODE)
     for (number, by_number), modes in lost.items():
         yield number, by_number, tuple(sorted(modes, key=order.index))

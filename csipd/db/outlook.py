@@ -19,8 +19,8 @@ from csipd.der.programs import (
     addressed,
     default,
     holder,
-    holds,
-    offers,
+    mode_outcomes,
+    program_events,
 )
 from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS, Place
@@ -30,7 +30,7 @@ _DEFAULT = ROWS["DefaultDERControl"]
 
 
 @frozen
-class Acting:
+class ModeInForce:
     """What holds a control mode.
 
     :param value: of the mode, as DERControlBase has it
@@ -49,7 +49,7 @@ class Acting:
 
 
 @frozen
-class Passed:
+class OverriddenMode:
     """A control whose time it is and that does not hold a mode it wants.
 
     :param reason: an ``EndReason``: it lost the mode, or never had it
@@ -67,8 +67,8 @@ class Passed:
 class Outlook:
     """What a device should be doing at a moment, by mode in the order of the standard."""
 
-    acting: tuple[Acting, ...]
-    passed: tuple[Passed, ...]
+    acting: tuple[ModeInForce, ...]
+    passed: tuple[OverriddenMode, ...]
 
 
 def outlook(connection: sa.Connection, own: programs.OwnPrograms, device: int, now: int) -> Outlook:
@@ -79,40 +79,42 @@ def outlook(connection: sa.Connection, own: programs.OwnPrograms, device: int, n
     numbers = [number for number, _ in programs.of_device(connection, own, device)]
     seen = _seen(connection, own, device, numbers, now)
     kept = seen.kept
-    followed = seen.offers
+    followed = seen.candidates
     defaults = _defaults(connection, numbers, seen.primacies)
-    acting: list[Acting] = []
-    passed: list[Passed] = []
+    acting: list[ModeInForce] = []
+    passed: list[OverriddenMode] = []
     found: list[tuple[str, ModeOutcome]] = []
     for mode in MODE:
-        results = holds(followed, mode)
-        current = next((hold for hold in results if hold.at(now)), None)
+        results = mode_outcomes(followed, mode)
+        current = next((outcome for outcome in results if outcome.at(now)), None)
         if current is not None:
             found.append((mode, current))
         elif (usual := default(defaults, mode)) is not None:
-            acting.append(Acting(mode, getattr(usual.base, mode), usual.program))
+            acting.append(ModeInForce(mode, getattr(usual.base, mode), usual.program))
         passed += [
-            Passed(
+            OverriddenMode(
                 mode,
-                kept[hold.offer.event.mrid].number,
-                kept[hold.offer.event.mrid].program,
-                hold.end,
-                kept[hold.by.event.mrid].number,
+                kept[outcome.candidate.event.mrid].number,
+                kept[outcome.candidate.event.mrid].program,
+                outcome.end,
+                kept[outcome.by.event.mrid].number,
             )
-            for hold in results
-            if hold.offer.begins <= now < hold.offer.event.end
-            and not hold.at(now)
-            and hold.end in (EndReason.SUPERSEDED, EndReason.NEVER)
-            and hold.by is not None
+            for outcome in results
+            if outcome.candidate.begins <= now < outcome.candidate.event.end
+            and not outcome.at(now)
+            and outcome.end in (EndReason.SUPERSEDED, EndReason.NEVER)
+            and outcome.by is not None
         ]
-    wanted = list({hold.offer.event.mrid: kept[hold.offer.event.mrid] for _, hold in found}.values())
+    wanted = list(
+        {outcome.candidate.event.mrid: kept[outcome.candidate.event.mrid] for _, outcome in found}.values()
+    )
     bases = {
         k.number: c.DERControlBase for k, c in zip(wanted, controls.shown(connection, wanted), strict=True)
     }
-    for mode, hold in found:
-        held = kept[hold.offer.event.mrid]
+    for mode, outcome in found:
+        held = kept[outcome.candidate.event.mrid]
         value = getattr(bases[held.number], mode)
-        acting.append(Acting(mode, value, held.program, held.number, hold.begin, hold.until))
+        acting.append(ModeInForce(mode, value, held.program, held.number, outcome.begin, outcome.until))
     order = list(MODE)
     return Outlook(tuple(sorted(acting, key=lambda a: order.index(a.mode))), tuple(passed))
 
@@ -128,7 +130,7 @@ class _Seen:
 
     primacies: Mapping[int, int]
     kept: Mapping[str, StoredControl]
-    offers: list[ProgramEvent]
+    candidates: list[ProgramEvent]
     until: int | None
 
 
@@ -139,18 +141,18 @@ def _seen(
     primacies = {number: found[number].primacy for number in numbers}
     known = schedules.together(connection, numbers, now)
     category = connection.scalar(sa.select(devices.c.device_category).where(devices.c.id == device))
-    offered = [
-        offer
+    candidates = [
+        candidate
         for number, schedule in known.items()
-        for offer in offers((k.event for k in schedule.all.values()), primacies[number], number)
+        for candidate in program_events((k.event for k in schedule.all.values()), primacies[number], number)
     ]
     # The clock begins and ends events for a device at other moments than for their list.
-    moments = [m for o in offered for m in (o.begins, o.event.end) if m > now]
+    moments = [m for o in candidates for m in (o.begins, o.event.end) if m > now]
     moments += [schedule.until for schedule in known.values() if schedule.until is not None]
     return _Seen(
         primacies,
         {k.event.mrid: k for schedule in known.values() for k in schedule.all.values()},
-        addressed(offered, category or 0),
+        addressed(candidates, category or 0),
         min(moments, default=None),
     )
 
@@ -165,11 +167,11 @@ def current_program(
         commands anything
     """
     seen = _seen(connection, own, device, numbers, now)
-    modes = {mode for offer in seen.offers for mode in offer.event.modes}
+    modes = {mode for candidate in seen.candidates for mode in candidate.event.modes}
     acting = {
-        seen.kept[hold.offer.event.mrid].program
+        seen.kept[outcome.candidate.event.mrid].program
         for mode in modes
-        if (hold := holder(seen.offers, mode, now)) is not None
+        if (outcome := holder(seen.candidates, mode, now)) is not None
     }
     return next((number for number in seen.primacies if number in acting), None), seen.until
 

@@ -73,7 +73,7 @@ class ResponseDue:
 
 
 @frozen
-class Acting:
+class ModeInForce:
     """What holds a control mode: its `value`, as in DERControlBase, and the `rampTms` that goes with it.
 
     `source` is the mRID of the DERControl or DefaultDERControl, `program` the href of its program.
@@ -200,13 +200,13 @@ class Device:
         self._now = max(now, self._now)
         return self._answers()
 
-    def modes(self, now: TimeType) -> Mapping[str, Acting]:
+    def modes(self, now: TimeType) -> Mapping[str, ModeInForce]:
         """What holds each control mode at `now` by what is known, which may be ahead of the last reading.
 
         A mode for which there is neither an event nor a default is not in it.
         """
         now = max(now, self._now)
-        acting: dict[str, Acting] = {}
+        acting: dict[str, ModeInForce] = {}
         for program in self._by_primacy():
             if program.default is not None:
                 for mode in self._modes(program.default.DERControlBase):
@@ -217,7 +217,7 @@ class Device:
                     acting[mode] = _acting(held.control, mode, held.program)
         return acting
 
-    def acting(self, mode: str, now: TimeType) -> Acting | None:
+    def acting(self, mode: str, now: TimeType) -> ModeInForce | None:
         """What holds the control mode of this name (types.MODES) at `now`, None if nothing does."""
         return self.modes(now).get(mode)
 
@@ -429,6 +429,6 @@ class Device:
         return due
 
 
-def _acting(given: r.DERControl | r.DefaultDERControl, mode: str, program: str) -> Acting:
+def _acting(given: r.DERControl | r.DefaultDERControl, mode: str, program: str) -> ModeInForce:
     base = given.DERControlBase
-    return Acting(getattr(base, mode), given.mRID, program, base.rampTms)
+    return ModeInForce(getattr(base, mode), given.mRID, program, base.rampTms)

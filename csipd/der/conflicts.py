@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from csipd.der.programs import EndReason, ProgramEvent, holds
+from csipd.der.programs import EndReason, ProgramEvent, mode_outcomes
 from csipd.sep2.types import MODE
 
 
@@ -41,14 +41,14 @@ def loss(loser: ProgramEvent, winner: ProgramEvent) -> LostModes | None:
     for mode in MODE:
         if mode not in mine.modes & its.modes or not mine.categories & its.categories:
             continue
-        hold = next(one for one in holds([loser, winner], mode) if one.offer is loser)
-        if hold.by is not winner or hold.end not in (EndReason.SUPERSEDED, EndReason.NEVER):
+        outcome = next(one for one in mode_outcomes([loser, winner], mode) if one.candidate is loser)
+        if outcome.by is not winner or outcome.end not in (EndReason.SUPERSEDED, EndReason.NEVER):
             continue
         modes.append(mode)
-        held = 0 if hold.begin is None or hold.until is None else hold.until - hold.begin
+        held = 0 if outcome.begin is None or outcome.until is None else outcome.until - outcome.begin
         taken = max(0, min(mine.end, its.end) - max(loser.begins, winner.begins))
         uncovered = max(uncovered, mine.end - loser.begins - held - taken)
-        ends = hold.until if hold.begin is not None else ends
+        ends = outcome.until if outcome.begin is not None else ends
     if not modes:
         return None
     wholly = set(modes) == mine.modes and not mine.categories & ~its.categories

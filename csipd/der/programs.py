@@ -12,7 +12,7 @@ The rule, in one place (IEEE 2030.5-2018 10.2.3.3, CSIP G13, G14; decision 17):
 5. *One that will not run takes nothing from others*: an event loses only to one that is itself going to run.
 6. Where no event runs, the default holds: that of the program of the lowest primacy that sets the mode.
 7. *What its own list shows as superseded (4) ends, or never starts*, also on a device on which the event that
-   superseded it does not run: a device obeys the status that it reads (`offers` puts it into the offers).
+   superseded it does not run: a device obeys the status that it reads (`program_events` adds it).
 
 What is commanded in the second in which an event is due comes after it: a better one that is made only then
 has not been known before (rule 4), and an event that is cancelled only then has started.
@@ -114,10 +114,10 @@ class ModeOutcome:
     :param begin: when it took the mode; None if it never did
     :param until: when it lost it, or will
     :param end: why
-    :param by: the offer that it lost it to, or never got it for
+    :param by: the event that it lost it to, or never got it for
     """
 
-    offer: ProgramEvent
+    candidate: ProgramEvent
     begin: int | None
     until: int | None
     end: EndReason
@@ -142,19 +142,19 @@ class ProgramDefault(Generic[Known]):
     document: r.DefaultDERControl | None = None
 
 
-def offers(events: Iterable[Event], primacy: int, program: object = None) -> list[ProgramEvent]:
-    """The offers that the events of one program are, with what its list is to show if nothing is commanded.
+def program_events(events: Iterable[Event], primacy: int, program: object = None) -> list[ProgramEvent]:
+    """The events of one program as devices see them, with what its list is to show if nothing is commanded.
 
     :param events: all of the program, also those that do not address the device: they count in its list
     """
     events = list(events)
     found = statuses(events, _LAST)
-    offered = []
+    candidates = []
     for event in events:
         status = found[event.mrid]
         superseded = status.since if status.state is EventState.SUPERSEDED else None
-        offered.append(ProgramEvent(event, primacy, program, superseded, status.superseded_by))
-    return offered
+        candidates.append(ProgramEvent(event, primacy, program, superseded, status.superseded_by))
+    return candidates
 
 
 def default(defaults: Iterable[ProgramDefault[Known]], mode: str) -> ProgramDefault[Known] | None:
@@ -184,52 +184,54 @@ def merged(defaults: Iterable[ProgramDefault[Known]]) -> r.DefaultDERControl | N
     return r.DefaultDERControl(mRID="0", DERControlBase=r.DERControlBase(**base), **given)
 
 
-def addressed(offers: Iterable[ProgramEvent], categories: int) -> list[ProgramEvent]:
-    """The offers that a device of these categories has to follow: all, for one of unknown category."""
-    return [o for o in offers if not categories or o.event.categories & categories]
+def addressed(candidates: Iterable[ProgramEvent], categories: int) -> list[ProgramEvent]:
+    """The events that a device of these categories has to follow: all, for one of unknown category."""
+    return [o for o in candidates if not categories or o.event.categories & categories]
 
 
-def holds(offers: Iterable[ProgramEvent], mode: str) -> list[ModeOutcome]:
+def mode_outcomes(candidates: Iterable[ProgramEvent], mode: str) -> list[ModeOutcome]:
     """What becomes of each event that has a mode, in the order in which they are due.
 
     What is not commanded yet has no part in it: for a moment in the future the answer is what will be unless
     something new is commanded.
 
-    :param offers: the events that the device has to follow, of all its programs, also those that are over
+    :param candidates: the events that the device has to follow, of all its programs, also those that are over
     """
-    wanting = {o.event.mrid: o for o in offers if mode in o.event.modes}
+    wanting = {o.event.mrid: o for o in candidates if mode in o.event.modes}
     # In the order in which they begin, the best first where several do.
     due = sorted(wanting.values(), key=lambda o: o.rank, reverse=True)
     due.sort(key=lambda o: o.due)
     by_time = Intervals((o.begins, o.event.end, place) for place, o in enumerate(due))
     found: list[ModeOutcome] = []
     running: ProgramEvent | None = None
-    for place, offer in enumerate(due):
-        if running is not None and running.over <= offer.due:
+    for place, candidate in enumerate(due):
+        if running is not None and running.over <= candidate.due:
             found.append(_ended(running, wanting))
             running = None
-        if offer.over <= offer.due:
-            found.append(ModeOutcome(offer, None, None, EndReason.NEVER, _superseder(offer, wanting)))
+        if candidate.over <= candidate.due:
+            found.append(ModeOutcome(candidate, None, None, EndReason.NEVER, _superseder(candidate, wanting)))
             continue
-        winner = _winner(offer, place, running, due, by_time)
+        winner = _winner(candidate, place, running, due, by_time)
         if winner is not None:
-            found.append(ModeOutcome(offer, None, None, EndReason.NEVER, winner))
+            found.append(ModeOutcome(candidate, None, None, EndReason.NEVER, winner))
             continue
         if running is not None:
-            found.append(ModeOutcome(running, running.begins, offer.begins, EndReason.SUPERSEDED, offer))
-        running = offer
+            found.append(
+                ModeOutcome(running, running.begins, candidate.begins, EndReason.SUPERSEDED, candidate)
+            )
+        running = candidate
     if running is not None:
         found.append(_ended(running, wanting))
-    return sorted(found, key=lambda h: h.offer.due)
+    return sorted(found, key=lambda h: h.candidate.due)
 
 
-def holder(offers: Iterable[ProgramEvent], mode: str, moment: int) -> ModeOutcome | None:
+def holder(candidates: Iterable[ProgramEvent], mode: str, moment: int) -> ModeOutcome | None:
     """Which event holds a mode at a moment; None: the default does (rule 6)."""
-    return next((hold for hold in holds(offers, mode) if hold.at(moment)), None)
+    return next((outcome for outcome in mode_outcomes(candidates, mode) if outcome.at(moment)), None)
 
 
 def _winner(
-    offer: ProgramEvent,
+    candidate: ProgramEvent,
     place: int,
     running: ProgramEvent | None,
     due: Sequence[ProgramEvent],
@@ -237,57 +239,59 @@ def _winner(
 ) -> ProgramEvent | None:
     """The better event for which one that is due does not start (rule 3), if there is one.
 
-    :param place: of the offer among those due
+    :param place: of the candidate among those due
     :param by_time: the places of those due
     """
-    if running is not None and running.beats(offer):
+    if running is not None and running.beats(candidate):
         return running
 
     # One that is made late is judged among all that is commanded in its second, though only what was known
     # before that takes anything from it.
     def is_better(other: ProgramEvent) -> bool:
-        return other.beats(offer) and (other.event.created, True) <= offer.due < other.over
+        return other.beats(candidate) and (other.event.created, True) <= candidate.due < other.over
 
-    later = (other for other in by_time.overlapping(offer.begins, offer.event.end) if other > place)
-    rivals = {other for other in later if is_better(due[other]) and _meet(due[other], offer)}
+    later = (other for other in by_time.overlapping(candidate.begins, candidate.event.end) if other > place)
+    rivals = {other for other in later if is_better(due[other]) and _meet(due[other], candidate)}
     if not rivals:
         return None
-    # Who is better than `offer` is better than what runs, too: that keeps none of them from running.
+    # Who is better than `candidate` is better than what runs, too: that keeps none of them from running.
     better = ((other, due[other]) for other in range(place + 1, len(due)) if is_better(due[other]))
     for other, winner in _going_to_run(better):
-        if other in rivals and winner.event.created < offer.begins:
+        if other in rivals and winner.event.created < candidate.begins:
             return winner
     return None
 
 
-def _going_to_run(offers: Iterable[tuple[int, ProgramEvent]]) -> Iterator[tuple[int, ProgramEvent]]:
+def _going_to_run(candidates: Iterable[tuple[int, ProgramEvent]]) -> Iterator[tuple[int, ProgramEvent]]:
     """Those of numbered events to come that no better one will keep from it (rule 5), the best first."""
     begins: list[int] = []
     ends: list[int] = []  # of those found, which never meet: each ends before the next begins
-    for number, offer in sorted(offers, key=lambda pair: pair[1].rank, reverse=True):
-        place = bisect_left(begins, offer.event.end)
-        if place and ends[place - 1] > offer.begins:
+    for number, candidate in sorted(candidates, key=lambda pair: pair[1].rank, reverse=True):
+        place = bisect_left(begins, candidate.event.end)
+        if place and ends[place - 1] > candidate.begins:
             continue
-        begins.insert(place, offer.begins)
-        ends.insert(place, offer.event.end)
-        yield number, offer
+        begins.insert(place, candidate.begins)
+        ends.insert(place, candidate.event.end)
+        yield number, candidate
 
 
 def _meet(one: ProgramEvent, other: ProgramEvent) -> bool:
     return one.begins < other.event.end and other.begins < one.event.end
 
 
-def _superseder(offer: ProgramEvent, wanting: Mapping[str, ProgramEvent]) -> ProgramEvent | None:
+def _superseder(candidate: ProgramEvent, wanting: Mapping[str, ProgramEvent]) -> ProgramEvent | None:
     """The best of the events that superseded one in its program, if that is how it was over."""
-    if offer.superseded is None or offer.over != (offer.superseded, True):
+    if candidate.superseded is None or candidate.over != (candidate.superseded, True):
         return None
-    winners = (wanting[mrid] for mrid in offer.superseded_by if mrid in wanting)
+    winners = (wanting[mrid] for mrid in candidate.superseded_by if mrid in wanting)
     return max(winners, key=lambda o: o.rank, default=None)
 
 
-def _ended(offer: ProgramEvent, wanting: Mapping[str, ProgramEvent]) -> ModeOutcome:
-    over, commanded = offer.over
-    winner = _superseder(offer, wanting)
+def _ended(candidate: ProgramEvent, wanting: Mapping[str, ProgramEvent]) -> ModeOutcome:
+    over, commanded = candidate.over
+    winner = _superseder(candidate, wanting)
     if winner is not None:
-        return ModeOutcome(offer, offer.begins, over, EndReason.SUPERSEDED, winner)
-    return ModeOutcome(offer, offer.begins, over, EndReason.CANCELLED if commanded else EndReason.COMPLETED)
+        return ModeOutcome(candidate, candidate.begins, over, EndReason.SUPERSEDED, winner)
+    return ModeOutcome(
+        candidate, candidate.begins, over, EndReason.CANCELLED if commanded else EndReason.COMPLETED
+    )

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.cli.csipctl import csipctl
 from tests.support import pki
 from tests.support.client import CCM8
-from tests.support.daemon import LAB, PATIENCE, Daemon, Place, small_place
+from tests.support.daemon import LAB, TIMEOUT, Daemon, Place, small_place
 
 
 class DaemonTests(SynchronousTestCase):
@@ -26,7 +26,7 @@ class DaemonTests(SynchronousTestCase):
         self.daemon.start()
 
     def ctl(self, *arguments: str, code: int = 0) -> Result:
-        words = ("--config", str(self.place.config), "--timeout", str(PATIENCE), *arguments)
+        words = ("--config", str(self.place.config), "--timeout", str(TIMEOUT), *arguments)
         done = CliRunner().invoke(csipctl, words, catch_exceptions=False, prog_name="csipctl")
         self.assertEqual(done.exit_code, code, f"{arguments}: {done.output}")
         return done
@@ -42,7 +42,7 @@ class DaemonTests(SynchronousTestCase):
         context.set_ciphers(f"{CCM8}:@SECLEVEL=0")
         context.load_verify_locations(self.place.tls / "certs" / "ca.crt")
         context.load_cert_chain(out / "new1.crt", out / "new1.pem")
-        connection = HTTPSConnection("127.0.0.1", self.place.port, timeout=PATIENCE, context=context)
+        connection = HTTPSConnection("127.0.0.1", self.place.port, timeout=TIMEOUT, context=context)
         self.addCleanup(connection.close)
         connection.request("GET", shown["href"])
         self.assertEqual(connection.getresponse().status, 200)

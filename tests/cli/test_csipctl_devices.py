@@ -15,7 +15,7 @@ from csipd.web.admin.devices import ChangedDevice, Contact, DevicePage, MadeDevi
 from csipd.web.admin.groups import GroupPage
 from csipd.web.admin.membership import Membership
 from csipd.web.admin.responses import Response
-from csipd.web.admin.state import Acting, DERReport, DeviceState, Passed
+from csipd.web.admin.state import DERReport, DeviceState, ModeInForce, OverriddenMode
 from csipd.web.json_form import from_json
 from tests.cli import fake
 from tests.cli.fake import LFDI, NOW, FakeAPI, device, group
@@ -410,7 +410,7 @@ class StateTests(SynchronousTestCase):
             device=1,
             now=NOW,
             acting=(
-                Acting(
+                ModeInForce(
                     mode="opModMaxLimW",
                     value=r.DERControlBase(opModMaxLimW=6000),
                     source="control",
@@ -419,7 +419,7 @@ class StateTests(SynchronousTestCase):
                     since=NOW,
                     until=NOW + 60,
                 ),
-                Acting(
+                ModeInForce(
                     mode="opModVoltVar",
                     value=r.DERControlBase(opModVoltVar=r.DERCurveLink(href="/derp/1/dc/2")),
                     source="default",
@@ -427,7 +427,7 @@ class StateTests(SynchronousTestCase):
                     program_name="Feeder 1",
                 ),
             ),
-            passed=(Passed(mode="opModMaxLimW", control=11, program=1, reason="superseded", by=12),),
+            passed=(OverriddenMode(mode="opModMaxLimW", control=11, program=1, reason="superseded", by=12),),
             statuses=(
                 DERReport(
                     der=1,

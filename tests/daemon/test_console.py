@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd import config
 from csipd.daemon.console import console, hints
-from tests.support.daemon import PATIENCE, SCRIPTS, Process, two_free_ports
+from tests.support.daemon import SCRIPTS, TIMEOUT, Process, two_free_ports
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COMMAND = [
@@ -114,7 +114,7 @@ class MakeRunTests(SynchronousTestCase):
 
     def run_here(self, folder: Path, *command: str) -> str:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False
+            command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT, check=False
         )
         self.assertEqual(done.returncode, 0, f"{command}: {done.stdout}{done.stderr}")
         return done.stdout

@@ -33,7 +33,7 @@ from tests.support.broken import BROKEN
 from tests.support.client import Client
 from tests.support.daemon import (
     LAB,
-    PATIENCE,
+    TIMEOUT,
     Daemon,
     Place,
     connect_here,
@@ -141,9 +141,9 @@ class PowerCutTests(DaemonCase):
 
         with ThreadPoolExecutor(1) as thread:
             last = thread.submit(put)
-            enough = [acknowledged.acquire(timeout=PATIENCE) for _ in range(30)]
+            enough = [acknowledged.acquire(timeout=TIMEOUT) for _ in range(30)]
             self.cut()
-            put_last = last.result(PATIENCE)
+            put_last = last.result(TIMEOUT)
         found = codec.decode(daemon.device("dev1").get(STATUS).body, r.DERStatus).readingTime
         self.assertIn(found, (put_last, put_last + 1))
         self.assertEqual(enough, [True] * 30)

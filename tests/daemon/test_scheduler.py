@@ -73,7 +73,7 @@ class Running:
         self.heard += hrefs
 
     def told(self) -> list[str]:
-        """What was told since the last look."""
+        """What was notified since the last call."""
         found, self.heard = self.heard, []
         return found
 
@@ -91,7 +91,7 @@ class _Case(SynchronousTestCase):
         self.shift = 0.0
         self.url = new_database(self.mktemp())
         self.one = self.run_another()
-        self.mine, self.other = self.write(self.lay)
+        self.mine, self.other = self.write(self.set_up)
         self.one.scheduler.startService()
         self.one.told()
 
@@ -104,7 +104,7 @@ class _Case(SynchronousTestCase):
     def wall(self) -> float:
         return NOW + self.shift + self.clock.seconds()
 
-    def lay(self, transaction: Transaction) -> list[int]:
+    def set_up(self, transaction: Transaction) -> list[int]:
         group = add_group(transaction, "feeder")
         return [add_program(transaction, group, name) for name in ("mine", "other")]
 
@@ -525,7 +525,7 @@ class SweepTests(_Case):
     def test_what_is_beyond(self) -> None:
         """What is beyond the number goes, at the next sweep."""
 
-        def lay(transaction: Transaction) -> None:
+        def set_up(transaction: Transaction) -> None:
             device = add_device(transaction, 1)
             body = codec.encode(MINIMAL["LogEvent"])
             rows = [
@@ -546,7 +546,7 @@ class SweepTests(_Case):
             ]
             transaction.connection.execute(sa.insert(table), rows)
 
-        self.write(lay)
+        self.write(set_up)
         count = sa.select(sa.func.count()).select_from(table)
         for moment, left in ((SWEEP - 1, 15), (SWEEP, 10)):
             self.clock.advance(moment - self.clock.seconds())

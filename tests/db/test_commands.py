@@ -532,7 +532,7 @@ class OverlapTests(_Case):
     def make(self, target: Target, *modes: str, start: int = 60, **more: Any) -> int:
         return self.create(target, command(start=start, base=base(*modes), **more))[0]
 
-    def look(self, target: Target, *modes: str, start: int = 60, now: int = NOW, **more: Any) -> Effect:
+    def effect(self, target: Target, *modes: str, start: int = 60, now: int = NOW, **more: Any) -> Effect:
         return self.preview(target, command(start=start, base=base(*modes), **more), now)
 
     def test_of_the_program(self) -> None:
@@ -543,13 +543,13 @@ class OverlapTests(_Case):
         single = self.make(here, "opModMaxLimW", start=700)
         self.make(here, "opModFixedW", start=700)
         self.make(Target(program=self.world.of_feeder), "opModMaxLimW", start=3000)
-        effect = self.look(here, "opModMaxLimW", start=600)
+        effect = self.effect(here, "opModMaxLimW", start=600)
         self.assertEqual(
             list(map(told, effect.supersedes)),
             [(both, program, ("opModMaxLimW",), False), (single, program, ("opModMaxLimW",), True)],
         )
         self.assertEqual(effect.superseded_by, ())
-        inverters = self.look(here, "opModFixedW", "opModMaxLimW", category=1)
+        inverters = self.effect(here, "opModFixedW", "opModMaxLimW", category=1)
         (overlap,) = inverters.supersedes
         self.assertEqual(told(overlap), (both, program, ("opModFixedW", "opModMaxLimW"), False))
 
@@ -558,7 +558,7 @@ class OverlapTests(_Case):
         here = Target(program=self.world.of_feeder)
         first = self.make(here, "opModFixedW")
         for start, taken in ((-540, []), (-539, [first]), (659, [first]), (660, [])):
-            effect = self.look(here, "opModFixedW", start=start)
+            effect = self.effect(here, "opModFixedW", start=start)
             self.assertEqual([one.other for one in effect.supersedes], taken, start)
 
     def test_by_primacy(self) -> None:
@@ -577,7 +577,7 @@ class OverlapTests(_Case):
             (Target(devices=(self.world.two,)), [low, middle], []),
             (Target(devices=(self.world.alone,)), [], []),
         ):
-            effect = self.look(target, "opModFixedW")
+            effect = self.effect(target, "opModFixedW")
             self.assertEqual(sorted(one.other for one in effect.supersedes), takes)
             self.assertEqual(sorted(one.other for one in effect.superseded_by), gives)
 
@@ -588,16 +588,16 @@ class OverlapTests(_Case):
         second = self.make(here, "opModFixedW", start=10)
         third = self.make(here, "opModFixedW", start=20)
         controls.cancel(self.transaction, third, False, None, NOW + 1)
-        effect = self.look(here, "opModFixedW", start=30, now=NOW + 15)
+        effect = self.effect(here, "opModFixedW", start=30, now=NOW + 15)
         self.assertEqual([one.other for one in effect.supersedes], [second])
-        after = self.look(here, "opModFixedW", start=650, now=NOW + 640)
+        after = self.effect(here, "opModFixedW", start=650, now=NOW + 640)
         self.assertEqual(after.supersedes, ())
 
     def test_elsewhere(self) -> None:
         """What is in programs that none of its devices is in is not looked at."""
         self.make(Target(program=self.world.of_feeder), "opModFixedW")
         apart = add_program(self.transaction, self.world.beside, "apart", 1)
-        self.assertEqual(self.look(Target(program=apart), "opModFixedW").supersedes, ())
+        self.assertEqual(self.effect(Target(program=apart), "opModFixedW").supersedes, ())
 
 
 class ForetoldTests(SynchronousTestCase):
@@ -606,7 +606,7 @@ class ForetoldTests(SynchronousTestCase):
     @fewer(2)
     @given(schedules.schedules(), st.integers(0, END), st.integers(0, 20), st.integers(1, 30), st.data())
     def test_within_a_program(
-        self, events: list[Any], look: int, start: int, duration: int, data: st.DataObject
+        self, events: list[Any], delay: int, start: int, duration: int, data: st.DataObject
     ) -> None:
         """Those of its program that a control supersedes, or takes a part from, were foretold; those that are
         to lose all do so when it begins at the latest.
@@ -617,8 +617,8 @@ class ForetoldTests(SynchronousTestCase):
             for one in sorted(events, key=lambda event: event.created):
                 if one.modes - {"opModVoltVar"}:
                     self.lay(transaction, program, one)
-            now = NOW + look
-            target, wanted = Target(program=program), command(duration, look + start, base=base(*modes))
+            now = NOW + delay
+            target, wanted = Target(program=program), command(duration, delay + start, base=base(*modes))
             before = stored.of(transaction.connection, [program], now)
             made, effect = commands.create(transaction, OWN, REPLY_TO, target, wanted, now, "ann")
             self.assertEqual(effect.superseded_by, ())

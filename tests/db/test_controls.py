@@ -188,46 +188,48 @@ class RuleTests(SynchronousTestCase):
 
     @fewer(2)
     @given(some_events(), some_events(), st.lists(MOMENTS, min_size=1, max_size=4), PAGES)
-    def test_lists(self, mine: list[Event], others: list[Event], looks: list[int], part: Page) -> None:
+    def test_lists(self, mine: list[Event], others: list[Event], delays: list[int], part: Page) -> None:
         """Members, their order, status and version, and counts are those of the rules over all there is."""
         with store() as transaction:
-            laid = Programs(transaction, mine, others)
-            for now in (NOW + look for look in looks):
-                found = stored.of(laid.connection, [*laid.numbers, EMPTY], now)
+            fixture = Programs(transaction, mine, others)
+            for now in (NOW + delay for delay in delays):
+                found = stored.of(fixture.connection, [*fixture.numbers, EMPTY], now)
                 for active in (False, True):
-                    expected = laid.listed(laid.mine, now, active)
-                    self.assertEqual(laid.page(ALL, now, active), (len(expected), expected))
+                    expected = fixture.listed(fixture.mine, now, active)
+                    self.assertEqual(fixture.page(ALL, now, active), (len(expected), expected))
                     later = [
                         pair for pair in expected if part.after is None or pair[1].interval.start > part.after
                     ]
                     wanted = later[part.start : part.start + part.limit]
-                    self.assertEqual(laid.page(part, now, active), (len(later), wanted))
-                    for program in laid.numbers:
+                    self.assertEqual(fixture.page(part, now, active), (len(later), wanted))
+                    for program in fixture.numbers:
                         schedule = found.get(program, Schedule({}, now, None))
                         numbers = [kept.number for kept in schedule.listed(active)]
-                        expected = laid.listed(program, now, active)
+                        expected = fixture.listed(program, now, active)
                         self.assertEqual(numbers, [place.ids[1] for place, _ in expected])
 
     @fewer(2)
     @given(some_events(), some_events(), MOMENTS, PAGES, st.booleans())
-    def test_until(self, mine: list[Event], others: list[Event], look: int, part: Page, active: bool) -> None:
+    def test_until(
+        self, mine: list[Event], others: list[Event], delay: int, part: Page, active: bool
+    ) -> None:
         """Up to the moment that is given with it, nothing that is shown changes; after it, it may."""
         with store() as transaction:
-            laid = Programs(transaction, mine, others)
-            now = NOW + look
-            total, members, until = controls.page(laid.connection, laid.mine, part, now, active)
+            fixture = Programs(transaction, mine, others)
+            now = NOW + delay
+            total, members, until = controls.page(fixture.connection, fixture.mine, part, now, active)
             for moment in self.span(now, until):
-                self.assertEqual(laid.page(part, moment, active), (total, members), moment)
-            found = stored.of(laid.connection, [laid.mine], now).get(laid.mine)
+                self.assertEqual(fixture.page(part, moment, active), (total, members), moment)
+            found = stored.of(fixture.connection, [fixture.mine], now).get(fixture.mine)
             self.assertEqual(found.until if found else None, until)
-            for number in laid.known:
-                one = controls.get(laid.connection, laid.mine, number, now)
+            for number in fixture.known:
+                one = controls.get(fixture.connection, fixture.mine, number, now)
                 if one is None:
                     continue
                 document, until = one
                 self.assertIsNotNone(until, "it will be gone one day")
                 for moment in self.span(now, until):
-                    self.assertEqual(laid.get(number, moment), document, moment)
+                    self.assertEqual(fixture.get(number, moment), document, moment)
 
     def span(self, now: int, until: int | None) -> Iterable[int]:
         """Moments from now on at which nothing may have changed."""
@@ -239,65 +241,65 @@ class RuleTests(SynchronousTestCase):
 
     @fewer(2)
     @given(some_events(), some_events(), MOMENTS | st.just(FAR))
-    def test_find(self, mine: list[Event], others: list[Event], look: int) -> None:
+    def test_find(self, mine: list[Event], others: list[Event], delay: int) -> None:
         """Each control by itself stands where the rules over all there is have it, also long after."""
         with store() as transaction:
-            laid = Programs(transaction, mine, others)
-            now = NOW + look
-            for number, (program, kept, _) in laid.known.items():
-                status = laid.statuses(program, now).get(number)
-                found = controls.find(laid.connection, number, now)
+            fixture = Programs(transaction, mine, others)
+            now = NOW + delay
+            for number, (program, kept, _) in fixture.known.items():
+                status = fixture.statuses(program, now).get(number)
+                found = controls.find(fixture.connection, number, now)
                 if status is None:
                     self.assertIsNone(found, "not made yet: the clock was set back")
-                    self.assertIsNotNone(controls.commanded(laid.connection, number, now))
-                    self.assertIsNone(laid.get(number, now, program))
+                    self.assertIsNotNone(controls.commanded(fixture.connection, number, now))
+                    self.assertIsNone(fixture.get(number, now, program))
                     continue
                 self.assertEqual(found, StoredControl(number, program, kept, status))
-                self.assertEqual(controls.shown(laid.connection, [found]), [laid.shown(number, status)])
+                self.assertEqual(controls.shown(fixture.connection, [found]), [fixture.shown(number, status)])
                 there = now < kept.latest + controls.RETENTION
                 self.assertEqual(
-                    laid.get(number, now, program), laid.shown(number, status) if there else None
+                    fixture.get(number, now, program), fixture.shown(number, status) if there else None
                 )
 
     @given(some_events(), some_events(), MOMENTS, st.integers(0, 40))
-    def test_changing(self, mine: list[Event], others: list[Event], look: int, later: int) -> None:
+    def test_changing(self, mine: list[Event], others: list[Event], delay: int, later: int) -> None:
         """What begins or ends in a time is told of, and when the next will is known."""
         with store() as transaction:
-            laid = Programs(transaction, mine, others)
-            after, until = NOW + look, NOW + look + later
+            fixture = Programs(transaction, mine, others)
+            after, until = NOW + delay, NOW + delay + later
             moments = {
                 (moment, program)
-                for program, event, _ in laid.known.values()
+                for program, event, _ in fixture.known.values()
                 for moment in (event.earliest, event.latest)
             }
             self.assertEqual(
-                sorted(controls.changing(laid.connection, after, until)),
+                sorted(controls.changing(fixture.connection, after, until)),
                 sorted({program for moment, program in moments if after < moment <= until}),
             )
             following = min((moment for moment, _ in moments if moment > after), default=None)
-            self.assertEqual(controls.next_moment(laid.connection, after), following)
+            self.assertEqual(controls.next_moment(fixture.connection, after), following)
 
     @given(some_events(), MOMENTS)
-    def test_numbers(self, mine: list[Event], look: int) -> None:
+    def test_numbers(self, mine: list[Event], delay: int) -> None:
         """How many run and how many are to come, less what is cancelled; and how many are not over."""
         with store() as transaction:
-            laid = Programs(transaction, mine)
-            now = NOW + look
-            events = [event for _, event, _ in laid.known.values()]
+            fixture = Programs(transaction, mine)
+            now = NOW + delay
+            events = [event for _, event, _ in fixture.known.values()]
             left = [event for event in events if now < event.latest]
             begun = [event.earliest <= now for event in left if event.cancelled is None]
             self.assertEqual(
-                controls.numbers_now(laid.connection, now), (sum(begun), len(begun) - sum(begun))
+                controls.numbers_now(fixture.connection, now), (sum(begun), len(begun) - sum(begun))
             )
-            self.assertEqual(controls.live(laid.connection, laid.mine, now), len(left))
-            self.assertEqual(controls.live(laid.connection, laid.other, now), 0)
+            self.assertEqual(controls.live(fixture.connection, fixture.mine, now), len(left))
+            self.assertEqual(controls.live(fixture.connection, fixture.other, now), 0)
 
     @given(st.lists(st.integers(0, 3), max_size=9), st.integers(1, 4))
     def test_listed(self, starts: list[int], size: int) -> None:
         """Page by page all controls come, each once and in order, however many start at once."""
         with store() as transaction:
-            laid = Programs(transaction, [event(start, 10) for start in starts])
-            every, end = controls.listed(laid.connection, NOW)
+            fixture = Programs(transaction, [event(start, 10) for start in starts])
+            every, end = controls.listed(fixture.connection, NOW)
             self.assertIsNone(end)
             order = [(kept.event.start, kept.number) for kept in every]
             self.assertEqual(order, sorted(order, reverse=True))
@@ -305,7 +307,7 @@ class RuleTests(SynchronousTestCase):
             found: list[StoredControl] = []
             before, pages = None, 0
             while pages == 0 or before is not None:
-                some, before = controls.listed(laid.connection, NOW, before=before, limit=size)
+                some, before = controls.listed(fixture.connection, NOW, before=before, limit=size)
                 self.assertLessEqual(len(some), size)
                 found, pages = found + some, pages + 1
             self.assertEqual(found, every)
@@ -319,14 +321,14 @@ class _Case(SynchronousTestCase):
         opened = store()
         self.transaction = opened.__enter__()
         self.addCleanup(opened.__exit__, None, None, None)
-        self.laid = Programs(self.transaction)
-        self.connection = self.laid.connection
+        self.fixture = Programs(self.transaction)
+        self.connection = self.fixture.connection
 
     def add(self, start: int, duration: int, *modes: str, **more: Any) -> int:
-        return self.laid.add(self.laid.mine, event(start, duration, *modes, **more))
+        return self.fixture.add(self.fixture.mine, event(start, duration, *modes, **more))
 
     def told(self) -> set[str]:
-        """What was told of since the last look."""
+        """What changed since the last call."""
         found, self.transaction.changed[:] = set(self.transaction.changed), []
         return found
 
@@ -337,10 +339,10 @@ class OverTests(_Case):
     def test_superseded_by_one_that_is_over(self) -> None:
         """A control that was superseded stays so when what superseded it is over."""
         loser, winner = self.add(0, 100), self.add(10, 10, created=1)
-        self.assertEqual(self.laid.states(15), {loser: EventState.SUPERSEDED, winner: EventState.ACTIVE})
-        self.assertEqual(self.laid.states(50), {loser: EventState.SUPERSEDED})
+        self.assertEqual(self.fixture.states(15), {loser: EventState.SUPERSEDED, winner: EventState.ACTIVE})
+        self.assertEqual(self.fixture.states(50), {loser: EventState.SUPERSEDED})
         for now in (50, 99, 100, FAR):
-            found = self.laid.find(loser, NOW + now)
+            found = self.fixture.find(loser, NOW + now)
             self.assertEqual(found.status.superseded_by, (ISSUER.mrid(Kind.CONTROL, winner),))
             self.assertEqual(found.status.since, NOW + 10)
 
@@ -352,18 +354,18 @@ class OverTests(_Case):
         spared = self.add(40, 20, created=1)
         saver = self.add(30, 15, created=2)
         self.assertEqual(
-            self.laid.states(44),
+            self.fixture.states(44),
             {loser: EventState.SCHEDULED, spared: EventState.SUPERSEDED, saver: EventState.ACTIVE},
         )
-        self.assertEqual(self.laid.states(70), {loser: EventState.ACTIVE})
-        self.assertIs(self.laid.find(loser, NOW + FAR).status.state, EventState.ACTIVE)
+        self.assertEqual(self.fixture.states(70), {loser: EventState.ACTIVE})
+        self.assertIs(self.fixture.find(loser, NOW + FAR).status.state, EventState.ACTIVE)
 
     def test_in_part(self) -> None:
         """So does the flag of one that has lost a part to one that is over."""
         loser = self.add(0, 100, W, PF)
         self.add(10, 10, PF, created=1)
-        self.assertEqual(self.laid.find(loser, NOW + 50).status.partly_since, NOW + 1)
-        ((_, shown),) = self.laid.page(ALL, NOW + 50)[1]
+        self.assertEqual(self.fixture.find(loser, NOW + 50).status.partly_since, NOW + 1)
+        ((_, shown),) = self.fixture.page(ALL, NOW + 50)[1]
         self.assertEqual(shown.EventStatus.potentiallySupersededTime, NOW + 1)
 
     def test_what_met_nothing_is_left_alone(self) -> None:
@@ -371,16 +373,16 @@ class OverTests(_Case):
         for number in range(50):
             self.add(number * 10, 10)
         listed = self.add(1000, 10)
-        found = stored.of(self.connection, [self.laid.mine], NOW + 990)
-        self.assertEqual(list(found[self.laid.mine].all), [listed])
+        found = stored.of(self.connection, [self.fixture.mine], NOW + 990)
+        self.assertEqual(list(found[self.fixture.mine].all), [listed])
 
     def test_nothing(self) -> None:
         """A program without controls has no schedule, and an empty list for good."""
-        self.assertEqual(stored.of(self.connection, [self.laid.mine, EMPTY], NOW), {})
-        found = controls.page(self.connection, self.laid.mine, ALL, NOW, False)
+        self.assertEqual(stored.of(self.connection, [self.fixture.mine, EMPTY], NOW), {})
+        found = controls.page(self.connection, self.fixture.mine, ALL, NOW, False)
         self.assertEqual(found, (0, [], None))
         self.assertIsNone(controls.find(self.connection, 7, NOW))
-        self.assertIsNone(controls.get(self.connection, self.laid.mine, 7, NOW))
+        self.assertIsNone(controls.get(self.connection, self.fixture.mine, 7, NOW))
         self.assertIsNone(controls.next_moment(self.connection, NOW))
         self.assertEqual(controls.shown(self.connection, []), [])
 
@@ -394,7 +396,7 @@ class OverTests(_Case):
                 for number in range(several)
             ]
             for number in numbers:
-                self.laid.add(number, event(0, 100))
+                self.fixture.add(number, event(0, 100))
             with statements(self.transaction) as said:
                 found = stored.of(self.connection, numbers, NOW + 5)
             self.assertEqual(sorted(found), numbers)
@@ -406,7 +408,7 @@ class OrderTests(_Case):
     """The order of a list, and where it may begin."""
 
     def shown(self, **part: Any) -> tuple[int, list[int]]:
-        total, members = self.laid.page(Page(**{"limit": 255, **part}), NOW + 9)
+        total, members = self.fixture.page(Page(**{"limit": 255, **part}), NOW + 9)
         return total, [place.ids[1] for place, _ in members]
 
     def test_order(self) -> None:
@@ -433,27 +435,27 @@ class RetentionTests(_Case):
         number = self.add(0, 60, randomize_start=30, randomize_duration=-5)
         end = NOW + 90
         for active in (False, True):
-            self.assertEqual(self.laid.page(ALL, end - 1, active)[0], 1)
-            self.assertEqual(self.laid.page(ALL, end, active), (0, []))
+            self.assertEqual(self.fixture.page(ALL, end - 1, active)[0], 1)
+            self.assertEqual(self.fixture.page(ALL, end, active), (0, []))
         last = end + controls.RETENTION - 1
-        found = controls.get(self.connection, self.laid.mine, number, end)
+        found = controls.get(self.connection, self.fixture.mine, number, end)
         assert found is not None
         self.assertEqual(found[1], last + 1)
-        self.assertIsNotNone(self.laid.get(number, last))
-        self.assertIsNone(self.laid.get(number, last + 1))
+        self.assertIsNotNone(self.fixture.get(number, last))
+        self.assertIsNone(self.fixture.get(number, last + 1))
 
     def test_known_for_good(self) -> None:
         """The operator finds it for good."""
         number = self.add(0, 60)
-        self.assertEqual(self.laid.find(number, NOW + FAR).number, number)
+        self.assertEqual(self.fixture.find(number, NOW + FAR).number, number)
         found, _ = controls.listed(self.connection, NOW + FAR)
         self.assertEqual([kept.number for kept in found], [number])
 
     def test_of_its_program_only(self) -> None:
         """A control is found under its own program, not under another."""
         number = self.add(0, 60)
-        self.assertIsNone(self.laid.get(number, NOW, self.laid.other))
-        self.assertIsNone(self.laid.get(number + 1, NOW))
+        self.assertIsNone(self.fixture.get(number, NOW, self.fixture.other))
+        self.assertIsNone(self.fixture.get(number + 1, NOW))
 
 
 class AddTests(_Case):
@@ -462,15 +464,17 @@ class AddTests(_Case):
     def test_told(self) -> None:
         """It is told of at its own href and at both lists of its program."""
         self.told()
-        program = self.laid.mine
+        program = self.fixture.mine
         place = controls.add(self.transaction, ISSUER, program, control(event(0, 60)))
         self.assertEqual(place, Place(ROWS["DERControl"], (program, place.ids[1])))
         self.assertEqual(self.told(), {place.href, f"/derp/{program}/derc", f"/derp/{program}/actderc"})
 
     def test_mrids_rise(self) -> None:
         """Of two controls the later has the higher mRID, in whatever program; no number is given twice."""
-        numbers = [self.laid.add(program, event(0, 60)) for program in (*self.laid.numbers, self.laid.mine)]
-        mrids = [self.laid.find(number, NOW).event.mrid for number in numbers]
+        numbers = [
+            self.fixture.add(program, event(0, 60)) for program in (*self.fixture.numbers, self.fixture.mine)
+        ]
+        mrids = [self.fixture.find(number, NOW).event.mrid for number in numbers]
         self.assertEqual(mrids, sorted(set(mrids)))
         self.assertEqual(
             controls.numbers_of(self.connection, [*mrids, "0" * 32]), dict(zip(mrids, numbers, strict=True))
@@ -481,7 +485,7 @@ class AddTests(_Case):
     def test_late(self) -> None:
         """One that is made when it should have begun begins active, at the moment it was made."""
         self.add(-10, 60)
-        ((_, shown),) = self.laid.page(ALL, NOW, True)[1]
+        ((_, shown),) = self.fixture.page(ALL, NOW, True)[1]
         self.assertEqual(
             (shown.EventStatus.currentStatus, shown.EventStatus.dateTime, shown.version),
             (EventState.ACTIVE, NOW, 0),
@@ -492,13 +496,15 @@ class AddTests(_Case):
         is told to look again when it is.
         """
         number = self.add(100, 60, created=20)
-        self.assertEqual(controls.page(self.connection, self.laid.mine, ALL, NOW, False), (0, [], NOW + 20))
-        self.assertIsNone(self.laid.get(number, NOW + 19))
-        self.assertEqual(self.laid.states(20), {number: EventState.SCHEDULED})
+        self.assertEqual(
+            controls.page(self.connection, self.fixture.mine, ALL, NOW, False), (0, [], NOW + 20)
+        )
+        self.assertIsNone(self.fixture.get(number, NOW + 19))
+        self.assertEqual(self.fixture.states(20), {number: EventState.SCHEDULED})
 
     def test_who(self) -> None:
         """By whom it was made stays known."""
-        numbers = [self.laid.add(self.laid.mine, event(0, 60), who) for who in ("ann", None)]
+        numbers = [self.fixture.add(self.fixture.mine, event(0, 60), who) for who in ("ann", None)]
         found = controls.whose(self.connection, [*numbers, 99])
         self.assertEqual(found, dict(zip(numbers, ("ann", None), strict=True)))
 
@@ -507,7 +513,7 @@ class CancelTests(_Case):
     """A control that is cancelled."""
 
     def status(self, number: int, now: int) -> tuple[int, int, str | None]:
-        found = self.laid.get(number, NOW + now)
+        found = self.fixture.get(number, NOW + now)
         assert found is not None
         status = found.EventStatus
         return status.currentStatus, status.dateTime - NOW, status.reason
@@ -517,7 +523,7 @@ class CancelTests(_Case):
         number = self.add(10, 60)
         self.told()
         self.assertTrue(controls.cancel(self.transaction, number, False, "a mistake", NOW + 5))
-        here = f"/derp/{self.laid.mine}"
+        here = f"/derp/{self.fixture.mine}"
         self.assertEqual(self.told(), {f"{here}/derc/{number}", f"{here}/derc", f"{here}/actderc"})
         self.assertFalse(controls.cancel(self.transaction, number, True, "another", NOW + 6))
         self.assertFalse(controls.cancel(self.transaction, number + 1, True, None, NOW + 6))
@@ -529,7 +535,7 @@ class CancelTests(_Case):
         number = self.add(10, 60)
         controls.cancel(self.transaction, number, False, "a mistake", NOW + 5)
         self.assertEqual(self.status(number, 4), (EventState.SCHEDULED, 0, None))
-        found = controls.get(self.connection, self.laid.mine, number, NOW + 4)
+        found = controls.get(self.connection, self.fixture.mine, number, NOW + 4)
         assert found is not None
         self.assertEqual(found[1], NOW + 5)
 
@@ -554,8 +560,8 @@ class CancelTests(_Case):
             number = self.add(10, 60, randomize_duration=10)
             controls.cancel(self.transaction, number, randomized, None, NOW + 20)
             for now, there in ((last - 1, True), (last, False)):
-                self.assertEqual(number in self.laid.states(now), there)
-            _, active = self.laid.page(ALL, NOW + 20, True)
+                self.assertEqual(number in self.fixture.states(now), there)
+            _, active = self.fixture.page(ALL, NOW + 20, True)
             self.assertEqual(active, [])
 
 
@@ -569,9 +575,9 @@ class ListedTests(_Case):
     def test_wanted(self) -> None:
         """Only those of a program, of a time, over or not, cancelled or not, the latest start first."""
         a, b, c = self.add(0, 10), self.add(20, 10, randomize_duration=5), self.add(40, 10, cancelled=3)
-        d = self.laid.add(self.laid.other, event(20, 10))
+        d = self.fixture.add(self.fixture.other, event(20, 10))
         self.assertEqual(self.numbers(), [c, d, b, a])
-        self.assertEqual(self.numbers(program=self.laid.other), [d])
+        self.assertEqual(self.numbers(program=self.fixture.other), [d])
         self.assertEqual(self.numbers(program=EMPTY), [])
         self.assertEqual(self.numbers(since=NOW + 30), [c, b])
         self.assertEqual(self.numbers(since=NOW + 35, until=NOW + 40), [])
@@ -579,7 +585,7 @@ class ListedTests(_Case):
         self.assertEqual(self.numbers(now=NOW + 30, over=True), [d, a])
         self.assertEqual(self.numbers(now=NOW + 30, over=False), [c, b])
         self.assertEqual(self.numbers(cancelled=True), [c])
-        self.assertEqual(self.numbers(cancelled=False, program=self.laid.mine), [b, a])
+        self.assertEqual(self.numbers(cancelled=False, program=self.fixture.mine), [b, a])
 
     def test_status(self) -> None:
         """Each comes with the status that it stands at, also when it is over."""
@@ -606,9 +612,9 @@ class ListedTests(_Case):
         number = self.add(0, 100, created=50)
         self.assertTrue(controls.cancel(self.transaction, number, False, "the clock was wrong", NOW + 40))
         for now in (49, 50, 51, 99):
-            _, members, _ = controls.page(self.connection, self.laid.mine, ALL, NOW + now, True)
+            _, members, _ = controls.page(self.connection, self.fixture.mine, ALL, NOW + now, True)
             self.assertEqual(members, [])
-        found = controls.get(self.connection, self.laid.mine, number, NOW + 50)
+        found = controls.get(self.connection, self.fixture.mine, number, NOW + 50)
         assert found is not None
         self.assertEqual(found[0].EventStatus.currentStatus, EventState.CANCELLED)
         self.assertGreater(found[0].version or 0, 0)

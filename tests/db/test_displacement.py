@@ -64,7 +64,7 @@ class DisplacementTests(SynchronousTestCase):
         self.assertCountEqual(self.found(700), expected)
 
     def test_by_its_own_program(self) -> None:
-        """A later one of its own program that takes some of its modes, in which it does not resume (case B3)."""
+        """A later one of its own program takes some of its modes, in which it does not resume (case B3)."""
         program = add_program(self.transaction, self.feeder, "another", 6)
         both = r.DERControlBase(opModConnect=True, opModFixedW=5000)
         made = der_control(NOW, NOW, 3600).replace(DERControlBase=both)

@@ -14,22 +14,21 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import controls, devices, own_programs, programs
 from csipd.db.database import Transaction
-from csipd.db.outlook import Acting, Outlook, Passed, current_program, outlook
+from csipd.db.outlook import ModeInForce, Outlook, OverriddenMode, current_program, outlook
 from csipd.der.events import Event
-from csipd.der.programs import EndReason, ModeOutcome, ProgramEvent, addressed, holds
-from csipd.der.programs import offers as offered
+from csipd.der.programs import EndReason, ModeOutcome, ProgramEvent, addressed, mode_outcomes, program_events
 from csipd.sep2 import resources as r
 from csipd.sep2.types import MODE
 from tests.db.test_controls import PF, VALUES, Programs, W, event
 from tests.support.examples import fewer
-from tests.support.schedules import END, offers
+from tests.support.schedules import END, candidates
 from tests.support.store import ISSUER, NOW, add_device, add_group, add_program, store
 
 OWN = programs.OwnPrograms(ISSUER, 3)
 LIMIT = "opModMaxLimW"
 
 
-class Laid:
+class Fixture:
     """A device in a group of several programs, and beside the store all that was commanded in them."""
 
     def __init__(self, transaction: Transaction, *primacies: int) -> None:
@@ -54,20 +53,20 @@ class Laid:
         wanted = r.DefaultDERControl(mRID="0", DERControlBase=r.DERControlBase(**base))
         programs.set_default(self.transaction, ISSUER, program, wanted, NOW)
 
-    def look(self, now: int) -> Outlook:
+    def outlook(self, now: int) -> Outlook:
         return outlook(self.connection, OWN, self.device, NOW + now)
 
     def acting(self, now: int) -> dict[str, tuple[int | None, int]]:
         """By mode the control that holds it, None for a default, and the program that it is of."""
-        return {one.mode: (one.control, one.program) for one in self.look(now).acting}
+        return {one.mode: (one.control, one.program) for one in self.outlook(now).acting}
 
-    def offers(self, now: int, category: int) -> tuple[list[ProgramEvent], dict[str, int]]:
-        """All that the device is offered by a moment, and the numbers of the controls by mRID."""
+    def candidates(self, now: int, category: int) -> tuple[list[ProgramEvent], dict[str, int]]:
+        """The events that the device has to follow by a moment, and the numbers of the controls by mRID."""
         numbers = {event.mrid: number for number, (_, event, _) in self.commanded.known.items()}
         found: list[ProgramEvent] = []
         for program, primacy in self.primacies.items():
             made = [e for of, e, _ in self.commanded.known.values() if of == program and e.created <= now]
-            found += offered(made, primacy, program)
+            found += program_events(made, primacy, program)
         return addressed(found, category), numbers
 
 
@@ -76,52 +75,54 @@ class RuleTests(SynchronousTestCase):
 
     @fewer(2)
     @given(
-        offers(),
+        candidates(),
         st.lists(st.integers(0, END), min_size=1, max_size=3),
         st.sampled_from([None, 1, 2, 6]),
         st.booleans(),
     )
     def test_all_that_matters(
-        self, commanded: list[ProgramEvent], looks: list[int], category: int | None, one_is_own: bool
+        self, commanded: list[ProgramEvent], delays: list[int], category: int | None, one_is_own: bool
     ) -> None:
         """Each mode is held by the event by which the rules over all there ever was have it, for as long, and
         those that lost it are named.
         """
         with store() as transaction:
-            by_program = {offer.program: offer.primacy for offer in commanded}
-            laid = Laid(transaction, *by_program.values())
-            numbers = dict(zip(by_program, laid.primacies, strict=False))
+            by_program = {candidate.program: candidate.primacy for candidate in commanded}
+            fixture = Fixture(transaction, *by_program.values())
+            numbers = dict(zip(by_program, fixture.primacies, strict=False))
             if one_is_own:
                 # Among the others by the primacy that own programs have.
-                numbers[next(iter(numbers))] = laid.own
-            devices.update(transaction, laid.device, device_category=category)
-            for offer in sorted(commanded, key=lambda offer: int(offer.event.mrid)):
-                laid.add(numbers[offer.program], offer.event)
-            for look in looks:
-                self.compare(laid, look, category or 0)
+                numbers[next(iter(numbers))] = fixture.own
+            devices.update(transaction, fixture.device, device_category=category)
+            for candidate in sorted(commanded, key=lambda candidate: int(candidate.event.mrid)):
+                fixture.add(numbers[candidate.program], candidate.event)
+            for delay in delays:
+                self.compare(fixture, delay, category or 0)
 
-    def compare(self, laid: Laid, look: int, category: int) -> None:
-        found, numbers = laid.offers(NOW + look, category)
-        acting: list[Acting] = []
+    def compare(self, fixture: Fixture, delay: int, category: int) -> None:
+        found, numbers = fixture.candidates(NOW + delay, category)
+        acting: list[ModeInForce] = []
         passed: set[tuple[str, int, EndReason]] = set()
         for mode in MODE:
-            for hold in holds(found, mode):
-                number, program = numbers[hold.offer.event.mrid], hold.offer.program
+            for outcome in mode_outcomes(found, mode):
+                number, program = numbers[outcome.candidate.event.mrid], outcome.candidate.program
                 assert isinstance(program, int)
-                if hold.at(NOW + look):
-                    acting.append(Acting(mode, VALUES[mode], program, number, hold.begin, hold.until))
-                elif self.lost(hold, NOW + look):
-                    passed.add((mode, number, hold.end))
-        told = laid.look(look)
+                if outcome.at(NOW + delay):
+                    acting.append(
+                        ModeInForce(mode, VALUES[mode], program, number, outcome.begin, outcome.until)
+                    )
+                elif self.lost(outcome, NOW + delay):
+                    passed.add((mode, number, outcome.end))
+        told = fixture.outlook(delay)
         self.assertEqual(list(told.acting), acting)
         self.assertEqual({(one.mode, one.control, one.reason) for one in told.passed}, passed)
         self.assertEqual(len(told.passed), len(passed))
 
-    def lost(self, hold: ModeOutcome, now: int) -> bool:
+    def lost(self, outcome: ModeOutcome, now: int) -> bool:
         """Whether it is an event's time and another has the mode, or had it first."""
-        event = hold.offer.event
+        event = outcome.candidate.event
         in_time = max(event.start, event.created) <= now < event.start + event.duration
-        return in_time and hold.by is not None and hold.end in (EndReason.SUPERSEDED, EndReason.NEVER)
+        return in_time and outcome.by is not None and outcome.end in (EndReason.SUPERSEDED, EndReason.NEVER)
 
 
 class CaseTests(SynchronousTestCase):
@@ -131,66 +132,68 @@ class CaseTests(SynchronousTestCase):
         opened = store()
         self.transaction = opened.__enter__()
         self.addCleanup(opened.__exit__, None, None, None)
-        self.laid = Laid(self.transaction, 9, 5)
-        self.low, self.high = list(self.laid.primacies)[:2]
+        self.fixture = Fixture(self.transaction, 9, 5)
+        self.low, self.high = list(self.fixture.primacies)[:2]
 
     def test_nothing(self) -> None:
         """A device for which nothing is commanded does nothing; so does one in no group."""
-        self.assertEqual(self.laid.look(0), Outlook((), ()))
+        self.assertEqual(self.fixture.outlook(0), Outlook((), ()))
         alone = add_device(self.transaction, 2)
-        self.assertEqual(outlook(self.laid.connection, OWN, alone, NOW), Outlook((), ()))
+        self.assertEqual(outlook(self.fixture.connection, OWN, alone, NOW), Outlook((), ()))
 
     def test_defaults(self) -> None:
         """Where no event is, the default of the best program that sets the mode holds, mode by mode."""
-        self.laid.default(self.low, opModMaxLimW=1, opModConnect=True)
-        self.laid.default(self.high, opModMaxLimW=2)
+        self.fixture.default(self.low, opModMaxLimW=1, opModConnect=True)
+        self.fixture.default(self.high, opModMaxLimW=2)
         low, high = self.low, self.high
-        acting = (Acting("opModConnect", True, low), Acting(LIMIT, 2, high))
-        self.assertEqual(self.laid.look(0), Outlook(acting, ()))
-        number = self.laid.add(low, event(10, 10, LIMIT))
+        acting = (ModeInForce("opModConnect", True, low), ModeInForce(LIMIT, 2, high))
+        self.assertEqual(self.fixture.outlook(0), Outlook(acting, ()))
+        number = self.fixture.add(low, event(10, 10, LIMIT))
         for now, expected in ((9, (None, high)), (10, (number, low)), (20, (None, high))):
-            self.assertEqual(self.laid.acting(now)[LIMIT], expected)
+            self.assertEqual(self.fixture.acting(now)[LIMIT], expected)
 
     def test_event(self) -> None:
         """An event is told with its value, since when it holds and until when it will."""
-        number = self.laid.add(self.high, event(10, 30, W, PF))
+        number = self.fixture.add(self.high, event(10, 30, W, PF))
         self.assertEqual(
-            self.laid.look(15).acting,
-            tuple(Acting(mode, VALUES[mode], self.high, number, NOW + 10, NOW + 40) for mode in (PF, W)),
+            self.fixture.outlook(15).acting,
+            tuple(ModeInForce(mode, VALUES[mode], self.high, number, NOW + 10, NOW + 40) for mode in (PF, W)),
         )
 
     def test_does_not_resume(self) -> None:
         """What a better event ended does not resume when that is over, however long ago that was."""
-        loser = self.laid.add(self.low, event(0, 1000))
-        winner = self.laid.add(self.high, event(10, 10, created=5))
-        self.assertEqual(self.laid.acting(5), {W: (loser, self.low)})
-        self.assertEqual(self.laid.acting(15), {W: (winner, self.high)})
+        loser = self.fixture.add(self.low, event(0, 1000))
+        winner = self.fixture.add(self.high, event(10, 10, created=5))
+        self.assertEqual(self.fixture.acting(5), {W: (loser, self.low)})
+        self.assertEqual(self.fixture.acting(15), {W: (winner, self.high)})
         for now in (20, 500, 999):
-            expected = (Passed(W, loser, self.low, EndReason.SUPERSEDED, winner),)
-            self.assertEqual(self.laid.look(now), Outlook((), expected))
-        self.assertEqual(self.laid.look(1000), Outlook((), ()))
+            expected = (OverriddenMode(W, loser, self.low, EndReason.SUPERSEDED, winner),)
+            self.assertEqual(self.fixture.outlook(now), Outlook((), expected))
+        self.assertEqual(self.fixture.outlook(1000), Outlook((), ()))
 
     def test_never_began(self) -> None:
         """What lost to a better one before its start is told of while its time lasts."""
-        loser = self.laid.add(self.low, event(20, 50))
-        winner = self.laid.add(self.laid.own, event(10, 20))
-        self.assertEqual(self.laid.look(15).passed, ())
+        loser = self.fixture.add(self.low, event(20, 50))
+        winner = self.fixture.add(self.fixture.own, event(10, 20))
+        self.assertEqual(self.fixture.outlook(15).passed, ())
         for now in (20, 40, 69):
-            expected = (Passed(W, loser, self.low, EndReason.NEVER, winner),)
-            self.assertEqual(self.laid.look(now).passed, expected)
-        self.assertEqual(self.laid.look(70).passed, ())
+            expected = (OverriddenMode(W, loser, self.low, EndReason.NEVER, winner),)
+            self.assertEqual(self.fixture.outlook(now).passed, expected)
+        self.assertEqual(self.fixture.outlook(70).passed, ())
 
     def test_current_program(self) -> None:
         """The best program with a control in force, and until when that is certain (case A7)."""
-        self.laid.default(self.high, opModMaxLimW=2)
-        self.laid.add(self.low, event(20, 100))
-        self.laid.add(self.high, event(40, 20, LIMIT, randomize_start=-5, created=5))
-        self.laid.add(self.laid.own, event(50, 5, W, created=25))
+        self.fixture.default(self.high, opModMaxLimW=2)
+        self.fixture.add(self.low, event(20, 100))
+        self.fixture.add(self.high, event(40, 20, LIMIT, randomize_start=-5, created=5))
+        self.fixture.add(self.fixture.own, event(50, 5, W, created=25))
 
         def found(now: int) -> tuple[int | None, int | None]:
-            every = list(self.laid.primacies)
-            every = sorted(every, key=self.laid.primacies.__getitem__)
-            number, until = current_program(self.laid.connection, OWN, self.laid.device, every, NOW + now)
+            every = list(self.fixture.primacies)
+            every = sorted(every, key=self.fixture.primacies.__getitem__)
+            number, until = current_program(
+                self.fixture.connection, OWN, self.fixture.device, every, NOW + now
+            )
             return number, None if until is None else until - NOW
 
         for now, expected in (
@@ -200,7 +203,7 @@ class CaseTests(SynchronousTestCase):
             (25, (self.low, 35)),
             (35, (self.low, 40)),
             (40, (self.high, 50)),
-            (50, (self.laid.own, 55)),
+            (50, (self.fixture.own, 55)),
             (55, (self.high, 60)),
             (60, (None, 120)),
             (120, (None, None)),
@@ -209,44 +212,44 @@ class CaseTests(SynchronousTestCase):
 
     def test_cancelled(self) -> None:
         """What was cancelled holds nothing; what it ended stays ended."""
-        loser = self.laid.add(self.low, event(0, 100))
-        winner = self.laid.add(self.high, event(10, 50, created=5, cancelled=20))
-        self.assertEqual(self.laid.acting(19), {W: (winner, self.high)})
-        expected = Passed(W, loser, self.low, EndReason.SUPERSEDED, winner)
-        self.assertEqual(self.laid.look(20), Outlook((), (expected,)))
+        loser = self.fixture.add(self.low, event(0, 100))
+        winner = self.fixture.add(self.high, event(10, 50, created=5, cancelled=20))
+        self.assertEqual(self.fixture.acting(19), {W: (winner, self.high)})
+        expected = OverriddenMode(W, loser, self.low, EndReason.SUPERSEDED, winner)
+        self.assertEqual(self.fixture.outlook(20), Outlook((), (expected,)))
 
     def test_category(self) -> None:
         """Events for other categories are not the device's; one that has said none follows all."""
-        number = self.laid.add(self.high, event(0, 100, categories=2))
+        number = self.fixture.add(self.high, event(0, 100, categories=2))
         for category, expected in ((None, {W: (number, self.high)}), (2, {W: (number, self.high)}), (4, {})):
-            devices.update(self.transaction, self.laid.device, device_category=category)
-            self.assertEqual(self.laid.acting(5), expected)
+            devices.update(self.transaction, self.fixture.device, device_category=category)
+            self.assertEqual(self.fixture.acting(5), expected)
 
     def test_own_programs_only(self) -> None:
         """What is in programs of others does not count."""
         elsewhere = add_program(self.transaction, add_group(self.transaction, "elsewhere"), "theirs", 1)
-        self.laid.add(elsewhere, event(0, 100))
+        self.fixture.add(elsewhere, event(0, 100))
         other = add_device(self.transaction, 2)
-        self.laid.add(programs.own_program(other), event(0, 100))
-        self.assertEqual(self.laid.look(5), Outlook((), ()))
+        self.fixture.add(programs.own_program(other), event(0, 100))
+        self.assertEqual(self.fixture.outlook(5), Outlook((), ()))
 
     def test_retired(self) -> None:
         """Those of a program that is retired do not count any more."""
-        self.laid.add(self.high, event(0, 100))
-        self.laid.default(self.high, opModMaxLimW=2)
+        self.fixture.add(self.high, event(0, 100))
+        self.fixture.default(self.high, opModMaxLimW=2)
         programs.retire(self.transaction, self.high, NOW)
-        self.assertEqual(self.laid.look(5), Outlook((), ()))
+        self.assertEqual(self.fixture.outlook(5), Outlook((), ()))
 
     def test_moved(self) -> None:
         """A device that moves follows its new programs from then on."""
-        number = self.laid.add(self.high, event(0, 100))
-        self.assertEqual(self.laid.acting(5), {W: (number, self.high)})
-        devices.leave(self.transaction, self.laid.device, self.laid.group, NOW + 6)
-        self.assertEqual(self.laid.look(6), Outlook((), ()))
+        number = self.fixture.add(self.high, event(0, 100))
+        self.assertEqual(self.fixture.acting(5), {W: (number, self.high)})
+        devices.leave(self.transaction, self.fixture.device, self.fixture.group, NOW + 6)
+        self.assertEqual(self.fixture.outlook(6), Outlook((), ()))
 
     def test_clock_set_back(self) -> None:
         """What was made later than it is now, for the clock was set back, is not there yet."""
-        number = self.laid.add(self.high, event(0, 100, created=50))
-        self.assertIsNone(controls.find(self.laid.connection, number, NOW + 49))
-        self.assertEqual(self.laid.acting(49), {})
-        self.assertEqual(self.laid.acting(50), {W: (number, self.high)})
+        number = self.fixture.add(self.high, event(0, 100, created=50))
+        self.assertIsNone(controls.find(self.fixture.connection, number, NOW + 49))
+        self.assertEqual(self.fixture.acting(49), {})
+        self.assertEqual(self.fixture.acting(50), {W: (number, self.high)})

@@ -160,13 +160,13 @@ class Fate:
 class Device:
     """A device's side, for one mode: it does each second what it must with what it knows.
 
-    :param offers: those that address it
+    :param candidates: those that address it
     """
 
-    def __init__(self, offers: Sequence[ProgramEvent], mode: str) -> None:
-        self._offers = [offer for offer in offers if mode in offer.event.modes]
+    def __init__(self, candidates: Sequence[ProgramEvent], mode: str) -> None:
+        self._candidates = [candidate for candidate in candidates if mode in candidate.event.modes]
         # The best first, by the rule of G13 and G14.
-        self._offers.sort(key=lambda o: (-o.primacy, o.event.created, o.event.mrid), reverse=True)
+        self._candidates.sort(key=lambda o: (-o.primacy, o.event.created, o.event.mrid), reverse=True)
         self._fates: dict[str, Fate] = {}
         self._running: ProgramEvent | None = None
 
@@ -179,17 +179,17 @@ class Device:
         return self._fates
 
     def _second(self, now: int) -> str | None:
-        heard = [offer for offer in self._offers if offer.event.created < now]
+        heard = [candidate for candidate in self._candidates if candidate.event.created < now]
         self._stop(now)
-        self._start([offer for offer in heard if offer.event.start == now], heard, heard, now)
+        self._start([candidate for candidate in heard if candidate.event.start == now], heard, heard, now)
 
-        for offer in self._offers:
-            if offer.event.created == now:
-                self._fates[offer.event.mrid] = Fate()
-            if offer.event.created <= now and offer.event.cancelled == now:
-                self._cancel(offer, now)
-        fresh = [offer for offer in self._offers if offer.event.created == now]
-        late = [offer for offer in fresh if offer.event.start <= now]
+        for candidate in self._candidates:
+            if candidate.event.created == now:
+                self._fates[candidate.event.mrid] = Fate()
+            if candidate.event.created <= now and candidate.event.cancelled == now:
+                self._cancel(candidate, now)
+        fresh = [candidate for candidate in self._candidates if candidate.event.created == now]
+        late = [candidate for candidate in fresh if candidate.event.start <= now]
         self._start(late, heard, [*heard, *fresh], now)
 
         if self._running is None:
@@ -197,13 +197,13 @@ class Device:
         self._fate(self._running).ran.append(now)
         return self._running.event.mrid
 
-    def _fate(self, offer: ProgramEvent) -> Fate:
-        return self._fates[offer.event.mrid]
+    def _fate(self, candidate: ProgramEvent) -> Fate:
+        return self._fates[candidate.event.mrid]
 
-    def _end(self, offer: ProgramEvent, now: int, end: EndReason) -> None:
-        fate = self._fate(offer)
+    def _end(self, candidate: ProgramEvent, now: int, end: EndReason) -> None:
+        fate = self._fate(candidate)
         fate.end = end
-        if offer is self._running:
+        if candidate is self._running:
             fate.until = now
             self._running = None
 
@@ -212,12 +212,12 @@ class Device:
         if self._running is not None and now >= self._running.event.start + self._running.event.duration:
             self._end(self._running, now, EndReason.COMPLETED)
 
-    def _cancel(self, offer: ProgramEvent, now: int) -> None:
+    def _cancel(self, candidate: ProgramEvent, now: int) -> None:
         """One that runs stops; one that does not never will."""
-        if offer is self._running:
-            self._end(offer, now, EndReason.CANCELLED)
-        elif self._fate(offer).end is None:
-            self._end(offer, now, EndReason.NEVER)
+        if candidate is self._running:
+            self._end(candidate, now, EndReason.CANCELLED)
+        elif self._fate(candidate).end is None:
+            self._end(candidate, now, EndReason.NEVER)
 
     def _start(
         self,
@@ -231,36 +231,36 @@ class Device:
         :param heard: what was there before this second; nothing else can be in the way
         :param known: what decides whether that is going to run
         """
-        for offer in due:
-            if self._fate(offer).end is not None:
+        for candidate in due:
+            if self._fate(candidate).end is not None:
                 continue
-            if now >= offer.event.start + offer.event.duration:
-                self._end(offer, now, EndReason.NEVER)
+            if now >= candidate.event.start + candidate.event.duration:
+                self._end(candidate, now, EndReason.NEVER)
                 continue
-            superiors = self._superiors(offer, heard, known, now)
+            superiors = self._superiors(candidate, heard, known, now)
             if superiors:
-                self._end(offer, now, EndReason.NEVER)
-                self._fate(offer).lost_to = frozenset(superiors)
+                self._end(candidate, now, EndReason.NEVER)
+                self._fate(candidate).lost_to = frozenset(superiors)
                 continue
             if self._running is not None:
-                self._fate(self._running).lost_to = frozenset({offer.event.mrid})
+                self._fate(self._running).lost_to = frozenset({candidate.event.mrid})
                 self._end(self._running, now, EndReason.SUPERSEDED)
-            self._running = offer
-            self._fate(offer).begin = now
+            self._running = candidate
+            self._fate(candidate).begin = now
 
     def _superiors(
         self, loser: ProgramEvent, heard: Sequence[ProgramEvent], known: Sequence[ProgramEvent], now: int
     ) -> list[str]:
         """The better ones that run, or will as far as anybody has heard, in a part of its time."""
-        better = self._offers[: self._offers.index(loser)]
+        better = self._candidates[: self._candidates.index(loser)]
         return [
-            offer.event.mrid
-            for offer in better
-            if offer is self._running or (offer in heard and self._will_run(offer, known, now))
-            if offer.event.start < loser.event.start + loser.event.duration
-            if loser.event.start < offer.event.start + offer.event.duration
+            candidate.event.mrid
+            for candidate in better
+            if candidate is self._running or (candidate in heard and self._will_run(candidate, known, now))
+            if candidate.event.start < loser.event.start + loser.event.duration
+            if loser.event.start < candidate.event.start + candidate.event.duration
         ]
 
-    def _will_run(self, offer: ProgramEvent, known: Sequence[ProgramEvent], now: int) -> bool:
+    def _will_run(self, candidate: ProgramEvent, known: Sequence[ProgramEvent], now: int) -> bool:
         """Whether it is still to start and nobody is in its way."""
-        return self._fate(offer).end is None and not self._superiors(offer, known, known, now)
+        return self._fate(candidate).end is None and not self._superiors(candidate, known, known, now)

@@ -23,7 +23,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.der.client import Device, ProgramSeen
 from csipd.der.events import ALL_CATEGORIES, Event, Status, next_change, statuses
-from csipd.der.programs import EndReason, ModeOutcome, ProgramDefault, addressed, default, holds, offers
+from csipd.der.programs import (
+    EndReason,
+    ModeOutcome,
+    ProgramDefault,
+    addressed,
+    default,
+    mode_outcomes,
+    program_events,
+)
 from csipd.sep2 import resources as r
 from csipd.sep2.types import DeviceCategory
 from tests.support import schedules
@@ -94,9 +102,9 @@ def shown(programs: Iterable[Program], now: int) -> list[ProgramSeen]:
 
 def fates(programs: Sequence[Program], categories: int, known: int) -> dict[str, list[ModeOutcome]]:
     """What the server says becomes of each event, by mode, by what is commanded until `known`."""
-    offered = [o for p in programs for o in offers(p.known(known), p.primacy, p.href)]
-    followed = addressed(offered, categories)
-    return {mode: holds(followed, mode) for mode in MODES}
+    candidates = [o for p in programs for o in program_events(p.known(known), p.primacy, p.href)]
+    followed = addressed(candidates, categories)
+    return {mode: mode_outcomes(followed, mode) for mode in MODES}
 
 
 def acting(found: dict[str, list[ModeOutcome]], programs: Sequence[Program], now: int) -> dict[str, str]:
@@ -105,7 +113,7 @@ def acting(found: dict[str, list[ModeOutcome]], programs: Sequence[Program], now
     held = {}
     for mode in MODES:
         usual = default(defaults, mode)
-        event = next((hold.offer.event.mrid for hold in found[mode] if hold.at(now)), None)
+        event = next((outcome.candidate.event.mrid for outcome in found[mode] if outcome.at(now)), None)
         if event is not None or usual is not None:
             held[mode] = event or str(usual and usual.program).zfill(32)
     return held
@@ -113,19 +121,25 @@ def acting(found: dict[str, list[ModeOutcome]], programs: Sequence[Program], now
 
 def ran(found: dict[str, list[ModeOutcome]], now: int) -> set[str]:
     """The events that the server says have ever run by a moment."""
-    every = (hold for fate in found.values() for hold in fate)
-    return {hold.offer.event.mrid for hold in every if hold.begin is not None and hold.begin <= now}
+    every = (outcome for fate in found.values() for outcome in fate)
+    return {
+        outcome.candidate.event.mrid
+        for outcome in every
+        if outcome.begin is not None and outcome.begin <= now
+    }
 
 
 @st.composite
 def fleets(draw: st.DrawFn) -> list[Program]:
     """1 to 4 programs, of which some may have the same primacy, with 2 to 8 events among them."""
-    found = draw(schedules.offers())
+    found = draw(schedules.candidates())
     masks = draw(st.binary(min_size=4, max_size=4))
     events: dict[tuple[int, object], list[Event]] = {}
-    for offer in found:
-        event = evolve(offer.event, mrid=offer.event.mrid.zfill(32), randomize_start=0, randomize_duration=0)
-        events.setdefault((offer.primacy, offer.program), []).append(event)
+    for candidate in found:
+        event = evolve(
+            candidate.event, mrid=candidate.event.mrid.zfill(32), randomize_start=0, randomize_duration=0
+        )
+        events.setdefault((candidate.primacy, candidate.program), []).append(event)
     return [
         Program(
             f"D{number}",
@@ -203,7 +217,7 @@ class NamedTests(Case):
     ) -> None:
         """Both sides have this."""
         found = self.every_second(programs, 1)
-        fate = {f"e{int(h.offer.event.mrid, 16)}": (h.begin, h.until, h.end) for h in found[W]}
+        fate = {f"e{int(h.candidate.event.mrid, 16)}": (h.begin, h.until, h.end) for h in found[W]}
         self.assertEqual(fate, expected)
 
     def test_told_superseded(self) -> None:

@@ -8,12 +8,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.der.conflicts import LostModes, loss
 from csipd.der.events import ALL_CATEGORIES, Event
-from csipd.der.programs import EndReason, ProgramEvent, holds
+from csipd.der.programs import EndReason, ProgramEvent, mode_outcomes
 
 W, PF = "opModFixedW", "opModFixedPFInjectW"
 
 
-def offer(
+def candidate(
     mrid: str,
     primacy: int,
     start: int,
@@ -30,33 +30,33 @@ class LossTests(SynchronousTestCase):
 
     def test_short_over_long(self) -> None:
         """A short, better control ends a long one for good, and leaves its rest without (case B3)."""
-        long, short = offer("a", 5, 0, 60), offer("b", 1, 21, 10, created=20)
+        long, short = candidate("a", 5, 0, 60), candidate("b", 1, 21, 10, created=20)
         self.assertEqual(loss(long, short), LostModes((W,), True, 21, 29))
 
     def test_known_before(self) -> None:
         """One that has not begun does not run at all, not even before the better one (rule 3)."""
-        long, short = offer("a", 5, 10, 60), offer("b", 1, 21, 10)
+        long, short = candidate("a", 5, 10, 60), candidate("b", 1, 21, 10)
         self.assertEqual(loss(long, short), LostModes((W,), True, None, 50))
 
     def test_covered(self) -> None:
         """Where the better one lasts as long nothing is left without."""
-        long, short = offer("a", 5, 0, 60), offer("b", 1, 30, 60, created=20)
+        long, short = candidate("a", 5, 0, 60), candidate("b", 1, 30, 60, created=20)
         self.assertEqual(loss(long, short), LostModes((W,), True, 30, 0))
 
     def test_in_part(self) -> None:
         """It loses the modes that both have; wholly only where those are all, for all categories."""
-        both, one = offer("a", 5, 0, 60, W, PF), offer("b", 1, 30, 10, PF, created=20)
+        both, one = candidate("a", 5, 0, 60, W, PF), candidate("b", 1, 30, 10, PF, created=20)
         self.assertEqual(loss(both, one), LostModes((PF,), False, 30, 20))
-        some = offer("b", 1, 30, 10, created=20, categories=1)
-        self.assertEqual(loss(offer("a", 5, 0, 60), some), LostModes((W,), False, 30, 20))
+        some = candidate("b", 1, 30, 10, created=20, categories=1)
+        self.assertEqual(loss(candidate("a", 5, 0, 60), some), LostModes((W,), False, 30, 20))
 
     def test_nothing(self) -> None:
         """Nothing is lost to what is worse, later, or about something else."""
-        long = offer("a", 5, 0, 60)
+        long = candidate("a", 5, 0, 60)
         for other in (
-            offer("b", 9, 30, 10, created=20),
-            offer("b", 1, 60, 10, created=20),
-            offer("b", 1, 30, 10, PF, created=20),
+            candidate("b", 9, 30, 10, created=20),
+            candidate("b", 1, 60, 10, created=20),
+            candidate("b", 1, 30, 10, PF, created=20),
         ):
             self.assertIsNone(loss(long, other))
 
@@ -69,10 +69,10 @@ class LossTests(SynchronousTestCase):
         self, a: int, b: int, made_a: int, made_b: int, long: int, short: int, p: int, q: int
     ) -> None:
         """What is left without is what a clock would count."""
-        one = offer("a", p, a, long, created=made_a)
-        other = offer("b", q, b, short, created=made_b)
+        one = candidate("a", p, a, long, created=made_a)
+        other = candidate("b", q, b, short, created=made_b)
         found = loss(one, other)
-        mine = next(hold for hold in holds([one, other], W) if hold.offer is one)
+        mine = next(outcome for outcome in mode_outcomes([one, other], W) if outcome.candidate is one)
         lost = mine.by is other and mine.end in (EndReason.SUPERSEDED, EndReason.NEVER)
         self.assertEqual(found is not None, lost)
         if found is not None:

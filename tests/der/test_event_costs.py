@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.der.events import Event, statuses
 from csipd.der.intervals import Intervals
-from csipd.der.programs import ProgramEvent, holds, offers
+from csipd.der.programs import ProgramEvent, mode_outcomes, program_events
 from tests.support.steps import steps
 
 MODE = "opModFixedW"
@@ -61,16 +61,18 @@ class CostTests(SynchronousTestCase):
         for now in (-1, SHORT * 100, 10**7):
             self.check(lambda events, now=now: statuses(events, now))
 
-    def test_offers(self) -> None:
+    def test_candidates(self) -> None:
         """What a device has to be told of them."""
-        self.check(lambda events: offers(events, 5))
+        self.check(lambda events: program_events(events, 5))
 
     def test_holds(self) -> None:
         """Which of them holds a mode, where the long one is of a worse or a better program (case F3)."""
         for primacy in (1, 9):
 
             def mixed(events: Sequence[Event], primacy: int = primacy) -> object:
-                return holds([ProgramEvent(e, primacy if e.duration > SHORT else 5) for e in events], MODE)
+                return mode_outcomes(
+                    [ProgramEvent(e, primacy if e.duration > SHORT else 5) for e in events], MODE
+                )
 
             self.check(mixed)
 

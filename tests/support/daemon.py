@@ -42,7 +42,7 @@ SEED = Path(__file__).resolve().parent.parent / "vectors" / "seed-config.yml"
 OPENSSL_CNF = Path(__file__).resolve().parent.parent.parent / "openssl.cnf"
 
 #: Seconds that anything here may take before the test fails; far more than it does.
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 LAB = Authority.make()
 
@@ -152,7 +152,7 @@ def run(folder: Path, *command: str, **how: Any) -> subprocess.CompletedProcess[
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
         **how,
     )
@@ -179,14 +179,14 @@ class Lines:
             return self._ended or sum(part in line for line in self._lines) >= times
 
         with self._changed:
-            in_time = self._changed.wait_for(there, PATIENCE)
+            in_time = self._changed.wait_for(there, TIMEOUT)
             if not in_time or sum(part in line for line in self._lines) < times:
                 raise AssertionError(f"no line with {part!r} in\n" + "\n".join(self._lines))
 
     def all(self) -> list[str]:
         """All lines of a process that has ended."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ended, PATIENCE)
+            self._changed.wait_for(lambda: self._ended, TIMEOUT)
             return list(self._lines)
 
     def _gather(self, stream: IO[str]) -> None:
@@ -235,7 +235,7 @@ class Process:
         self._process.kill()
         self._process.wait()
 
-    def wait(self, seconds: float = PATIENCE) -> int:
+    def wait(self, seconds: float = TIMEOUT) -> int:
         """Its exit code, once it has ended; subprocess.TimeoutExpired if that takes longer than this."""
         return self._process.wait(seconds)
 
@@ -278,7 +278,7 @@ class Device:
         context.set_ciphers(f"{CCM8}:@SECLEVEL=0")
         context.load_verify_locations(place.tls / "certs" / "ca.crt")
         context.load_cert_chain(place.tls / "certs" / f"{id}.crt", place.tls / "private" / f"{id}.pem")
-        self._connection = HTTPSConnection("127.0.0.1", place.port, timeout=PATIENCE, context=context)
+        self._connection = HTTPSConnection("127.0.0.1", place.port, timeout=TIMEOUT, context=context)
         self._connection.connect()
         self._connection.auto_open = 0
         case.addCleanup(self.close)

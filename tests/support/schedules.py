@@ -69,7 +69,7 @@ def schedules(draw: st.DrawFn, bare: bool = False) -> list[Event]:
 
 
 @st.composite
-def offers(draw: st.DrawFn) -> list[ProgramEvent]:
+def candidates(draw: st.DrawFn) -> list[ProgramEvent]:
     """The events of 1 to 4 programs, of which some may have the same primacy, in no order."""
     events = draw(schedules())
     primacies = draw(st.sampled_from(((1,), (1, 2), (2, 1), (1, 1), (2, 1, 3), (1, 2, 1), (3, 1, 4, 2))))
@@ -98,6 +98,6 @@ def known(events: list[Event], now: int) -> list[Event]:
     return [commanded(event, now) for event in events if event.created <= now]
 
 
-def known_offers(offers: list[ProgramEvent], now: int) -> list[ProgramEvent]:
+def known_candidates(candidates: list[ProgramEvent], now: int) -> list[ProgramEvent]:
     """What anybody can know of the programs of a device at a moment."""
-    return [evolve(o, event=commanded(o.event, now)) for o in offers if o.event.created <= now]
+    return [evolve(o, event=commanded(o.event, now)) for o in candidates if o.event.created <= now]

@@ -276,13 +276,13 @@ class MadeTests(DocumentCase):
     def test_bare_program(self) -> None:
         """A program without controls, curves or default, in an FSA of its own, is valid."""
 
-        def lay(transaction: Transaction) -> None:
+        def set_up(transaction: Transaction) -> None:
             fsa = groups.assignment(transaction, LONG)
             group = groups.put_group(transaction, LONG, parent=None, level=None, assignment=fsa)
             programs.add(transaction, ISSUER, group, LONG, 255)
             devices.join(transaction, self.numbers.foreign, group, NOW)
 
-        self.world.write(lay)
+        self.world.write(set_up)
         found = self.judge_all(RIVAL)
         descriptions = {
             element.text
@@ -315,7 +315,7 @@ class MadeTests(DocumentCase):
         )
         default = default.replace(href=None, DERControlBase=_local(default.DERControlBase))
 
-        def lay(transaction: Transaction) -> list[str]:
+        def set_up(transaction: Transaction) -> list[str]:
             group = groups.find(transaction.connection, "Campaign")
             assert group is not None
             program = programs.add(transaction, ISSUER, group, f"program {next(self.another)}", 5)
@@ -333,7 +333,7 @@ class MadeTests(DocumentCase):
                 f"/derp/{program}/dderc",
             ]
 
-        for path in self.world.write(lay):
+        for path in self.world.write(set_up):
             judge(path, self.world.get(OWNER, path))
 
     def test_everybodys(self) -> None:

@@ -127,7 +127,7 @@ class TopologyTests(ProgramCase):
     def test_fifteen_fsas(self) -> None:
         """CORE-011: fifteen FSAs are read in pages of any size."""
 
-        def lay(transaction: Transaction) -> None:
+        def set_up(transaction: Transaction) -> None:
             into = []
             for number in range(15):
                 group = self.group(transaction, f"group {number}", f"fsa {number}")
@@ -135,7 +135,7 @@ class TopologyTests(ProgramCase):
                 into.append(group)
             self.enrol(transaction, self.client, *into)
 
-        self.world.write(lay)
+        self.world.write(set_up)
         path = self.link(self.own(self.client), "FunctionSetAssignmentsList")
         whole = [fsa.get("href") for fsa in self.world.document(self.client, f"{path}?l=15")]
         self.assertEqual(len(set(whole)), 15)
@@ -192,12 +192,12 @@ class TopologyTests(ProgramCase):
     def test_primacy(self) -> None:
         """MAINT-005, CORE-013: programs are in the order of their primacy, a change of it included."""
 
-        def lay(transaction: Transaction) -> dict[int, int]:
+        def set_up(transaction: Transaction) -> dict[int, int]:
             group = self.group(transaction, "ten", "ten")
             self.enrol(transaction, self.client, group)
             return {p: self.program(transaction, group, f"number {p}", p) for p in range(1, 11)}
 
-        numbers = self.world.write(lay)
+        numbers = self.world.write(set_up)
         expected = list(range(1, 11))
         self.assertEqual(self.texts(self.client, "/derp?l=255", "primacy"), [str(p) for p in expected])
 
@@ -220,13 +220,13 @@ class TopologyTests(ProgramCase):
         it is used, before all.
         """
 
-        def lay(transaction: Transaction) -> None:
+        def set_up(transaction: Transaction) -> None:
             group = self.group(transaction, "equals", "equals")
             self.enrol(transaction, self.client, group)
             for name in ("first", "second", "third"):
                 self.program(transaction, group, name, 3)
 
-        self.world.write(lay)
+        self.world.write(set_up)
         expected = ["third", "second", "first"]
         self.assertEqual(self.texts(self.client, "/derp?l=255", "description"), expected)
         device = self.own(self.client)

@@ -24,7 +24,7 @@ Source = Annotated[str, Choice(64, ("control", "default"))]
 _SHOWN_WITH_STATE = 20
 
 
-class Acting(Element):
+class ModeInForce(Element):
     """What holds one control mode of a device, and why; ``value`` has this one mode."""
 
     mode: ModeName
@@ -37,7 +37,7 @@ class Acting(Element):
     until: TimeType | None = None
 
 
-class Passed(Element):
+class OverriddenMode(Element):
     """An event that does not hold a mode although its time has come, and why."""
 
     mode: ModeName
@@ -64,8 +64,8 @@ class DeviceState(Element):
     device: Number
     device_name: Line | None = None
     now: TimeType
-    acting: tuple[Acting, ...] = ()
-    passed: tuple[Passed, ...] = ()
+    acting: tuple[ModeInForce, ...] = ()
+    passed: tuple[OverriddenMode, ...] = ()
     statuses: tuple[DERReport, ...] = ()
     information: r.DeviceInformation | None = None
     device_status: r.DeviceStatus | None = None
@@ -97,8 +97,8 @@ def state(connection: sa.Connection, call: Call) -> DeviceState:
     )
 
 
-def _acting(names: Names, one: outlook.Acting) -> Acting:
-    return Acting(
+def _acting(names: Names, one: outlook.ModeInForce) -> ModeInForce:
+    return ModeInForce(
         mode=one.mode,
         value=r.DERControlBase(**{one.mode: one.value}),
         source="default" if one.control is None else "control",
@@ -115,8 +115,8 @@ def _put(connection: sa.Connection, name: str, device: int) -> Any:
     return documents.get(connection, Place(ROWS[name], (device,)))
 
 
-def _passed(names: Names, one: outlook.Passed) -> Passed:
-    return Passed(
+def _passed(names: Names, one: outlook.OverriddenMode) -> OverriddenMode:
+    return OverriddenMode(
         mode=one.mode,
         control=one.control,
         program=one.program,
