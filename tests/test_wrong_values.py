@@ -232,6 +232,17 @@ class APITests(OfficeCase):
             body = {"DERControlBase": base}
             self.refused(what, "PUT", "/programs/1/default", body, f"/DERControlBase{pointer}")
 
+    def test_doubts(self) -> None:
+        """What the standard lets be and may be a slip is made, and told of (case B1)."""
+        made = self.office.post("/programs/1/curves", {**CURVE, "CurveData": points((108, -44), (92, 44))})
+        (told,) = made["warnings"]
+        self.assertTrue(told.startswith("/CurveData/1/xvalue: is 92 after 108, expected "), told)
+        self.assertNotIn("warnings", self.office.post("/programs/1/curves", CURVE))
+        default = {"DERControlBase": {}, "setESLowFreq": 6100, "setESHighFreq": 5900}
+        (told,) = self.office.put("/programs/1/default", default)["warnings"]
+        self.assertTrue(told.startswith("/setESLowFreq: is 6100, above setESHighFreq (5900)"), told)
+        self.assertNotIn("warnings", self.office.get("/programs/1/default"))
+
     def test_a_number_too_small(self) -> None:
         """A power that cannot be held is refused, not made 0 (case F17)."""
         body = b'{"program": 1, "duration": 600, "base": {"opModTargetW": 1e-400}}'
@@ -310,6 +321,9 @@ class CsipctlTests(CtlCase):
         limits = ("--set", "setESLowFreq=6100", "--set", "setESHighFreq=5900")
         asked = self.ctl("programs", "default", "set", "1", *limits, input="n\n", code=5)
         self.assertIn("no DER would ever enter service", asked.output)
+        limits = ("--set", "setESLowFreq=61Hz", "--set", "setESHighFreq=59Hz")
+        unasked = self.ctl("programs", "default", "set", "1", *limits, "--yes")
+        self.assertIn("warning: /setESLowFreq: is 6100, above setESHighFreq (5900)", unasked.stderr)
 
     def test_controls(self) -> None:
         """A control with wrong modes is refused with the place and what was expected (case B1)."""

@@ -266,13 +266,23 @@ def _control(command: Command, start: int, now: int) -> r.DERControl:
 
 
 def add_curve(transaction: Transaction, issuer: Issuer, program: int, curve: r.DERCurve, now: int) -> Place:
-    """Give a program one more curve.
+    """Give a program one more curve; what ``check_curve`` raises."""
+    check_curve(curve)
+    return programs.add_curve(transaction, issuer, program, curve, now)
 
+
+def check_curve(curve: r.DERCurve) -> list[str]:
+    """See that a program may have a curve.
+
+    :return: what is doubtful about it, a line each
     :raises Impossible: with all that is wrong with it, and pointers into it
     """
-    if flaws := _checked(curve) or rules.errors(rules.curve_flaws(curve)):
-        raise Impossible(flaws)
-    return programs.add_curve(transaction, issuer, program, curve, now)
+    if problems := _checked(curve):
+        raise Impossible(problems)
+    found = rules.curve_flaws(curve)
+    if problems := rules.errors(found):
+        raise Impossible(problems)
+    return rules.doubts(found)
 
 
 def set_default(

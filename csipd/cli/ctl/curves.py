@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from csipd.cli.ctl import lookup
-from csipd.cli.ctl.client import Value
 from csipd.cli.ctl.options import (
     Paging,
     Parsed,
@@ -22,9 +21,6 @@ from csipd.cli.ctl.options import (
 from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.values import curve_document, parse_point, resolve
 from csipd.cli.ctl.views import curves as views
-from csipd.sep2 import resources as r
-from csipd.sep2 import rules
-from csipd.web.json_form import JSONProblem, from_json
 
 _PRIMACY = click.IntRange(0, 255)
 _one_program = click.argument("program")
@@ -87,17 +83,9 @@ def add_curve(session: Session, /, program: str, file: Path | None, key: str, **
         raise click.UsageError(str(error)) from None
     number = lookup.program(session.client, program)
     made = session.client.post(f"/programs/{number}/curves", curve, key)
-    for doubt in _doubts(made.value):
+    for doubt in made.value.get("warnings", ()):
         session.out.note(f"warning: {doubt}")
     session.out.document(made, views.curves([made.value]))
-
-
-def _doubts(curve: Value) -> list[str]:
-    """What the standard lets be in a curve, and may be a slip all the same."""
-    try:
-        return rules.doubts(rules.curve_flaws(from_json(r.DERCurve, curve)))
-    except JSONProblem:
-        return []  # of a server of another version
 
 
 @curves.command("remove")

@@ -79,7 +79,10 @@ def set_default(
         preview = session.client.post(f"/programs/{number}/default/preview", content).value
         doubts = [f"warning: {one.warning}" for one in unitless]
         ask(session, [*preview.get("summary", ()), *doubts], "Set this default?")
-    _show_default(session, session.client.put(f"/programs/{number}/default", content))
+    done = session.client.put(f"/programs/{number}/default", content)
+    for doubt in done.value.get("warnings", ()):
+        session.out.note(f"warning: {doubt}")
+    _show_default(session, done)
 
 
 @default.command("clear")

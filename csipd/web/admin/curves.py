@@ -23,7 +23,7 @@ from csipd.sep2.types import (
     UInt16,
     UInt32,
 )
-from csipd.web.admin.forms import Page
+from csipd.web.admin.forms import Line, Page
 from csipd.web.admin.operations import Call, Created, Operation
 from csipd.web.admin.paging import PAGE, cut
 from csipd.web.admin.programs import record, writable
@@ -54,6 +54,12 @@ class NewCurve(Element):
     yRefType: DERUnitRefType
 
 
+class MadeCurve(r.DERCurve):
+    """A curve that was made, with what is doubtful about it."""
+
+    warnings: tuple[Line, ...] = ()
+
+
 class CurvePage(Page):
     """The curves of a program in the order of their numbers, with their hrefs."""
 
@@ -79,9 +85,11 @@ def add_curve(transaction: Transaction, call: Call) -> Created:
     if documents.counts(connection, [href]).get(href, 0) >= MOST_CURVES:
         raise Full(f"program {number} has {MOST_CURVES} curves")
     curve = r.DERCurve(mRID="0", creationTime=call.now, **vars(call.body))
+    doubts = commands.check_curve(curve)
     place = commands.add_curve(transaction, call.server.issuer, number, curve, call.now)
     record(transaction, call, "add curve", number, f"{place.href}: {described(curve)}")
-    made = _with_href(place, documents.get(connection, place))
+    shown = _with_href(place, documents.get(connection, place))
+    made = MadeCurve(**{**vars(shown), "warnings": tuple(doubts)})
     return Created(made, f"/admin/programs/{number}/curves/{place.ids[1]}")
 
 
@@ -125,7 +133,7 @@ OPERATIONS = (
         "Add a curve to a program",
         add_curve,
         takes=NewCurve,
-        gives=r.DERCurve,
+        gives=MadeCurve,
         status=201,
         writes=True,
     ),

@@ -13,6 +13,7 @@ from csipd.sep2.differences import described, differences
 from csipd.sep2.schema import Element, fields
 from csipd.sep2.site import ROWS, Place
 from csipd.sep2.types import Int16, String32, UInt16, UInt32
+from csipd.web.admin.forms import Line
 from csipd.web.admin.operations import Call, Operation
 from csipd.web.admin.programs import record, writable
 from csipd.web.admin.programs import show as show_program
@@ -41,6 +42,12 @@ class NewDefaultControl(Element):
     setSoftGradW: UInt16 | None = None
 
 
+class SetDefaultControl(r.DefaultDERControl):
+    """A default that was set, with what is doubtful about it."""
+
+    warnings: tuple[Line, ...] = ()
+
+
 def show_default(connection: sa.Connection, call: Call) -> r.DefaultDERControl:
     """The DefaultDERControl of a program."""
     number = show_program(connection, call).number
@@ -60,7 +67,7 @@ def _find(connection: sa.Connection, call: Call, program: int) -> r.DefaultDERCo
     return found.replace(href=place.href) if isinstance(found, r.DefaultDERControl) else None
 
 
-def set_default(transaction: Transaction, call: Call) -> r.DefaultDERControl:
+def set_default(transaction: Transaction, call: Call) -> SetDefaultControl:
     """Set the DefaultDERControl of a program."""
     body: NewDefaultControl = call.body
     connection = transaction.connection
@@ -68,10 +75,11 @@ def set_default(transaction: Transaction, call: Call) -> r.DefaultDERControl:
     default = r.DefaultDERControl(mRID="0", **vars(body))
     place = Place(_DEFAULT, (number,))
     before = documents.get(connection, place)
+    doubts = commands.check_default(connection, number, default)
     commands.set_default(transaction, call.server.issuer, number, default, call.now)
     if changed := differences(before, documents.get(connection, place)):
         record(transaction, call, "set default", number, changed)
-    return show_default(connection, call)
+    return SetDefaultControl(**{**vars(show_default(connection, call)), "warnings": tuple(doubts)})
 
 
 def preview_set(connection: sa.Connection, call: Call) -> Consequences:
@@ -121,7 +129,7 @@ OPERATIONS = (
         "Set a program's DefaultDERControl",
         set_default,
         takes=NewDefaultControl,
-        gives=r.DefaultDERControl,
+        gives=SetDefaultControl,
         writes=True,
         refuses=(409,),
     ),
