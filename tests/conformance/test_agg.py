@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from csipd.sep2 import resources as r
 from tests.conformance.bench import LAB, LADDER
 from tests.conformance.case import WHOLE, ConformanceCase
 from tests.conformance.devices import DER
@@ -57,13 +58,22 @@ class TopologyTests(FleetCase):
     """Which DER is where, and what it reports."""
 
     def test_util_001(self) -> None:
-        """The list holds the aggregator and its four DERs; the FSA of each leads to the programs above it."""
+        """The list holds the aggregator and its four DERs, and no more; the FSA of each leads to the programs
+        above it, and no others."""
         self.aggregator.walk()
+        everyone = self.aggregator.get("/edev?l=255", r.EndDeviceList)
+        own = [LAB.device(name).lfdi for name in FLEET]
+        self.assertEqual((everyone.all, everyone.results), (5, 5))
+        self.assertEqual(
+            sorted(device.lFDI for device in everyone.EndDevice),
+            sorted([self.aggregator.credential.lfdi, *own]),
+        )
         self.assertEqual(len(self.aggregator.ders), 4)
         for name, point in FLEET.items():
             side = point[2]
-            above = {"SY", "ST", "SS", f"FD{side}", f"SG{side}", f"TF{side}", point}
-            self.assertEqual({program.description for program in self.der(name).programs}, above)
+            above = ["SY", "ST", "SS", f"FD{side}", f"SG{side}", f"TF{side}", point]
+            # Each once, from the service point up.
+            self.assertEqual([program.description for program in self.der(name).programs], above[::-1])
 
     def test_util_002(self) -> None:
         """An aggregator PUTs capability, settings, status and availability for each of its DERs."""
