@@ -409,9 +409,9 @@ def _addressed(
     found = devices.addressed(connection, named or groups.under(group), category, SAMPLE)
     doubts = []
     if found.others:
-        doubts.append(f"{found.others} devices are of another category: they will not follow it")
+        doubts.append(f"{counted(found.others, 'device')} of another category will not follow it")
     if found.unknown:
-        doubts.append(f"{found.unknown} devices have not said their category: each decides by itself")
+        doubts.append(f"{counted(found.unknown, 'device')} of unknown category: each decides by itself")
     return found.sample, found.known + found.unknown, doubts
 
 

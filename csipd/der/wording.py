@@ -37,7 +37,6 @@ _PHRASES: Mapping[str, str] = {
     "opModFixedPFAbsorbW": "hold {} while absorbing active power",
     "opModFixedPFInjectW": "hold {} while injecting active power",
     "opModFixedVar": "set reactive power to {}",
-    "opModFixedW": "set active power to {} of its maximum",
     "opModMaxLimW": "limit active power to {} of its maximum",
     "opModTargetVar": "set reactive power to {}",
     "opModTargetW": "set active power to {}",
@@ -47,6 +46,7 @@ _SWITCHES: Mapping[str, tuple[str, str]] = {
     "opModConnect": ("connect", "disconnect"),
     "opModEnergize": ("energize", "cease to energize"),
 }
+_DROOP = frozenset(("dBOF", "dBUF", "kOF", "kUF", "openLoopTms"))
 _UNITS_OF_TIME = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
@@ -89,6 +89,10 @@ def mode_text(name: str, value: Any, curves: Mapping[str, str]) -> str:
     """
     if name in _SWITCHES and isinstance(value, bool):
         words = _SWITCHES[name][0 if value else 1]
+    elif name == "opModFixedW" and isinstance(value, int):
+        words = _fixed_power(value)
+    elif name == "opModFreqDroop" and isinstance(value, Mapping) and _DROOP.issubset(value):
+        words = _frequency_droop(value)
     elif isinstance(value, Mapping) and "href" in value:
         description = curves.get(value["href"])
         words = f"follow the curve {f'{description!r}, ' if description else ''}{value['href']}"
@@ -97,6 +101,29 @@ def mode_text(name: str, value: Any, curves: Mapping[str, str]) -> str:
     else:
         words = f"be set to {value_text(name, value)}"
     return f"{words} ({name})"
+
+
+def _fixed_power(value: int) -> str:
+    """What opModFixedW says: its sign tells whether power goes out or in, and so of what it is a share."""
+    if value < 0:
+        return f"take in active power at {value_text('opModFixedW', -value)} of its maximum charge rate"
+    return f"give active power at {value_text('opModFixedW', value)} of its maximum"
+
+
+def _frequency_droop(value: Mapping[str, Any]) -> str:
+    """What opModFreqDroop says (IEEE 2030.5-2018 10.10.4, type FreqDroopType).
+
+    dBOF and dBUF are mHz, kOF and kUF thousandths, openLoopTms is hundredths of a second.
+    """
+    over, under = (
+        f"dead band {value[band]} mHz, droop {_scaled(value[droop], -3)}"
+        for band, droop in (("dBOF", "kOF"), ("dBUF", "kUF"))
+    )
+    response = _scaled(value["openLoopTms"], -2)
+    return (
+        f"change active power with frequency, over-frequency with {over}, under-frequency with {under}, "
+        f"within {response} s"
+    )
 
 
 def duration_text(seconds: int) -> str:

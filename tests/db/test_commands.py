@@ -413,8 +413,8 @@ class CreateTests(_Case):
         devices.update(self.transaction, one, device_category=6)
         devices.update(self.transaction, two, device_category=8)
         wanted = command(category=2)
-        others = "1 devices are of another category: they will not follow it"
-        unknown = "1 devices have not said their category: each decides by itself"
+        others = "1 device of another category will not follow it"
+        unknown = "1 device of unknown category: each decides by itself"
         for target in (Target(group=self.world.feeder), Target(devices=(one, two, more))):
             effect = self.preview(target, wanted)
             self.assertEqual((effect.devices, effect.sample), (2, (one, more)))

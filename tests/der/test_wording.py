@@ -97,6 +97,14 @@ class SentenceTests(SynchronousTestCase):
             ("opModConnect", False, "disconnect (opModConnect)"),
             ("opModEnergize", True, "energize (opModEnergize)"),
             ("opModTargetW", {"value": 3, "multiplier": 3}, "set active power to 3000 W (opModTargetW)"),
+            ("opModFixedW", 7000, "give active power at 70 % of its maximum (opModFixedW)"),
+            ("opModFixedW", -2550, "take in active power at 25.5 % of its maximum charge rate (opModFixedW)"),
+            (
+                "opModFreqDroop",
+                {"dBOF": 36, "dBUF": 17, "kOF": 50, "kUF": 40, "openLoopTms": 500},
+                "change active power with frequency, over-frequency with dead band 36 mHz, droop 0.05, "
+                "under-frequency with dead band 17 mHz, droop 0.04, within 5 s (opModFreqDroop)",
+            ),
             ("opModVoltVar", {"href": "/a"}, "follow the curve 'Usual', /a (opModVoltVar)"),
             ("opModVoltVar", {"href": "/b"}, "follow the curve /b (opModVoltVar)"),
             ("rampTms", 150, "change over within 1.5 s (rampTms)"),
