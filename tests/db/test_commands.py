@@ -312,7 +312,7 @@ class AbilityTests(_Case):
         self.refused(own, command(), ("/devices", f"device {one} does not support opModMaxLimW"))
         for device in (one, two):
             self.world.supports(device, self.limit | self.fixed)
-        self.assertEqual(self.preview(named, both).warnings, ("1 devices have not said what they support",))
+        self.assertEqual(self.preview(named, both).warnings, ("1 device has not said what it supports",))
         self.assertEqual(self.preview(own, both).warnings, ())
 
     def test_group(self) -> None:
@@ -325,7 +325,7 @@ class AbilityTests(_Case):
         ):
             self.assertEqual(
                 sorted(self.preview(target, command()).warnings),
-                ["1 devices do not support opModMaxLimW", "1 devices have not said what they support"],
+                ["1 device does not support opModMaxLimW", "1 device has not said what it supports"],
             )
         self.world.supports(self.world.two, self.limit)
         self.world.supports(self.world.one, self.limit | self.fixed)
