@@ -308,7 +308,11 @@ class RuleTests(SynchronousTestCase):
             ("csipd/der/x.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING: import klein", "klein"),
             ("csipd/der/x.py", "from csipd.db.tables import metadata", "csipd.db.tables.metadata"),
             ("csipd/db/x.py", "from csipd.web import app", "csipd.web.app"),
-            ("csipd/db/x.py", "from csipd.daemon.changes import Hub", "csipd.daemon.changes.Hub"),
+            (
+                "csipd/db/x.py",
+                "from csipd.daemon.changes import ChangeNotifier",
+                "csipd.daemon.changes.ChangeNotifier",
+            ),
             ("csipd/db/x.py", "import yaml", "yaml"),
         ]:
             self.assertEqual(self.caught(path, source), [name], (path, source))

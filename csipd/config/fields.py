@@ -1,6 +1,6 @@
 """Typed reading of one mapping of the file, every error with its line and key.
 
-A *reader* is a function from a node to a value that raises :exc:`Wrong` for a node it does not like.
+A *reader* is a function from a node to a value that raises :exc:`InvalidValue` for a node it does not like.
 :class:`Fields` applies readers to the keys of one mapping and reports what goes wrong; a key that no
 reader asked for is unknown. So the code that reads a section is also the only list of its keys.
 
@@ -46,7 +46,7 @@ _TRUE = frozenset(("true", "yes", "on"))
 _FALSE = frozenset(("false", "no", "off"))
 
 
-class Wrong(Exception):
+class InvalidValue(Exception):
     """A node that a reader does not take.
 
     :param expected: what it takes, to follow the word "expected"
@@ -72,7 +72,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def scalar(node: Node, expected: str) -> Scalar:
     if not isinstance(node, Scalar):
-        raise Wrong(expected)
+        raise InvalidValue(expected)
     return node
 
 
@@ -83,7 +83,7 @@ def text(longest: int, what: str = "text") -> Reader[str]:
         expected = f"{what} of at most {longest} characters, in one line"
         written = scalar(node, expected).text
         if not 0 < len(written) <= longest or not written.isprintable():
-            raise Wrong(expected)
+            raise InvalidValue(expected)
         return written
 
     return read
@@ -96,7 +96,7 @@ def matching(pattern: str, expected: str) -> Reader[str]:
     def read(node: Node) -> str:
         written = scalar(node, expected).text
         if compiled.fullmatch(written) is None:
-            raise Wrong(expected)
+            raise InvalidValue(expected)
         return written
 
     return read
@@ -109,9 +109,9 @@ def integer(low: int, high: int) -> Reader[int]:
         expected = f"an integer {low}..{high}"
         written = scalar(node, expected)
         if written.quoted or _INTEGER.fullmatch(written.text) is None:
-            raise Wrong(expected)
+            raise InvalidValue(expected)
         if not low <= (value := int(written.text)) <= high:
-            raise Wrong(expected)
+            raise InvalidValue(expected)
         return value
 
     return read
@@ -126,7 +126,7 @@ def number(node: Node) -> Decimal:
     """A decimal number, exactly, unquoted."""
     written = scalar(node, "a number")
     if written.quoted or _NUMBER.fullmatch(written.text) is None:
-        raise Wrong("a number")
+        raise InvalidValue("a number")
     return Decimal(written.text)
 
 
@@ -135,7 +135,7 @@ def boolean(node: Node) -> bool:
     written = scalar(node, "true or false")
     word = written.text.casefold()
     if written.quoted or word not in _TRUE | _FALSE:
-        raise Wrong("true or false")
+        raise InvalidValue("true or false")
     return word in _TRUE
 
 
@@ -146,7 +146,7 @@ def hexadecimal(octets: int, expected: str = "") -> Reader[int]:
     def read(node: Node) -> int:
         written = scalar(node, expected).text
         if _HEX.fullmatch(written) is None or len(written) > 2 * octets:
-            raise Wrong(expected)
+            raise InvalidValue(expected)
         return int(written, 16)
 
     return read
@@ -159,7 +159,7 @@ def fixed_hex(octets: int, what: str) -> Reader[str]:
         expected = f"{what}, {2 * octets} hexadecimal digits"
         digits = re.sub("[-: ]", "", scalar(node, expected).text)
         if _HEX.fullmatch(digits) is None or len(digits) != 2 * octets:
-            raise Wrong(expected)
+            raise InvalidValue(expected)
         return digits.upper()
 
     return read
@@ -170,7 +170,7 @@ def host(node: Node) -> str:
     expected = "an IP address or a host name"
     written = scalar(node, expected).text
     if not is_host(written):
-        raise Wrong(expected)
+        raise InvalidValue(expected)
     return written
 
 
@@ -186,7 +186,7 @@ def address(node: Node) -> str:
     """An IP address."""
     written = scalar(node, "an IP address").text
     if not is_address(written):
-        raise Wrong("an IP address")
+        raise InvalidValue("an IP address")
     return written
 
 
@@ -209,7 +209,7 @@ def word_of(kind: type[E]) -> Reader[E]:
         expected = "one of " + ", ".join(words)
         written = scalar(node, expected).text
         if written not in words:
-            raise Wrong(expected, did_you_mean(written, words))
+            raise InvalidValue(expected, did_you_mean(written, words))
         return words[written]
 
     return read
@@ -224,7 +224,7 @@ def code_of(words: NamedCodes, what: str) -> Reader[int]:
         written = scalar(node, f"{what}, by name or number").text
         found = numbers.get(written, plain.get(_plain(written)))
         if found is None:
-            raise Wrong(f"{what}, by name or number", did_you_mean(written, words))
+            raise InvalidValue(f"{what}, by name or number", did_you_mean(written, words))
         return int(found)
 
     return read
@@ -243,7 +243,7 @@ def name_of(what: str, known: Collection[str]) -> Reader[str]:
         expected = f"the {what} in this file"
         written = scalar(node, expected).text
         if written not in known:
-            raise Wrong(expected, did_you_mean(written, known))
+            raise InvalidValue(expected, did_you_mean(written, known))
         return written
 
     return read
@@ -295,7 +295,7 @@ class Fields:
             return default
         try:
             return read(node)
-        except Wrong as wrong:
+        except InvalidValue as wrong:
             self.problems.error(self.line_of(key), self.key(key), wrong.message(node))
             return default
 
@@ -311,7 +311,7 @@ class Fields:
         for path, node in self._members(key):
             try:
                 value = read(node)
-            except Wrong as wrong:
+            except InvalidValue as wrong:
                 self.problems.error(node.line, path, wrong.message(node))
                 continue
             if value in values:
@@ -325,7 +325,7 @@ class Fields:
         if node is None:
             return None
         if not isinstance(node, Mapping):
-            self.error(key, Wrong("a mapping").message(node))
+            self.error(key, InvalidValue("a mapping").message(node))
             return None
         return Fields(self.problems, node, self.key(key))
 
@@ -342,7 +342,7 @@ class Fields:
             elif node.is_null:
                 yield Fields(self.problems, Mapping(node.line, {}), path)
             else:
-                self.problems.error(node.line, path, Wrong("a mapping").message(node))
+                self.problems.error(node.line, path, InvalidValue("a mapping").message(node))
 
     def scalars(self) -> Iterator[tuple[str, int, str]]:
         """Path, line and text of each single value of this mapping, and of lists in it; of others no text."""
@@ -368,7 +368,7 @@ class Fields:
         if node is None:
             return
         if not isinstance(node, Sequence):
-            self.error(key, Wrong("a list").message(node))
+            self.error(key, InvalidValue("a list").message(node))
             return
         for index, item in enumerate(node.items):
             yield f"{self.key(key)}[{index}]", item

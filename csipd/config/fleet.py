@@ -12,7 +12,7 @@ from csipd.config.codes import AGGREGATOR, CATEGORIES, OTHER_CLIENT, Level
 from csipd.config.document import Node
 from csipd.config.fields import (
     Fields,
-    Wrong,
+    InvalidValue,
     address,
     code_of,
     did_you_mean,
@@ -56,7 +56,7 @@ def pin(node: Node) -> int:
     expected = f"an integer 0..{PIN_MAX}"
     written = scalar(node, expected).text
     if _PIN_DIGITS.fullmatch(written) is None:
-        raise Wrong(expected)
+        raise InvalidValue(expected)
     return int(written)
 
 
@@ -76,7 +76,7 @@ def _level(node: Node) -> Level | None:
     try:
         return Level[written.upper()]
     except KeyError:
-        raise Wrong(f"{names} or none", did_you_mean(written, Level.__members__)) from None
+        raise InvalidValue(f"{names} or none", did_you_mean(written, Level.__members__)) from None
 
 
 def read_groups(top: Fields, programs: Collection[str]) -> tuple[Group, ...]:

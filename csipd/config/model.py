@@ -17,8 +17,8 @@ from csipd.config.document import Node, Scalar
 from csipd.config.fields import (
     MISSING,
     Fields,
+    InvalidValue,
     Reader,
-    Wrong,
     boolean,
     code_of,
     hexadecimal,
@@ -125,7 +125,7 @@ def _quantity(kind: type[Element]) -> Reader[Element]:
         try:
             return quantities.quantity(kind, amount)
         except ValueError as error:
-            raise Wrong(str(error)) from None
+            raise InvalidValue(str(error)) from None
 
     return read
 

@@ -17,8 +17,8 @@ from csipd.config.document import Node
 from csipd.config.fields import (
     MISSING,
     Fields,
+    InvalidValue,
     Reader,
-    Wrong,
     boolean,
     did_you_mean,
     hexadecimal,
@@ -64,17 +64,17 @@ def instant(zone: ZoneInfo) -> Reader[int]:
         try:
             moment = datetime.fromisoformat(written)
         except ValueError:
-            raise Wrong(expected) from None
+            raise InvalidValue(expected) from None
         if len(written) < len("20260701T1200") or moment.microsecond:
-            raise Wrong(expected)
+            raise InvalidValue(expected)
         if moment.tzinfo is None:
             early, late = (moment.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
             if early.utcoffset() != late.utcoffset():
-                raise Wrong(f"a time with its offset: clocks change then in {zone.key}")
+                raise InvalidValue(f"a time with its offset: clocks change then in {zone.key}")
             moment = early
         seconds = (moment - _EPOCH) // timedelta(seconds=1)
         if seconds < 0:
-            raise Wrong("a time after 1970")
+            raise InvalidValue("a time after 1970")
         return seconds
 
     return read
@@ -327,9 +327,9 @@ def _control_of(controls: tuple[Control, ...]) -> Reader[Control]:
             return known[written.text]
         try:
             return controls[integer(0, len(controls) - 1)(node)]
-        except Wrong:
+        except InvalidValue:
             expected = f"the description of one of {len(controls)} controls, or its index from 0"
-            raise Wrong(expected, did_you_mean(written.text, known)) from None
+            raise InvalidValue(expected, did_you_mean(written.text, known)) from None
 
     return read
 

@@ -14,8 +14,8 @@ from csipd.config.document import Node
 from csipd.config.fields import (
     MISSING,
     Fields,
+    InvalidValue,
     Reader,
-    Wrong,
     boolean,
     fixed_hex,
     host,
@@ -120,7 +120,7 @@ def host_port(node: Node) -> HostPort:
         or not _PORT_DIGITS.fullmatch(port)
         or int(port) > 65_535
     ):
-        raise Wrong(expected)
+        raise InvalidValue(expected)
     return HostPort(name, int(port))
 
 
@@ -152,7 +152,7 @@ def _path(node: Node) -> Path:
     try:
         return Path(text(4096, "a path")(node)).expanduser()
     except RuntimeError:
-        raise Wrong("a path under the home folder of a user who has one") from None
+        raise InvalidValue("a path under the home folder of a user who has one") from None
 
 
 def time_zone(node: Node) -> ZoneInfo:
@@ -162,7 +162,7 @@ def time_zone(node: Node) -> ZoneInfo:
     try:
         return ZoneInfo(written)
     except (ValueError, OSError, KeyError):
-        raise Wrong(expected) from None
+        raise InvalidValue(expected) from None
 
 
 def read_server(top: Fields, base: Path, file_folder: Path) -> dict[str, Any]:

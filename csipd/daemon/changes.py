@@ -13,7 +13,7 @@ from twisted.logger import Logger
 Subscriber = Callable[[Sequence[str]], None]
 
 
-class Hub:
+class ChangeNotifier:
     """Passes on the hrefs that a commit changed."""
 
     _log = Logger()

@@ -28,21 +28,21 @@ class System(Protocol):
 
 
 @frozen
-class Room:
+class Capacity:
     """How many connections of devices there is room for, and a line where that is less than configured."""
 
     connections: int
     warning: str | None = None
 
 
-def make_room(connections: int, reserved: int, system: System = resource) -> Room:
+def make_room(connections: int, reserved: int, system: System = resource) -> Capacity:
     """Raise the limit for so many connections of devices and ``reserved`` other open files."""
     needed = connections + reserved
     limit = _raise_to(needed, system)
     if limit >= needed:
-        return Room(connections)
+        return Capacity(connections)
     room = max(1, limit - min(reserved, limit // _SHARE))
-    return Room(
+    return Capacity(
         room,
         f"limits.connections is {connections}, but this process may open {limit} files only: {room} "
         f"connections at most; expected {needed} (LimitNOFILE of csipd.service, OPEN_FILES of "

@@ -17,13 +17,13 @@ from twisted.internet.defer import inlineCallbacks
 from twisted.logger import Logger
 
 from csipd import config
-from csipd.daemon.changes import Hub
+from csipd.daemon.changes import ChangeNotifier
 from csipd.daemon.contacts import ContactWriter
 from csipd.daemon.descriptors import OWN, make_room
 from csipd.daemon.listeners import Listener, Listeners
 from csipd.daemon.operators import OperatorDirectory
 from csipd.daemon.scheduler import Scheduler
-from csipd.daemon.start import Ready
+from csipd.daemon.start import PreparedDaemon
 from csipd.db.database import Database, Remark
 from csipd.net.contacts import Contacts
 from csipd.net.identity import identify_by
@@ -57,15 +57,15 @@ class StopInOrder(MultiService):
             yield service.stopService()
 
 
-def build(ready: Ready, reactor: Any) -> MultiService:
+def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     """The daemon as a service, from what was made ready before the fork.
 
     :param reactor: for sockets, threads and timers; its ``seconds`` is monotonic
     """
     settings = ready.settings
-    hub = Hub()
+    notifier = ChangeNotifier()
     peer_log = PeerLog(reactor)
-    database = Database(ready.url, reactor, hub.publish, partial(_log_remark, peer_log))
+    database = Database(ready.url, reactor, notifier.publish, partial(_log_remark, peer_log))
     scheduler = Scheduler(
         database,
         reactor,
@@ -77,10 +77,10 @@ def build(ready: Ready, reactor: Any) -> MultiService:
     room = make_room(settings.limits.connections, ADMIN_LIMITS.connections + OWN)
     operators = OperatorDirectory(settings, ready.repository, ready.operators, time.time)
     contacts = Contacts(reactor.seconds, time.time)
-    listeners = [_devices_listener(ready, reactor, database, hub, room.connections, peer_log, contacts)]
+    listeners = [_devices_listener(ready, reactor, database, notifier, room.connections, peer_log, contacts)]
     if ready.operators:
         listeners.append(_operators_listener(ready, reactor, database, operators.names, peer_log))
-    hub.subscribe(scheduler.changed)
+    notifier.subscribe(scheduler.changed)
     tree = StopInOrder()
     StoreLock(ready.lock).setServiceParent(tree)
     notices, warnings = ready.notices, ready.warnings
@@ -110,17 +110,17 @@ def _log_remark(peer_log: PeerLog, remark: Remark) -> None:
 
 
 def _devices_listener(
-    ready: Ready,
+    ready: PreparedDaemon,
     reactor: Any,
     database: Database,
-    hub: Hub,
+    notifier: ChangeNotifier,
     connections: int,
     peer_log: PeerLog,
     contacts: Contacts,
 ) -> Listener:
     settings = ready.settings
     cache = Cache(time.time, lambda: site.date())
-    hub.subscribe(cache.changed)
+    notifier.subscribe(cache.changed)
     limits = limits_of(settings, connections)
     application = Application(database, ready.server, time.time, cache)
     site = Site(
@@ -140,7 +140,7 @@ def _devices_listener(
 
 
 def _operators_listener(
-    ready: Ready, reactor: Any, database: Database, operators: Mapping[str, str], peer_log: PeerLog
+    ready: PreparedDaemon, reactor: Any, database: Database, operators: Mapping[str, str], peer_log: PeerLog
 ) -> Listener:
     settings = ready.settings
     reserved = {settings.server, *((settings.proxy.host,) if settings.proxy else ())}

@@ -65,7 +65,7 @@ class StartOptions:
 
 
 @frozen
-class Checked:
+class CheckResult:
     """What there was to see before anything is made.
 
     :param wanted: the certificates that there are to be
@@ -80,7 +80,7 @@ class Checked:
 
 
 @frozen
-class Ready:
+class PreparedDaemon:
     """What the daemon is built from.
 
     :param operators: names of the operators by the fingerprints of their certificates
@@ -105,7 +105,7 @@ class Ready:
     lock: int = field(repr=False)
 
 
-def check(settings: Settings, options: StartOptions) -> Checked:
+def check(settings: Settings, options: StartOptions) -> CheckResult:
     """See whether the daemon could start, and change nothing.
 
     Where one runs with this store, ports that are in use are its own, and so is the database.
@@ -120,7 +120,7 @@ def check(settings: Settings, options: StartOptions) -> Checked:
     return evolve(checked, warnings=(*checked.warnings, *of_all, *ends))
 
 
-def prepare(settings: Settings, options: StartOptions) -> Ready:
+def prepare(settings: Settings, options: StartOptions) -> PreparedDaemon:
     """Make ready all that the daemon needs: certificates, the database, what the configuration declares.
 
     :raises StartError: it cannot start, and everything on disk is as it was
@@ -143,7 +143,7 @@ def prepare(settings: Settings, options: StartOptions) -> Ready:
         raise
 
 
-def _make(settings: Settings, options: StartOptions, checked: Checked, lock: int) -> Ready:
+def _make(settings: Settings, options: StartOptions, checked: CheckResult, lock: int) -> PreparedDaemon:
     repository, wanted = checked.repository, checked.wanted
     with attributed_to(settings, "tls_repository"):
         made = pki.run_now(repository.ensure(wanted, make=options.make_certificates))
@@ -175,7 +175,7 @@ def _make(settings: Settings, options: StartOptions, checked: Checked, lock: int
         log_events=settings.log_events_per_device,
         strict_pins=settings.strict_pins,
     )
-    return Ready(
+    return PreparedDaemon(
         settings=settings,
         options=options,
         url=url,
@@ -196,7 +196,7 @@ def _make(settings: Settings, options: StartOptions, checked: Checked, lock: int
     )
 
 
-def _check(settings: Settings, options: StartOptions) -> Checked:
+def _check(settings: Settings, options: StartOptions) -> CheckResult:
     """Try everything that can be tried before anything is made."""
     _resolve(settings, options)
     storage.try_folder(settings, "storage_path", settings.storage_path)
@@ -217,7 +217,7 @@ def _check(settings: Settings, options: StartOptions) -> Checked:
     if not runs:
         with attributed_to(settings, "storage_path"):
             engine.check(engine.sqlite_url(settings.storage_path))
-    return Checked(repository, wanted, runs, tuple(warnings))
+    return CheckResult(repository, wanted, runs, tuple(warnings))
 
 
 def _warnings(settings: Settings, repository: Repository, wanted: list[pki.CertificateSpec]) -> list[str]:

@@ -22,7 +22,7 @@ from csipd.daemon import start
 from csipd.daemon.console import hints
 from csipd.daemon.failures import StartError
 from csipd.daemon.services import build
-from csipd.daemon.start import Ready, StartOptions
+from csipd.daemon.start import PreparedDaemon, StartOptions
 
 _log = Logger()
 _DEFAULT = "config.yml"
@@ -44,7 +44,7 @@ class Options(usage.Options):
         ["debug", None, "More logging: a line for every answer."],
         ["hints", None, "Say what to try, once the daemon serves."],
     ]
-    ready: Ready
+    ready: PreparedDaemon
 
     def postOptions(self) -> None:
         """Try everything that can fail, while an error can still be a line and an exit code."""

@@ -21,7 +21,7 @@ LONGEST_DETAIL = 2000
 
 
 @frozen
-class Line:
+class AuditEntry:
     """A line of the audit log; ``at`` is TimeType."""
 
     id: int
@@ -89,17 +89,17 @@ def lines(
     limit: int = 50,
     who: str | None = None,
     subject: str | None = None,
-) -> list[Line]:
+) -> list[AuditEntry]:
     """Lines of the audit log, the newest first.
 
     :param before: only those of a lower number
     """
-    columns = (audit.c[column.name] for column in fields(Line))
+    columns = (audit.c[column.name] for column in fields(AuditEntry))
     query = sa.select(*columns).order_by(audit.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(audit.c.id < before)
     query = query.where(*_of(who, subject))
-    return [Line(*row) for row in connection.execute(query)]
+    return [AuditEntry(*row) for row in connection.execute(query)]
 
 
 def number_of_lines(connection: sa.Connection, who: str | None = None, subject: str | None = None) -> int:

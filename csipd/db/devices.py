@@ -532,7 +532,7 @@ def some_under(connection: sa.Connection, group: int, limit: int) -> list[int]:
 
 
 @frozen
-class Addressed:
+class AddressedDevices:
     """Which of some EndDevices an event for some categories addresses.
 
     :param sample: some of those that it addresses, or may
@@ -549,7 +549,7 @@ class Addressed:
 
 def addressed(
     connection: sa.Connection, which: sa.Select[tuple[int]] | Sequence[int], category: int, limit: int
-) -> Addressed:
+) -> AddressedDevices:
     """Which of some EndDevices an event addresses.
 
     :param which: their numbers, or a query of them
@@ -567,7 +567,7 @@ def addressed(
     ).where(among)
     total, known, unknown = connection.execute(numbers).one()
     found = tuple(connection.scalars(sample.limit(limit)))
-    return Addressed(found, int(known), int(unknown), total - int(known) - int(unknown))
+    return AddressedDevices(found, int(known), int(unknown), total - int(known) - int(unknown))
 
 
 def is_aggregator(connection: sa.Connection, number: int) -> bool:
@@ -601,7 +601,7 @@ def number_without_modes(connection: sa.Connection, numbers: Sequence[int]) -> i
 
 
 @frozen
-class Listed:
+class DeviceRow:
     """A row of the list as the operator sees it; times are TimeType."""
 
     id: int
@@ -643,7 +643,7 @@ def listed(
     manager: int | None = None,
     standing: str | None = None,
     silent_since: int | None = None,
-) -> list[Listed]:
+) -> list[DeviceRow]:
     """Rows of the list in the order of their numbers.
 
     :param after: only numbers above this one
@@ -653,12 +653,12 @@ def listed(
     :param group: only those in this group or below it
     :param silent_since: only those that were not heard of since a moment (TimeType), or never
     """
-    query = sa.select(*(devices.c[column.name] for column in fields(Listed)))
+    query = sa.select(*(devices.c[column.name] for column in fields(DeviceRow)))
     query = query.where(devices.c.id > after).order_by(devices.c.id).limit(limit)
     if numbers is not None:
         query = query.where(devices.c.id.in_(numbers))
     query = query.where(*_matching(connection, name, lfdi, group, manager, standing, silent_since))
-    return [Listed(*row) for row in connection.execute(query)]
+    return [DeviceRow(*row) for row in connection.execute(query)]
 
 
 def number(

@@ -92,7 +92,7 @@ def page(connection: sa.Connection, place: Place, part: Page) -> tuple[int, list
 
 
 @frozen
-class Written:
+class DocumentChange:
     """What a write did to a document: its encoded content before and after; None: there was none."""
 
     before: bytes | None
@@ -101,7 +101,7 @@ class Written:
 
 def put(
     transaction: Transaction, place: Place, resource: Resource, now: int, device: int | None
-) -> Written | None:
+) -> DocumentChange | None:
     """Make or replace the document of a resource that is no list's member.
 
     :return: None where it is the same already: then nothing is written, and nothing has changed
@@ -114,7 +114,7 @@ def put(
     row = {"href": place.href, "device": device, "changed": now, "body": body}
     connection.execute(_put(connection.dialect.name), row)
     transaction.invalidate(place.href)
-    return Written(before, body)
+    return DocumentChange(before, body)
 
 
 @cache
@@ -182,7 +182,7 @@ def find_equal(connection: sa.Connection, place: Place, resource: Resource) -> P
 
 def replace(
     transaction: Transaction, list_row: Row, place: Place, resource: Resource, now: int
-) -> Written | None:
+) -> DocumentChange | None:
     """Replace a member of a list, which may change its place in the order.
 
     :return: None where it is the same already: then nothing is written, and nothing has changed
@@ -206,7 +206,7 @@ def replace(
         )
     )
     transaction.invalidate(place.href, Place(list_row, place.ids[:-1]).href)
-    return Written(before, body)
+    return DocumentChange(before, body)
 
 
 def delete(transaction: Transaction, place: Place) -> bool:

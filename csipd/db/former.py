@@ -20,7 +20,7 @@ _OF = sa.select(former_lfdis.c.lfdi).where(former_lfdis.c.device == sa.bindparam
 
 
 @frozen
-class Former:
+class FormerCertificate:
     """A former LFDI.
 
     :param device: whose it was
@@ -31,10 +31,10 @@ class Former:
     works: bool
 
 
-def find(connection: sa.Connection, lfdi: str) -> Former | None:
+def find(connection: sa.Connection, lfdi: str) -> FormerCertificate | None:
     """What an LFDI was, if it is a former one."""
     row = connection.execute(_FIND, {"lfdi": lfdi}).one_or_none()
-    return None if row is None else Former(row.device, row.works)
+    return None if row is None else FormerCertificate(row.device, row.works)
 
 
 def of(connection: sa.Connection, device: int) -> list[str]:

@@ -97,7 +97,7 @@ def _invalidate(transaction: Transaction, device: int) -> None:
 
 
 @frozen
-class View:
+class OwnDefault:
     """The DefaultDERControl of a device's own program.
 
     :param document: with its mRID and version
@@ -110,7 +110,7 @@ class View:
     is_kept: bool
 
 
-def default(connection: sa.Connection, own: programs.OwnPrograms, program: int) -> View | None:
+def default(connection: sa.Connection, own: programs.OwnPrograms, program: int) -> OwnDefault | None:
     """The DefaultDERControl of a device's own program; None where its other programs have none."""
     device = programs.owner_of(program)
     assert device is not None
@@ -131,7 +131,7 @@ def default(connection: sa.Connection, own: programs.OwnPrograms, program: int) 
     is_kept = version is not None and kept == body
     if not is_kept:
         version = 0 if version is None else (version + 1) % 2**16
-    return View(content.replace(version=version), body, is_kept)
+    return OwnDefault(content.replace(version=version), body, is_kept)
 
 
 def keep_default(transaction: Transaction, own: programs.OwnPrograms, program: int) -> None:

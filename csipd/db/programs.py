@@ -314,7 +314,7 @@ def group_of(connection: sa.Connection, number: int) -> int:
 
 
 @frozen
-class Listed:
+class ProgramRow:
     """A program of a group as the operator sees it."""
 
     id: int
@@ -328,17 +328,17 @@ class Listed:
 
 def listed(
     connection: sa.Connection, *, after: int = 0, limit: int = 50, number: int | None = None
-) -> list[Listed]:
+) -> list[ProgramRow]:
     """Programs of groups in the order of their numbers, or the one of a number."""
     query = (
-        sa.select(*(programs.c[column.name] for column in fields(Listed)))
+        sa.select(*(programs.c[column.name] for column in fields(ProgramRow)))
         .where(programs.c.id > after)
         .order_by(programs.c.id)
         .limit(limit)
     )
     if number is not None:
         query = query.where(programs.c.id == number)
-    return [Listed(*row) for row in connection.execute(query)]
+    return [ProgramRow(*row) for row in connection.execute(query)]
 
 
 def names(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, tuple[str, int]]:

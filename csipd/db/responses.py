@@ -24,7 +24,7 @@ from csipd.db.tables import responses
 from csipd.der import responses as rules
 from csipd.der.access import Caller
 from csipd.der.events import ALL_CATEGORIES
-from csipd.der.responses import Bucket, Stage, Subject
+from csipd.der.responses import ResponseKind, Stage, Subject
 from csipd.refusals import BadRequest, Forbidden, Full
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
@@ -90,7 +90,7 @@ class StoredResponse:
 
 
 @frozen
-class Answers:
+class ResponseCounts:
     """How many devices have said what to an event.
 
     :param control: the number of the event
@@ -103,7 +103,7 @@ class Answers:
 
     control: int
     asked: int
-    said: Mapping[Bucket, int]
+    said: Mapping[ResponseKind, int]
     silent: int
     sample: tuple[int, ...]
 
@@ -126,7 +126,7 @@ def post(transaction: Transaction, asker: Caller, body: r.Response, now: int) ->
     if not rules.may_give(body.status):
         raise BadRequest(f"Response.status is {body.status}, not one of 1 to 14 or 251 to 254")
     event = {"device": owner.device, "subject": body.subject}
-    given = [rules.Answer(*row) for row in connection.execute(_TO_EVENT, event)]
+    given = [rules.ReceivedResponse(*row) for row in connection.execute(_TO_EVENT, event)]
     again = rules.repeated(given, body.status, body.createdDateTime)
     if again is not None:
         return Place(_ITEM, (SET, again.number))
@@ -152,12 +152,14 @@ def post(transaction: Transaction, asker: Caller, body: r.Response, now: int) ->
         },
     )
     assert number is not None
-    _mark_latest(connection, given, rules.Answer(number, body.status, body.createdDateTime, now))
+    _mark_latest(connection, given, rules.ReceivedResponse(number, body.status, body.createdDateTime, now))
     transaction.invalidate(_LIST.href((SET,)))
     return Place(_ITEM, (SET, number))
 
 
-def _mark_latest(connection: sa.Connection, given: list[rules.Answer], new: rules.Answer) -> None:
+def _mark_latest(
+    connection: sa.Connection, given: list[rules.ReceivedResponse], new: rules.ReceivedResponse
+) -> None:
     """Mark a new answer as the one that says where its device stands, where it does."""
     before = rules.latest(given)
     if before is not None:
@@ -297,7 +299,7 @@ def _of(control: int | None, device: int | None, flagged: bool | None) -> list[s
 
 def answers(
     connection: sa.Connection, events: Sequence[StoredControl], poll_rate: int, now: int
-) -> list[Answers]:
+) -> list[ResponseCounts]:
     """How many of those that each event was for have said what, and how many owe an answer.
 
     A few statements for an event, however many devices it is for.
@@ -316,7 +318,7 @@ def answers(
     ]
 
 
-def _answers(connection: sa.Connection, kept: StoredControl, required: Stage) -> Answers:
+def _answers(connection: sa.Connection, kept: StoredControl, required: Stage) -> ResponseCounts:
     asked = _addressed(connection, kept).subquery()
     said = _answers_by_device(kept.number).subquery()
     both = asked.outerjoin(said, said.c.device == asked.c.device)
@@ -325,17 +327,17 @@ def _answers(connection: sa.Connection, kept: StoredControl, required: Stage) ->
         sa.select(
             sa.func.count().label("asked"),
             _number(owing).label("silent"),
-            *(sa.func.coalesce(sa.func.sum(said.c[one.name]), 0).label(one.name) for one in Bucket),
+            *(sa.func.coalesce(sa.func.sum(said.c[one.name]), 0).label(one.name) for one in ResponseKind),
         ).select_from(both)
     ).one()
     sample: tuple[int, ...] = ()
     if counted.silent:
         query = sa.select(asked.c.device).select_from(both).where(owing)
         sample = tuple(connection.scalars(query.order_by(asked.c.device).limit(SAMPLE)))
-    return Answers(
+    return ResponseCounts(
         control=kept.number,
         asked=counted.asked,
-        said={one: int(getattr(counted, one.name)) for one in Bucket},
+        said={one: int(getattr(counted, one.name)) for one in ResponseKind},
         silent=int(counted.silent),
         sample=sample,
     )
@@ -370,25 +372,25 @@ def _addressed(connection: sa.Connection, kept: StoredControl) -> sa.Select[Any]
 
 
 def _answers_by_device(control: int) -> sa.Select[Any]:
-    """What each device has said to an event: how far it is, and for each bucket whether it counts there.
+    """What each device has said to an event: how far it is, and for each kind whether it counts there.
 
     As ``rules.reached`` and ``rules.stands`` say of one device: how an event ended, the latest tells.
     """
     status, latest = responses.c.status, responses.c.latest
     by_stage: dict[Stage, list[int]] = {}
-    by_bucket: dict[tuple[Bucket, bool], list[int]] = {}
+    by_kind: dict[tuple[ResponseKind, bool], list[int]] = {}
     for code, known in rules.MEANINGS.items():
         by_stage.setdefault(known.stage, []).append(code)
-        by_bucket.setdefault((known.bucket, known.stage is Stage.ENDED), []).append(code)
+        by_kind.setdefault((known.kind, known.stage is Stage.ENDED), []).append(code)
     counts = {
         one: sa.or_(
             *(
                 status.in_(codes) & latest if ended else status.in_(codes)
-                for (bucket, ended), codes in by_bucket.items()
-                if bucket is one
+                for (kind, ended), codes in by_kind.items()
+                if kind is one
             )
         )
-        for one in Bucket
+        for one in ResponseKind
     }
     ended = by_stage.pop(Stage.ENDED)
     reached = sa.case(

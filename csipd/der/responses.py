@@ -21,7 +21,7 @@ from csipd.der.events import Event, Status
 from csipd.sep2.types import EventState, ResponseRequired, ResponseStatus
 
 
-class Bucket(Enum):
+class ResponseKind(Enum):
     """What the operator counts devices by."""
 
     RECEIVED = "received"
@@ -50,7 +50,7 @@ class Meaning:
     """
 
     name: str
-    bucket: Bucket
+    kind: ResponseKind
     stage: Stage
 
 
@@ -58,24 +58,24 @@ _S = ResponseStatus
 
 #: The statuses of IEEE 2030.5-2018 Table 27.
 MEANINGS: Mapping[int, Meaning] = {
-    _S.RECEIVED: Meaning("received", Bucket.RECEIVED, Stage.RECEIVED),
-    _S.STARTED: Meaning("started", Bucket.STARTED, Stage.STARTED),
-    _S.COMPLETED: Meaning("completed", Bucket.COMPLETED, Stage.ENDED),
-    _S.USER_OPT_OUT: Meaning("user opted out", Bucket.OPTED_OUT, Stage.ENDED),
-    _S.USER_OPT_IN: Meaning("user opted in", Bucket.RECEIVED, Stage.RECEIVED),
-    _S.CANCELLED: Meaning("cancelled", Bucket.CANCELLED, Stage.ENDED),
-    _S.SUPERSEDED: Meaning("superseded", Bucket.SUPERSEDED, Stage.ENDED),
-    _S.PARTIAL_OPT_OUT: Meaning("completed in part, user opted out", Bucket.OPTED_OUT, Stage.ENDED),
-    _S.PARTIAL_OPT_IN: Meaning("completed in part, user opted in", Bucket.COMPLETED, Stage.ENDED),
-    _S.COMPLETED_NO_PARTICIPATION: Meaning("over without participation", Bucket.OPTED_OUT, Stage.ENDED),
-    _S.USER_ACKNOWLEDGED: Meaning("user acknowledged", Bucket.RECEIVED, Stage.RECEIVED),
-    _S.CANNOT_BE_DISPLAYED: Meaning("cannot be displayed", Bucket.REJECTED, Stage.ENDED),
-    _S.ABORTED_SERVER: Meaning("aborted for another server's", Bucket.SUPERSEDED, Stage.ENDED),
-    _S.ABORTED_PROGRAM: Meaning("aborted for another program's", Bucket.SUPERSEDED, Stage.ENDED),
-    _S.NOT_SUPPORTED: Meaning("not supported", Bucket.REJECTED, Stage.ENDED),
-    _S.REJECTED_NOT_APPLICABLE: Meaning("rejected, not applicable", Bucket.REJECTED, Stage.ENDED),
-    _S.REJECTED_INVALID: Meaning("rejected, invalid", Bucket.REJECTED, Stage.ENDED),
-    _S.REJECTED_EXPIRED: Meaning("rejected, already over", Bucket.REJECTED, Stage.ENDED),
+    _S.RECEIVED: Meaning("received", ResponseKind.RECEIVED, Stage.RECEIVED),
+    _S.STARTED: Meaning("started", ResponseKind.STARTED, Stage.STARTED),
+    _S.COMPLETED: Meaning("completed", ResponseKind.COMPLETED, Stage.ENDED),
+    _S.USER_OPT_OUT: Meaning("user opted out", ResponseKind.OPTED_OUT, Stage.ENDED),
+    _S.USER_OPT_IN: Meaning("user opted in", ResponseKind.RECEIVED, Stage.RECEIVED),
+    _S.CANCELLED: Meaning("cancelled", ResponseKind.CANCELLED, Stage.ENDED),
+    _S.SUPERSEDED: Meaning("superseded", ResponseKind.SUPERSEDED, Stage.ENDED),
+    _S.PARTIAL_OPT_OUT: Meaning("completed in part, user opted out", ResponseKind.OPTED_OUT, Stage.ENDED),
+    _S.PARTIAL_OPT_IN: Meaning("completed in part, user opted in", ResponseKind.COMPLETED, Stage.ENDED),
+    _S.COMPLETED_NO_PARTICIPATION: Meaning("over without participation", ResponseKind.OPTED_OUT, Stage.ENDED),
+    _S.USER_ACKNOWLEDGED: Meaning("user acknowledged", ResponseKind.RECEIVED, Stage.RECEIVED),
+    _S.CANNOT_BE_DISPLAYED: Meaning("cannot be displayed", ResponseKind.REJECTED, Stage.ENDED),
+    _S.ABORTED_SERVER: Meaning("aborted for another server's", ResponseKind.SUPERSEDED, Stage.ENDED),
+    _S.ABORTED_PROGRAM: Meaning("aborted for another program's", ResponseKind.SUPERSEDED, Stage.ENDED),
+    _S.NOT_SUPPORTED: Meaning("not supported", ResponseKind.REJECTED, Stage.ENDED),
+    _S.REJECTED_NOT_APPLICABLE: Meaning("rejected, not applicable", ResponseKind.REJECTED, Stage.ENDED),
+    _S.REJECTED_INVALID: Meaning("rejected, invalid", ResponseKind.REJECTED, Stage.ENDED),
+    _S.REJECTED_EXPIRED: Meaning("rejected, already over", ResponseKind.REJECTED, Stage.ENDED),
 }
 
 
@@ -92,10 +92,10 @@ def may_give(status: int | None) -> bool:
     return status is None or status in MEANINGS
 
 
-def bucket(status: int | None) -> Bucket | None:
+def kind_of(status: int | None) -> ResponseKind | None:
     """What a device that gave this status counts as; None for a status that is not known."""
     known = None if status is None else MEANINGS.get(status)
-    return None if known is None else known.bucket
+    return None if known is None else known.kind
 
 
 def stage(status: int | None) -> Stage:
@@ -133,7 +133,7 @@ def flag(subject: Subject, status: int | None) -> str | None:
 
 
 @frozen
-class Answer:
+class ReceivedResponse:
     """A Response of a device to an event.
 
     :param number: by which Responses are numbered as they are received
@@ -153,12 +153,14 @@ class Answer:
         return at, self.received, self.number
 
 
-def latest(answers: Sequence[Answer]) -> Answer | None:
+def latest(answers: Sequence[ReceivedResponse]) -> ReceivedResponse | None:
     """Of a device's answers to one event the one that says where it stands."""
     return max(answers, key=lambda answer: answer.order, default=None)
 
 
-def repeated(answers: Sequence[Answer], status: int | None, created: int | None) -> Answer | None:
+def repeated(
+    answers: Sequence[ReceivedResponse], status: int | None, created: int | None
+) -> ReceivedResponse | None:
     """The answer that a Response says once more; None: it is another one (decision 38).
 
     :param answers: all that the device gave to this event
@@ -204,7 +206,7 @@ def _over(event: Event, status: Status) -> tuple[int, bool]:
             return event.latest, True
 
 
-def stands(said: Sequence[int | None]) -> frozenset[Bucket]:
+def stands(said: Sequence[int | None]) -> frozenset[ResponseKind]:
     """What a device counts as.
 
     That it received and started an event stays true. How an event ended for it is for the last status to
@@ -212,8 +214,8 @@ def stands(said: Sequence[int | None]) -> frozenset[Bucket]:
 
     :param said: the statuses that it gave, the one that says where it stands last
     """
-    found = [bucket(status) for status in said if stage(status) < Stage.ENDED] + [
-        bucket(one) for one in said[-1:]
+    found = [kind_of(status) for status in said if stage(status) < Stage.ENDED] + [
+        kind_of(one) for one in said[-1:]
     ]
     return frozenset(one for one in found if one is not None)
 

@@ -16,7 +16,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from csipd.net.quotas import Account, Bucket, Quotas
+from csipd.net.quotas import Account, Quotas, TokenBucket
 
 #: How often the deadlines are looked at, in seconds: how late one may be noticed.
 SWEEP_SECONDS = 1.0
@@ -72,7 +72,7 @@ class Connections:
         # Those without a handshake, the oldest first: of all, with where they come from, and by that.
         self._unfinished: dict[Connection, str] = {}
         self._by_origin: dict[str, dict[Connection, None]] = {}
-        self._rates: dict[str, Bucket] = {}
+        self._rates: dict[str, TokenBucket] = {}
         self._making_room: set[Connection] = set()
         self._idle: deque[tuple[float, Connection]] = deque()
         self._sweep: IDelayedCall | None = None
@@ -101,7 +101,7 @@ class Connections:
         quotas = self._quotas
         rate = self._rates.get(origin)
         if rate is None:
-            rate = Bucket(quotas.address_handshakes_per_second, quotas.address_handshake_burst)
+            rate = TokenBucket(quotas.address_handshakes_per_second, quotas.address_handshake_burst)
             self._rates[origin] = rate
         if not rate.spend(now):
             return "too many connections begun from there in a short time"

@@ -37,7 +37,7 @@ class Contact:
     reason: str | None = None
 
 
-class Used(Protocol):
+class OpenConnection(Protocol):
     """A connection that is open."""
 
     @property
@@ -72,7 +72,7 @@ class Contacts:
     def __len__(self) -> int:
         return len(self._new)
 
-    def closed(self, lfdi: str, connection: Used) -> None:
+    def closed(self, lfdi: str, connection: OpenConnection) -> None:
         """Take down a connection that ends."""
         used = connection.last_used
         if used is not None and used > self._collected:
@@ -83,7 +83,7 @@ class Contacts:
         now = self._wall()
         self._note(Contact(lfdi, now, host, 1, now, reason[:LONGEST_REASON]))
 
-    def collect(self, open_connections: Iterable[tuple[str, Used]] = ()) -> list[Contact]:
+    def collect(self, open_connections: Iterable[tuple[str, OpenConnection]] = ()) -> list[Contact]:
         """What is new, also of the connections that are open, with the LFDIs of their callers."""
         for lfdi, connection in open_connections:
             self.closed(lfdi, connection)

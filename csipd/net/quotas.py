@@ -41,7 +41,7 @@ class Quotas:
     unfinished_per_address: int = field(default=50, validator=gt(0))
 
 
-class Bucket:
+class TokenBucket:
     """A rate with a burst: full at first, it is filled again as time goes by.
 
     :param per_second: what is filled in again
@@ -109,12 +109,12 @@ class Account:
     quotas: Quotas
     info: CallerInfo | None = None
     connections: dict[Any, None] = field(factory=dict)
-    requests: Bucket = field(init=False)
-    handshakes: Bucket = field(init=False)
+    requests: TokenBucket = field(init=False)
+    handshakes: TokenBucket = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.requests = Bucket(1, 1)
-        self.handshakes = Bucket(1, 1)
+        self.requests = TokenBucket(1, 1)
+        self.handshakes = TokenBucket(1, 1)
         self._set_rates()
 
     @property

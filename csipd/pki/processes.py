@@ -45,13 +45,13 @@ class Run:
 
 @frozen
 class Pause:
-    """Some seconds to wait; an empty `Ran` comes back."""
+    """Some seconds to wait; an empty `ProgramResult` comes back."""
 
     seconds: float
 
 
 @frozen
-class Ran:
+class ProgramResult:
     """How a program ended: its exit code (negative: the signal that killed it) and what it wrote."""
 
     code: int = 0
@@ -60,7 +60,7 @@ class Ran:
 
 
 Step = Run | Pause
-Steps = Generator[Step, Ran, T]
+Steps = Generator[Step, ProgramResult, T]
 
 
 def run_now(steps: Steps[T], *, timeout: float = TIMEOUT) -> T:
@@ -116,10 +116,10 @@ def _environment() -> dict[str, str]:
     return {**kept, "LC_ALL": "C", "OPENSSL_CONF": os.devnull}
 
 
-def _perform_now(step: Step, timeout: float) -> Ran:
+def _perform_now(step: Step, timeout: float) -> ProgramResult:
     if isinstance(step, Pause):
         time.sleep(step.seconds)
-        return Ran()
+        return ProgramResult()
     try:
         done = subprocess.run(
             step.argv,
@@ -134,13 +134,13 @@ def _perform_now(step: Step, timeout: float) -> Ran:
         raise ProgramFailed(_overdue(step, timeout)) from error
     except OSError as error:
         raise ProgramFailed(f"{step.argv[0]} cannot be run: {error.strerror}") from error
-    return Ran(done.returncode, done.stdout, done.stderr)
+    return ProgramResult(done.returncode, done.stdout, done.stderr)
 
 
-def _perform_later(reactor: Any, step: Step, timeout: float) -> Deferred[Ran]:
+def _perform_later(reactor: Any, step: Step, timeout: float) -> Deferred[ProgramResult]:
     if isinstance(step, Pause):
-        paused: Deferred[Ran] = Deferred(lambda _: waiting.cancel())
-        waiting = reactor.callLater(step.seconds, paused.callback, Ran())
+        paused: Deferred[ProgramResult] = Deferred(lambda _: waiting.cancel())
+        waiting = reactor.callLater(step.seconds, paused.callback, ProgramResult())
         return paused
     program = _Program(reactor, step, timeout)
     try:
@@ -168,7 +168,7 @@ class _Program(ProcessProtocol):
         self._timeout = timeout
         self._written: dict[int, bytearray] = {1: bytearray(), 2: bytearray()}
         self._failure: str | None = None
-        self.done: Deferred[Ran] = Deferred(lambda _: self._give_up("cancelled"))
+        self.done: Deferred[ProgramResult] = Deferred(lambda _: self._give_up("cancelled"))
 
     def connectionMade(self) -> None:
         overdue = _overdue(self._run, self._timeout)
@@ -193,7 +193,7 @@ class _Program(ProcessProtocol):
         code = 0
         if isinstance(ended, ProcessTerminated):
             code = ended.exitCode if ended.signal is None else -ended.signal
-        self.done.callback(Ran(code, bytes(self._written[1]), bytes(self._written[2])))
+        self.done.callback(ProgramResult(code, bytes(self._written[1]), bytes(self._written[2])))
 
     def _give_up(self, why: str) -> None:
         """Kill the program: what it has written no longer matters."""

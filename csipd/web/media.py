@@ -16,7 +16,7 @@ _SENDABLE = frozenset(("application/sep+xml", "application/xml", "text/xml"))
 
 
 @frozen
-class Wanted:
+class AcceptedMedia:
     """What a client can take.
 
     :param xml: whether it takes our XML at all
@@ -27,15 +27,15 @@ class Wanted:
     extensions: bool
 
 
-def wanted(accept: str | None) -> Wanted:
+def wanted(accept: str | None) -> AcceptedMedia:
     """Read an Accept header; none at all takes anything."""
     if not accept:
-        return Wanted(xml=True, extensions=True)
+        return AcceptedMedia(xml=True, extensions=True)
     asked = [_parts(part) for part in accept.split(",")]
     wished = {kind for kind, parameters in asked if parameters.get("q", "1").strip("0.")}
     xml = not wished or not wished <= _EXI
     # A client that cannot parse more than the base schema says so once, in whatever place.
-    return Wanted(xml, extensions=xml and all(given.get("level") != "-s1" for _, given in asked))
+    return AcceptedMedia(xml, extensions=xml and all(given.get("level") != "-s1" for _, given in asked))
 
 
 def is_xml(content_type: str | None) -> bool:

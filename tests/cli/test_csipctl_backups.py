@@ -20,7 +20,7 @@ from csipd import config
 from csipd.cli.ctl import archives
 from csipd.cli.ctl.archives import ArchiveError
 from csipd.daemon import start
-from csipd.daemon.start import Ready, StartOptions
+from csipd.daemon.start import PreparedDaemon, StartOptions
 from csipd.db import controls, engine, programs
 from csipd.db.database import Database, Transaction
 from csipd.db.tables import audit, devices, facts
@@ -50,13 +50,13 @@ class _Case(SynchronousTestCase):
         self.file = self.place.folder / "backup.tar.gz"
         self.api = FakeAPI()
 
-    def ready(self) -> Ready:
+    def ready(self) -> PreparedDaemon:
         """A start of csipd, as far as it gets before it forks."""
         made = start.prepare(config.load(self.place.config), StartOptions(resolve=False))
         self.addCleanup(os.close, made.lock)
         return made
 
-    def with_store(self, work: Callable[[Transaction, Ready], Any]) -> Any:
+    def with_store(self, work: Callable[[Transaction, PreparedDaemon], Any]) -> Any:
         """Start, do something in the store, and stop."""
         made = start.prepare(config.load(self.place.config), StartOptions(resolve=False))
         database = Database(made.url, None)
@@ -79,7 +79,7 @@ class _Case(SynchronousTestCase):
         }
 
 
-def command(transaction: Transaction, ready: Ready) -> tuple[str, str]:
+def command(transaction: Transaction, ready: PreparedDaemon) -> tuple[str, str]:
     """Make a control for dev1 by name; its href and mRID."""
     device = transaction.connection.scalar(sa.select(devices.c.id).where(devices.c.name == "dev1"))
     assert device is not None
@@ -89,7 +89,7 @@ def command(transaction: Transaction, ready: Ready) -> tuple[str, str]:
     return made.href, kept.event.mrid
 
 
-def own_mrid(transaction: Transaction, ready: Ready) -> str:
+def own_mrid(transaction: Transaction, ready: PreparedDaemon) -> str:
     return ready.server.issuer.mrid(Kind.OWN_PROGRAM, 1)
 
 
@@ -215,7 +215,7 @@ class RestoreTests(_Case):
     def test_live_controls(self) -> None:
         """Controls that are not over are shown and cancelled; --keep leaves them; the audit log has it."""
 
-        def cancelled(transaction: Transaction, ready: Ready) -> list[str | None]:
+        def cancelled(transaction: Transaction, ready: PreparedDaemon) -> list[str | None]:
             query = "SELECT reason FROM controls WHERE cancelled IS NOT NULL"
             return list(transaction.connection.scalars(sa.text(query)))
 
@@ -226,7 +226,7 @@ class RestoreTests(_Case):
         self.assertIn("they are cancelled", done.stdout)
         self.assertEqual(self.with_store(cancelled), ["restored from a backup of 2026-07-01T14:00:00Z"])
 
-        def told(transaction: Transaction, ready: Ready) -> list[str]:
+        def told(transaction: Transaction, ready: PreparedDaemon) -> list[str]:
             return list(
                 transaction.connection.scalars(sa.select(audit.c.detail).where(audit.c.action == "restore"))
             )

@@ -24,7 +24,7 @@ from attrs import frozen
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from csipd.daemon.changes import Hub
+from csipd.daemon.changes import ChangeNotifier
 from csipd.daemon.scheduler import Scheduler
 from csipd.db import commands, controls, devices, groups, programs
 from csipd.db.database import Database, Read, Write
@@ -114,8 +114,8 @@ class Bench:
         credential: Credential = SERVER,
     ) -> None:
         self.clock = Clock()
-        hub = Hub()
-        self.database = Database(new_database(str(folder / "db")), None, hub.publish)
+        notifier = ChangeNotifier()
+        self.database = Database(new_database(str(folder / "db")), None, notifier.publish)
         self.server = Server(
             lfdi=credential.lfdi,
             sfdi=credential.sfdi,
@@ -125,7 +125,7 @@ class Bench:
             poll_rates=rates,
         )
         cache = Cache(self.wall, lambda: site.date())
-        hub.subscribe(cache.changed)
+        notifier.subscribe(cache.changed)
         site = Site(
             Application(self.database, self.server, self.wall, cache).resource(),
             clock=self.clock,
@@ -145,7 +145,7 @@ class Bench:
         self._scheduler = Scheduler(
             self.database, self.clock, self.wall, sweep_seconds=900, log_events=100, retention=Retention()
         )
-        hub.subscribe(self._scheduler.changed)
+        notifier.subscribe(self._scheduler.changed)
         self._scheduler.startService()
         self._stations: list[Station] = []
         self._names: dict[str, str] = {}

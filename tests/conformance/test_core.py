@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from csipd.db import controls, responses
-from csipd.der.responses import Bucket
+from csipd.der.responses import ResponseKind
 from csipd.sep2 import resources as r
 from csipd.sep2.site import SERVED, Row, locate, member
 from tests.conformance.bench import LADDER, MINUTE, PIN, RATES, REGISTERED, T0
@@ -420,12 +420,14 @@ class ProgramTests(ConformanceCase):
         self.assertEqual(self.device.der.known(), [])
         posted = self.device.get(f"{responses.REPLY_TO}?l=255", r.ResponseList).Response
         self.assertEqual(len(posted), 9)
-        self.assertEqual(self.counted(first.number), {Bucket.RECEIVED, Bucket.STARTED, Bucket.CANCELLED})
-        whole = {Bucket.RECEIVED, Bucket.STARTED, Bucket.COMPLETED}
+        self.assertEqual(
+            self.counted(first.number), {ResponseKind.RECEIVED, ResponseKind.STARTED, ResponseKind.CANCELLED}
+        )
+        whole = {ResponseKind.RECEIVED, ResponseKind.STARTED, ResponseKind.COMPLETED}
         for command in (second, third):
             self.assertEqual(self.counted(command.number), whole, command.label)
 
-    def counted(self, control: int) -> set[Bucket]:
+    def counted(self, control: int) -> set[ResponseKind]:
         """What the devices that an event was for have said to it, as the operator is told."""
         now = self.bench.now
 
@@ -438,7 +440,7 @@ class ProgramTests(ConformanceCase):
         found = self.bench.read(ask)
         # The observer is a third device that the event was for; it answers nothing.
         self.assertEqual(found.asked, 3)
-        return {bucket for bucket, devices in found.said.items() if devices}
+        return {kind for kind, devices in found.said.items() if devices}
 
     def test_core_023(self) -> None:
         """Of three controls with the same start and the same two modes, a curve among them, that of the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.daemon.descriptors import Room, make_room
+from csipd.daemon.descriptors import Capacity, make_room
 
 
 class System:
@@ -37,13 +37,13 @@ class MakeRoomTests(SynchronousTestCase):
         """A limit that is high enough is left alone."""
         for limits in ((1500, 1500), (-1, -1), (65_536, 1_048_576)):
             system = System(*limits)
-            self.assertEqual(make_room(1000, 500, system), Room(1000))
+            self.assertEqual(make_room(1000, 500, system), Capacity(1000))
             self.assertEqual(system.limits, limits)
 
     def test_raised(self) -> None:
         """It is raised to what is needed, below the hard limit, without one, and as root beyond it."""
         for system in (System(1024, 65_536), System(1024, -1), System(1024, 4096, ceiling=1_048_576)):
-            self.assertEqual(make_room(20_000, 300, system), Room(20_000))
+            self.assertEqual(make_room(20_000, 300, system), Capacity(20_000))
             self.assertEqual(system.limits[0], 20_300)
 
     def test_too_low(self) -> None:

@@ -15,7 +15,7 @@ from twisted.logger import formatEvent as format_event
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.daemon import scheduler as module
-from csipd.daemon.changes import Hub
+from csipd.daemon.changes import ChangeNotifier
 from csipd.daemon.scheduler import PULSE, Scheduler, TickResult, last_tick, tick
 from csipd.db import controls, engine, logevents, retention
 from csipd.db.database import Database, Remark, Transaction, Write
@@ -50,9 +50,9 @@ class Running:
     """A scheduler on a database, and what is heard of its changes."""
 
     def __init__(self, url: str, clock: Clock, wall: Callable[[], float]) -> None:
-        hub = Hub()
+        notifier = ChangeNotifier()
         self.said: list[str] = []
-        self.database = Database(url, None, hub.publish, self.say)
+        self.database = Database(url, None, notifier.publish, self.say)
         self.shaky = Shaky(self.database)
         self.scheduler = Scheduler(
             self.shaky,  # type: ignore[arg-type]  # it needs no more of a database
@@ -62,8 +62,8 @@ class Running:
             log_events=10,
             retention=Retention(),
         )
-        hub.subscribe(self.scheduler.changed)
-        hub.subscribe(self.hear)
+        notifier.subscribe(self.scheduler.changed)
+        notifier.subscribe(self.hear)
         self.heard: list[str] = []
 
     def say(self, remark: Remark) -> None:

@@ -141,7 +141,7 @@ class PolicyTests(SynchronousTestCase):
 class PrepareTests(SynchronousTestCase):
     """A start that succeeds, up to the fork."""
 
-    def prepare(self, place: Place, options: StartOptions = ASKED_FOR) -> start.Ready:
+    def prepare(self, place: Place, options: StartOptions = ASKED_FOR) -> start.PreparedDaemon:
         ready = start.prepare(config.load(place.config), options)
         # The storage is given up again, as when a daemon ends.
         os.close(ready.lock)

@@ -14,10 +14,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.db import controls, devices, programs, responses
 from csipd.db.controls import StoredControl
 from csipd.db.database import Transaction
-from csipd.db.responses import Answers
+from csipd.db.responses import ResponseCounts
 from csipd.der import responses as rules
 from csipd.der.access import Caller, Standing
-from csipd.der.responses import Bucket
+from csipd.der.responses import ResponseKind
 from csipd.refusals import BadRequest, Forbidden, Full
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Kind
@@ -103,7 +103,7 @@ class Bench:
     def flags(self) -> list[str | None]:
         return [one.flagged for one in responses.listed(self.transaction.connection)][::-1]
 
-    def answers(self, number: int, now: int) -> Answers:
+    def answers(self, number: int, now: int) -> ResponseCounts:
         connection = self.transaction.connection
         (found,) = responses.answers(connection, [self.kept(number, now)], POLL, now)
         return found
@@ -218,9 +218,9 @@ class PostTests(SynchronousTestCase):
                 self.assertEqual(len(set(said)), 5)
                 self.assertEqual(len(b.seen(b.caller(1))), 5)
                 counted = b.answers(number, NOW + 5).said
-                self.assertEqual((counted[Bucket.RECEIVED], counted[Bucket.OPTED_OUT]), (1, 0))
+                self.assertEqual((counted[ResponseKind.RECEIVED], counted[ResponseKind.OPTED_OUT]), (1, 0))
                 b.say(1, mrid, 4, created=NOW + 6, now=NOW + 6)
-                self.assertEqual(b.answers(number, NOW + 6).said[Bucket.OPTED_OUT], 1)
+                self.assertEqual(b.answers(number, NOW + 6).said[ResponseKind.OPTED_OUT], 1)
 
     def test_late(self) -> None:
         """An answer that comes late does not say where the device stands, nor one dated ahead (case A3)."""
@@ -228,10 +228,10 @@ class PostTests(SynchronousTestCase):
             number, mrid = b.event()
             b.say(1, mrid, 5, created=NOW + 10, now=NOW + 11)
             b.say(1, mrid, 4, created=NOW + 9, now=NOW + 12)
-            self.assertEqual(b.answers(number, NOW + 12).said[Bucket.OPTED_OUT], 0)
+            self.assertEqual(b.answers(number, NOW + 12).said[ResponseKind.OPTED_OUT], 0)
             b.say(2, mrid, 4, created=NOW + 7200, now=NOW + 10)
             b.say(2, mrid, 5, created=NOW + 11, now=NOW + 11)
-            self.assertEqual(b.answers(number, NOW + 12).said[Bucket.OPTED_OUT], 0)
+            self.assertEqual(b.answers(number, NOW + 12).said[ResponseKind.OPTED_OUT], 0)
 
     def test_bounded(self) -> None:
         """So many are kept of a device to one event; there is room for others besides (case F6)."""
@@ -419,7 +419,7 @@ class HistoryTests(SynchronousTestCase):
 class AnswerTests(SynchronousTestCase):
     """Who has answered an event."""
 
-    def counts(self, found: Answers) -> dict[str, int]:
+    def counts(self, found: ResponseCounts) -> dict[str, int]:
         return {one.value: number for one, number in found.said.items() if number}
 
     def test_counted(self) -> None:
@@ -434,7 +434,7 @@ class AnswerTests(SynchronousTestCase):
             self.assertEqual(
                 self.counts(found), {"received": 3, "started": 2, "completed": 1, "superseded": 1}
             )
-            self.assertEqual(set(found.said), set(Bucket))
+            self.assertEqual(set(found.said), set(ResponseKind))
             silent = sorted((b.numbers[2], b.numbers[4]))
             self.assertEqual((found.silent, list(found.sample)), (2, silent))
 
@@ -526,7 +526,7 @@ class AnswerTests(SynchronousTestCase):
             found = responses.answers(b.transaction.connection, kept, POLL, NOW)
             self.assertEqual([answer.control for answer in found], [other, one])
             self.assertEqual([answer.asked for answer in found], [2, 4])
-            self.assertEqual([answer.said[Bucket.STARTED] for answer in found], [0, 1])
+            self.assertEqual([answer.said[ResponseKind.STARTED] for answer in found], [0, 1])
 
     def test_sample(self) -> None:
         """Some of the silent ones are named, all are counted, and many need no more statements than few."""
@@ -535,7 +535,7 @@ class AnswerTests(SynchronousTestCase):
             number, _ = b.event(b.above)
             kept = b.kept(number, LATE)
 
-            def ask() -> tuple[Answers, int]:
+            def ask() -> tuple[ResponseCounts, int]:
                 with statements(b.transaction) as said:
                     (found,) = responses.answers(b.transaction.connection, [kept], POLL, LATE)
                 return found, len(said)
@@ -580,6 +580,6 @@ class AnswerTests(SynchronousTestCase):
             ]
             found = b.answers(number, now)
             self.assertEqual((found.asked, found.silent, list(found.sample)), (2, len(silent), silent))
-            for bucket, devices_in_it in found.said.items():
-                expected = sum(bucket in rules.stands(given) for given in said)
+            for kind, devices_in_it in found.said.items():
+                expected = sum(kind in rules.stands(given) for given in said)
                 self.assertEqual(devices_in_it, expected)

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.der import responses
 from csipd.der.access import Caller, Owner, Standing
 from csipd.der.events import Event, statuses
-from csipd.der.responses import Answer, Bucket, Stage, Subject
+from csipd.der.responses import ReceivedResponse, ResponseKind, Stage, Subject
 from csipd.sep2.types import ResponseStatus
 
 POLL = 600
@@ -20,26 +20,26 @@ GRACE = 2 * POLL
 #: responseRequired: received, and what becomes of it.
 ALL = 3
 
-#: IEEE 2030.5-2018 Table 27: the bucket of each status, and how far it brings a device.
+#: IEEE 2030.5-2018 Table 27: the kind of each status, and how far it brings a device.
 STATUSES = {
-    1: (Bucket.RECEIVED, Stage.RECEIVED),
-    2: (Bucket.STARTED, Stage.STARTED),
-    3: (Bucket.COMPLETED, Stage.ENDED),
-    4: (Bucket.OPTED_OUT, Stage.ENDED),
-    5: (Bucket.RECEIVED, Stage.RECEIVED),
-    6: (Bucket.CANCELLED, Stage.ENDED),
-    7: (Bucket.SUPERSEDED, Stage.ENDED),
-    8: (Bucket.OPTED_OUT, Stage.ENDED),
-    9: (Bucket.COMPLETED, Stage.ENDED),
-    10: (Bucket.OPTED_OUT, Stage.ENDED),
-    11: (Bucket.RECEIVED, Stage.RECEIVED),
-    12: (Bucket.REJECTED, Stage.ENDED),
-    13: (Bucket.SUPERSEDED, Stage.ENDED),
-    14: (Bucket.SUPERSEDED, Stage.ENDED),
-    251: (Bucket.REJECTED, Stage.ENDED),
-    252: (Bucket.REJECTED, Stage.ENDED),
-    253: (Bucket.REJECTED, Stage.ENDED),
-    254: (Bucket.REJECTED, Stage.ENDED),
+    1: (ResponseKind.RECEIVED, Stage.RECEIVED),
+    2: (ResponseKind.STARTED, Stage.STARTED),
+    3: (ResponseKind.COMPLETED, Stage.ENDED),
+    4: (ResponseKind.OPTED_OUT, Stage.ENDED),
+    5: (ResponseKind.RECEIVED, Stage.RECEIVED),
+    6: (ResponseKind.CANCELLED, Stage.ENDED),
+    7: (ResponseKind.SUPERSEDED, Stage.ENDED),
+    8: (ResponseKind.OPTED_OUT, Stage.ENDED),
+    9: (ResponseKind.COMPLETED, Stage.ENDED),
+    10: (ResponseKind.OPTED_OUT, Stage.ENDED),
+    11: (ResponseKind.RECEIVED, Stage.RECEIVED),
+    12: (ResponseKind.REJECTED, Stage.ENDED),
+    13: (ResponseKind.SUPERSEDED, Stage.ENDED),
+    14: (ResponseKind.SUPERSEDED, Stage.ENDED),
+    251: (ResponseKind.REJECTED, Stage.ENDED),
+    252: (ResponseKind.REJECTED, Stage.ENDED),
+    253: (ResponseKind.REJECTED, Stage.ENDED),
+    254: (ResponseKind.REJECTED, Stage.ENDED),
 }
 
 
@@ -57,13 +57,13 @@ class MeaningTests(SynchronousTestCase):
         self.assertEqual(set(responses.MEANINGS), set(STATUSES))
         self.assertEqual(set(responses.MEANINGS), set(ResponseStatus))
         for status in range(256):
-            bucket, stage = STATUSES.get(status, (None, Stage.RECEIVED))
-            self.assertIs(responses.bucket(status), bucket, status)
+            kind, stage = STATUSES.get(status, (None, Stage.RECEIVED))
+            self.assertIs(responses.kind_of(status), kind, status)
             self.assertIs(responses.stage(status), stage, status)
 
     def test_none(self) -> None:
         """A response without a status counts as nothing but that the event was received."""
-        self.assertIsNone(responses.bucket(None))
+        self.assertIsNone(responses.kind_of(None))
         self.assertIs(responses.stage(None), Stage.RECEIVED)
 
     def test_names(self) -> None:
@@ -120,9 +120,9 @@ class LegalityTests(SynchronousTestCase):
 class StandingTests(SynchronousTestCase):
     """Which answer repeats another, and which says where a device stands (decision 38)."""
 
-    def said(self, *given: tuple[int | None, int | None, int]) -> list[Answer]:
+    def said(self, *given: tuple[int | None, int | None, int]) -> list[ReceivedResponse]:
         """Answers numbered from 1: status, createdDateTime, receipt."""
-        return [Answer(number, *one) for number, one in enumerate(given, 1)]
+        return [ReceivedResponse(number, *one) for number, one in enumerate(given, 1)]
 
     def assertLatest(self, number: int | None, *given: tuple[int | None, int | None, int]) -> None:
         found = responses.latest(self.said(*given))
@@ -160,16 +160,16 @@ class StandingTests(SynchronousTestCase):
 
     def test_stands(self) -> None:
         """Received and started stay true; how it ended, the last status says (case A3)."""
-        received, started, opted_out = Bucket.RECEIVED, Bucket.STARTED, Bucket.OPTED_OUT
+        received, started, opted_out = ResponseKind.RECEIVED, ResponseKind.STARTED, ResponseKind.OPTED_OUT
         for said, buckets, stage in (
             ((), set(), Stage.NOTHING),
-            ((1, 2, 3), {received, started, Bucket.COMPLETED}, Stage.ENDED),
+            ((1, 2, 3), {received, started, ResponseKind.COMPLETED}, Stage.ENDED),
             ((1, 4), {received, opted_out}, Stage.ENDED),
             ((1, 4, 5), {received}, Stage.RECEIVED),
             ((1, 4, 5, 4, 5), {received}, Stage.RECEIVED),
             ((1, 4, 5, 4), {received, opted_out}, Stage.ENDED),
             ((1, 2, 4, 5), {received, started}, Stage.STARTED),
-            ((4, 6), {Bucket.CANCELLED}, Stage.ENDED),
+            ((4, 6), {ResponseKind.CANCELLED}, Stage.ENDED),
             ((None,), set(), Stage.RECEIVED),
         ):
             self.assertEqual(responses.stands(said), buckets, said)

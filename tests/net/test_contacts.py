@@ -15,7 +15,7 @@ WALL = 1_000_000.0
 
 
 @define(eq=False)
-class Used:
+class OpenConnection:
     """A connection."""
 
     host: str = "192.0.2.1"
@@ -36,14 +36,14 @@ class ContactTests(SynchronousTestCase):
 
     def test_closed(self) -> None:
         """The end of a connection tells when it was last used; one without a handshake tells nothing."""
-        self.contacts.closed("A", Used(last_used=70.0))
-        self.contacts.closed("B", Used(last_used=None))
+        self.contacts.closed("A", OpenConnection(last_used=70.0))
+        self.contacts.closed("B", OpenConnection(last_used=None))
         self.assertEqual(self.contacts.collect(), [Contact("A", WALL + 70, "192.0.2.1")])
         self.assertEqual(self.contacts.collect(), [])
 
     def test_open(self) -> None:
         """Connections that are open are asked, and are nothing new until they are used again."""
-        used = Used(last_used=90.0)
+        used = OpenConnection(last_used=90.0)
         self.assertEqual(self.contacts.collect([("A", used)]), [Contact("A", WALL + 90, "192.0.2.1")])
         self.clock.advance(60)
         self.assertEqual(self.contacts.collect([("A", used)]), [])
@@ -54,7 +54,7 @@ class ContactTests(SynchronousTestCase):
     def test_several(self) -> None:
         """Of a caller's connections the one that was used last counts."""
         for host, used in (("192.0.2.1", 10.0), ("192.0.2.2", 30.0), ("192.0.2.3", 20.0)):
-            self.contacts.closed("A", Used(host, used))
+            self.contacts.closed("A", OpenConnection(host, used))
         self.assertEqual(self.contacts.collect(), [Contact("A", WALL + 30, "192.0.2.2")])
 
     def test_refused(self) -> None:
@@ -62,7 +62,7 @@ class ContactTests(SynchronousTestCase):
         self.contacts.refused("A", "192.0.2.1", "one")
         self.clock.advance(5)
         self.contacts.refused("A", "192.0.2.1", "x" * 9999)
-        self.contacts.closed("A", Used("192.0.2.9", 99.0))
+        self.contacts.closed("A", OpenConnection("192.0.2.9", 99.0))
         (found,) = self.contacts.collect()
         self.assertEqual((found.refusals, found.refused, found.host), (2, WALL + 105, "192.0.2.1"))
         self.assertEqual(found.reason, "x" * LONGEST_REASON)

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.net.quotas import Account, Bucket, CallerInfo, Quotas
+from csipd.net.quotas import Account, CallerInfo, Quotas, TokenBucket
 
 
-def spent(bucket: Bucket, now: float, most: int = 100_000) -> int:
+def spent(bucket: TokenBucket, now: float, most: int = 100_000) -> int:
     """How many can be taken out at once."""
     for number in range(most):
         if not bucket.spend(now):
@@ -22,12 +22,12 @@ class BucketTests(SynchronousTestCase):
 
     def test_burst(self) -> None:
         """A full one gives its burst at once, and then what the rate fills in."""
-        bucket = Bucket(2.0, 10)
+        bucket = TokenBucket(2.0, 10)
         self.assertEqual([spent(bucket, now) for now in (0, 0, 1, 1.5, 3, 100, 100)], [10, 0, 2, 1, 3, 10, 0])
 
     def test_wait(self) -> None:
         """It says how long one has to wait."""
-        bucket = Bucket(2.0, 2)
+        bucket = TokenBucket(2.0, 2)
         self.assertEqual(bucket.wait(0), 0)
         spent(bucket, 0)
         self.assertAlmostEqual(bucket.wait(0), 0.5)
@@ -37,7 +37,7 @@ class BucketTests(SynchronousTestCase):
     @given(st.floats(0.5, 1000), st.integers(1, 500), st.lists(st.floats(0, 2), max_size=30))
     def test_sustained(self, rate: float, burst: int, pauses: list[float]) -> None:
         """Over any time it gives no more than its burst and what the rate fills in."""
-        bucket, now, given_out = Bucket(rate, burst), 1000.0, 0
+        bucket, now, given_out = TokenBucket(rate, burst), 1000.0, 0
         for pause in pauses:
             now += pause
             given_out += spent(bucket, now)

@@ -14,12 +14,12 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
-from csipd.pki.processes import Pause, ProgramFailed, Ran, Run, Steps, run_later, run_now
+from csipd.pki.processes import Pause, ProgramFailed, ProgramResult, Run, Steps, run_later, run_now
 
 HERE = Path("/")
 
 
-def single(step: Run | Pause) -> Steps[Ran]:
+def single(step: Run | Pause) -> Steps[ProgramResult]:
     """One step, and what came of it."""
     return (yield step)
 
@@ -57,7 +57,7 @@ class AtOnceTests(SynchronousTestCase):
 
     def test_pipes(self) -> None:
         """A program reads what it is given and its output comes back."""
-        self.assertEqual(run_now(single(echo(b"abc"))), Ran(0, b"abc", b""))
+        self.assertEqual(run_now(single(echo(b"abc"))), ProgramResult(0, b"abc", b""))
 
     def test_exit_code(self) -> None:
         """A program that fails says so by its code and stderr, and is not an exception."""
@@ -93,7 +93,7 @@ class AtOnceTests(SynchronousTestCase):
 
     def test_secrets_are_not_shown(self) -> None:
         """What goes through the pipes does not show when a step is printed."""
-        self.assertNotIn("secret", repr(echo(b"secret")) + repr(Ran(0, b"secret", b"")))
+        self.assertNotIn("secret", repr(echo(b"secret")) + repr(ProgramResult(0, b"secret", b"")))
 
 
 class LaterTests(TestCase):
@@ -101,7 +101,7 @@ class LaterTests(TestCase):
 
     async def test_pipes(self) -> None:
         """A program reads what it is given and its output comes back, with its code and stderr."""
-        self.assertEqual(await run_later(reactor, single(echo(b"abc"))), Ran(0, b"abc", b""))
+        self.assertEqual(await run_later(reactor, single(echo(b"abc"))), ProgramResult(0, b"abc", b""))
         ran = await run_later(reactor, single(Run(("cat", "/there/is/nothing"), HERE)))
         self.assertEqual(ran.code, 1)
         self.assertIn(b"nothing", ran.err)
@@ -113,7 +113,7 @@ class LaterTests(TestCase):
         hand.advance(2.9)
         self.assertNoResult(paused)
         hand.advance(0.1)
-        self.assertEqual(await paused, Ran())
+        self.assertEqual(await paused, ProgramResult())
 
     async def test_writes_without_end(self) -> None:
         """A program that writes without end is killed, and the generator told."""

@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from csipd.daemon.services import ADMIN_LIMITS
 from csipd.db import audit, groups, own_programs, programs
-from csipd.db.audit import Line
+from csipd.db.audit import AuditEntry
 from csipd.db.database import Transaction
 from csipd.db.tables import alarms
 from csipd.net.identity import Identify, Identity
@@ -182,11 +182,11 @@ class Office:
 
     # --- what became of it
 
-    def log(self) -> list[Line]:
+    def log(self) -> list[AuditEntry]:
         """What the audit log has since the office opened, the oldest first."""
         return [line for line in self._lines() if line.id > self._opened]
 
-    def _lines(self) -> list[Line]:
+    def _lines(self) -> list[AuditEntry]:
         return self.world.read(lambda connection: audit.lines(connection, limit=10_000))[::-1]
 
 

@@ -28,7 +28,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from csipd.daemon.changes import Hub
+from csipd.daemon.changes import ChangeNotifier
 from csipd.db import controls, devices, documents, engine, groups, own_programs, programs, turns
 from csipd.db.database import Database, Read, Transaction, Write
 from csipd.db.tree.context import Server
@@ -199,16 +199,16 @@ class World:
             path.write_bytes(content)
         self.now: float = NOW
         self.clock = Clock()
-        self.hub = Hub()
+        self.notifier = ChangeNotifier()
         #: Hrefs that were published as changed, in order.
         self.changed: list[str] = []
-        self.hub.subscribe(self.changed.extend)
-        self.database = Database(f"sqlite:///{path}", None, self.hub.publish)
+        self.notifier.subscribe(self.changed.extend)
+        self.database = Database(f"sqlite:///{path}", None, self.notifier.publish)
         self.server = Server(
             lfdi=SERVER.lfdi, sfdi=SERVER.sfdi, issuer=ISSUER, zone=zone, policy=policy, **more
         )
         self.cache = Cache(lambda: self.now, lambda: self.site.date())
-        self.hub.subscribe(self.cache.changed)
+        self.notifier.subscribe(self.cache.changed)
         self.hits = 0
         self.back = Held(self.database)
         held: Any = self.back

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.web.media import Wanted, is_xml, wanted
+from csipd.web.media import AcceptedMedia, is_xml, wanted
 
-ANYTHING = Wanted(xml=True, extensions=True)
-BASE_ONLY = Wanted(xml=True, extensions=False)
+ANYTHING = AcceptedMedia(xml=True, extensions=True)
+BASE_ONLY = AcceptedMedia(xml=True, extensions=False)
 
 
 class AcceptTests(SynchronousTestCase):

@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import controls, responses
 from csipd.db import schedules as stored
-from csipd.db.responses import Answers
-from csipd.der.responses import Bucket
+from csipd.db.responses import ResponseCounts
+from csipd.der.responses import ResponseKind
 from csipd.net.identity import Identity
 from csipd.sep2 import resources as r
 from csipd.sep2.site import locate
@@ -83,7 +83,7 @@ class ResponseCase(SynchronousTestCase):
         self.assertEqual(document.get("results"), str(len(document)))
         return [member.get("href", "") for member in document]
 
-    def answers(self) -> Answers:
+    def answers(self) -> ResponseCounts:
         now = int(self.world.now)
         (found,) = self.world.read(lambda c: responses.answers(c, [self.kept(c)], POLL, now))
         return found
@@ -150,7 +150,7 @@ class PostTests(ResponseCase):
         document = self.world.document(OWNER, href)
         self.assertEqual(document.findtext(f"{NAMESPACE}endDeviceLFDI"), OWNER.lfdi)
         self.assertIsNone(document.find(f"{NAMESPACE}createdDateTime"))
-        self.assertEqual(self.answers().said[Bucket.RECEIVED], 1)
+        self.assertEqual(self.answers().said[ResponseKind.RECEIVED], 1)
 
     def test_for_others(self) -> None:
         """A response for a device that is not the caller's is 403, and leaves nothing."""
@@ -192,7 +192,7 @@ class PostTests(ResponseCase):
             self.made(self.say(OWNER, status))
             self.world.now += 1
         self.assertEqual(len(self.listed(OWNER)), 5)
-        self.assertEqual(self.answers().said[Bucket.OPTED_OUT], 0)
+        self.assertEqual(self.answers().said[ResponseKind.OPTED_OUT], 0)
 
     def test_status(self) -> None:
         """A status that means nothing is 400 reasonCode 1; those of the table and 251 are taken (case A4)."""
@@ -353,13 +353,13 @@ class SequenceTests(ResponseCase):
             for status, moment in ((2, start), (3, start + 60)):
                 self.world.now = NOW + moment
                 self.made(self.say(OWNER, status, subject=self.event(href)))
-        expected = ({Bucket.RECEIVED, Bucket.CANCELLED},) + (
-            {Bucket.RECEIVED, Bucket.STARTED, Bucket.COMPLETED},
+        expected = ({ResponseKind.RECEIVED, ResponseKind.CANCELLED},) + (
+            {ResponseKind.RECEIVED, ResponseKind.STARTED, ResponseKind.COMPLETED},
         ) * 2
         for href, buckets in zip(hrefs, expected, strict=True):
             self.event(href)
             said = self.answers().said
-            self.assertEqual({bucket for bucket, number in said.items() if number == 1}, buckets)
+            self.assertEqual({kind for kind, number in said.items() if number == 1}, buckets)
             self.assertEqual(sum(said.values()), len(buckets))
 
     def test_util_004(self) -> None:
@@ -371,6 +371,6 @@ class SequenceTests(ResponseCase):
                 self.made(self.say(who, status, by=AGGREGATOR, subject=mrid))
         self.world.now = NOW + 60 + 600 + 2 * POLL + 1
         found = self.answers()
-        self.assertEqual((found.asked, found.said[Bucket.COMPLETED]), (5, 2))
+        self.assertEqual((found.asked, found.said[ResponseKind.COMPLETED]), (5, 2))
         n = self.numbers
         self.assertEqual(set(found.sample), {n.owner, n.other, n.foreign})

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import audit, logevents, responses
-from csipd.db.audit import Line
+from csipd.db.audit import AuditEntry
 from csipd.db.chapters import CHAPTERS
 from csipd.db.tables import documents, metadata
 from csipd.sep2 import resources as r
@@ -25,10 +25,10 @@ class _Case(SynchronousTestCase):
         self.here = f"/edev/{self.world.numbers.owner}"
         self.before = len(self.lines())
 
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[AuditEntry]:
         return self.world.read(lambda connection: audit.lines(connection, limit=10_000))[::-1]
 
-    def log(self) -> list[Line]:
+    def log(self) -> list[AuditEntry]:
         """The lines that came since the test began."""
         return self.lines()[self.before :]
 

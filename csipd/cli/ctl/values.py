@@ -17,7 +17,7 @@ from attrs import frozen
 from csipd.config.codes import CATEGORIES, CURVE_TYPES, UNIT_REFS, Level, NamedCodes
 from csipd.config.document import Mapping as MappingNode
 from csipd.config.document import Node, Scalar, Sequence, parse
-from csipd.config.fields import Wrong, code_of
+from csipd.config.fields import InvalidValue, code_of
 from csipd.config.problems import ConfigError, Problems
 from csipd.der.wording import HUNDREDTHS, UNITS, value_text
 from csipd.sep2.rules import Y_REFERENCES
@@ -189,7 +189,7 @@ def code(text: str, words: NamedCodes, what: str) -> int:
     scalar = Scalar(0, text, quoted=False)
     try:
         return code_of(words, what)(scalar)
-    except Wrong as wrong:
+    except InvalidValue as wrong:
         raise ValueError(wrong.message(scalar)) from None
 
 

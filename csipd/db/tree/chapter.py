@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from csipd.db import audit, documents
 from csipd.db.database import Transaction
-from csipd.db.documents import Written
+from csipd.db.documents import DocumentChange
 from csipd.db.health import Unreadable
 from csipd.db.stored import decode
 from csipd.db.tree.context import Context
@@ -146,7 +146,7 @@ def record(transaction: Transaction, context: Context, action: str, place: Place
     audit.record(transaction, context.now, caller.lfdi, action, place.href, detail, device=caller.device)
 
 
-def _record_write(transaction: Transaction, context: Context, place: Place, written: Written) -> None:
+def _record_write(transaction: Transaction, context: Context, place: Place, written: DocumentChange) -> None:
     """A line for what a PUT changed; of values that are measured, for the first one."""
     if written.before is not None and place.row.measured:
         return

@@ -276,7 +276,7 @@ def _value_flaws(call: Call, body: NewDevice | ChangedDevice) -> Flaws:
     return rules.errors([*found, *rules.category_flaws(body.deviceCategory)])
 
 
-def _changes(before: devices.Listed, given: Mapping[str, int | None]) -> str:
+def _changes(before: devices.DeviceRow, given: Mapping[str, int | None]) -> str:
     """What was changed, for the audit log; a PIN is not told."""
     return ", ".join(
         name if name == "pIN" else f"{name} {getattr(before, _COLUMNS[name])} -> {value}"
@@ -284,20 +284,20 @@ def _changes(before: devices.Listed, given: Mapping[str, int | None]) -> str:
     )
 
 
-def title(row: devices.Listed) -> str:
+def title(row: devices.DeviceRow) -> str:
     """A device by name, number and LFDI."""
     what = "Aggregator" if row.aggregator else "Device"
     return f"{what} {row.name or row.id} ({row.id}, LFDI {identity.pretty_lfdi(row.lfdi)})"
 
 
-def find_row(connection: sa.Connection, number: int) -> devices.Listed:
+def find_row(connection: sa.Connection, number: int) -> devices.DeviceRow:
     found = devices.listed(connection, numbers=[number], limit=1)
     if not found:
         raise NotFound(f"there is no device {number}")
     return found[0]
 
 
-def present(connection: sa.Connection, call: Call) -> devices.Listed:
+def present(connection: sa.Connection, call: Call) -> devices.DeviceRow:
     """The device that a write is about."""
     row = find_row(connection, call.numbers["device"])
     if row.retired is not None:
@@ -305,7 +305,7 @@ def present(connection: sa.Connection, call: Call) -> devices.Listed:
     return row
 
 
-def _unlisted(connection: sa.Connection, lfdi: str) -> devices.Listed | None:
+def _unlisted(connection: sa.Connection, lfdi: str) -> devices.DeviceRow | None:
     """The row of an LFDI that may be put on the list: None, or that of a device that was removed."""
     found = devices.listed(connection, lfdi=lfdi, limit=1)
     if found and found[0].lfdi != lfdi:
@@ -324,7 +324,7 @@ def _page(connection: sa.Connection, call: Call, wanted: Mapping[str, Any]) -> D
     )
 
 
-def _shown(connection: sa.Connection, found: Sequence[devices.Listed]) -> list[Device]:
+def _shown(connection: sa.Connection, found: Sequence[devices.DeviceRow]) -> list[Device]:
     numbers = [listed.id for listed in found]
     memberships = groups.memberships_of_many(connection, numbers)
     heard = contacts.of(connection, numbers)

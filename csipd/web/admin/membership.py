@@ -83,7 +83,7 @@ def _change(transaction: Transaction, call: Call, *, joins: bool) -> Device:
     return show(connection, call)
 
 
-def _checked(connection: sa.Connection, call: Call) -> devices.Listed:
+def _checked(connection: sa.Connection, call: Call) -> devices.DeviceRow:
     row = present(connection, call)
     flaws = group_flaws(connection, call.body.groups)
     if row.aggregator and call.body.groups:
@@ -93,7 +93,7 @@ def _checked(connection: sa.Connection, call: Call) -> devices.Listed:
     return row
 
 
-def _put(transaction: Transaction, call: Call, row: devices.Listed, wanted: set[int]) -> None:
+def _put(transaction: Transaction, call: Call, row: devices.DeviceRow, wanted: set[int]) -> None:
     before = set(groups.memberships_of(transaction.connection, row.id))
     for group in sorted(before - wanted):
         devices.leave(transaction, row.id, group, call.now)

@@ -142,7 +142,7 @@ def preview_remove(connection: sa.Connection, call: Call) -> Consequences:
     return Consequences(summary=tuple(map(line, said)))
 
 
-def _retirable(connection: sa.Connection, call: Call) -> programs.Listed:
+def _retirable(connection: sa.Connection, call: Call) -> programs.ProgramRow:
     present = _find(connection, call.numbers["program"])
     if present.retired is not None:
         raise Conflict(f"program {present.id} is retired already")
@@ -173,19 +173,19 @@ def writable(connection: sa.Connection, call: Call) -> int:
     return program.number
 
 
-def _find(connection: sa.Connection, number: int) -> programs.Listed:
+def _find(connection: sa.Connection, number: int) -> programs.ProgramRow:
     found = programs.listed(connection, number=number)
     if not found:
         raise NotFound(f"there is no program {number}")
     return found[0]
 
 
-def _shown(connection: sa.Connection, found: Sequence[programs.Listed]) -> list[Program]:
+def _shown(connection: sa.Connection, found: Sequence[programs.ProgramRow]) -> list[Program]:
     names = Names(connection).groups([program.group for program in found])
     return [_form(program, name) for program, name in zip(found, names, strict=True)]
 
 
-def _form(program: programs.Listed, group_name: str) -> Program:
+def _form(program: programs.ProgramRow, group_name: str) -> Program:
     return Program(
         number=program.id,
         href=f"/derp/{program.id}",

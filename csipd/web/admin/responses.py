@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from csipd.db import controls, responses
-from csipd.der.responses import Bucket
+from csipd.der.responses import ResponseKind
 from csipd.refusals import NotFound
 from csipd.sep2 import resources as r
 from csipd.sep2.schema import Element
@@ -64,7 +64,7 @@ def answers(connection: sa.Connection, call: Call) -> Answers:
     if kept is None:
         raise NotFound(f"there is no control {call.numbers['control']}")
     (found,) = responses.answers(connection, [kept], _poll_rate(call), call.now)
-    said: dict[str, Any] = {bucket.value.replace(" ", "_"): found.said.get(bucket, 0) for bucket in Bucket}
+    said: dict[str, Any] = {kind.value.replace(" ", "_"): found.said.get(kind, 0) for kind in ResponseKind}
     return Answers(
         control=kept.number,
         asked=found.asked,

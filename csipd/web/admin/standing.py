@@ -81,7 +81,7 @@ def preview_remove(connection: sa.Connection, call: Call) -> Consequences:
     return Consequences(summary=tuple(map(line, said)))
 
 
-def _followed(connection: sa.Connection, call: Call, row: devices.Listed) -> list[str]:
+def _followed(connection: sa.Connection, call: Call, row: devices.DeviceRow) -> list[str]:
     """What a device that is shut out follows until then, and does not hear the end of."""
     if row.registered is None or row.aggregator:
         return []
@@ -93,7 +93,7 @@ def _followed(connection: sa.Connection, call: Call, row: devices.Listed) -> lis
     return [f"It should be following control {named} now, and will not hear of any change to that."]
 
 
-def _fleet(connection: sa.Connection, row: devices.Listed) -> list[str]:
+def _fleet(connection: sa.Connection, row: devices.DeviceRow) -> list[str]:
     if not row.aggregator:
         return []
     members = devices.listed(connection, manager=row.id, limit=NAMED + 2)
