@@ -431,7 +431,7 @@ class ProgramTests(ConformanceCase):
         """What the devices that an event was for have said to it, as the operator is told."""
         now = self.bench.now
 
-        def ask(connection: Any) -> responses.Answers:
+        def ask(connection: Any) -> responses.ResponseCounts:
             kept = controls.find(connection, control, now)
             assert kept is not None
             (found,) = responses.answers(connection, [kept], RATES["DERProgramList"], now)
