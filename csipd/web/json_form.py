@@ -12,6 +12,7 @@ their type cannot hold exactly, 1.0 for an integer, nesting without end.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import json
 import re
@@ -19,6 +20,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
+from csipd.der.wording import HUNDREDTHS
 from csipd.sep2 import codec, lexical, resources
 from csipd.sep2 import resources as r
 from csipd.sep2.quantities import magnitude, quantity
@@ -33,6 +35,9 @@ TYPE: Final = "xsi:type"
 #: So many problems are told of; a request for more is not worth an answer as long as itself.
 MAX_PROBLEMS: Final = 100
 _MAX_KEY: Final = 64  # characters of an unknown name that are repeated
+_MAX_EXPECTED: Final = 120  # characters of the names of an object's members
+_MAX_BITS: Final = 128  # of an integer that is repeated
+_MAX_SHOWN: Final = 40  # characters of another number
 
 _HEX = re.compile(r"[0-9A-Fa-f]*")
 _REFS: Final = "#/components/schemas/"
@@ -150,6 +155,7 @@ def _element(
     leave: Collection[str] = (),
     own: Mapping[str, Any] | None = None,
 ) -> E:
+    known = _by_name(cls)
     size = magnitude(cls)
     if size is not None and isinstance(data, int | float | Decimal) and not isinstance(data, bool):
         try:
@@ -157,14 +163,20 @@ def _element(
         except ValueError as error:
             raise _wrong(at, f"expected {error}") from None
     if not isinstance(data, dict):
-        raise _wrong(at, "expected an object" if size is None else "expected an object or a number")
-    known = _by_name(cls)
+        parts = ", ".join(name for name in known if name not in leave)
+        what = f"an object of {parts[:_MAX_EXPECTED]}" if parts else "an object"
+        raise _wrong(at, f"{_is(data)}, expected {what if size is None else f'a number, or {what}'}")
     values = dict(own or {})
     problems: list[tuple[str, str]] = []
     for name, item in data.items():
         field = known.get(name)
         if field is None or name in leave:
-            problems.append((f"{at}/{_token(name)}", "is not known here"))
+            problems.append(
+                (
+                    f"{at}/{_token(name)}",
+                    "is not known here" + ("" if problems else _meant(name, known, leave)),
+                )
+            )
             continue
         try:
             if field.occurs is None:
@@ -195,7 +207,7 @@ def _one(field: Field, data: object, at: str, depth: int) -> Any:
 
 def _several(field: Field, occurs: Occurs, data: object, at: str, depth: int) -> tuple[Any, ...]:
     if not isinstance(data, list):
-        raise _wrong(at, "expected an array")
+        raise _wrong(at, f"{_is(data)}, expected an array")
     members: list[Any] = []
     problems: list[tuple[str, str]] = []
     if not occurs.least <= len(data) <= (occurs.most or len(data)):
@@ -215,7 +227,7 @@ def _several(field: Field, occurs: Occurs, data: object, at: str, depth: int) ->
 
 def _polymorphic(declared: type[Element], data: object, at: str, depth: int) -> Element:
     if not isinstance(data, dict):
-        raise _wrong(at, "expected an object")
+        raise _wrong(at, f"{_is(data)}, expected an object")
     if depth > codec.MAX_DEPTH:  # only here can values nest without end
         raise _wrong(at, f"is nested more than {codec.MAX_DEPTH} deep")
     if TYPE not in data:
@@ -234,21 +246,52 @@ def _simple(field: Field, data: object, at: str) -> Any:
         case Integer():
             low, high = lexical.bounds(field)
             if type(data) is not int or not low <= data <= high:
-                raise _wrong(at, f"expected an integer from {low} to {high}")
+                raise _wrong(at, f"{_is(data)}, expected an integer from {low} to {high}{_in_unit(at)}")
         case Bool():
             if not isinstance(data, bool):
-                raise _wrong(at, "expected true or false")
+                raise _wrong(at, f"{_is(data)}, expected true or false")
         case Hexadecimal(octets):
             if not isinstance(data, str) or len(data) != 2 * octets or not _HEX.fullmatch(data):
-                raise _wrong(at, f"expected {2 * octets} hexadecimal digits")
+                raise _wrong(at, f"{_is(data)}, expected {2 * octets} hexadecimal digits")
             value = int(data, 16) if field.type is int else data.upper()
         case Choice(words=words) if data not in words:
-            raise _wrong(at, f"expected one of {', '.join(words)}")
+            raise _wrong(at, f"{_is(data)}, expected one of {', '.join(words)}")
         case _ if not isinstance(data, str):
-            raise _wrong(at, "expected a string")
+            raise _wrong(at, f"{_is(data)}, expected a string")
     if (flaw := lexical.flaw(field, value)) is not None:
         raise _wrong(at, f"{flaw}, expected {lexical.expected(field)}")
     return value
+
+
+def _is(data: object) -> str:
+    """What came in the place of what was expected, cut to what a message may hold."""
+    match data:
+        case dict():
+            return "is an object"
+        case list():
+            return "is an array"
+        case str():
+            return f"is {lexical.quoted(data)}"
+        case None | bool():
+            return f"is {json.dumps(data)}"
+        case int() if data.bit_length() > _MAX_BITS:
+            return "is a number of very many digits"
+    text = str(data)
+    return f"is {text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + '...'}"
+
+
+def _meant(name: str, known: Collection[str], leave: Collection[str]) -> str:
+    """A guess at what a name was meant to be; nothing where none is near."""
+    possible = [one for one in known if one not in leave]
+    (near,) = difflib.get_close_matches(name[:_MAX_KEY], possible, 1) or ("",)
+    return f": is {near} meant?" if near else ""
+
+
+def _in_unit(at: str) -> str:
+    """What a number is counted in, where that is hundredths of a unit and easily mistaken."""
+    names = at.split("/")[-2:]
+    unit = HUNDREDTHS.get(names[-1]) or HUNDREDTHS.get(".".join(names))
+    return f" (hundredths of {'a percent' if unit == '%' else unit})" if unit else ""
 
 
 def _token(name: str) -> str:

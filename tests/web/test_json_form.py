@@ -318,15 +318,18 @@ class RefusalTests(JSONTestCase):
         self.refused(
             r.DERControl,
             data,
-            ("/mRID", "expected 32 hexadecimal digits"),
-            ("/creationTime", "expected an integer from -9223372036854775808 to 9223372036854775807"),
-            ("/EventStatus/potentiallySuperseded", "expected true or false"),
-            ("/interval/duration", "expected an integer from 0 to 4294967295"),
+            ("/mRID", "is 'xyz', expected 32 hexadecimal digits"),
+            ("/creationTime", f"is 'now', expected an integer from {-(2**63)} to {2**63 - 1}"),
+            ("/EventStatus/potentiallySuperseded", "is 0, expected true or false"),
+            ("/interval/duration", "is -1, expected an integer from 0 to 4294967295"),
             ("/interval/start", "is required"),
             ("/DERControlBase/opModVoltVar/href", "is '%', expected a URI reference (RFC 3986)"),
-            ("/DERControlBase/opModMaxLimW", "expected an integer from 0 to 10000"),
+            (
+                "/DERControlBase/opModMaxLimW",
+                "is 10001, expected an integer from 0 to 10000 (hundredths of a percent)",
+            ),
             ("/DERControlBase/a~1~0b", "is not known here"),
-            ("/randomizeStart", "expected an integer from -3600 to 3600"),
+            ("/randomizeStart", "is null, expected an integer from -3600 to 3600"),
             ("/description", "has 33 characters, expected at most 32 characters"),
         )
 
@@ -338,14 +341,22 @@ class RefusalTests(JSONTestCase):
             (r.LogEvent, "details", [1, None, ["a"], {}], "a string"),
             (NewControl, "deviceCategory", [1, "1", "0000000g", "0x000001", None], "8 hexadecimal digits"),
             (r.DERControlBase, "opModVoltVar", ["/dc/1", None, []], "an object"),
-            (r.DERControlBase, "opModTargetW", ["5", True, None], "an object or a number"),
+            (
+                r.DERControlBase,
+                "opModTargetW",
+                ["5", True, None],
+                "a number, or an object of multiplier, value",
+            ),
             (r.DERProgramList, "DERProgram", [{}, None, ()], "an array"),
         ]
         for cls, name, values, expected in cases:
             for value in values:
-                self.assertIn((f"/{name}", f"expected {expected}"), problems(cls, {name: value}), value)
+                told = dict(problems(cls, {name: value}))[f"/{name}"]
+                self.assertRegex(told, f"^is .+, expected {expected}", value)
         for data in (None, True, 0, 1.5, "a", []):
-            self.refused(r.DERControlBase, data, ("", "expected an object"))
+            ((at, told),) = problems(r.DERControlBase, data)
+            self.assertEqual(at, "")
+            self.assertRegex(told, "^is .+, expected an object of opModConnect, ")
 
     def test_members(self) -> None:
         """Too few or too many members are told of, and each that is wrong by its place."""
@@ -359,10 +370,10 @@ class RefusalTests(JSONTestCase):
             r.DERCurve,
             {**curve, "CurveData": [{"xvalue": 0}, 5]},
             ("/CurveData/0/yvalue", "is required"),
-            ("/CurveData/1", "expected an object"),
+            ("/CurveData/1", "is 5, expected an object of excitation, xvalue, yvalue"),
         )
         self.refused(
-            Membership, {"groups": [1, 0]}, ("/groups/1", f"expected an integer from 1 to {2**63 - 1}")
+            Membership, {"groups": [1, 0]}, ("/groups/1", f"is 0, expected an integer from 1 to {2**63 - 1}")
         )
 
     def test_rules(self) -> None:
@@ -391,9 +402,23 @@ class RefusalTests(JSONTestCase):
             r.ResponseList,
             {**page, "Response": [RESPONSE, 5]},
             unnamed,
-            ("/Response/1", "expected an object"),
+            ("/Response/1", "is 5, expected an object"),
         )
         self.refused(r.Response, {"xsi:type": "Response", **RESPONSE}, ("/xsi:type", "is not known here"))
+
+    def test_what_was_meant(self) -> None:
+        """A name that is nearly one of the model is guessed at; of several that are unknown the first."""
+        wrong = {"opModMaxLimitW": 1, "opModMaxLimitX": 1, "opModFixedVar": {"value": 10_001, "refType": 1}}
+        self.refused(
+            r.DERControlBase,
+            wrong,
+            ("/opModMaxLimitW", "is not known here: is opModMaxLimW meant?"),
+            ("/opModMaxLimitX", "is not known here"),
+            (
+                "/opModFixedVar/value",
+                "is 10001, expected an integer from -10000 to 10000 (hundredths of a percent)",
+            ),
+        )
 
     def test_depth(self) -> None:
         """Nothing nests deeper than in XML."""
@@ -423,9 +448,9 @@ class RefusalTests(JSONTestCase):
     def test_as_text(self) -> None:
         """The problems are what the exception says."""
         problem = self.assertRaises(JSONProblem, from_json, Cancellation, {"randomized": 1, "x": 1})
-        self.assertEqual(str(problem), "/randomized: expected true or false; /x: is not known here")
+        self.assertEqual(str(problem), "/randomized: is 1, expected true or false; /x: is not known here")
         problem = self.assertRaises(JSONProblem, from_json, Cancellation, None)
-        self.assertEqual(str(problem), "the whole: expected an object")
+        self.assertEqual(str(problem), "the whole: is null, expected an object of randomized, reason")
 
     @examples(400)
     @given(st.data())
@@ -499,8 +524,12 @@ class QuantityTests(JSONTestCase):
 
     def test_not_for_others(self) -> None:
         """A number is no value of a type with more to it than a multiplier."""
-        for cls in (r.UnitValueType, r.PowerFactorWithExcitation, r.FixedVar):
-            self.refused(cls, 5, ("", "expected an object"))
+        for cls, parts in (
+            (r.UnitValueType, "multiplier, unit, value"),
+            (r.PowerFactorWithExcitation, "displacement, excitation, multiplier"),
+            (r.FixedVar, "refType, value"),
+        ):
+            self.refused(cls, 5, ("", f"is 5, expected an object of {parts}"))
 
 
 class SchemaTests(JSONTestCase):

@@ -222,9 +222,12 @@ class CreateTests(_Controls):
         )
         self.refused(
             [
-                ("/base/opModMaxLimW", "expected an integer from 0 to 10000"),
+                (
+                    "/base/opModMaxLimW",
+                    "is 10001, expected an integer from 0 to 10000 (hundredths of a percent)",
+                ),
                 ("/base/opModNothing", "is not known here"),
-                ("/randomizeStart", "expected an integer from -3600 to 3600"),
+                ("/randomizeStart", "is 3601, expected an integer from -3600 to 3600"),
             ],
             program=1,
             base={"opModMaxLimW": 10001, "opModNothing": 1},

@@ -72,7 +72,7 @@ class AddTests(Case):
             ({"name": "x", "parent": 77}, [("/parent", "there is no group 77")]),
             ({"name": "x", "parent": 4, "level": 6}, [("/parent", "is not of a level above")]),
             ({"name": "x", "parent": 5, "level": 6}, [("/parent", "is not of a level above")]),
-            ({"name": "x", "level": 7}, [("/level", "expected an integer from 0 to 6")]),
+            ({"name": "x", "level": 7}, [("/level", "is 7, expected an integer from 0 to 6")]),
             ({"name": "x" * 65}, [("/name", "has 65 characters, the most is 64")]),
         ):
             found = self.office.refused("POST", "/groups", body)

@@ -86,7 +86,7 @@ class ProgramTests(Case):
         found = self.office.refused("POST", "/programs", {"description": "", "primacy": 1, "group": 77})
         self.assertEqual(found, [("/description", line), ("/group", "there is no group 77")])
         found = self.office.refused("POST", "/programs", {"description": "x", "primacy": 256, "group": 1})
-        self.assertEqual(found, [("/primacy", "expected an integer from 0 to 255")])
+        self.assertEqual(found, [("/primacy", "is 256, expected an integer from 0 to 255")])
         for taken in ("FDA", "Gone"):
             body = {"description": taken, "primacy": 1, "group": 1}
             found = self.office.refused("POST", "/programs", body, expect=409)

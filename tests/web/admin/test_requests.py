@@ -231,7 +231,9 @@ class BodyTests(Case):
                 return self.office.refused(one.method, one.path, body)
 
             for body in ([], b"null", 1, "x", True):
-                self.assertEqual(refused(body), [("", "expected an object")], one)
+                ((at, told),) = refused(body)
+                self.assertEqual(at, "", one)
+                self.assertRegex(told, "^is .+, expected an object", one)
             found = refused({**one.body, "strange": 1, "a/b~": None})
             self.assertEqual(found, [("/strange", unknown), ("/a~1b~0", unknown)], one)
             for name in one.body:
