@@ -17,6 +17,7 @@ from csipd.sep2.rules import Flaw
 from csipd.sep2.schema import Element, fields
 from csipd.sep2.types import MODE, Alarm, CurveType, DeviceCategory, UnitRef
 from tests.conformance.test_basic import FREQUENCY_TRIPS, VOLT_VAR, VOLT_WATT, VOLTAGE_TRIPS
+from tests.support.bodies import FULL
 from tests.support.examples import fewer
 from tests.support.instances import instances
 
@@ -173,6 +174,66 @@ class ControlTests(SynchronousTestCase):
         judge = rules.control_flaws if isinstance(value, r.DERControl) else rules.default_flaws
         for flaw in judge(value):  # type: ignore[operator]  # each of its own
             self.assertTrue(_leads(value, flaw), (value, flaw))
+
+
+class RatingTests(SynchronousTestCase):
+    """What a DER says of itself (modes of CTP CORE-014): kept as it comes, and told of."""
+
+    capability, settings = FULL["DERCapability"], FULL["DERSettings"]
+
+    def doubts(self, capability: dict[str, Any], settings: dict[str, Any]) -> list[str]:
+        found = rules.rating_doubts(self.capability.replace(**capability), self.settings.replace(**settings))
+        self.assertEqual(rules.errors(found), [])
+        return rules.doubts(found)
+
+    def test_each(self) -> None:
+        """Each thing that a rating or a setting should not be is told with its element."""
+        watts, absorbed = r.ActivePower(multiplier=1, value=501), r.ReactivePower(multiplier=0, value=-2641)
+        factor = r.PowerFactor(displacement=849, multiplier=-3)
+        self.assertEqual(self.doubts({}, {}), [])
+        self.assertEqual(rules.rating_doubts(None, self.settings), [])
+        self.assertEqual(rules.rating_doubts(None, None), [])
+        for capability, settings, told in (
+            ({}, {"setMaxW": watts}, "/setMaxW: is 5010, expected at most rtgMaxW, 5000"),
+            (
+                {},
+                {"setMaxVarNeg": absorbed},
+                "/setMaxVarNeg: is -2641, expected at least rtgMaxVarNeg, -2640",
+            ),
+            (
+                {},
+                {"setMinPFOverExcited": factor},
+                "/setMinPFOverExcited: is 0.849, expected at least rtgMinPFOverExcited, 0.85",
+            ),
+            (
+                {},
+                {"modesEnabled": 0x300000},
+                "/modesEnabled: is 00300000, expected modes of modesSupported (00100000)",
+            ),
+            (
+                {"rtgOverExcitedPF": r.PowerFactor(displacement=15, multiplier=-1)},
+                {},
+                "/rtgOverExcitedPF: is 1.5, expected a power factor of at most 1",
+            ),
+            (
+                {"rtgUnderExcitedW": watts},
+                {},
+                "/rtgUnderExcitedW: is given without rtgUnderExcitedPF, expected both, or neither",
+            ),
+            (
+                {"rtgMaxVarNeg": absorbed.replace(value=5)},
+                {},
+                "/rtgMaxVarNeg: is 5 var, expected 0 or less, as vars are absorbed",
+            ),
+            ({"type": 83}, {}, "/rtgMaxDischargeRateW: is missing, expected one where type is 83"),
+        ):
+            self.assertEqual(self.doubts(capability, settings), [told])
+
+    @fewer(1)
+    @given(st.none() | instances(r.DERCapability), st.none() | instances(r.DERSettings))
+    def test_any(self, capability: r.DERCapability | None, settings: r.DERSettings | None) -> None:
+        """Whatever ratings and settings the codec takes are judged, and none is refused."""
+        self.assertEqual(rules.errors(rules.rating_doubts(capability, settings)), [])
 
 
 class BitTests(SynchronousTestCase):

@@ -30,7 +30,7 @@ from twisted.python.failure import Failure
 
 from csipd.daemon.changes import ChangeNotifier
 from csipd.db import controls, devices, documents, engine, groups, own_programs, programs, turns
-from csipd.db.database import Database, Read, Transaction, Write
+from csipd.db.database import Database, Read, Remark, Transaction, Write
 from csipd.db.tree.context import Server
 from csipd.db.turns import Share
 from csipd.der.access import Policy
@@ -203,7 +203,9 @@ class World:
         #: Hrefs that were published as changed, in order.
         self.changed: list[str] = []
         self.notifier.subscribe(self.changed.extend)
-        self.database = Database(f"sqlite:///{path}", None, self.notifier.publish)
+        #: What transactions would have logged, in order.
+        self.remarks: list[Remark] = []
+        self.database = Database(f"sqlite:///{path}", None, self.notifier.publish, self.remarks.append)
         self.server = Server(
             lfdi=SERVER.lfdi, sfdi=SERVER.sfdi, issuer=ISSUER, zone=zone, policy=policy, **more
         )

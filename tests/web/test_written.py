@@ -45,6 +45,33 @@ def settings(watts: int) -> r.DERSettings:
     return r.DERSettings(updatedTime=1, setGradW=100, setMaxW=r.ActivePower(multiplier=0, value=watts))
 
 
+class DoubtTests(_Case):
+    """Ratings and settings that contradict each other are kept as they come, and told of."""
+
+    def told(self) -> list[str]:
+        found = [each.line.format(**{"peer": each.peer, **each.values}) for each in self.world.remarks]
+        self.world.remarks.clear()
+        return found
+
+    def test_told_once(self) -> None:
+        """Settings beyond the ratings are a line in the log when they come, and when what is wrong changes;
+        not each time that they are put."""
+        unit = f"{self.here}/der/1"
+        self.world.put(OWNER, f"{unit}/dercap", MINIMAL["DERCapability"])
+        self.world.remarks.clear()
+        beyond = f"{OWNER.lfdi} put {unit}/derg, which is doubtful: "
+        beyond += "/setMaxW: is %d, expected at most rtgMaxW, 5000"
+        for watts, lines in ((5000, []), (6000, [beyond % 6000]), (6000, []), (7000, [beyond % 7000])):
+            self.assertEqual(self.world.put(OWNER, f"{unit}/derg", settings(watts)).status, 204)
+            self.assertEqual(self.told(), lines)
+        less = MINIMAL["DERCapability"].replace(rtgMaxW=r.ActivePower(multiplier=0, value=4000))
+        self.world.put(OWNER, f"{unit}/dercap", less)
+        (line,) = self.told()
+        self.assertIn(
+            f"put {unit}/dercap, which is doubtful: /setMaxW: is 7000, expected at most rtgMaxW, 4000", line
+        )
+
+
 class AuditTests(_Case):
     """Who changed what, from what to what (case B9)."""
 

@@ -22,6 +22,7 @@ from csipd.sep2.rules.controls import (
 from csipd.sep2.rules.curves import Y_REFERENCES, curve_flaws
 from csipd.sep2.rules.events import LATEST, LONGEST, timing_flaws
 from csipd.sep2.rules.flaws import Flaw, Problem, doubts, errors
+from csipd.sep2.rules.ratings import rating_doubts
 from csipd.sep2.rules.registration import pin_flaws
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "errors",
     "link_flaws",
     "pin_flaws",
+    "rating_doubts",
     "reported_flaws",
     "response_flaws",
     "timing_flaws",
