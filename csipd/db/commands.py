@@ -31,6 +31,8 @@ from csipd.sep2.types import MODE, EventState
 SAMPLE = 50
 
 _GREATEST_MRID = "F" * 32
+#: Devices that a refusal calls by their names.
+_MOST_CALLED = 100
 _DERCAP = ROWS["DERCapability"]
 _CURVES = ROWS["DERCurveList"]
 
@@ -383,10 +385,14 @@ def _check_assigned(connection: sa.Connection, named: Sequence[tuple[int, str]])
     :param named: devices, each with a pointer to where it is named
     """
     assigned = groups.assignment_counts(connection, [device for device, _ in named])
+    without = [(device, pointer) for device, pointer in named if device not in assigned]
+    called = devices.called(connection, [device for device, _ in without[:_MOST_CALLED]])
     flaws = [
-        (pointer, f"device {device} is in no group, so it has no FSA to find a control by")
-        for device, pointer in named
-        if device not in assigned
+        (
+            pointer,
+            f"{called.get(device, f'device {device}')} is in no group, so it has no FSA to find a control by",
+        )
+        for device, pointer in without
     ]
     if flaws:
         raise Impossible(flaws)
@@ -474,8 +480,12 @@ def _abilities(
     named = target.devices or (() if owner is None else (owner,))
     if named:
         unable = devices.unable(connection, named, needed)
+        called = devices.called(connection, list(unable)[:_MOST_CALLED])
         flaws = [
-            ("/devices", f"device {device} does not support {_names(needed & ~modes)}")
+            (
+                "/devices",
+                f"{called.get(device, f'device {device}')} does not support {_names(needed & ~modes)}",
+            )
             for device, modes in unable.items()
         ]
         silent = devices.number_without_modes(connection, named)

@@ -426,8 +426,9 @@ def join(transaction: Transaction, device: int, group: int, now: int) -> None:
 def _check_service_point(connection: sa.Connection, device: int, group: int, now: int) -> None:
     points = groups.service_points(connection, group)
     if points and (live := controls.live_numbers(connection, points, now)):
+        who, where = called(connection, [device])[device], groups.called(connection, group)
         raise Conflict(
-            f"device {device} cannot join group {group}: the program of this service point has controls that"
+            f"{who} cannot join {where}: the program of this service point has controls that"
             f" are not over, which it would follow: {controls.named(live)}; cancel them first"
         )
 
@@ -598,6 +599,17 @@ def number_without_modes(connection: sa.Connection, numbers: Sequence[int]) -> i
     """How many of the devices have not said what they support."""
     query = sa.select(sa.func.count()).select_from(devices)
     return connection.scalar(query.where(devices.c.id.in_(numbers), devices.c.modes.is_(None))) or 0
+
+
+def called(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, str]:
+    """What people call devices, by their numbers; those that there are not are left out."""
+    query = sa.select(devices.c.id, devices.c.name).where(devices.c.id.in_(numbers))
+    return {row.id: title(row.id, row.name) for row in connection.execute(query)}
+
+
+def title(number: int, name: str | None) -> str:
+    """What people call a device, within a sentence: ``device inv01 (4)``."""
+    return f"device {name} ({number})" if name else f"device {number}"
 
 
 @frozen

@@ -309,6 +309,12 @@ def names(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, str]:
     return {row.id: row.name for row in rows}
 
 
+def called(connection: sa.Connection, number: int) -> str:
+    """What people call a group, within a sentence: ``group Feeder 1 (2)``."""
+    name = names(connection, [number]).get(number)
+    return f"group {number}" if name is None else f"group {name} ({number})"
+
+
 def move(transaction: Transaction, number: int, *, parent: int | None, level: int | None) -> None:
     """Give a group another place. All under it see other programs from now on.
 
@@ -318,7 +324,8 @@ def move(transaction: Transaction, number: int, *, parent: int | None, level: in
     if parent is not None and transaction.connection.scalar(
         sa.select(below.c.group).where(below.c.group == parent)
     ):
-        raise Conflict(f"group {parent} is group {number} or under it")
+        one, other = called(transaction.connection, number), called(transaction.connection, parent)
+        raise Conflict(f"{one} cannot hang below {other}, which is itself or under it")
     transaction.connection.execute(
         sa.update(groups).where(groups.c.id == number).values(parent=parent, level=level)
     )
@@ -349,8 +356,10 @@ def check_unused(connection: sa.Connection, number: int) -> None:
     """See that nothing is, or was, in a group: what ``remove`` raises."""
     for table, column in ((programs, "group"), (groups, "parent"), (memberships, "group")):
         if connection.scalar(sa.select(table.c.id).where(table.c[column] == number).limit(1)) is not None:
+            what = {groups: "groups below it", memberships: "devices"}.get(table, "programs")
             raise Conflict(
-                f"group {number} still has {table.name}, or had: what was commanded to it stays known"
+                f"{called(connection, number)} has {what}, or had: it is kept, so that what was commanded to"
+                " it stays known"
             )
 
 

@@ -210,7 +210,7 @@ class RefusalTests(_Case):
             command(base=r.DERControlBase(opModMaxLimW=1, opModVoltVar=r.DERCurveLink(href="/tm"))),
             ("/start", f"is {NOW + 60}: the event would be over already, expected an end after {NOW + 660}"),
             ("/base/opModVoltVar", "points to /tm, expected a curve of a program"),
-            ("/devices", f"device {self.world.one} does not support opModMaxLimW, opModVoltVar"),
+            ("/devices", f"device dev1 ({self.world.one}) does not support opModMaxLimW, opModVoltVar"),
             now=NOW + 660,
         )
 
@@ -305,11 +305,11 @@ class AbilityTests(_Case):
         self.refused(
             named,
             both,
-            ("/devices", f"device {one} does not support opModMaxLimW"),
-            ("/devices", f"device {two} does not support opModFixedW, opModMaxLimW"),
+            ("/devices", f"device dev1 ({one}) does not support opModMaxLimW"),
+            ("/devices", f"device dev2 ({two}) does not support opModFixedW, opModMaxLimW"),
         )
         own = Target(program=programs.own_program(one))
-        self.refused(own, command(), ("/devices", f"device {one} does not support opModMaxLimW"))
+        self.refused(own, command(), ("/devices", f"device dev1 ({one}) does not support opModMaxLimW"))
         for device in (one, two):
             self.world.supports(device, self.limit | self.fixed)
         self.assertEqual(self.preview(named, both).warnings, ("1 device has not said what it supports",))
@@ -426,7 +426,7 @@ class CreateTests(_Case):
     def test_without_fsa(self) -> None:
         """A device that is in no FSA could not find its control: it is refused (decision 39)."""
         alone = self.world.alone
-        flaw = f"device {alone} is in no group, so it has no FSA to find a control by"
+        flaw = f"device dev3 ({alone}) is in no group, so it has no FSA to find a control by"
         self.refused(Target(devices=(self.world.one, alone)), command(), ("/devices/1", flaw))
         self.refused(Target(program=programs.own_program(alone)), command(), ("/program", flaw))
 

@@ -301,17 +301,21 @@ def present(connection: sa.Connection, call: Call) -> devices.DeviceRow:
     """The device that a write is about."""
     row = find_row(connection, call.numbers["device"])
     if row.retired is not None:
-        raise Conflict(f"device {row.id} was removed: add it again")
+        raise Conflict(f"{_called(row)} was removed: add it again")
     return row
+
+
+def _called(row: devices.DeviceRow) -> str:
+    return devices.title(row.id, row.name)
 
 
 def _unlisted(connection: sa.Connection, lfdi: str) -> devices.DeviceRow | None:
     """The row of an LFDI that may be put on the list: None, or that of a device that was removed."""
     found = devices.listed(connection, lfdi=lfdi, limit=1)
     if found and found[0].lfdi != lfdi:
-        raise Conflict(f"{lfdi} was that of device {found[0].id} before its certificate was replaced")
+        raise Conflict(f"{lfdi} was that of {_called(found[0])} before its certificate was replaced")
     if found and found[0].retired is None:
-        raise Conflict(f"{lfdi} is on the list already: device {found[0].id}")
+        raise Conflict(f"{lfdi} is on the list already: {_called(found[0])}")
     return found[0] if found else None
 
 

@@ -74,7 +74,8 @@ def _change(transaction: Transaction, call: Call, *, joins: bool) -> Device:
     before = set(groups.memberships_of(connection, row.id))
     if joins == (group in before):
         raise Conflict(
-            f"device {row.id} is {'' if joins else 'not '}in group {group}{' already' if joins else ''}"
+            f"{devices.title(row.id, row.name)} is {'' if joins else 'not '}in"
+            f" {groups.called(connection, group)}{' already' if joins else ''}"
         )
     wanted = before | {group} if joins else before - {group}
     if len(wanted) > MOST_GROUPS:

@@ -20,7 +20,7 @@ def register(transaction: Transaction, call: Call) -> Device:
     row = present(transaction.connection, call)
     device = devices.find(transaction.connection, row.lfdi)
     if device is None or device.registered is not None:
-        raise Conflict(f"device {row.id} is registered already")
+        raise Conflict(f"{devices.title(row.id, row.name)} is registered already")
     devices.enrol(transaction, device, call.now)
     record(transaction, call, "register", row.id, row.lfdi)
     return show(transaction.connection, call)
@@ -36,7 +36,7 @@ def withdraw(transaction: Transaction, call: Call) -> Device:
     """Shut a device out at once."""
     row = present(transaction.connection, call)
     if not devices.withdraw(transaction, row.lfdi, call.who, call.now, call.body.reason):
-        raise Conflict(f"device {row.id} is withdrawn already")
+        raise Conflict(f"{devices.title(row.id, row.name)} is withdrawn already")
     return show(transaction.connection, call)
 
 
@@ -44,7 +44,7 @@ def preview_withdraw(connection: sa.Connection, call: Call) -> Consequences:
     """What it will mean that a device is shut out."""
     row = present(connection, call)
     if row.withdrawn is not None:
-        raise Conflict(f"device {row.id} is withdrawn already")
+        raise Conflict(f"{devices.title(row.id, row.name)} is withdrawn already")
     said = [
         f"{title(row)} will be shut out at once, until it is readmitted: no restart and no configuration lets"
         " it in.",
@@ -58,7 +58,7 @@ def readmit(transaction: Transaction, call: Call) -> Device:
     """Lift a withdrawal."""
     row = present(transaction.connection, call)
     if not devices.readmit(transaction, row.lfdi, call.who, call.now):
-        raise Conflict(f"device {row.id} is not withdrawn")
+        raise Conflict(f"{devices.title(row.id, row.name)} is not withdrawn")
     return show(transaction.connection, call)
 
 

@@ -157,7 +157,8 @@ class CreateTests(_Controls):
             self.office.put(f"/devices/{number}/groups", {"groups": []})
             named = who is OWNER
             target = {"devices": [number]} if named else {"program": programs.own_program(number)}
-            flaw = f"device {number} is in no group, so it has no FSA to find a control by"
+            called = f"device {'owner' if named else 'other'} ({number})"
+            flaw = f"{called} is in no group, so it has no FSA to find a control by"
             self.refused([("/devices/0" if named else "/program", flaw)], **target)
             self.assertEqual(self.world.document(who, f"/edev/{number}/fsa").get("all"), "0")
 
@@ -323,14 +324,14 @@ class AbilityTests(_Controls):
         owner, managed, other = self.numbers.owner, self.numbers.managed, self.numbers.other
         self.refused(
             [
-                ("/devices", f"device {owner} does not support opModTargetW"),
-                ("/devices", f"device {managed} does not support opModMaxLimW, opModTargetW"),
+                ("/devices", f"device owner ({owner}) does not support opModTargetW"),
+                ("/devices", f"device managed ({managed}) does not support opModMaxLimW, opModTargetW"),
             ],
             devices=[owner, managed, other],
             base={"opModMaxLimW": 1, "opModTargetW": 2, "opModConnect": True},
         )
         own = programs.own_program(managed)
-        self.refused([("/devices", f"device {managed} does not support opModMaxLimW")], program=own)
+        self.refused([("/devices", f"device managed ({managed}) does not support opModMaxLimW")], program=own)
         made = self.office.post("/controls", {"devices": [owner, other], **CONTROL})
         self.assertEqual(made["warnings"], ["1 device has not said what it supports"])
         self.assertNotIn("warnings", self.office.post("/controls", {"devices": [owner], **CONTROL}))

@@ -202,16 +202,16 @@ class AddTests(Case):
         self.refused({"lFDI": NEW_LFDI}, ("/name", "is required"))
 
     def test_there_already(self) -> None:
-        """An LFDI or a name that is taken is 409, and says whose; nothing is made for it."""
+        """An LFDI or a name that is taken is 409, and says by name whose (B11); nothing is made for it."""
         for body, expected in (
             ({**DEVICE, "name": "owner"}, f"there is a device owner already: {self.numbers.owner}"),
             (
                 {"name": "x", "lFDI": OWNER.lfdi},
-                f"{OWNER.lfdi} is on the list already: device {self.numbers.owner}",
+                f"{OWNER.lfdi} is on the list already: device owner ({self.numbers.owner})",
             ),
             (
                 {"name": "x", "lFDI": WITHDRAWN.lfdi},
-                f"{WITHDRAWN.lfdi} is on the list already: device {self.numbers.withdrawn}",
+                f"{WITHDRAWN.lfdi} is on the list already: device withdrawn ({self.numbers.withdrawn})",
             ),
         ):
             self.assertEqual(self.office.refused("POST", "/devices", body, expect=409), expected)
@@ -349,7 +349,7 @@ class StandingTests(Case):
         number = self.numbers.listed
         self.tell(number, "register", "registered")
         self.assertEqual(self.world.document(LISTED, f"/edev/{number}/der").get("all"), "1")
-        self.not_now(number, "register", f"device {number} is registered already")
+        self.not_now(number, "register", f"device listed ({number}) is registered already")
 
     def test_withdraw_at_once(self) -> None:
         """Withdrawal shuts out at once whoever has an open connection and answers in the fast lane."""
@@ -367,10 +367,12 @@ class StandingTests(Case):
         self.assertIsNone(self.world.document(OWNER, "/dcap").find("{*}EndDeviceListLink"))
         self.assertEqual(self.world.hits, hits)
         self.assertIs(self.world.wire(OWNER), wire)
-        self.not_now(self.numbers.owner, "withdraw", f"device {self.numbers.owner} is withdrawn already")
+        self.not_now(
+            self.numbers.owner, "withdraw", f"device owner ({self.numbers.owner}) is withdrawn already"
+        )
         self.tell(self.numbers.owner, "readmit", "registered")
         self.assertEqual([self.world.get(OWNER, path).status for path in paths], [200] * 3)
-        self.not_now(self.numbers.owner, "readmit", f"device {self.numbers.owner} is not withdrawn")
+        self.not_now(self.numbers.owner, "readmit", f"device owner ({self.numbers.owner}) is not withdrawn")
 
     def test_under_way(self) -> None:
         """An answer that was under way when its device was shut out is not given."""
@@ -403,7 +405,7 @@ class StandingTests(Case):
         self.assertEqual((shown["standing"], shown["retired"], shown["name"]), ("retired", NOW, "owner"))
         self.assertNotIn("groups", shown)
         self.assertEqual(self.office.get("/groups/4")["devices"], 1)
-        removed = f"device {number} was removed: add it again"
+        removed = f"device owner ({number}) was removed: add it again"
         for method, rest, body in (
             ("DELETE", "", None),
             ("PATCH", "", {"pIN": 5}),

@@ -121,7 +121,8 @@ class ChangeTests(Case):
         campaign = self.office.post("/groups", {"name": "below the campaign", "parent": 5})["number"]
         for parent in (5, campaign):
             found = self.office.refused("PATCH", "/groups/5", {"parent": parent}, expect=409)
-            self.assertEqual(found, f"group {parent} is group 5 or under it")
+            self.assertTrue(found.startswith("group Campaign (5) cannot hang below group "), found)
+            self.assertIn(f"({parent}), which is itself or under it", found)
         self.assertEqual(self.office.refused("PATCH", "/groups/77", {}, expect=404), "there is no group 77")
         self.assertEqual([line.action for line in self.office.log()], ["add"])
 
@@ -145,7 +146,10 @@ class RemoveTests(Case):
         owner = f"/devices/{self.numbers.owner}/groups"
         self.office.put(owner, {"groups": [number]})
         self.office.put(owner, {"groups": [5]})
-        self.assertIn("memberships", self.office.refused("DELETE", f"/groups/{number}", expect=409))
+        self.assertIn(
+            "group Empty (6) has devices, or had",
+            self.office.refused("DELETE", f"/groups/{number}", expect=409),
+        )
         parent = self.office.post("/groups", {"name": "above"})["number"]
         self.office.post("/groups", {"name": "below", "parent": parent})
         self.assertIn("groups", self.office.refused("DELETE", f"/groups/{parent}", expect=409))
