@@ -1,6 +1,6 @@
 """What the file says, in one canonical text: something has changed when its text has.
 
-The daemon keeps such texts and lays the file over what operators have changed meanwhile (decision 23).
+The daemon keeps such texts and merges the file with what operators have changed meanwhile (decision 23).
 """
 
 from __future__ import annotations

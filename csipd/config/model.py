@@ -133,7 +133,7 @@ def _quantity(kind: type[Element]) -> Reader[Element]:
 def capability(source: Fields) -> r.DERCapability | None:
     """A DERCapability from the ratings of a file; ``None``, with a warning, where they are not complete.
 
-    A file without any rating gives ``None`` and no warning: the device itself will tell.
+    A file without any rating gives ``None`` and no warning: the device itself will say.
     """
     values = given(source, r.DERCapability)
     if not values:

@@ -22,11 +22,11 @@ class ChangeNotifier:
         self._subscribers: list[Subscriber] = []
 
     def subscribe(self, subscriber: Subscriber) -> None:
-        """Tell this one of every change from now on, in the order of subscription."""
+        """Notify this one of every change from now on, in the order of subscription."""
         self._subscribers.append(subscriber)
 
     def publish(self, hrefs: Sequence[str]) -> None:
-        """Tell everyone that what is served at these hrefs is no longer what it was."""
+        """Notify every subscriber that what is served at these hrefs has changed."""
         for subscriber in self._subscribers:
             try:
                 subscriber(hrefs)

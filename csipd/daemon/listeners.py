@@ -72,7 +72,7 @@ class Listeners(Service):
         """Read the keys and bind, which may take rights that the daemon gives up next."""
         log = AcceptLog(self._peer_log)
         for listener in self._listeners:
-            # The listeners share the server's certificate: one of them tells of its end.
+            # the listeners share the server's certificate: one of them warns of its end.
             first = not self._contexts
             tls = ServerTLS(listener.tls, now=time.time, peer_log=self._peer_log, announce_end=first)
             self._contexts.append(tls)

@@ -1,4 +1,4 @@
-"""Who the operators are while the daemon runs: read anew at SIGHUP, told of before a certificate ends."""
+"""Who the operators are while the daemon runs: read anew at SIGHUP; warns before a certificate ends."""
 
 from __future__ import annotations
 

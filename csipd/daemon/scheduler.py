@@ -1,9 +1,9 @@
-"""Tells of what the clock changes: events that begin and end, and what grows old.
+"""Notifies of what the clock changes: events that begin and end, and what expires.
 
 No status is kept here or anywhere: a GET computes it. What the scheduler adds is that others *hear* of a
 change when it happens. One timer stands at the next moment at which any event begins or ends; a LoopingCall
-is its safety net, and the pulse of ageing (decision 21). The moment up to which changes were told of is kept
-in the database, so that after an hour's stop they are told of then, and of two processes only one tells.
+is its safety net, and the pulse of ageing (decision 21). The moment up to which changes were notified is kept
+in the database, so that after an hour's stop they are notified then, and by one of two processes only.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ class TickResult:
 
 
 def tick(transaction: Transaction, now: int) -> TickResult:
-    """Tell of what began and ended since the last tick, and move the mark.
+    """Notify of what began and ended since the last tick, and move the mark.
 
-    After a clock was set back, what was told of in the time that is to come again is told of once more: it is
-    not yet so.
+    After a clock was set back, what was notified in the time that is to come again is notified once more:
+    it is not yet so.
     """
     last = int(declarations.fact(transaction, _TICK, str(now)))
-    # Of two processes that come here for the same time only the one that moves the mark tells.
+    # Of two processes that come here for the same time only the one that moves the mark notifies.
     if last != now and declarations.move_fact(transaction, _TICK, str(last), str(now)):
         programs = controls.changing(transaction.connection, min(last, now), max(last, now))
         if programs and last < now:

@@ -130,7 +130,7 @@ def _devices_listener(
         limits=limits,
         quotas=quotas_of(settings),
         identify=identify_by(ready.lfdi_of),
-        fast_lane=lambda identity, head: cache.find(identity.lfdi, head),
+        fast_path=lambda identity, head: cache.find(identity.lfdi, head),
         look_up=application.look_up,
         log_requests=ready.options.debug,
         peer_log=peer_log,

@@ -13,7 +13,7 @@ Place = tuple[Path, str]
 
 @frozen
 class Undo:
-    """What lay in some places before a start.
+    """What was in some places before a start.
 
     Only what a start itself makes is ever looked at: a folder may be somebody's home.
 

@@ -53,7 +53,7 @@ def _packaged() -> str | None:
 
 
 def _machine(paths: Sequence[str]) -> tuple[Path | None, str | None]:
-    """The first folder that has data of time zones, and their edition if it tells."""
+    """The first folder that has data of time zones, and their edition if it is known."""
     for folder in map(Path, paths):
         if not folder.is_dir():
             continue

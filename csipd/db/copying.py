@@ -11,7 +11,7 @@ from pathlib import Path
 #: Pages between two calls of ``progress``: 16 MiB.
 _PAGES = 4096
 
-#: Told how many pages of how many have been copied.
+#: Called with how many pages of how many have been copied.
 Progress = Callable[[int, int], None]
 
 

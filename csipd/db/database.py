@@ -119,8 +119,8 @@ class _Queue:
 
     :param in_thread: calls a function in the thread of this queue, and gives back what it returned
     :param run: carries out a group of operations, in that thread
-    :param publish: told what a group changed, before its callers are answered
-    :param report: told what is to be logged of a group
+    :param publish: called with what a group changed, before its callers are answered
+    :param report: called with what is to be logged of a group
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """What the configuration file said last time, as pairs of what is spoken of and what is said of it.
 
-The file is laid over the database by a three-way merge (decision 23): where the file says what it said last
+The file is merged into the database by a three-way merge (decision 23): where the file says what it said last
 time, what is there stays, an operator's change included; where it says something new, that is brought
 about; what it no longer speaks of is retired.
 """

@@ -147,7 +147,7 @@ class Health:
         if whole:
             self.damage = None
 
-    # What is told.
+    # What the log says.
 
     def failed(self, side: str, reason: str, *, damage: bool = False) -> Unavailable:
         """Note that reading or writing failed, and log it once; gives what callers are answered with.

@@ -3,7 +3,7 @@
 A log event is looked at in the transaction that stores it, so that an alarm is open once its device has its
 answer (decision 21). A device's list holds so many log events; the operator's history has those besides that
 the device deleted, as many again. What goes when there is no more room is what came first: a device whose
-clock is wrong would otherwise lose what it has just told.
+clock is wrong would otherwise lose what it has just sent.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def post(transaction: Transaction, device: int, event: r.LogEvent, keep: int, no
     :param keep: how many the device's list holds
     """
     connection = transaction.connection
-    told = {
+    content = {
         "device": device,
         "created_time": event.createdDateTime,
         "event_id": event.logEventID,
@@ -170,7 +170,7 @@ def post(transaction: Transaction, device: int, event: r.LogEvent, keep: int, no
         "function_set": event.functionSet,
         "code": event.logEventCode,
     }
-    again = connection.execute(_SAME, told).first()
+    again = connection.execute(_SAME, content).first()
     if again is not None:
         if again.hidden:
             connection.execute(sa.update(logevents).where(logevents.c.id == again.id).values(hidden=False))
@@ -180,7 +180,7 @@ def post(transaction: Transaction, device: int, event: r.LogEvent, keep: int, no
     number: int | None = connection.scalar(
         _ADD,
         {
-            **told,
+            **content,
             "hidden": False,
             "classified": True,
             "received": now,
@@ -365,7 +365,7 @@ def sweep(transaction: Transaction, keep: int) -> SweepResult:
 
 
 def _classify_missed(transaction: Transaction) -> int:
-    """Look at the log events that were not looked at for alarms, in the order of what they tell."""
+    """Look at the log events that were not looked at for alarms, in the order of when they happened."""
     connection = transaction.connection
     missed = connection.execute(
         sa.select(logevents.c.id, logevents.c.device, logevents.c.body, logevents.c.received)

@@ -1,6 +1,6 @@
 """Alarms: which log events raise and clear them, and what that makes of what is known already.
 
-A device tells of an alarm by one LogEvent when it begins and by another when all is normal again (CSIP IG
+A device reports an alarm by one LogEvent when it begins and by another when all is normal again (CSIP IG
 Table 14, G31, G32; IEEE 2030.5-2018 9.6, 10.10.6), each with the time at which that happened. They may arrive
 late, twice and in any order: what counts is those times. Within one second they count as they arrive. A time
 later than the receipt is that of a clock that runs ahead, and counts as the receipt.
@@ -31,7 +31,7 @@ class AlarmEvent:
     :param function_set: a FunctionSet
     :param code: the logEventCode that raises the alarm
     :param name: of the alarm, for people
-    :param clears: the logEventCode that clears it; None where there is none: it is over when it is told of
+    :param clears: the logEventCode that clears it; None where there is none: it is over when it is reported
     """
 
     turn: AlarmChange
@@ -90,7 +90,7 @@ SKEW = 60
 
 
 def happened(created: int, received: int) -> int:
-    """When what a log event tells of happened, as far as that can be (TimeType).
+    """When what a log event reports happened, as far as that can be (TimeType).
 
     :param created: createdDateTime, by the device's clock
     """
@@ -125,7 +125,7 @@ def raised(at: int, ahead: AlarmPeriod | None, clear: int | None) -> Outcome:
     """An alarm that was raised at a moment.
 
     :param ahead: of the episodes of this alarm that end after that moment, or not yet, the first
-    :param clear: when it was first cleared after that moment, as far as log events tell
+    :param clear: when it was first cleared after that moment, as far as log events say
     """
     if ahead is None:
         return Outcome(None, AlarmPeriod(at, clear))
@@ -140,7 +140,7 @@ def cleared(at: int, ahead: AlarmPeriod | None, again: int | None) -> Outcome:
     """An alarm that was cleared at a moment. Without one that was raised before there is nothing to clear.
 
     :param ahead: of the episodes of this alarm that end after that moment, or not yet, the first
-    :param again: when it was first raised after that moment, as far as log events tell
+    :param again: when it was first raised after that moment, as far as log events say
     """
     if ahead is None or ahead.raised > at:
         return Outcome(ahead)

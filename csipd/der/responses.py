@@ -2,10 +2,10 @@
 
 A Response names an event (subject), a device and a status (IEEE 2030.5-2018 8.8, Table 27). Each status
 brings its device to a stage of the event: it has the event, it has started, it is done with it. What the
-event asks for (responseRequired) and where it stands say which stage every device should have told of by now;
-one that has not is silent.
+event asks for (responseRequired) and where it stands say which stage every device should have reported by
+now; one that has not is silent.
 
-A device may say the same more than once: it opts out, in, and out again. Each is a Response of its own, told
+A device may say the same more than once: it opts out, in, and out again. Each is a Response of its own, kept
 apart by createdDateTime, and the last of them says where the device stands (decisions 7 and 38).
 """
 
@@ -34,7 +34,7 @@ class ResponseKind(Enum):
 
 
 class Stage(IntEnum):
-    """How far a device has told that it has come with an event."""
+    """How far a device says that it has come with an event."""
 
     NOTHING = 0
     RECEIVED = 1
@@ -148,7 +148,7 @@ class ReceivedResponse:
 
     @property
     def order(self) -> tuple[int, int, int]:
-        """What tells which of two is the later one: a clock that runs ahead does not make it so."""
+        """By this the later of two is found: a clock that runs ahead does not make it so."""
         at = self.received if self.created is None else min(self.created, self.received)
         return at, self.received, self.number
 
@@ -172,9 +172,9 @@ def repeated(
 
 
 def required(event: Event, status: Status, asked: int, poll_rate: int, now: int) -> Stage:
-    """The stage that every device should have told of by a moment (decision 20).
+    """The stage that every device should have reported by a moment (decision 20).
 
-    A device has two poll rates for each answer, and the randomisation where what it tells of is randomised.
+    A device has two poll rates for each answer, and the randomisation where what it reports is randomised.
 
     :param status: of the event at that moment
     :param asked: responseRequired
@@ -221,7 +221,7 @@ def stands(said: Sequence[int | None]) -> frozenset[ResponseKind]:
 
 
 def reached(said: Sequence[int | None]) -> Stage:
-    """How far a device has told that it has come.
+    """How far a device says that it has come.
 
     :param said: the statuses that it gave, the one that says where it stands last
     """

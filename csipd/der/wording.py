@@ -1,7 +1,7 @@
-"""Control modes, times and amounts in words: one way to say them for every door that people read.
+"""Control modes, times and amounts in words: one way to say them for everything that people read.
 
 Values are in the JSON form of the standard's types (csipd/web/json_form.py), so that what the API gives can
-be told by a client of it as by the server.
+be said by a client of it as by the server.
 """
 
 from __future__ import annotations

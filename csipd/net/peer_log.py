@@ -45,7 +45,7 @@ class _Entry:
 
 
 class PeerLog(Service):
-    """Writes the lines that peers cause. As a service it tells when it stops what it holds back.
+    """Writes the lines that peers cause. Stopping the service writes what it holds back.
 
     :param clock: for the intervals
     :param interval: seconds in which a peer has one line for each reason
@@ -134,7 +134,7 @@ class PeerLog(Service):
         return True
 
     def flush(self) -> None:
-        """Tell all that is held back, and begin anew."""
+        """Write all that is held back, and begin anew."""
         for key in list(self._entries):
             self._end(key)
         self._tell_without_room()

@@ -28,7 +28,7 @@ class Quotas:
     #: Requests of one caller, and how many more for each device that it manages.
     requests_per_second: float = field(default=200.0, validator=gt(0))
     requests_per_managed_device: float = field(default=2.0, validator=gt(0))
-    #: Seconds of that rate which may be spent at once.
+    #: Seconds of that rate that may be used at once.
     request_burst: float = field(default=5.0, validator=gt(0))
     #: Finished handshakes of one caller. An aggregator has as many times more as it has more connections.
     handshakes_per_second: float = field(default=20.0, validator=gt(0))
@@ -56,7 +56,7 @@ class TokenBucket:
         self.set_rate(per_second, burst)
 
     def set_rate(self, per_second: float, burst: float) -> None:
-        """Change the rate; what was spent stays spent."""
+        """Change the rate; what was used stays used."""
         self._interval = 1.0 / per_second
         self._depth = (burst - 1) / per_second
 

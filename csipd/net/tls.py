@@ -97,7 +97,7 @@ class TLSSettings:
 
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerTLS:
-    """Makes the server's side of each TLS connection, and can be told to read its files anew."""
+    """Makes the server's side of each TLS connection, and reads its files anew on request."""
 
     _log = Logger()
 

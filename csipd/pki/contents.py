@@ -225,7 +225,7 @@ def _is_of_namesake(certificate: x509.Certificate, above: x509.Certificate) -> b
     if certificate.issuer != above.subject:
         return False  # of an authority that is not here
     try:
-        # The identifiers tell without a signature being verified, of which a fleet has many.
+        # The identifiers are compared, without verifying a signature, of which a fleet has many.
         named = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
         own = above.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         if named.key_identifier is not None:

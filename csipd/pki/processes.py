@@ -108,7 +108,7 @@ async def _drive(reactor: Any, steps: Steps[T], timeout: float) -> T:
 
 
 def _environment() -> dict[str, str]:
-    """What a program is told of ours: where programs and libraries are, and to speak English.
+    """The environment that a program gets: where programs and libraries are, and English messages.
 
     HOME is left out on purpose, and OpenSSL is kept from reading the configuration of the machine.
     """
@@ -157,7 +157,7 @@ def _overdue(step: Run, timeout: float) -> str:
 
 
 class _Program(ProcessProtocol):
-    """One program in the reactor: feeds it, keeps what it writes within bounds, and tells how it ended."""
+    """One program in the reactor: feeds it, keeps what it writes within bounds, and reports how it ended."""
 
     transport: IProcessTransport
     _deadline: IDelayedCall

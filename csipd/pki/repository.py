@@ -1,7 +1,7 @@
 """How `openssl` is led to make what is missing in the folder of keys and certificates.
 
 What exists is never overwritten. A private key goes through pipes into its own file, created for its owner
-only, and into no other. Beside the files that `contents` tells of, `issued/` keeps a copy of every
+only, and into no other. Beside the files that `contents` describes, `issued/` keeps a copy of every
 certificate, and `openssl/` is where the program works, one run at a time whoever starts it: its
 configuration, and an index that is emptied before each run, so that an interrupted one cannot stand in the
 way.
@@ -257,7 +257,7 @@ class Repository(Contents):
             raise OpenSSLCnfError(f"{self._openssl_cnf}: {error}") from error
 
     def _prepare(self, configuration: str) -> None:
-        """Lay out what the program works with, whatever the last run left behind."""
+        """Prepare what the program works with, whatever the last run left behind."""
         for leftover in (*self._work.glob("index.txt*"), self._work / "openssl.cnf"):
             leftover.unlink(missing_ok=True)
         create(self._work / "index.txt", b"", 0o600)

@@ -98,7 +98,7 @@ def _rename_devices(context: Context, changes: Sequence[Change]) -> list[str]:
 
 
 def _record(context: Context, verb: str, kind: str, key: str) -> str:
-    """Write a change into the audit log; the line that tells of it."""
+    """Write a change into the audit log; the line that says so."""
     line = f"{verb} {kind} {key}".replace("\t", " / ")
     audit.record(context.transaction, context.now, WHO, verb, f"{kind} {key}", line)
     return line

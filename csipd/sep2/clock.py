@@ -6,7 +6,7 @@ one, of the next. A zone without daylight saving shows zero in all three.
 
 Only the offset from UTC is read from a zone. What its data call daylight saving differs between editions and
 countries (Ireland's and Morocco's have a negative saving in winter), and ``tzinfo.dst`` is a guess where the
-data do not tell. Daylight saving is therefore a period in which clocks are ahead of what they show both
+data do not say. Daylight saving is therefore a period in which clocks are ahead of what they show both
 just before and just after it.
 """
 

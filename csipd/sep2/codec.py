@@ -51,7 +51,7 @@ MAX_ALL_EXTENSION_ELEMENTS: Final = 4096
 MAX_ALL_EXTENSION_CHARACTERS: Final = 1 << 16
 
 _DECLARED_ENCODING = re.compile(rb"(?:\xef\xbb\xbf)?<\?xml\s[^>]*?encoding\s*=\s*[\"']([^\"']*)[\"']")
-# What tells of tags and attributes is not among these octets.
+# None of these octets begins or ends a tag or an attribute.
 _NO_MARKS = bytes(octet for octet in range(256) if octet not in b"<=")
 _MANY_ATTRIBUTES = b"=" * (MAX_ATTRIBUTES + 1)
 _DECLARED_NAMESPACE = re.compile(rb"xmlns(?::[^\s=]++)?\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+')")
@@ -130,7 +130,7 @@ def _parse(data: bytes, max_bytes: int) -> etree._Element:
 
 
 def _check_bounds(data: bytes) -> None:
-    """Refuse octets of which a tree would cost more than they are worth.
+    """Refuse octets of which a tree would cost too much.
 
     Nothing is parsed: comments and text may count for elements and attributes, but none of these is missed.
     """

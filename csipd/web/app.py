@@ -134,8 +134,8 @@ class Application:
 
     :param database: where everything is read and written
     :param server: what the server says of itself
-    :param wall: seconds since 1970: what devices are told the time is
-    :param cache: keeps answers for the fast lane; to be told of changes by whoever made it
+    :param wall: seconds since 1970: the time that devices are given
+    :param cache: keeps answers for the fast path; whoever made it subscribes it to changes
     """
 
     _log = Logger()

@@ -1,4 +1,4 @@
-"""Answers that were given before, for the fast lane: whole GETs, by caller and by the head of the request.
+"""Answers that were given before, for the fast path: whole GETs, by caller and by the head of the request.
 
 A device sends the same bytes each time that it polls, so the head itself is the key and nothing is parsed.
 What is kept is dropped by scope: everything below one EndDevice or one DERProgram is a scope, and an answer
@@ -6,8 +6,8 @@ hangs on those that it was made from and on its caller's own EndDevice, which th
 too. A change to the list of programs drops everything; it is rare. An answer that follows the clock carries
 the moment at which it stops being true.
 
-Nothing stale is ever given: changes are told before the write that made them is acknowledged, and an answer
-whose scopes changed between the moment it was asked for and the moment it arrived is not taken in. So a
+Nothing stale is ever given: changes are notified before the write that made them is acknowledged, and an
+answer whose scopes changed between the moment it was asked for and the moment it arrived is not kept. So a
 device whose access is withdrawn finds nothing here once the withdrawal is acknowledged.
 """
 
@@ -64,7 +64,7 @@ class Cache:
 
     @property
     def generation(self) -> int:
-        """A count of changes: taken before an answer is asked for, it tells whether the answer is stale."""
+        """A count of changes: taken before an answer is asked for, it shows whether the answer is stale."""
         return self._generation
 
     def changed(self, hrefs: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 Twisted's `HTTPChannel` parses; the channel here decides. It knows its caller from the handshake on, refuses
 malformed requests with an ``Error`` document before anything is routed, holds every wait to a deadline and
-every buffer to a size, and lets a cached answer out by a fast lane that does without the parser.
+every buffer to a size, and lets a cached answer out by a fast path that does without the parser.
 
 Deadlines cost nothing on the way: a channel notes the moment of its next deadline, and one timer of the site
 looks at all of them once a second. (A timer of its own for each channel would have to be moved twice a
@@ -66,7 +66,7 @@ def timeouts(limits: Limits) -> tuple[float, ...]:
 
 
 _END_OF_HEAD = b"\r\n\r\n"
-# A head longer than this is worth the ordinary way; it also bounds what the fast lane keeps as keys.
+# A head longer than this is worth the ordinary way; it also bounds what the fast path keeps as keys.
 _FAST_HEAD_BYTES = 1024
 # Headers that say more than "give me this and stay": such a request goes the ordinary way.
 _NOT_PLAIN = re.compile(
@@ -90,7 +90,7 @@ class Channel(http.HTTPChannel):
     """One connection. `identity` is known when the handshake is over, and nothing is read before that.
 
     `plain_head` is, while a request is being taken in, its whole head if that is all there was and it is fit
-    for the fast lane: what the application may put its answer under. `account` is what the caller has used of
+    for the fast path: what the application may put its answer under. `account` is what the caller has used of
     its quotas.
     """
 
@@ -121,7 +121,7 @@ class Channel(http.HTTPChannel):
     _close_when_done = False
     _unsent_head = b""
     _drained = 0
-    # A client that waits to be told to send its body, and a request that waits for `look_up`.
+    # A client that waits for 100 Continue before it sends its body, and a request that waits for `look_up`.
     _expects_continue = False
     _looking_up = False
 
@@ -213,7 +213,7 @@ class Channel(http.HTTPChannel):
     def last_used(self) -> float | None:
         """When a request last began or ended, or the handshake; None before that is finished.
 
-        Each phase has a deadline that is set when it begins, and so does each answer of the fast lane.
+        Each phase has a deadline that is set when it begins, and so does each answer of the fast path.
         """
         if self._phase is _HANDSHAKE or self._phase is _CLOSING:
             return self._last_used
@@ -311,7 +311,7 @@ class Channel(http.HTTPChannel):
     # --- requests
 
     def read_begins(self) -> None:
-        """What is received from now on came with one read of the socket: told by the transport, if it can.
+        """What is received from now on came with one read of the socket: called by the transport, if it can.
 
         TLS delivers such a read in as many pieces as the peer made records of it.
         """
@@ -330,10 +330,10 @@ class Channel(http.HTTPChannel):
             if not self._told_of_reads:
                 self._answered_in_a_row = 0
             context = self.context
-            if context.fast_lane is not None and _is_plain_get(data):
+            if context.fast_path is not None and _is_plain_get(data):
                 # The last of a row goes the ordinary way, which says goodbye behind it.
                 if self._answered_in_a_row + 1 < context.limits.pipelined_requests:
-                    answer = self._from_fast_lane(context.fast_lane, data)
+                    answer = self._from_fast_path(context.fast_path, data)
                     if answer is not None:
                         now = context.clock.seconds()
                         self._answered_in_a_row += 1
@@ -372,15 +372,15 @@ class Channel(http.HTTPChannel):
                 # The answer still leaves; the peer's goodbye is not to be had.
                 self.deadline = min(self.deadline, self.context.clock.seconds() + _GOODBYE_SECONDS)
 
-    def _from_fast_lane(self, fast_lane: FastLane, head: bytes) -> bytes | None:
+    def _from_fast_path(self, fast_path: FastLane, head: bytes) -> bytes | None:
         try:
-            return fast_lane(self.identity, head)
+            return fast_path(self.identity, head)
         except Exception:
             self.context.peer_log.failure(
                 self._log,
                 self.identity.lfdi,
-                "the fast lane failed",
-                "the fast lane failed; the request goes the ordinary way",
+                "the fast path failed",
+                "the fast path failed; the request goes the ordinary way",
             )
             return None
 
@@ -457,7 +457,7 @@ class Channel(http.HTTPChannel):
             return
         super().allHeadersReceived()
         if not self.persistent:
-            # The fast lane's answers leave a connection open.
+            # The fast path's answers leave a connection open.
             request.head = None
         if self.length == 0:
             return
@@ -526,7 +526,7 @@ class Channel(http.HTTPChannel):
         self._expects_continue = True
 
     def _ask_for_body(self) -> None:
-        """Tell a client that waits for it to send the body."""
+        """Send 100 Continue to a client that waits for it."""
         if self._expects_continue:
             self._expects_continue = False
             super()._send100Continue()
@@ -598,7 +598,7 @@ class Channel(http.HTTPChannel):
         super().requestDone(request)
 
     def refuse(self, status: int) -> None:
-        """Answer a request that is not fit to be routed, and close: what follows it cannot be told apart."""
+        """Answer a request that is not fit to be routed, and close: nobody knows where the next one begins."""
         if self._phase is _CLOSING:
             return
         reason = http.RESPONSES[status].decode()

@@ -32,7 +32,7 @@ Schema = dict[str, Any]
 
 #: The member by which an object names its class where the place does not.
 TYPE: Final = "xsi:type"
-#: So many problems are told of; a request for more is not worth an answer as long as itself.
+#: The most problems that are listed: an answer is not to be as long as the request.
 MAX_PROBLEMS: Final = 100
 _MAX_KEY: Final = 64  # characters of an unknown name that are repeated
 _MAX_EXPECTED: Final = 120  # characters of the names of an object's members
@@ -409,8 +409,8 @@ def _simple_schema(field: Field) -> Schema:
         case Integer():
             low, high = lexical.bounds(field)
             demands = [rule.demand for rule in field.constraints if isinstance(rule, Constraint)]
-            told = {"description": f"Must {' and '.join(demands)}."} if demands else {}
-            return {"type": "integer", "minimum": low, "maximum": high, **told}
+            demand = {"description": f"Must {' and '.join(demands)}."} if demands else {}
+            return {"type": "integer", "minimum": low, "maximum": high, **demand}
         case Bool():
             return {"type": "boolean"}
         case Hexadecimal(octets):

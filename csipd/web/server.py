@@ -45,7 +45,7 @@ class Request(server.Request):
 
     What is written is kept until `finish`, unless the application has set Content-Length itself; if it sets
     Connection, the connection is closed behind the answer. Writing to or finishing a request whose client is
-    gone does nothing. `head` is the key for the fast lane: the whole head of a request that the fast lane is
+    gone does nothing. `head` is the key for the fast path: the whole head of a request that the fast path is
     asked about when it comes again, else None. `body_withheld` says that a body was announced and not taken
     in: its sender may not send one here, or it is too large. `account` is what the caller used of its quotas.
     """
@@ -215,7 +215,7 @@ class Site(server.Site):
     """The HTTP side of the server: gives each connection its channel, and each channel what it is to know.
 
     `clock` drives every deadline, `now` is the time of day that answers are dated with. `connections` is
-    where live channels are found by LFDI. `look_up` tells who a caller is before a body of its is read.
+    where live channels are found by LFDI. `look_up` finds who a caller is before its body is read.
     `fault` gives the document of what is refused before a resource is asked, or after one has failed. With
     `log_requests` each answer makes one debug line. `peer_log` writes the lines that peers cause.
     `contacts` keeps when callers were last heard of.
@@ -234,7 +234,7 @@ class Site(server.Site):
         limits: Limits,
         quotas: Quotas = Quotas(),  # noqa: B008 - frozen
         identify: Identify | None = None,
-        fast_lane: FastLane | None = None,
+        fast_path: FastLane | None = None,
         body_limit: BodyLimit | None = None,
         look_up: LookUp | None = None,
         fault: Fault = fault,
@@ -253,7 +253,7 @@ class Site(server.Site):
             identify=identify or identify_by(lfdi),
             fault=fault,
             peer_log=PeerLog(clock) if peer_log is None else peer_log,
-            fast_lane=fast_lane,
+            fast_path=fast_path,
             body_limit=body_limit,
             look_up=look_up,
             contacts=contacts,

@@ -49,7 +49,7 @@ class SiteContext:
     identify: Identify
     fault: Fault
     peer_log: PeerLog
-    fast_lane: FastLane | None = None
+    fast_path: FastLane | None = None
     body_limit: BodyLimit | None = None
     look_up: LookUp | None = None
     contacts: Contacts | None = None

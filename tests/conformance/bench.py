@@ -132,7 +132,7 @@ class Bench:
             now=self.wall,
             limits=Limits(),
             identify=identify_by(identity.lfdi),
-            fast_lane=lambda who, head: cache.find(who.lfdi, head),
+            fast_path=lambda who, head: cache.find(who.lfdi, head),
         )
         pki.write(folder, LAB, server=credential)
         settings = TLSSettings(

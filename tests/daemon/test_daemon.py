@@ -330,7 +330,7 @@ class WithdrawalTests(TestCase):
         self.addCleanup(globalLogPublisher.removeObserver, self.note)
 
     def note(self, event: dict[str, Any]) -> None:
-        """A request that went the ordinary way makes a line; the fast lane makes none."""
+        """A request that went the ordinary way makes a line; the fast path makes none."""
         if "uri" in event:
             self.asked.append(event["uri"])
 
@@ -343,12 +343,12 @@ class WithdrawalTests(TestCase):
         return await connect_here(self, self.place, LAB.device(id))
 
     async def warm(self, client: Client, path: str) -> None:
-        """Have an answer in the fast lane."""
+        """Have an answer in the fast path."""
         for _ in range(3):
             self.assertEqual((await client.get(path)).status, 200)
         self.asked.clear()
         self.assertEqual((await client.get(path)).status, 200)
-        self.assertEqual(self.asked, [], "the fast lane answers")
+        self.assertEqual(self.asked, [], "the fast path answers")
 
     def withdraw(self, id: str) -> Deferred[bool]:
         def operation(transaction: Transaction) -> bool:
@@ -389,7 +389,7 @@ class WithdrawalTests(TestCase):
         await self.shut_out(mine)
         self.asked.clear()
         self.assertEqual((await other.get("/edev/2/rg")).status, 200)
-        self.assertEqual(self.asked, [], "the fast lane answers the other device still")
+        self.assertEqual(self.asked, [], "the fast path answers the other device still")
 
     async def test_while_asking(self) -> None:
         """Of requests that are under way none is answered from what was once true after the withdrawal."""
@@ -409,7 +409,7 @@ class WithdrawalTests(TestCase):
             self.assertEqual((await client.get("/edev/1/rg")).status, 200)
 
     async def test_last_contact(self) -> None:
-        """When a device was heard of is known after the daemon has stopped, requests of the fast lane among
+        """When a device was heard of is known after the daemon has stopped, requests of the fast path among
         them (case B7)."""
         tree = self.serve()
         client = await self.device("dev1")

@@ -297,11 +297,11 @@ class MemoryTests(FactoryCase):
         big = b"HTTP/1.1 200 OK\r\nContent-Length: 800000\r\n\r\n" + b"x" * 800_000
         asked: list[bytes] = []
 
-        def fast_lane(identity: Identity, head: bytes) -> bytes:
+        def fast_path(identity: Identity, head: bytes) -> bytes:
             asked.append(head)
             return big
 
-        self.site = self.make_site(fast_lane=fast_lane)
+        self.site = self.make_site(fast_path=fast_path)
         self.factory = TLSFactory(self.tls, self.site, clock=self.clock)
         wire = self.wire()
         wire.reading = False
@@ -317,9 +317,9 @@ class MemoryTests(FactoryCase):
     def test_answers_in_a_row(self) -> None:
         """The records of one read count as one row, whichever way they are answered (case F2)."""
         small = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfast"
-        for fast_lane in (None, lambda identity, head: small):
+        for fast_path in (None, lambda identity, head: small):
             self.limits = evolve(self.limits, pipelined_requests=10, pipelined_bytes=100_000)
-            self.site = self.make_site(fast_lane=fast_lane)
+            self.site = self.make_site(fast_path=fast_path)
             self.factory = TLSFactory(self.tls, self.site, clock=self.clock)
             wire = self.wire()
             for _ in range(3):

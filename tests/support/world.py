@@ -223,7 +223,7 @@ class World:
             now=lambda: self.now,
             limits=limits,
             identify=lambda transport: self._asks or identify_by(identity.lfdi)(transport),
-            fast_lane=self._find,
+            fast_path=self._find,
             look_up=self.application.look_up,
             # Tests ask in a moment what a device asks in a month.
             quotas=quotas,

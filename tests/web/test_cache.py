@@ -273,7 +273,7 @@ class FastLaneTests(SynchronousTestCase):
         self.assertEqual(self.world.hits, 1)
 
     def test_equal(self) -> None:
-        """An answer of the fast lane is to the octet what the ordinary way gives, Date aside."""
+        """An answer of the fast path is to the octet what the ordinary way gives, Date aside."""
         self.world.get(OWNER, "/edev?l=5")
         self.world.now += 2
         wire = self.world.wire(OWNER)

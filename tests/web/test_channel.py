@@ -1,4 +1,4 @@
-"""What a connection lets through, refuses, cuts off and answers by the fast lane."""
+"""What a connection lets through, refuses, cuts off and answers by the fast path."""
 
 from __future__ import annotations
 
@@ -776,9 +776,9 @@ class FastLaneTests(ChannelCase):
         super().setUp()
         self.asked: list[bytes] = []
         self.known: dict[bytes, bytes] = {self.plain: self.fast}
-        self.site = self.make_site(fast_lane=self.lane)
+        self.site = self.make_site(fast_path=self.fast_path)
 
-    def lane(self, identity: Identity, head: bytes) -> bytes | None:
+    def fast_path(self, identity: Identity, head: bytes) -> bytes | None:
         self.assertEqual(identity, DEVICE)
         self.asked.append(head)
         return self.known.get(head)
@@ -787,7 +787,7 @@ class FastLaneTests(ChannelCase):
         return [answer.body for answer in wire.results(asked)]
 
     def test_hit(self) -> None:
-        """A plain GET that the fast lane knows is answered by it, and the connection lives on."""
+        """A plain GET that the fast path knows is answered by it, and the connection lives on."""
         wire = self.wire()
         for _ in range(3):
             self.assertEqual(self.bodies(wire, wire.client.raw(self.plain)), [b"fast"])
@@ -849,7 +849,7 @@ class FastLaneTests(ChannelCase):
         self.assertEqual(self.bodies(wire, wire.client.raw(self.plain)), [b"fast"])
 
     def test_order(self) -> None:
-        """The fast lane overtakes neither a request that is still in the works nor one that waits."""
+        """The fast path overtakes neither a request that is still in the works nor one that waits."""
         wire = self.wire()
         asked = wire.client.raw(b"GET /slow HTTP/1.1\r\n" + HEAD)
         wire.pump()
@@ -915,12 +915,12 @@ class FastLaneTests(ChannelCase):
         self.assertEqual(self.bodies(wire, wire.client.raw(self.plain)), [b"x" * 100_000])
 
     def test_failure(self) -> None:
-        """A fast lane that fails costs a line in the log, and the request goes the ordinary way."""
+        """A fast path that fails costs a line in the log, and the request goes the ordinary way."""
 
-        def lane(identity: Identity, head: bytes) -> bytes | None:
+        def fast_path(identity: Identity, head: bytes) -> bytes | None:
             raise KeyError("lost")
 
-        self.site = self.make_site(fast_lane=lane)
+        self.site = self.make_site(fast_path=fast_path)
         wire = self.wire()
         self.assertEqual(self.bodies(wire, wire.client.raw(self.plain)), [b"GET /fast "])
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
@@ -938,7 +938,7 @@ class QuotaTests(ChannelCase):
         self.asks = DEVICE
         fast = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfast"
         self.site = self.make_site(
-            fast_lane=lambda identity, head: fast if head == self.plain else None,
+            fast_path=lambda identity, head: fast if head == self.plain else None,
             identify=lambda transport: self.asks,
             quotas=self.quotas,
         )

@@ -36,7 +36,7 @@ _MANIFEST_LIMIT = 1 << 28
 _BLOCK = tarfile.BLOCKSIZE
 _CHUNK = 1 << 20
 
-#: Told of each number of octets that was worked off.
+#: Called with each number of octets that was worked off.
 Advance = Callable[[int], None]
 
 
@@ -131,7 +131,7 @@ def extract(source: BinaryIO, folder: Path, largest: int, advance: Advance) -> M
     """Unpack an archive into a folder that is empty, and see that all of it is there as it was written.
 
     :param largest: octets that all files together may have
-    :param advance: told of the archive's own octets
+    :param advance: called with the archive's own octets
     :raises ArchiveError: it is none, or broken
     :raises OSError: a file cannot be written
     """
@@ -227,7 +227,7 @@ def _as_archive_error() -> Iterator[None]:
 
 
 class _Counting:
-    """The archive itself, which tells how much of it was read."""
+    """The archive itself, which reports how much of it was read."""
 
     def __init__(self, file: BinaryIO, advance: Advance) -> None:
         self._file = file

@@ -59,7 +59,7 @@ def _number(
 def base_with_curves(client: Client, base: Value, programs: Callable[[], Iterable[int] | None]) -> Value:
     """A DERControlBase whose curve modes name curves by href, where a description stood in their place.
 
-    `programs` gives those whose curves are meant, None where that cannot be told; it is asked when needed.
+    `programs` gives those whose curves are meant, None where that is not known; it is called when needed.
     """
     ready = dict(base)
     known: list[Value] | None = None

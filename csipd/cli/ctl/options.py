@@ -156,7 +156,7 @@ def base_options(command: Command) -> Command:
         "--base",
         "file",
         type=click.Path(path_type=Path),
-        help="A YAML or JSON file of modes; --set is laid over it.",
+        help="A YAML or JSON file of modes; --set is applied to it.",
     )
     @functools.wraps(command)
     def with_base(*args: Any, settings: tuple[str, ...], file: Path | None, **more: Any) -> Any:
@@ -236,7 +236,7 @@ def ask(session: Session, said: Iterable[Part], question: str) -> None:
 
 
 def zone_query(session: Session) -> dict[str, str]:
-    """The query that has the API tell times in the zone of --zone, where one was given."""
+    """The query that has the API give times in the zone of --zone, where one was given."""
     return {"zone": session.zone.key} if isinstance(session.zone, ZoneInfo) else {}
 
 

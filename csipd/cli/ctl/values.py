@@ -147,7 +147,7 @@ def _without_unit(path: str, amount: Amount) -> Any:
 
 
 def overlay(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` laid over it, objects name by name."""
+    """`base` with `changes` applied, objects name by name."""
     result = dict(base)
     for name, value in changes.items():
         old = result.get(name)

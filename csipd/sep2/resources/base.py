@@ -22,7 +22,7 @@ class Resource(Element):
 
 
 class SubscribableResource(Resource):
-    """A resource whose changes a client may ask to be told of."""
+    """A resource to whose changes a client may subscribe."""
 
     subscribable: Attribute[SubscribableType] = 0
 

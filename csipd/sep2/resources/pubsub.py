@@ -9,7 +9,7 @@ from csipd.sep2.types import AnyURI, Int48, String16, UInt8, UInt32
 
 
 class Condition(Element):
-    """The bounds outside of which a value is worth a notification."""
+    """The bounds outside of which a value is notified."""
 
     attributeIdentifier: UInt8
     lowerThreshold: Int48
@@ -23,7 +23,7 @@ class SubscriptionBase(Resource):
 
 
 class Subscription(SubscriptionBase):
-    """A client's wish to be told of changes at `notificationURI`, with at most `limit` members of a list."""
+    """A client's request for notifications, to `notificationURI`, with at most `limit` members of a list."""
 
     Condition: r.Condition | None = None
     encoding: UInt8
@@ -44,7 +44,7 @@ class SubscriptionListLink(ListLink):
 
 
 class Notification(SubscriptionBase):
-    """A change told to a subscriber (`status` is a NotificationStatus), with the resource as it now is."""
+    """What a subscriber gets of a change (`status` is a NotificationStatus): the resource as it now is."""
 
     newResourceURI: AnyURI | None = None
     Resource: Polymorphic[r.Resource] | None = None

@@ -1,10 +1,10 @@
 """What is wrong with a value by the standard's text, beyond its schema and the ranges of its types.
 
 Each function takes a value that `codec.check` passes and gives a list of `Flaw`: where, what was wrong, what
-was expected. They are the only place where these rules stand, and every door asks them: the configuration,
-the operator's API (and so csipctl), commands by other ways, devices' own documents.
+was expected. They are the only place where these rules stand, and every interface asks them: the
+configuration, the operator's API (and so csipctl), commands by other ways, devices' own documents.
 
-They lie here and not in `der/` because they are the standard's, as the types are: they ask no clock, no
+They are here and not in `der/` because they are the standard's, as the types are: they ask no clock, no
 store and nobody's rights. They are not part of decoding, so that what an earlier version took and kept can
 still be read.
 """

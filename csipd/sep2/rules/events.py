@@ -22,7 +22,7 @@ def timing_flaws(
     :param start: TimeType
     :param duration: s
     :param randomize_duration: bound (s), or None for no element
-    :param now: TimeType; None where it is not known, so that an event that is over cannot be told
+    :param now: TimeType; None where it is not known, so that an event that is over is not found
     """
     found = []
     length, begin = ("interval", "duration"), ("interval", "start")

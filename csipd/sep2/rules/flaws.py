@@ -18,7 +18,7 @@ class Flaw:
     :param path: names of elements and, for those that repeat, places counted from 0
     :param wrong: what was wrong, to follow the path as a sentence: "is 95"
     :param expected: what was expected, to follow the word "expected"
-    :param doubtful: whether the standard lets it be, and a person should be told all the same
+    :param doubtful: whether the standard lets it be, and a person is warned all the same
     """
 
     path: tuple[Step, ...]
@@ -50,5 +50,5 @@ def errors(flaws: Iterable[Flaw]) -> list[Problem]:
 
 
 def doubts(flaws: Iterable[Flaw]) -> list[str]:
-    """Those of which a person is told, one line each."""
+    """Those of which a person is warned, one line each."""
     return [str(flaw) for flaw in flaws if flaw.doubtful]

@@ -38,7 +38,7 @@ from csipd.web.admin.summary import Consequences
 MOST_DEVICES = 1000
 #: What devices are asked for where the operator says nothing: received, and what became of it.
 _RESPONSES = int(ResponseRequired.RECEIVED | ResponseRequired.SPECIFIC)
-#: A control in a word; the standard has none for one that is over. With what a query can tell of it.
+#: A control in a word; the standard has none for one that is over. With what a query can know of it.
 _FILTERS: Mapping[str, Mapping[str, Any]] = {
     "scheduled": {"over": False, "cancelled": False},
     "active": {"over": False, "cancelled": False},

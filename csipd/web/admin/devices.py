@@ -277,7 +277,7 @@ def _value_flaws(call: Call, body: NewDevice | ChangedDevice) -> Flaws:
 
 
 def _changes(before: devices.DeviceRow, given: Mapping[str, int | None]) -> str:
-    """What was changed, for the audit log; a PIN is not told."""
+    """What was changed, for the audit log; a PIN is left out."""
     return ", ".join(
         name if name == "pIN" else f"{name} {getattr(before, _COLUMNS[name])} -> {value}"
         for name, value in given.items()

@@ -49,8 +49,8 @@ def preview_move(connection: sa.Connection, call: Call) -> Consequences:
     kept, now = _programs(connection, before), _programs(connection, wanted)
     for lost, words in ((kept - now, "no longer sees"), (now - kept, "will see")):
         if lost:
-            told = listed([f"{names.program(number)} ({number})" for number in sorted(lost)])
-            said.append(f"It {words} {'program' if len(lost) == 1 else 'programs'} {told}.")
+            shown = listed([f"{names.program(number)} ({number})" for number in sorted(lost)])
+            said.append(f"It {words} {'program' if len(lost) == 1 else 'programs'} {shown}.")
     return Consequences(summary=tuple(map(line, said)))
 
 
@@ -112,8 +112,8 @@ def _programs(connection: sa.Connection, of: Iterable[int]) -> set[int]:
 def _named(names: Names, numbers: set[int]) -> str:
     if not numbers:
         return "no group"
-    told = listed([f"{names.group(number)} ({number})" for number in sorted(numbers)])
-    return f"group {told}" if len(numbers) == 1 else f"groups {told}"
+    shown = listed([f"{names.group(number)} ({number})" for number in sorted(numbers)])
+    return f"group {shown}" if len(numbers) == 1 else f"groups {shown}"
 
 
 OPERATIONS = (

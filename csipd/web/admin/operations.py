@@ -55,7 +55,7 @@ def _zone(text: str) -> ZoneInfo:
         raise ValueError("is a time zone, such as America/Los_Angeles") from None
 
 
-#: Of what is told in sentences with times in them.
+#: Of what is said in sentences with times in them.
 ZONE = Parameter("zone", str, "time zone of the times in the summary; the server's by default", read=_zone)
 
 

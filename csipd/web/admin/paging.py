@@ -1,4 +1,4 @@
-"""Pages of the operator's lists: one item more is read than is shown, which tells whether any follow."""
+"""Pages of the operator's lists: one item more is read than is shown, which shows whether any follow."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ _TITLES = {
     503: "Too many requests",
     505: "HTTP version not supported",
 }
-#: So many flaws are told of; ten thousand devices may have one each.
+#: The most flaws that are listed; ten thousand devices may have one each.
 _MOST = 100
 
 #: What is wrong at one place: where (``pointer`` or ``parameter``), and ``detail``.

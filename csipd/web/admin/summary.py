@@ -24,7 +24,7 @@ from csipd.web.json_form import to_json
 
 #: Devices that a sentence names; the others are counted.
 NAMED = 10
-#: Events in conflict that are told one by one.
+#: Events in conflict that are listed one by one.
 _MOST_CONFLICTS = 20
 _LONGEST = 1024
 _SINGULAR = frozenset(("1 second", "1 minute", "1 hour", "1 day"))
@@ -97,11 +97,11 @@ def of_default(
 ) -> tuple[str, ...]:
     """What it will mean that a program has this default."""
     given = vars(default)
-    told = [f"{name} {value_text(name, given[name])}" for name in settings if name in given]
+    parts = [f"{name} {value_text(name, given[name])}" for name in settings if name in given]
     modes = _what(connection, default.DERControlBase)
     said = [f"Where no control holds a mode, {program_members(connection, program)} will {modes}."]
-    if told:
-        said.append(f"Besides, {listed(told, most=len(told))}.")
+    if parts:
+        said.append(f"Besides, {listed(parts, most=len(parts))}.")
     return tuple(map(line, said))
 
 
@@ -155,8 +155,8 @@ def _what(connection: sa.Connection, base: r.DERControlBase) -> str:
             curve = documents.get(connection, place)
             if isinstance(curve, r.DERCurve) and curve.description:
                 curves[value.href] = curve.description
-    told = [mode_text(name, value, curves) for name, value in to_json(base).items()]
-    return listed(told, most=len(told)) or "follow nothing"
+    parts = [mode_text(name, value, curves) for name, value in to_json(base).items()]
+    return listed(parts, most=len(parts)) or "follow nothing"
 
 
 def _when(event: Event, zone: tzinfo, now: int) -> str:
@@ -169,14 +169,14 @@ def _when(event: Event, zone: tzinfo, now: int) -> str:
 
 def _randomized(event: Event) -> list[str]:
     shifts = (("start", event.randomize_start), ("duration", event.randomize_duration))
-    told = [
+    parts = [
         f"{'lengthens' if bound > 0 else 'shortens'} its duration by up to {duration_text(abs(bound))}"
         if name == "duration"
         else f"begins up to {duration_text(abs(bound))} {'later' if bound > 0 else 'sooner'}"
         for name, bound in shifts
         if bound
     ]
-    return [f"Each device {listed(told)}, by chance."] if told else []
+    return [f"Each device {listed(parts)}, by chance."] if parts else []
 
 
 def _reach(

@@ -352,7 +352,7 @@ class StandingTests(Case):
         self.not_now(number, "register", f"device listed ({number}) is registered already")
 
     def test_withdraw_at_once(self) -> None:
-        """Withdrawal shuts out at once whoever has an open connection and answers in the fast lane."""
+        """Withdrawal shuts out at once whoever has an open connection and answers in the fast path."""
         paths = ("/dcap", f"/edev/{self.numbers.owner}", f"/edev/{self.numbers.owner}/fsa")
         for path in paths:
             before = self.world.hits

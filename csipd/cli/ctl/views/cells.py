@@ -1,4 +1,4 @@
-"""Single values as an operator reads them, for all views. ``When`` says how times are told."""
+"""Single values as an operator reads them, for all views. ``When`` says how times are shown."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def named(one: Value, what: str) -> str:
 
 def of_program(one: Value) -> str:
     """The program that something is of, within a sentence; a device's own is called so by its name."""
-    told = named(one, "program")
-    return f"the {told}" if told.startswith("own program of ") else f"program {told}"
+    label = named(one, "program")
+    return f"the {label}" if label.startswith("own program of ") else f"program {label}"
 
 
 def all_named(one: Value, what: str, names: str) -> str:
