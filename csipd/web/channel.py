@@ -37,7 +37,7 @@ from csipd.net.limits import Limits
 from csipd.net.origin import host_of, origin_of
 from csipd.net.quotas import Account, CallerInfo
 from csipd.refusals import Refusal
-from csipd.web.sitecontext import FastLane, SiteContext
+from csipd.web.sitecontext import FastPath, SiteContext
 
 
 class Phase(IntEnum):
@@ -117,7 +117,7 @@ class Channel(http.HTTPChannel):
     _target = b""
     _is_1_0 = False
     _answered_in_a_row = 0
-    _told_of_reads = False
+    _reads_are_announced = False
     _close_when_done = False
     _unsent_head = b""
     _drained = 0
@@ -315,7 +315,7 @@ class Channel(http.HTTPChannel):
 
         TLS delivers such a read in as many pieces as the peer made records of it.
         """
-        self._told_of_reads = True
+        self._reads_are_announced = True
         if self._phase is _IDLE:
             self._answered_in_a_row = 0
 
@@ -327,7 +327,7 @@ class Channel(http.HTTPChannel):
                 self.paused = True
                 return
             # Nothing is in progress and nothing waits in a buffer.
-            if not self._told_of_reads:
+            if not self._reads_are_announced:
                 self._answered_in_a_row = 0
             context = self.context
             if context.fast_path is not None and _is_plain_get(data):
@@ -372,7 +372,7 @@ class Channel(http.HTTPChannel):
                 # The answer still leaves; the peer's goodbye is not to be had.
                 self.deadline = min(self.deadline, self.context.clock.seconds() + _GOODBYE_SECONDS)
 
-    def _from_fast_path(self, fast_path: FastLane, head: bytes) -> bytes | None:
+    def _from_fast_path(self, fast_path: FastPath, head: bytes) -> bytes | None:
         try:
             return fast_path(self.identity, head)
         except Exception:
@@ -598,7 +598,7 @@ class Channel(http.HTTPChannel):
         super().requestDone(request)
 
     def refuse(self, status: int) -> None:
-        """Answer a request that is not fit to be routed, and close: nobody knows where the next one begins."""
+        """Answer a request that is not fit to be routed, and close: where the next begins is unknown."""
         if self._phase is _CLOSING:
             return
         reason = http.RESPONSES[status].decode()

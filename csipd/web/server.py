@@ -30,7 +30,7 @@ from csipd.net.quotas import Account, LookUp, Quotas
 from csipd.sep2.identity import lfdi
 from csipd.web.channel import Channel
 from csipd.web.errors import METHODS, Fault, fault
-from csipd.web.sitecontext import BodyLimit, FastLane, SiteContext
+from csipd.web.sitecontext import BodyLimit, FastPath, SiteContext
 
 #: An escape of a character that needs none (RFC 3986 2.3).
 _NEEDLESS_ESCAPE = re.compile(rb"%(?:2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9Aa]|5[Ff]|6[1-9A-Fa-f]|7[0-9Aa]|7[Ee])")
@@ -234,7 +234,7 @@ class Site(server.Site):
         limits: Limits,
         quotas: Quotas = Quotas(),  # noqa: B008 - frozen
         identify: Identify | None = None,
-        fast_path: FastLane | None = None,
+        fast_path: FastPath | None = None,
         body_limit: BodyLimit | None = None,
         look_up: LookUp | None = None,
         fault: Fault = fault,

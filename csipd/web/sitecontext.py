@@ -25,7 +25,7 @@ from csipd.net.quotas import LookUp
 from csipd.web.errors import Fault
 
 #: Gives the whole answer to a plain GET, from status line to body, or None to send it the ordinary way.
-FastLane = Callable[[Identity, bytes], bytes | None]
+FastPath = Callable[[Identity, bytes], bytes | None]
 
 #: The most bytes that the body of a request with this method and URI may have, or None for the general limit.
 BodyLimit = Callable[[bytes, bytes], int | None]
@@ -49,7 +49,7 @@ class SiteContext:
     identify: Identify
     fault: Fault
     peer_log: PeerLog
-    fast_path: FastLane | None = None
+    fast_path: FastPath | None = None
     body_limit: BodyLimit | None = None
     look_up: LookUp | None = None
     contacts: Contacts | None = None

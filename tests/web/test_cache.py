@@ -251,7 +251,7 @@ class BoundTests(CacheCase):
         self.assertKept(True, b"small")
 
 
-class FastLaneTests(SynchronousTestCase):
+class FastPathTests(SynchronousTestCase):
     """The cache behind a server: whatever changes, nobody is given what is no longer true."""
 
     CALLERS = (OWNER, AGGREGATOR)

@@ -765,7 +765,7 @@ class DeadlineTests(ChannelCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
-class FastLaneTests(ChannelCase):
+class FastPathTests(ChannelCase):
     """Answers that do without the parser."""
 
     limits = Limits(idle_seconds=100)
