@@ -140,6 +140,12 @@ class BackupTests(_Case):
         self.assertIn("not overwritten", self.ctl("backup", str(self.file), code=1).stderr)
         self.assertEqual(self.file.read_bytes(), b"precious")
 
+    def test_no_folder(self) -> None:
+        """A folder that is not there is named, and no file of csipctl's own."""
+        self.with_store(command)
+        said = self.ctl("backup", str(self.place.folder / "none" / "x.tar.gz"), code=1).stderr
+        self.assertIn(f"{self.place.folder / 'none'}: there is no such folder to write x.tar.gz into", said)
+
     def test_damaged(self) -> None:
         """Of a database that is damaged no backup is made that could not be restored."""
         self.with_store(command)
@@ -242,6 +248,26 @@ class RestoreTests(_Case):
         said = json.loads(self.ctl("--json", "restore", "--yes", str(self.file), code=0).stdout)
         self.assertEqual([one["name"] for one in said["devices"]], ["dev1"])
         self.assertEqual((said["cancelled"], said["made"]), (True, NOW))
+
+    def test_admitted_again(self) -> None:
+        """A device that was withdrawn after the backup is told of by itself, before anything is done (B4)."""
+        self.assertEqual(
+            json.loads(self.ctl("--json", "restore", "--yes", str(self.file)).stdout)["admitted_again"], []
+        )
+        self.with_store(
+            lambda transaction, ready: transaction.connection.execute(
+                sa.update(devices).values(withdrawn=NOW)
+            )
+        )
+        before = self.files()
+        done = self.ctl("restore", str(self.file), input="n\n", code=5)
+        self.assertIn("shut out now and are admitted again: 1;", done.stdout)
+        self.assertEqual(self.files(), before)
+        said = json.loads(self.ctl("--json", "restore", "--yes", str(self.file)).stdout)
+        self.assertEqual(said["admitted_again"], [1])
+        self.assertEqual(said["controls"][0]["program_name"], "own program of dev1")
+        self.place.database.write_bytes(b"rotten")
+        self.assertIn("cannot be read", self.ctl("restore", "--yes", str(self.file)).stderr)
 
     def test_what_was_there_is_kept(self) -> None:
         """The database that was there stays in a folder of its own, and the new one is its owner's alone."""

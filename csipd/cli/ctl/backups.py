@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,6 +68,8 @@ def backup(session: Session, file: Path, with_keys: bool) -> None:
     if database is None or not database.exists():
         raise Failure(f"{database}: there is no database; storage_path of the configuration says where it is")
     manifest = Manifest(made=int(session.now()), version=VERSION, keys=with_keys)
+    if not file.parent.is_dir():
+        raise Failure(f"{file.parent}: there is no such folder to write {file.name} into")
     partial = file.with_name(f".{file.name}.partial")
     with _failing(), _new_file(file, partial), TemporaryDirectory(dir=file.parent, prefix=".csipd-") as work:
         copied = Path(work) / archives.DATABASE
@@ -102,9 +104,10 @@ def restore(session: Session, file: Path, keep: bool, yes: bool) -> None:
     """Put a backup in the place of what csipd has now. csipd has to be stopped.
 
     Controls of the backup that are not over are shown, and cancelled unless you say --keep: what was
-    commanded or cancelled since is not known to it. The devices that it admits are shown as well: one that
-    was withdrawn since is admitted again. The database that was there is kept in a folder beside it.
-    Certificates and keys that are missing are put back, those that are there stay; so does the configuration.
+    commanded or cancelled since is not known to it. The devices that it admits are shown as well, those
+    first that were withdrawn or removed since: they are admitted again. The database that was there is
+    kept in a folder beside it. Certificates and keys that are missing are put back, those that are there
+    stay; so does the configuration.
 
     \b
     Examples:
@@ -151,7 +154,7 @@ def _restore(
     except (engine.StoreError, sqlite3.Error) as error:
         raise Failure(f"{file}: its database cannot be used: {str(error).replace(str(work), '')}") from None
     now = int(session.now())
-    found = _found(url, now)
+    found = _found(url, now, _shut_out(storage / archives.DATABASE, work))
     if not session.out.as_json:
         _show(session, manifest, found, keep)
     if not yes and not session.out.ask("Put this backup in the place of what is there?"):
@@ -245,6 +248,7 @@ def _new_file(file: Path, partial: Path) -> Iterator[None]:
 class _Control:
     number: int
     program: int
+    program_name: str
     start: int
     end: int
 
@@ -259,16 +263,26 @@ class _Device:
 
 @frozen
 class _Found:
-    """What a backup brings back that an operator should look at."""
+    """What a backup brings back that an operator should look at.
+
+    :param again: devices that the store which is there now has shut out; None where it cannot be read
+    """
 
     controls: list[_Control]
     devices: list[_Device]
+    again: list[_Device] | None
 
     def as_json(self, manifest: Manifest, keep: bool, aside: Path) -> Value:
         return {
             "made": manifest.made,
             "controls": [
-                {"id": one.number, "program": one.program, "start": one.start, "end": one.end}
+                {
+                    "id": one.number,
+                    "program": one.program,
+                    "program_name": one.program_name,
+                    "start": one.start,
+                    "end": one.end,
+                }
                 for one in self.controls
             ],
             "cancelled": not keep,
@@ -276,12 +290,37 @@ class _Found:
                 {"id": one.number, "name": one.name, "lFDI": one.lfdi, "registered": one.registered}
                 for one in self.devices
             ],
+            "admitted_again": None if self.again is None else [one.number for one in self.again],
             "aside": str(aside),
         }
 
 
-def _found(url: str, now: int) -> _Found:
-    from csipd.db import engine
+def _shut_out(database: Path, work: Path) -> frozenset[str] | None:
+    """The LFDIs that the store which is there now lets in no more; None where it cannot be read.
+
+    :param work: a folder on the same volume, for what SQLite puts beside a file that it reads
+    """
+    if not database.exists():
+        return frozenset()
+    linked = work / "present"
+    try:
+        linked.mkdir()
+        for suffix in ("", "-wal"):
+            if (part := database.with_name(database.name + suffix)).exists():
+                os.link(part, linked / part.name)
+        uri = f"{(linked / database.name).resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+            query = "SELECT lfdi FROM devices WHERE withdrawn IS NOT NULL OR retired IS NOT NULL"
+            if "former_lfdis" in tables:
+                query += " UNION SELECT lfdi FROM former_lfdis WHERE NOT works"
+            return frozenset(lfdi for (lfdi,) in connection.execute(query))
+    except (sqlite3.Error, OSError):
+        return None
+
+
+def _found(url: str, now: int, shut_out: frozenset[str] | None) -> _Found:
+    from csipd.db import engine, programs
     from csipd.db.tables import controls, devices
 
     opened = engine.make_engine(url)
@@ -297,9 +336,21 @@ def _found(url: str, now: int) -> _Found:
                 .where(devices.c.retired.is_(None), devices.c.withdrawn.is_(None))
                 .order_by(devices.c.id)
             )
+            found = [_Device(*row) for row in connection.execute(admitted)]
+            called = {one.number: one.name or str(one.number) for one in found}
+            rows = list(connection.execute(live))
+            described = programs.names(connection, [row.program for row in rows])
+
+            def named(program: int) -> str:
+                owner = programs.owner_of(program)
+                if owner is not None:
+                    return f"own program of {called.get(owner, owner)}"
+                return described[program][0] if program in described else str(program)
+
             return _Found(
-                [_Control(*row) for row in connection.execute(live)],
-                [_Device(*row) for row in connection.execute(admitted)],
+                [_Control(row.id, row.program, named(row.program), row.earliest, row.latest) for row in rows],
+                found,
+                None if shut_out is None else [one for one in found if one.lfdi in shut_out],
             )
     finally:
         opened.dispose()
@@ -310,19 +361,35 @@ def _show(session: Session, manifest: Manifest, found: _Found, keep: bool) -> No
     if found.controls:
         fate = "stay in force" if keep else "are cancelled"
         rows = tuple(
-            (str(one.number), str(one.program), session.when(one.start), session.when(one.end))
+            (
+                str(one.number),
+                f"{one.program_name} ({one.program})",
+                session.when(one.start),
+                session.when(one.end),
+            )
             for one in found.controls
         )
         title = f"Controls that are not over: they {fate}"
         session.out.show(Grid(("Control", "Program", "Starts", "Ends"), rows, title))
-    rows = tuple(
-        (str(one.number), one.name or "", pretty_lfdi(one.lfdi), "registered" if one.registered else "listed")
-        for one in found.devices[:_SHOWN]
-    )
+    if found.again is None:
+        session.out.note("The database that is there cannot be read: who was shut out since is not known.")
+    elif found.again:
+        title = (
+            f"Devices that are shut out now and are admitted again: {len(found.again)}; withdraw them anew"
+        )
+        session.out.show(_devices(found.again, title))
     title = f"Devices that are admitted: {len(found.devices)}"
     if len(found.devices) > _SHOWN:
         title += f", of which the first {_SHOWN}"
-    session.out.show(Grid(("Number", "Name", "LFDI", "Standing"), rows, title))
+    session.out.show(_devices(found.devices[:_SHOWN], title))
+
+
+def _devices(some: Sequence[_Device], title: str) -> Grid:
+    rows = tuple(
+        (str(one.number), one.name or "", pretty_lfdi(one.lfdi), "registered" if one.registered else "listed")
+        for one in some
+    )
+    return Grid(("Number", "Name", "LFDI", "Standing"), rows, title)
 
 
 def _go_on_elsewhere(url: str, manifest: Manifest, cancelled: list[int], now: int) -> None:
