@@ -162,6 +162,14 @@ class UnitTests(SynchronousTestCase):
             with self.assertRaisesRegex(ValueError, expected):
                 resolve(parse_settings([setting]))
 
+    def test_share(self) -> None:
+        """What opModFixedVar is a share of goes by name or number, as in the configuration (case B1)."""
+        for text in ("2", "SET_MAX_VAR", "setMaxVar"):
+            settings = parse_settings((f"opModFixedVar.refType={text}", "opModFixedVar.value=10%"))
+            self.assertEqual(resolve(settings)[0], {"opModFixedVar": {"refType": 2, "value": 1000}})
+        wrong = parse_settings(("opModFixedVar.refType=SET_MAX_VA",))
+        self.assertRaisesRegex(ValueError, "expected a DERUnitRefType", resolve, wrong)
+
 
 class FileTests(SynchronousTestCase):
     def test_yaml(self) -> None:

@@ -103,7 +103,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
 def resolve(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Unitless]]:
     """The JSON of values as `parse_settings` and `parse_mapping` give them, and the numbers to be confirmed.
 
-    ValueError for an amount whose unit does not fit its element.
+    ValueError for an amount whose unit does not fit its element, and for a name that is none.
     """
     unitless: list[Unitless] = []
     return {name: _resolved(name, value, unitless) for name, value in values.items()}, unitless
@@ -119,6 +119,8 @@ def _resolved(path: str, value: Any, unitless: list[Unitless]) -> Any:
             return _without_unit(path, value)
         case bool():
             return value
+        case str() if path == "opModFixedVar.refType":
+            return code(value, UNIT_REFS, "a DERUnitRefType")
         case int() if path in HUNDREDTHS:
             unitless.append(Unitless(path, value))
         case float() if path in HUNDREDTHS:
