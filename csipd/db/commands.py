@@ -13,7 +13,17 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from attrs import evolve, field, frozen
 
-from csipd.db import audit, controls, devices, documents, groups, own_programs, programs, schedules
+from csipd.db import (
+    addressees,
+    audit,
+    controls,
+    devices,
+    documents,
+    groups,
+    own_programs,
+    programs,
+    schedules,
+)
 from csipd.db.database import Transaction
 from csipd.der.conflicts import LostModes, loss
 from csipd.der.events import Event
@@ -411,8 +421,8 @@ def _addressed(
     if category is None:
         if named:
             return named[:SAMPLE], len(named), []
-        return devices.some_under(connection, group, SAMPLE), groups.number_under(connection, group), []
-    found = devices.addressed(connection, named or groups.under(group), category, SAMPLE)
+        return addressees.some_under(connection, group, SAMPLE), groups.number_under(connection, group), []
+    found = addressees.addressed(connection, named or groups.under(group), category, SAMPLE)
     doubts = []
     if found.others:
         doubts.append(f"{counted(found.others, 'device')} of another category will not follow it")
@@ -479,7 +489,7 @@ def _abilities(
     owner = programs.owner_of(wanted[0])
     named = target.devices or (() if owner is None else (owner,))
     if named:
-        unable = devices.unable(connection, named, needed)
+        unable = addressees.unable(connection, named, needed)
         called = devices.called(connection, list(unable)[:_MOST_CALLED])
         flaws = [
             (
@@ -488,7 +498,7 @@ def _abilities(
             )
             for device, modes in unable.items()
         ]
-        silent = devices.number_without_modes(connection, named)
+        silent = addressees.number_without_modes(connection, named)
         return flaws, ([_unsaid(silent)] if silent else [])
     warnings = []
     for modes, members in groups.abilities_under(

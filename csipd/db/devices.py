@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from attrs import fields, frozen
+from attrs import frozen
 
-from csipd.db import contacts, controls, documents, former, groups
+from csipd.db import controls, documents, former, groups
 from csipd.db.audit import record
 from csipd.db.database import Transaction
-from csipd.db.tables import devices, memberships
+from csipd.db.tables import devices
 from csipd.der.access import Barred, Caller, Owner, Policy, Standing
 from csipd.refusals import BadRequest, Conflict, Duplicate, Forbidden, Full, NotFound
 from csipd.sep2 import identity
@@ -30,9 +30,9 @@ from csipd.sep2.types import octets_of, short_bits
 MOST_ADDED = 20_000
 
 #: Neither retired nor withdrawn: its certificate means something.
-_admitted = devices.c.retired.is_(None) & devices.c.withdrawn.is_(None)
+is_admitted = devices.c.retired.is_(None) & devices.c.withdrawn.is_(None)
 #: Shown as an EndDevice.
-is_shown = _admitted & devices.c.registered.is_not(None)
+is_shown = is_admitted & devices.c.registered.is_not(None)
 
 _EDEV = ROWS["EndDevice"]
 _DER_LIST = ROWS["DERList"]
@@ -45,7 +45,7 @@ _DEVICE = sa.select(
     devices.c.manager,
     devices.c.aggregator,
     devices.c.registered,
-    _admitted,
+    is_admitted,
     devices.c.name,
 )
 _CALLER = sa.select(
@@ -526,54 +526,9 @@ def _set_withdrawn(
     return True
 
 
-def some_under(connection: sa.Connection, group: int, limit: int) -> list[int]:
-    """Some of the EndDevices in a group and below it: those that are found first, however many there are."""
-    query = groups.under(group).join(devices, devices.c.id == memberships.c.device).where(is_shown)
-    return sorted(connection.scalars(query.limit(limit)))
-
-
-@frozen
-class AddressedDevices:
-    """Which of some EndDevices an event for some categories addresses.
-
-    :param sample: some of those that it addresses, or may
-    :param known: how many it addresses
-    :param unknown: how many have not said their category, and decide by themselves
-    :param others: how many it does not address
-    """
-
-    sample: tuple[int, ...]
-    known: int
-    unknown: int
-    others: int
-
-
-def addressed(
-    connection: sa.Connection, which: sa.Select[tuple[int]] | Sequence[int], category: int, limit: int
-) -> AddressedDevices:
-    """Which of some EndDevices an event addresses.
-
-    :param which: their numbers, or a query of them
-    :param category: its deviceCategory
-    :param limit: of the sample
-    """
-    said = sa.func.coalesce(devices.c.device_category, 0)
-    meant = said.bitwise_and(category) != 0
-    among = sa.and_(devices.c.id.in_(which), is_shown)
-    sample = sa.select(devices.c.id).where(among, sa.or_(meant, said == 0)).order_by(devices.c.id)
-    numbers = sa.select(
-        sa.func.count(),
-        sa.func.coalesce(sa.func.sum(sa.case((meant, 1), else_=0)), 0),
-        sa.func.coalesce(sa.func.sum(sa.case((said == 0, 1), else_=0)), 0),
-    ).where(among)
-    total, known, unknown = connection.execute(numbers).one()
-    found = tuple(connection.scalars(sample.limit(limit)))
-    return AddressedDevices(found, int(known), int(unknown), total - int(known) - int(unknown))
-
-
 def is_aggregator(connection: sa.Connection, number: int) -> bool:
     """Whether this is an aggregator that is admitted."""
-    query = sa.select(devices.c.id).where(devices.c.id == number, devices.c.aggregator, _admitted)
+    query = sa.select(devices.c.id).where(devices.c.id == number, devices.c.aggregator, is_admitted)
     return connection.scalar(query) is not None
 
 
@@ -582,23 +537,6 @@ def missing(connection: sa.Connection, numbers: Sequence[int]) -> list[int]:
     query = sa.select(devices.c.id).where(devices.c.id.in_(numbers), is_shown, sa.not_(devices.c.aggregator))
     present = set(connection.scalars(query))
     return [number for number in numbers if number not in present]
-
-
-def unable(connection: sa.Connection, numbers: Sequence[int], needed: int) -> dict[int, int]:
-    """Those of the devices that do not support all of these modes, and what they do support.
-
-    Both as DERControlType; those that have not said are left out.
-    """
-    query = sa.select(devices.c.id, devices.c.modes).where(
-        devices.c.id.in_(numbers), devices.c.modes.is_not(None)
-    )
-    return {row.id: row.modes for row in connection.execute(query) if needed & ~row.modes}
-
-
-def number_without_modes(connection: sa.Connection, numbers: Sequence[int]) -> int:
-    """How many of the devices have not said what they support."""
-    query = sa.select(sa.func.count()).select_from(devices)
-    return connection.scalar(query.where(devices.c.id.in_(numbers), devices.c.modes.is_(None))) or 0
 
 
 def called(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, str]:
@@ -612,122 +550,6 @@ def title(number: int, name: str | None) -> str:
     return f"device {name} ({number})" if name else f"device {number}"
 
 
-@frozen
-class DeviceRow:
-    """A row of the list as the operator sees it; times are TimeType."""
-
-    id: int
-    name: str | None
-    lfdi: str
-    sfdi: int
-    aggregator: bool
-    manager: int | None
-    registered: int | None
-    retired: int | None
-    withdrawn: int | None
-    withdrawn_reason: str | None
-    pin: int
-    changed_time: int
-    device_category: int | None
-    poll_rate: int | None
-    post_rate: int | None
-    wished_post_rate: int | None
-
-    @property
-    def standing(self) -> str:
-        """In a word: registered, listed, withdrawn or retired."""
-        if self.withdrawn is not None:
-            return "withdrawn"
-        if self.retired is not None:
-            return "retired"
-        return "listed" if self.registered is None else "registered"
-
-
-def listed(
-    connection: sa.Connection,
-    *,
-    after: int = 0,
-    limit: int = 50,
-    numbers: Sequence[int] | None = None,
-    name: str | None = None,
-    lfdi: str | None = None,
-    group: int | None = None,
-    manager: int | None = None,
-    standing: str | None = None,
-    silent_since: int | None = None,
-) -> list[DeviceRow]:
-    """Rows of the list in the order of their numbers.
-
-    :param after: only numbers above this one
-    :param numbers: only these
-    :param name: only those whose name begins with this
-    :param lfdi: only the one that has this LFDI, or had it before its certificate was replaced
-    :param group: only those in this group or below it
-    :param silent_since: only those that were not heard of since a moment (TimeType), or never
-    """
-    query = sa.select(*(devices.c[column.name] for column in fields(DeviceRow)))
-    query = query.where(devices.c.id > after).order_by(devices.c.id).limit(limit)
-    if numbers is not None:
-        query = query.where(devices.c.id.in_(numbers))
-    query = query.where(*_matching(connection, name, lfdi, group, manager, standing, silent_since))
-    return [DeviceRow(*row) for row in connection.execute(query)]
-
-
-def number(
-    connection: sa.Connection,
-    *,
-    name: str | None = None,
-    lfdi: str | None = None,
-    group: int | None = None,
-    manager: int | None = None,
-    standing: str | None = None,
-    silent_since: int | None = None,
-) -> int:
-    """How many rows ``listed`` has in all."""
-    matching = _matching(connection, name, lfdi, group, manager, standing, silent_since)
-    return connection.scalar(sa.select(sa.func.count()).select_from(devices).where(*matching)) or 0
-
-
-def _matching(
-    connection: sa.Connection,
-    name: str | None,
-    lfdi: str | None,
-    group: int | None,
-    manager: int | None,
-    standing: str | None,
-    silent_since: int | None,
-) -> list[sa.ColumnElement[bool]]:
-    found: list[sa.ColumnElement[bool]] = []
-    if name is not None:
-        found.append(devices.c.name.startswith(name, autoescape=True))
-    if lfdi is not None:
-        before = former.find(connection, lfdi)
-        found.append(devices.c.lfdi == lfdi if before is None else devices.c.id == before.device)
-    if group is not None:
-        found.append(devices.c.id.in_(groups.under(group)))
-    if manager is not None:
-        found.append(devices.c.manager == manager)
-    if standing is not None:
-        found.append(_STANDINGS[standing])
-    if silent_since is not None:
-        found.append(contacts.silent_since(silent_since))
-    return found
-
-
-def numbers_by_standing(connection: sa.Connection) -> dict[str, int]:
-    """How many rows of the list stand how."""
-    return {
-        standing: connection.scalar(sa.select(sa.func.count()).select_from(devices).where(which)) or 0
-        for standing, which in _STANDINGS.items()
-    }
-
-
-_STANDINGS = {
-    "registered": is_shown,
-    "listed": _admitted & devices.c.registered.is_(None),
-    "withdrawn": devices.c.withdrawn.is_not(None),
-    "retired": devices.c.retired.is_not(None) & devices.c.withdrawn.is_(None),
-}
 _STATE = sa.select(devices.c.manager, devices.c.modes, is_shown.label("shown"))
 
 

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.daemon import contacts as module
 from csipd.daemon.contacts import EVERY, ContactWriter
 from csipd.db import contacts as stored
-from csipd.db import devices, replacement
+from csipd.db import device_list, devices, replacement
 from csipd.db.contacts import LastContact
 from csipd.net.contacts import Contacts
 from csipd.refusals import Unavailable
@@ -127,7 +127,7 @@ class WriterTests(SynchronousTestCase):
         connection = self.transaction.connection
 
         def silent(moment: int) -> list[int]:
-            return [row.id for row in devices.listed(connection, silent_since=moment)]
+            return [row.id for row in device_list.listed(connection, silent_since=moment)]
 
         self.assertEqual(silent(0), [self.device, other])
         self.contacts.refused(lfdi(1), "", "")

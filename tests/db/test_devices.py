@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import devices, documents, groups
+from csipd.db import addressees, device_list, devices, documents, groups
 from csipd.db.database import Transaction
 from csipd.db.tables import audit
 from csipd.db.tables import devices as table
@@ -405,8 +405,8 @@ class WithdrawalTests(_Case):
         devices.leave(self.transaction, numbers[5], low, NOW)
         shown = [numbers[1], numbers[3], numbers[4]]
         for group in (top, low):
-            self.assertEqual(devices.some_under(self.connection, group, 50), shown)
-            some = devices.some_under(self.connection, group, 2)
+            self.assertEqual(addressees.some_under(self.connection, group, 50), shown)
+            some = addressees.some_under(self.connection, group, 2)
             self.assertEqual((len(some), len({*some, *shown})), (2, 3))
 
     def test_told(self) -> None:
@@ -464,7 +464,7 @@ class ChangeTests(_Case):
         self.assertEqual(rate(), 60)
         devices.change(self.transaction, device, end_device(1, postRate=45), NOW)
         self.assertEqual(rate(), 60)
-        (row,) = devices.listed(self.connection, numbers=[device])
+        (row,) = device_list.listed(self.connection, numbers=[device])
         self.assertEqual((row.post_rate, row.wished_post_rate), (60, 45))
 
     def test_what_may_not(self) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import devices, documents, groups, own_programs, programs
+from csipd.db import addressees, devices, documents, groups, own_programs, programs
 from csipd.db.database import Transaction
 from csipd.db.tables import abilities, fleets, memberships
 from csipd.db.tables import devices as device_table
@@ -392,7 +392,7 @@ class ViewTests(SynchronousTestCase):
             rows = [row for row, device in world.devices.items() if {*device.groups} & {*below}]
             self.assertEqual(sorted(connection.scalars(groups.under(group))), sorted(rows))
             shown = [row for row in rows if world.devices[row].shown]
-            self.assertEqual(devices.some_under(connection, group, 50), sorted(shown))
+            self.assertEqual(addressees.some_under(connection, group, 50), sorted(shown))
             own = [
                 n for n, program in world.programs.items() if program.group == group and not program.retired
             ]

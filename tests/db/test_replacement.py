@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import audit, devices, former, groups, replacement, responses
+from csipd.db import audit, device_list, devices, former, groups, replacement, responses
 from csipd.db.database import Transaction
 from csipd.db.tables import former_lfdis
 from csipd.der.access import Caller, Owner, Policy, Standing
@@ -47,12 +47,12 @@ class ReplacementTests(SynchronousTestCase):
 
     def test_stays_itself(self) -> None:
         """Number, PIN, groups and manager stay; LFDI, SFDI and changedTime are new."""
-        (before,) = devices.listed(self.connection, numbers=[self.device])
+        (before,) = device_list.listed(self.connection, numbers=[self.device])
         self.replace()
         shown = devices.end_device(self.connection, self.device)
         assert shown is not None
         self.assertEqual((shown.lFDI, shown.sFDI, shown.changedTime), (NEW, identity.sfdi(NEW), NOW + 5))
-        (after,) = devices.listed(self.connection, numbers=[self.device])
+        (after,) = device_list.listed(self.connection, numbers=[self.device])
         for name in ("id", "name", "pin", "manager", "registered"):
             self.assertEqual(getattr(after, name), getattr(before, name), name)
         self.assertEqual(groups.memberships_of(self.connection, self.device), [self.group])
@@ -118,7 +118,7 @@ class ReplacementTests(SynchronousTestCase):
         """The operator finds a device by an LFDI that it had."""
         self.replace()
         for number in (1, 51):
-            (row,) = devices.listed(self.connection, lfdi=lfdi(number))
+            (row,) = device_list.listed(self.connection, lfdi=lfdi(number))
             self.assertEqual((row.id, row.lfdi), (self.device, NEW))
         self.assertEqual(former.among(self.connection, [OLD, NEW]), {OLD: self.device})
 

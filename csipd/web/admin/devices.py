@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 
-from csipd.db import audit, contacts, devices, groups
+from csipd.db import audit, contacts, device_list, devices, groups
 from csipd.db.database import Transaction
 from csipd.refusals import Conflict, Impossible, NotFound
 from csipd.sep2 import identity, rules
@@ -276,7 +276,7 @@ def _value_flaws(call: Call, body: NewDevice | ChangedDevice) -> Flaws:
     return rules.errors([*found, *rules.category_flaws(body.deviceCategory)])
 
 
-def _changes(before: devices.DeviceRow, given: Mapping[str, int | None]) -> str:
+def _changes(before: device_list.DeviceRow, given: Mapping[str, int | None]) -> str:
     """What was changed, for the audit log; a PIN is left out."""
     return ", ".join(
         name if name == "pIN" else f"{name} {getattr(before, _COLUMNS[name])} -> {value}"
@@ -284,20 +284,20 @@ def _changes(before: devices.DeviceRow, given: Mapping[str, int | None]) -> str:
     )
 
 
-def title(row: devices.DeviceRow) -> str:
+def title(row: device_list.DeviceRow) -> str:
     """A device by name, number and LFDI."""
     what = "Aggregator" if row.aggregator else "Device"
     return f"{what} {row.name or row.id} ({row.id}, LFDI {identity.pretty_lfdi(row.lfdi)})"
 
 
-def find_row(connection: sa.Connection, number: int) -> devices.DeviceRow:
-    found = devices.listed(connection, numbers=[number], limit=1)
+def find_row(connection: sa.Connection, number: int) -> device_list.DeviceRow:
+    found = device_list.listed(connection, numbers=[number], limit=1)
     if not found:
         raise NotFound(f"there is no device {number}")
     return found[0]
 
 
-def present(connection: sa.Connection, call: Call) -> devices.DeviceRow:
+def present(connection: sa.Connection, call: Call) -> device_list.DeviceRow:
     """The device that a write is about."""
     row = find_row(connection, call.numbers["device"])
     if row.retired is not None:
@@ -305,13 +305,13 @@ def present(connection: sa.Connection, call: Call) -> devices.DeviceRow:
     return row
 
 
-def _called(row: devices.DeviceRow) -> str:
+def _called(row: device_list.DeviceRow) -> str:
     return devices.title(row.id, row.name)
 
 
-def _unlisted(connection: sa.Connection, lfdi: str) -> devices.DeviceRow | None:
+def _unlisted(connection: sa.Connection, lfdi: str) -> device_list.DeviceRow | None:
     """The row of an LFDI that may be put on the list: None, or that of a device that was removed."""
-    found = devices.listed(connection, lfdi=lfdi, limit=1)
+    found = device_list.listed(connection, lfdi=lfdi, limit=1)
     if found and found[0].lfdi != lfdi:
         raise Conflict(f"{lfdi} was that of {_called(found[0])} before its certificate was replaced")
     if found and found[0].retired is None:
@@ -321,14 +321,14 @@ def _unlisted(connection: sa.Connection, lfdi: str) -> devices.DeviceRow | None:
 
 def _page(connection: sa.Connection, call: Call, wanted: Mapping[str, Any]) -> DevicePage:
     limit = call.query["limit"]
-    found = devices.listed(connection, after=call.query["after"] or 0, limit=limit + 1, **wanted)
+    found = device_list.listed(connection, after=call.query["after"] or 0, limit=limit + 1, **wanted)
     items, following = cut(found, limit, lambda listed: listed.id)
     return DevicePage(
-        items=tuple(_shown(connection, items)), next=following, total=devices.number(connection, **wanted)
+        items=tuple(_shown(connection, items)), next=following, total=device_list.number(connection, **wanted)
     )
 
 
-def _shown(connection: sa.Connection, found: Sequence[devices.DeviceRow]) -> list[Device]:
+def _shown(connection: sa.Connection, found: Sequence[device_list.DeviceRow]) -> list[Device]:
     numbers = [listed.id for listed in found]
     memberships = groups.memberships_of_many(connection, numbers)
     heard = contacts.of(connection, numbers)

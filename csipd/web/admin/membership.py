@@ -7,7 +7,7 @@ from typing import Annotated
 
 import sqlalchemy as sa
 
-from csipd.db import devices, groups
+from csipd.db import device_list, devices, groups
 from csipd.db.database import Transaction
 from csipd.der.wording import listed
 from csipd.refusals import Conflict, Impossible, NotFound
@@ -84,7 +84,7 @@ def _change(transaction: Transaction, call: Call, *, joins: bool) -> Device:
     return show(connection, call)
 
 
-def _checked(connection: sa.Connection, call: Call) -> devices.DeviceRow:
+def _checked(connection: sa.Connection, call: Call) -> device_list.DeviceRow:
     row = present(connection, call)
     flaws = group_flaws(connection, call.body.groups)
     if row.aggregator and call.body.groups:
@@ -94,7 +94,7 @@ def _checked(connection: sa.Connection, call: Call) -> devices.DeviceRow:
     return row
 
 
-def _put(transaction: Transaction, call: Call, row: devices.DeviceRow, wanted: set[int]) -> None:
+def _put(transaction: Transaction, call: Call, row: device_list.DeviceRow, wanted: set[int]) -> None:
     before = set(groups.memberships_of(transaction.connection, row.id))
     for group in sorted(before - wanted):
         devices.leave(transaction, row.id, group, call.now)

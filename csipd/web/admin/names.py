@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable
 
 import sqlalchemy as sa
 
-from csipd.db import devices, groups, programs
+from csipd.db import device_list, groups, programs
 
 #: Numbers in one statement.
 _AT_ONCE = 500
@@ -25,7 +25,7 @@ class Names:
         """The name of each; its number where it has none."""
         numbers = list(numbers)
         for some in _missing(numbers, self._devices):
-            for one in devices.listed(self._connection, numbers=some, limit=len(some)):
+            for one in device_list.listed(self._connection, numbers=some, limit=len(some)):
                 self._devices[one.id] = one.name or str(one.id)
         return [self._devices.get(number, str(number)) for number in numbers]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from csipd.db import audit, controls, devices, groups, own_programs, programs
+from csipd.db import audit, controls, device_list, devices, groups, own_programs, programs
 from csipd.db.database import Transaction
 from csipd.refusals import Conflict, Impossible, NotFound
 from csipd.sep2.schema import Element
@@ -74,7 +74,7 @@ def show(connection: sa.Connection, call: Call) -> Program:
     owner = programs.owner_of(number)
     if owner is None:
         return _shown(connection, [_find(connection, number)])[0]
-    if not devices.listed(connection, numbers=[owner], limit=1):
+    if not device_list.listed(connection, numbers=[owner], limit=1):
         raise NotFound(f"there is no program {number}")
     own = call.server.own.program(owner)
     return Program(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from csipd.db import devices, outlook
+from csipd.db import device_list, devices, outlook
 from csipd.db.database import Transaction
 from csipd.der.wording import listed
 from csipd.refusals import Conflict
@@ -81,7 +81,7 @@ def preview_remove(connection: sa.Connection, call: Call) -> Consequences:
     return Consequences(summary=tuple(map(line, said)))
 
 
-def _followed(connection: sa.Connection, call: Call, row: devices.DeviceRow) -> list[str]:
+def _followed(connection: sa.Connection, call: Call, row: device_list.DeviceRow) -> list[str]:
     """What a device that is shut out follows until then, and does not hear the end of."""
     if row.registered is None or row.aggregator:
         return []
@@ -93,10 +93,10 @@ def _followed(connection: sa.Connection, call: Call, row: devices.DeviceRow) -> 
     return [f"It should be following control {named} now, and will not hear of any change to that."]
 
 
-def _fleet(connection: sa.Connection, row: devices.DeviceRow) -> list[str]:
+def _fleet(connection: sa.Connection, row: device_list.DeviceRow) -> list[str]:
     if not row.aggregator:
         return []
-    members = devices.listed(connection, manager=row.id, limit=NAMED + 2)
+    members = device_list.listed(connection, manager=row.id, limit=NAMED + 2)
     named = [one.name or str(one.id) for one in members if one.id != row.id]
     if not named:
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from csipd.daemon import scheduler
-from csipd.db import controls, devices, logevents
+from csipd.db import controls, device_list, logevents
 from csipd.db.tables import programs as programs_table
 from csipd.sep2.schema import Element
 from csipd.sep2.types import TimeType
@@ -33,7 +33,7 @@ class ServerState(Element):
 
 def status(connection: sa.Connection, call: Call) -> ServerState:
     """How the server is."""
-    standings = devices.numbers_by_standing(connection)
+    standings = device_list.numbers_by_standing(connection)
     programs = connection.scalar(
         sa.select(sa.func.count()).select_from(programs_table).where(programs_table.c.retired.is_(None))
     )

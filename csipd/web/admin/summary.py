@@ -10,7 +10,7 @@ from datetime import tzinfo
 
 import sqlalchemy as sa
 
-from csipd.db import controls, devices, documents, groups, programs, schedules
+from csipd.db import addressees, controls, documents, groups, programs, schedules
 from csipd.db.commands import Command, Effect, Overlap, Target
 from csipd.der.events import ALL_CATEGORIES, Event
 from csipd.der.wording import counted, duration_text, listed, mode_text, moment_text, value_text
@@ -113,7 +113,7 @@ def program_members(connection: sa.Connection, program: int) -> str:
         return f"device {names.device(owner)}"
     group = programs.group_of(connection, program)
     total = groups.number_under(connection, group)
-    some = names.devices(devices.some_under(connection, group, NAMED))
+    some = names.devices(addressees.some_under(connection, group, NAMED))
     named = f" ({listed(some, total)})" if some else ""
     return f"{counted(total, 'device')} under group {names.group(group)}{named}"
 

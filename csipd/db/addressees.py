@@ -1,0 +1,74 @@
+"""Which devices an event is for, and what they support: what a command says before it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from attrs import frozen
+
+from csipd.db import groups
+from csipd.db.devices import is_shown
+from csipd.db.tables import devices, memberships
+
+
+def some_under(connection: sa.Connection, group: int, limit: int) -> list[int]:
+    """Some of the EndDevices in a group and below it: those that are found first, however many there are."""
+    query = groups.under(group).join(devices, devices.c.id == memberships.c.device).where(is_shown)
+    return sorted(connection.scalars(query.limit(limit)))
+
+
+@frozen
+class AddressedDevices:
+    """Which of some EndDevices an event for some categories addresses.
+
+    :param sample: some of those that it addresses, or may
+    :param known: how many it addresses
+    :param unknown: how many have not said their category, and decide by themselves
+    :param others: how many it does not address
+    """
+
+    sample: tuple[int, ...]
+    known: int
+    unknown: int
+    others: int
+
+
+def addressed(
+    connection: sa.Connection, which: sa.Select[tuple[int]] | Sequence[int], category: int, limit: int
+) -> AddressedDevices:
+    """Which of some EndDevices an event addresses.
+
+    :param which: their numbers, or a query of them
+    :param category: its deviceCategory
+    :param limit: of the sample
+    """
+    said = sa.func.coalesce(devices.c.device_category, 0)
+    meant = said.bitwise_and(category) != 0
+    among = sa.and_(devices.c.id.in_(which), is_shown)
+    sample = sa.select(devices.c.id).where(among, sa.or_(meant, said == 0)).order_by(devices.c.id)
+    numbers = sa.select(
+        sa.func.count(),
+        sa.func.coalesce(sa.func.sum(sa.case((meant, 1), else_=0)), 0),
+        sa.func.coalesce(sa.func.sum(sa.case((said == 0, 1), else_=0)), 0),
+    ).where(among)
+    total, known, unknown = connection.execute(numbers).one()
+    found = tuple(connection.scalars(sample.limit(limit)))
+    return AddressedDevices(found, int(known), int(unknown), total - int(known) - int(unknown))
+
+
+def unable(connection: sa.Connection, numbers: Sequence[int], needed: int) -> dict[int, int]:
+    """Those of the devices that do not support all of these modes, and what they do support.
+
+    Both as DERControlType; those that have not said are left out.
+    """
+    query = sa.select(devices.c.id, devices.c.modes).where(
+        devices.c.id.in_(numbers), devices.c.modes.is_not(None)
+    )
+    return {row.id: row.modes for row in connection.execute(query) if needed & ~row.modes}
+
+
+def number_without_modes(connection: sa.Connection, numbers: Sequence[int]) -> int:
+    """How many of the devices have not said what they support."""
+    query = sa.select(sa.func.count()).select_from(devices)
+    return connection.scalar(query.where(devices.c.id.in_(numbers), devices.c.modes.is_(None))) or 0
