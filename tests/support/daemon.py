@@ -25,6 +25,8 @@ from threading import Condition, Thread
 from typing import IO, Any
 
 from attrs import frozen
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.application.service import MultiService
 from twisted.internet import reactor
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -127,8 +129,9 @@ def seed_place(folder: Path, *replaced: tuple[str, str]) -> Place:
 
 
 def certificate_of(place: Place, id: str) -> bytes:
-    """The certificate of an id, in DER."""
-    return ssl.PEM_cert_to_DER_cert((place.tls / "certs" / f"{id}.crt").read_text())
+    """The certificate of an id, in DER: the first of its file, in which the issuers follow."""
+    chain = x509.load_pem_x509_certificates((place.tls / "certs" / f"{id}.crt").read_bytes())
+    return chain[0].public_bytes(Encoding.DER)
 
 
 def twistd(place: Place, *flags: str) -> list[str]:
