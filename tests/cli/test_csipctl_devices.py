@@ -16,6 +16,7 @@ from csipd.web.admin.groups import GroupPage
 from csipd.web.admin.membership import Membership
 from csipd.web.admin.responses import Response
 from csipd.web.admin.state import DERReport, DeviceState, ModeInForce, OverriddenMode
+from csipd.web.admin.summary import Consequences
 from csipd.web.json_form import from_json
 from tests.cli import fake
 from tests.cli.fake import LFDI, NOW, FakeAPI, device, group
@@ -90,7 +91,9 @@ class ListTests(SynchronousTestCase):
             head.split(),
             ["Device", "Name", "LFDI", "Standing", "Category", "Manager", "Groups", "Last", "contact"],
         )
-        self.assertEqual(first.split(), ["1", "dev1", PRETTY, "registered", "PHOTOVOLTAIC", "1,", "2"])
+        self.assertEqual(
+            first.split(), ["1", "dev1", PRETTY, "registered", "PHOTOVOLTAIC", "1,", "2", "never"]
+        )
         self.assertIn(long, second)
         self.assertIn("withdrawn", second)
 
@@ -394,6 +397,22 @@ class ChangeTests(SynchronousTestCase):
         self.assertEqual(self.api.run("devices", "move", "1", "--nowhere", "--yes").exit_code, 0)
         self.assertEqual(self.api.requests[-1].content, {"groups": []})
 
+    def test_remove_from(self) -> None:
+        """What a device loses with a group is said in words, and asked (case B10)."""
+        self.api.answers("GET", "/groups", GroupPage(items=(fake.group(5, "feeder-1"),)))
+        self.api.answers("GET", "/devices/1", device(1, groups=(5, 6)))
+        self.api.answers("POST", "/devices/1/groups/preview", Consequences(summary=("It leaves feeder-1.",)))
+        self.api.answers("DELETE", "/devices/1/groups/5", device(1, groups=(6,)))
+        done = self.api.run("devices", "remove-from", "1", "feeder-1", input="n\n")
+        self.assertEqual(done.exit_code, 5)
+        self.assertIn("It leaves feeder-1.", done.output)
+        self.assertEqual(self.api.requests[-1].content, {"groups": [6]})
+        self.assertEqual(self.api.run("devices", "remove-from", "1", "feeder-1", input="y\n").exit_code, 0)
+        self.assertEqual(self.api.requests[-1].method, "DELETE")
+        before = len(self.api.requests)
+        self.assertEqual(self.api.run("devices", "remove-from", "1", "5", "--yes").exit_code, 0)
+        self.assertEqual(len(self.api.requests), before + 1)
+
     def test_move_needs_a_place(self) -> None:
         """Groups and --nowhere exclude each other, and one of them is needed."""
         self.assertEqual(self.api.run("devices", "move", "1").exit_code, 2)
@@ -529,6 +548,9 @@ class ReplaceTests(SynchronousTestCase):
         done = self.api.run("devices", "replace-certificate", "3", "--lfdi", LFDI, "--now")
         self.assertEqual(done.exit_code, 0, done.stderr)
         self.assertEqual(self.api.requests[-1].content, {"lFDI": LFDI, "now": True})
+        self.assertIn("The certificate before it works no longer", done.stderr)
+        done = self.api.run("devices", "replace-certificate", "3", "--lfdi", LFDI)
+        self.assertIn("works until the first request by the new one", done.stderr)
 
     def test_usage(self) -> None:
         """One source of the new LFDI is needed, and a folder for a key."""
@@ -554,6 +576,8 @@ class SilentTests(SynchronousTestCase):
         lines = [" ".join(line.split()) for line in api.run("devices", "show", "1").stdout.splitlines()]
         for line in ("From 192.0.2.7", "Requests refused 3", "Why PUT /edev/1/di: wrong"):
             self.assertIn(line, lines)
+        api.answers("GET", "/devices/2", device(2))
+        self.assertRegex(api.run("devices", "show", "2").stdout, "Last contact +never")
 
 
 class ImportTests(SynchronousTestCase):

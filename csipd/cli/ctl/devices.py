@@ -251,6 +251,11 @@ def replace_certificate(
     )
     name = device if _FILE_NAME.fullmatch(device) else f"device-{number}"
     _issue(session, f"/devices/{number}/certificate", content, key, name, out)
+    session.out.note(
+        "The certificate before it works no longer, on open connections either."
+        if at_once
+        else "The certificate before it works until the first request by the new one, and then never again."
+    )
 
 
 def _check_source(lfdi: str | None, csr: Path | None, make_key: bool, out: Path | None) -> None:
@@ -441,15 +446,25 @@ def add_to_group(session: Session, device: str, group: str) -> None:
 @devices.command("remove-from")
 @_one_device
 @click.argument("group")
+@yes_option
 @pass_session
-def remove_from_group(session: Session, device: str, group: str) -> None:
+def remove_from_group(session: Session, device: str, group: str, yes: bool) -> None:
     """Take a device out of one group (number or name); it stays in the others.
+
+    What it loses by that is said first, and you are asked.
 
     \b
     Examples:
       csipctl devices remove-from dev1 pilot-project
     """
-    _show(session, session.client.delete(_in_group(session, device, group)))
+    path = _in_group(session, device, group)
+    groups_path, _, number = path.rpartition("/")
+    if not yes:
+        present = session.client.get(groups_path.removesuffix("/groups")).value.get("groups", [])
+        if int(number) in present:  # else there is nothing to ask about, and the server says so
+            rest = [one for one in present if one != int(number)]
+            confirm(session, f"{groups_path}/preview", {"groups": rest}, "Take it out of this group?")
+    _show(session, session.client.delete(path))
 
 
 @devices.command("state")

@@ -19,7 +19,7 @@ def devices(items: Iterable[Value], when: When) -> Grid:
             "aggregator" if one.get("aggregator") else category(one),
             named(one, "manager"),
             all_named(one, "groups", "group_names"),
-            when(one.get("contact", {}).get("at")),
+            _heard(one.get("contact", {}), when),
         )
         for one in items
     )
@@ -50,7 +50,7 @@ def device(one: Value, when: When) -> Facts:
             ("Because", text(one.get("withdrawn_reason"))),
             ("Retired", when(one.get("retired"))),
             ("Changed", when(one.get("changedTime"))),
-            ("Last contact", when(contact.get("at"))),
+            ("Last contact", _heard(contact, when)),
             ("From", text(contact.get("host"))),
             ("Requests refused", text(contact.get("refusals"))),
             ("The last one", when(contact.get("refused"))),
@@ -58,6 +58,10 @@ def device(one: Value, when: When) -> Facts:
             ("Warning", "; ".join(map(text, one.get("warnings", ())))),
         )
     )
+
+
+def _heard(contact: Value, when: When) -> str:
+    return when(contact["at"]) if "at" in contact else "never"
 
 
 def _pin(pin: object) -> str:
