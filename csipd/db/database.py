@@ -24,8 +24,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from csipd.db.columns import Unreadable
 from csipd.db.engine import checkpoint, make_engine
-from csipd.db.health import Health, Unreadable, is_damage, is_outage, reason_of
+from csipd.db.health import Health, is_damage, is_outage, reason_of
 from csipd.db.turns import SERVER, Share, Turn, Turns
 from csipd.refusals import Refusal, Unavailable
 

@@ -69,10 +69,6 @@ def _code(error: BaseException) -> str:
     return getattr(getattr(error, "orig", None), "sqlite_errorname", None) or ""
 
 
-class Unreadable(Unavailable):
-    """A row of the store holds something that was never written to it."""
-
-
 class Health:
     """What is known of the store, shared by the threads that read and write.
 

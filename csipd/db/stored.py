@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from csipd.db.health import Unreadable
+from csipd.db.columns import Unreadable
 from csipd.sep2 import codec
 from csipd.sep2.resources import Resource
 

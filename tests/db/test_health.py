@@ -15,8 +15,8 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import health
+from csipd.db.columns import Unreadable
 from csipd.db.database import Database, Transaction
-from csipd.db.health import Unreadable
 from csipd.db.tables import audit, facts
 from csipd.refusals import Unavailable
 from tests.support.store import new_database

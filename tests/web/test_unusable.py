@@ -12,7 +12,7 @@ from csipd.db.tables import documents
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
 from tests.support.client import Answer
-from tests.support.world import OWNER, World
+from tests.support.world import OTHER, OWNER, World
 
 
 class UnusableTests(SynchronousTestCase):
@@ -77,3 +77,19 @@ class UnusableTests(SynchronousTestCase):
         self.assertEqual(self.world.fresh(OWNER, self.here).status, 200)
         self.assertEqual(self.put(78).status, 204)
         self.assertIn(b"78", self.world.fresh(OWNER, self.status).body)
+
+    def test_one_value(self) -> None:
+        """A number that rotted into octets is 503 to whoever needs it, and one line (case F9)."""
+
+        def rot(transaction: object) -> None:
+            transaction.connection.exec_driver_sql(  # type: ignore[attr-defined]
+                "UPDATE devices SET device_category = x'A5' WHERE id = ?", (self.world.numbers.owner,)
+            )
+
+        self.world.write(rot)
+        with capturedLogs() as log:
+            self.assertUnavailable(self.world.fresh(OWNER, self.here))
+        self.assertEqual([line for line in log if line.get("log_failure")], [])
+        (line,) = [line["line"] for line in log if "line" in line]
+        self.assertIn("devices.device_category: holds bytes in a row, expected int", line)
+        self.assertEqual(self.world.fresh(OTHER, f"/edev/{self.world.numbers.other}").status, 200)

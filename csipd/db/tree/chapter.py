@@ -12,9 +12,9 @@ from contextlib import suppress
 from attrs import field, frozen
 
 from csipd.db import audit, documents
+from csipd.db.columns import Unreadable
 from csipd.db.database import Transaction
 from csipd.db.documents import DocumentChange
-from csipd.db.health import Unreadable
 from csipd.db.stored import decode
 from csipd.db.tree.context import Context
 from csipd.refusals import Duplicate, Full, NotFound
