@@ -160,7 +160,7 @@ def _make(settings: Settings, options: StartOptions, checked: CheckResult, lock:
     issuer, changes = _reconcile(settings, by_id, url)
     if options.user is not None:
         with attributed_to(settings, "service_user"):
-            repository.give_to(wanted, *options.user)
+            repository.set_owner(wanted, *options.user)
             storage.give(settings.storage_path, options.user)
     server = Server(
         lfdi=own,

@@ -294,7 +294,7 @@ def check_curve(curve: r.DERCurve) -> list[str]:
     found = rules.curve_flaws(curve)
     if problems := rules.errors(found):
         raise Impossible(problems)
-    return rules.doubts(found)
+    return rules.warnings(found)
 
 
 def set_default(
@@ -318,7 +318,7 @@ def check_default(connection: sa.Connection, program: int, default: r.DefaultDER
     found = [*rules.default_flaws(default), *(flaw.under("DERControlBase") for flaw in links)]
     if problems := rules.errors(found):
         raise Impossible(problems)
-    return rules.doubts(found)
+    return rules.warnings(found)
 
 
 def _curve_types(connection: sa.Connection, program: int) -> dict[str, int]:
@@ -348,7 +348,9 @@ def _flaws(command: Command, start: int, now: int) -> tuple[list[rules.Problem],
         return [(_in_command(pointer), message) for pointer, message in problems], []
     found = rules.control_flaws(control, now=now)
     found += rules.response_flaws(command.response_required)
-    return [(_in_command(pointer), message) for pointer, message in rules.errors(found)], rules.doubts(found)
+    return [(_in_command(pointer), message) for pointer, message in rules.errors(found)], rules.warnings(
+        found
+    )
 
 
 def _in_command(pointer: str) -> str:

@@ -218,7 +218,7 @@ class Database(Service):
         monotonic: Callable[[], float] = _monotonic,
     ) -> None:
         self._reactor = reactor
-        health = Health(url, monotonic, self._tell)
+        health = Health(url, monotonic, self._log_health)
         self._reader = _Connection(make_engine(url), health, monotonic)
         self._writer = _Connection(make_engine(url, immediate=True), health, monotonic)
         self._pools: list[ThreadPool] = []
@@ -261,7 +261,7 @@ class Database(Service):
 
         return gatherResults([self._reads.idle(), self._writes.idle()]).addCallback(close)
 
-    def _tell(self, line: str, failure: bool) -> None:
+    def _log_health(self, line: str, failure: bool) -> None:
         (self._log.error if failure else self._log.info)("{line}", line=line)
 
     def _log_remark(self, remark: Remark) -> None:

@@ -206,7 +206,7 @@ def end_devices(
     return total, [(Place(_EDEV, (row.id,)), _end_device(row)) for row in connection.execute(query, wanted)]
 
 
-def seen_by(asker: Caller) -> sa.Select[tuple[int]]:
+def visible_to(asker: Caller) -> sa.Select[tuple[int]]:
     """The numbers of the EndDevices that a registered caller sees, as a query."""
     assert asker.device is not None
     own = devices.c.manager == asker.device if asker.aggregator else devices.c.id == asker.device
@@ -263,7 +263,7 @@ def register(transaction: Transaction, asker: Caller, body: r.EndDevice, policy:
         if not own:
             _count_added(transaction, asker)
         known = add(transaction, claimed, now=now, manager=None if own else asker.device)
-    enrol(transaction, known, now)
+    make_end_device(transaction, known, now)
     given = {"device_category": body.deviceCategory, "wished_post_rate": body.postRate}
     if said := {name: value for name, value in given.items() if value is not None}:
         update(transaction, known.id, **said)
@@ -366,7 +366,7 @@ def retire(transaction: Transaction, number: int, now: int) -> None:
     update(transaction, number, retired=now, changed_time=now)
 
 
-def enrol(transaction: Transaction, device: Device, now: int, ders: int = 1) -> None:
+def make_end_device(transaction: Transaction, device: Device, now: int, ders: int = 1) -> None:
     """Make a listed device an EndDevice, with its DERs unless it has some or is an aggregator."""
     update(transaction, device.id, registered=now, changed_time=now)
     if not device.aggregator:

@@ -157,12 +157,12 @@ class Health:
         known = reason in self._failing.values()
         self._failing[side] = reason
         if not known:
-            self._tell(reason)
+            self._log_unusable(reason)
         return Unavailable("the database cannot be used")
 
     def unreadable(self, reason: str) -> None:
         """Log that a row cannot be read; everything else can."""
-        self._tell(reason)
+        self._log_unusable(reason)
 
     def worked(self, side: str) -> None:
         """Note that reading or writing succeeded."""
@@ -173,7 +173,7 @@ class Health:
             self._told = False
             self._log("the database can be used again", False)
 
-    def _tell(self, reason: str) -> None:
+    def _log_unusable(self, reason: str) -> None:
         now = self._monotonic()
         since, lines = self._logged.get(reason, (now, 0))
         if now - since >= LINES_SECONDS:

@@ -237,7 +237,7 @@ def page(connection: sa.Connection, asker: Caller, part: Page) -> tuple[int, lis
 
 
 def _seen_by(asker: Caller) -> sa.ColumnElement[bool]:
-    return responses.c.device.in_(devices.seen_by(asker))
+    return responses.c.device.in_(devices.visible_to(asker))
 
 
 # What the operator sees.

@@ -252,7 +252,7 @@ def _fetch(
         rows = connection.execute(_AROUND, {"programs": programs, **asked}).all()
         wanted = [row for row in rows if row.latest > since and row.earliest < until]
         made = min((row.creation_time for row in wanted), default=_EVER)
-        begin, end = _reach(rows, since, until)
+        begin, end = _span(rows, since, until)
         if begin >= first and end <= last:
             break
         # Twice as far: where many overlap in a chain, few steps lead to its ends.
@@ -264,7 +264,7 @@ def _fetch(
     return found
 
 
-def _reach(rows: Sequence[sa.Row[*tuple[Any, ...]]], since: int, until: int) -> tuple[int, int]:
+def _span(rows: Sequence[sa.Row[*tuple[Any, ...]]], since: int, until: int) -> tuple[int, int]:
     """From when to when the controls of a time reach, with those that overlap them, and so on."""
     begin, end = since, until
     while True:

@@ -102,7 +102,7 @@ class _Span:
 
 
 @define(eq=False)
-class _Held:
+class _ReceivedEvent:
     """An event that the device has received; `start` and `end` are its own, with its random offsets.
 
     `spans` has the modes that the event holds (`holding`) or may still get.
@@ -168,7 +168,7 @@ class Device:
         self._superseded_early = superseded_early
         self._now: TimeType = -(2**63)
         self._programs: dict[str, ProgramSeen] = {}
-        self._events: dict[str, _Held] = {}
+        self._events: dict[str, _ReceivedEvent] = {}
         self._due: list[ResponseDue] = []
 
     def read(self, now: TimeType, programs: Sequence[ProgramSeen]) -> tuple[ResponseDue, ...]:
@@ -184,7 +184,7 @@ class Device:
         listed = {control.mRID for program in programs for control in program.controls}
         for program in self._programs.values():
             for control in program.controls:
-                self._heed(program, control, listed)
+                self._apply(program, control, listed)
         self._events = {
             mrid: held
             for mrid, held in self._events.items()
@@ -252,7 +252,7 @@ class Device:
             createdDateTime=due.at, endDeviceLFDI=self.lfdi, status=due.status, subject=due.subject
         )
 
-    def _heed(self, program: ProgramSeen, control: r.DERControl, listed: set[str]) -> None:
+    def _apply(self, program: ProgramSeen, control: r.DERControl, listed: set[str]) -> None:
         """Take in one event of a program's list."""
         held = self._events.get(control.mRID)
         if held is None:
@@ -284,10 +284,10 @@ class Device:
         del self._events[spare]
         return True
 
-    def _receive(self, program: ProgramSeen, control: r.DERControl) -> _Held:
+    def _receive(self, program: ProgramSeen, control: r.DERControl) -> _ReceivedEvent:
         start = control.interval.start + self._offset(control.randomizeStart)
         lasts = control.interval.duration + self._offset(control.randomizeDuration)
-        held = _Held(control, program.href, self._now, start, start + max(1, lasts), {})
+        held = _ReceivedEvent(control, program.href, self._now, start, start + max(1, lasts), {})
         self._say(held, ResponseStatus.RECEIVED)
         refusal = self._refusal(held)
         if refusal is None:
@@ -297,7 +297,7 @@ class Device:
             self._say(held, refusal)
         return held
 
-    def _refusal(self, held: _Held) -> ResponseStatus | None:
+    def _refusal(self, held: _ReceivedEvent) -> ResponseStatus | None:
         """Why an event cannot be followed at all, if so."""
         base, state = held.control.DERControlBase, held.control.EventStatus.currentStatus
         if not self._modes(base):
@@ -311,14 +311,14 @@ class Device:
 
     def _plan(self) -> None:
         """Draw the spans of all events from what is known now."""
-        taken: dict[str, list[tuple[_Held, _Span]]] = {mode: [] for mode in MODE}
+        taken: dict[str, list[tuple[_ReceivedEvent, _Span]]] = {mode: [] for mode in MODE}
         for held in sorted(self._live(), key=self._rank, reverse=True):
             for mode in held.spans:
                 span = held.spans[mode] = self._span(held, mode, taken[mode])
                 if not span.empty:
                     taken[mode].append((held, span))
 
-    def _span(self, held: _Held, mode: str, better: Iterable[tuple[_Held, _Span]]) -> _Span:
+    def _span(self, held: _ReceivedEvent, mode: str, better: Iterable[tuple[_ReceivedEvent, _Span]]) -> _Span:
         """When `held` holds `mode` from now on, given the spans of the `better` events that hold it too."""
         running = mode in held.holding
         start, end = max(held.start, self._now), held.end
@@ -351,17 +351,17 @@ class Device:
         superseded = winner is not None or pushed_out
         return _Span(start, end, ResponseStatus.SUPERSEDED if superseded else ResponseStatus.COMPLETED)
 
-    def _turning_over(self, held: _Held, winner: _Held | None) -> bool:
+    def _turning_over(self, held: _ReceivedEvent, winner: _ReceivedEvent | None) -> bool:
         """Whether what its list shows as superseded still waits for the own, random start of its winner."""
         if winner is None or winner.program != held.program:
             return False
         return winner.begins + min(0, winner.control.randomizeStart or 0) <= self._now
 
-    def _early(self, held: _Held, winner: _Held) -> ResponseStatus:
+    def _early(self, held: _ReceivedEvent, winner: _ReceivedEvent) -> ResponseStatus:
         """What an event is answered that does not start because of another."""
         return ResponseStatus.SUPERSEDED if winner.program == held.program else self._superseded_early
 
-    def _rank(self, held: _Held) -> tuple[int, int, str]:
+    def _rank(self, held: _ReceivedEvent) -> tuple[int, int, str]:
         program = self._programs.get(held.program)
         primacy = 0 if program is None else program.primacy  # of one that is gone nothing depends on it
         return -primacy, held.control.creationTime, held.control.mRID
@@ -378,7 +378,7 @@ class Device:
             held.started, held.closed = True, False
             self._say(held, ResponseStatus.STARTED)
 
-    def _turn(self, held: _Held) -> bool:
+    def _turn(self, held: _ReceivedEvent) -> bool:
         """Take from an event the modes that it loses now, give it those that it gets: does it begin?"""
         due = self._now >= held.start
         closings = [span.closing for span in held.spans.values() if span.until <= self._now or span.empty]
@@ -403,7 +403,7 @@ class Device:
                     yield span.start
                     yield span.until
 
-    def _live(self) -> Iterator[_Held]:
+    def _live(self) -> Iterator[_ReceivedEvent]:
         return (held for held in self._events.values() if not held.over)
 
     def _by_primacy(self) -> list[ProgramSeen]:
@@ -416,7 +416,7 @@ class Device:
     def _offset(self, bound: int | None) -> int:
         return self._draw(bound) if bound else 0
 
-    def _say(self, held: _Held, status: ResponseStatus) -> None:
+    def _say(self, held: _ReceivedEvent, status: ResponseStatus) -> None:
         """Answer, if that is asked for and was not done before."""
         wanted = ResponseRequired.RECEIVED if status == ResponseStatus.RECEIVED else ResponseRequired.SPECIFIC
         control = held.control

@@ -251,7 +251,7 @@ def _winner(
         return other.beats(candidate) and (other.event.created, True) <= candidate.due < other.over
 
     later = (other for other in by_time.overlapping(candidate.begins, candidate.event.end) if other > place)
-    rivals = {other for other in later if is_better(due[other]) and _meet(due[other], candidate)}
+    rivals = {other for other in later if is_better(due[other]) and _overlap(due[other], candidate)}
     if not rivals:
         return None
     # Who is better than `candidate` is better than what runs, too: that keeps none of them from running.
@@ -275,7 +275,7 @@ def _going_to_run(candidates: Iterable[tuple[int, ProgramEvent]]) -> Iterator[tu
         yield number, candidate
 
 
-def _meet(one: ProgramEvent, other: ProgramEvent) -> bool:
+def _overlap(one: ProgramEvent, other: ProgramEvent) -> bool:
     return one.begins < other.event.end and other.begins < one.event.end
 
 

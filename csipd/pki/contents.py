@@ -99,7 +99,7 @@ class Contents:
             files = sorted(self.path.glob(f"combined/*{_COMBINED}"))
             return {sha256(der_of(_certificate_in(path))).digest(): path for path in files}
 
-    def give_to(self, wanted: Iterable[CertificateSpec], uid: int, gid: int) -> None:
+    def set_owner(self, wanted: Iterable[CertificateSpec], uid: int, gid: int) -> None:
         """Make a user the owner of the folders and of the files of what is wanted and of its issuers.
 
         So the daemon can read its keys anew, and issue, after it has given up being root. See `files.give`

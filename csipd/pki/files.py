@@ -86,10 +86,10 @@ def give(top: Path, paths: Sequence[Path], folders: Iterable[str], uid: int, gid
                 os.fchown(inside, uid, gid)
                 for path in paths:
                     if path.parent == top / folder:
-                        _give_file(path, inside, uid, gid)
+                        _set_owner_of_file(path, inside, uid, gid)
 
 
-def _give_file(path: Path, inside: int, uid: int, gid: int) -> None:
+def _set_owner_of_file(path: Path, inside: int, uid: int, gid: int) -> None:
     with _opened(path.name, os.O_NOFOLLOW, inside) as file:
         if file is None:
             return

@@ -272,7 +272,7 @@ class Repository(Contents):
     def _openssl(self, command: str, *arguments: str, stdin: bytes = b"") -> Steps[bytes]:
         ran = yield Run((self._program(), command, *arguments), cwd=self._work, stdin=stdin)
         if ran.code:
-            raise PKIError(f"openssl {command} failed: {_last_words(ran.err)}")
+            raise PKIError(f"openssl {command} failed: {_last_line(ran.err)}")
         return ran.out
 
     def _locked(self, steps: Steps[T]) -> Steps[T]:
@@ -308,7 +308,7 @@ def _subject_argument(subject: Iterable[tuple[str, str]]) -> str:
     return "".join(f"/{name}={value.translate(escapes)}" for name, value in subject) or "/"
 
 
-def _last_words(stderr: bytes) -> str:
+def _last_line(stderr: bytes) -> str:
     """The end of what a failing program wrote, in one line that can be printed."""
     lines = [line.strip() for line in stderr.decode(errors="replace").splitlines()]
     said = "; ".join([line for line in lines if line][-2:]) or "it does not say why"

@@ -65,7 +65,7 @@ def put_device(context: Context, id: str, before: Any, after: Any) -> str:
     devices.update(context.transaction, device.id, **values)
     if news.get("registered") and device.registered is None:
         ders = 0 if device.aggregator else len(context.declared.devices[id].ders)
-        devices.enrol(context.transaction, device, context.now, ders)
+        devices.make_end_device(context.transaction, device, context.now, ders)
     return added_or_changed(before)
 
 

@@ -239,7 +239,7 @@ class Bench:
     def direct(self, name: str, *places: str, credential: Credential | None = None, **how: Any) -> Station:
         """A direct DER that is registered and in these groups."""
         credential = credential or LAB.device(name)
-        self.enrol(credential.lfdi, name, *places)
+        self.make_end_device(credential.lfdi, name, *places)
         return self.station(credential, **how)
 
     def independent(self, name: str, *places: str) -> Independent:
@@ -255,9 +255,9 @@ class Bench:
     def aggregator(self, name: str, fleet: Mapping[str, str], *, at: int = REGISTERED, **how: Any) -> Station:
         """An aggregator, registered at a moment, that manages DERs: the group that each is in, by name."""
         credential = LAB.aggregator(name)
-        number = self.enrol(credential.lfdi, name, at=at, aggregator=True)
+        number = self.make_end_device(credential.lfdi, name, at=at, aggregator=True)
         for member, place in fleet.items():
-            self.enrol(LAB.device(member).lfdi, member, place, manager=number)
+            self.make_end_device(LAB.device(member).lfdi, member, place, manager=number)
         return self.station(credential, aggregator=True, **how)
 
     def independent_aggregator(self, name: str, fleet: Mapping[str, str]) -> Independent:
@@ -278,20 +278,20 @@ class Bench:
         found: T = _result(self.database.read(operation))
         return found
 
-    def enrol(
+    def make_end_device(
         self, lfdi: str, name: str, *places: str, at: int = REGISTERED, pin: int = PIN, **more: Any
     ) -> int:
         """Register an LFDI and put it into groups; the number of its EndDevice."""
 
-        def enrol(transaction: Any) -> int:
+        def make_end_device(transaction: Any) -> int:
             device = devices.add(transaction, lfdi, now=at, name=name, pin=pin, **more)
-            devices.enrol(transaction, device, at)
+            devices.make_end_device(transaction, device, at)
             self._names[lfdi] = name
             for place in places:
                 devices.join(transaction, device.id, self._groups[place], at)
             return device.id
 
-        return self.write(enrol)
+        return self.write(make_end_device)
 
     def move(self, name: str, out_of: str, into: str) -> None:
         """Put a device into another group."""

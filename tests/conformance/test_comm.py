@@ -28,7 +28,7 @@ class CommunicationTests(ConformanceCase):
     def assertRefused(self, credential: Credential | None) -> None:
         """No byte of HTTP comes, although its LFDI is registered, and the connection is gone."""
         if credential is not None:
-            self.bench.enrol(credential.lfdi, "dev1", "SY")
+            self.bench.make_end_device(credential.lfdi, "dev1", "SY")
         wire = self.bench.wire(ClientTLS(credential, trust=LAB))
         asked = wire.client.get("/dcap")
         wire.pump()

@@ -488,7 +488,7 @@ class RegistrationTests(_Case):
         """A PIN that was given is served as it is, right check digit or not."""
         for number, pin in enumerate((111115, 12345, 0)):
             device = devices.add(self.transaction, lfdi(number), now=NOW, pin=pin)
-            devices.enrol(self.transaction, device, NOW + 7)
+            devices.make_end_device(self.transaction, device, NOW + 7)
             self.assertEqual(
                 devices.registration(self.connection, device.id),
                 r.Registration(dateTimeRegistered=NOW + 7, pIN=pin),
@@ -535,5 +535,5 @@ class DERTests(_Case):
         device = add_device(self.transaction, 1)
         known = devices.find(self.connection, lfdi(1))
         assert known is not None
-        devices.enrol(self.transaction, known, NOW + 1)
+        devices.make_end_device(self.transaction, known, NOW + 1)
         self.assertEqual(self.number(device), 1)

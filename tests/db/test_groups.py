@@ -157,12 +157,12 @@ class World:
             for one, since, until in device.history
         ]
 
-    def enrol(self, which: int) -> None:
+    def make_end_device(self, which: int) -> None:
         row = pick(self.devices, which)
         device = self.devices[row]
         known = devices.find(self.connection, lfdi(device.number))
         assert known is not None
-        devices.enrol(self.transaction, known, self.now)
+        devices.make_end_device(self.transaction, known, self.now)
         device.registered = True
         device.ders = device.ders or int(not device.aggregator)
 

@@ -197,7 +197,7 @@ class RepetitionTests(_Case):
             devices.unregister(self.transaction, device, lfdi(1), NOW)
             known = devices.find(self.connection, lfdi(2))
             assert known is not None
-            devices.enrol(self.transaction, known, NOW)
+            devices.make_end_device(self.transaction, known, NOW)
 
         self.assertEqual(self.grown(50, step), 0)
 

@@ -806,7 +806,7 @@ class KeepingTests(RepositoryCase):
             given[os.path.relpath(os.readlink(f"/proc/self/fd/{file}"), self.folder)] = (uid, gid)
 
         self.patch(os, "fchown", record)
-        self.repository.give_to(wanted, 70, 71)
+        self.repository.set_owner(wanted, 70, 71)
         return given
 
     def test_given_to_the_service(self) -> None:
@@ -835,7 +835,7 @@ class KeepingTests(RepositoryCase):
         self.assertNotIn("private/dev1.pem", given)
         key.unlink()
         key.hardlink_to(precious)
-        error = self.assertRaises(PKIError, self.repository.give_to, [device("dev1")], 70, 71)
+        error = self.assertRaises(PKIError, self.repository.set_owner, [device("dev1")], 70, 71)
         self.assertIn("private/dev1.pem", str(error))
 
 

@@ -46,7 +46,7 @@ class FlawTests(SynchronousTestCase):
         """What is doubtful is no error, and the other way round."""
         wrong, doubtful = Flaw(("a",), "is 1", "2"), Flaw(("b",), "is 3", "4", doubtful=True)
         self.assertEqual(rules.errors([wrong, doubtful]), [("/a", "is 1, expected 2")])
-        self.assertEqual(rules.doubts([wrong, doubtful]), ["/b: is 3, expected 4"])
+        self.assertEqual(rules.warnings([wrong, doubtful]), ["/b: is 3, expected 4"])
 
 
 class CurveTests(SynchronousTestCase):
@@ -184,7 +184,7 @@ class RatingTests(SynchronousTestCase):
     def doubts(self, capability: dict[str, Any], settings: dict[str, Any]) -> list[str]:
         found = rules.rating_doubts(self.capability.replace(**capability), self.settings.replace(**settings))
         self.assertEqual(rules.errors(found), [])
-        return rules.doubts(found)
+        return rules.warnings(found)
 
     def test_each(self) -> None:
         """Each thing that a rating or a setting should not be is told with its element."""

@@ -77,7 +77,7 @@ def add_device(
         transaction, lfdi(number), now=now, name=f"dev{number}", aggregator=aggregator, manager=manager
     )
     if registered:
-        devices.enrol(transaction, device, now)
+        devices.make_end_device(transaction, device, now)
     return device.id
 
 

@@ -387,7 +387,7 @@ def _lay(transaction: Transaction) -> Numbers:
 
     def enrolled(who: Identity, name: str, at: int = at, **more: Any) -> int:
         device = devices.add(transaction, who.lfdi, now=at, name=name, pin=PIN, **more)
-        devices.enrol(transaction, device, at)
+        devices.make_end_device(transaction, device, at)
         return device.id
 
     system = group("System", None, 0, "Topology")

@@ -70,7 +70,7 @@ class Rule:
     :param from_manager: methods besides these from the aggregator of the device
     """
 
-    seen_by: tuple[str, ...]
+    visible_to: tuple[str, ...]
     takes: tuple[str, ...] = ()
     from_manager: tuple[str, ...] = ()
 
@@ -285,7 +285,7 @@ class MatrixTests(WalkCase):
             self.assertStatus(answer, [501], what)
         elif template == LIST_OF_DEVICES and method == "POST":
             self.assertStatus(answer, [own], what)
-        elif kind not in rule.seen_by:
+        elif kind not in rule.visible_to:
             self.assertStatus(answer, [404], what)
         elif method not in rule.allow(kind):
             self.assertAllow(answer, rule.allow(kind), what)
@@ -334,7 +334,7 @@ class MatrixTests(WalkCase):
                 for method in METHODS[:4] + METHODS[5:]:
                     answer = self.ask(world, who, method, self.path(world, template))
                     what = (kind, method, template)
-                    if kind in rule.seen_by and method not in rule.allow(kind) and answer.status == 405:
+                    if kind in rule.visible_to and method not in rule.allow(kind) and answer.status == 405:
                         self.assertAllow(answer, rule.allow(kind), what)
                     else:
                         self.assertStatus(answer, [404], what)
@@ -381,7 +381,7 @@ class MatrixTests(WalkCase):
                             KINDS[kind], method, self.path(world, template), body, {"Content-Type": media}
                         )
                         what = (kind, method, template, body)
-                        if kind not in rule.seen_by:
+                        if kind not in rule.visible_to:
                             refused = 403 if (template, method) == (LIST_OF_DEVICES, "POST") else 404
                             self.assertStatus(answer, [refused], what)
                         elif method not in rule.allow(kind):
@@ -475,7 +475,7 @@ class FollowTests(WalkCase):
             answers = walk(world, KINDS[kind])
             for template, rule in TABLE.items():
                 hidden = "{ended}" in template or template == "/edev/{aggregator}/di/loc"
-                seen = kind in rule.seen_by and not hidden
+                seen = kind in rule.visible_to and not hidden
                 self.assertEqual(self.path(world, template) in answers, seen, (kind, template))
 
     def test_only_own(self) -> None:

@@ -91,12 +91,12 @@ class StatusTests(AppCase):
         self.credential = LAB.device("dev1")
         lfdi = self.credential.lfdi
 
-        def enrol(transaction: Any) -> int:
+        def make_end_device(transaction: Any) -> int:
             device = devices.add(transaction, lfdi, now=NOW, pin=PIN)
-            devices.enrol(transaction, device, NOW)
+            devices.make_end_device(transaction, device, NOW)
             return device.id
 
-        self.device = self.world.write(enrol)
+        self.device = self.world.write(make_end_device)
         self.wire = self.world.secure(Path(self.mktemp()), self.credential)
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str | None) -> Answer:
@@ -290,12 +290,12 @@ class EndDeviceListTests(AppCase):
         """Devices changed in the same second are ordered by SFDI."""
         fleet = [caller(f"fleet {number}") for number in range(12)]
 
-        def enrol(transaction: Any) -> None:
+        def make_end_device(transaction: Any) -> None:
             for who in fleet:
                 device = devices.add(transaction, who.lfdi, now=NOW, manager=self.numbers.aggregator)
-                devices.enrol(transaction, device, NOW)
+                devices.make_end_device(transaction, device, NOW)
 
-        self.world.write(enrol)
+        self.world.write(make_end_device)
         document = self.world.document(AGGREGATOR, "/edev?l=255")
         shown = [int(text(device, "sFDI") or 0) for device in document][:12]
         self.assertEqual(shown, sorted(who.sfdi for who in fleet))

@@ -46,9 +46,11 @@ class ProgramCase(SynchronousTestCase):
         self.numbers = self.world.numbers
         self.client = caller("the client of the procedures")
 
-    def enrol(self, transaction: Transaction, who: Identity, *into: int, manager: int | None = None) -> int:
+    def make_end_device(
+        self, transaction: Transaction, who: Identity, *into: int, manager: int | None = None
+    ) -> int:
         device = devices.add(transaction, who.lfdi, now=NOW, manager=manager)
-        devices.enrol(transaction, device, NOW)
+        devices.make_end_device(transaction, device, NOW)
         for group in into:
             devices.join(transaction, device.id, group, NOW)
         return device.id
@@ -101,7 +103,7 @@ class TopologyTests(ProgramCase):
 
     def test_one_fsa(self) -> None:
         """One FSA holds the programs of all levels, that of highest priority first (P26)."""
-        self.world.write(lambda t: self.enrol(t, self.client, self.chain(t, {})))
+        self.world.write(lambda t: self.make_end_device(t, self.client, self.chain(t, {})))
         expected = [f"a {name}" for name, _ in reversed(LEVELS)]
         self.assertEqual(self.programs_by_fsa(self.client, self.own(self.client)), [expected])
         self.assertEqual(
@@ -113,7 +115,7 @@ class TopologyTests(ProgramCase):
         own program, once it is used, is in the first that was made.
         """
         fsas = {name: f"the FSA of {name}" for name, _ in LEVELS}
-        self.world.write(lambda t: self.enrol(t, self.client, self.chain(t, fsas)))
+        self.world.write(lambda t: self.make_end_device(t, self.client, self.chain(t, fsas)))
         device = self.own(self.client)
         expected = [[f"a {name}"] for name, _ in reversed(LEVELS)]
         self.assertEqual(self.programs_by_fsa(self.client, device), expected)
@@ -133,7 +135,7 @@ class TopologyTests(ProgramCase):
                 group = self.group(transaction, f"group {number}", f"fsa {number}")
                 self.program(transaction, group, f"program {number}", number)
                 into.append(group)
-            self.enrol(transaction, self.client, *into)
+            self.make_end_device(transaction, self.client, *into)
 
         self.world.write(set_up)
         path = self.link(self.own(self.client), "FunctionSetAssignmentsList")
@@ -194,7 +196,7 @@ class TopologyTests(ProgramCase):
 
         def set_up(transaction: Transaction) -> dict[int, int]:
             group = self.group(transaction, "ten", "ten")
-            self.enrol(transaction, self.client, group)
+            self.make_end_device(transaction, self.client, group)
             return {p: self.program(transaction, group, f"number {p}", p) for p in range(1, 11)}
 
         numbers = self.world.write(set_up)
@@ -222,7 +224,7 @@ class TopologyTests(ProgramCase):
 
         def set_up(transaction: Transaction) -> None:
             group = self.group(transaction, "equals", "equals")
-            self.enrol(transaction, self.client, group)
+            self.make_end_device(transaction, self.client, group)
             for name in ("first", "second", "third"):
                 self.program(transaction, group, name, 3)
 
@@ -243,7 +245,7 @@ class OwnTests(ProgramCase):
 
     def test_seen_by(self) -> None:
         """It is the device's and its aggregator's, with all that is in it, and nobody else's."""
-        for device, seen_by in (
+        for device, visible_to in (
             (self.numbers.managed, (MANAGED, AGGREGATOR)),
             (self.numbers.owner, (OWNER,)),
             (self.numbers.bare, (AGGREGATOR,)),
@@ -251,7 +253,7 @@ class OwnTests(ProgramCase):
             program = programs.own_program(device)
             href = self.world.control(program)
             for who in (OWNER, OTHER, MANAGED, AGGREGATOR, RIVAL, LISTED, UNKNOWN):
-                status = 200 if who in seen_by else 404
+                status = 200 if who in visible_to else 404
                 for path in (f"/derp/{program}", f"/derp/{program}/derc", f"/derp/{program}/dc", href):
                     self.assertEqual(self.world.get(who, path).status, status, (who, path))
 
@@ -555,7 +557,7 @@ class ClockTests(ProgramCase):
     def test_seen_by_those_under_the_group(self) -> None:
         """UTIL-004: a control is seen by exactly the devices under its program's group."""
         everybody = (OWNER, OTHER, MANAGED, AGGREGATOR)
-        for program, seen_by in (
+        for program, visible_to in (
             (self.numbers.point_1, (OWNER, MANAGED, AGGREGATOR)),
             (self.numbers.feeder_b, (OTHER, AGGREGATOR)),
             (self.numbers.system, everybody),
@@ -563,4 +565,4 @@ class ClockTests(ProgramCase):
         ):
             href = self.world.control(program)
             for who in everybody:
-                self.assertEqual(self.world.get(who, href).status, 200 if who in seen_by else 404)
+                self.assertEqual(self.world.get(who, href).status, 200 if who in visible_to else 404)

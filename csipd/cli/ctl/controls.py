@@ -317,7 +317,7 @@ def watch_controls(session: Session, numbers: tuple[int, ...], every: int) -> No
         session.out.note("No control is active or scheduled.")
         return
     looks = _look(session, numbers)  # what is wrong with the numbers is said before anything is drawn
-    with _screen(session) as show:
+    with _live_view(session) as show:
         while True:
             show(looks)
             if all(views.is_over(one, said) for one, said in looks):
@@ -347,7 +347,7 @@ def _look(session: Session, numbers: Sequence[int]) -> Looks:
 
 
 @contextmanager
-def _screen(session: Session) -> Iterator[Callable[[Looks], None]]:
+def _live_view(session: Session) -> Iterator[Callable[[Looks], None]]:
     """How looks are shown: a line of JSON each, a table that lives on a terminal, or one for each change."""
     out = session.out
     last: list[Grid] = []

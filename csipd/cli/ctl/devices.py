@@ -368,7 +368,7 @@ def register_device(session: Session, device: str) -> None:
     Examples:
       csipctl devices register dev1
     """
-    _tell(session, device, "register")
+    _post_action(session, device, "register")
 
 
 @devices.command("withdraw")
@@ -399,7 +399,7 @@ def readmit_device(session: Session, device: str) -> None:
     Examples:
       csipctl devices readmit dev1
     """
-    _tell(session, device, "readmit")
+    _post_action(session, device, "readmit")
 
 
 @devices.command("move")
@@ -502,7 +502,7 @@ def _in_group(session: Session, device: str, group: str) -> str:
     return f"/devices/{lookup.device(client, device)}/groups/{lookup.group(client, group)}"
 
 
-def _tell(session: Session, device: str, what: str) -> None:
+def _post_action(session: Session, device: str, what: str) -> None:
     number = lookup.device(session.client, device)
     _show(session, session.client.post(f"/devices/{number}/{what}"))
 

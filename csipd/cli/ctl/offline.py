@@ -223,7 +223,7 @@ def renew_cert(session: Session, whose: str, openssl_cnf: Path | None) -> None:
         renewed = pki.run_now(repository.renew(wanted))
         owner = session.tls.stat()
         if os.geteuid() == 0 and owner.st_uid:
-            repository.give_to([wanted], owner.st_uid, owner.st_gid)
+            repository.set_owner([wanted], owner.st_uid, owner.st_gid)
     except pki.PKIError as error:
         raise Failure(str(error)) from None
     _, facts = _read(renewed)

@@ -46,7 +46,7 @@ def _doubts(transaction: Transaction, place: Place) -> list[str]:
     capability, settings = (
         documents.get(transaction.connection, Place(row, place.ids)) for row in (_CAPABILITY, _SETTINGS)
     )
-    return rules.doubts(
+    return rules.warnings(
         rules.rating_doubts(
             capability if isinstance(capability, r.DERCapability) else None,
             settings if isinstance(settings, r.DERSettings) else None,

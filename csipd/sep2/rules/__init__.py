@@ -21,7 +21,7 @@ from csipd.sep2.rules.controls import (
 )
 from csipd.sep2.rules.curves import Y_REFERENCES, curve_flaws
 from csipd.sep2.rules.events import LATEST, LONGEST, timing_flaws
-from csipd.sep2.rules.flaws import Flaw, Problem, doubts, errors
+from csipd.sep2.rules.flaws import Flaw, Problem, errors, warnings
 from csipd.sep2.rules.ratings import rating_doubts
 from csipd.sep2.rules.registration import pin_flaws
 
@@ -37,7 +37,6 @@ __all__ = [
     "control_flaws",
     "curve_flaws",
     "default_flaws",
-    "doubts",
     "errors",
     "link_flaws",
     "pin_flaws",
@@ -45,4 +44,5 @@ __all__ = [
     "reported_flaws",
     "response_flaws",
     "timing_flaws",
+    "warnings",
 ]

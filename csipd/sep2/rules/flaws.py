@@ -49,6 +49,6 @@ def errors(flaws: Iterable[Flaw]) -> list[Problem]:
     return [(flaw.pointer, flaw.message) for flaw in flaws if not flaw.doubtful]
 
 
-def doubts(flaws: Iterable[Flaw]) -> list[str]:
+def warnings(flaws: Iterable[Flaw]) -> list[str]:
     """Those of which a person is warned, one line each."""
     return [str(flaw) for flaw in flaws if flaw.doubtful]

@@ -87,12 +87,14 @@ def preview_set(connection: sa.Connection, call: Call) -> Consequences:
     number = writable(connection, call)
     default = r.DefaultDERControl(mRID="0", **vars(call.body))
     doubts = commands.check_default(connection, number, default)
-    said = of_default(connection, number, default, _SETTINGS)
-    said += tuple(f"Doubtful: {doubt}." for doubt in doubts)
+    sentences = of_default(connection, number, default, _SETTINGS)
+    sentences += tuple(f"Doubtful: {doubt}." for doubt in doubts)
     before = _find(connection, call, number)
     if before is not None:
-        said += (f"It takes the place of {base_text(to_json(before.DERControlBase)) or 'an empty default'}.",)
-    return Consequences(summary=tuple(map(line, said)))
+        sentences += (
+            f"It takes the place of {base_text(to_json(before.DERControlBase)) or 'an empty default'}.",
+        )
+    return Consequences(summary=tuple(map(line, sentences)))
 
 
 def preview_clear(connection: sa.Connection, call: Call) -> Consequences:
@@ -101,8 +103,8 @@ def preview_clear(connection: sa.Connection, call: Call) -> Consequences:
     number = writable(connection, call)
     modes = base_text(to_json(before.DERControlBase)) or "it was empty"
     whose = program_members(connection, number)
-    said = f"Where no control holds a mode, {whose} will lose what this default says: {modes}."
-    return Consequences(summary=(line(said),))
+    sentences = f"Where no control holds a mode, {whose} will lose what this default says: {modes}."
+    return Consequences(summary=(line(sentences),))
 
 
 def clear_default(transaction: Transaction, call: Call) -> None:

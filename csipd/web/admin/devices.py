@@ -201,7 +201,7 @@ def add(transaction: Transaction, call: Call) -> Created:
     devices.add_ders(transaction, device.id, body.ders or 0, call.now)
     registered = not call.server.policy.in_band if body.registered is None else body.registered
     if registered:
-        devices.enrol(transaction, device, call.now, 1 if body.ders is None else body.ders)
+        devices.make_end_device(transaction, device, call.now, 1 if body.ders is None else body.ders)
     record(transaction, call, "add", device.id, body.name)
     form = MadeDevice(
         device=_shown(transaction.connection, [find_row(transaction.connection, device.id)])[0],
@@ -359,7 +359,7 @@ def _shown(connection: sa.Connection, found: Sequence[device_list.DeviceRow]) ->
             groups=tuple(memberships.get(listed.id, ())),
             group_names=tuple(map(names.group, memberships.get(listed.id, ()))),
             contact=_contact(heard.get(listed.id)),
-            warnings=tuple(rules.doubts(rules.pin_flaws(listed.pin))),
+            warnings=tuple(rules.warnings(rules.pin_flaws(listed.pin))),
         )
         for listed in found
     ]

@@ -39,19 +39,19 @@ def preview_move(connection: sa.Connection, call: Call) -> Consequences:
     row = _checked(connection, call)
     wanted, before = set(call.body.groups), set(groups.memberships_of(connection, row.id))
     names = Names(connection)
-    said = [f"{title(row)} will be in {_named(names, wanted)}."]
+    sentences = [f"{title(row)} will be in {_named(names, wanted)}."]
     if before - wanted:
-        said.append(f"It leaves {_named(names, before - wanted)}, with what their programs say.")
+        sentences.append(f"It leaves {_named(names, before - wanted)}, with what their programs say.")
     if wanted - before:
-        said.append(f"It joins {_named(names, wanted - before)}.")
+        sentences.append(f"It joins {_named(names, wanted - before)}.")
     if wanted == before:
-        said.append("It is there already: nothing changes.")
+        sentences.append("It is there already: nothing changes.")
     kept, now = _programs(connection, before), _programs(connection, wanted)
     for lost, words in ((kept - now, "no longer sees"), (now - kept, "will see")):
         if lost:
             shown = listed([f"{names.program(number)} ({number})" for number in sorted(lost)])
-            said.append(f"It {words} {'program' if len(lost) == 1 else 'programs'} {shown}.")
-    return Consequences(summary=tuple(map(line, said)))
+            sentences.append(f"It {words} {'program' if len(lost) == 1 else 'programs'} {shown}.")
+    return Consequences(summary=tuple(map(line, sentences)))
 
 
 def add(transaction: Transaction, call: Call) -> Device:

@@ -118,8 +118,8 @@ def change(transaction: Transaction, call: Call) -> Program:
         raise Impossible(flaws)
     if (group, primacy) != (present.group, present.primacy) or present.retired is not None:
         programs.change(transaction, present.id, group=group, primacy=primacy)
-        said = f"primacy {present.primacy} -> {primacy}, group {present.group} -> {group}"
-        record(transaction, call, "change", present.id, said)
+        changes = f"primacy {present.primacy} -> {primacy}, group {present.group} -> {group}"
+        record(transaction, call, "change", present.id, changes)
     return _shown(connection, [_find(connection, present.id)])[0]
 
 
@@ -133,13 +133,13 @@ def remove(transaction: Transaction, call: Call) -> None:
 def preview_remove(connection: sa.Connection, call: Call) -> Consequences:
     """What it will mean that a program is retired."""
     present = _retirable(connection, call)
-    said = [
+    sentences = [
         f"Program {present.description!r} ({present.id}) will be gone for"
         f" {program_members(connection, present.id)}.",
         "Its default and its curves hold no longer; its controls, which are all over, stay in the history.",
         "A change of its primacy or group brings it back.",
     ]
-    return Consequences(summary=tuple(map(line, said)))
+    return Consequences(summary=tuple(map(line, sentences)))
 
 
 def _retirable(connection: sa.Connection, call: Call) -> programs.ProgramRow:

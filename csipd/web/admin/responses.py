@@ -64,11 +64,11 @@ def answers(connection: sa.Connection, call: Call) -> Answers:
     if kept is None:
         raise NotFound(f"there is no control {call.numbers['control']}")
     (found,) = responses.answers(connection, [kept], _poll_rate(call), call.now)
-    said: dict[str, Any] = {kind.value.replace(" ", "_"): found.said.get(kind, 0) for kind in ResponseKind}
+    counts: dict[str, Any] = {kind.value.replace(" ", "_"): found.said.get(kind, 0) for kind in ResponseKind}
     return Answers(
         control=kept.number,
         asked=found.asked,
-        **said,
+        **counts,
         silent=found.silent,
         silent_sample=found.sample,
         silent_names=tuple(Names(connection).devices(found.sample)),

@@ -21,7 +21,7 @@ def register(transaction: Transaction, call: Call) -> Device:
     device = devices.find(transaction.connection, row.lfdi)
     if device is None or device.registered is not None:
         raise Conflict(f"{devices.title(row.id, row.name)} is registered already")
-    devices.enrol(transaction, device, call.now)
+    devices.make_end_device(transaction, device, call.now)
     record(transaction, call, "register", row.id, row.lfdi)
     return show(transaction.connection, call)
 
@@ -45,13 +45,13 @@ def preview_withdraw(connection: sa.Connection, call: Call) -> Consequences:
     row = present(connection, call)
     if row.withdrawn is not None:
         raise Conflict(f"{devices.title(row.id, row.name)} is withdrawn already")
-    said = [
+    sentences = [
         f"{title(row)} will be shut out at once, until it is readmitted: no restart and no configuration lets"
         " it in.",
         *_followed(connection, call, row),
         *_fleet(connection, row),
     ]
-    return Consequences(summary=tuple(map(line, said)))
+    return Consequences(summary=tuple(map(line, sentences)))
 
 
 def readmit(transaction: Transaction, call: Call) -> Device:
@@ -72,13 +72,13 @@ def remove(transaction: Transaction, call: Call) -> None:
 def preview_remove(connection: sa.Connection, call: Call) -> Consequences:
     """What it will mean that a device is removed."""
     row = present(connection, call)
-    said = [
+    sentences = [
         f"{title(row)} will be shut out at once and be gone from all lists and groups; its history is kept.",
         *_followed(connection, call, row),
         *_fleet(connection, row),
         "Adding its LFDI again brings it back.",
     ]
-    return Consequences(summary=tuple(map(line, said)))
+    return Consequences(summary=tuple(map(line, sentences)))
 
 
 def _followed(connection: sa.Connection, call: Call, row: device_list.DeviceRow) -> list[str]:

@@ -56,18 +56,18 @@ def of_control(
     :param poll_rates: pollRate by resource name (s); the schema's default for the others
     """
     names = Names(connection)
-    said = [
-        f"{_whom(names, target, effect)} will {_what(connection, command.base)}.",
-        _when(effect.event, zone, now),
+    sentences = [
+        f"{_addressees(names, target, effect)} will {_modes_text(connection, command.base)}.",
+        _times_text(effect.event, zone, now),
         *_randomized(effect.event),
-        *_reach(connection, names, effect, poll_rates, now),
+        *_delivery_text(connection, names, effect, poll_rates, now),
     ]
-    said += [_takes(names, one, zone) for one in effect.supersedes[:_MOST_CONFLICTS]]
-    said += [_gives(names, one, zone) for one in effect.superseded_by[:_MOST_CONFLICTS]]
+    sentences += [_supersedes_text(names, one, zone) for one in effect.supersedes[:_MOST_CONFLICTS]]
+    sentences += [_loses_text(names, one, zone) for one in effect.superseded_by[:_MOST_CONFLICTS]]
     rest = sum(max(0, len(some) - _MOST_CONFLICTS) for some in (effect.supersedes, effect.superseded_by))
     if rest:
-        said.append(f"{counted(rest, 'more control')} that meet it are not told here.")
-    return tuple(map(line, said))
+        sentences.append(f"{counted(rest, 'more control')} that meet it are not told here.")
+    return tuple(map(line, sentences))
 
 
 def of_cancellation(
@@ -79,17 +79,21 @@ def of_cancellation(
     event = kept.event
     until = moment_text(event.end, zone)
     how = "each device at a random moment of its own" if randomized else "at once"
-    said = [
+    sentences = [
         f"{control_name(kept.number, document.description)} of {program_name(names, kept.program)} will be"
-        f" cancelled: {_what(connection, document.DERControlBase)}.",
+        f" cancelled: {_modes_text(connection, document.DERControlBase)}.",
     ]
     if event.begins > now:
-        said.append(f"It has not begun; it was to run from {moment_text(event.begins, zone)} to {until}.")
+        sentences.append(
+            f"It has not begun; it was to run from {moment_text(event.begins, zone)} to {until}."
+        )
     else:
         left = duration_text(max(0, event.end - now))
-        said.append(f"It is running and was to end at {until}; it ends {how}, {left} early.")
-    said.append("Devices then follow their other controls, or their defaults. This cannot be taken back.")
-    return tuple(map(line, said))
+        sentences.append(f"It is running and was to end at {until}; it ends {how}, {left} early.")
+    sentences.append(
+        "Devices then follow their other controls, or their defaults. This cannot be taken back."
+    )
+    return tuple(map(line, sentences))
 
 
 def of_default(
@@ -98,11 +102,11 @@ def of_default(
     """What it will mean that a program has this default."""
     given = vars(default)
     parts = [f"{name} {value_text(name, given[name])}" for name in settings if name in given]
-    modes = _what(connection, default.DERControlBase)
-    said = [f"Where no control holds a mode, {program_members(connection, program)} will {modes}."]
+    modes = _modes_text(connection, default.DERControlBase)
+    sentences = [f"Where no control holds a mode, {program_members(connection, program)} will {modes}."]
     if parts:
-        said.append(f"Besides, {listed(parts, most=len(parts))}.")
-    return tuple(map(line, said))
+        sentences.append(f"Besides, {listed(parts, most=len(parts))}.")
+    return tuple(map(line, sentences))
 
 
 def program_members(connection: sa.Connection, program: int) -> str:
@@ -131,7 +135,7 @@ def control_name(number: int, description: str | None) -> str:
     return f"Control {number}{f' {description!r}' if description else ''}"
 
 
-def _whom(names: Names, target: Target, effect: Effect) -> str:
+def _addressees(names: Names, target: Target, effect: Effect) -> str:
     some = names.devices(effect.sample[:NAMED])
     if target.devices:
         return f"{counted(effect.devices, 'device')} by name ({listed(some, effect.devices)})"
@@ -148,7 +152,7 @@ def _categories(event: Event) -> str:
     return ", ".join(named) or f"{event.categories:08X}"
 
 
-def _what(connection: sa.Connection, base: r.DERControlBase) -> str:
+def _modes_text(connection: sa.Connection, base: r.DERControlBase) -> str:
     curves = {}
     for value in vars(base).values():
         if isinstance(value, r.DERCurveLink) and (place := locate(value.href)) is not None:
@@ -159,7 +163,7 @@ def _what(connection: sa.Connection, base: r.DERControlBase) -> str:
     return listed(parts, most=len(parts)) or "follow nothing"
 
 
-def _when(event: Event, zone: tzinfo, now: int) -> str:
+def _times_text(event: Event, zone: tzinfo, now: int) -> str:
     begins = "at once" if event.begins <= now else f"at {moment_text(event.start, zone)}"
     if event.start < now:
         begins += f" (its start was {moment_text(event.start, zone)})"
@@ -179,7 +183,7 @@ def _randomized(event: Event) -> list[str]:
     return [f"Each device {listed(parts)}, by chance."] if parts else []
 
 
-def _reach(
+def _delivery_text(
     connection: sa.Connection, names: Names, effect: Effect, poll_rates: Mapping[str, int], now: int
 ) -> list[str]:
     """How long it takes until devices know of it, where that may be after its start."""
@@ -190,30 +194,30 @@ def _reach(
     }
     shown = programs.shown(connection, list(owned.values()))
     new = sorted(program for program, owner in owned.items() if owner not in shown)
-    said = []
+    sentences = []
     if new and effect.event.begins - now < fsas + lists:
         who = listed(names.devices([owned[program] for program in new[:NAMED]]), len(new))
-        said.append(
+        sentences.append(
             f"It is the first control by name for {who}: a device finds the program that it is in when it"
             " next reads its function set assignments and programs, up to"
             f" {duration_text(fsas + lists)} from now."
         )
     if len(new) < len(effect.programs) and effect.event.begins - now < lists:
-        said.append(
+        sentences.append(
             f"Devices that do not subscribe read their programs every {duration_text(lists)}, and may begin"
             " so much later."
         )
-    return said
+    return sentences
 
 
-def _takes(names: Names, one: Overlap, zone: tzinfo) -> str:
+def _supersedes_text(names: Names, one: Overlap, zone: tzinfo) -> str:
     modes = listed(one.modes, most=len(one.modes))
-    return f"It takes {modes} from {_other(names, one, zone)}{_fate(one, 'that one', 'this one', zone)}"
+    return f"It takes {modes} from {_other(names, one, zone)}{_loss_text(one, 'that one', 'this one', zone)}"
 
 
-def _gives(names: Names, one: Overlap, zone: tzinfo) -> str:
+def _loses_text(names: Names, one: Overlap, zone: tzinfo) -> str:
     modes = listed(one.modes, most=len(one.modes))
-    fate = _fate(one, "this one", "that one", zone)
+    fate = _loss_text(one, "this one", "that one", zone)
     return f"It loses {modes} to {_other(names, one, zone)}, which is better{fate}"
 
 
@@ -222,7 +226,7 @@ def _other(names: Names, one: Overlap, zone: tzinfo) -> str:
     return f"control {one.other} of {program_name(names, one.program)}, {period}"
 
 
-def _fate(one: Overlap, loser: str, winner: str, zone: tzinfo) -> str:
+def _loss_text(one: Overlap, loser: str, winner: str, zone: tzinfo) -> str:
     """What becomes of the loser."""
     loss = one.loss
     if loss is None:
