@@ -222,10 +222,14 @@ class RatingTests(SynchronousTestCase):
             ),
             (
                 {"rtgMaxVarNeg": absorbed.replace(value=5)},
-                {},
+                {"setMaxVarNeg": None},
                 "/rtgMaxVarNeg: is 5 var, expected 0 or less, as vars are absorbed",
             ),
-            ({"type": 83}, {}, "/rtgMaxDischargeRateW: is missing, expected one where type is 83"),
+            (
+                {"type": 83, "rtgMaxDischargeRateW": None},
+                {},
+                "/rtgMaxDischargeRateW: is missing, expected one where type is 83",
+            ),
         ):
             self.assertEqual(self.doubts(capability, settings), [told])
 

@@ -46,15 +46,19 @@ MINIMAL: Mapping[str, Any] = {
     ),
 }
 
-#: With most of what they can hold.
+#: With most of what they can hold, and all that CSIP has devices report (CSIP IG Tables 12 and 13).
 FULL: Mapping[str, Any] = {
     "DERCapability": MINIMAL["DERCapability"].replace(
         rtgAbnormalCategory=2,
         rtgMaxA=r.CurrentRMS(multiplier=-1, value=210),
+        rtgMaxChargeRateW=_power(r.ActivePower, 4000),
+        rtgMaxDischargeRateW=_power(r.ActivePower, 5000),
         rtgMaxVA=_power(r.ApparentPower, 6000),
         rtgMaxVar=_power(r.ReactivePower, 2640),
         rtgMaxVarNeg=_power(r.ReactivePower, -2640),
+        rtgMaxWh=_power(r.WattHour, 13500),
         rtgMinPFOverExcited=r.PowerFactor(displacement=850, multiplier=-3),
+        rtgMinPFUnderExcited=r.PowerFactor(displacement=850, multiplier=-3),
         rtgNormalCategory=1,
         rtgVNom=_power(r.VoltageRMS, 240),
     ),
@@ -63,7 +67,14 @@ FULL: Mapping[str, Any] = {
         setESDelay=30000,
         setESHighFreq=6050,
         setESLowVolt=9170,
+        setMaxChargeRateW=_power(r.ActivePower, 3500),
+        setMaxDischargeRateW=_power(r.ActivePower, 4500),
         setMaxVA=_power(r.ApparentPower, 6000),
+        setMaxVar=_power(r.ReactivePower, 2500),
+        setMaxVarNeg=_power(r.ReactivePower, -2500),
+        setMaxWh=_power(r.WattHour, 13000),
+        setMinPFOverExcited=r.PowerFactor(displacement=9, multiplier=-1),
+        setMinPFUnderExcited=r.PowerFactor(displacement=9, multiplier=-1),
         setSoftGradW=200,
         setVRef=_power(r.VoltageRMS, 240),
     ),
@@ -71,10 +82,12 @@ FULL: Mapping[str, Any] = {
         alarmStatus=0x10,
         genConnectStatus=r.ConnectStatusType(dateTime=AT, value=7),
         inverterStatus=r.InverterStatusType(dateTime=AT, value=2),
+        localControlModeStatus=r.LocalControlModeStatusType(dateTime=AT, value=1),
         manufacturerStatus=r.ManufacturerStatusType(dateTime=AT, value="ok <&>"),
         operationalModeStatus=r.OperationalModeStatusType(dateTime=AT, value=2),
         stateOfChargeStatus=r.StateOfChargeStatusType(dateTime=AT, value=9000),
         storageModeStatus=r.StorageModeStatusType(dateTime=AT, value=1),
+        storConnectStatus=r.ConnectStatusType(dateTime=AT, value=7),
     ),
     "DERAvailability": MINIMAL["DERAvailability"].replace(
         availabilityDuration=55036,
