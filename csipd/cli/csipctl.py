@@ -46,9 +46,18 @@ class CSIPCtl(click.Group):
         except click.Abort:  # click's word for Ctrl-C
             code = Code.INTERRUPTED
         except click.ClickException as error:
+            if isinstance(error, click.NoSuchOption):
+                error = self._placed(error)
             error.show()
             code = error.exit_code
         sys.exit(code)
+
+    def _placed(self, error: click.NoSuchOption) -> click.UsageError:
+        """The error of an unknown option; of one that belongs before the command, that it does."""
+        name = error.option_name
+        if not any(name in one.opts for one in self.params):
+            return error
+        return click.UsageError(f"{name} stands before the command: csipctl {name} ...", error.ctx)
 
 
 def _zone(text: str) -> ZoneInfo:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC
 
 import sqlalchemy as sa
 from attrs import evolve, field, frozen
@@ -28,7 +29,7 @@ from csipd.db.database import Transaction
 from csipd.der.conflicts import LostModes, loss
 from csipd.der.events import Event
 from csipd.der.programs import ProgramEvent
-from csipd.der.wording import counted
+from csipd.der.wording import counted, moment_text
 from csipd.refusals import Conflict, Full, Impossible, NotFound
 from csipd.sep2 import codec, rules
 from csipd.sep2 import resources as r
@@ -225,7 +226,8 @@ def create(
         if command.response_required:
             control = control.replace(replyTo=reply_to, responseRequired=command.response_required)
         made.append(controls.add(transaction, own.issuer, program, control, who))
-    said = f"{described(command.base)}; {command.duration} s from {start}"
+    period = f"from {moment_text(start, UTC)} to {moment_text(start + command.duration, UTC)}"
+    said = f"{described(command.base)}; {period}"
     for place in made:
         audit.record(transaction, now, who, "create", place.href, said)
     return made, effect

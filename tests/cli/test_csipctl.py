@@ -202,6 +202,13 @@ class ExitTests(SynchronousTestCase):
         for words in ((), ("devices",), ("nonsense",), ("devices", "nonsense"), ("status", "--nonsense")):
             self.assertEqual(self.api.run(*words).exit_code, 2, words)
 
+    def test_misplaced(self) -> None:
+        """An option that stands before the command says so where it was given after it."""
+        done = FakeAPI().run("status", "--json")
+        self.assertEqual(done.exit_code, 2)
+        self.assertIn("--json stands before the command: csipctl --json ...", done.stderr)
+        self.assertNotIn("stands before", FakeAPI().run("status", "--nothing").stderr)
+
     def test_as_a_process(self) -> None:
         """The installed command ends with these codes, and errors stand on standard error."""
         program = [sys.executable, "-c", "from csipd.cli.csipctl import main; main()"]

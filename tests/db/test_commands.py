@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from csipd.db.commands import Command, Effect, Overlap, Target
 from csipd.db.database import Database, Transaction, Write
 from csipd.db.tables import metadata
 from csipd.der.events import statuses
+from csipd.der.wording import moment_text
 from csipd.refusals import Conflict, Full, Impossible, NotFound
 from csipd.sep2 import resources as r
 from csipd.sep2 import rules
@@ -363,7 +365,7 @@ class CreateTests(_Case):
         )
         self.assertEqual(self.shown(number), expected)
         self.assertEqual(controls.whose(self.connection, [number]), {number: "ann"})
-        said = f"opModMaxLimW 5000; 600 s from {NOW + 90}"
+        said = f"opModMaxLimW 5000; from {moment_text(NOW + 90, UTC)} to {moment_text(NOW + 690, UTC)}"
         href = f"/derp/{self.world.of_feeder}/derc/{number}"
         self.assertEqual(self.log(), [(NOW, "ann", "create", href, said)])
         self.assertIn(href, self.transaction.changed)

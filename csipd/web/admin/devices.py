@@ -202,7 +202,7 @@ def add(transaction: Transaction, call: Call) -> Created:
     registered = not call.server.policy.in_band if body.registered is None else body.registered
     if registered:
         devices.make_end_device(transaction, device, call.now, 1 if body.ders is None else body.ders)
-    record(transaction, call, "add", device.id, body.name)
+    record(transaction, call, "add", device.id, _added(transaction.connection, body, lfdi))
     form = MadeDevice(
         device=_shown(transaction.connection, [find_row(transaction.connection, device.id)])[0],
         certificate=None if issued is None else issued.certificate,
@@ -274,6 +274,23 @@ def _value_flaws(call: Call, body: NewDevice | ChangedDevice) -> Flaws:
     """What the standard finds wrong with values that are each of their type."""
     found = rules.pin_flaws(body.pIN, strict=call.server.strict_pins)
     return rules.errors([*found, *rules.category_flaws(body.deviceCategory)])
+
+
+def _added(connection: sa.Connection, body: NewDevice, lfdi: str) -> str:
+    """What was added, for the audit log; a PIN is not told."""
+    names = Names(connection)
+    told = [body.name, f"LFDI {lfdi}"]
+    if body.aggregator:
+        told.append("aggregator")
+    if body.manager is not None:
+        told.append(f"managed by {names.device(body.manager)} ({body.manager})")
+    if body.deviceCategory is not None:
+        told.append(f"deviceCategory {body.deviceCategory:08X}")
+    told += [
+        f"{name} {value}" for name in ("pollRate", "postRate") if (value := getattr(body, name)) is not None
+    ]
+    told += [f"group {names.group(group)} ({group})" for group in body.groups]
+    return "; ".join(told)
 
 
 def _changes(before: device_list.DeviceRow, given: Mapping[str, int | None]) -> str:

@@ -101,12 +101,18 @@ def _put(transaction: Transaction, call: Call, row: device_list.DeviceRow, wante
     for group in sorted(wanted - before):
         devices.join(transaction, row.id, group, call.now)
     if wanted != before:
-        record(transaction, call, "move", row.id, f"groups {sorted(before)} -> {sorted(wanted)}")
+        names = Names(transaction.connection)
+        record(transaction, call, "move", row.id, f"{_every(names, before)} -> {_every(names, wanted)}")
 
 
 def _programs(connection: sa.Connection, of: Iterable[int]) -> set[int]:
     """The programs that a device finds by being in some groups: theirs, and those of the groups above."""
     return set(groups.programs_of_groups(connection, sorted(of)))
+
+
+def _every(names: Names, numbers: set[int]) -> str:
+    """Groups as the audit log has them: none is left out."""
+    return ", ".join(f"{names.group(number)} ({number})" for number in sorted(numbers)) or "no group"
 
 
 def _named(names: Names, numbers: set[int]) -> str:

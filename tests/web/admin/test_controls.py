@@ -149,7 +149,9 @@ class CreateTests(_Controls):
         self.assertEqual(
             [(line.action, line.subject) for line in log], [("create", one["href"]) for one in made["items"]]
         )
-        self.assertEqual(log[0].detail, f"opModMaxLimW 6000; 600 s from {NOW}")
+        self.assertEqual(
+            log[0].detail, "opModMaxLimW 6000; from 2026-01-01 00:00:00+00:00 to 2026-01-01 00:10:00+00:00"
+        )
 
     def test_devices_in_no_group(self) -> None:
         """A device that is in no group has no FSA to find a control by: it is refused (decision 39)."""

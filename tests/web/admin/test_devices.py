@@ -171,6 +171,13 @@ class AddTests(Case):
             self.addCleanup(office.close)
             self.assertEqual(office.post("/devices", DEVICE)["device"]["standing"], standing)
 
+    def test_audit(self) -> None:
+        """The audit log has the values: LFDI, groups by name, rates; no PIN (cases B9, B11)."""
+        self.add(groups=[3, 5], pollRate=60, pIN=123455)
+        (line,) = self.office.log()
+        expected = f"new; LFDI {NEW_LFDI}; pollRate 60; group Feeder B (3); group Campaign (5)"
+        self.assertEqual((line.action, line.detail), ("add", expected))
+
     def test_aggregator(self) -> None:
         """An aggregator has neither a manager nor groups nor DERs."""
         made = self.add(aggregator=True, ders=0, groups=[])
@@ -577,7 +584,11 @@ class MoveTests(Case):
         self.assertIn(self.numbers.owner, at)
         self.assertEqual(
             [line.detail for line in self.office.log()],
-            ["groups [4, 5] -> [3, 5]", "groups [3, 5] -> [3]", "groups [3] -> []"],
+            [
+                "Point 1 (4), Campaign (5) -> Feeder B (3), Campaign (5)",
+                "Feeder B (3), Campaign (5) -> Feeder B (3)",
+                "Feeder B (3) -> no group",
+            ],
         )
 
     def test_there_already(self) -> None:
