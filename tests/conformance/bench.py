@@ -26,9 +26,9 @@ from twisted.python.failure import Failure
 
 from csipd.daemon.changes import ChangeNotifier
 from csipd.daemon.scheduler import Scheduler
-from csipd.db import commands, controls, devices, groups, programs
+from csipd.db import commands, controls, devices, groups, programs, responses
 from csipd.db.database import Database, Read, Write
-from csipd.db.responses import REPLY_TO
+from csipd.db.responses import REPLY_TO, ResponseCounts
 from csipd.db.tree.context import Server
 from csipd.der.access import Policy
 from csipd.der.retention import Retention
@@ -388,6 +388,17 @@ class Bench:
         kept = self.read(lambda connection: controls.find(connection, place.ids[1], now))
         assert kept is not None
         return Command(label or program, kept.number, place.href, kept.event.mrid)
+
+    def counts(self, command: Command) -> ResponseCounts:
+        """What the devices that a control was for have said to it, as the operator is told."""
+
+        def ask(connection: Any) -> ResponseCounts:
+            kept = controls.find(connection, command.number, self.now)
+            assert kept is not None
+            (found,) = responses.answers(connection, [kept], RATES["DERProgramList"], self.now)
+            return found
+
+        return self.read(ask)
 
     def cancel(self, command: Command) -> None:
         """Cancel a control, without randomisation."""

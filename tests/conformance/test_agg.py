@@ -2,12 +2,18 @@
 
 The topology: SY over ST over SS over two feeders, A and B; each has a segment, a transformer and two service
 points, with a DER at each: EDA1, EDA2, EDB1, EDB2.
+
+The aggregator of others' making answers for its DERs and, besides, in its own name ("other" in transcripts).
+No event is for an aggregator: the server keeps those answers, flagged, and counts them nowhere
+(``test_agg_003``).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from csipd.db import responses
+from csipd.der.responses import ResponseKind
 from csipd.sep2 import resources as r
 from tests.conformance.bench import LAB, LADDER
 from tests.conformance.case import WHOLE, ConformanceCase
@@ -115,7 +121,7 @@ class DispatchTests(FleetCase):
 
     def test_agg_003(self) -> None:
         """A control of TFA is answered for those under TFA only."""
-        self.bench.command("TFA", start=2, lasts=1, opModEnergize=True)
+        command = self.bench.command("TFA", start=2, lasts=1, opModEnergize=True)
         self.bench.run(until=4)
         self.assertTranscript("""
             0:00  TFA is scheduled: 2:00 to 3:00, opModEnergize true
@@ -130,6 +136,12 @@ class DispatchTests(FleetCase):
         """)
         self.assertEach(SIDE_A, "opModEnergize", (2, True, "TFA"), (3, None, None))
         self.assertEach(SIDE_B, "opModEnergize")
+        # The operator is told of the DERs under TFA, of one observer, and of nobody else.
+        counts = self.bench.counts(command)
+        self.assertEqual((counts.asked, counts.said[ResponseKind.COMPLETED]), (5, 4))
+        flagged = self.bench.read(lambda connection: responses.listed(connection, flagged=True))
+        self.assertEqual({one.lfdi for one in flagged}, {LAB.aggregator("other").lfdi})
+        self.assertEqual([one.status for one in flagged], [3, 2, 1])
 
     def test_agg_004(self) -> None:
         """Default, control, default, for those under TFA."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any
 
 from lxml import etree
 
-from csipd.db import controls, responses
+from csipd.db import responses
 from csipd.der.responses import ResponseKind
 from csipd.sep2 import resources as r
 from csipd.sep2.site import SERVED, Row, locate, member
-from tests.conformance.bench import LADDER, MINUTE, PIN, RATES, REGISTERED, T0
+from tests.conformance.bench import LADDER, MINUTE, PIN, RATES, REGISTERED, T0, Command
 from tests.conformance.case import RECEIVED, SUPERSEDED, WHOLE, ConformanceCase
 from tests.conformance.devices import requests
 from tests.conformance.test_basic import drawn, power_factor
@@ -439,23 +438,15 @@ class ProgramTests(ConformanceCase):
         posted = self.device.get(f"{responses.REPLY_TO}?l=255", r.ResponseList).Response
         self.assertEqual(len(posted), 9)
         self.assertEqual(
-            self.counted(first.number), {ResponseKind.RECEIVED, ResponseKind.STARTED, ResponseKind.CANCELLED}
+            self.counted(first), {ResponseKind.RECEIVED, ResponseKind.STARTED, ResponseKind.CANCELLED}
         )
         whole = {ResponseKind.RECEIVED, ResponseKind.STARTED, ResponseKind.COMPLETED}
         for command in (second, third):
-            self.assertEqual(self.counted(command.number), whole, command.label)
+            self.assertEqual(self.counted(command), whole, command.label)
 
-    def counted(self, control: int) -> set[ResponseKind]:
+    def counted(self, command: Command) -> set[ResponseKind]:
         """What the devices that an event was for have said to it, as the operator is told."""
-        now = self.bench.now
-
-        def ask(connection: Any) -> responses.ResponseCounts:
-            kept = controls.find(connection, control, now)
-            assert kept is not None
-            (found,) = responses.answers(connection, [kept], RATES["DERProgramList"], now)
-            return found
-
-        found = self.bench.read(ask)
+        found = self.bench.counts(command)
         # The observer is a third device that the event was for; it answers nothing.
         self.assertEqual(found.asked, 3)
         return {kind for kind, devices in found.said.items() if devices}
