@@ -235,20 +235,20 @@ class APITests(OfficeCase):
     def test_doubts(self) -> None:
         """What the standard lets be and may be a slip is made, and told of (case B1)."""
         made = self.office.post("/programs/1/curves", {**CURVE, "CurveData": points((108, -44), (92, 44))})
-        (told,) = made["warnings"]
-        self.assertTrue(told.startswith("/CurveData/1/xvalue: is 92 after 108, expected "), told)
+        (reported,) = made["warnings"]
+        self.assertTrue(reported.startswith("/CurveData/1/xvalue: is 92 after 108, expected "), reported)
         self.assertNotIn("warnings", self.office.post("/programs/1/curves", CURVE))
         default = {"DERControlBase": {}, "setESLowFreq": 6100, "setESHighFreq": 5900}
-        (told,) = self.office.put("/programs/1/default", default)["warnings"]
-        self.assertTrue(told.startswith("/setESLowFreq: is 6100, above setESHighFreq (5900)"), told)
+        (reported,) = self.office.put("/programs/1/default", default)["warnings"]
+        self.assertTrue(reported.startswith("/setESLowFreq: is 6100, above setESHighFreq (5900)"), reported)
         self.assertNotIn("warnings", self.office.get("/programs/1/default"))
 
     def test_a_number_too_small(self) -> None:
         """A power that cannot be held is refused, not made 0 (case F17)."""
         body = b'{"program": 1, "duration": 600, "base": {"opModTargetW": 1e-400}}'
-        ((pointer, told),) = self.office.refused("POST", "/controls", body)
+        ((pointer, reported),) = self.office.refused("POST", "/controls", body)
         self.assertEqual(pointer, "/base/opModTargetW")
-        self.assertIn("expected a number", told)
+        self.assertIn("expected a number", reported)
 
     def test_pins(self) -> None:
         """A PIN whose check digit is wrong is warned of, or refused where PINs are strict (case B12)."""
@@ -263,8 +263,8 @@ class APITests(OfficeCase):
         self.addCleanup(self.office.close)
         new = {"name": "new", "lFDI": "AB" * 20, "pIN": 111111}
         for method, where, body in (("PATCH", path, {"pIN": 111111}), ("POST", "/devices", new)):
-            ((pointer, told),) = self.office.refused(method, where, body)
-            self.assertEqual((pointer, f"{pointer}: {told}"), ("/pIN", warning))
+            ((pointer, reported),) = self.office.refused(method, where, body)
+            self.assertEqual((pointer, f"{pointer}: {reported}"), ("/pIN", warning))
 
     def test_categories_of_devices(self) -> None:
         """A device has no category that the standard has not (case A21)."""
@@ -307,9 +307,9 @@ class CsipctlTests(CtlCase):
             if what.startswith("reserved"):
                 self.ctl(*command, code=2)  # csipctl takes these by name, and knows them itself
                 continue
-            told = self.refused(what, *command).stderr
-            self.assertIn(pointer, told, what)
-            self.assertIn("expected ", told, what)
+            reported = self.refused(what, *command).stderr
+            self.assertIn(pointer, reported, what)
+            self.assertIn("expected ", reported, what)
 
     def test_doubts(self) -> None:
         """A curve that leads back is made, for it may have hysteresis, and not without a word (case B1)."""
@@ -332,9 +332,9 @@ class CsipctlTests(CtlCase):
             if "curve" in what:  # csipctl looks for curves itself
                 self.refused(what, *command, "--set", "opModVoltVar=/derp/1/dc/777")
                 continue
-            told = self.refused(what, *command, *self.settings(base)).stderr
-            self.assertIn(f"/base{pointer}", told, what)
-            self.assertIn("expected ", told, what)
+            reported = self.refused(what, *command, *self.settings(base)).stderr
+            self.assertIn(f"/base{pointer}", reported, what)
+            self.assertIn("expected ", reported, what)
 
     def test_timings(self) -> None:
         """So is wrong timing, as far as csipctl does not refuse it itself (case B1)."""
@@ -379,8 +379,8 @@ class ConfigurationTests(OfficeCase):
         for what, (change, pointer) in CURVES.items():
             text = f"curves: [{json.dumps({**CURVE, **change})}]\n"
             if what == "excitation of vars":
-                told = "\n".join(loads(MINIMAL + text, "c.yml").warnings)
-                self.assertIn(f"{self.key(pointer)}: left out", told)  # decision 26
+                reported = "\n".join(loads(MINIMAL + text, "c.yml").warnings)
+                self.assertIn(f"{self.key(pointer)}: left out", reported)  # decision 26
                 continue
             self.assertEqual(self.keys(text), [f"curves[0].{self.key(pointer)}"], what)
 

@@ -232,12 +232,12 @@ class RestoreTests(_Case):
         self.assertIn("they are cancelled", done.stdout)
         self.assertEqual(self.with_store(cancelled), ["restored from a backup of 2026-07-01T14:00:00Z"])
 
-        def told(transaction: Transaction, ready: PreparedDaemon) -> list[str]:
+        def reported(transaction: Transaction, ready: PreparedDaemon) -> list[str]:
             return list(
                 transaction.connection.scalars(sa.select(audit.c.detail).where(audit.c.action == "restore"))
             )
 
-        (line,) = self.with_store(told)
+        (line,) = self.with_store(reported)
         self.assertIn("controls cancelled: [1]", line)
 
     def test_devices_are_shown(self) -> None:
@@ -250,7 +250,7 @@ class RestoreTests(_Case):
         self.assertEqual((said["cancelled"], said["made"]), (True, NOW))
 
     def test_admitted_again(self) -> None:
-        """A device that was withdrawn after the backup is told of by itself, before anything is done (B4)."""
+        """A device that was withdrawn after the backup is said by itself, before anything is done (B4)."""
         self.assertEqual(
             json.loads(self.ctl("--json", "restore", "--yes", str(self.file)).stdout)["admitted_again"], []
         )

@@ -90,7 +90,7 @@ class AnswerTests(SynchronousTestCase):
 
     @given(st.text())
     def test_one_harmless_line(self, text: str) -> None:
-        """Whatever a server writes, what is told of it is one line that a terminal does not obey."""
+        """Whatever a server writes, what is reported it is one line that a terminal does not obey."""
         error = self.assertRaises(Failure, document_of, problem(400, detail=text, errors=[{"pointer": text}]))
         self.assertTrue(
             all(sign.isprintable() or sign == "\u3000" or sign.isspace() for sign in error.message)
@@ -354,7 +354,7 @@ class TLSTests(SynchronousTestCase):
         self.assertIn("no TLS with it", self.unreachable(self.serve(version=ssl.TLSVersion.TLSv1_3)))
 
     def test_we_are_not_trusted(self) -> None:
-        """A server that does not take our certificate is told of as such."""
+        """A server that does not take our certificate is reported as such."""
         server = self.serve()
         pki.write(self.folder, admin=Authority.make("stranger").admin())
         self.assertIn("unknown ca", self.unreachable(server))

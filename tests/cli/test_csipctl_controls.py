@@ -97,7 +97,7 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual(self.request("--device", "dev8", "--device", "3", *LIMIT).devices, (8, 3))
 
     def test_group_without_program(self) -> None:
-        """A group that has no program, or several, is told of with what to do."""
+        """A group that has no program, or several, is reported with what to do."""
         self.api.answers("GET", "/groups/5", fake.group(5, "feeder-1"))
         done = self.api.run("controls", "create", "--group", "5", *LIMIT)
         self.assertEqual(done.exit_code, 1)

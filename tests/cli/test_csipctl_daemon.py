@@ -36,8 +36,8 @@ class DaemonTests(SynchronousTestCase):
         out = Path(self.mktemp()).absolute()
         self.ctl("devices", "add", "new1", "--make-key", "--out", str(out))
         shown = json.loads(self.ctl("--json", "devices", "show", "new1").stdout)
-        told = json.loads(self.ctl("--json", "lfdi", str(out / "new1.crt")).stdout)["items"][0]
-        self.assertEqual(shown["lFDI"], told["lFDI"])
+        reported = json.loads(self.ctl("--json", "lfdi", str(out / "new1.crt")).stdout)["items"][0]
+        self.assertEqual(shown["lFDI"], reported["lFDI"])
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.set_ciphers(f"{CCM8}:@SECLEVEL=0")
         context.load_verify_locations(self.place.tls / "certs" / "ca.crt")
@@ -48,7 +48,7 @@ class DaemonTests(SynchronousTestCase):
         self.assertEqual(connection.getresponse().status, 200)
 
     def test_trust(self) -> None:
-        """A device's certificate is refused here, another CA's is not let in, and another port is told of."""
+        """A device's certificate is refused here, another CA's is not let in, and another port is said."""
         tls = self.place.tls
         device = ("--cert", str(tls / "certs" / "dev1.crt"), "--key", str(tls / "private" / "dev1.pem"))
         self.assertIn("(403)", self.ctl(*device, "status", code=1).stderr)

@@ -58,7 +58,7 @@ class LFDITests(SynchronousTestCase):
             self.assertIn(f"{pretty_sfdi(self.device.sfdi)}-{shown}", done.stdout)
 
     def test_wrong_pin(self) -> None:
-        """A PIN with another last digit is told of with the right one, and is exit code 1."""
+        """A PIN with another last digit is reported with the right one, and is exit code 1."""
         done = self.api.run("lfdi", str(self.file), "--pin", "012345")
         self.assertEqual(done.exit_code, 1)
         self.assertIn("WRONG check digit", done.stdout)

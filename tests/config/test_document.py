@@ -189,7 +189,7 @@ class YamlTests(ConfigCase):
                     self.assertRegex(line, r"^c\.yml:\d+: .*expected at most 32 levels in one another$")
 
     def test_other_faults_keep_their_words(self) -> None:
-        """A fault after many brackets that are closed again is not told as one of nesting."""
+        """A fault after many brackets that are closed again is not reported as one of nesting."""
         for text in ("groups: " + "[]," * 100 + "\n", "# [[[[\ngroups: [" + "{}, " * 100 + "@\n"):
             self.assertRegex(self.wrong(text)[0], r"not YAML: ")
 

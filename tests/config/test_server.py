@@ -209,7 +209,7 @@ class ServerTests(ConfigCase):
         self.assertEqual(load(file).openssl_cnf, folder / "openssl.cnf")
 
     def test_where(self) -> None:
-        """What goes wrong later with a key is told with its line, under the name that the file has for it."""
+        """What goes wrong later with a key is reported with its line, under its name in the file."""
         found = loads("server: a\nport: 1\ntrust_roots:\n- x\n", "c.yml")
         self.assertEqual(found.problem("https_port", "no", "port"), "c.yml:2: port: no")
         self.assertEqual(found.problem("trust_roots[0]", "no"), "c.yml:4: trust_roots[0]: no")

@@ -36,7 +36,7 @@ class CommunicationTests(ConformanceCase):
         self.assertEqual((wire.client.received, wire.closed), (b"", True))
 
     def test_comm_002(self) -> None:
-        """Who was told of /dcap gets it, and what it links to."""
+        """Who was reported /dcap gets it, and what it links to."""
         station = self.bench.direct("dev1", "SY")
         capability = station.get("/dcap", r.DeviceCapability)
         assert capability.TimeLink is not None

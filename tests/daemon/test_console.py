@@ -66,7 +66,7 @@ class HintsTests(SynchronousTestCase):
         return "\n".join(hints(settings, Path(".venv/bin/twistd"), Path("/srv")))
 
     def test_operator_and_device(self) -> None:
-        """csipctl lies beside twistd, and is told of the configuration where it would not find its way."""
+        """csipctl lies beside twistd, and is reported the configuration where it would not find its way."""
         said = self.hints("generate_admin_cert: true", "devices:", "- id: dev7")
         self.assertIn("  .venv/bin/csipctl devices list", said)
         self.assertIn(

@@ -29,7 +29,7 @@ from tests.db.test_controls import control, event
 from tests.support.bodies import MINIMAL
 from tests.support.store import ISSUER, NOW, add_device, add_group, add_program, new_database, store
 
-#: How late an event may be told of (s) while the clocks run as they should.
+#: How late an event may be reported (s) while the clocks run as they should.
 SOON = 0.1
 HOUR = 3600
 SWEEP = 900
@@ -72,7 +72,7 @@ class Running:
     def hear(self, hrefs: Sequence[str]) -> None:
         self.heard += hrefs
 
-    def told(self) -> list[str]:
+    def notified(self) -> list[str]:
         """What was notified since the last call."""
         found, self.heard = self.heard, []
         return found
@@ -93,7 +93,7 @@ class _Case(SynchronousTestCase):
         self.one = self.run_another()
         self.mine, self.other = self.write(self.set_up)
         self.one.scheduler.startService()
-        self.one.told()
+        self.one.notified()
 
     def run_another(self) -> Running:
         made = Running(self.url, self.clock, self.wall)
@@ -118,7 +118,7 @@ class _Case(SynchronousTestCase):
 
     def add(self, start: float, duration: int, program: int = 0, **more: Any) -> None:
         self.write(self.adding(start, duration, program, **more))
-        self.one.told()
+        self.one.notified()
 
     def until(self, moment: float) -> None:
         """Let time pass, in steps as short as any that matter, until so many seconds after the beginning."""
@@ -174,60 +174,60 @@ class TellTests(_Case):
         self.add(100, 60)
         for moment in (100, 160):
             self.until(moment - 0.01)
-            self.assertEqual(self.one.told(), [])
+            self.assertEqual(self.one.notified(), [])
             self.until(moment + SOON)
-            self.assertEqual(self.one.told(), self.lists())
+            self.assertEqual(self.one.notified(), self.lists())
         self.until(1000)
-        self.assertEqual(self.one.told(), [])
+        self.assertEqual(self.one.notified(), [])
 
     def test_randomised(self) -> None:
         """It begins at its earliest start and ends at its latest end."""
         self.add(100, 60, randomize_start=-20, randomize_duration=30)
         for moment in (80, 190):
             self.until(moment - 0.01)
-            self.assertEqual(self.one.told(), [])
+            self.assertEqual(self.one.notified(), [])
             self.until(moment + SOON)
-            self.assertEqual(self.one.told(), self.lists())
+            self.assertEqual(self.one.notified(), self.lists())
 
     def test_one_after_the_other(self) -> None:
-        """Of several each is told of in its time, those of one second together."""
+        """Of several each is reported in its time, those of one second together."""
         self.add(10, 10)
         self.add(20, 5, self.other)
         self.add(11, 14)
         for moment, programs in ((10, [self.mine]), (11, [self.mine]), (20, [self.mine, self.other])):
             self.until(moment + SOON)
             expected = [href for program in programs for href in self.lists(program)]
-            self.assertEqual(sorted(self.one.told()), sorted(expected), moment)
+            self.assertEqual(sorted(self.one.notified()), sorted(expected), moment)
 
     def test_nothing(self) -> None:
-        """Where nothing begins or ends nothing is told."""
+        """Where nothing begins or ends nothing is notified."""
         self.until(2 * PULSE + 1)
-        self.assertEqual(self.one.told(), [])
+        self.assertEqual(self.one.notified(), [])
 
     def test_far_ahead(self) -> None:
-        """What is hours ahead is told of in its second, too."""
+        """What is hours ahead is reported in its second, too."""
         self.add(3 * HOUR, 60)
         self.clock.pump([1] * (3 * HOUR - 1))
-        self.assertEqual(self.one.told(), [])
+        self.assertEqual(self.one.notified(), [])
         self.until(3 * HOUR + SOON)
-        self.assertEqual(self.one.told(), self.lists())
+        self.assertEqual(self.one.notified(), self.lists())
 
     def test_fractions(self) -> None:
-        """Whatever fraction of a second the wall clock is at, nothing is told before its time."""
+        """Whatever fraction of a second the wall clock is at, nothing is notified before its time."""
         self.shift = 0.7
         self.add(50, 60)
         self.until(49.29)
-        self.assertEqual(self.one.told(), [])
+        self.assertEqual(self.one.notified(), [])
         self.until(49.3 + SOON)
-        self.assertEqual(self.one.told(), self.lists())
+        self.assertEqual(self.one.notified(), self.lists())
 
     def test_made_for_sooner(self) -> None:
-        """A control that is made for sooner than all others is told of in its time."""
+        """A control that is made for sooner than all others is reported in its time."""
         self.add(1000, 60)
         self.until(5)
         self.add(10, 60)
         self.until(10 + SOON)
-        self.assertEqual(self.one.told(), self.lists())
+        self.assertEqual(self.one.notified(), self.lists())
 
     def test_made_while_a_tick_is_away(self) -> None:
         """So is one that is made while a tick is on its way, which knows nothing of it."""
@@ -238,15 +238,15 @@ class TellTests(_Case):
             self.one.database.write(self.adding(PULSE + 10, 60))
 
         self.write(meanwhile)
-        self.one.told()
+        self.one.notified()
         self.until(PULSE + 10 + SOON)
-        self.assertEqual(self.one.told(), self.lists())
+        self.assertEqual(self.one.notified(), self.lists())
 
     def test_cancelled(self) -> None:
-        """One that is cancelled was told of then."""
+        """One that is cancelled was reported then."""
         self.add(10, 60)
         self.write(lambda t: controls.cancel(t, 1, False, None, NOW + 5))
-        self.assertLessEqual(set(self.lists()), set(self.one.told()))
+        self.assertLessEqual(set(self.lists()), set(self.one.notified()))
 
 
 class LogTests(_Case):
@@ -281,19 +281,19 @@ class StopTests(_Case):
     """Stopping, and starting again."""
 
     def test_after_an_hour(self) -> None:
-        """What began and ended while nothing ran is told of at the start, once, before anything else."""
+        """What began and ended while nothing ran is reported at the start, once, before anything else."""
         self.add(100, 60)
         self.add(200, 10_000, self.other)
         self.one.scheduler.stopService()
         self.until(10)
         self.clock.advance(HOUR)
-        self.assertEqual(self.one.told(), [])
+        self.assertEqual(self.one.notified(), [])
         again = self.run_another()
         again.scheduler.startService()
         expected = sorted(self.lists() + self.lists(self.other))
-        self.assertEqual(sorted(again.told()), expected)
+        self.assertEqual(sorted(again.notified()), expected)
         self.until(HOUR + 2 * PULSE)
-        self.assertEqual(again.told(), [])
+        self.assertEqual(again.notified(), [])
 
     def test_first_start(self) -> None:
         """A store that was never looked at has nothing to catch up with."""
@@ -301,7 +301,7 @@ class StopTests(_Case):
         self.addCleanup(other.database.stopService)
         self.addCleanup(other.stop)
         other.scheduler.startService()
-        self.assertEqual(other.told(), [])
+        self.assertEqual(other.notified(), [])
         self.assertEqual(self.successResultOf(other.database.read(last_tick)), NOW)
 
     def test_stopped(self) -> None:
@@ -316,9 +316,9 @@ class StopTests(_Case):
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.write(self.adding(90, 60))
         self.assertEqual(self.clock.getDelayedCalls(), [])
-        self.one.told()
+        self.one.notified()
         self.until(200)
-        self.assertEqual(self.one.told(), [])
+        self.assertEqual(self.one.notified(), [])
 
     def test_two_on_one_store(self) -> None:
         """Of two on one store one tells, whichever comes first, when it is due and after a stop."""
@@ -327,46 +327,46 @@ class StopTests(_Case):
         two.scheduler.startService()
         for moment in (100, 160):
             self.until(moment + SOON)
-            self.assertEqual(self.one.told() + two.told(), self.lists())
+            self.assertEqual(self.one.notified() + two.notified(), self.lists())
         self.until(160 + 2 * PULSE)
-        self.assertEqual(self.one.told() + two.told(), [])
+        self.assertEqual(self.one.notified() + two.notified(), [])
         self.add(300, 60)
         for each in (self.one, two):
             each.scheduler.stopService()
         self.until(305)
         for each in (two, self.one):
             each.scheduler.startService()
-        self.assertEqual((two.told(), self.one.told()), (self.lists(), []))
+        self.assertEqual((two.notified(), self.one.notified()), (self.lists(), []))
 
 
 class WallTests(_Case):
     """A wall clock that is set while timers run on."""
 
     def test_forward(self) -> None:
-        """What was passed over is told of as soon as that is noticed, and what is next in its time."""
+        """What was passed over is reported as soon as that is noticed, and what is next in its time."""
         self.add(1000, 60)
         self.add(1100, 1000, self.other)
         self.until(10)
         self.shift = 1015
         self.until(10 + PULSE)
-        self.assertEqual(self.one.told(), self.lists(), "begun at 1000")
+        self.assertEqual(self.one.notified(), self.lists(), "begun at 1000")
         self.until(1060 - 1015 + SOON)
-        self.assertEqual(self.one.told(), self.lists(), "ended")
+        self.assertEqual(self.one.notified(), self.lists(), "ended")
         self.until(1100 - 1015 + SOON)
-        self.assertEqual(self.one.told(), self.lists(self.other))
+        self.assertEqual(self.one.notified(), self.lists(self.other))
 
     def test_back(self) -> None:
-        """What is no longer so is told of as soon as that is noticed, and once more when it is so again."""
+        """What is no longer so is reported as soon as that is noticed, and once more when it is so again."""
         self.add(100, 1000)
         self.until(100 + SOON)
-        self.assertEqual(self.one.told(), self.lists())
+        self.assertEqual(self.one.notified(), self.lists())
         self.shift = -50
         self.until(100 + SOON + PULSE)
-        self.assertEqual(self.one.told(), self.lists(), "it has not begun yet")
+        self.assertEqual(self.one.notified(), self.lists(), "it has not begun yet")
         self.until(150 - 0.01)
-        self.assertEqual(self.one.told(), [])
+        self.assertEqual(self.one.notified(), [])
         self.until(150 + SOON)
-        self.assertEqual(self.one.told(), self.lists())
+        self.assertEqual(self.one.notified(), self.lists())
 
     def test_steps_are_told(self) -> None:
         """Each step of the wall clock is one line in the log, which a slow clock is not (case F13)."""
@@ -399,37 +399,37 @@ class WallTests(_Case):
         self.add(40, 1000)
         self.shift = -3
         self.until(43 - 0.01)
-        self.assertEqual(self.one.told(), [])
+        self.assertEqual(self.one.notified(), [])
         self.until(43 + SOON)
-        self.assertEqual(self.one.told(), self.lists())
+        self.assertEqual(self.one.notified(), self.lists())
 
 
 class FailureTests(_Case):
     """A database that fails."""
 
     def test_unavailable(self) -> None:
-        """While the database cannot be used nothing is lost: it is told of when it can be again."""
+        """While the database cannot be used nothing is lost: it is reported when it can be again."""
         self.add(100, 60)
         self.one.shaky.failure = Unavailable("disk full")
         self.until(100 + SWEEP)
-        self.assertEqual(self.one.told(), [])
+        self.assertEqual(self.one.notified(), [])
         self.one.shaky.failure = None
         self.until(100 + SWEEP + PULSE)
-        self.assertEqual(self.one.told(), self.lists())
+        self.assertEqual(self.one.notified(), self.lists())
         self.add(2000, 60)
         self.until(2000 + SOON)
-        self.assertEqual(self.one.told(), self.lists())
+        self.assertEqual(self.one.notified(), self.lists())
 
     def test_defect(self) -> None:
         """A failure that nobody foresaw is logged, and it goes on."""
         self.add(100, 60)
         self.one.shaky.failure = ZeroDivisionError("a defect")
         self.until(100 + PULSE)
-        self.assertEqual(self.one.told(), [])
+        self.assertEqual(self.one.notified(), [])
         self.assertGreater(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
         self.one.shaky.failure = None
         self.until(100 + 2 * PULSE)
-        self.assertEqual(self.one.told(), self.lists())
+        self.assertEqual(self.one.notified(), self.lists())
 
     def test_at_the_start(self) -> None:
         """It starts although the database cannot be used yet."""
@@ -440,7 +440,7 @@ class FailureTests(_Case):
         self.one.scheduler.startService()
         self.one.shaky.failure = None
         self.until(20 + PULSE)
-        self.assertEqual(self.one.told(), self.lists())
+        self.assertEqual(self.one.notified(), self.lists())
 
 
 class StoreTests(_Case):

@@ -193,7 +193,7 @@ class PrepareTests(SynchronousTestCase):
         self.assertEqual(ready.server.policy.reserved, reserved)
 
     def test_private_database(self) -> None:
-        """The database is its owner's alone whatever folder and umask; the folder is told of (F14)."""
+        """The database is its owner's alone whatever folder and umask; the folder is warned of (F14)."""
         place = small_place(Path(self.mktemp()))
         storage = place.database.parent
         storage.mkdir()
@@ -227,11 +227,11 @@ class PrepareTests(SynchronousTestCase):
             self.prepare(place).warnings,
             start.check(config.load(place.config), ASKED_FOR).warnings,
         ):
-            told = [line for line in lines if "no device's chain can end" in line]
-            self.assertEqual(len(told), 4, lines)
+            reported = [line for line in lines if "no device's chain can end" in line]
+            self.assertEqual(len(reported), 4, lines)
             for number, name in enumerate(roots, start=1):
-                self.assertIn(f"{place.config}:1: trust_roots[{number}]: ", told[number - 1])
-                self.assertIn(f"{name}.pem", told[number - 1])
+                self.assertIn(f"{place.config}:1: trust_roots[{number}]: ", reported[number - 1])
+                self.assertIn(f"{name}.pem", reported[number - 1])
 
     def test_again(self) -> None:
         """A second start makes nothing, says nothing, and knows everything by the same names."""
@@ -408,7 +408,7 @@ class OptionsTests(OptionsCase):
         self.assertFalse(place.database.exists())
 
     def test_unknown_service_group(self) -> None:
-        """A service_group that the machine does not know is told under its own key (case C4)."""
+        """A service_group that the machine does not know is reported under its own key (case C4)."""
         self.patch(os, "geteuid", lambda: 0)
         place = small_place(Path(self.mktemp()), "service_user: nobody", "service_group: none-of-that-name")
         code, said, _ = self.parse(place)

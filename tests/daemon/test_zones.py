@@ -21,7 +21,7 @@ class ZoneDataTests(SynchronousTestCase):
         return str(path)
 
     def test_older(self) -> None:
-        """A machine whose data are older than the package's is told of, with both editions (case A11)."""
+        """A machine whose data are older than the package's is reported, with both editions (case A11)."""
         folder = self.folder(tzdata_zi="# version 2024a\n# This zic input file is in the public domain.\n")
         (line,) = zones.warnings("Europe/Berlin", "2026c", [folder])
         for part in (folder, "2024a", "2026c"):

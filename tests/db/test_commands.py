@@ -63,7 +63,7 @@ def dump(connection: sa.Connection) -> dict[str, list[Any]]:
     }
 
 
-def told(overlap: Overlap) -> tuple[int, int, tuple[str, ...], bool]:
+def reported(overlap: Overlap) -> tuple[int, int, tuple[str, ...], bool]:
     """What an overlap says of the controls themselves."""
     return overlap.other, overlap.program, overlap.modes, overlap.wholly
 
@@ -547,13 +547,13 @@ class OverlapTests(_Case):
         self.make(Target(program=self.world.of_feeder), "opModMaxLimW", start=3000)
         effect = self.effect(here, "opModMaxLimW", start=600)
         self.assertEqual(
-            list(map(told, effect.supersedes)),
+            list(map(reported, effect.supersedes)),
             [(both, program, ("opModMaxLimW",), False), (single, program, ("opModMaxLimW",), True)],
         )
         self.assertEqual(effect.superseded_by, ())
         inverters = self.effect(here, "opModFixedW", "opModMaxLimW", category=1)
         (overlap,) = inverters.supersedes
-        self.assertEqual(told(overlap), (both, program, ("opModFixedW", "opModMaxLimW"), False))
+        self.assertEqual(reported(overlap), (both, program, ("opModFixedW", "opModMaxLimW"), False))
 
     def test_neighbours(self) -> None:
         """One that begins when another ends takes nothing from it."""

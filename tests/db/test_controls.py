@@ -263,7 +263,7 @@ class RuleTests(SynchronousTestCase):
 
     @given(some_events(), some_events(), MOMENTS, st.integers(0, 40))
     def test_changing(self, mine: list[Event], others: list[Event], delay: int, later: int) -> None:
-        """What begins or ends in a time is told of, and when the next will is known."""
+        """What begins or ends in a time is reported, and when the next will is known."""
         with store() as transaction:
             fixture = Programs(transaction, mine, others)
             after, until = NOW + delay, NOW + delay + later
@@ -327,7 +327,7 @@ class _Case(SynchronousTestCase):
     def add(self, start: int, duration: int, *modes: str, **more: Any) -> int:
         return self.fixture.add(self.fixture.mine, event(start, duration, *modes, **more))
 
-    def told(self) -> set[str]:
+    def reported(self) -> set[str]:
         """What changed since the last call."""
         found, self.transaction.changed[:] = set(self.transaction.changed), []
         return found
@@ -462,12 +462,12 @@ class AddTests(_Case):
     """A new control."""
 
     def test_told(self) -> None:
-        """It is told of at its own href and at both lists of its program."""
-        self.told()
+        """It is reported at its own href and at both lists of its program."""
+        self.reported()
         program = self.fixture.mine
         place = controls.add(self.transaction, ISSUER, program, control(event(0, 60)))
         self.assertEqual(place, Place(ROWS["DERControl"], (program, place.ids[1])))
-        self.assertEqual(self.told(), {place.href, f"/derp/{program}/derc", f"/derp/{program}/actderc"})
+        self.assertEqual(self.reported(), {place.href, f"/derp/{program}/derc", f"/derp/{program}/actderc"})
 
     def test_mrids_rise(self) -> None:
         """Of two controls the later has the higher mRID, in whatever program; no number is given twice."""
@@ -521,13 +521,13 @@ class CancelTests(_Case):
     def test_once(self) -> None:
         """It is cancelled once; a second time, or where there is none, changes nothing and tells nobody."""
         number = self.add(10, 60)
-        self.told()
+        self.reported()
         self.assertTrue(controls.cancel(self.transaction, number, False, "a mistake", NOW + 5))
         here = f"/derp/{self.fixture.mine}"
-        self.assertEqual(self.told(), {f"{here}/derc/{number}", f"{here}/derc", f"{here}/actderc"})
+        self.assertEqual(self.reported(), {f"{here}/derc/{number}", f"{here}/derc", f"{here}/actderc"})
         self.assertFalse(controls.cancel(self.transaction, number, True, "another", NOW + 6))
         self.assertFalse(controls.cancel(self.transaction, number + 1, True, None, NOW + 6))
-        self.assertEqual(self.told(), set())
+        self.assertEqual(self.reported(), set())
         self.assertEqual(self.status(number, 7), (EventState.CANCELLED, 5, "a mistake"))
 
     def test_before_it_is_known(self) -> None:

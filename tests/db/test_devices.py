@@ -410,7 +410,7 @@ class WithdrawalTests(_Case):
             self.assertEqual((len(some), len({*some, *shown})), (2, 3))
 
     def test_told(self) -> None:
-        """Each change of a device's standing is told of at its own href, its list and its aggregator's."""
+        """Each change of a device's standing is reported at its own href, its list and its aggregator's."""
         boss = add_device(self.transaction, 1, aggregator=True)
         device = add_device(self.transaction, 2, manager=boss)
         steps: tuple[Callable[[], object], ...] = (

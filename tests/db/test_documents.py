@@ -228,7 +228,7 @@ class SingleTests(SynchronousTestCase):
     place = Place(STATUS, (1, 1))
 
     def test_put(self) -> None:
-        """The first PUT makes a document, the next replaces it, and each is told of."""
+        """The first PUT makes a document, the next replaces it, and each is reported."""
         with store() as transaction:
             device = add_device(transaction, 1)
             for reading in (1, 2):

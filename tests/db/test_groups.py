@@ -578,15 +578,15 @@ class MembershipTests(SynchronousTestCase):
             self.assertEqual(groups.memberships_of(transaction.connection, device), [])
 
     def test_a_move_is_told(self) -> None:
-        """A device that moves is told of, with its FSAs, and so is the aggregator that manages it."""
+        """A device that moves is reported, with its FSAs, and so is the aggregator that manages it."""
         with store() as transaction:
             boss = add_device(transaction, 1, aggregator=True)
             device, group = add_device(transaction, 2, manager=boss), add_group(transaction, "feeder")
             for move in (devices.join, devices.leave):
                 transaction.changed.clear()
                 move(transaction, device, group, NOW)
-                told = {f"/edev/{boss}", f"/edev/{device}", f"/edev/{device}/fsa"}
-                self.assertEqual(set(transaction.changed), told)
+                reported = {f"/edev/{boss}", f"/edev/{device}", f"/edev/{device}/fsa"}
+                self.assertEqual(set(transaction.changed), reported)
                 transaction.changed.clear()
                 move(transaction, device, group, NOW)
                 self.assertEqual(transaction.changed, [])

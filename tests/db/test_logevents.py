@@ -302,7 +302,7 @@ class AlarmTests(SynchronousTestCase):
             self.assertEqual(b.lasted(), [])
 
     def test_software_fault(self) -> None:
-        """A fault of which no end is ever told is over when it is told of."""
+        """A fault of which no end is ever told is over when it is reported."""
         with bench() as b:
             for at in (1, 2):
                 b.signal(2, at, function_set=0)

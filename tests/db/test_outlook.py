@@ -113,10 +113,10 @@ class RuleTests(SynchronousTestCase):
                     )
                 elif self.lost(outcome, NOW + delay):
                     passed.add((mode, number, outcome.end))
-        told = fixture.outlook(delay)
-        self.assertEqual(list(told.acting), acting)
-        self.assertEqual({(one.mode, one.control, one.reason) for one in told.passed}, passed)
-        self.assertEqual(len(told.passed), len(passed))
+        reported = fixture.outlook(delay)
+        self.assertEqual(list(reported.acting), acting)
+        self.assertEqual({(one.mode, one.control, one.reason) for one in reported.passed}, passed)
+        self.assertEqual(len(reported.passed), len(passed))
 
     def lost(self, outcome: ModeOutcome, now: int) -> bool:
         """Whether it is an event's time and another has the mode, or had it first."""
@@ -153,7 +153,7 @@ class CaseTests(SynchronousTestCase):
             self.assertEqual(self.fixture.acting(now)[LIMIT], expected)
 
     def test_event(self) -> None:
-        """An event is told with its value, since when it holds and until when it will."""
+        """An event is reported with its value, since when it holds and until when it will."""
         number = self.fixture.add(self.high, event(10, 30, W, PF))
         self.assertEqual(
             self.fixture.outlook(15).acting,
@@ -172,7 +172,7 @@ class CaseTests(SynchronousTestCase):
         self.assertEqual(self.fixture.outlook(1000), Outlook((), ()))
 
     def test_never_began(self) -> None:
-        """What lost to a better one before its start is told of while its time lasts."""
+        """What lost to a better one before its start is reported while its time lasts."""
         loser = self.fixture.add(self.low, event(20, 50))
         winner = self.fixture.add(self.fixture.own, event(10, 20))
         self.assertEqual(self.fixture.outlook(15).passed, ())

@@ -44,8 +44,8 @@ class _Case(SynchronousTestCase):
         self.program = add_program(self.transaction, self.group, "Program 1", 9)
         self.transaction.changed.clear()
 
-    def told(self) -> list[str]:
-        """What was told of since the last look."""
+    def reported(self) -> list[str]:
+        """What was reported since the last look."""
         found, self.transaction.changed[:] = list(self.transaction.changed), []
         return found
 
@@ -76,17 +76,17 @@ class ProgramTests(_Case):
         self.assertEqual(programs.find(self.connection, name), number)
 
     def test_changed(self) -> None:
-        """A change raises the version and is told of wherever programs are listed."""
+        """A change raises the version and is reported wherever programs are listed."""
         programs.change(self.transaction, self.program, group=self.group, primacy=3)
         changed = self.programs(self.program)[self.program]
         self.assertEqual((changed.primacy, changed.version), (3, 1))
-        self.assertEqual(set(self.told()), {"/derp", f"/derp/{self.program}"})
+        self.assertEqual(set(self.reported()), {"/derp", f"/derp/{self.program}"})
 
     def test_retired_and_back(self) -> None:
         """A retired program is shown nowhere, is still known, and comes back as what it was."""
         before = self.programs(self.program)[self.program]
         programs.retire(self.transaction, self.program, NOW)
-        self.assertIn("/derp", self.told())
+        self.assertIn("/derp", self.reported())
         self.assertEqual(self.programs(self.program), {})
         self.assertEqual(programs.find(self.connection, "Program 1"), self.program)
         programs.change(self.transaction, self.program, group=self.group, primacy=9)
@@ -361,11 +361,11 @@ class DefaultTests(_Case):
         self.assertEqual(second, default(2).replace(mRID=first.mRID, version=1))
 
     def test_the_same_again(self) -> None:
-        """What is the same already is left alone, and nothing is told."""
+        """What is the same already is left alone, and nothing is notified."""
         before = self.set(default(1))
-        self.told()
+        self.reported()
         self.assertEqual(self.set(default(1)), before)
-        self.assertEqual(self.told(), [])
+        self.assertEqual(self.reported(), [])
 
     def test_taken_away(self) -> None:
         """A program may be left without one."""

@@ -62,7 +62,7 @@ class CostTests(SynchronousTestCase):
             self.check(lambda events, now=now: statuses(events, now))
 
     def test_candidates(self) -> None:
-        """What a device has to be told of them."""
+        """What a device has to be reported them."""
         self.check(lambda events: program_events(events, 5))
 
     def test_holds(self) -> None:

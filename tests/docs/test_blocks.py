@@ -43,7 +43,7 @@ class BlockTests(SynchronousTestCase):
         self.assertEqual([one.commands for one in found if one.language != "json"], [3, 1])
 
     def test_refused(self) -> None:
-        """A block without a language, or without an end, is told with its line."""
+        """A block without a language, or without an end, is reported with its line."""
         for text, line in (("a\n```\nb\n```\n", 2), ("```sh\na\n", 1)):
             self.assertIn(f"line {line}:", str(self.assertRaises(ValueError, blocks, text)))
 

@@ -41,7 +41,7 @@ class PeerLogTests(SynchronousTestCase):
         self.assertEqual(self.lines(), ["a: one", "a: two", "b: one", "b: two"])
 
     def test_held_back(self) -> None:
-        """What was held back is told when the interval ends, and the next one makes a line again."""
+        """What was held back is written when the interval ends, and the next one makes a line again."""
         for _ in range(5):
             self.say("a")
         self.say("b")
@@ -66,7 +66,7 @@ class PeerLogTests(SynchronousTestCase):
         self.assertEqual(lines.count("noisy: refused: 11 more in the last 60 s"), 2)
 
     def test_end(self) -> None:
-        """When the server stops what is held back is told, too."""
+        """When the server stops what is held back is written, too."""
         self.log.startService()
         for _ in range(3):
             self.say("a")

@@ -84,11 +84,11 @@ class AtOnceTests(SynchronousTestCase):
         self.assertEqual(endless, "sleep did not end within 0.05 s; went on")
 
     def test_environment(self) -> None:
-        """A program is told nothing of HOME, and where it runs is what it was given."""
+        """A program gets no HOME, and where it runs is what it was given."""
         self.patch(os, "environ", {**os.environ, "HOME": "/home/somebody"})
-        told = run_now(single(Run(("env",), HERE))).out
-        self.assertNotIn(b"HOME", told)
-        self.assertIn(b"LC_ALL=C", told)
+        reported = run_now(single(Run(("env",), HERE))).out
+        self.assertNotIn(b"HOME", reported)
+        self.assertIn(b"LC_ALL=C", reported)
         self.assertEqual(run_now(single(Run(("pwd",), HERE))).out, b"/\n")
 
     def test_secrets_are_not_shown(self) -> None:

@@ -32,7 +32,7 @@ def curve(kind: int, *points: tuple[int, int], excitation: bool | None = None, *
 
 
 class FlawTests(SynchronousTestCase):
-    """How a flaw is told."""
+    """How a flaw is worded."""
 
     def test_told(self) -> None:
         """A flaw has a pointer, a message and a line; below something else it points there."""
@@ -177,7 +177,7 @@ class ControlTests(SynchronousTestCase):
 
 
 class RatingTests(SynchronousTestCase):
-    """What a DER says of itself (modes of CTP CORE-014): kept as it comes, and told of."""
+    """What a DER says of itself (modes of CTP CORE-014): kept as it comes, and reported."""
 
     capability, settings = FULL["DERCapability"], FULL["DERSettings"]
 
@@ -187,13 +187,13 @@ class RatingTests(SynchronousTestCase):
         return rules.warnings(found)
 
     def test_each(self) -> None:
-        """Each thing that a rating or a setting should not be is told with its element."""
+        """Each thing that a rating or a setting should not be is reported with its element."""
         watts, absorbed = r.ActivePower(multiplier=1, value=501), r.ReactivePower(multiplier=0, value=-2641)
         factor = r.PowerFactor(displacement=849, multiplier=-3)
         self.assertEqual(self.doubts({}, {}), [])
         self.assertEqual(rules.rating_doubts(None, self.settings), [])
         self.assertEqual(rules.rating_doubts(None, None), [])
-        for capability, settings, told in (
+        for capability, settings, reported in (
             ({}, {"setMaxW": watts}, "/setMaxW: is 5010, expected at most rtgMaxW, 5000"),
             (
                 {},
@@ -231,7 +231,7 @@ class RatingTests(SynchronousTestCase):
                 "/rtgMaxDischargeRateW: is missing, expected one where type is 83",
             ),
         ):
-            self.assertEqual(self.doubts(capability, settings), [told])
+            self.assertEqual(self.doubts(capability, settings), [reported])
 
     @fewer(1)
     @given(st.none() | instances(r.DERCapability), st.none() | instances(r.DERSettings))

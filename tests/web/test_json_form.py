@@ -303,7 +303,7 @@ class RefusalTests(JSONTestCase):
     """JSON that is not a value."""
 
     def test_everything_is_told(self) -> None:
-        """All that is wrong is told, with a pointer to each, and nothing else."""
+        """All that is wrong is reported, with a pointer to each, and nothing else."""
         data = copy.deepcopy(CONTROL_JSON)
         data["mRID"] = "xyz"
         data["creationTime"] = "now"
@@ -351,15 +351,15 @@ class RefusalTests(JSONTestCase):
         ]
         for cls, name, values, expected in cases:
             for value in values:
-                told = dict(problems(cls, {name: value}))[f"/{name}"]
-                self.assertRegex(told, f"^is .+, expected {expected}", value)
+                reported = dict(problems(cls, {name: value}))[f"/{name}"]
+                self.assertRegex(reported, f"^is .+, expected {expected}", value)
         for data in (None, True, 0, 1.5, "a", []):
-            ((at, told),) = problems(r.DERControlBase, data)
+            ((at, reported),) = problems(r.DERControlBase, data)
             self.assertEqual(at, "")
-            self.assertRegex(told, "^is .+, expected an object of opModConnect, ")
+            self.assertRegex(reported, "^is .+, expected an object of opModConnect, ")
 
     def test_members(self) -> None:
-        """Too few or too many members are told of, and each that is wrong by its place."""
+        """Too few or too many members are reported, and each that is wrong by its place."""
         curve = {"mRID": "0" * 32, "creationTime": 0, "curveType": 0, "yRefType": 0}
         curve |= {"xMultiplier": 0, "yMultiplier": 0}
         points = [{"xvalue": 0, "yvalue": 0}] * 11
@@ -439,10 +439,10 @@ class RefusalTests(JSONTestCase):
         self.assertRaises(Malformed, decode, encode(value), type(value))
 
     def test_bounded(self) -> None:
-        """However much is wrong, so many problems are told, and of long names the beginning."""
-        told = problems(NewControl, {"devices": ["a"] * 5000, "duration": 60, "base": {}})
-        self.assertEqual(len(told), MAX_PROBLEMS)
-        self.assertTrue(told[-1][0].startswith("/devices/"))
+        """However much is wrong, so many problems are reported, and of long names the beginning."""
+        reported = problems(NewControl, {"devices": ["a"] * 5000, "duration": 60, "base": {}})
+        self.assertEqual(len(reported), MAX_PROBLEMS)
+        self.assertTrue(reported[-1][0].startswith("/devices/"))
         self.refused(Membership, {"~" * 5000: 0}, ("/" + "~0" * 64, "is not known here"))
 
     def test_as_text(self) -> None:
@@ -621,14 +621,14 @@ class SchemaTests(JSONTestCase):
         """Schema and reader agree on JSON that was spoiled, but for what a schema cannot say."""
         cls = data.draw(BOTH)
         whole = data.draw(spoiled(cls))
-        told = problems(cls, whole)
-        if all("check digit" in message or "exactly" in message for _, message in told) and told:
+        reported = problems(cls, whole)
+        if all("check digit" in message or "exactly" in message for _, message in reported) and reported:
             return
-        self.assertEqual(validator(cls).is_valid(whole), not told, told)
+        self.assertEqual(validator(cls).is_valid(whole), not reported, reported)
 
     @examples(300)
     @given(st.text("a0:/?#[]@%f \té.\x01\ufffe\n", max_size=8) | st.text(max_size=8))
     def test_references(self, text: str) -> None:
         """Schema and reader agree on which text is a URI reference."""
-        told = problems(r.TimeLink, {"href": text})
-        self.assertEqual(validator(r.TimeLink).is_valid({"href": text}), not told, told)
+        reported = problems(r.TimeLink, {"href": text})
+        self.assertEqual(validator(r.TimeLink).is_valid({"href": text}), not reported, reported)

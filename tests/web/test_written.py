@@ -46,9 +46,9 @@ def settings(watts: int) -> r.DERSettings:
 
 
 class DoubtTests(_Case):
-    """Ratings and settings that contradict each other are kept as they come, and told of."""
+    """Ratings and settings that contradict each other are kept as they come, and reported."""
 
-    def told(self) -> list[str]:
+    def reported(self) -> list[str]:
         found = [each.line.format(**{"peer": each.peer, **each.values}) for each in self.world.remarks]
         self.world.remarks.clear()
         return found
@@ -63,10 +63,10 @@ class DoubtTests(_Case):
         beyond += "/setMaxW: is %d, expected at most rtgMaxW, 5000"
         for watts, lines in ((5000, []), (6000, [beyond % 6000]), (6000, []), (7000, [beyond % 7000])):
             self.assertEqual(self.world.put(OWNER, f"{unit}/derg", settings(watts)).status, 204)
-            self.assertEqual(self.told(), lines)
+            self.assertEqual(self.reported(), lines)
         less = MINIMAL["DERCapability"].replace(rtgMaxW=r.ActivePower(multiplier=0, value=4000))
         self.world.put(OWNER, f"{unit}/dercap", less)
-        (line,) = self.told()
+        (line,) = self.reported()
         self.assertIn(
             f"put {unit}/dercap, which is doubtful: /setMaxW: is 7000, expected at most rtgMaxW, 4000", line
         )

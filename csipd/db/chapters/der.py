@@ -31,13 +31,13 @@ def put_rating(transaction: Transaction, context: Context, place: Place, body: r
     """Keep ratings or settings as they come. What is newly doubtful about them is told to the log."""
     before = _doubts(transaction, place)
     put(transaction, context, place, body)
-    if told := [doubt for doubt in _doubts(transaction, place) if doubt not in before]:
+    if reported := [doubt for doubt in _doubts(transaction, place) if doubt not in before]:
         transaction.remark(
             f"doubtful {place.row.name}",
             "{peer} put {href}, which is doubtful: {doubts}",
             peer=context.caller.lfdi,
             href=place.href,
-            doubts="; ".join(told),
+            doubts="; ".join(reported),
         )
 
 

@@ -192,7 +192,7 @@ class CreateTests(_Controls):
         self.refused([("/devices", f"expected 0 to {MOST_DEVICES} members")], devices=many)
 
     def test_many_flaws(self) -> None:
-        """Of flaws without number a hundred are told of."""
+        """Of flaws without number a hundred are reported."""
         found = self.office.refused("POST", "/controls", {"devices": list(range(100, 300)), **CONTROL})
         self.assertEqual(len(found), 100)
 

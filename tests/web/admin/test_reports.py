@@ -1,4 +1,4 @@
-"""What the operator is told: how the server is, what devices do, answered, reported."""
+"""What the operator sees: how the server is, what devices do, answered, reported."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ class QueryTests(Case):
         self.assertEqual(self.office.log(), [])
 
     def test_integers(self) -> None:
-        """Integers are decimal in one spelling, and in range; every flaw is told of at once."""
+        """Integers are decimal in one spelling, and in range; every flaw is reported at once."""
         wrong = [("limit", "is an integer from 1 to 500")]
         for text in ("", "0", "501", "-1", "01", "1.0", "1e1", "0x10", "true", "1%20", "%D9%A3", "9" * 40):
             self.assertEqual(self.office.refused("GET", f"/devices?limit={text}"), wrong, text)
@@ -231,9 +231,9 @@ class BodyTests(Case):
                 return self.office.refused(one.method, one.path, body)
 
             for body in ([], b"null", 1, "x", True):
-                ((at, told),) = refused(body)
+                ((at, reported),) = refused(body)
                 self.assertEqual(at, "", one)
-                self.assertRegex(told, "^is .+, expected an object", one)
+                self.assertRegex(reported, "^is .+, expected an object", one)
             found = refused({**one.body, "strange": 1, "a/b~": None})
             self.assertEqual(found, [("/strange", unknown), ("/a~1b~0", unknown)], one)
             for name in one.body:

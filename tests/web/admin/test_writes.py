@@ -277,7 +277,7 @@ class HalfTests(Case):
         self.patch(replacement, "record", record)
 
     def test_every_write(self) -> None:
-        """A write that fails at its very end has changed nothing, and told nobody of anything."""
+        """A write that fails at its very end has changed nothing, and notified nobody."""
         full = sa.exc.OperationalError("insert", None, Exception("database or disk is full"))
         with capturedLogs():
             for error, status in ((ZeroDivisionError(), 500), (full, 503)):
@@ -285,11 +285,13 @@ class HalfTests(Case):
                     world, office = self.fresh()
                     one = example(operation, world.numbers)
                     self.world, self.office = world, office
-                    before, told = self.everything(), len(world.changed)
+                    before, reported = self.everything(), len(world.changed)
                     self.fail_with(error)
                     answer = office.send(one.method, one.path, one.body, Idempotency_Key="k")
                     self.assertEqual(answer.status, status, f"{one}: {answer}")
-                    self.assertEqual((self.everything(), len(world.changed)), (before, told), operation.name)
+                    self.assertEqual(
+                        (self.everything(), len(world.changed)), (before, reported), operation.name
+                    )
         self.flushLoggedErrors(ZeroDivisionError)
 
     def test_alone(self) -> None:
