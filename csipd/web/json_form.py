@@ -12,7 +12,6 @@ their type cannot hold exactly, 1.0 for an integer, nesting without end.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import json
 import re
@@ -20,6 +19,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
+from csipd.config.fields import did_you_mean
 from csipd.der.wording import HUNDREDTHS
 from csipd.sep2 import codec, lexical, resources
 from csipd.sep2 import resources as r
@@ -282,9 +282,8 @@ def _is(data: object) -> str:
 
 def _meant(name: str, known: Collection[str], leave: Collection[str]) -> str:
     """A guess at what a name was meant to be; nothing where none is near."""
-    possible = [one for one in known if one not in leave]
-    (near,) = difflib.get_close_matches(name[:_MAX_KEY], possible, 1) or ("",)
-    return f": is {near} meant?" if near else ""
+    hint = did_you_mean(name[:_MAX_KEY], (one for one in known if one not in leave))
+    return f"; {hint}" if hint else ""
 
 
 def _in_unit(at: str) -> str:

@@ -412,7 +412,7 @@ class RefusalTests(JSONTestCase):
         self.refused(
             r.DERControlBase,
             wrong,
-            ("/opModMaxLimitW", "is not known here: is opModMaxLimW meant?"),
+            ("/opModMaxLimitW", "is not known here; did you mean 'opModMaxLimW'?"),
             ("/opModMaxLimitX", "is not known here"),
             (
                 "/opModFixedVar/value",

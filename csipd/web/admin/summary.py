@@ -84,15 +84,17 @@ def of_cancellation(
         f" cancelled: {_modes_text(connection, document.DERControlBase)}.",
     ]
     if event.begins > now:
-        sentences.append(
-            f"It has not begun; it was to run from {moment_text(event.begins, zone)} to {until}."
-        )
+        start = moment_text(event.begins, zone)
+        sentences.append(f"It has not begun; it was to run from {start} to {until} (time zone {zone}).")
     else:
         left = duration_text(max(0, event.end - now))
-        sentences.append(f"It is running and was to end at {until}; it ends {how}, {left} early.")
-    sentences.append(
-        "Devices then follow their other controls, or their defaults. This cannot be taken back."
-    )
+        sentences.append(
+            f"It is running and was to end at {until}; it ends {how}, {left} early (time zone {zone})."
+        )
+    whom = program_members(connection, kept.program)
+    if event.categories != ALL_CATEGORIES:
+        whom = f"of {whom}, those of category {_categories(event)}"
+    sentences.append(f"Then other controls, or the defaults, hold for {whom}. This cannot be taken back.")
     return tuple(map(line, sentences))
 
 

@@ -117,6 +117,8 @@ class ControlTests(_Case):
         self.assertIn(f"Control {self.numbers.active} ", lines[0])
         self.assertIn("of program 'SP1'", lines[0])
         self.assertIn("It is running and was to end at ", lines[1])
+        self.assertTrue(lines[1].endswith(" early (time zone America/Los_Angeles)."), lines[1])
+        self.assertIn("hold for 2 devices under group Point 1 (owner and managed).", lines[2])
         path = f"/controls/{self.numbers.ended}/cancel/preview"
         self.assertIn("is over", self.office.refused("POST", path, {}, expect=409))
 
