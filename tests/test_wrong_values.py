@@ -358,6 +358,21 @@ class CsipctlTests(CtlCase):
         command = ("controls", "create", "--program", "1", "--duration", "10m", "--yes")
         self.refused("1e-400", *command, "--set", "opModTargetW=1e-400")
 
+    def test_pins(self) -> None:
+        """A PIN with a wrong check digit is warned of, whichever command it comes by (case B12)."""
+        file = Path(self.mktemp())
+        file.write_text(f"name,lfdi,pin\nnew1,{'AB' * 20},111111\nnew2,{'AC' * 20},111115\n")
+        done = self.ctl("devices", "import", str(file))
+        self.assertEqual(done.stdout, "Added 2 devices.\n")
+        (line,) = done.stderr.splitlines()
+        self.assertTrue(line.startswith(f"warning: {file}:2: /pIN: has a wrong check digit"), line)
+        for command in (
+            ("devices", "add", "new3", "--lfdi", "AD" * 20, "--pin", "111111"),
+            ("devices", "change", "new2", "--pin", "111111"),
+        ):
+            done = self.ctl(*command)
+            self.assertIn("has a wrong check digit", done.stdout + done.stderr)
+
 
 class ConfigurationTests(OfficeCase):
     """The configuration file."""

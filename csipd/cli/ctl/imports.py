@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from csipd.cli.ctl.files import NewFiles
 from csipd.cli.ctl.options import given, idempotent, pass_session, read_text
 from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.values import parse_category
+from csipd.der.wording import counted
 from csipd.sep2.identity import parse_lfdi
 
 #: The columns that a file may have, in the order of the help.
@@ -63,28 +64,37 @@ def import_devices(session: Session, file: Path, out: Path | None, key: str) -> 
     """
     wanted = list(_read(file, out, session.client))
     console = session.out.console
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("Adding devices", total=len(wanted))
-        for number, (line, content) in enumerate(wanted, 1):
-            try:
-                _add(session.client, content, out, f"{key[:56]}-{line}")
-            except Failure as failure:
-                added = f"{number - 1} of {len(wanted)} devices were added"
-                raise type(failure)(f"{file}:{line}: {failure.message}; {added}") from None
-            progress.update(task, completed=number)
+    doubts: list[str] = []
+    try:
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            task = progress.add_task("Adding devices", total=len(wanted))
+            for number, (line, content) in enumerate(wanted, 1):
+                try:
+                    warnings = _add(session.client, content, out, f"{key[:56]}-{line}")
+                except Failure as failure:
+                    added = f"{number - 1} of {len(wanted)} devices were added"
+                    raise type(failure)(f"{file}:{line}: {failure.message}; {added}") from None
+                doubts += [f"warning: {file}:{line}: {warning}" for warning in warnings]
+                progress.update(task, completed=number)
+    finally:
+        for doubt in doubts:
+            session.out.note(doubt)
     if session.out.as_json:
         session.out.json({"added": len(wanted)})
     else:
-        session.out.show(f"Added {len(wanted)} devices.")
+        session.out.show(f"Added {counted(len(wanted), 'device')}.")
 
 
-def _add(client: Client, content: Value, out: Path | None, key: str) -> None:
+def _add(client: Client, content: Value, out: Path | None, key: str) -> Sequence[str]:
+    """Add one device; what is doubtful about it."""
     files = {f"{content['name']}.crt": 0o644} if out is not None and "csr" in content else {}
     # The file is made first: what cannot be written would be lost.
     with NewFiles(out, files) as new:
         made = client.post("/devices", content, key).value
         for name in files:
             new.write(name, str(made.get("certificate", "")))
+    warnings: Sequence[str] = made.get("device", {}).get("warnings", ())
+    return warnings
 
 
 def _read(file: Path, out: Path | None, client: Client) -> Iterator[tuple[int, Value]]:
