@@ -168,9 +168,8 @@ class Connections:
                 self._accounts.pop(account.lfdi, None)
         if self._live:
             return
-        # Nobody is left to be protected from what others used up.
-        self._accounts.clear()
-        self._rates.clear()
+        # What was used up stays used up: who is alone, and comes again and again, has the same quotas.
+        self._forget_unused(self._clock.seconds())
         self._idle.clear()
         if self._sweep is not None:
             self._sweep.cancel()
@@ -238,6 +237,10 @@ class Connections:
         now = self._clock.seconds()
         for connection in [each for each in self._live if now >= each.deadline or now >= each.write_deadline]:
             connection.expire(now)
+        self._forget_unused(now)
+
+    def _forget_unused(self, now: float) -> None:
+        """Forget what is kept of callers and addresses whose quotas are whole again."""
         for lfdi in [lfdi for lfdi, account in self._accounts.items() if account.is_unused(now)]:
             del self._accounts[lfdi]
         for origin in [origin for origin, rate in self._rates.items() if rate.is_full(now)]:

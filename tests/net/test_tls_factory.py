@@ -252,6 +252,28 @@ class CountTests(FactoryCase):
         self.clock.advance(1)
         self.assertFalse(self.wire(THERE).closed)
 
+    def test_alone(self) -> None:
+        """Who is the only one there, and closes before it comes again, has the same quotas (case F5)."""
+        self.quotas = evolve(
+            self.quotas, handshakes_per_second=1.0, handshake_burst=2, address_handshake_burst=4
+        )
+        self.site = self.make_site()
+        self.factory = TLSFactory(self.tls, self.site, clock=self.clock)
+        closed = []
+        for _ in range(4):
+            wire = self.wire()
+            closed.append(wire.closed)
+            wire.hang_up()
+            self.assertEqual(len(self.site.connections), 0)
+        self.assertEqual(closed, [False, False, True, True])
+        self.assertRaises(ConnectionRefusedError, self.wire)
+        self.clock.advance(10)
+        self.wire().hang_up()
+        held = vars(self.site.connections)
+        self.clock.advance(10)
+        self.wire(THERE).hang_up()
+        self.assertEqual(list(held["_rates"]), [THERE])
+
     def test_nothing_is_kept(self) -> None:
         """Of connections that are gone nothing is left."""
         kept = self.wire(device=LAB.device("dev2"))
