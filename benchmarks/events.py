@@ -23,7 +23,7 @@ from attrs import frozen
 
 from benchmarks import lab
 from csipd.daemon import scheduler
-from csipd.db import commands, controls, engine, groups, outlook, programs, tables
+from csipd.db import commands, controls, engine, groups, in_force, programs, tables
 from csipd.db import schedules as stored
 from csipd.db.commands import Command, Target
 from csipd.db.database import Database, Transaction
@@ -249,7 +249,7 @@ def device(folder: Path, number: int, events: int) -> dict[str, Cost]:
     ]
 
     def look(transaction: Transaction) -> None:
-        seen = outlook.outlook(transaction.connection, OWN, 1, lab.NOW + 60)
+        seen = in_force.of_device(transaction.connection, OWN, 1, lab.NOW + 60)
         check(bool(seen.acting), "nothing holds a mode")
 
     def rules() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from csipd.db import controls, groups, outlook, own_programs, programs, schedules
+from csipd.db import controls, groups, in_force, own_programs, programs, schedules
 from csipd.db.tree.chapter import Chapter, Ids, Members, Source
 from csipd.db.tree.context import Context, Outdated
 from csipd.refusals import NotFound
@@ -67,7 +67,7 @@ class CurrentDERProgram(DERProgram):
         numbers = tuple(number for number, _ in _programs_of(context, device))
         context.depends_on.update(map(programs.href, numbers))
         number, until = context.cached(
-            outlook.current_program, context.server.own, device, numbers, context.now
+            in_force.current_program, context.server.own, device, numbers, context.now
         )
         context.limit_validity(until)
         return number

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 
-from csipd.db import documents, logevents, outlook, responses
+from csipd.db import documents, in_force, logevents, responses
 from csipd.sep2 import resources as r
 from csipd.sep2.schema import Element
 from csipd.sep2.site import ROWS, Place
@@ -77,7 +77,7 @@ class DeviceState(Element):
 def state(connection: sa.Connection, call: Call) -> DeviceState:
     """What a device should be doing now and why, and what it last said."""
     number = number_of(connection, call)
-    seen = outlook.outlook(connection, call.server.own, number, call.now)
+    seen = in_force.of_device(connection, call.server.own, number, call.now)
     names = Names(connection)
     names.programs([*(one.program for one in seen.acting), *(one.program for one in seen.passed)])
     alarms = logevents.alarms(connection, device=number, open=True, limit=_SHOWN_WITH_STATE)
@@ -97,7 +97,7 @@ def state(connection: sa.Connection, call: Call) -> DeviceState:
     )
 
 
-def _acting(names: Names, one: outlook.ModeInForce) -> ModeInForce:
+def _acting(names: Names, one: in_force.ModeInForce) -> ModeInForce:
     return ModeInForce(
         mode=one.mode,
         value=r.DERControlBase(**{one.mode: one.value}),
@@ -115,7 +115,7 @@ def _put(connection: sa.Connection, name: str, device: int) -> Any:
     return documents.get(connection, Place(ROWS[name], (device,)))
 
 
-def _passed(names: Names, one: outlook.OverriddenMode) -> OverriddenMode:
+def _passed(names: Names, one: in_force.OverriddenMode) -> OverriddenMode:
     return OverriddenMode(
         mode=one.mode,
         control=one.control,

@@ -6,6 +6,7 @@ A chapter is a module with its forms, its functions and its ``OPERATIONS``, and 
 from __future__ import annotations
 
 from csipd.web.admin import (
+    admission,
     alarms,
     audit,
     certificate,
@@ -17,7 +18,6 @@ from csipd.web.admin import (
     membership,
     programs,
     responses,
-    standing,
     state,
     status,
 )
@@ -28,7 +28,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *status.OPERATIONS,
     *devices.OPERATIONS,
     *certificate.OPERATIONS,
-    *standing.OPERATIONS,
+    *admission.OPERATIONS,
     *membership.OPERATIONS,
     *state.OPERATIONS,
     *groups.OPERATIONS,

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import controls, devices, own_programs, programs
 from csipd.db.database import Transaction
-from csipd.db.outlook import ModeInForce, Outlook, OverriddenMode, current_program, outlook
+from csipd.db.in_force import ModeInForce, ModesOfDevice, OverriddenMode, current_program, of_device
 from csipd.der.events import Event
 from csipd.der.programs import EndReason, ModeOutcome, ProgramEvent, addressed, mode_outcomes, program_events
 from csipd.sep2 import resources as r
@@ -53,12 +53,12 @@ class Fixture:
         wanted = r.DefaultDERControl(mRID="0", DERControlBase=r.DERControlBase(**base))
         programs.set_default(self.transaction, ISSUER, program, wanted, NOW)
 
-    def outlook(self, now: int) -> Outlook:
-        return outlook(self.connection, OWN, self.device, NOW + now)
+    def in_force(self, now: int) -> ModesOfDevice:
+        return of_device(self.connection, OWN, self.device, NOW + now)
 
     def acting(self, now: int) -> dict[str, tuple[int | None, int]]:
         """By mode the control that holds it, None for a default, and the program that it is of."""
-        return {one.mode: (one.control, one.program) for one in self.outlook(now).acting}
+        return {one.mode: (one.control, one.program) for one in self.in_force(now).acting}
 
     def candidates(self, now: int, category: int) -> tuple[list[ProgramEvent], dict[str, int]]:
         """The events that the device has to follow by a moment, and the numbers of the controls by mRID."""
@@ -113,7 +113,7 @@ class RuleTests(SynchronousTestCase):
                     )
                 elif self.lost(outcome, NOW + delay):
                     passed.add((mode, number, outcome.end))
-        reported = fixture.outlook(delay)
+        reported = fixture.in_force(delay)
         self.assertEqual(list(reported.acting), acting)
         self.assertEqual({(one.mode, one.control, one.reason) for one in reported.passed}, passed)
         self.assertEqual(len(reported.passed), len(passed))
@@ -137,9 +137,9 @@ class CaseTests(SynchronousTestCase):
 
     def test_nothing(self) -> None:
         """A device for which nothing is commanded does nothing; so does one in no group."""
-        self.assertEqual(self.fixture.outlook(0), Outlook((), ()))
+        self.assertEqual(self.fixture.in_force(0), ModesOfDevice((), ()))
         alone = add_device(self.transaction, 2)
-        self.assertEqual(outlook(self.fixture.connection, OWN, alone, NOW), Outlook((), ()))
+        self.assertEqual(of_device(self.fixture.connection, OWN, alone, NOW), ModesOfDevice((), ()))
 
     def test_defaults(self) -> None:
         """Where no event is, the default of the best program that sets the mode holds, mode by mode."""
@@ -147,7 +147,7 @@ class CaseTests(SynchronousTestCase):
         self.fixture.default(self.high, opModMaxLimW=2)
         low, high = self.low, self.high
         acting = (ModeInForce("opModConnect", True, low), ModeInForce(LIMIT, 2, high))
-        self.assertEqual(self.fixture.outlook(0), Outlook(acting, ()))
+        self.assertEqual(self.fixture.in_force(0), ModesOfDevice(acting, ()))
         number = self.fixture.add(low, event(10, 10, LIMIT))
         for now, expected in ((9, (None, high)), (10, (number, low)), (20, (None, high))):
             self.assertEqual(self.fixture.acting(now)[LIMIT], expected)
@@ -156,7 +156,7 @@ class CaseTests(SynchronousTestCase):
         """An event is reported with its value, since when it holds and until when it will."""
         number = self.fixture.add(self.high, event(10, 30, W, PF))
         self.assertEqual(
-            self.fixture.outlook(15).acting,
+            self.fixture.in_force(15).acting,
             tuple(ModeInForce(mode, VALUES[mode], self.high, number, NOW + 10, NOW + 40) for mode in (PF, W)),
         )
 
@@ -168,18 +168,18 @@ class CaseTests(SynchronousTestCase):
         self.assertEqual(self.fixture.acting(15), {W: (winner, self.high)})
         for now in (20, 500, 999):
             expected = (OverriddenMode(W, loser, self.low, EndReason.SUPERSEDED, winner),)
-            self.assertEqual(self.fixture.outlook(now), Outlook((), expected))
-        self.assertEqual(self.fixture.outlook(1000), Outlook((), ()))
+            self.assertEqual(self.fixture.in_force(now), ModesOfDevice((), expected))
+        self.assertEqual(self.fixture.in_force(1000), ModesOfDevice((), ()))
 
     def test_never_began(self) -> None:
         """What lost to a better one before its start is reported while its time lasts."""
         loser = self.fixture.add(self.low, event(20, 50))
         winner = self.fixture.add(self.fixture.own, event(10, 20))
-        self.assertEqual(self.fixture.outlook(15).passed, ())
+        self.assertEqual(self.fixture.in_force(15).passed, ())
         for now in (20, 40, 69):
             expected = (OverriddenMode(W, loser, self.low, EndReason.NEVER, winner),)
-            self.assertEqual(self.fixture.outlook(now).passed, expected)
-        self.assertEqual(self.fixture.outlook(70).passed, ())
+            self.assertEqual(self.fixture.in_force(now).passed, expected)
+        self.assertEqual(self.fixture.in_force(70).passed, ())
 
     def test_current_program(self) -> None:
         """The best program with a control in force, and until when that is certain (case A7)."""
@@ -216,7 +216,7 @@ class CaseTests(SynchronousTestCase):
         winner = self.fixture.add(self.high, event(10, 50, created=5, cancelled=20))
         self.assertEqual(self.fixture.acting(19), {W: (winner, self.high)})
         expected = OverriddenMode(W, loser, self.low, EndReason.SUPERSEDED, winner)
-        self.assertEqual(self.fixture.outlook(20), Outlook((), (expected,)))
+        self.assertEqual(self.fixture.in_force(20), ModesOfDevice((), (expected,)))
 
     def test_category(self) -> None:
         """Events for other categories are not the device's; one that has said none follows all."""
@@ -231,21 +231,21 @@ class CaseTests(SynchronousTestCase):
         self.fixture.add(elsewhere, event(0, 100))
         other = add_device(self.transaction, 2)
         self.fixture.add(programs.own_program(other), event(0, 100))
-        self.assertEqual(self.fixture.outlook(5), Outlook((), ()))
+        self.assertEqual(self.fixture.in_force(5), ModesOfDevice((), ()))
 
     def test_retired(self) -> None:
         """Those of a program that is retired do not count any more."""
         self.fixture.add(self.high, event(0, 100))
         self.fixture.default(self.high, opModMaxLimW=2)
         programs.retire(self.transaction, self.high, NOW)
-        self.assertEqual(self.fixture.outlook(5), Outlook((), ()))
+        self.assertEqual(self.fixture.in_force(5), ModesOfDevice((), ()))
 
     def test_moved(self) -> None:
         """A device that moves follows its new programs from then on."""
         number = self.fixture.add(self.high, event(0, 100))
         self.assertEqual(self.fixture.acting(5), {W: (number, self.high)})
         devices.leave(self.transaction, self.fixture.device, self.fixture.group, NOW + 6)
-        self.assertEqual(self.fixture.outlook(6), Outlook((), ()))
+        self.assertEqual(self.fixture.in_force(6), ModesOfDevice((), ()))
 
     def test_clock_set_back(self) -> None:
         """What was made later than it is now, for the clock was set back, is not there yet."""

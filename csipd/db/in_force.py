@@ -64,14 +64,14 @@ class OverriddenMode:
 
 
 @frozen
-class Outlook:
+class ModesOfDevice:
     """What a device should be doing at a moment, by mode in the order of the standard."""
 
     acting: tuple[ModeInForce, ...]
     passed: tuple[OverriddenMode, ...]
 
 
-def outlook(connection: sa.Connection, own: programs.OwnPrograms, device: int, now: int) -> Outlook:
+def of_device(connection: sa.Connection, own: programs.OwnPrograms, device: int, now: int) -> ModesOfDevice:
     """What an EndDevice should be doing.
 
     An EndDevice that has not said its category is taken to be of any.
@@ -116,7 +116,7 @@ def outlook(connection: sa.Connection, own: programs.OwnPrograms, device: int, n
         value = getattr(bases[held.number], mode)
         acting.append(ModeInForce(mode, value, held.program, held.number, outcome.begin, outcome.until))
     order = list(MODE)
-    return Outlook(tuple(sorted(acting, key=lambda a: order.index(a.mode))), tuple(passed))
+    return ModesOfDevice(tuple(sorted(acting, key=lambda a: order.index(a.mode))), tuple(passed))
 
 
 @frozen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from csipd.db import device_list, devices, outlook
+from csipd.db import device_list, devices, in_force
 from csipd.db.database import Transaction
 from csipd.der.wording import listed
 from csipd.refusals import Conflict
@@ -85,7 +85,7 @@ def _followed(connection: sa.Connection, call: Call, row: device_list.DeviceRow)
     """What a device that is shut out follows until then, and does not hear the end of."""
     if row.registered is None or row.aggregator:
         return []
-    acting = outlook.outlook(connection, call.server.own, row.id, call.now).acting
+    acting = in_force.of_device(connection, call.server.own, row.id, call.now).acting
     live = sorted({one.control for one in acting if one.control is not None})
     if not live:
         return []
