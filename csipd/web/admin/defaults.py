@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from csipd.db import commands, documents, own_programs, programs
 from csipd.db.database import Transaction
-from csipd.der.wording import base_text
+from csipd.der.wording import base_text, value_text
 from csipd.refusals import NotFound
 from csipd.sep2 import resources as r
 from csipd.sep2.differences import described, differences
@@ -91,9 +91,7 @@ def preview_set(connection: sa.Connection, call: Call) -> Consequences:
     sentences += tuple(f"Doubtful: {doubt}." for doubt in doubts)
     before = _find(connection, call, number)
     if before is not None:
-        sentences += (
-            f"It takes the place of {base_text(to_json(before.DERControlBase)) or 'an empty default'}.",
-        )
+        sentences += (f"It takes the place of {_text(before) or 'an empty default'}.",)
     return Consequences(summary=tuple(map(line, sentences)))
 
 
@@ -101,10 +99,19 @@ def preview_clear(connection: sa.Connection, call: Call) -> Consequences:
     """What it will mean that a program has no default any more."""
     before = show_default(connection, call)
     number = writable(connection, call)
-    modes = base_text(to_json(before.DERControlBase)) or "it was empty"
+    modes = _text(before) or "it was empty"
     whose = program_members(connection, number)
     sentences = f"Where no control holds a mode, {whose} will lose what this default says: {modes}."
     return Consequences(summary=(line(sentences),))
+
+
+def _text(default: r.DefaultDERControl) -> str:
+    """All that a default says, in one line."""
+    given = vars(default)
+    settings = [
+        f"{name} {value_text(name, given[name])}" for name in _SETTINGS if given.get(name) is not None
+    ]
+    return "; ".join(filter(None, (base_text(to_json(default.DERControlBase)), *settings)))
 
 
 def clear_default(transaction: Transaction, call: Call) -> None:

@@ -136,6 +136,11 @@ class OtherTests(_Case):
         self.assertTrue(lines[2].startswith("It takes the place of "), lines)
         (clear,) = self.said(f"/programs/{self.numbers.system}/default/clear/preview", None, "")
         self.assertIn("under group System", clear)
+        self.office.put(f"/programs/{self.numbers.system}/default", body)
+        (clear,) = self.said(f"/programs/{self.numbers.system}/default/clear/preview", None, "")
+        self.assertTrue(clear.endswith("says: opModMaxLimW 0.6 %; setGradW 0.27 %/s."), clear)
+        lines = self.said(f"/programs/{self.numbers.system}/default/preview", {"DERControlBase": {}}, "")
+        self.assertIn("It takes the place of opModMaxLimW 0.6 %; setGradW 0.27 %/s.", lines)
 
     def test_program(self) -> None:
         """A program that would be retired is named, with those who lose it; what is refused is refused."""
