@@ -1,9 +1,9 @@
 """Notifies of what the clock changes: events that begin and end, and what expires.
 
-No status is kept here or anywhere: a GET computes it. What the scheduler adds is that others *hear* of a
-change when it happens. One timer stands at the next moment at which any event begins or ends; a LoopingCall
-is its safety net, and the pulse of ageing (decision 21). The moment up to which changes were notified is kept
-in the database, so that after an hour's stop they are notified then, and by one of two processes only.
+No status is kept here or anywhere: a GET computes it. What the scheduler adds is that others are notified of
+a change when it happens. One timer is set to the next moment at which any event begins or ends; a LoopingCall
+is its safety net, and the interval of ageing (decision 21). The moment up to which changes were notified is
+kept in the database, so that after an hour's stop they are notified then, and by one of two processes only.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from csipd.db.turns import BULK
 from csipd.der.retention import Retention
 from csipd.refusals import Unavailable
 
-#: Seconds between two looks at the clock when nothing is due. A wall clock that was set is noticed by then.
-PULSE = 30
+#: Seconds between two ticks when nothing is due. A wall clock that was set is noticed by then.
+TICK_SECONDS = 30
 #: A timer is never set further ahead than this (s): the safety net looks before.
 _LONGEST = 3600.0
 #: Seconds by which the wall clock may be set ahead while csipd runs, and ages still be believed.
@@ -120,7 +120,7 @@ class Scheduler(Service):
         self._wall = wall
         self._log_events = log_events
         self._retention = retention
-        self._pulse = self._loop(self._tick)
+        self._ticks = self._loop(self._tick)
         self._sweeps = self._loop(self._sweep)
         self._sweep_seconds = sweep_seconds
         self._timer: IDelayedCall | None = None
@@ -131,12 +131,12 @@ class Scheduler(Service):
 
     def startService(self) -> None:
         super().startService()
-        self._pulse.start(PULSE)
+        self._ticks.start(TICK_SECONDS)
         self._sweeps.start(self._sweep_seconds, now=True)
 
     def stopService(self) -> None:
         super().stopService()
-        for loop in (self._pulse, self._sweeps):
+        for loop in (self._ticks, self._sweeps):
             if loop.running:
                 loop.stop()
         self._disarm()

@@ -43,7 +43,7 @@ class TLSProtocol(TLSMemoryBIOProtocol):
 
     def makeConnection(self, transport: Any) -> None:
         if isinstance(transport, tcp.Connection):
-            # A peer that lost power or its route says no goodbye, and would hold its place for long.
+            # A peer that lost power or its route closes nothing, and would keep its place for long.
             transport.setTcpKeepAlive(True)
             for option, value in _KEEP_ALIVE.items():
                 if hasattr(socket, option):

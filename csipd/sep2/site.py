@@ -617,8 +617,6 @@ ROWS: Mapping[str, Row] = {row.name: row for row in TABLE}
 #: first stands for all.
 SERVED: Mapping[str, Row] = {row.uri: row for row in reversed(TABLE) if row.on}
 
-DCAP = ROWS["DeviceCapability"]
-
 
 @frozen
 class Place:

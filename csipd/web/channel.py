@@ -78,7 +78,7 @@ _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
 _HOST = re.compile(rb"[\w.~%!$&'()*+,;=:\[\]-]*", re.ASCII)
 _VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
 # How long a peer that has all that it asked for is waited for to close, where others wait for its place.
-_GOODBYE_SECONDS = 1.0
+_CLOSE_SECONDS = 1.0
 # What is taken in of a body that is not wanted, so that its sender gets to read the answer.
 _DRAIN_BYTES = 64 * 1024
 # Beyond this many digits a Content-Length is no number that anybody could mean.
@@ -225,14 +225,14 @@ class Channel(http.HTTPChannel):
             self._abort()
         else:
             self.loseConnection()
-            self.deadline = self.context.clock.seconds() + _GOODBYE_SECONDS
+            self.deadline = self.context.clock.seconds() + _CLOSE_SECONDS
 
     def loseConnection(self) -> None:
         """Close when what was written is out, or when the peer has had its time to take it."""
         if self._phase is not _CLOSING:
             self._enter(_CLOSING)
             self.clearLineBuffer()
-            # The peer's own goodbye has to be read, whatever reading waited for.
+            # The peer's close_notify has to be read, whatever reading waited for.
             self._networkProducer.resumeProducing()
             super().loseConnection()
 
@@ -240,7 +240,7 @@ class Channel(http.HTTPChannel):
         """Close as soon as no request is in progress: now, or behind the answer.
 
         An idle peer is not waited for as long as elsewhere: one that looks at its socket only when it has
-        something to ask never says goodbye, and would hold up the end of the server.
+        something to ask never closes, and would hold up the end of the server.
         """
         if self._phase is _ANSWER or self._phase is _REQUEST:
             self._close_when_done = True
@@ -249,7 +249,7 @@ class Channel(http.HTTPChannel):
         has_everything = self._phase is not _CLOSING and self.write_deadline == float("inf")
         self.loseConnection()
         if has_everything:
-            self.deadline = self.context.clock.seconds() + _GOODBYE_SECONDS
+            self.deadline = self.context.clock.seconds() + _CLOSE_SECONDS
 
     def expire(self, now: float) -> None:
         """Give up on the peer if one of the two deadlines has passed."""
@@ -331,7 +331,7 @@ class Channel(http.HTTPChannel):
                 self._answered_in_a_row = 0
             context = self.context
             if context.fast_path is not None and _is_plain_get(data):
-                # The last of a row goes the ordinary way, which says goodbye behind it.
+                # The last of a row goes the ordinary way, which closes behind it.
                 if self._answered_in_a_row + 1 < context.limits.pipelined_requests:
                     answer = self._from_fast_path(context.fast_path, data)
                     if answer is not None:
@@ -364,13 +364,13 @@ class Channel(http.HTTPChannel):
         return head % (self.context.date(), kind, len(body)) + body
 
     def _drain(self, data: bytes) -> None:
-        """Drop what a peer sends behind the last request, and no more of it than is decent."""
+        """Drop what a peer sends behind the last request, and no more of it than _DRAIN_BYTES."""
         self._drained += len(data)
         if self._drained > _DRAIN_BYTES:
             self._networkProducer.pauseProducing()
             if self._phase is _CLOSING:
-                # The answer still leaves; the peer's goodbye is not to be had.
-                self.deadline = min(self.deadline, self.context.clock.seconds() + _GOODBYE_SECONDS)
+                # The answer still leaves; the peer's close_notify is not waited for.
+                self.deadline = min(self.deadline, self.context.clock.seconds() + _CLOSE_SECONDS)
 
     def _from_fast_path(self, fast_path: FastPath, head: bytes) -> bytes | None:
         try:

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.daemon import scheduler as module
 from csipd.daemon.changes import ChangeNotifier
-from csipd.daemon.scheduler import PULSE, Scheduler, TickResult, last_tick, tick
+from csipd.daemon.scheduler import TICK_SECONDS, Scheduler, TickResult, last_tick, tick
 from csipd.db import controls, engine, logevents, retention
 from csipd.db.database import Database, Remark, Transaction, Write
 from csipd.db.tables import audit
@@ -201,7 +201,7 @@ class TellTests(_Case):
 
     def test_nothing(self) -> None:
         """Where nothing begins or ends nothing is notified."""
-        self.until(2 * PULSE + 1)
+        self.until(2 * TICK_SECONDS + 1)
         self.assertEqual(self.one.notified(), [])
 
     def test_far_ahead(self) -> None:
@@ -234,12 +234,12 @@ class TellTests(_Case):
         self.add(1000, 60)
 
         def meanwhile(transaction: Transaction) -> None:
-            self.clock.advance(PULSE)
-            self.one.database.write(self.adding(PULSE + 10, 60))
+            self.clock.advance(TICK_SECONDS)
+            self.one.database.write(self.adding(TICK_SECONDS + 10, 60))
 
         self.write(meanwhile)
         self.one.notified()
-        self.until(PULSE + 10 + SOON)
+        self.until(TICK_SECONDS + 10 + SOON)
         self.assertEqual(self.one.notified(), self.lists())
 
     def test_cancelled(self) -> None:
@@ -292,7 +292,7 @@ class StopTests(_Case):
         again.scheduler.startService()
         expected = sorted(self.lists() + self.lists(self.other))
         self.assertEqual(sorted(again.notified()), expected)
-        self.until(HOUR + 2 * PULSE)
+        self.until(HOUR + 2 * TICK_SECONDS)
         self.assertEqual(again.notified(), [])
 
     def test_first_start(self) -> None:
@@ -309,7 +309,7 @@ class StopTests(_Case):
         self.add(100, 60)
 
         def meanwhile(transaction: Transaction) -> None:
-            self.clock.advance(PULSE)
+            self.clock.advance(TICK_SECONDS)
             self.one.scheduler.stopService()
 
         self.write(meanwhile)
@@ -328,7 +328,7 @@ class StopTests(_Case):
         for moment in (100, 160):
             self.until(moment + SOON)
             self.assertEqual(self.one.notified() + two.notified(), self.lists())
-        self.until(160 + 2 * PULSE)
+        self.until(160 + 2 * TICK_SECONDS)
         self.assertEqual(self.one.notified() + two.notified(), [])
         self.add(300, 60)
         for each in (self.one, two):
@@ -348,7 +348,7 @@ class WallTests(_Case):
         self.add(1100, 1000, self.other)
         self.until(10)
         self.shift = 1015
-        self.until(10 + PULSE)
+        self.until(10 + TICK_SECONDS)
         self.assertEqual(self.one.notified(), self.lists(), "begun at 1000")
         self.until(1060 - 1015 + SOON)
         self.assertEqual(self.one.notified(), self.lists(), "ended")
@@ -361,7 +361,7 @@ class WallTests(_Case):
         self.until(100 + SOON)
         self.assertEqual(self.one.notified(), self.lists())
         self.shift = -50
-        self.until(100 + SOON + PULSE)
+        self.until(100 + SOON + TICK_SECONDS)
         self.assertEqual(self.one.notified(), self.lists(), "it has not begun yet")
         self.until(150 - 0.01)
         self.assertEqual(self.one.notified(), [])
@@ -379,19 +379,19 @@ class WallTests(_Case):
             events.clear()
             return found
 
-        self.until(PULSE)
+        self.until(TICK_SECONDS)
         self.assertEqual(lines(), [])
         self.shift = -10
-        self.until(3 * PULSE)
+        self.until(3 * TICK_SECONDS)
         (line,) = lines()
         self.assertIn("set back by 10.0 s", line)
         self.shift = 3600
-        self.until(5 * PULSE)
+        self.until(5 * TICK_SECONDS)
         (line,) = lines()
         self.assertIn("set forward by 3610.0 s", line)
         for pulse in range(5, 15):
             self.shift += 0.4
-            self.until((pulse + 1) * PULSE)
+            self.until((pulse + 1) * TICK_SECONDS)
         self.assertEqual(lines(), [])
 
     def test_back_before_it(self) -> None:
@@ -414,7 +414,7 @@ class FailureTests(_Case):
         self.until(100 + SWEEP)
         self.assertEqual(self.one.notified(), [])
         self.one.shaky.failure = None
-        self.until(100 + SWEEP + PULSE)
+        self.until(100 + SWEEP + TICK_SECONDS)
         self.assertEqual(self.one.notified(), self.lists())
         self.add(2000, 60)
         self.until(2000 + SOON)
@@ -424,11 +424,11 @@ class FailureTests(_Case):
         """A failure that nobody foresaw is logged, and it goes on."""
         self.add(100, 60)
         self.one.shaky.failure = ZeroDivisionError("a defect")
-        self.until(100 + PULSE)
+        self.until(100 + TICK_SECONDS)
         self.assertEqual(self.one.notified(), [])
         self.assertGreater(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
         self.one.shaky.failure = None
-        self.until(100 + 2 * PULSE)
+        self.until(100 + 2 * TICK_SECONDS)
         self.assertEqual(self.one.notified(), self.lists())
 
     def test_at_the_start(self) -> None:
@@ -439,7 +439,7 @@ class FailureTests(_Case):
         self.one.shaky.failure = Unavailable("locked")
         self.one.scheduler.startService()
         self.one.shaky.failure = None
-        self.until(20 + PULSE)
+        self.until(20 + TICK_SECONDS)
         self.assertEqual(self.one.notified(), self.lists())
 
 
@@ -450,11 +450,11 @@ class StoreTests(_Case):
         """That the file of the database was deleted is noticed within a pulse, by whoever asks (case F10)."""
         file = engine.file_of(self.url)
         assert file is not None
-        self.until(PULSE)
+        self.until(TICK_SECONDS)
         file.unlink()
         with capturedLogs() as log:
-            self.clock.advance(PULSE)
-            self.clock.advance(PULSE)
+            self.clock.advance(TICK_SECONDS)
+            self.clock.advance(TICK_SECONDS)
         lines = [line["line"] for line in log if "line" in line]
         self.assertEqual(lines, [f"the database cannot be used: {file}: was deleted"])
 

@@ -431,7 +431,7 @@ class DeadlineTests(FactoryCase):
         self.assertIn(f"TLS handshake with {HERE} failed: http request", self.lines()[-1])
 
     def test_idle(self) -> None:
-        """An idle connection is closed with a goodbye of TLS."""
+        """An idle connection is closed with a close_notify of TLS."""
         wire = self.wire()
         wire.result(wire.client.get("/"))
         wire.advance(99)
@@ -440,7 +440,7 @@ class DeadlineTests(FactoryCase):
         self.assertTrue(wire.closed)
 
     def test_silent_at_the_end(self) -> None:
-        """A client that does not answer the goodbye is cut."""
+        """A client that does not answer the close_notify is cut."""
         wire = self.wire()
         wire.reading = False
         wire.advance(102)
@@ -460,7 +460,7 @@ class DeadlineTests(FactoryCase):
         self.assertTrue(wire.closed)
 
     def test_closed_while_not_read(self) -> None:
-        """The client's own goodbye is heard although reading had stopped: nobody waits for a deadline."""
+        """The client's own close_notify is read although reading had stopped: nobody waits for a deadline."""
         wire = self.wire()
         for request in ("/slow", "/" + "a" * 200, "/" + "a" * 200, "/" + "a" * 200, "/" + "a" * 200):
             wire.client.get(request).addErrback(lambda _: None)

@@ -293,7 +293,7 @@ class Device:
         self.close()
 
     def close(self) -> None:
-        """Say goodbye; a daemon that is told to stop waits a moment for that."""
+        """Close; a daemon that stops waits a moment for that."""
         self._connection.close()
 
     @property

@@ -194,7 +194,7 @@ class Wire:
         return bool(self._server_end.disconnecting or self._server_end.out)
 
     def hang_up(self) -> None:
-        """The client's machine loses power: the server hears no goodbye but that of its own system."""
+        """The client's machine loses power: the server gets no close but that of its own system."""
         self._client_end.abortConnection()
         self.pump()
 

@@ -618,7 +618,7 @@ class PersistenceTests(ChannelCase):
         self.assertTrue(wire.server_reading)
 
     def test_burst_bounded(self) -> None:
-        """A client that sends requests by the hundred gets so many answers; the last says goodbye."""
+        """A client that sends requests by the hundred gets so many answers; the last closes."""
         wire = self.wire()
         asked = wire.client.raw(b"GET /dcap HTTP/1.1\r\n%s" % HEAD * 30, answers=10)
         answers = wire.results(asked)
