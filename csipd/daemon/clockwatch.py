@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-#: A difference of less than this many seconds between two looks is no step: clocks are slewed all the time.
+#: A difference of less than this many seconds between two calls is no step: clocks are slewed all the time.
 TOLERANCE = 1.0
 
 
@@ -23,7 +23,7 @@ class ClockWatch:
         self.steps = 0
 
     def step(self) -> float | None:
-        """By how many seconds the wall clock was set since the last look, or None; below 0: back."""
+        """By how many seconds the wall clock was set since the last call, or None; below 0: back."""
         before, self._offset = self._offset, self._wall() - self._monotonic()
         step = self._offset - before
         if abs(step) < TOLERANCE:

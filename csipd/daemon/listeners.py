@@ -26,7 +26,7 @@ from csipd.web.server import Site
 
 #: Connections that the kernel keeps while the reactor is busy: a fleet comes back all at once.
 _BACKLOG = 1024
-#: Seconds between two looks at how long certificates still last.
+#: Seconds between two checks of how long certificates still last.
 _DAY = 86_400
 
 

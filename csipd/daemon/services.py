@@ -27,7 +27,7 @@ from csipd.daemon.start import PreparedDaemon
 from csipd.db.database import Database, Remark
 from csipd.net.contacts import Contacts
 from csipd.net.identity import identify_by
-from csipd.net.limits import Limits
+from csipd.net.limits import ConnectionLimits
 from csipd.net.peer_log import PeerLog
 from csipd.net.quotas import Quotas
 from csipd.version import VERSION
@@ -38,7 +38,7 @@ from csipd.web.cache import Cache
 from csipd.web.server import Site
 
 #: What one connection of the operator's API may ask for: few connections, larger bodies, longer URIs.
-ADMIN_LIMITS = Limits(body_bytes=1 << 20, uri_bytes=2048, connections=200)
+ADMIN_LIMITS = ConnectionLimits(body_bytes=1 << 20, uri_bytes=2048, connections=200)
 #: What one operator may use of it. The room is its own, so that devices cannot fill it.
 ADMIN_QUOTAS = Quotas(unfinished=100, unfinished_per_address=20)
 #: Seconds that requests in the works have to end when the daemon stops: less than an init system waits.
@@ -168,13 +168,13 @@ def _operators_listener(
     return Listener("the operator's API", "/admin/status", at.host, at.port, site, ready.admin_tls)
 
 
-def limits_of(settings: config.Settings, connections: int) -> Limits:
+def limits_of(settings: config.Settings, connections: int) -> ConnectionLimits:
     """The bounds of a connection, as the configuration has them.
 
     :param connections: how many there is room for
     """
     own = settings.limits
-    return Limits(
+    return ConnectionLimits(
         handshake_seconds=own.handshake_timeout,
         idle_seconds=own.idle_timeout,
         request_seconds=own.request_deadline,

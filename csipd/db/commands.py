@@ -1,8 +1,8 @@
 """What the operator commands: making, previewing and cancelling controls.
 
-Everything is judged before anything is written, and all that is wrong is said at once. What is judged against
-the store is judged in the transaction that writes, so that two operators at once cannot both be right about a
-state that only one of them leaves.
+Everything is checked before anything is written, and all that is wrong is said at once. What is checked
+against the store is checked in the transaction that writes, so that two operators at once cannot both be
+right about a state that only one of them leaves.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from csipd.net.quotas import Account, Quotas, TokenBucket
 
-#: How often the deadlines are looked at, in seconds: how late one may be noticed.
+#: How often the deadlines are checked, in seconds: how late one may be noticed.
 SWEEP_SECONDS = 1.0
 # How many of the longest idle connections are looked up together.
 _IDLE_BATCH = 256

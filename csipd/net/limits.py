@@ -12,7 +12,7 @@ from attrs.validators import gt
 
 
 @frozen
-class Limits:
+class ConnectionLimits:
     """The bounds of a connection and of a request. Times in seconds, sizes in bytes; all are above zero."""
 
     #: From the TCP connection to the end of the TLS handshake.

@@ -13,7 +13,7 @@ trust store, root included, which clause 6 forbids: that is switched off. A clie
 certificates and choose by the names of authorities that the server lists; some only look at the direct
 issuer and would then send nothing, so none are listed.
 
-Client certificates are judged in the verify callback. OpenSSL checks path, signatures and dates;
+Client certificates are verified in the verify callback. OpenSSL checks path, signatures and dates;
 `csipd.sep2.certificates.check_chain` then applies the rules of the profile that OpenSSL does not have
 (COMM-004 D to F), over the chain gathered while OpenSSL walks it from the root down. It is done there
 rather than after the handshake because a refusal ends the handshake with an alert: no byte of HTTP is
@@ -208,7 +208,7 @@ class ServerTLS:
     ) -> bool:
         """Judge one certificate of the peer's chain: called from the root down, once for each.
 
-        A certificate whose signature is found wrong is judged twice if it is let through: its dates follow.
+        A certificate whose signature is found wrong is verified twice if it is let through: its dates follow.
         Must not raise, or the exception would come out of the reactor's read of this connection.
         """
         if self._chain_walk is None or self._chain_walk.connection is not connection:
@@ -346,7 +346,7 @@ def _other_root(
 
 
 def _set_verify(context: SSL.Context, callback: Callable[..., bool]) -> None:
-    """Have a callback judge certificates; what it alone refuses ends in the alert bad_certificate.
+    """Have a callback verify certificates; what it alone refuses ends in the alert bad_certificate.
 
     pyOpenSSL has no way to give OpenSSL an error code with a "no". So its own wrapper of the callback is
     wrapped once more. Both are kept alive by the context.

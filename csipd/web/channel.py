@@ -33,7 +33,7 @@ from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from csipd.net.identity import Identity
-from csipd.net.limits import Limits
+from csipd.net.limits import ConnectionLimits
 from csipd.net.origin import host_of, origin_of
 from csipd.net.quotas import Account, CallerInfo
 from csipd.refusals import Refusal
@@ -54,7 +54,7 @@ class Phase(IntEnum):
 _HANDSHAKE, _IDLE, _REQUEST, _ANSWER, _CLOSING = Phase
 
 
-def timeouts(limits: Limits) -> tuple[float, ...]:
+def timeouts(limits: ConnectionLimits) -> tuple[float, ...]:
     """For how many seconds a channel stays in each phase."""
     return (
         limits.handshake_seconds,

@@ -23,7 +23,7 @@ from twisted.web.resource import IResource
 from csipd.net.connections import Connections
 from csipd.net.contacts import Contacts
 from csipd.net.identity import Identify, Identity, identify_by
-from csipd.net.limits import Limits
+from csipd.net.limits import ConnectionLimits
 from csipd.net.origin import host_of, origin_of
 from csipd.net.peer_log import PeerLog
 from csipd.net.quotas import Account, LookUp, Quotas
@@ -231,7 +231,7 @@ class Site(server.Site):
         *,
         clock: IReactorTime,
         now: Callable[[], float],
-        limits: Limits,
+        limits: ConnectionLimits,
         quotas: Quotas = Quotas(),  # noqa: B008 - frozen
         identify: Identify | None = None,
         fast_path: FastPath | None = None,

@@ -18,7 +18,7 @@ from twisted.web import http
 from csipd.net.connections import Connections
 from csipd.net.contacts import Contacts
 from csipd.net.identity import Identify, Identity
-from csipd.net.limits import Limits
+from csipd.net.limits import ConnectionLimits
 from csipd.net.origin import host_of, origin_of
 from csipd.net.peer_log import PeerLog
 from csipd.net.quotas import LookUp
@@ -44,7 +44,7 @@ class SiteContext:
 
     clock: IReactorTime
     now: Callable[[], float]
-    limits: Limits
+    limits: ConnectionLimits
     connections: Connections
     identify: Identify
     fault: Fault

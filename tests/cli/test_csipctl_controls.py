@@ -559,7 +559,7 @@ class WatchTests(SynchronousTestCase):
         self.assertEqual(self.api.slept, [])
 
     def test_json(self) -> None:
-        """In JSON there is a line for each look."""
+        """In JSON there is a line for each time."""
         self.goes(("active", {"asked": 1}), ("completed", {"asked": 1, "completed": 1}))
         done = self.api.run("--json", "controls", "watch", "12")
         first, second = map(json.loads, done.stdout.splitlines())

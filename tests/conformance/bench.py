@@ -33,7 +33,7 @@ from csipd.db.tree.context import Server
 from csipd.der.access import Policy
 from csipd.der.retention import Retention
 from csipd.net.identity import identify_by
-from csipd.net.limits import Limits
+from csipd.net.limits import ConnectionLimits
 from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.net.tls_factory import TLSFactory
 from csipd.sep2 import identity
@@ -130,7 +130,7 @@ class Bench:
             Application(self.database, self.server, self.wall, cache).resource(),
             clock=self.clock,
             now=self.wall,
-            limits=Limits(),
+            limits=ConnectionLimits(),
             identify=identify_by(identity.lfdi),
             fast_path=lambda who, head: cache.find(who.lfdi, head),
         )

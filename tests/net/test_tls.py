@@ -17,7 +17,7 @@ from twisted.python.procutils import which
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 
-from csipd.net.limits import Limits
+from csipd.net.limits import ConnectionLimits
 from csipd.net.peer_log import PeerLog
 from csipd.net.tls import ServerTLS, TLSError, TLSSettings
 from csipd.net.tls_factory import TLSFactory
@@ -78,7 +78,7 @@ class Lab(SynchronousTestCase):
         return ServerTLS(settings or self.files(), now=lambda: now, peer_log=self.peer_log)
 
     def factory(self, tls: ServerTLS) -> TLSFactory:
-        site = Site(Who(), clock=self.clock, now=lambda: NOW, limits=Limits())
+        site = Site(Who(), clock=self.clock, now=lambda: NOW, limits=ConnectionLimits())
         return TLSFactory(tls, site, clock=self.clock)
 
     def talk(self, client: ClientTLS, tls: ServerTLS | None = None) -> Wire:
@@ -480,7 +480,7 @@ class SocketTests(TestCase):
             trust_roots=(self.folder / "certs" / "ca.crt",),
         )
         tls = ServerTLS(settings, now=lambda: NOW)
-        self.site = Site(Who(), clock=reactor, now=lambda: NOW, limits=Limits())
+        self.site = Site(Who(), clock=reactor, now=lambda: NOW, limits=ConnectionLimits())
         self.factory = TLSFactory(tls, self.site, clock=reactor)
         return (
             TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")

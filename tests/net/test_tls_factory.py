@@ -16,7 +16,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from csipd.net.identity import Identity, identify_by
-from csipd.net.limits import Limits
+from csipd.net.limits import ConnectionLimits
 from csipd.net.origin import origin_of
 from csipd.net.quotas import CallerInfo, Quotas
 from csipd.net.tls import ServerTLS, TLSSettings
@@ -51,7 +51,7 @@ class App(Resource):
 class FactoryCase(SynchronousTestCase):
     """A factory of connections in memory."""
 
-    limits = Limits(
+    limits = ConnectionLimits(
         connections=4,
         handshake_seconds=10,
         idle_seconds=100,

@@ -36,7 +36,7 @@ from csipd.db.turns import Share
 from csipd.der.access import Policy
 from csipd.net.contacts import Contacts
 from csipd.net.identity import Identity, identify_by
-from csipd.net.limits import Limits
+from csipd.net.limits import ConnectionLimits
 from csipd.net.quotas import Quotas
 from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.net.tls_factory import TLSFactory
@@ -190,7 +190,7 @@ class World:
         *,
         policy: Policy = IN_BAND,
         zone: tzinfo = UTC,
-        limits: Limits = Limits(),  # noqa: B008 - frozen
+        limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - frozen
         quotas: Quotas = BOUNDLESS,
         **more: Any,
     ) -> None:

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import devices
 from csipd.net.identity import Identity
-from csipd.net.limits import Limits
+from csipd.net.limits import ConnectionLimits
 from csipd.refusals import Unavailable
 from csipd.sep2 import resources as r
 from tests.support.bodies import FULL, MINIMAL
@@ -774,7 +774,7 @@ class RefusalTests(AppCase):
 
     def test_too_large(self) -> None:
         """A body beyond the limit is 413 with reason 2, announced or in pieces, and the connection ends."""
-        world = self.make(limits=Limits(body_bytes=1000))
+        world = self.make(limits=ConnectionLimits(body_bytes=1000))
         answer = world.put(OWNER, self.path, b"x" * 1001)
         self.assertError(answer, 413, 2)
         self.assertEqual(answer.headers["connection"], "close")

@@ -19,7 +19,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from csipd import refusals
 from csipd.net.identity import Identity
-from csipd.net.limits import Limits
+from csipd.net.limits import ConnectionLimits
 from csipd.net.quotas import Quotas
 from csipd.web.errors import answer_refusal, error_document, refuse, refuse_method
 from csipd.web.server import Request, Site
@@ -80,7 +80,7 @@ class App(Resource):
 class ChannelCase(SynchronousTestCase):
     """A site in memory, without TLS: the caller is known from the start."""
 
-    limits = Limits()
+    limits = ConnectionLimits()
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -427,7 +427,7 @@ class RequestTests(ChannelCase):
 class BodyTests(ChannelCase):
     """Bodies: how they are measured, and how much of one is taken."""
 
-    limits = Limits(body_bytes=100)
+    limits = ConnectionLimits(body_bytes=100)
 
     def post(self, headers: bytes, body: bytes) -> bytes:
         return b"POST /mup HTTP/1.1\r\nHost: a\r\n%s\r\n%s" % (headers, body)
@@ -539,7 +539,7 @@ class BodyTests(ChannelCase):
 class PersistenceTests(ChannelCase):
     """How long a connection lives, and in what order it is answered."""
 
-    limits = Limits(pipelined_bytes=1000, pipelined_requests=10)
+    limits = ConnectionLimits(pipelined_bytes=1000, pipelined_requests=10)
 
     def test_keep_alive(self) -> None:
         """A connection stays open by itself."""
@@ -663,7 +663,7 @@ class PersistenceTests(ChannelCase):
 class DeadlineTests(ChannelCase):
     """How long a peer is waited for. The sweep looks once a second."""
 
-    limits = Limits(
+    limits = ConnectionLimits(
         handshake_seconds=10, idle_seconds=100, request_seconds=30, answer_seconds=60, drain_seconds=20
     )
 
@@ -768,7 +768,7 @@ class DeadlineTests(ChannelCase):
 class FastPathTests(ChannelCase):
     """Answers that do without the parser."""
 
-    limits = Limits(idle_seconds=100)
+    limits = ConnectionLimits(idle_seconds=100)
     plain = b"GET /fast HTTP/1.1\r\n" + HEAD
     fast = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfast"
 

@@ -38,7 +38,7 @@ from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.values import Unitless, parse_category
 from csipd.cli.ctl.views import controls as views
 
-Looks = list[tuple[Value, Value]]
+Snapshot = list[tuple[Value, Value]]
 """Controls as they are at a moment, each with its answers."""
 
 _SHOWN = 20
@@ -293,7 +293,7 @@ def cancel_controls(
 @controls.command("watch")
 @click.argument("numbers", metavar="[CONTROL]...", type=NUMBER, nargs=-1)
 @click.option(
-    "--every", type=DURATION, default="5s", show_default=True, help=f"How often to look {DURATION_HELP}."
+    "--every", type=DURATION, default="5s", show_default=True, help=f"How often to ask {DURATION_HELP}."
 )
 @pass_session
 def watch_controls(session: Session, numbers: tuple[int, ...], every: int) -> None:
@@ -302,7 +302,7 @@ def watch_controls(session: Session, numbers: tuple[int, ...], every: int) -> No
     Without numbers it is those that are active or scheduled when the watch begins, the next ones first.
 
     That is when it is completed, cancelled or superseded and each device has given the last answer that was
-    asked of it, or is silent beyond its time. With --json there is one line for each look.
+    asked of it, or is silent beyond its time. With --json there is one line for each time.
 
     \b
     Examples:
@@ -316,16 +316,16 @@ def watch_controls(session: Session, numbers: tuple[int, ...], every: int) -> No
     if not numbers:
         session.out.note("No control is active or scheduled.")
         return
-    looks = _look(session, numbers)  # what is wrong with the numbers is said before anything is drawn
+    snapshot = _fetch(session, numbers)  # what is wrong with the numbers is said before anything is drawn
     with _live_view(session) as show:
         while True:
-            show(looks)
-            if all(views.is_over(one, said) for one, said in looks):
+            show(snapshot)
+            if all(views.is_over(one, said) for one, said in snapshot):
                 return
             session.machine.sleep(every)
             try:
-                looks = _look(session, numbers)
-            except (Unreachable, ServerFailed) as failure:  # it may be back at the next look
+                snapshot = _fetch(session, numbers)
+            except (Unreachable, ServerFailed) as failure:  # it may be back the next time
                 session.out.note(f"csipctl: {failure.message}; trying again")
 
 
@@ -341,22 +341,22 @@ def _current(session: Session) -> tuple[int, ...]:
     return tuple(one["number"] for one in found[:_WATCHED])
 
 
-def _look(session: Session, numbers: Sequence[int]) -> Looks:
+def _fetch(session: Session, numbers: Sequence[int]) -> Snapshot:
     get = session.client.get
     return [(get(f"/controls/{one}").value, get(f"/controls/{one}/answers").value) for one in numbers]
 
 
 @contextmanager
-def _live_view(session: Session) -> Iterator[Callable[[Looks], None]]:
-    """How looks are shown: a line of JSON each, a table that lives on a terminal, or one for each change."""
+def _live_view(session: Session) -> Iterator[Callable[[Snapshot], None]]:
+    """How snapshots are shown: a line of JSON each, a table that is redrawn, or one for each change."""
     out = session.out
     last: list[Grid] = []
 
-    def line(looks: Looks) -> None:
-        out.json({"items": [{"control": one, "answers": said} for one, said in looks]})
+    def line(snapshot: Snapshot) -> None:
+        out.json({"items": [{"control": one, "answers": said} for one, said in snapshot]})
 
-    def change(looks: Looks) -> None:
-        grid = views.watched(looks, session.when)
+    def change(snapshot: Snapshot) -> None:
+        grid = views.watched(snapshot, session.when)
         if last != [grid]:
             last[:] = [grid]
             out.show(session.when(int(session.now())), grid)
@@ -368,8 +368,8 @@ def _live_view(session: Session) -> Iterator[Callable[[Looks], None]]:
     else:
         with Live(console=out.console, auto_refresh=False) as live:
 
-            def redraw(looks: Looks) -> None:
-                grid = views.watched(looks, session.when)
+            def redraw(snapshot: Snapshot) -> None:
+                grid = views.watched(snapshot, session.when)
                 live.update(out.drawn(session.when(int(session.now())), grid), refresh=True)
 
             yield redraw

@@ -215,7 +215,7 @@ class Admin:
         prepare = self._prepare[name]
 
         # Before anything is prepared: neither a repeated request nor one that is refused makes a certificate.
-        def look(connection: sa.Connection) -> tuple[_Answer | None, Any]:
+        def find_answer(connection: sa.Connection) -> tuple[_Answer | None, Any]:
             before = _remembered(connection, asked)
             wanted = None
             if before is None and check is not None:
@@ -230,7 +230,7 @@ class Admin:
             ready = evolve(asked, call=evolve(asked.call, prepared=found))
             return self._database.write(lambda transaction: _carry_out(transaction, ready), asked.share)
 
-        return self._database.read(look, asked.share).addCallback(go_on)
+        return self._database.read(find_answer, asked.share).addCallback(go_on)
 
 
 def _end(not_after: float | None) -> int | None:

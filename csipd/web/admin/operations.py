@@ -102,7 +102,7 @@ class Operation:
     :param writes: whether it changes anything
     :param refuses: statuses that it may refuse with, besides those that follow from the rest
     :param prepare: what has to be done first, outside of the database: gives a Deferred of ``Call.prepared``
-    :param check: refuses what need not be prepared; ``run`` judges again, in its transaction. What it returns
+    :param check: refuses what need not be prepared; ``run`` checks again, in its transaction. What it returns
         is what ``prepare`` is given in place of the body
     """
 
