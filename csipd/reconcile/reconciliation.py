@@ -63,12 +63,27 @@ def _overruled(context: Context) -> list[str]:
 def _carry_out(context: Context, change: Change) -> str:
     kind, key = change.entry
     rule = RULES[kind]
-    before = _content(change.before)
-    if change.after is None:
-        verb = rule.remove(context, key, before)
-    else:
-        verb = rule.put(context, key, before, _content(change.after))
-    return _record(context, verb, kind, key)
+    before, after = _content(change.before), _content(change.after)
+    verb = (
+        rule.remove(context, key, before) if change.after is None else rule.put(context, key, before, after)
+    )
+    return _record(context, verb, kind, key, _differences(before, after))
+
+
+def _differences(before: Any, after: Any) -> str:
+    """What the file says now and said last time, for the audit log; PINs are not told."""
+    if isinstance(before, dict | None) and isinstance(after, dict | None) and (before or after):
+        old, new = before or {}, after or {}
+        names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+        return "; ".join(
+            name if name == "pin" else f"{name} {_value(old.get(name))} -> {_value(new.get(name))}"
+            for name in names
+        )
+    return "" if before is None and after is None else f"{_value(before)} -> {_value(after)}"
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else "none" if value is None else json.dumps(value)
 
 
 def _content(written: str | None) -> Any:
@@ -97,8 +112,8 @@ def _rename_devices(context: Context, changes: Sequence[Change]) -> list[str]:
     return lines
 
 
-def _record(context: Context, verb: str, kind: str, key: str) -> str:
+def _record(context: Context, verb: str, kind: str, key: str, detail: str = "") -> str:
     """Write a change into the audit log; the line that says so."""
-    line = f"{verb} {kind} {key}".replace("\t", " / ")
-    audit.record(context.transaction, context.now, WHO, verb, f"{kind} {key}", line)
-    return line
+    subject = f"{kind} {key}".replace("\t", " / ")
+    audit.record(context.transaction, context.now, WHO, verb, subject, detail)
+    return f"{verb} {subject}"

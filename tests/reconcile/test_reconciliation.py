@@ -359,7 +359,7 @@ class FirstTests(_Case):
         )
         log = self.store.log()
         self.assertEqual({(line.at, line.who) for line in log}, {(self.store.now, WHO)})
-        self.assertEqual([line.detail for line in log], lines)
+        self.assertEqual([f"{line.action} {line.subject}" for line in log], lines)
         self.assertIn(("added", "device dev1"), [(line.action, line.subject) for line in log])
 
     def test_seed(self) -> None:
@@ -433,6 +433,18 @@ class UnchangedTests(_Case):
         self.assertEqual(self.start(), ["changed device dev1"])
         row = self.store.row("dev1")
         self.assertEqual((row.poll_rate, row.pin, row.device_category, row.post_rate), (60, 987654, 4, 5))
+
+    def test_audit_has_the_values(self) -> None:
+        """The audit log says from what to what the file changed; of a PIN, that it did (case B9)."""
+        self.start()
+        entry = self.entry("devices", "dev1")
+        entry["pin"] = 123455
+        entry["poll_rate"] = 60
+        self.start()
+        line = self.store.log()[-1]
+        self.assertEqual((line.action, line.subject), ("changed", "device dev1"))
+        self.assertEqual(set(line.detail.split("; ")), {"pin", "poll_rate 900 -> 60"})
+        self.assertNotIn("123455", line.detail)
 
     def test_an_aggregators_removal_stays(self) -> None:
         """A device that its aggregator removed is not brought back by a start, nor by another line."""
