@@ -65,6 +65,8 @@ def of_controls(
     every = list(dict.fromkeys([*mine, *rivals]))
     primacies = {number: one.primacy for number, one in programs.get(connection, every, own).items()}
     known = schedules.together(connection, every, now)
+    # One that was retired meanwhile is nobody's, though its controls go on being told of.
+    mine = [program for program in mine if program in primacies]
     result: dict[int, list[Displacement]] = {}
     for program in mine:
         better = [

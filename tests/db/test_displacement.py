@@ -83,6 +83,18 @@ class DisplacementTests(SynchronousTestCase):
         found = displacement.of_controls(self.connection, OWN, every, NOW + 100)
         self.assertEqual(found[late], [Displacement(short, better, W, 3)])
 
+    def test_retired(self) -> None:
+        """One of a program that was retired while it was active is left out, and no other is (case B3)."""
+        gone = add_program(self.transaction, self.system, "gone from the file", 1)
+        short = self.add(gone, 600, 600, created=300)
+        better = add_program(self.transaction, self.system, "for all", 2)
+        next_one = self.add(better, 650, 60, created=300)
+        programs.retire(self.transaction, gone, NOW + 640)
+        every, _ = controls.listed(self.connection, NOW + 700)
+        self.assertIn(short, [each.number for each in every])
+        found = displacement.of_controls(self.connection, OWN, every, NOW + 700)
+        self.assertEqual(found, {self.long: [Displacement(next_one, better, W, 3)]})
+
     def test_not_at_all(self) -> None:
         """A worse program, other devices, other modes or a neighbour in time displace nothing."""
         worse = add_program(self.transaction, self.system, "worse", 9)

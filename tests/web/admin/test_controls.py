@@ -486,6 +486,20 @@ class ListTests(_Controls):
         twins = [self.create(program=1, start=NOW + 9000)["number"] for _ in range(3)]
         self.assertEqual(self.found()[:3], twins[::-1])
 
+    def test_of_a_retired_program(self) -> None:
+        """A program that went from the file while a control of it was active hides no list (case B3)."""
+        n = self.numbers
+        made = self.create(program=n.point_1, base={"opModFixedW": 1})["number"]
+        self.world.write(lambda transaction: programs.retire(transaction, n.point_1, NOW))
+        self.assertIn(made, self.found())
+        self.assertIn(made, self.found("?status=active"))
+        self.assertEqual(self.office.get(f"/controls/{made}")["status"], "active")
+        for path in (f"/controls/{made}/answers", f"/programs/{n.point_1}", "/controls?limit=500"):
+            self.office.get(path)
+        self.office.post(f"/controls/{made}/cancel/preview", {}, expect=200)
+        self.office.post(f"/controls/{made}/cancel", {}, expect=200)
+        self.assertNotIn(made, self.found("?status=active"))
+
     def test_statuses(self) -> None:
         """Each control stands in one way, and is found by it."""
         n = self.numbers
