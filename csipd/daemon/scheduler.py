@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from csipd.daemon.clockwatch import ClockWatch
 from csipd.db import controls, declarations, logevents, retention
 from csipd.db.database import Database, Transaction
-from csipd.db.turns import BULK
+from csipd.db.fair_queue import BULK
 from csipd.der.retention import Retention
 from csipd.refusals import Unavailable
 

@@ -2,8 +2,8 @@
 
 A call into a thread costs more than the statements that it carries, so operations that wait are run
 together: while one group runs the next one gathers. Whose operations come first is a matter of fair shares
-(`turns`), and a group ends when it has taken its time: what it did not come to waits again. Reads of a group
-share a transaction, hence a snapshot; writes share a commit, and each has a savepoint of its own, so that
+(`fair_queue`), and a group ends when it has taken its time: what it did not come to waits again. Reads of a
+group share a transaction, hence a snapshot; writes share a commit, and each has a savepoint of its own, so that
 one that fails fails alone. A write is answered after its commit, and what it changed is published before it
 is answered, by this layer and not by the caller: a client that hangs up must not lose it.
 """
@@ -26,8 +26,8 @@ from twisted.python.threadpool import ThreadPool
 
 from csipd.db.columns import Unreadable
 from csipd.db.engine import checkpoint, make_engine
+from csipd.db.fair_queue import SERVER, FairQueue, QueuedOperation, Share
 from csipd.db.health import Health, is_damage, is_outage, reason_of
-from csipd.db.turns import SERVER, Share, Turn, Turns
 from csipd.refusals import Refusal, Unavailable
 
 T = TypeVar("T")
@@ -135,7 +135,7 @@ class _Queue:
         self._run = run
         self._publish = publish
         self._report = report
-        self._waiting: Turns[tuple[Any, Deferred[Any]]] = Turns()
+        self._waiting: FairQueue[tuple[Any, Deferred[Any]]] = FairQueue()
         self._running = False
         self._observers: list[Deferred[None]] = []
 
@@ -165,24 +165,26 @@ class _Queue:
             for observer in observers:
                 observer.callback(None)
             return
-        group: list[Turn[tuple[Any, Deferred[Any]]]] = []
+        group: list[QueuedOperation[tuple[Any, Deferred[Any]]]] = []
         expected = 0.0
         # No more than can be hoped for: what a group does not come to is put back.
         while len(self._waiting) and len(group) < LARGEST_GROUP and expected < 4 * LONGEST_GROUP:
             group.append(self._waiting.take())
             expected += group[-1].charged
         self._running = True
-        operations = [turn.item[0] for turn in group]
+        operations = [queued.item[0] for queued in group]
         self._in_thread(lambda: self._run(operations)).addBoth(self._ended, group)
 
-    def _ended(self, result: _Group | Failure, group: list[Turn[tuple[Any, Deferred[Any]]]]) -> None:
+    def _ended(
+        self, result: _Group | Failure, group: list[QueuedOperation[tuple[Any, Deferred[Any]]]]
+    ) -> None:
         self._running = False
         if isinstance(result, Failure):
             outcomes: list[Any] = [result] * len(group)
         else:
             outcomes = result.outcomes
-            for turn, seconds in zip(group, result.seconds, strict=False):
-                self._waiting.measured(turn, seconds)
+            for queued, seconds in zip(group, result.seconds, strict=False):
+                self._waiting.measured(queued, seconds)
             self._waiting.put_back(group[len(outcomes) :])
             if result.changed:
                 self._publish(result.changed)
@@ -190,8 +192,8 @@ class _Queue:
                 self._report(remark)
         # The next group starts before this one's callers work with what came of it.
         self._start()
-        for turn, outcome in zip(group, outcomes, strict=False):
-            turn.item[1].callback(outcome)  # a Failure takes the errback side
+        for queued, outcome in zip(group, outcomes, strict=False):
+            queued.item[1].callback(outcome)  # a Failure takes the errback side
 
 
 class Database(Service):

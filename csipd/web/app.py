@@ -26,10 +26,10 @@ from werkzeug.exceptions import HTTPException
 
 from csipd.db import devices
 from csipd.db.database import Database, Transaction
+from csipd.db.fair_queue import Share, device_share
 from csipd.db.tree import access, context
 from csipd.db.tree import read as reading
 from csipd.db.tree import write as writing
-from csipd.db.turns import Share, device_share
 from csipd.der.access import Barred, Caller, Standing
 from csipd.net.identity import Identity
 from csipd.net.quotas import CallerInfo

@@ -19,9 +19,9 @@ from csipd.daemon.changes import ChangeNotifier
 from csipd.daemon.scheduler import TICK_SECONDS, Scheduler, TickResult, last_tick, tick
 from csipd.db import controls, engine, logevents, retention
 from csipd.db.database import Database, Remark, Transaction, Write
+from csipd.db.fair_queue import SERVER, Share
 from csipd.db.tables import audit
 from csipd.db.tables import logevents as table
-from csipd.db.turns import SERVER, Share
 from csipd.der.retention import Retention
 from csipd.refusals import Unavailable
 from csipd.sep2 import codec

@@ -16,8 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import database as module
 from csipd.db.database import Database, Transaction
+from csipd.db.fair_queue import SERVER, device_share
 from csipd.db.tables import assignments, facts, memberships
-from csipd.db.turns import SERVER, device_share
 from csipd.refusals import NotFound, Unavailable
 from tests.support.store import new_database
 

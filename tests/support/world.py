@@ -29,10 +29,10 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from csipd.daemon.changes import ChangeNotifier
-from csipd.db import controls, devices, documents, engine, groups, own_programs, programs, turns
+from csipd.db import controls, devices, documents, engine, fair_queue, groups, own_programs, programs
 from csipd.db.database import Database, Read, Remark, Transaction, Write
+from csipd.db.fair_queue import Share
 from csipd.db.tree.context import Server
-from csipd.db.turns import Share
 from csipd.der.access import Policy
 from csipd.net.contacts import Contacts
 from csipd.net.identity import Identity, identify_by
@@ -162,10 +162,10 @@ class Held:
             answer.addBoth(lambda outcome: outcome if failure is None else Failure(failure))
             answer.chainDeferred(asked)
 
-    def read(self, operation: Read[Any], share: Share = turns.SERVER) -> Deferred[Any]:
+    def read(self, operation: Read[Any], share: Share = fair_queue.SERVER) -> Deferred[Any]:
         return self._back(self._database.read(operation, share))
 
-    def write(self, operation: Write[Any], share: Share = turns.SERVER) -> Deferred[Any]:
+    def write(self, operation: Write[Any], share: Share = fair_queue.SERVER) -> Deferred[Any]:
         return self._back(self._database.write(operation, share))
 
     def _back(self, answer: Deferred[Any]) -> Deferred[Any]:

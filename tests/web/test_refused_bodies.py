@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import devices, replacement
 from csipd.db.database import Transaction
-from csipd.db.turns import Kind, Share, device_share
+from csipd.db.fair_queue import Kind, Share, device_share
 from csipd.net.identity import Identity
 from csipd.refusals import Unavailable
 from csipd.sep2 import codec

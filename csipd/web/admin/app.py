@@ -23,8 +23,8 @@ from werkzeug.exceptions import HTTPException
 
 from csipd.db import idempotency
 from csipd.db.database import Database, Transaction
+from csipd.db.fair_queue import Kind, Share
 from csipd.db.tree.context import Server
-from csipd.db.turns import Kind, Share
 from csipd.net.identity import Identity
 from csipd.net.quotas import CallerInfo
 from csipd.refusals import Refusal, Unavailable

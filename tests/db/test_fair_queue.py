@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db.turns import BULK, SERVER, Kind, Share, Turns, device_share
+from csipd.db.fair_queue import BULK, SERVER, FairQueue, Kind, Share, device_share
 
 A, B, C = (device_share(name) for name in "ABC")
 OPERATOR = Share(Kind.OPERATORS, "alice")
@@ -20,27 +20,27 @@ class TurnsTests(SynchronousTestCase):
     """The order of turns."""
 
     def setUp(self) -> None:
-        self.turns: Turns[str] = Turns()
+        self.queue: FairQueue[str] = FairQueue()
 
     def put(self, share: Share, number: int = 1) -> None:
         for _ in range(number):
-            self.turns.put(share.key or share.kind.name, share)
+            self.queue.put(share.key or share.kind.name, share)
 
     def serve(self, number: int, cost: Callable[[str], float] = lambda key: 0.001) -> list[str]:
         """Carry out so many operations, and say whose they were."""
         served = []
         for _ in range(number):
-            turn = self.turns.take()
-            self.turns.measured(turn, cost(turn.item))
-            served.append(turn.item)
+            queued = self.queue.take()
+            self.queue.measured(queued, cost(queued.item))
+            served.append(queued.item)
         return served
 
     def test_order_of_one(self) -> None:
         """The operations of one caller keep their order."""
         for number in range(5):
-            self.turns.put(str(number), A)
+            self.queue.put(str(number), A)
         self.assertEqual(self.serve(5), ["0", "1", "2", "3", "4"])
-        self.assertEqual(len(self.turns), 0)
+        self.assertEqual(len(self.queue), 0)
 
     def test_another_comes(self) -> None:
         """Who comes while one has two hundred costly ones waiting is next (case F5)."""
@@ -59,7 +59,7 @@ class TurnsTests(SynchronousTestCase):
 
     def test_weight(self) -> None:
         """An aggregator of 300 devices has four times the time of a device (decision 37)."""
-        self.turns = Turns()
+        self.queue = FairQueue()
         self.put(A, 200)
         self.put(device_share("B", 300), 200)
         served = Counter(self.serve(100))
@@ -102,14 +102,14 @@ class TurnsTests(SynchronousTestCase):
 
     def test_put_back(self) -> None:
         """What a group did not come to stands where it stood, and costs nothing."""
-        self.turns.put("first", A)
-        self.turns.put("second", A)
+        self.queue.put("first", A)
+        self.queue.put("second", A)
         self.put(B)
-        group = [self.turns.take() for _ in range(3)]
-        self.turns.measured(group[0], 0.03)
-        self.turns.put_back(group[1:])
-        self.assertEqual(len(self.turns), 2)
-        self.assertEqual([turn.item for turn in group], ["first", "B", "second"])
+        group = [self.queue.take() for _ in range(3)]
+        self.queue.measured(group[0], 0.03)
+        self.queue.put_back(group[1:])
+        self.assertEqual(len(self.queue), 2)
+        self.assertEqual([queued.item for queued in group], ["first", "B", "second"])
         self.assertEqual(self.serve(2), ["B", "second"])
 
     def test_nothing_is_kept(self) -> None:
@@ -119,25 +119,25 @@ class TurnsTests(SynchronousTestCase):
             self.put(device_share(str(number)))
             self.serve(2)
             self.put(A)
-        level = self.turns._flows[Kind.DEVICES]
+        level = self.queue._flows[Kind.DEVICES]
         self.assertLess(len(level._tags), 3_000)
         self.assertLess(len(level._heap), 3_000)
-        self.assertLess(len(self.turns._costs), 3_000)
-        self.turns.forget()
+        self.assertLess(len(self.queue._costs), 3_000)
+        self.queue.forget()
         self.assertEqual((level._tags, level._heap), ({}, []))
 
     @given(st.lists(st.tuples(st.sampled_from("ABCD"), st.integers(1, 50)), max_size=60))
     def test_all_are_served(self, asked: list[tuple[str, int]]) -> None:
         """Whatever they cost, and put back or not: each is served once, the ones of a caller in order."""
-        turns: Turns[tuple[str, int, int]] = Turns()
+        queue: FairQueue[tuple[str, int, int]] = FairQueue()
         numbers = count()
         for key, cost in asked:
-            turns.put((key, next(numbers), cost), device_share(key))
+            queue.put((key, next(numbers), cost), device_share(key))
         served = []
-        while len(turns):
-            group = [turns.take() for _ in range(min(3, len(turns)))]
-            turns.measured(group[0], group[0].item[2] / 1000)
-            turns.put_back(group[1:])
+        while len(queue):
+            group = [queue.take() for _ in range(min(3, len(queue)))]
+            queue.measured(group[0], group[0].item[2] / 1000)
+            queue.put_back(group[1:])
             served.append(group[0].item)
         self.assertEqual(len(served), len(asked))
         for key in "ABCD":

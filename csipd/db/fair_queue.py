@@ -63,7 +63,7 @@ def device_share(lfdi: str, managed: int = 0) -> Share:
 
 
 @define
-class Turn(Generic[T]):
+class QueuedOperation(Generic[T]):
     """One operation that was taken.
 
     :param charged: seconds that its flow was charged with so far
@@ -76,14 +76,14 @@ class Turn(Generic[T]):
     tags: tuple[float, float] = (0.0, 0.0)
 
 
-class Turns(Generic[T]):
+class FairQueue(Generic[T]):
     """The operations that wait, by whose turn it is."""
 
     def __init__(self) -> None:
         self._size = 0
         self._kinds: _Level[Kind] = _Level()
         self._flows: dict[Kind, _Level[str]] = {kind: _Level() for kind in Kind}
-        self._waiting: dict[tuple[Kind, str], deque[Turn[T]]] = {}
+        self._waiting: dict[tuple[Kind, str], deque[QueuedOperation[T]]] = {}
         self._costs: dict[tuple[Kind, str], float] = {}
 
     def __len__(self) -> int:
@@ -91,36 +91,36 @@ class Turns(Generic[T]):
 
     def put(self, item: T, share: Share) -> None:
         """Let an operation wait behind those of the same flow."""
-        self._flow(share).append(Turn(item, share))
+        self._flow(share).append(QueuedOperation(item, share))
 
-    def put_back(self, turns: Iterable[Turn[T]]) -> None:
+    def put_back(self, operations: Iterable[QueuedOperation[T]]) -> None:
         """Let operations that were taken and not carried out wait again, where they had stood."""
-        for turn in reversed(list(turns)):
-            self._charge(turn, 0.0)
-            self._flow(turn.share).appendleft(turn)
+        for queued in reversed(list(operations)):
+            self._charge(queued, 0.0)
+            self._flow(queued.share).appendleft(queued)
 
-    def take(self) -> Turn[T]:
+    def take(self) -> QueuedOperation[T]:
         """The operation whose turn it is; there has to be one."""
         kind, kind_tag = self._kinds.first()
         key, tag = self._flows[kind].first()
         waiting = self._waiting[kind, key]
-        turn = waiting.popleft()
-        turn.tags = kind_tag, tag
+        queued = waiting.popleft()
+        queued.tags = kind_tag, tag
         self._size -= 1
         if not waiting:
             del self._waiting[kind, key]
             self._flows[kind].leave(key)
             if not self._flows[kind].active:
                 self._kinds.leave(kind)
-        self._charge(turn, self._costs.get((kind, key), FIRST_COST))
-        return turn
+        self._charge(queued, self._costs.get((kind, key), FIRST_COST))
+        return queued
 
-    def measured(self, turn: Turn[T], seconds: float) -> None:
+    def measured(self, queued: QueuedOperation[T], seconds: float) -> None:
         """An operation was carried out: charge it with what it took."""
-        self._kinds.reach(turn.tags[0])
-        self._flows[turn.share.kind].reach(turn.tags[1])
-        self._charge(turn, seconds)
-        self._costs[turn.share.kind, turn.share.key] = seconds
+        self._kinds.reach(queued.tags[0])
+        self._flows[queued.share.kind].reach(queued.tags[1])
+        self._charge(queued, seconds)
+        self._costs[queued.share.kind, queued.share.key] = seconds
 
     def forget(self) -> None:
         """Begin anew: nothing waits and nothing runs, so nobody was kept from anything."""
@@ -129,7 +129,7 @@ class Turns(Generic[T]):
             level.clear()
         self._costs.clear()
 
-    def _flow(self, share: Share) -> deque[Turn[T]]:
+    def _flow(self, share: Share) -> deque[QueuedOperation[T]]:
         self._size += 1
         waiting = self._waiting.get((share.kind, share.key))
         if waiting is None:
@@ -140,10 +140,10 @@ class Turns(Generic[T]):
                 self._costs.clear()
         return waiting
 
-    def _charge(self, turn: Turn[T], seconds: float) -> None:
-        more = seconds - turn.charged
-        turn.charged = seconds
-        share = turn.share
+    def _charge(self, queued: QueuedOperation[T], seconds: float) -> None:
+        more = seconds - queued.charged
+        queued.charged = seconds
+        share = queued.share
         self._flows[share.kind].charge(share.key, more / share.weight)
         self._kinds.charge(share.kind, more / share.kind.value)
 
