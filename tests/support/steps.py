@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import csipd
@@ -15,6 +15,11 @@ _ROOT = str(Path(csipd.__file__).parent)
 
 def steps(call: Callable[[], Any]) -> int:
     """How many of the interpreter's instructions a call executes in csipd's own code."""
+    # From 3.12 on a trace function misses instructions of code that it sees for the first time.
+    return _monitored(call) if sys.version_info >= (3, 12) else _traced(call)
+
+
+def _traced(call: Callable[[], Any]) -> int:
     number = 0
 
     def count(frame: FrameType, what: str, _: Any) -> Any:
@@ -34,4 +39,28 @@ def steps(call: Callable[[], Any]) -> int:
         call()
     finally:
         sys.settrace(before)
+    return number
+
+
+def _monitored(call: Callable[[], Any]) -> int:
+    monitoring: Any = sys.monitoring  # type: ignore[attr-defined]  # from 3.12 on
+    tool, instruction = monitoring.PROFILER_ID, monitoring.events.INSTRUCTION
+    number = 0
+
+    def count(code: CodeType, offset: int) -> Any:
+        nonlocal number
+        if not code.co_filename.startswith(_ROOT):
+            return monitoring.DISABLE
+        number += 1
+        return None
+
+    monitoring.use_tool_id(tool, "steps")
+    monitoring.register_callback(tool, instruction, count)
+    monitoring.set_events(tool, instruction)
+    try:
+        call()
+    finally:
+        monitoring.set_events(tool, monitoring.events.NO_EVENTS)
+        monitoring.register_callback(tool, instruction, None)
+        monitoring.free_tool_id(tool)
     return number
