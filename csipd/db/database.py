@@ -3,9 +3,9 @@
 A call into a thread costs more than the statements that it carries, so operations that wait are run
 together: while one group runs the next one gathers. Whose operations come first is a matter of fair shares
 (`fair_queue`), and a group ends when it has taken its time: what it did not come to waits again. Reads of a
-group share a transaction, hence a snapshot; writes share a commit, and each has a savepoint of its own, so that
-one that fails fails alone. A write is answered after its commit, and what it changed is published before it
-is answered, by this layer and not by the caller: a client that hangs up must not lose it.
+group share a transaction, hence a snapshot; writes share a commit, and each has a savepoint of its own, so
+that one that fails fails alone. A write is answered after its commit, and what it changed is published
+before it is answered, by this layer and not by the caller: a client that hangs up must not lose it.
 """
 
 from __future__ import annotations
