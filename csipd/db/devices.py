@@ -16,6 +16,7 @@ from attrs import frozen
 
 from csipd.db import controls, documents, former, groups
 from csipd.db.audit import record
+from csipd.db.columns import Unreadable
 from csipd.db.database import Transaction
 from csipd.db.tables import devices
 from csipd.der.access import Barred, Caller, Owner, Policy, Standing
@@ -554,7 +555,12 @@ _STATE = sa.select(devices.c.manager, devices.c.modes, is_shown.label("shown"))
 
 
 def _category(value: int | None, octets: int | None) -> int | None:
-    return value if value is None or octets is None else short_bits(value, octets)
+    if value is None or octets is None:
+        return value
+    try:
+        return short_bits(value, octets)
+    except ValueError as error:
+        raise Unreadable(f"devices.device_category: {error}") from error
 
 
 def _end_device(row: sa.Row[*tuple[Any, ...]]) -> r.EndDevice:

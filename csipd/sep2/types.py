@@ -57,7 +57,7 @@ _SHORT: list[Callable[[int], int]] = [type(f"ShortBits{n}", (ShortBits,), {"octe
 
 def short_bits(value: int, octets: int) -> int:
     """`value` as it is written in so many octets, 0 to 7; ValueError if it does not fit."""
-    if not 0 <= value < 1 << 8 * octets:
+    if not 0 <= octets < len(_SHORT) or not 0 <= value < 1 << 8 * octets:
         raise ValueError(f"{value:#x} does not fit {octets} octets")
     return _SHORT[octets](value)
 

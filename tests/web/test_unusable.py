@@ -93,3 +93,18 @@ class UnusableTests(SynchronousTestCase):
         (line,) = [line["line"] for line in log if "line" in line]
         self.assertIn("devices.device_category: holds bytes in a row, expected int", line)
         self.assertEqual(self.world.fresh(OTHER, f"/edev/{self.world.numbers.other}").status, 200)
+
+    def test_width(self) -> None:
+        """So is a bit map that does not fit the width it was given in (case F9)."""
+        for octets in (-7, 1, 2**62):
+
+            def rot(transaction: object, octets: int = octets) -> None:
+                transaction.connection.exec_driver_sql(  # type: ignore[attr-defined]
+                    "UPDATE devices SET device_category = 4096, category_octets = ? WHERE id = ?",
+                    (octets, self.world.numbers.owner),
+                )
+
+            self.world.write(rot)
+            with capturedLogs() as log:
+                self.assertUnavailable(self.world.fresh(OWNER, self.here))
+            self.assertEqual([line for line in log if line.get("log_failure")], [])
