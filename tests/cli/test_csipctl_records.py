@@ -112,6 +112,13 @@ class RecordTests(SynchronousTestCase):
         line = self.lines("alarms", "close", "2")[-1]
         self.assertTrue(line.startswith("2 3 over voltage") and line.endswith("admin"), line)
 
+    def test_audit_names(self) -> None:
+        """What was changed has its name beside its href (case B11)."""
+        line = AuditLine(number=4, at=NOW, who="admin", action="move", subject="/edev/3", detail="")
+        page = AuditPage(items=(line.replace(subject_name="dev3"),))
+        self.api.answers("GET", "/audit", page)
+        self.assertIn("dev3 (/edev/3)", " ".join(self.lines("audit", "list")))
+
     def test_audit(self) -> None:
         """The audit log is shown line by line, and pages by number."""
         line = AuditLine(number=4, at=NOW, who="admin", action="withdraw", subject="device 3", detail="dev1")

@@ -78,6 +78,14 @@ class AuditTests(Case):
         self.assertEqual([len(page) for page in pages][:2], [3, 3])
         self.assertEqual(self.office.get("/audit?who=nobody"), {"items": [], "total": 0})
 
+    def test_names(self) -> None:
+        """Subjects that are devices or programs, or below them, have their names (case B11)."""
+        numbers = self.numbers
+        self.office.post(f"/devices/{numbers.owner}/withdraw", expect=200)
+        self.office.patch(f"/programs/{numbers.system}", {"primacy": 9})
+        items = self.office.get("/audit?limit=2")["items"]
+        self.assertEqual([one["subject_name"] for one in items], ["SY", "owner"])
+
 
 class IdempotencyTests(Case):
     """A key makes a request happen once."""

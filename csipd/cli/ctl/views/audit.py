@@ -6,13 +6,19 @@ from collections.abc import Iterable
 
 from csipd.cli.ctl.client import Value
 from csipd.cli.ctl.output import Grid
-from csipd.cli.ctl.views.cells import When, text
+from csipd.cli.ctl.views.cells import When, named, text
 
 
 def audit(items: Iterable[Value], when: When) -> Grid:
-    names = ("who", "action", "subject", "detail")
     rows = (
-        (text(one.get("number")), when(one.get("at")), *(text(one.get(name)) for name in names))
+        (
+            text(one.get("number")),
+            when(one.get("at")),
+            text(one.get("who")),
+            text(one.get("action")),
+            named(one, "subject"),
+            text(one.get("detail")),
+        )
         for one in items
     )
     return Grid(("Line", "Time", "Who", "Action", "Subject", "Detail"), tuple(rows))
