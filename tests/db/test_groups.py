@@ -297,7 +297,7 @@ STEPS = st.one_of(
     step("join", 2),
     step("join", 2),
     step("leave", 2),
-    step("enrol", 1),
+    step("make_end_device", 1),
     step("unregister", 1),
     step("withdraw", 1),
     step("readmit", 1),
