@@ -18,6 +18,18 @@ def some_under(connection: sa.Connection, group: int, limit: int) -> list[int]:
     return sorted(connection.scalars(query.limit(limit)))
 
 
+def counted(
+    connection: sa.Connection, which: sa.Select[tuple[int]], limit: int
+) -> tuple[int, tuple[int, ...]]:
+    """How many of some devices are EndDevices, and the first of these.
+
+    :param which: their numbers, as a query
+    """
+    query = sa.select(devices.c.id).where(devices.c.id.in_(which), is_shown)
+    total = connection.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
+    return total, tuple(connection.scalars(query.order_by(devices.c.id).limit(limit)))
+
+
 @frozen
 class AddressedDevices:
     """Which of some EndDevices an event for some categories addresses.

@@ -97,7 +97,11 @@ def _shared(connection: sa.Connection, program: int, others: Sequence[int]) -> d
     if owner is not None:
         theirs = groups.programs_of_each(connection, [owner])[owner]
         return {other: 1 for other in others if other in theirs}
-    group = programs.group_of(connection, program)
+    return shared_with_group(connection, programs.group_of(connection, program), others)
+
+
+def shared_with_group(connection: sa.Connection, group: int, others: Sequence[int]) -> dict[int, int]:
+    """How many devices under a group have each of some programs; those that none has are left out."""
     owners = [owner for other in others if (owner := programs.owner_of(other)) is not None]
     found: dict[int, int] = {}
     if owners:

@@ -320,16 +320,19 @@ def move(transaction: Transaction, number: int, *, parent: int | None, level: in
 
     :raises Conflict: it would be under itself
     """
-    below = _below(number)
-    if parent is not None and transaction.connection.scalar(
-        sa.select(below.c.group).where(below.c.group == parent)
-    ):
-        one, other = called(transaction.connection, number), called(transaction.connection, parent)
-        raise Conflict(f"{one} cannot hang below {other}, which is itself or under it")
+    check_parent(transaction.connection, number, parent)
     transaction.connection.execute(
         sa.update(groups).where(groups.c.id == number).values(parent=parent, level=level)
     )
     transaction.invalidate("/derp")
+
+
+def check_parent(connection: sa.Connection, number: int, parent: int | None) -> None:
+    """See that a group would not be under itself below this one: what ``move`` raises."""
+    below = _below(number)
+    if parent is not None and connection.scalar(sa.select(below.c.group).where(below.c.group == parent)):
+        one, other = called(connection, number), called(connection, parent)
+        raise Conflict(f"{one} cannot hang below {other}, which is itself or under it")
 
 
 def level_below(connection: sa.Connection, number: int) -> int | None:
@@ -387,6 +390,20 @@ def under(group: int, at: int | None = None) -> sa.Select[tuple[int]]:
         .distinct()
         .where(memberships.c.group.in_(sa.select(below.c.group)), held)
     )
+
+
+def under_alone(group: int, other: int, *, cut_off: bool = False) -> sa.Select[tuple[int]]:
+    """The devices in a group and below it that are not in or below another one, too, as a query.
+
+    :param cut_off: as if the first group did not hang below the other
+    """
+    others = _below(other, "others")
+    theirs = sa.select(memberships.c.device).where(
+        memberships.c.group.in_(sa.select(others.c.group)), memberships.c.until.is_(None)
+    )
+    if cut_off:
+        theirs = theirs.where(memberships.c.group.not_in(sa.select(_below(group, "mine").c.group)))
+    return under(group).where(memberships.c.device.not_in(theirs.correlate(None)))
 
 
 def number_in_both(connection: sa.Connection, one: int, other: int) -> int:

@@ -341,6 +341,21 @@ def listed(
     return [ProgramRow(*row) for row in connection.execute(query)]
 
 
+def between(connection: sa.Connection, least: int, most: int, limit: int) -> dict[int, int]:
+    """Groups' programs from one primacy to another, with theirs, in the order of their numbers."""
+    query = sa.select(programs.c.id, programs.c.primacy).where(
+        programs.c.primacy.between(least, most), programs.c.retired.is_(None)
+    )
+    rows = connection.execute(query.order_by(programs.c.id).limit(limit))
+    return {row.id: row.primacy for row in rows}
+
+
+def number_shown_under(connection: sa.Connection, group: int) -> int:
+    """How many devices in a group and below it have their own program shown."""
+    query = sa.select(sa.func.count()).select_from(own_programs)
+    return connection.scalar(query.where(own_programs.c.device.in_(groups.under(group)))) or 0
+
+
 def names(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, tuple[str, int]]:
     """The descriptions of programs by their numbers, and the groups that they are for."""
     query = sa.select(programs.c.id, programs.c.description, programs.c.group)

@@ -14,6 +14,7 @@ from csipd.web.admin.defaults import NewDefaultControl
 from csipd.web.admin.devices import DevicePage
 from csipd.web.admin.groups import ChangedGroup, GroupPage, NewGroup
 from csipd.web.admin.programs import ChangedProgram, NewProgram, ProgramPage
+from csipd.web.admin.summary import Consequences
 from csipd.web.json_form import from_json
 from tests.cli import fake
 from tests.cli.fake import FakeAPI, curve, group, program
@@ -96,17 +97,30 @@ class GroupTests(SynchronousTestCase):
         """A group is hung elsewhere by number or name, and removed."""
         self.api.answers("GET", "/groups", GroupPage(items=(group(2, "a"), group(3, "b"))))
         self.api.answers("PATCH", "/groups/2", group(2, "a", parent=3))
-        self.assertEqual(self.api.run("groups", "change", "a", "--parent", "b", "--level", "4").exit_code, 0)
+        change = ("groups", "change", "a")
+        self.assertEqual(self.api.run(*change, "--parent", "b", "--level", "4", "--yes").exit_code, 0)
         self.assertEqual(
             from_json(ChangedGroup, self.api.requests[-1].content), ChangedGroup(parent=3, level=4)
         )
-        self.assertEqual(self.api.run("groups", "change", "a", "--top").exit_code, 0)
+        self.assertEqual(self.api.run(*change, "--top", "--yes").exit_code, 0)
         self.assertEqual(from_json(ChangedGroup, self.api.requests[-1].content), ChangedGroup(parent=0))
-        self.assertEqual(self.api.run("groups", "change", "a").exit_code, 2)
-        self.assertEqual(self.api.run("groups", "change", "a", "--top", "--parent", "b").exit_code, 2)
+        self.assertEqual(self.api.run(*change).exit_code, 2)
+        self.assertEqual(self.api.run(*change, "--top", "--parent", "b").exit_code, 2)
         self.api.refuses("DELETE", "/groups/2", 409, "Devices are in it.")
         done = self.api.run("groups", "remove", "a", "--yes")
         self.assertEqual((done.exit_code, done.stderr), (1, "csipctl: Devices are in it (409)\n"))
+
+    def test_change_is_asked(self) -> None:
+        """What the devices of a group that hangs elsewhere lose is said in words, and asked (case B10)."""
+        self.api.answers("POST", "/groups/2/change/preview", Consequences(summary=("They lose control 5.",)))
+        self.api.answers("PATCH", "/groups/2", group(2, "a"))
+        done = self.api.run("groups", "change", "2", "--top", input="n\n")
+        self.assertEqual(done.exit_code, 5)
+        self.assertIn("They lose control 5.", done.output)
+        self.assertEqual(from_json(ChangedGroup, self.api.requests[-1].content), ChangedGroup(parent=0))
+        self.assertEqual(self.api.asked(), ["POST /groups/2/change/preview"])
+        self.assertEqual(self.api.run("groups", "change", "2", "--top", input="y\n").exit_code, 0)
+        self.assertEqual(self.api.asked()[-1], "PATCH /groups/2")
 
     def test_devices(self) -> None:
         """The devices under a group come in pages as all devices do."""
@@ -152,7 +166,7 @@ class ProgramTests(SynchronousTestCase):
             NewProgram(description="New", primacy=5, group=5),
         )
         self.assertIn("Idempotency-Key", self.api.requests[-1].headers)
-        self.api.run("programs", "change", "Pilot", "--primacy", "4", "--group", "feeder-1")
+        self.api.run("programs", "change", "Pilot", "--primacy", "4", "--group", "feeder-1", "--yes")
         self.assertEqual(
             from_json(ChangedProgram, self.api.requests[-1].content), ChangedProgram(primacy=4, group=5)
         )
@@ -161,6 +175,18 @@ class ProgramTests(SynchronousTestCase):
         self.assertEqual(self.api.run("programs", "hide", "1000000000001").stdout, "Done.\n")
         self.assertEqual(self.api.run("programs", "change", "Pilot").exit_code, 2)
         self.assertEqual(self.api.run("programs", "add", "New", "--primacy", "5").exit_code, 2)
+
+    def test_change_is_asked(self) -> None:
+        """What a program stands before by another primacy is said in words, and asked (case B10)."""
+        self.api.answers("POST", "/programs/2/change/preview", Consequences(summary=("It stands behind.",)))
+        self.api.answers("PATCH", "/programs/2", program(2, "Pilot"))
+        done = self.api.run("programs", "change", "2", "--primacy", "4", input="n\n")
+        self.assertEqual(done.exit_code, 5)
+        self.assertIn("It stands behind.", done.output)
+        self.assertEqual(from_json(ChangedProgram, self.api.requests[-1].content), ChangedProgram(primacy=4))
+        self.assertEqual(self.api.asked(), ["POST /programs/2/change/preview"])
+        self.assertEqual(self.api.run("programs", "change", "2", "--primacy", "4", input="y\n").exit_code, 0)
+        self.assertEqual(self.api.asked()[-1], "PATCH /programs/2")
 
 
 class DefaultTests(SynchronousTestCase):

@@ -214,9 +214,9 @@ class ProgramTests(Case):
         self.assertIn(f"Below Feeder A ({self.numbers.feeder_a})", self.lines("groups", "show", "Segment 7"))
         self.assertIn(
             f"Below Feeder B ({self.numbers.feeder_b})",
-            self.lines("groups", "change", "Segment 7", "--parent", "Feeder B"),
+            self.lines("groups", "change", "Segment 7", "--parent", "Feeder B", "--yes"),
         )
-        self.assertNotIn("parent", self.json("groups", "change", "Segment 7", "--top"))
+        self.assertNotIn("parent", self.json("groups", "change", "Segment 7", "--top", "--yes"))
         self.assertEqual(self.ctl("groups", "remove", "Segment 7", "--yes").stdout, "Done.\n")
         self.assertIn("(409)", self.ctl("groups", "remove", "Feeder A", "--yes", code=1).stderr)
         self.assertIn(
@@ -228,7 +228,7 @@ class ProgramTests(Case):
         """Programs are made, changed and retired."""
         self.ctl("programs", "add", "New", "--primacy", "5", "--group", "Feeder B")
         self.assertIn("Primacy 5", self.lines("programs", "show", "New"))
-        changed = self.lines("programs", "change", "New", "--primacy", "6", "--group", "Campaign")
+        changed = self.lines("programs", "change", "New", "--primacy", "6", "--group", "Campaign", "--yes")
         self.assertIn("Primacy 6", changed)
         self.assertIn(f"For group Campaign ({self.numbers.campaign})", changed)
         self.ctl("programs", "remove", "New", "--yes")

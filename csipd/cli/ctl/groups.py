@@ -100,9 +100,14 @@ def add_group(session: Session, /, name: str, key: str, parent: str | None, **mo
 @click.option("--parent", help="The group that it is to hang below (number or name).")
 @click.option("--top", is_flag=True, help="It is to hang below none.")
 @click.option("--level", type=_LEVEL, help=_LEVEL_HELP)
+@yes_option
 @pass_session
-def change_group(session: Session, group: str, parent: str | None, top: bool, level: int | None) -> None:
+def change_group(
+    session: Session, group: str, parent: str | None, top: bool, level: int | None, yes: bool
+) -> None:
     """Hang a group elsewhere, with all that is under it.
+
+    What its devices lose and gain by that is said first, and you are asked.
 
     \b
     Examples:
@@ -112,8 +117,10 @@ def change_group(session: Session, group: str, parent: str | None, top: bool, le
         raise click.UsageError("Give --parent or --top.")
     above = 0 if top else parent and lookup.group(session.client, parent)
     content = changed(parent=above, level=level)
-    number = lookup.group(session.client, group)
-    _show(session, session.client.patch(f"/groups/{number}", content))
+    path = f"/groups/{lookup.group(session.client, group)}"
+    if not yes:
+        confirm(session, f"{path}/change/preview", content, "Change this group?")
+    _show(session, session.client.patch(path, content))
 
 
 @groups.command("remove")

@@ -82,17 +82,23 @@ def add_program(session: Session, description: str, primacy: int, group: str, ke
 @_one_program
 @click.option("--primacy", type=_PRIMACY, help="0 to 255; the lower wins.")
 @click.option("--group", help="The group that it is to be for (number or name).")
+@yes_option
 @pass_session
-def change_program(session: Session, program: str, primacy: int | None, group: str | None) -> None:
+def change_program(session: Session, program: str, primacy: int | None, group: str | None, yes: bool) -> None:
     """Change a program; what you do not name stays.
+
+    Who loses and gains it, and which programs it then stands before or behind, is said first, and you are
+    asked.
 
     \b
     Examples:
       csipctl programs change 1 --primacy 5
     """
     content = changed(primacy=primacy, group=group and lookup.group(session.client, group))
-    number = lookup.program(session.client, program)
-    _show(session, session.client.patch(f"/programs/{number}", content))
+    path = f"/programs/{lookup.program(session.client, program)}"
+    if not yes:
+        confirm(session, f"{path}/change/preview", content, "Change this program?")
+    _show(session, session.client.patch(path, content))
 
 
 @programs.command("remove")

@@ -12,6 +12,7 @@ from csipd.reconcile.statements import TOPOLOGY
 from csipd.refusals import Conflict, Impossible, NotFound
 from csipd.sep2.schema import Element
 from csipd.sep2.types import String32
+from csipd.web.admin import changes
 from csipd.web.admin.checks import Flaws, name_flaws
 from csipd.web.admin.forms import Count, Level, Line, Name, Number, Page
 from csipd.web.admin.names import Names
@@ -97,23 +98,40 @@ def add(transaction: Transaction, call: Call) -> Created:
 
 def change(transaction: Transaction, call: Call) -> Group:
     """Hang a group elsewhere: what is not named stays."""
-    body: ChangedGroup = call.body
     connection = transaction.connection
+    present, parent, level = _wanted(connection, call)
+    if (parent, level) == (present.parent, present.level):
+        return _shown(connection, [present])[0]
+    groups.move(transaction, present.id, parent=parent, level=level)
+    was, now = (f"below {at[0]}, level {at[1]}" for at in ((present.parent, present.level), (parent, level)))
+    _record(transaction, call, "change", present.id, f"{was} -> {now}")
+    return show(connection, call)
+
+
+def preview_change(connection: sa.Connection, call: Call) -> Consequences:
+    """Which devices gain and lose which programs where a group hangs elsewhere."""
+    present, parent, level = _wanted(connection, call)
+    groups.check_parent(connection, present.id, parent)
+    return Consequences(
+        summary=changes.of_group(connection, present, parent=parent, level=level, now=call.now)
+    )
+
+
+def _wanted(connection: sa.Connection, call: Call) -> tuple[groups.Group, int | None, int | None]:
+    """A group that is to be changed, and the parent and level that it is to have."""
+    body: ChangedGroup = call.body
     present = _find(connection, call.numbers["group"])
     parent = present.parent if body.parent is None else body.parent or None
     level = present.level if body.level is None else body.level
     if (parent, level) == (present.parent, present.level):
-        return _shown(connection, [present])[0]
+        return present, parent, level
     flaws = _place_flaws(connection, parent, level)
     below = groups.level_below(connection, present.id)
     if level is not None and below is not None and below <= level:
         flaws.append(("/level", f"a group right below has level {below}"))
     if flaws:
         raise Impossible(flaws)
-    groups.move(transaction, present.id, parent=parent, level=level)
-    was, now = (f"below {at[0]}, level {at[1]}" for at in ((present.parent, present.level), (parent, level)))
-    _record(transaction, call, "change", present.id, f"{was} -> {now}")
-    return show(connection, call)
+    return present, parent, level
 
 
 def remove(transaction: Transaction, call: Call) -> None:
@@ -207,6 +225,16 @@ OPERATIONS = (
         takes=ChangedGroup,
         gives=Group,
         writes=True,
+        refuses=(409,),
+    ),
+    Operation(
+        "POST",
+        "/admin/groups/{group}/change/preview",
+        "previewChangeGroup",
+        "What devices would gain and lose where a group hung elsewhere",
+        preview_change,
+        takes=ChangedGroup,
+        gives=Consequences,
         refuses=(409,),
     ),
     Operation(

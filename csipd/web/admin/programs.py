@@ -11,6 +11,7 @@ from csipd.db.database import Transaction
 from csipd.refusals import Conflict, Impossible, NotFound
 from csipd.sep2.schema import Element
 from csipd.sep2.types import Boolean, PrimacyType, String32, TimeType, UInt16
+from csipd.web.admin import changes
 from csipd.web.admin.checks import Flaws, name_flaws
 from csipd.web.admin.forms import Line, Number, Page
 from csipd.web.admin.names import Names
@@ -109,18 +110,32 @@ def add(transaction: Transaction, call: Call) -> Created:
 
 def change(transaction: Transaction, call: Call) -> Program:
     """Change primacy or group: what is not named stays. A program that was retired comes back by it."""
-    body: ChangedProgram = call.body
     connection = transaction.connection
-    present = _find(connection, call.numbers["program"])
-    group = present.group if body.group is None else body.group
-    primacy = present.primacy if body.primacy is None else body.primacy
-    if flaws := _group_flaws(connection, group):
-        raise Impossible(flaws)
+    present, group, primacy = _wanted(connection, call)
     if (group, primacy) != (present.group, present.primacy) or present.retired is not None:
         programs.change(transaction, present.id, group=group, primacy=primacy)
-        changes = f"primacy {present.primacy} -> {primacy}, group {present.group} -> {group}"
-        record(transaction, call, "change", present.id, changes)
+        detail = f"primacy {present.primacy} -> {primacy}, group {present.group} -> {group}"
+        record(transaction, call, "change", present.id, detail)
     return _shown(connection, [_find(connection, present.id)])[0]
+
+
+def preview_change(connection: sa.Connection, call: Call) -> Consequences:
+    """Who gains and loses a program by another group, and what it stands before by another primacy."""
+    present, group, primacy = _wanted(connection, call)
+    summary = changes.of_program(
+        connection, call.server.own, present, group=group, primacy=primacy, now=call.now
+    )
+    return Consequences(summary=summary)
+
+
+def _wanted(connection: sa.Connection, call: Call) -> tuple[programs.ProgramRow, int, int]:
+    """A program that is to be changed, and the group and primacy that it is to have."""
+    body: ChangedProgram = call.body
+    present = _find(connection, call.numbers["program"])
+    group = present.group if body.group is None else body.group
+    if flaws := _group_flaws(connection, group):
+        raise Impossible(flaws)
+    return present, group, present.primacy if body.primacy is None else body.primacy
 
 
 def remove(transaction: Transaction, call: Call) -> None:
@@ -242,6 +257,15 @@ OPERATIONS = (
         gives=Program,
         writes=True,
         refuses=(409,),
+    ),
+    Operation(
+        "POST",
+        "/admin/programs/{program}/change/preview",
+        "previewChangeProgram",
+        "What it would mean to change a program's primacy or group",
+        preview_change,
+        takes=ChangedProgram,
+        gives=Consequences,
     ),
     Operation(
         "DELETE",

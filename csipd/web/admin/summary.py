@@ -24,8 +24,8 @@ from csipd.web.json_form import to_json
 
 #: Devices that a sentence names; the others are counted.
 NAMED = 10
-#: Events in conflict that are listed one by one.
-_MOST_CONFLICTS = 20
+#: Events in conflict, or programs, that are listed one by one.
+MOST_LISTED = 20
 _LONGEST = 1024
 _SINGULAR = frozenset(("1 second", "1 minute", "1 hour", "1 day"))
 
@@ -62,9 +62,9 @@ def of_control(
         *_randomized(effect.event),
         *_delivery_text(connection, names, effect, poll_rates, now),
     ]
-    sentences += [_supersedes_text(names, one, zone) for one in effect.supersedes[:_MOST_CONFLICTS]]
-    sentences += [_loses_text(names, one, zone) for one in effect.superseded_by[:_MOST_CONFLICTS]]
-    rest = sum(max(0, len(some) - _MOST_CONFLICTS) for some in (effect.supersedes, effect.superseded_by))
+    sentences += [_supersedes_text(names, one, zone) for one in effect.supersedes[:MOST_LISTED]]
+    sentences += [_loses_text(names, one, zone) for one in effect.superseded_by[:MOST_LISTED]]
+    rest = sum(max(0, len(some) - MOST_LISTED) for some in (effect.supersedes, effect.superseded_by))
     if rest:
         sentences.append(f"{counted(rest, 'more control')} that meet it are not told here.")
     return tuple(map(line, sentences))
@@ -113,11 +113,15 @@ def of_default(
 
 def program_members(connection: sa.Connection, program: int) -> str:
     """The devices of a program: how many, under which group, some by name."""
-    names = Names(connection)
     owner = programs.owner_of(program)
     if owner is not None:
-        return f"device {names.device(owner)}"
-    group = programs.group_of(connection, program)
+        return f"device {Names(connection).device(owner)}"
+    return group_members(connection, programs.group_of(connection, program))
+
+
+def group_members(connection: sa.Connection, group: int) -> str:
+    """The devices under a group, likewise."""
+    names = Names(connection)
     total = groups.number_under(connection, group)
     some = names.devices(addressees.some_under(connection, group, NAMED))
     named = f" ({listed(some, total)})" if some else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from csipd.db.programs import own_program
 from tests.support.world import NOW
 from tests.web.admin.case import Case
 from tests.web.admin.examples import CONTROL
@@ -179,6 +180,105 @@ class OtherTests(_Case):
         self.assertIn(f"SP1 ({self.numbers.point_1})", lost)
         (won,) = [line for line in lines if "will see" in line]
         self.assertIn(f"FDB ({self.numbers.feeder_b})", won)
+
+    def test_change_group(self) -> None:
+        """What devices lose and gain where their group hangs elsewhere is said (case B10)."""
+        path = "/groups/4/change/preview"
+        a, b = self.numbers.feeder_a, self.numbers.feeder_b
+        self.assertEqual(
+            self.said(path, {"parent": 3}, ""),
+            [
+                "Group Point 1 (4) will hang below group Feeder B (3) instead of group Feeder A (2).",
+                "It has 2 devices under group Point 1 (owner and managed).",
+                f"2 devices (owner and managed) will no longer see program FDA ({a}): they lose its default.",
+                f"2 devices (owner and managed) will see program FDB ({b}): they gain control 5.",
+                f"2 devices (owner and managed) will see program Spare ({self.numbers.spare}), which has"
+                " neither a default nor a control that is not over.",
+            ],
+        )
+        lines = self.said(path, {"parent": 0}, "")
+        self.assertIn("will hang below no group instead of", lines[0])
+        (system,) = [line for line in lines if "program SY (" in line]
+        self.assertIn("they lose its default and control 6.", system)
+        # By another of its groups a device sees the programs of the feeder as before.
+        self.office.put(f"/devices/{self.numbers.owner}/groups", {"groups": [2, 4]})
+        lines = self.said(path, {"parent": 3}, "")
+        self.assertIn(
+            f"1 device (managed) will no longer see program FDA ({a}): it loses its default.", lines
+        )
+        self.assertFalse([line for line in lines if "program SY (" in line])
+
+    def test_change_group_alone(self) -> None:
+        """A group that stays where it is, or has nobody in it, takes nothing from anybody."""
+        (said,) = self.said("/groups/4/change/preview", {"parent": 2}, "")
+        self.assertIn("nothing changes", said)
+        level = self.said("/groups/4/change/preview", {"level": 5}, "")
+        self.assertEqual(
+            level,
+            [
+                "The level of group Point 1 (4) will be 5 instead of 6.",
+                "No device gains or loses a program.",
+            ],
+        )
+        lines = self.said(f"/groups/{self.office.empty}/change/preview", {"parent": 0}, "")
+        self.assertEqual(lines[-1], "No device gains or loses a program.")
+        self.office.refused("POST", "/groups/1/change/preview", {"parent": 77})
+        self.office.refused("POST", "/groups/5/change/preview", {"parent": 5}, expect=409)
+
+    def test_change_primacy(self) -> None:
+        """Which primacy becomes which is said, and which programs it then stands before (case B10)."""
+        system, a, b = self.numbers.system, self.numbers.feeder_a, self.numbers.feeder_b
+        path = f"/programs/{system}/change/preview"
+        lines = self.said(path, {"primacy": 7}, "")
+        self.assertIn(f"Program 'SY' ({system}) will have primacy 7 instead of 10, for 5 devices", lines[0])
+        self.assertEqual(lines[1], "Its controls that are not over: control 6.")
+        self.assertEqual(
+            lines[2:],
+            [
+                f"It will stand before Spare ({self.numbers.spare}) of primacy 9 for 3 devices, which it does"
+                " not now: what it says wins over what they say.",
+                f"It will be level with FDA ({a}) of primacy 7 for 2 devices and FDB ({b}) of primacy 7 for 3"
+                " devices, which it is not now: of two controls the one made later wins; their controls that"
+                " are not over: control 5.",
+            ],
+        )
+        behind = self.said(f"/programs/{self.numbers.point_1}/change/preview", {"primacy": 20}, "")
+        self.assertIn("It will stand behind FDA (", behind[2])
+        self.assertIn(f"SY ({system}) of primacy 10 for 2 devices", behind[2])
+        self.assertEqual(
+            self.said(path, {"primacy": 11}, "")[-1],
+            "Among the programs of its devices its place stays the same.",
+        )
+
+    def test_change_own(self) -> None:
+        """A program that passes devices' own ones says so, once they are shown."""
+        path = f"/programs/{self.numbers.point_1}/change/preview"
+        self.assertIn("stays the same", self.said(path, {"primacy": 2}, "")[-1])
+        self.office.post("/controls", {**CONTROL, "program": own_program(self.numbers.owner)})
+        self.assertIn("before the own programs of 1 device,", self.said(path, {"primacy": 2}, "")[-1])
+
+    def test_change_group_of_program(self) -> None:
+        """Who loses and gains a program that is for another group is said, and that one comes back."""
+        path = f"/programs/{self.numbers.feeder_a}/change/preview"
+        name = f"program FDA ({self.numbers.feeder_a})"
+        self.assertEqual(
+            self.said(path, {"group": 3}, "")[1:],
+            [
+                f"2 devices (owner and managed) will no longer see {name}: they lose its default.",
+                f"3 devices (other, bare and foreign) will see {name}: they gain its default.",
+            ],
+        )
+        self.assertEqual(
+            self.said(path, {"group": 1}, "")[1:],
+            [f"3 devices (other, bare and foreign) will see {name}: they gain its default."],
+        )
+        (said,) = self.said(path, {"group": 2, "primacy": 7}, "")
+        self.assertIn("nothing changes", said)
+        self.office.send("DELETE", f"/programs/{self.numbers.spare}")
+        back = self.said(f"/programs/{self.numbers.spare}/change/preview", {"group": 4}, "")
+        self.assertIn("was retired and comes back, for group Point 1 (4).", back[0])
+        self.assertIn("2 devices (owner and managed) will see program Spare", back[1])
+        self.office.refused("POST", path, {"group": 77})
 
     def test_one_group(self) -> None:
         """A device joins and leaves one group, and stays in the others (case B10)."""
