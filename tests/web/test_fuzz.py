@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import attrs
 from hypothesis import given
@@ -216,7 +217,8 @@ class FuzzCase(SynchronousTestCase):
             self.assertIsNotNone(locate(answer.headers["location"]), answer)
         elif answer.status == 200:
             if method != "HEAD":
-                judge(path, answer)
+                # Of an unreserved character its escape is another spelling (RFC 3986 6.2.2.2).
+                judge(unquote(path), answer)
         else:
             self.assertEqual(answer.headers["content-type"], "application/sep+xml", answer)
             if method != "HEAD":
