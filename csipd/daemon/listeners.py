@@ -74,7 +74,13 @@ class Listeners(Service):
         for listener in self._listeners:
             # the listeners share the server's certificate: one of them warns of its end.
             first = not self._contexts
-            tls = ServerTLS(listener.tls, now=time.time, peer_log=self._peer_log, announce_end=first)
+            tls = ServerTLS(
+                listener.tls,
+                now=time.time,
+                peer_log=self._peer_log,
+                announce_end=first,
+                what=listener.what,
+            )
             self._contexts.append(tls)
             factory = TLSFactory(tls, listener.site, clock=self._reactor)
             port = self._reactor.listenTCP(listener.port, factory, backlog=_BACKLOG, interface=listener.host)

@@ -108,9 +108,11 @@ class ServerTLS:
         now: Callable[[], float],
         peer_log: PeerLog | None = None,
         announce_end: bool = True,
+        what: str = "IEEE 2030.5",
     ) -> None:
         """Read the files of `settings`; `now` is the time of day (epoch s).
 
+        `what` is served, for the log, which says of each listener whether its files were reloaded.
         `peer_log` writes why peers are refused; without it nothing is written, as where TLS is only tried.
         `announce_end`: warn when the server's certificate ends; of several that share it one does.
         Raises `TLSError` when a file cannot be read or used.
@@ -120,6 +122,7 @@ class ServerTLS:
         self._peer_log = peer_log
         self._chain_walk: _ChainWalk | None = None
         self._announce_end = announce_end
+        self._what = what
         self._loaded = self._load()
         self.warn_if_ending()
 
@@ -137,9 +140,13 @@ class ServerTLS:
         try:
             self._loaded = self._load()
         except TLSError as error:
-            self._log.error("TLS: not reloaded, the old files stay in force: {error}", error=str(error))
+            self._log.error(
+                "TLS of {what}: not reloaded, the old files stay in force: {error}",
+                what=self._what,
+                error=str(error),
+            )
             return False
-        self._log.info("TLS: key, certificate and trust roots reloaded")
+        self._log.info("TLS of {what}: key, certificate and trust roots reloaded", what=self._what)
         self.warn_if_ending()
         return True
 

@@ -97,10 +97,10 @@ def expected(field: Field) -> str:
     match field.form:
         case Integer():
             least, most = bounds(field)
-            demands = "".join(
-                f" that must {rule.demand}" for rule in field.constraints if isinstance(rule, Constraint)
+            meanings = "".join(
+                f": {rule.meaning}" for rule in field.constraints if isinstance(rule, Constraint)
             )
-            return f"an integer from {least} to {most}{demands}"
+            return f"an integer from {least} to {most}{meanings}"
         case Hexadecimal(octets):
             return f"at most {2 * octets} hexadecimal digits"
         case Text(None):

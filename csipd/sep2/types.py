@@ -97,10 +97,10 @@ class Range:
 
 @frozen
 class Constraint:
-    """A number for which `holds` is true; `demand` completes the sentence "the value must ..."."""
+    """A number for which `holds` is true; `meaning` says in words what such a number is."""
 
     holds: Callable[[int], bool]
-    demand: str
+    meaning: str
 
 
 # Numbers, octets, text.
@@ -144,7 +144,9 @@ PowerOfTenMultiplierType = Annotated[Int8, Range(-9, 9)]
 mRIDType = HexBinary128
 VersionType = UInt16
 PENType = UInt32
-SFDIType = Annotated[UInt40, Constraint(sfdi_is_valid, "be 36 bits and their check digit")]
+SFDIType = Annotated[
+    UInt40, Constraint(sfdi_is_valid, "the leftmost 36 bits of an LFDI and then their check digit")
+]
 PINType = Annotated[UInt32, Range(0, 999999)]  # its check digit is for people: an operator may choose another
 SubscribableType = UInt8
 LocaleType = String42

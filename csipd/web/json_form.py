@@ -407,9 +407,9 @@ def _simple_schema(field: Field) -> Schema:
     match field.form:
         case Integer():
             low, high = lexical.bounds(field)
-            demands = [rule.demand for rule in field.constraints if isinstance(rule, Constraint)]
-            demand = {"description": f"Must {' and '.join(demands)}."} if demands else {}
-            return {"type": "integer", "minimum": low, "maximum": high, **demand}
+            meanings = [f"{rule.meaning}." for rule in field.constraints if isinstance(rule, Constraint)]
+            described = {"description": " ".join(meanings)} if meanings else {}
+            return {"type": "integer", "minimum": low, "maximum": high, **described}
         case Bool():
             return {"type": "boolean"}
         case Hexadecimal(octets):

@@ -69,7 +69,8 @@ class DaemonTests(SynchronousTestCase):
         self.ctl("status")
         self.ctl("certs", "renew", "server")
         self.daemon.process.send(1)
-        self.daemon.process.log.wait_for("reloaded", times=2)
+        for listener in ("IEEE 2030.5", "the operator's API"):
+            self.daemon.process.log.wait_for(f"TLS of {listener}: key, certificate and trust roots reloaded")
         self.ctl("status")
         self.ctl("certs", "renew", "operator")
         self.assertIn("(403)", self.ctl("status", code=1).stderr)

@@ -405,6 +405,7 @@ class ReloadTests(Lab):
                 (line,) = self.lines()
                 self.assertIn(why, line)
                 self.assertIn(str(self.folder), line)
+                self.assertIn("TLS of IEEE 2030.5: not reloaded", line)
                 self.assertEqual(self.served_by(), SERVER.lfdi)
 
     def test_missing_file(self) -> None:

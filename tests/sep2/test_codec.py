@@ -553,7 +553,8 @@ class RefusalTests(CodecTestCase):
             "<sFDI>1</sFDI>": (
                 "/EndDevice/sFDI",
                 "is 1",
-                "an integer from 0 to 281474976710655 that must be 36 bits and their check digit",
+                "an integer from 0 to 281474976710655: the leftmost 36 bits of an LFDI and then their check"
+                " digit",
             ),
             "<sFDI>167261211391</sFDI>": (
                 "/EndDevice",

@@ -380,7 +380,7 @@ class RefusalTests(JSONTestCase):
         """What only the standard's text demands is seen: check digits, what goes with what."""
         device = {"changedTime": 0, "sFDI": 167261211392}
         wrong = f"is 167261211392, expected an integer from 0 to {2**48 - 1}"
-        wrong += " that must be 36 bits and their check digit"
+        wrong += ": the leftmost 36 bits of an LFDI and then their check digit"
         self.refused(r.EndDevice, device, ("/sFDI", wrong))
         page = {"all": 1, "results": 1, "DERControl": [{**CONTROL_JSON}]}
         del page["DERControl"][0]["replyTo"]
