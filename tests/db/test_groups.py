@@ -499,6 +499,42 @@ class TreeTests(SynchronousTestCase):
         (found,) = groups.listed(self.connection, number=self.middle)
         self.assertEqual(found, groups.Group(self.middle, "feeder", None, None, "Topology"))
 
+    def test_under_alone(self) -> None:
+        """Who is said to lose and gain by a move of a group loses and gains (case B10)."""
+        other = add_group(self.transaction, "other feeder", parent=self.top, level=3)
+        beside = add_group(self.transaction, "beside", parent=self.middle)
+        places = (
+            [self.low],
+            [self.low, self.middle],
+            [self.low, beside],
+            [self.low, other],
+            [beside],
+            [other],
+        )
+        for number, held in enumerate(places, 1):
+            device = add_device(self.transaction, number)
+            for group in held:
+                devices.join(self.transaction, device, group, NOW)
+        left = add_device(self.transaction, 9)
+        devices.join(self.transaction, left, self.low, NOW)
+        devices.leave(self.transaction, left, self.low, NOW + 1)
+
+        def alone(group: int, of: int, *, cut_off: bool = False) -> set[int]:
+            return set(self.connection.scalars(groups.under_alone(group, of, cut_off=cut_off)))
+
+        def under(group: int) -> set[int]:
+            return set(self.connection.scalars(groups.under(group)))
+
+        self.assertEqual(alone(self.middle, other), under(self.middle) - under(other))
+        self.assertEqual(alone(self.low, self.middle), set())
+        lose = alone(self.low, self.middle, cut_off=True)
+        gain = alone(self.low, other, cut_off=True)
+        was, others = under(self.middle), under(other)
+        groups.move(self.transaction, self.low, parent=other, level=6)
+        self.assertEqual(was - under(self.middle), lose)
+        self.assertEqual(under(other) - others, gain)
+        self.assertEqual((len(lose), len(gain)), (2, 3))
+
     def test_level_below(self) -> None:
         """The highest level right below a group is known, not that of those further down."""
         add_group(self.transaction, "beside", parent=self.top)
