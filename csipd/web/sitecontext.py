@@ -76,41 +76,40 @@ class SiteContext:
 
     def too_many_requests(self, identity: Identity, peer: Any) -> None:
         """Log and count that a caller asks more often than its quota lets it."""
-        self.note_refusal(identity, peer, "more requests than its quota")
-        self.peer_log.warn(
-            self._log,
-            identity.lfdi,
-            "more requests than its quota",
-            "{lfdi} at {host}: more requests than its quota, answered 503",
-            origin=origin_of(peer),
-            lfdi=identity.lfdi,
-            host=host_of(peer),
-        )
+        reason = "more requests than its quota"
+        self.note_refusal(identity, peer, reason)
+        self._log_quota(self.peer_log.warn, identity, peer, reason, "{reason}, answered 503")
 
     def over_handshake_rate(self, identity: Identity, peer: Any) -> None:
         """Log and count that a caller connects more often than its quota lets it."""
-        self.note_refusal(identity, peer, "more handshakes than its quota")
-        self.peer_log.warn(
-            self._log,
-            identity.lfdi,
-            "more handshakes than its quota",
-            "{lfdi} at {host}: more handshakes than its quota, connection cut",
-            origin=origin_of(peer),
-            lfdi=identity.lfdi,
-            host=host_of(peer),
-        )
+        reason = "more handshakes than its quota"
+        self.note_refusal(identity, peer, reason)
+        self._log_quota(self.peer_log.warn, identity, peer, reason, "{reason}, connection cut")
 
     def made_room(self, identity: Identity, peer: Any, number: int) -> None:
         """Log that a caller has more connections than its quota and lost the longest idle."""
-        self.peer_log.info(
+        reason = "more connections than its quota"
+        line = "{reason} of {number}, the longest idle is closed"
+        self._log_quota(self.peer_log.info, identity, peer, reason, line, number=number)
+
+    def _log_quota(
+        self, write: Callable[..., None], identity: Identity, peer: Any, reason: str, line: str, **values: Any
+    ) -> None:
+        """Write a line about a caller's quota, at the rate of its peer.
+
+        :param write: of the peer log
+        :param line: what follows on who it is; ``{reason}`` stands for the reason
+        """
+        write(
             self._log,
             identity.lfdi,
-            "more connections than its quota",
-            "{lfdi} at {host}: more connections than its quota of {number}, the longest idle is closed",
+            reason,
+            f"{{lfdi}} at {{host}}: {line}",
             origin=origin_of(peer),
             lfdi=identity.lfdi,
             host=host_of(peer),
-            number=number,
+            reason=reason,
+            **values,
         )
 
     def handshake_failed(self, peer: Any, reason: Failure) -> None:
