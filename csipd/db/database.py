@@ -1,4 +1,4 @@
-"""The store as a service: operations run in two threads, in groups.
+"""The store as a service: reads, operators' reads and writes run in a thread each, in groups.
 
 A call into a thread costs more than the statements that it carries, so operations that wait are run
 together: while one group runs the next one gathers. Whose operations come first is a matter of fair shares
@@ -26,7 +26,7 @@ from twisted.python.threadpool import ThreadPool
 
 from csipd.db.columns import Unreadable
 from csipd.db.engine import checkpoint, make_engine
-from csipd.db.fair_queue import SERVER, FairQueue, QueuedOperation, Share
+from csipd.db.fair_queue import SERVER, FairQueue, Kind, QueuedOperation, Share
 from csipd.db.health import Health, is_damage, is_outage, reason_of
 from csipd.refusals import Refusal, Unavailable
 
@@ -221,18 +221,32 @@ class Database(Service):
     ) -> None:
         self._reactor = reactor
         health = Health(url, monotonic, self._log_health)
-        self._reader = _Connection(make_engine(url), health, monotonic)
-        self._writer = _Connection(make_engine(url, immediate=True), health, monotonic)
         self._pools: list[ThreadPool] = []
-        self._reads = _Queue(self._thread(), self._reader.read, publish, report or self._log_remark)
-        self._writes = _Queue(self._thread(), self._writer.write, publish, report or self._log_remark)
+        self._connections: list[_Connection] = []
+        self._queues: list[_Queue] = []
+
+        def connection(does: str, *, immediate: bool = False) -> _Connection:
+            made = _Connection(make_engine(url, immediate=immediate), health, does, monotonic)
+            self._connections.append(made)
+            return made
+
+        def queue(run: Callable[[list[Any]], _Group]) -> _Queue:
+            made = _Queue(self._thread(), run, publish, report or self._log_remark)
+            self._queues.append(made)
+            return made
+
+        self._reads = queue(connection("reading").read)
+        # A list that an operator asks for may take long: no device waits behind it (decision 37).
+        self._operators_reads = queue(connection("reading for operators").read)
+        self._writes = queue(connection("writing", immediate=True).write)
 
     def read(self, operation: Read[T], share: Share = SERVER) -> Deferred[T]:
         """Run an operation that reads; it must not return anything that holds on to the connection.
 
         :param share: on whose account
         """
-        return self._reads.submit(operation, share)
+        reads = self._operators_reads if share.kind is Kind.OPERATORS else self._reads
+        return reads.submit(operation, share)
 
     def write(self, operation: Write[T], share: Share = SERVER) -> Deferred[T]:
         """Run an operation in a transaction; fires after the commit.
@@ -256,12 +270,12 @@ class Database(Service):
         super().stopService()
 
         def close(_: object) -> None:
-            for connection in (self._reader, self._writer):
+            for connection in self._connections:
                 connection.close()
             for pool in self._pools:
                 pool.stop()
 
-        return gatherResults([self._reads.idle(), self._writes.idle()]).addCallback(close)
+        return gatherResults([queue.idle() for queue in self._queues]).addCallback(close)
 
     def _log_health(self, line: str, failure: bool) -> None:
         (self._log.error if failure else self._log.info)("{line}", line=line)
@@ -281,11 +295,15 @@ class Database(Service):
 
 
 class _Connection:
-    """One connection, kept open; closed after the database failed, and opened again for the next group."""
+    """One connection, kept open; closed after the database failed, and opened again for the next group.
 
-    def __init__(self, engine: sa.Engine, health: Health, monotonic: Callable[[], float]) -> None:
+    :param does: what it is for, in the words of ``Health.failed``
+    """
+
+    def __init__(self, engine: sa.Engine, health: Health, does: str, monotonic: Callable[[], float]) -> None:
         self._engine = engine
         self._health = health
+        self._does = does
         self._monotonic = monotonic
         self._connection: sa.Connection | None = None
         self._companions: Any = None
@@ -294,7 +312,7 @@ class _Connection:
         """Carry out a group of reads, all of one moment."""
         displaced = self._health.displaced(self._companions)
         if displaced is not None:
-            return self._refuse("reading", displaced, len(operations))
+            return self._refuse(displaced, len(operations))
         outcomes: list[Any] = []
         try:
             connection = self._open()
@@ -305,8 +323,8 @@ class _Connection:
                     if timer.is_over():
                         break
         except sa.exc.SQLAlchemyError as error:
-            return self._lost("reading", error, len(operations))
-        self._health.worked("reading")
+            return self._lost(error, len(operations))
+        self._health.worked(self._does)
         return _Group(outcomes, seconds=timer.seconds)
 
     def write(self, operations: list[Write[Any]]) -> _Group:
@@ -314,7 +332,7 @@ class _Connection:
         displaced = self._health.displaced(self._companions)
         if displaced is not None:
             self._save()
-            return self._refuse("writing", displaced, len(operations))
+            return self._refuse(displaced, len(operations))
         outcomes: list[Any] = []
         changed: list[str] = []
         remarks: list[Remark] = []
@@ -325,7 +343,7 @@ class _Connection:
                 if self._health.check_is_due():
                     self._health.check(connection)
                 if self._health.damage is not None:
-                    return self._refuse("writing", self._health.damage, len(operations))
+                    return self._refuse(self._health.damage, len(operations))
             with connection.begin() as whole:
                 timer = _Timer(self._monotonic)
                 for operation in operations:
@@ -345,13 +363,13 @@ class _Connection:
                         break
                 committing = True
         except sa.exc.SQLAlchemyError as error:
-            group = self._lost("writing", error, len(operations))
+            group = self._lost(error, len(operations))
             if committing:
                 # A commit that failed on its way to the disk may be found there later: what is kept
                 # elsewhere of these hrefs must not outlive that.
                 group.changed = changed
             return group
-        self._health.worked("writing")
+        self._health.worked(self._does)
         return _Group(outcomes, changed, remarks, timer.seconds)
 
     def close(self) -> None:
@@ -385,14 +403,14 @@ class _Connection:
         if self._connection is not None:
             checkpoint(self._connection)
 
-    def _lost(self, side: str, error: Exception, calls: int) -> _Group:
+    def _lost(self, error: Exception, calls: int) -> _Group:
         """Give up a connection on which the database failed, and the whole group with it."""
         connection, self._connection = self._connection, None
         self._companions = None
         if connection is not None:
             connection.invalidate()
             connection.close()
-        return self._refuse(side, reason_of(error), calls, damage=is_damage(error))
+        return self._refuse(reason_of(error), calls, damage=is_damage(error))
 
-    def _refuse(self, side: str, reason: str, calls: int, *, damage: bool = False) -> _Group:
-        return _Group([Failure(self._health.failed(side, reason, damage=damage))] * calls)
+    def _refuse(self, reason: str, calls: int, *, damage: bool = False) -> _Group:
+        return _Group([Failure(self._health.failed(self._does, reason, damage=damage))] * calls)

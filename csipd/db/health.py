@@ -148,7 +148,7 @@ class Health:
     def failed(self, side: str, reason: str, *, damage: bool = False) -> Unavailable:
         """Note that reading or writing failed, and log it once; gives what callers are answered with.
 
-        :param side: "reading" or "writing"
+        :param side: what a connection is for: "reading", "writing"
         :param damage: nothing is to be written until a check has found none
         """
         if damage and self.damage is None:

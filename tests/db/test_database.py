@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import database as module
 from csipd.db.database import Database, Transaction
-from csipd.db.fair_queue import SERVER, device_share
+from csipd.db.fair_queue import SERVER, Kind, Share, device_share
 from csipd.db.tables import assignments, facts, memberships
 from csipd.refusals import NotFound, Unavailable
 from tests.support.store import new_database
@@ -346,6 +346,23 @@ class ReadTests(_Threaded):
         answer = self.database.read(names)
         self.reactor.turn()
         self.assertEqual(self.successResultOf(answer), [])
+
+    def test_operators_have_a_lane(self) -> None:
+        """While an operator's list takes its time the reads of devices go on, on another connection."""
+        proceed = Event()
+
+        def slow(connection: sa.Connection) -> list[str]:
+            proceed.wait(30)
+            return names(connection)
+
+        listed = self.database.read(slow, Share(Kind.OPERATORS, "operator"))
+        asked = self.database.read(names, device_share("A"))
+        self.reactor.turn()
+        self.assertEqual(self.successResultOf(asked), [])
+        self.assertNoResult(listed)
+        proceed.set()
+        self.reactor.turn()
+        self.assertEqual(self.successResultOf(listed), [])
 
 
 class StopTests(_Threaded):

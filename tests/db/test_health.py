@@ -276,8 +276,8 @@ class OutageTests(_Case):
         other = sqlite3.connect(self.file, isolation_level=None)
         self.addCleanup(other.close)
         self.successResultOf(self.database.write(keep("a")))
-        self.database._writer._connection.exec_driver_sql("PRAGMA busy_timeout = 0")  # type: ignore[union-attr]  # open
-        self.database._writer._connection.rollback()  # type: ignore[union-attr]
+        self.database._connections[-1]._connection.exec_driver_sql("PRAGMA busy_timeout = 0")  # type: ignore[union-attr]  # open
+        self.database._connections[-1]._connection.rollback()  # type: ignore[union-attr]
         other.execute("BEGIN IMMEDIATE")
         self.refused(self.database.write(keep("b")))
         self.assertEqual(self.successResultOf(self.database.read(names)), ["a"])
