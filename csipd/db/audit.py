@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from attrs import fields, frozen
 
 from csipd.db.database import Transaction
+from csipd.db.prepared import Prepared
 from csipd.db.tables import audit
 
 #: Lines that are kept of each device.
@@ -32,9 +33,8 @@ class AuditEntry:
     detail: str
 
 
-# Built once: to build a statement costs ten times what it takes to execute it.
-_ADD = sa.insert(audit)
-_BEYOND = (
+_ADD = Prepared(sa.insert(audit), "at", "who", "action", "subject", "detail", "device")
+_BEYOND = Prepared(
     sa.select(audit.c.id)
     .where(audit.c.device == sa.bindparam("device"))
     .order_by(audit.c.id.desc())
@@ -62,8 +62,8 @@ def record(
     if len(detail) > LONGEST_DETAIL:
         detail = f"{detail[: LONGEST_DETAIL - 4]} ..."
     connection = transaction.connection
-    connection.execute(
-        _ADD,
+    _ADD.execute(
+        connection,
         {"at": now, "who": who, "action": action, "subject": subject, "detail": detail, "device": device},
     )
     if device is None:
@@ -77,7 +77,7 @@ def record(
         )
     else:
         wanted = {"device": device, "limit": LINES_OF_DEVICE, "keep": LINES_OF_DEVICE}
-        gone = list(connection.scalars(_BEYOND, wanted))
+        gone = _BEYOND.scalars(connection, wanted)
         if gone:
             connection.execute(sa.delete(audit).where(audit.c.id.in_(gone)))
 

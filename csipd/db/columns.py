@@ -35,9 +35,14 @@ class _Strict:
             made.where = self.where
         return made
 
+    def conversion(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """What a value of the right class goes through besides."""
+        own: Callable[[Any], Any] | None = super().result_processor(dialect, coltype)  # type: ignore[misc]
+        return own
+
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], Any] | None:
         """The function that each value goes through when it is read; it raises `Unreadable`."""
-        own: Callable[[Any], Any] | None = super().result_processor(dialect, coltype)  # type: ignore[misc]
+        own = self.conversion(dialect, coltype)
         if dialect.name != "sqlite":
             # Others keep what a column is declared to hold.
             return own
@@ -83,6 +88,13 @@ _STRICT: dict[type[Any], type[Any]] = {
     cls.__mro__[2]: cls
     for cls in (_SmallInteger, _Integer, _BigInteger, _Boolean, _Text, _String, _LargeBinary)
 }
+
+
+def conversion(kind: TypeEngine[Any], dialect: sa.Dialect) -> Callable[[Any], Any] | None:
+    """What values of a type go through when they are read, apart from the look at their class."""
+    if isinstance(kind, _Strict):
+        return kind.conversion(dialect, None)
+    return kind.result_processor(dialect, None)
 
 
 def make_strict(metadata: sa.MetaData) -> None:

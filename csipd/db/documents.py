@@ -7,13 +7,13 @@ row before its first member; its count is kept, not counted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
 import sqlalchemy as sa
 from attrs import frozen
 
 from csipd.db import numbering
 from csipd.db.database import Transaction
+from csipd.db.prepared import Prepared
 from csipd.db.stored import decode
 from csipd.db.tables import documents, lists
 from csipd.db.upsert import insert
@@ -27,13 +27,14 @@ from csipd.sep2.site import Place, Row, member
 #: The whole of a list that is known to be short: the curves of a program, the DERs of a device.
 ALL = Page(limit=10_000)
 
-# Built once: to build a statement costs more than to execute it.
-_BODY = sa.select(documents.c.body).where(documents.c.href == sa.bindparam("href"))
-_PRESENT = sa.select(documents.c.href).where(documents.c.href.in_(sa.bindparam("hrefs", expanding=True)))
-_COUNTS = sa.select(lists.c.href, lists.c.members).where(
-    lists.c.href.in_(sa.bindparam("hrefs", expanding=True))
+_BODY = Prepared(sa.select(documents.c.body).where(documents.c.href == sa.bindparam("href")))
+_PRESENT = Prepared(
+    sa.select(documents.c.href).where(documents.c.href.in_(sa.bindparam("hrefs", expanding=True)))
 )
-_LAST = sa.select(lists.c.last).where(lists.c.href == sa.bindparam("href"))
+_COUNTS = Prepared(
+    sa.select(lists.c.href, lists.c.members).where(lists.c.href.in_(sa.bindparam("hrefs", expanding=True)))
+)
+_LAST = Prepared(sa.select(lists.c.last).where(lists.c.href == sa.bindparam("href")))
 _MEMBERS = (
     sa.select(documents.c.href, documents.c.body)
     .where(documents.c.list == sa.bindparam("list"))
@@ -41,31 +42,68 @@ _MEMBERS = (
     .limit(sa.bindparam("limit", type_=sa.Integer))
     .offset(sa.bindparam("start", type_=sa.Integer))
 )
-_EQUAL = sa.select(documents.c.href).where(
-    documents.c.list == sa.bindparam("list"),
-    documents.c.order > sa.bindparam("from"),
-    documents.c.order < sa.bindparam("to"),
-)
-_INSERT = sa.insert(documents)
 _LATER = documents.c.time > sa.bindparam("after")
-_MEMBERS_LATER = _MEMBERS.where(_LATER)
-_COUNT_LATER = sa.select(sa.func.count()).where(documents.c.list == sa.bindparam("list"), _LATER)
+_PAGE = Prepared(_MEMBERS)
+_PAGE_LATER = Prepared(_MEMBERS.where(_LATER))
+_COUNT_LATER = Prepared(sa.select(sa.func.count()).where(documents.c.list == sa.bindparam("list"), _LATER))
+_EQUAL = Prepared(
+    sa.select(documents.c.href).where(
+        documents.c.list == sa.bindparam("list"),
+        documents.c.order > sa.bindparam("from"),
+        documents.c.order < sa.bindparam("to"),
+    )
+)
+_INSERT = Prepared(sa.insert(documents), "href", "list", "order", "time", "device", "changed", "body")
+_REPLACE = Prepared(
+    sa.update(documents).where(documents.c.href == sa.bindparam("place")), "order", "time", "changed", "body"
+)
+_DELETE = Prepared(
+    sa.delete(documents).where(documents.c.href == sa.bindparam("href")).returning(documents.c.list)
+)
+_SHORTEN = Prepared(
+    sa.update(lists).where(lists.c.href == sa.bindparam("list")).values(members=lists.c.members - 1)
+)
+
+
+def _put(dialect: str) -> sa.Insert:
+    statement = insert(dialect, documents)
+    return statement.on_conflict_do_update(
+        index_elements=[documents.c.href],
+        set_={"changed": statement.excluded.changed, "body": statement.excluded.body},
+    )
+
+
+def _lengthen(dialect: str) -> sa.Insert:
+    """Count one member more; gives its number."""
+    return (
+        insert(dialect, lists)
+        .values(href=sa.bindparam("href"), members=1, last=numbering.LISTS_FROM + 1)
+        .on_conflict_do_update(
+            index_elements=[lists.c.href],
+            set_={"members": lists.c.members + 1, "last": lists.c.last + 1},
+        )
+        .returning(lists.c.last)
+    )
+
+
+_PUT = Prepared(_put, "href", "device", "changed", "body")
+_LENGTHEN = Prepared(_lengthen)
 
 
 def get(connection: sa.Connection, place: Place) -> Resource | None:
     """The document at a place, or None."""
-    body = connection.scalar(_BODY, {"href": place.href})
+    body = _BODY.scalar(connection, {"href": place.href})
     return None if body is None else decode(body, place.row.resource_type, place.href)
 
 
 def present(connection: sa.Connection, hrefs: Sequence[str]) -> set[str]:
     """Those of the hrefs at which there is a document."""
-    return set(connection.scalars(_PRESENT, {"hrefs": hrefs}))
+    return set(_PRESENT.scalars(connection, {"hrefs": hrefs}))
 
 
 def counts(connection: sa.Connection, hrefs: Sequence[str]) -> dict[str, int]:
     """How many members each of the lists has; lists without any are left out."""
-    return {row.href: row.members for row in connection.execute(_COUNTS, {"hrefs": hrefs})}
+    return dict(_COUNTS.all(connection, {"hrefs": hrefs}))
 
 
 def page(connection: sa.Connection, place: Place, part: Page) -> tuple[int, list[tuple[Place, Resource]]]:
@@ -74,20 +112,20 @@ def page(connection: sa.Connection, place: Place, part: Page) -> tuple[int, list
     :return: how many members there are (after the filter ``a``), and those wanted with their places
     """
     wanted: dict[str, object] = {"list": place.href}
-    query = _MEMBERS
+    query = _PAGE
     if part.after is None or not place.row.timed:
         total = counts(connection, [place.href]).get(place.href, 0)
     else:
         wanted["after"] = part.after
-        query = _MEMBERS_LATER
-        total = connection.scalar(_COUNT_LATER, wanted) or 0
+        query = _PAGE_LATER
+        total = _COUNT_LATER.scalar(connection, wanted)
     if part.start >= total or not part.limit:
         return total, []
     wanted |= {"limit": part.limit, "start": part.start}
     row = member(place.row)
     return total, [
         (Place(row, (*place.ids, int(href.rpartition("/")[2]))), decode(body, row.resource_type, href))
-        for href, body in connection.execute(query, wanted)
+        for href, body in query.all(connection, wanted)
     ]
 
 
@@ -108,27 +146,18 @@ def put(
     """
     connection = transaction.connection
     body = codec.encode(resource, extensions=True)
-    before: bytes | None = connection.scalar(_BODY, {"href": place.href})
+    before: bytes | None = _BODY.scalar(connection, {"href": place.href})
     if before == body:
         return None
     row = {"href": place.href, "device": device, "changed": now, "body": body}
-    connection.execute(_put(connection.dialect.name), row)
+    _PUT.execute(connection, row)
     transaction.invalidate(place.href)
     return DocumentChange(before, body)
 
 
-@cache
-def _put(dialect: str) -> sa.Insert:
-    statement = insert(dialect, documents)
-    return statement.on_conflict_do_update(
-        index_elements=[documents.c.href],
-        set_={"changed": statement.excluded.changed, "body": statement.excluded.body},
-    )
-
-
 def next_number(connection: sa.Connection, place: Place) -> int:
     """The number that the next member of a list will get; certain within a write."""
-    last: int | None = connection.scalar(_LAST, {"href": place.href})
+    last: int | None = _LAST.scalar(connection, {"href": place.href})
     return (numbering.lists_from(connection) if last is None else last) + 1
 
 
@@ -139,8 +168,7 @@ def post(transaction: Transaction, place: Place, resource: Resource, now: int, d
     :return: the place of the member
     """
     connection = transaction.connection
-    number: int | None = connection.scalar(_lengthen(connection.dialect.name), {"href": place.href})
-    assert number is not None
+    number: int = _LENGTHEN.scalar(connection, {"href": place.href})
     made = Place(member(place.row), (*place.ids, number))
     row = {
         "href": made.href,
@@ -151,23 +179,9 @@ def post(transaction: Transaction, place: Place, resource: Resource, now: int, d
         "changed": now,
         "body": codec.encode(resource, extensions=True),
     }
-    connection.execute(_INSERT, row)
+    _INSERT.execute(connection, row)
     transaction.invalidate(place.href, made.href)
     return made
-
-
-@cache
-def _lengthen(dialect: str) -> sa.Insert:
-    """Count one member more; gives its number."""
-    return (
-        insert(dialect, lists)
-        .values(href=sa.bindparam("href"), members=1, last=numbering.LISTS_FROM + 1)
-        .on_conflict_do_update(
-            index_elements=[lists.c.href],
-            set_={"members": lists.c.members + 1, "last": lists.c.last + 1},
-        )
-        .returning(lists.c.last)
-    )
 
 
 def find_equal(connection: sa.Connection, place: Place, resource: Resource) -> Place | None:
@@ -176,7 +190,7 @@ def find_equal(connection: sa.Connection, place: Place, resource: Resource) -> P
     :param place: of the list
     """
     prefix = order_prefix(place.row, resource)
-    href: str | None = connection.scalar(_EQUAL, {"list": place.href, "from": prefix, "to": f"{prefix}~"})
+    href: str | None = _EQUAL.scalar(connection, {"list": place.href, "from": prefix, "to": f"{prefix}~"})
     return None if href is None else Place(member(place.row), (*place.ids, int(href.rpartition("/")[2])))
 
 
@@ -189,22 +203,20 @@ def replace(
     :raises NotFound: there is no such member
     """
     connection = transaction.connection
-    before: bytes | None = connection.scalar(_BODY, {"href": place.href})
+    before: bytes | None = _BODY.scalar(connection, {"href": place.href})
     if before is None:
         raise NotFound(place.href)
     body = codec.encode(resource, extensions=True)
     if before == body:
         return None
-    connection.execute(
-        sa.update(documents)
-        .where(documents.c.href == place.href)
-        .values(
-            order=order_key(list_row, resource, place.ids[-1]),
-            time=time_key(list_row, resource),
-            changed=now,
-            body=body,
-        )
-    )
+    row = {
+        "place": place.href,
+        "order": order_key(list_row, resource, place.ids[-1]),
+        "time": time_key(list_row, resource),
+        "changed": now,
+        "body": body,
+    }
+    _REPLACE.execute(connection, row)
     transaction.invalidate(place.href, Place(list_row, place.ids[:-1]).href)
     return DocumentChange(before, body)
 
@@ -215,15 +227,11 @@ def delete(transaction: Transaction, place: Place) -> bool:
     :return: whether there was one
     """
     connection = transaction.connection
-    parent = connection.execute(
-        sa.delete(documents).where(documents.c.href == place.href).returning(documents.c.list)
-    ).one_or_none()
+    parent = _DELETE.first(connection, {"href": place.href})
     if parent is None:
         return False
     if parent.list is not None:
-        connection.execute(
-            sa.update(lists).where(lists.c.href == parent.list).values(members=lists.c.members - 1)
-        )
+        _SHORTEN.execute(connection, {"list": parent.list})
         transaction.invalidate(parent.list)
     transaction.invalidate(place.href)
     return True

@@ -16,7 +16,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import csipd
 from csipd import db
-from csipd.db import documents
 from csipd.db.tables import metadata
 
 DIALECTS = (sqlite.dialect(), postgresql.dialect())
@@ -56,12 +55,6 @@ class StatementTests(SynchronousTestCase):
         for name, statement in found.items():
             for dialect in DIALECTS:
                 self.assertTrue(said(statement, dialect), name)
-
-    def test_of_each(self) -> None:
-        """Those that SQLAlchemy constructs apart for the two are constructed for the one they are said to."""
-        for dialect in DIALECTS:
-            for made in (documents._put, documents._lengthen):
-                self.assertIn("ON CONFLICT (href) DO UPDATE", said(made(dialect.name), dialect))
 
     def test_no_sql_by_hand(self) -> None:
         """SQL that is written out, and what only SQLite knows, stands where its files are dealt with."""

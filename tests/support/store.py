@@ -6,12 +6,14 @@ url = new_database(self.mktemp())   # a file, for what opens the store by itself
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -100,15 +102,17 @@ def add_program(transaction: Transaction, group: int, description: str, primacy:
 
 @contextmanager
 def statements(transaction: Transaction) -> Iterator[list[str]]:
-    """The statements that are executed meanwhile, savepoints and the like aside."""
+    """The statements that are executed meanwhile, savepoints and the like aside; values are left out."""
     said: list[str] = []
 
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        said.append(statement)
+    def note(statement: str) -> None:
+        if not statement.startswith(("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")):
+            said.append(re.sub(r"[Xx]?'(?:[^']|'')*'|\b\d+\b", "?", statement))
 
-    bound = transaction.connection.engine
-    sa.event.listen(bound, "before_cursor_execute", note)
+    # Of the driver: Core's statements and those that are prepared alike.
+    driver: Any = transaction.connection.connection.driver_connection
+    driver.set_trace_callback(note)
     try:
         yield said
     finally:
-        sa.event.remove(bound, "before_cursor_execute", note)
+        driver.set_trace_callback(None)
