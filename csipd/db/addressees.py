@@ -11,6 +11,9 @@ from csipd.db import groups
 from csipd.db.devices import is_shown
 from csipd.db.tables import devices, memberships
 
+#: Devices that are looked at for a sample of them.
+MOST_LOOKED_AT = 5000
+
 
 def some_under(connection: sa.Connection, group: int, limit: int) -> list[int]:
     """Some of the EndDevices in a group and below it: those that are found first, however many there are."""
@@ -46,18 +49,16 @@ class AddressedDevices:
     others: int
 
 
-def addressed(
-    connection: sa.Connection, which: sa.Select[tuple[int]] | Sequence[int], category: int, limit: int
-) -> AddressedDevices:
+def addressed(connection: sa.Connection, named: Sequence[int], category: int, limit: int) -> AddressedDevices:
     """Which of some EndDevices an event addresses.
 
-    :param which: their numbers, or a query of them
+    :param named: their numbers
     :param category: its deviceCategory
     :param limit: of the sample
     """
     said = sa.func.coalesce(devices.c.device_category, 0)
     meant = said.bitwise_and(category) != 0
-    among = sa.and_(devices.c.id.in_(which), is_shown)
+    among = sa.and_(devices.c.id.in_(named), is_shown)
     sample = sa.select(devices.c.id).where(among, sa.or_(meant, said == 0)).order_by(devices.c.id)
     numbers = sa.select(
         sa.func.count(),
@@ -67,6 +68,23 @@ def addressed(
     total, known, unknown = connection.execute(numbers).one()
     found = tuple(connection.scalars(sample.limit(limit)))
     return AddressedDevices(found, int(known), int(unknown), total - int(known) - int(unknown))
+
+
+def addressed_under(connection: sa.Connection, group: int, category: int, limit: int) -> AddressedDevices:
+    """Which of the EndDevices in a group and below it an event addresses; from what is kept of the group.
+
+    The sample is of the first that are found, however many there are.
+    """
+    known, unknown, others = groups.numbers_by_category(connection, group, category)
+    some = groups.under(group).limit(MOST_LOOKED_AT).subquery()
+    said = sa.func.coalesce(devices.c.device_category, 0)
+    sample = (
+        sa.select(devices.c.id)
+        .join(some, some.c.device == devices.c.id)
+        .where(is_shown, sa.or_(said.bitwise_and(category) != 0, said == 0))
+        .limit(limit)
+    )
+    return AddressedDevices(tuple(sorted(connection.scalars(sample))), known, unknown, others)
 
 
 def unable(connection: sa.Connection, numbers: Sequence[int], needed: int) -> dict[int, int]:

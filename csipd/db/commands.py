@@ -426,7 +426,10 @@ def _addressed(
         if named:
             return named[:SAMPLE], len(named), []
         return addressees.some_under(connection, group, SAMPLE), groups.number_under(connection, group), []
-    found = addressees.addressed(connection, named or groups.under(group), category, SAMPLE)
+    if named:
+        found = addressees.addressed(connection, named, category, SAMPLE)
+    else:
+        found = addressees.addressed_under(connection, group, category, SAMPLE)
     doubts = []
     if found.others:
         doubts.append(f"{counted(found.others, 'device')} of another category will not follow it")

@@ -14,11 +14,11 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import controls, documents, former, groups
+from csipd.db import controls, documents, former, groups, tally
 from csipd.db.audit import record
 from csipd.db.columns import Unreadable
 from csipd.db.database import Transaction
-from csipd.db.tables import devices
+from csipd.db.tables import STANDING, devices
 from csipd.der.access import Barred, Caller, Owner, Policy, Standing
 from csipd.refusals import BadRequest, Conflict, Duplicate, Forbidden, Full, NotFound
 from csipd.sep2 import identity
@@ -27,6 +27,8 @@ from csipd.sep2.paging import Page
 from csipd.sep2.site import ROWS, Place
 from csipd.sep2.types import octets_of, short_bits
 
+#: How a device stands, in the order of ``tables.STANDING``.
+STANDINGS = ("registered", "listed", "withdrawn", "retired")
 #: LFDIs that an aggregator may add itself, ever. An operator lists more.
 MOST_ADDED = 20_000
 
@@ -354,6 +356,7 @@ def add(
         .returning(devices.c.id)
     )
     assert number is not None
+    tally.change(transaction, tally.devices("listed"), 1)
     if aggregator:
         manager = number
         update(transaction, number, manager=number)
@@ -394,6 +397,9 @@ def update(transaction: Transaction, device: int, **values: Any) -> None:
     before = connection.execute(state).one()
     connection.execute(sa.update(devices).where(devices.c.id == device).values(**values))
     after = connection.execute(state).one()
+    if before.standing != after.standing:
+        for standing, change in ((before.standing, -1), (after.standing, 1)):
+            tally.change(transaction, tally.devices(STANDINGS[standing]), change)
     if tuple(before) != tuple(after):
         of = groups.memberships_of(connection, device)
         for seen, change in ((before, -1), (after, 1)):
@@ -411,7 +417,7 @@ def _tally(transaction: Transaction, state: sa.Row[*tuple[Any, ...]], of: Sequen
     if state.shown:
         if state.manager is not None:
             groups.count(transaction, state.manager, of, change)
-        groups.count_abilities(transaction, state.modes, of, change)
+        groups.count_abilities(transaction, state.modes, state.device_category, of, change)
 
 
 def join(transaction: Transaction, device: int, group: int, now: int) -> None:
@@ -551,7 +557,13 @@ def title(number: int, name: str | None) -> str:
     return f"device {name} ({number})" if name else f"device {number}"
 
 
-_STATE = sa.select(devices.c.manager, devices.c.modes, is_shown.label("shown"))
+_STATE = sa.select(
+    devices.c.manager,
+    devices.c.modes,
+    devices.c.device_category,
+    STANDING.label("standing"),
+    is_shown.label("shown"),
+)
 
 
 def _category(value: int | None, octets: int | None) -> int | None:

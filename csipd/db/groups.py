@@ -7,13 +7,14 @@ and nothing else (decision 9). Being in a group is being in every group above it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from attrs import frozen
 
 from csipd.db.database import Transaction
-from csipd.db.tables import abilities, assignments, fleets, groups, memberships, programs
+from csipd.db.tables import STANDING, abilities, assignments, devices, fleets, groups, memberships, programs
 from csipd.db.upsert import insert
 from csipd.refusals import Conflict
 
@@ -190,13 +191,9 @@ def count(transaction: Transaction, manager: int, of: Sequence[int], change: int
                 set_={"members": fleets.c.members + change},
             )
         )
-        _forget(transaction, fleets, change, fleets.c.manager == manager, fleets.c.group == group)
-
-
-def _forget(transaction: Transaction, table: sa.Table, change: int, *which: sa.ColumnElement[bool]) -> None:
-    """Remove a count that came to nothing: a device could leave one behind for whatever it says."""
-    if change < 0:
-        transaction.connection.execute(sa.delete(table).where(*which, table.c.members == 0))
+        if change < 0:
+            nothing = (fleets.c.manager == manager, fleets.c.group == group, fleets.c.members == 0)
+            transaction.connection.execute(sa.delete(fleets).where(*nothing))
 
 
 def memberships_of_many(connection: sa.Connection, devices: Sequence[int]) -> dict[int, list[int]]:
@@ -210,23 +207,101 @@ def memberships_of_many(connection: sa.Connection, devices: Sequence[int]) -> di
     return found
 
 
-def count_abilities(transaction: Transaction, modes: int | None, of: Sequence[int], change: int) -> None:
-    """Keep how many EndDevices of each of these groups support what.
+def count_abilities(
+    transaction: Transaction, modes: int | None, category: int | None, of: Sequence[int], change: int
+) -> None:
+    """Keep how many EndDevices of each of these groups, and of those above them, support what.
 
     :param modes: DERControlType of the device that comes or goes; None while it has not said
+    :param category: its DeviceCategoryType; None while it has not said
     """
-    value = -1 if modes is None else modes
+    connection = transaction.connection
+    said = {"modes": -1 if modes is None else modes, "category": category or 0}
     for group in of:
-        statement = insert(transaction.connection.dialect.name, abilities).values(
-            group=group, modes=value, members=change
+        connection.execute(_tally(connection.dialect.name), {"start": group, "change": change, **said})
+        if change < 0:
+            # A device could leave one that came to nothing behind for whatever it says.
+            connection.execute(_FORGET, {"start": group, **said})
+
+
+_CHAIN = _above(
+    sa.select(sa.literal(0).label("who"), groups.c.id.label("group")).where(
+        groups.c.id == sa.bindparam("start")
+    )
+)
+_UP = sa.select(_CHAIN.c.group)
+_EMPTY = sa.delete(abilities).where(abilities.c.group.in_(_UP), abilities.c.members == 0)
+_FORGET = _EMPTY.where(
+    abilities.c.modes == sa.bindparam("modes"), abilities.c.category == sa.bindparam("category")
+)
+
+
+@cache
+def _tally(dialect: str) -> sa.Insert:
+    """Count devices of one kind in or out of a group and those above it."""
+    integer = sa.BigInteger()
+    return _count_in(
+        dialect,
+        sa.select(
+            _CHAIN.c.group,
+            sa.bindparam("modes", type_=integer),
+            sa.bindparam("category", type_=integer),
+            sa.bindparam("change", type_=integer),
+        ).where(sa.true()),
+    )
+
+
+@cache
+def _tally_all(dialect: str) -> sa.Insert:
+    """Count all that a group counts in or out of another one and those above that."""
+    return _count_in(
+        dialect,
+        sa.select(
+            _CHAIN.c.group,
+            abilities.c.modes,
+            abilities.c.category,
+            abilities.c.members * sa.bindparam("sign", type_=sa.Integer),
         )
-        transaction.connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[abilities.c.group, abilities.c.modes],
-                set_={"members": abilities.c.members + change},
-            )
-        )
-        _forget(transaction, abilities, change, abilities.c.group == group, abilities.c.modes == value)
+        .select_from(_CHAIN.join(abilities, abilities.c.group == sa.bindparam("of")))
+        .where(sa.true()),
+    )
+
+
+def _count_in(dialect: str, found: sa.Select[Any]) -> sa.Insert:
+    statement = insert(dialect, abilities).from_select(["group", "modes", "category", "members"], found)
+    return statement.on_conflict_do_update(
+        index_elements=[abilities.c.group, abilities.c.modes, abilities.c.category],
+        set_={"members": abilities.c.members + statement.excluded.members},
+    )
+
+
+def _shift(transaction: Transaction, number: int, was: int | None, will: int | None) -> None:
+    """Count what is in a group and below it out of those above it, and into those that will be."""
+    connection = transaction.connection
+    if was == will:
+        return
+    for parent, sign in ((was, -1), (will, 1)):
+        if parent is not None:
+            asked = {"start": parent, "of": number, "sign": sign}
+            connection.execute(_tally_all(connection.dialect.name), asked)
+            connection.execute(_EMPTY, {"start": parent})
+
+
+def recount(transaction: Transaction) -> None:
+    """Count anew what ``abilities`` keeps, of all groups."""
+    connection = transaction.connection
+    connection.execute(sa.delete(abilities))
+    chains = _above(sa.select(groups.c.id.label("who"), groups.c.id.label("group")))
+    said = (sa.func.coalesce(devices.c.modes, -1), sa.func.coalesce(devices.c.device_category, 0))
+    members = (
+        sa.select(chains.c.group, *said, sa.func.count())
+        .select_from(memberships)
+        .join(devices, devices.c.id == memberships.c.device)
+        .join(chains, chains.c.who == memberships.c.group)
+        .where(memberships.c.until.is_(None), STANDING == 0)
+        .group_by(chains.c.group, *said)
+    )
+    connection.execute(_count_in(connection.dialect.name, members))
 
 
 def abilities_under(connection: sa.Connection, group: int) -> dict[int, int]:
@@ -234,18 +309,53 @@ def abilities_under(connection: sa.Connection, group: int) -> dict[int, int]:
 
     A device that is in several of these groups counts in each.
     """
-    below = _below(group)
-    query = (
-        sa.select(abilities.c.modes, sa.func.sum(abilities.c.members).label("members"))
-        .where(abilities.c.group.in_(sa.select(below.c.group)), abilities.c.members > 0)
-        .group_by(abilities.c.modes)
+    return {row.modes: int(row.members) for row in connection.execute(_ABILITIES, {"group": group})}
+
+
+_ABILITIES = (
+    sa.select(abilities.c.modes, sa.func.sum(abilities.c.members).label("members"))
+    .where(abilities.c.group == sa.bindparam("group"))
+    .group_by(abilities.c.modes)
+)
+_NUMBERS_UNDER = (
+    sa.select(abilities.c.group, sa.func.sum(abilities.c.members).label("members"))
+    .where(abilities.c.group.in_(sa.bindparam("groups", expanding=True)))
+    .group_by(abilities.c.group)
+)
+_MEANT = abilities.c.category.bitwise_and(sa.bindparam("category", type_=sa.BigInteger)) != 0
+_CATEGORIES = sa.select(
+    *(
+        sa.func.coalesce(sa.func.sum(sa.case((which, abilities.c.members), else_=0)), 0).label(name)
+        for name, which in (
+            ("meant", _MEANT),
+            ("unknown", abilities.c.category == 0),
+            ("every", sa.true()),
+        )
     )
-    return {row.modes: int(row.members) for row in connection.execute(query)}
+).where(abilities.c.group == sa.bindparam("group"))
 
 
 def number_under(connection: sa.Connection, group: int) -> int:
     """How many EndDevices are in a group and below it; one that is in several of these counts in each."""
-    return sum(abilities_under(connection, group).values())
+    return numbers_under(connection, [group])[group]
+
+
+def numbers_under(connection: sa.Connection, of: Sequence[int]) -> dict[int, int]:
+    """The same of several groups."""
+    found = {row.group: int(row.members) for row in connection.execute(_NUMBERS_UNDER, {"groups": of})}
+    return {group: found.get(group, 0) for group in of}
+
+
+def numbers_by_category(connection: sa.Connection, group: int, category: int) -> tuple[int, int, int]:
+    """How many EndDevices in a group and below it are of a category, have not said theirs, and are of others.
+
+    One that is in several of these groups counts in each.
+
+    :param category: DeviceCategoryType: of any of these
+    """
+    row = connection.execute(_CATEGORIES, {"group": group, "category": category}).one()
+    meant, unknown = int(row.meant), int(row.unknown)
+    return meant, unknown, int(row.every) - meant - unknown
 
 
 def exists(connection: sa.Connection, group: int) -> bool:
@@ -321,18 +431,29 @@ def move(transaction: Transaction, number: int, *, parent: int | None, level: in
     :raises Conflict: it would be under itself
     """
     check_parent(transaction.connection, number, parent)
+    _shift(transaction, number, _parent_of(transaction.connection, number), parent)
     transaction.connection.execute(
         sa.update(groups).where(groups.c.id == number).values(parent=parent, level=level)
     )
     transaction.invalidate("/derp")
 
 
+def _parent_of(connection: sa.Connection, number: int) -> int | None:
+    found: int | None = connection.scalar(sa.select(groups.c.parent).where(groups.c.id == number))
+    return found
+
+
 def check_parent(connection: sa.Connection, number: int, parent: int | None) -> None:
     """See that a group would not be under itself below this one: what ``move`` raises."""
-    below = _below(number)
-    if parent is not None and connection.scalar(sa.select(below.c.group).where(below.c.group == parent)):
+    if parent is not None and is_below(connection, parent, number):
         one, other = called(connection, number), called(connection, parent)
         raise Conflict(f"{one} cannot hang below {other}, which is itself or under it")
+
+
+def is_below(connection: sa.Connection, number: int, other: int) -> bool:
+    """Whether a group is another one, or below it."""
+    chain = sa.select(_CHAIN.c.group).where(_CHAIN.c.group == other)
+    return connection.scalar(chain, {"start": number}) is not None
 
 
 def level_below(connection: sa.Connection, number: int) -> int | None:
@@ -452,11 +573,22 @@ def put_group(
     Whoever is under it sees other programs from now on.
     """
     values = {"parent": parent, "level": level, "assignment": assignment}
+    connection = transaction.connection
+    present = find(connection, name)
+    circular = False
+    if present is not None:
+        before = _parent_of(connection, present)
+        # The configuration file may hang one below another before it hangs that elsewhere.
+        circular = any(is_below(connection, one, present) for one in (before, parent) if one is not None)
+        if not circular:
+            _shift(transaction, present, before, parent)
     statement = insert(transaction.connection.dialect.name, groups).values(name=name, **values)
     number: int | None = transaction.connection.scalar(
         statement.on_conflict_do_update(index_elements=[groups.c.name], set_=values).returning(groups.c.id)
     )
     assert number is not None
+    if circular:
+        recount(transaction)
     transaction.invalidate("/derp")
     return number
 

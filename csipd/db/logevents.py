@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import audit
+from csipd.db import audit, tally
 from csipd.db.database import Transaction
 from csipd.db.stored import decode
 from csipd.db.tables import alarms as alarm_table
@@ -271,7 +271,7 @@ def _classify(transaction: Transaction, device: int, event: r.LogEvent, received
     connection, at = transaction.connection, rules.happened(event.createdDateTime, received)
     _remark(transaction, device, signal, event)
     if signal.clears is None:
-        _open(connection, device, signal, AlarmPeriod(at, at), event.details)
+        _open(transaction, device, signal, AlarmPeriod(at, at), event.details)
         return
     this = {"device": device, "function_set": signal.function_set, "code": signal.code, "at": at}
     row = connection.execute(_AHEAD, this).one_or_none()
@@ -291,8 +291,11 @@ def _classify(transaction: Transaction, device: int, event: r.LogEvent, received
             # It was its device that cleared it after all.
             values["closed_by"] = None
         connection.execute(sa.update(alarm_table).where(alarm_table.c.id == row.id).values(**values))
+        opened = (outcome.ahead.cleared is None) - (row.cleared is None)
+        if opened:
+            tally.change(transaction, tally.OPEN_ALARMS, opened)
     if outcome.made is not None:
-        _open(connection, device, signal, outcome.made, details)
+        _open(transaction, device, signal, outcome.made, details)
 
 
 def _remark(transaction: Transaction, device: int, signal: AlarmEvent, event: r.LogEvent) -> None:
@@ -320,8 +323,11 @@ def _next(connection: sa.Connection, device: int, signal: AlarmEvent, code: int,
 
 
 def _open(
-    connection: sa.Connection, device: int, signal: AlarmEvent, episode: AlarmPeriod, details: str | None
+    transaction: Transaction, device: int, signal: AlarmEvent, episode: AlarmPeriod, details: str | None
 ) -> None:
+    connection = transaction.connection
+    if episode.cleared is None:
+        tally.change(transaction, tally.OPEN_ALARMS, 1)
     connection.execute(
         _OPEN,
         {
@@ -453,6 +459,7 @@ def close(transaction: Transaction, number: int, who: str, now: int) -> Alarm:
     # An alarm of before a date ahead counted as its receipt may begin later than it is closed.
     values = {"raised": min(found[0].raised, now), "cleared": now, "closed_by": who}
     connection.execute(sa.update(alarm_table).where(alarm_table.c.id == number).values(**values))
+    tally.change(transaction, tally.OPEN_ALARMS, -1)
     subject = f"/edev/{found[0].device}"
     audit.record(transaction, now, who, "close alarm", subject, f"{number}: {found[0].name}")
     return alarms(connection, number=number, limit=1)[0]
@@ -460,8 +467,7 @@ def close(transaction: Transaction, number: int, who: str, now: int) -> Alarm:
 
 def open_alarms(connection: sa.Connection) -> int:
     """How many alarms are open."""
-    query = sa.select(sa.func.count()).select_from(alarm_table).where(alarm_table.c.cleared.is_(None))
-    return connection.scalar(query) or 0
+    return tally.numbers(connection, [tally.OPEN_ALARMS])[tally.OPEN_ALARMS]
 
 
 def number_of_alarms(connection: sa.Connection, device: int | None = None, open: bool | None = None) -> int:

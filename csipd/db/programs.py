@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from attrs import fields, frozen
 
-from csipd.db import devices, documents, groups
+from csipd.db import devices, documents, groups, tally
 from csipd.db.database import Transaction
 from csipd.db.tables import default_versions, memberships, own_programs, programs
 from csipd.db.tables import devices as device_rows
@@ -202,12 +202,16 @@ def add(transaction: Transaction, issuer: Issuer, group: int, description: str, 
     connection.execute(
         sa.update(programs).where(programs.c.id == number).values(mrid=issuer.mrid(Kind.PROGRAM, number))
     )
+    tally.change(transaction, tally.PROGRAMS, 1)
     transaction.invalidate("/derp", _DERP.href((number,)))
     return number
 
 
 def change(transaction: Transaction, number: int, *, group: int, primacy: int) -> None:
     """Give a program another group or primacy, and bring it back if it was retired."""
+    retired = sa.select(programs.c.id).where(programs.c.id == number, programs.c.retired.is_not(None))
+    if transaction.connection.scalar(retired) is not None:
+        tally.change(transaction, tally.PROGRAMS, 1)
     transaction.connection.execute(
         sa.update(programs)
         .where(programs.c.id == number)
@@ -218,7 +222,9 @@ def change(transaction: Transaction, number: int, *, group: int, primacy: int) -
 
 def retire(transaction: Transaction, number: int, now: int) -> None:
     """Take a program out of every list; its controls and curves stay in the store."""
-    transaction.connection.execute(sa.update(programs).where(programs.c.id == number).values(retired=now))
+    here = sa.and_(programs.c.id == number, programs.c.retired.is_(None))
+    if transaction.connection.execute(sa.update(programs).where(here).values(retired=now)).rowcount:
+        tally.change(transaction, tally.PROGRAMS, -1)
     transaction.invalidate("/derp", _DERP.href((number,)))
 
 

@@ -79,8 +79,23 @@ devices = sa.Table(
         sqlite_where=sa.text(_SHOWN),
         postgresql_where=sa.text(_SHOWN),
     ),
+    # What an operator lists of them page by page; by standing and name, see below.
+    sa.Index(None, "manager", "id"),
     sqlite_autoincrement=True,
 )
+
+#: How a device stands: a number, the place of its word in ``csipd.db.devices.STANDINGS``. Its numbers are
+#: no parameters, since a query has to spell this as the index does.
+STANDING = sa.case(
+    (devices.c.withdrawn.is_not(None), sa.literal_column("2", sa.Integer)),
+    (devices.c.retired.is_not(None), sa.literal_column("3", sa.Integer)),
+    (devices.c.registered.is_(None), sa.literal_column("1", sa.Integer)),
+    else_=sa.literal_column("0", sa.Integer),
+)
+sa.Index("ix_devices_standing", STANDING, devices.c.id)
+#: A device's name as operators search for it: capitals count as small letters.
+FOLDED_NAME = sa.func.lower(devices.c.name)
+sa.Index("ix_devices_folded_name", FOLDED_NAME, devices.c.id)
 
 #: The LFDIs that devices had before their certificates were replaced. They go on meaning the device, and
 #: are never another's.
@@ -140,7 +155,8 @@ memberships = sa.Table(
     sa.Column("since", sa.BigInteger, nullable=False),
     sa.Column("until", sa.BigInteger),
     sa.Index(None, "device", "until"),
-    sa.Index(None, "group", "until"),
+    # The devices of a group by their numbers, from the index alone.
+    sa.Index(None, "group", "until", "device"),
     # Those that have ended, for when no control needs them any longer.
     sa.Index(
         "ix_memberships_ended",
@@ -161,14 +177,25 @@ fleets = sa.Table(
     sa.Column("members", sa.Integer, nullable=False),
 )
 
-#: How many EndDevices are in each group now, by what they support (DERControlType; -1: they have not said),
-#: so that a control for a group can be checked against its devices without looking at each.
+#: How many EndDevices are in each group now and in those below it, by what they support (DERControlType; -1:
+#: they have not said) and their category (DeviceCategoryType; 0: they have not said): kept, so that a command
+#: for a group can be checked against its devices without looking at each. One that is in several of these
+#: groups counts in each.
 abilities = sa.Table(
     "abilities",
     metadata,
     sa.Column("group", _Id, sa.ForeignKey("groups.id"), primary_key=True, autoincrement=False),
     sa.Column("modes", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("category", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("members", sa.Integer, nullable=False),
+)
+
+#: How many there are of what operators ask for all the time: kept, not counted (db/tally.py).
+counts = sa.Table(
+    "counts",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("number", sa.BigInteger, nullable=False),
 )
 
 #: DERPrograms. Each belongs to one group; who sees it follows from that.
@@ -241,6 +268,17 @@ controls = sa.Table(
     sa.Index(None, "earliest"),
     sa.Index(None, "latest"),
     sa.Index(None, "creation_time"),
+    # The operator's lists, the latest start first.
+    sa.Index(None, "start", "id"),
+    sa.Index(None, "program", "start", "id"),
+    # Those that are not over, to be counted.
+    sa.Index(
+        "ix_controls_live",
+        "latest",
+        "earliest",
+        sqlite_where=sa.text("cancelled IS NULL"),
+        postgresql_where=sa.text("cancelled IS NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -268,6 +306,14 @@ responses = sa.Table(
     sa.Index(None, "device", "subject"),
     # Who has said what to an event, from the index alone.
     sa.Index(None, "control", "device", "status", "latest"),
+    # The operator's lists: those to an event, and those that somebody should look at.
+    sa.Index(None, "control", "id"),
+    sa.Index(
+        "ix_responses_flagged",
+        "id",
+        sqlite_where=sa.text("flagged IS NOT NULL"),
+        postgresql_where=sa.text("flagged IS NOT NULL"),
+    ),
     # What is kept of a device that no event for it asks for.
     sa.Index(
         "ix_responses_unaddressed",
@@ -299,6 +345,8 @@ logevents = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Index(None, "device", "hidden", "created_time", "event_id"),
     sa.Index(None, "device", "event_id", "created_time"),
+    # In the order in which they came.
+    sa.Index(None, "device", "id"),
     sa.Index(
         "ix_logevents_unclassified",
         "id",
@@ -324,6 +372,7 @@ alarms = sa.Table(
     # The operator who closed it, where its device did not.
     sa.Column("closed_by", sa.Text),
     sa.Index(None, "device", "function_set", "code", "cleared"),
+    sa.Index(None, "device", "id"),
     sa.Index(
         "ix_alarms_over",
         "cleared",
@@ -394,6 +443,8 @@ audit = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
     # The device that did it; None: an operator or the configuration. Each has a bound of its own.
     sa.Column("device", sa.BigInteger),
+    sa.Index(None, "who", "id"),
+    sa.Index(None, "subject", "id"),
     sa.Index(
         "ix_audit_device",
         "device",

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.db import audit, logevents
 from csipd.db.database import Transaction
 from csipd.db.logevents import SweepResult
-from csipd.db.tables import alarms
+from csipd.db.tables import alarms, counts
 from csipd.db.tables import logevents as table
 from csipd.refusals import Conflict, NotFound
 from csipd.sep2 import resources as r
@@ -425,6 +425,7 @@ class SweepTests(SynchronousTestCase):
         number = b.post(logged)
         b.connection.execute(sa.update(table).where(table.c.id == number).values(classified=False))
         b.connection.execute(sa.delete(alarms))
+        b.connection.execute(sa.delete(counts))
 
     def test_nothing_to_do(self) -> None:
         """Where everything is in its place a sweep changes nothing and counts what is there."""

@@ -177,6 +177,11 @@ class MigrationTests(SynchronousTestCase):
             (after,) = self.found(self.file, table)
             moved = MOVED.get(table, {})
             self.assertEqual({name: after[moved.get(name, name)] for name in row}, row, table)
+        # What is kept by group is counted anew: by category, too.
+        self.assertEqual(self.found(self.file, "abilities"), [{**ROWS["abilities"], "category": 2}])
+        kept = {row["name"]: row["number"] for row in self.found(self.file, "counts")}
+        others = {f"devices {word}": 0 for word in ("listed", "withdrawn", "retired")}
+        self.assertEqual(kept, {"devices registered": 1, **others, "alarms open": 1, "programs": 1})
         with sqlite3.connect(self.file) as connection:
             self.assertEqual(connection.execute("PRAGMA foreign_key_check").fetchall(), [])
             self.assertEqual(connection.execute("PRAGMA integrity_check").fetchone(), ("ok",))

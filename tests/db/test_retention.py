@@ -183,7 +183,7 @@ class RepetitionTests(_Case):
 
         self.assertEqual(self.grown(50, step), 0)
         found = self.connection.execute(sa.select(abilities)).all()
-        self.assertEqual([tuple(row) for row in found], [(group, 51, 1)])
+        self.assertEqual([tuple(row) for row in found], [(group, 51, 0, 1)])
 
     def test_registered_in_turn(self) -> None:
         """An aggregator that registers and unregisters a device in turn leaves a bounded number (case F7)."""

@@ -1,0 +1,60 @@
+"""How many there are of what operators ask for all the time: kept, not counted.
+
+Whatever changes a number says so in its own transaction. Everything else that is counted for operators is
+counted up to a bound (``up_to``): a list of a million is not read through for the sake of its length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from csipd.db.database import Transaction
+from csipd.db.tables import counts
+from csipd.db.upsert import insert
+
+#: Names of the numbers that are kept.
+PROGRAMS = "programs"
+OPEN_ALARMS = "alarms open"
+#: Rows that are counted at most where a number is not kept.
+MOST_COUNTED = 10_000
+
+_NUMBERS = sa.select(counts.c.name, counts.c.number).where(
+    counts.c.name.in_(sa.bindparam("names", expanding=True))
+)
+
+
+def devices(standing: str) -> str:
+    """The name of the number of devices that stand so."""
+    return f"devices {standing}"
+
+
+def numbers(connection: sa.Connection, names: Iterable[str]) -> dict[str, int]:
+    """The numbers of these names; one that never changed is 0."""
+    names = list(names)
+    found = {row.name: row.number for row in connection.execute(_NUMBERS, {"names": names})}
+    return {name: found.get(name, 0) for name in names}
+
+
+def change(transaction: Transaction, name: str, by: int) -> None:
+    """Note that there are so many more (or, below 0, fewer)."""
+    connection = transaction.connection
+    connection.execute(_change(connection.dialect.name), {"name": name, "number": by})
+
+
+@cache
+def _change(dialect: str) -> sa.Insert:
+    statement = insert(dialect, counts)
+    return statement.on_conflict_do_update(
+        index_elements=[counts.c.name], set_={"number": counts.c.number + statement.excluded.number}
+    )
+
+
+def up_to(connection: sa.Connection, which: sa.Select[Any], most: int = MOST_COUNTED) -> int | None:
+    """How many rows a query gives; None: more than ``most``, which are not counted."""
+    some = which.order_by(None).limit(most + 1).subquery()
+    number: int = connection.scalar(sa.select(sa.func.count()).select_from(some)) or 0
+    return None if number > most else number
