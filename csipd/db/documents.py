@@ -90,9 +90,15 @@ _PUT = Prepared(_put, "href", "device", "changed", "body")
 _LENGTHEN = Prepared(_lengthen)
 
 
+def body_at(connection: sa.Connection, href: str) -> bytes | None:
+    """The document at an href as it is kept, or None."""
+    body: bytes | None = _BODY.scalar(connection, {"href": href})
+    return body
+
+
 def get(connection: sa.Connection, place: Place) -> Resource | None:
     """The document at a place, or None."""
-    body = _BODY.scalar(connection, {"href": place.href})
+    body = body_at(connection, place.href)
     return None if body is None else decode(body, place.row.resource_type, place.href)
 
 
@@ -144,9 +150,24 @@ def put(
 
     :return: None where it is the same already: then nothing is written, and nothing has changed
     """
+    before = body_at(transaction.connection, place.href)
+    return put_over(transaction, place, before, resource, now, device)
+
+
+def put_over(
+    transaction: Transaction,
+    place: Place,
+    before: bytes | None,
+    resource: Resource,
+    now: int,
+    device: int | None,
+) -> DocumentChange | None:
+    """What `put` does, where what is kept there so far is known in this transaction.
+
+    :param before: `body_at` its place
+    """
     connection = transaction.connection
     body = codec.encode(resource, extensions=True)
-    before: bytes | None = _BODY.scalar(connection, {"href": place.href})
     if before == body:
         return None
     row = {"href": place.href, "device": device, "changed": now, "body": body}
@@ -203,7 +224,7 @@ def replace(
     :raises NotFound: there is no such member
     """
     connection = transaction.connection
-    before: bytes | None = _BODY.scalar(connection, {"href": place.href})
+    before = body_at(connection, place.href)
     if before is None:
         raise NotFound(place.href)
     body = codec.encode(resource, extensions=True)

@@ -684,13 +684,16 @@ def enclosing(place: Place) -> Place | None:
 
     Nothing can be at a place unless what encloses it is there.
     """
-    segments = place.row.segments[:-1]
+    row = _enclosing_row(place.row)
+    return None if row is None else Place(row, place.ids[: row.depth])
+
+
+@cache
+def _enclosing_row(row: Row) -> Row | None:
+    segments = row.segments[:-1]
     while segments and segments[-1][0] != "{":
         segments = segments[:-1]
-    if not segments:
-        return None
-    row = SERVED["/" + "/".join(segments)]
-    return Place(row, place.ids[: row.depth])
+    return SERVED["/" + "/".join(segments)] if segments else None
 
 
 def bare(row: Row, resource: r.Resource) -> r.Resource:
@@ -700,12 +703,26 @@ def bare(row: Row, resource: r.Resource) -> r.Resource:
     kept where they lead to a resource of their kind that is served, since every href that is handed out has
     to resolve.
     """
-    ours = {child.link for child in children(row)} | {"href", "pollRate", "subscribable"}
-    dropped: dict[str, None] = {}
-    for name, value in vars(resource).items():
-        if name in ours or (isinstance(value, r.Link) and not _leads(name, value.href)):
-            dropped[name] = None
+    given = vars(resource)
+    doubtful = given.keys() & _doubtful(row, type(resource))
+    if not doubtful:
+        return resource
+    ours = _ours(row)
+    dropped = {name: None for name in doubtful if name in ours or not _leads(name, given[name].href)}
     return resource.replace(**dropped) if dropped else resource
+
+
+@cache
+def _ours(row: Row) -> frozenset[str]:
+    """What is the server's to say of a row's resources."""
+    return frozenset({child.link for child in children(row)} | {"href", "pollRate", "subscribable"})
+
+
+@cache
+def _doubtful(row: Row, kind: type[r.Resource]) -> frozenset[str]:
+    """The fields of a class whose values are looked at: those that are the server's to say, and links."""
+    links = {item.name for item in fields(kind) if item.form is None and issubclass(item.type, r.Link)}
+    return _ours(row) | links
 
 
 def _leads(link: str, href: str) -> bool:
@@ -714,6 +731,7 @@ def _leads(link: str, href: str) -> bool:
     return place is not None and place.row.link == link
 
 
+@cache
 def member(row: Row) -> Row:
     """The row of a list's members.
 
@@ -723,6 +741,7 @@ def member(row: Row) -> Row:
     return ROWS[(row.type_name or row.name).removesuffix("List")]
 
 
+@cache
 def list_of(row: Row) -> Row | None:
     """The row of the list that a resource is a member of, or None for one that stands by itself."""
     if row.segments[-1][0] != "{":

@@ -338,6 +338,19 @@ class HrefTests(SynchronousTestCase):
             found = site.enclosing(place)
             self.assertEqual(found and found.href, around, path)
 
+    def test_what_encloses_others_stays(self) -> None:
+        """A caller can take away nothing that others lie in, but an EndDevice, whose place is then no one's.
+
+        So a document that is kept has around it what it lies in (db/tree/access.py).
+        """
+        around = set()
+        for row in SERVED.values():
+            place = site.enclosing(Place(row, tuple(range(1, row.depth + 1))))
+            if place is not None:
+                around.add(place.row)
+        self.assertIn(ROWS["DER"], around)
+        self.assertEqual({row.name for row in around if row.delete}, {"EndDevice"})
+
 
 class BareTests(SynchronousTestCase):
     """What is kept of a resource that a client sent."""

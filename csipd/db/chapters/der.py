@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from csipd.db import devices, documents
 from csipd.db.database import Transaction
-from csipd.db.tree.chapter import Chapter, Ids, Source, put
+from csipd.db.tree.chapter import Change, Chapter, Ids, Source, replace
 from csipd.db.tree.context import Context
 from csipd.sep2 import resources as r
 from csipd.sep2 import rules
@@ -23,15 +23,28 @@ class DERList(Source):
 
 def put_capability(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> None:
     """What a device supports is kept by group too: the operator's controls are checked against it."""
-    put_rating(transaction, context, place, body)
-    devices.update_modes(transaction, place.ids[0])
+    change = _put_rating(transaction, context, place, body)
+    if change is not None and _modes(change.before) != _modes(change.after):
+        devices.update_modes(transaction, place.ids[0])
 
 
-def put_rating(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> None:
+def put_settings(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> None:
+    """Settings are kept as they come."""
+    _put_rating(transaction, context, place, body)
+
+
+def _put_rating(
+    transaction: Transaction, context: Context, place: Place, body: r.Resource | None
+) -> Change | None:
     """Keep ratings or settings as they come. What is newly doubtful about them is told to the log."""
-    before = _doubts(transaction, place)
-    put(transaction, context, place, body)
-    if reported := [doubt for doubt in _doubts(transaction, place) if doubt not in before]:
+    change = replace(transaction, context, place, body)
+    if change is None:
+        return None
+    other = _CAPABILITY if place.row is _SETTINGS else _SETTINGS
+    beside = documents.get(transaction.connection, Place(other, place.ids))
+    doubts = _doubts(change.after, beside)
+    known = _doubts(change.before, beside) if doubts else []
+    if reported := [doubt for doubt in doubts if doubt not in known]:
         transaction.remark(
             f"doubtful {place.row.name}",
             "{peer} put {href}, which is doubtful: {doubts}",
@@ -39,22 +52,21 @@ def put_rating(transaction: Transaction, context: Context, place: Place, body: r
             href=place.href,
             doubts="; ".join(reported),
         )
+    return change
 
 
-def _doubts(transaction: Transaction, place: Place) -> list[str]:
-    """What is doubtful about the ratings and settings of a DER as they are kept."""
-    capability, settings = (
-        documents.get(transaction.connection, Place(row, place.ids)) for row in (_CAPABILITY, _SETTINGS)
-    )
-    return rules.warnings(
-        rules.rating_doubts(
-            capability if isinstance(capability, r.DERCapability) else None,
-            settings if isinstance(settings, r.DERSettings) else None,
-        )
-    )
+def _doubts(*said: r.Resource | None) -> list[str]:
+    """What is doubtful about the ratings and settings of a DER, in either order."""
+    capability = next((one for one in said if isinstance(one, r.DERCapability)), None)
+    settings = next((one for one in said if isinstance(one, r.DERSettings)), None)
+    return rules.warnings(rules.rating_doubts(capability, settings))
+
+
+def _modes(said: r.Resource | None) -> int | None:
+    return said.modesSupported if isinstance(said, r.DERCapability) else None
 
 
 CHAPTER = Chapter(
     sources={"DERList": DERList},
-    writes={("DERCapability", "PUT"): put_capability, ("DERSettings", "PUT"): put_rating},
+    writes={("DERCapability", "PUT"): put_capability, ("DERSettings", "PUT"): put_settings},
 )

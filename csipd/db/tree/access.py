@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from csipd.db import programs
+from csipd.db import documents, programs
 from csipd.db.chapters import source_of
 from csipd.db.tree.context import Context
 from csipd.der.access import Standing, may_see, may_use, party
@@ -46,5 +46,8 @@ def is_visible(context: Context, place: Place) -> bool:
     around = enclosing(place)
     # One number deep, an audience that goes by that number has answered for it: a device, a program.
     if around is None or (by_number and len(around.ids) < 2):
+        return True
+    if source_of(place.row).is_kept and context.cached(documents.body_at, place.href) is not None:
+        # Documents are kept in what is there, and who is let in goes on with this one.
         return True
     return source_of(around.row).present(context, [around.ids]) == [True]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 
 from attrs import field, frozen
 
 from csipd.db import audit, documents
 from csipd.db.columns import Unreadable
 from csipd.db.database import Transaction
-from csipd.db.documents import DocumentChange
 from csipd.db.stored import decode
 from csipd.db.tree.context import Context
 from csipd.refusals import Duplicate, Full, NotFound
@@ -43,7 +43,14 @@ class Source:
 
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
         """The bare resource, or None where there is none."""
-        return documents.get(context.connection, Place(self.row, ids))
+        href = self.row.href(ids)
+        body = context.cached(documents.body_at, href)
+        return None if body is None else decode(body, self.row.resource_type, href)
+
+    @cached_property
+    def is_kept(self) -> bool:
+        """Whether its documents are in the table of documents, each at its href."""
+        return type(self).get is Source.get and not self.row.is_list
 
     def present(self, context: Context, many: Sequence[Ids]) -> list[bool]:
         """Which of the resources there are."""
@@ -89,25 +96,63 @@ class Chapter:
     writes: Mapping[tuple[str, str], WriteRule] = field(factory=dict)
 
 
+@frozen(slots=False)
+class Change:
+    """What a PUT changed.
+
+    :param place: of the document
+    :param kept: how it was stored before; None: there was none
+    :param after: the bare resource
+    """
+
+    place: Place
+    kept: bytes | None
+    after: r.Resource
+
+    @cached_property
+    def before(self) -> r.Resource | None:
+        """The bare resource that was there; None where there was none that can be read.
+
+        What was damaged on the disk is mended by what comes in its place.
+        """
+        if self.kept is None:
+            return None
+        with suppress(Unreadable):
+            return decode(self.kept, self.place.row.resource_type, self.place.href)
+        return None
+
+
 def put(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> None:
+    """Keep what was put; `replace`, for the table of rules."""
+    replace(transaction, context, place, body)
+
+
+def replace(
+    transaction: Transaction, context: Context, place: Place, body: r.Resource | None
+) -> Change | None:
     """Keep what was put. The first PUT makes the resource, unless it is a list's member.
 
+    :return: None where it was the same before: then nothing was written
     :raises Duplicate: another member of the list is equal in its order
     """
     assert body is not None
     kept = bare(place.row, body)
     members = list_of(place.row)
     if members is None:
-        written = documents.put(transaction, place, kept, context.now, place.device)
+        before = context.cached(documents.body_at, place.href)
+        written = documents.put_over(transaction, place, before, kept, context.now, place.device)
     else:
         if members.most:
             equal = documents.find_equal(context.connection, Place(members, place.ids[:-1]), kept)
             if equal is not None and equal != place:
                 raise Duplicate(equal.href)
         written = documents.replace(transaction, members, place, kept, context.now)
-    if written is not None:
-        _record_write(transaction, context, place, written)
-        _invalidate_manager(transaction, context)
+    if written is None:
+        return None
+    change = Change(place, written.before, kept)
+    _record_change(transaction, context, change)
+    _invalidate_manager(transaction, context)
+    return change
 
 
 def post(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> Place:
@@ -146,19 +191,13 @@ def record(transaction: Transaction, context: Context, action: str, place: Place
     audit.record(transaction, context.now, caller.lfdi, action, place.href, detail, device=caller.device)
 
 
-def _record_write(transaction: Transaction, context: Context, place: Place, written: DocumentChange) -> None:
+def _record_change(transaction: Transaction, context: Context, change: Change) -> None:
     """A line for what a PUT changed; of values that are measured, for the first one."""
-    if written.before is not None and place.row.measured:
+    if change.kept is not None and change.place.row.measured:
         return
-    kind = place.row.resource_type
-    before = None
-    if written.before is not None:
-        # What was damaged on the disk is mended by what comes in its place.
-        with suppress(Unreadable):
-            before = decode(written.before, kind, place.href)
-    after = decode(written.after, kind, place.href)
-    detail = described(after) if before is None else differences(before, after)
-    record(transaction, context, "put", place, detail)
+    before = change.before
+    detail = described(change.after) if before is None else differences(before, change.after)
+    record(transaction, context, "put", change.place, detail)
 
 
 def _invalidate_manager(transaction: Transaction, context: Context) -> None:
