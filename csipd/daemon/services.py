@@ -35,6 +35,7 @@ from csipd.web.admin.app import Admin, fault
 from csipd.web.admin.issuing import Issuing
 from csipd.web.app import Application
 from csipd.web.cache import Cache
+from csipd.web.endpoint import Endpoint
 from csipd.web.server import Site
 
 #: What one connection of the operator's API may ask for: few connections, larger bodies, longer URIs.
@@ -122,16 +123,16 @@ def _devices_listener(
     cache = Cache(time.time, lambda: site.date())
     notifier.subscribe(cache.changed)
     limits = limits_of(settings, connections)
-    application = Application(database, ready.server, time.time, cache)
+    endpoint = Endpoint(database, ready.server, time.time, cache)
     site = Site(
-        application.resource(),
+        Application(endpoint.answer).resource(),
         clock=reactor,
         now=time.time,
         limits=limits,
         quotas=quotas_of(settings),
         identify=identify_by(ready.lfdi_of),
         fast_path=lambda identity, head: cache.find(identity.lfdi, head),
-        look_up=application.look_up,
+        look_up=endpoint.look_up,
         log_requests=ready.options.debug,
         peer_log=peer_log,
         contacts=contacts,

@@ -32,11 +32,12 @@ from twisted.web import http
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
-from csipd.net.identity import Identity
 from csipd.net.limits import ConnectionLimits
 from csipd.net.origin import host_of, origin_of
-from csipd.net.quotas import Account, CallerInfo
+from csipd.net.quotas import CallerInfo
 from csipd.refusals import Refusal
+from csipd.web.answers import octets
+from csipd.web.peer import Peer
 from csipd.web.sitecontext import FastPath, SiteContext
 
 
@@ -87,11 +88,10 @@ _LENGTH_DIGITS = 18
 
 @implementer(IHandshakeListener)
 class Channel(http.HTTPChannel):
-    """One connection. `identity` is known when the handshake is over, and nothing is read before that.
+    """One connection. `peer` is known when the handshake is over, and nothing is read before that.
 
     `plain_head` is, while a request is being taken in, its whole head if that is all there was and it is fit
-    for the fast path: what the application may put its answer under. `account` is what the caller has used of
-    its quotas.
+    for the fast path: what the application may put its answer under.
     """
 
     # The interfaces that Twisted declares are narrower than what is connected here.
@@ -100,8 +100,7 @@ class Channel(http.HTTPChannel):
     transport: Any
     requestFactory: Any
     timeOut = None
-    identity: Identity
-    account: Account
+    peer: Peer
     plain_head: bytes | None = None
     #: Deadlines, by the site's clock: of what is waited for, and of a peer that does not read.
     deadline: float
@@ -150,7 +149,7 @@ class Channel(http.HTTPChannel):
         """Learn who is there; called once, before any byte of HTTP is delivered."""
         peer = self.transport.getPeer()
         try:
-            self.identity = self.context.identify(self.transport)
+            identity = self.context.identify(self.transport)
         except Exception:
             self.context.peer_log.failure(
                 self._log,
@@ -162,25 +161,29 @@ class Channel(http.HTTPChannel):
             )
             self._abort()
             return
-        self.account = self.context.connections.handshake_finished(self, self.identity.lfdi)
-        if not self.account.handshakes.spend(self.context.clock.seconds()):
-            self.context.over_handshake_rate(self.identity, peer)
+        context = self.context
+        account = context.connections.handshake_finished(self, identity.lfdi)
+        self.peer = Peer(identity, account, peer, context.peer_log, context.contacts)
+        if not account.handshakes.spend(context.clock.seconds()):
+            self.peer.over_handshake_rate()
             self._abort()
             return
         self._enter(_IDLE)
-        if len(self.account.connections) > self.account.most_connections:
+        if len(account.connections) > account.most_connections:
             self._keep_to_quota()
 
     def _keep_to_quota(self) -> None:
         """Have the caller's longest idle connections closed, once it is known how many it may have."""
 
+        account = self.peer.account
+
         def close(_: object) -> None:
-            if self.context.connections.keep_to_quota(self.account):
-                self.context.made_room(self.identity, self.transport.getPeer(), self.account.most_connections)
+            if self.context.connections.keep_to_quota(account):
+                self.peer.made_room()
 
         look_up = self.context.look_up
-        if self.account.info is None and look_up is not None:
-            found = look_up(self.identity).addCallback(self.account.learn)
+        if account.info is None and look_up is not None:
+            found = look_up(self.peer.identity).addCallback(account.learn)
             found.addErrback(lambda failure: failure.trap(Refusal)).addCallback(close)
         else:
             close(None)
@@ -189,7 +192,7 @@ class Channel(http.HTTPChannel):
         if self._phase is _HANDSHAKE:
             self.context.handshake_failed(self.transport.getPeer(), reason)
         elif self.context.contacts is not None and self.last_used is not None:
-            self.context.contacts.closed(self.identity.lfdi, self)
+            self.context.contacts.closed(self.peer.identity.lfdi, self)
         self._phase = _CLOSING
         self.context.connections.remove(self)
         super().connectionLost(reason)
@@ -257,15 +260,10 @@ class Channel(http.HTTPChannel):
             return
         phase = self._phase
         if phase is _ANSWER and now >= self.deadline:
-            peer = self.transport.getPeer()
-            self.context.peer_log.warn(
+            self.peer.warn(
                 self._log,
-                self.identity.lfdi,
                 "no answer in time",
-                "{lfdi} at {host}: no answer to {method} {uri} in {seconds} s, connection cut",
-                origin=origin_of(peer),
-                lfdi=self.identity.lfdi,
-                host=host_of(peer),
+                "{peer}: no answer to {method} {uri} in {seconds} s, connection cut",
                 method=self._method.decode("ascii", "replace"),
                 uri=self._target.decode("ascii", "replace"),
                 seconds=self.context.limits.answer_seconds,
@@ -339,7 +337,7 @@ class Channel(http.HTTPChannel):
                         self._answered_in_a_row += 1
                         self.deadline = now + context.limits.idle_seconds
                         self.transport.write(
-                            answer if self.account.requests.spend(now) else self._too_many_requests()
+                            answer if self.peer.account.requests.spend(now) else self._too_many_requests()
                         )
                         return
                 self.plain_head = data
@@ -356,12 +354,8 @@ class Channel(http.HTTPChannel):
 
     def _too_many_requests(self) -> bytes:
         """The answer to a GET beyond the caller's quota."""
-        self.context.too_many_requests(self.identity, self.transport.getPeer())
-        kind, body = self.context.fault(http.SERVICE_UNAVAILABLE)
-        head = (
-            b"HTTP/1.1 503 Service Unavailable\r\nDate: %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n"
-        )
-        return head % (self.context.date(), kind, len(body)) + body
+        self.peer.too_many_requests()
+        return octets(self.context.fault(http.SERVICE_UNAVAILABLE), self.context.date())
 
     def _drain(self, data: bytes) -> None:
         """Drop what a peer sends behind the last request, and no more of it than _DRAIN_BYTES."""
@@ -374,11 +368,11 @@ class Channel(http.HTTPChannel):
 
     def _from_fast_path(self, fast_path: FastPath, head: bytes) -> bytes | None:
         try:
-            return fast_path(self.identity, head)
+            return fast_path(self.peer.identity, head)
         except Exception:
             self.context.peer_log.failure(
                 self._log,
-                self.identity.lfdi,
+                self.peer.identity.lfdi,
                 "the fast path failed",
                 "the fast path failed; the request goes the ordinary way",
             )
@@ -465,7 +459,7 @@ class Channel(http.HTTPChannel):
             self.withhold_body(request)
         elif self._is_stranger() and self.context.look_up is not None:
             self._looking_up = True
-            look_up = self.context.look_up(self.identity)
+            look_up = self.context.look_up(self.peer.identity)
             look_up.addCallbacks(self._looked_up, self._not_looked_up, (request,), errbackArgs=(request,))
             if self._looking_up:
                 self._stop_reading()
@@ -474,10 +468,10 @@ class Channel(http.HTTPChannel):
 
     def _is_stranger(self) -> bool:
         """Whether the caller is on no list, as far as is known."""
-        return self.account.info is None or not self.account.info.listed
+        return self.peer.account.info is None or not self.peer.account.info.listed
 
     def _looked_up(self, info: CallerInfo, request: Any) -> None:
-        self.account.learn(info)
+        self.peer.account.learn(info)
         self._decide_on_body(request, wanted=info.listed)
 
     def _not_looked_up(self, failure: Failure, request: Any) -> None:
@@ -602,15 +596,10 @@ class Channel(http.HTTPChannel):
         if self._phase is _CLOSING:
             return
         reason = http.RESPONSES[status].decode()
-        self.context.note_refusal(self.identity, self.transport.getPeer(), f"malformed request: {reason}")
-        kind, body = self.context.fault(status)
-        head = Headers()
-        head.setRawHeaders(b"Date", [self.context.date()])
-        head.setRawHeaders(b"Content-Type", [kind])
-        head.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
-        head.setRawHeaders(b"Connection", [b"close"])
-        self.writeHeaders(b"HTTP/1.1", b"%d" % status, http.RESPONSES[status], head)
-        self.write(b"" if self._method == b"HEAD" else body)
+        self.peer.note_refusal(f"malformed request: {reason}")
+        answer = self.context.fault(status)
+        bodiless = self._method == b"HEAD"
+        self.transport.write(octets(answer, self.context.date(), bodiless=bodiless, last=True))
         self.loseConnection()
 
     def _respondToBadRequestAndDisconnect(self) -> None:

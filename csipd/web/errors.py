@@ -8,7 +8,7 @@ class, so the two from outside of the table (414, 505) cost nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from twisted.web.http import (
     BAD_REQUEST,
@@ -17,12 +17,10 @@ from twisted.web.http import (
     INTERNAL_SERVER_ERROR,
     NOT_ALLOWED,
     NOT_FOUND,
-    NOT_IMPLEMENTED,
     REQUEST_ENTITY_TOO_LARGE,
     SERVICE_UNAVAILABLE,
     UNSUPPORTED_MEDIA_TYPE,
 )
-from twisted.web.iweb import IRequest
 
 from csipd.refusals import (
     BadDocument,
@@ -41,6 +39,7 @@ from csipd.refusals import (
 from csipd.sep2 import codec
 from csipd.sep2.resources import Error
 from csipd.sep2.types import ReasonCode
+from csipd.web.answers import Answer
 
 CONTENT_TYPE = b"application/sep+xml"
 
@@ -72,32 +71,25 @@ def error_document(reason_code: int, max_retry_seconds: int | None = None) -> by
     return codec.encode(Error(maxRetryDuration=max_retry_seconds, reasonCode=reason_code))
 
 
-def refuse(
-    request: IRequest,
+@lru_cache(maxsize=64)
+def error(
     status: int,
     reason_code: int = ReasonCode.INVALID_FORMAT,
     *,
     retry_seconds: int | None = None,
-) -> bytes:
-    """Set the status and media type of an error answer on `request`, and give its body."""
-    request.setResponseCode(status)
-    request.setHeader(b"Content-Type", CONTENT_TYPE)
-    return error_document(reason_code, retry_seconds)
+    close: bool = False,
+) -> Answer:
+    """An answer with an ``Error``; ``close``: the connection ends with it."""
+    body = error_document(reason_code, retry_seconds)
+    return Answer(status, ((b"Content-Type", CONTENT_TYPE),), body, close)
 
 
-def refuse_method(request: IRequest, allow: tuple[str, ...]) -> bytes:
-    """Answer a method that the resource does not take: 405 with Allow, or 501 if HTTP does not know it."""
-    if request.method not in METHODS:
-        return refuse(request, NOT_IMPLEMENTED)
-    request.setHeader(b"Allow", ", ".join(allow).encode())
-    return refuse(request, NOT_ALLOWED)
+#: The answer of a status that no application gave.
+Fault = Callable[[int], Answer]
 
 
-#: What an answer that no application gave has in it: media type and body by status.
-Fault = Callable[[int], tuple[bytes, bytes]]
-
-
-def fault(status: int) -> tuple[bytes, bytes]:
+@cache
+def fault(status: int) -> Answer:
     """The ``Error`` of what is refused before a resource is asked, or after one has failed."""
     reasons = {
         NOT_FOUND: ReasonCode.INVALID_VALUES,
@@ -106,24 +98,23 @@ def fault(status: int) -> tuple[bytes, bytes]:
         SERVICE_UNAVAILABLE: ReasonCode.REQUEST_FREQUENCY,
     }
     retry = {INTERNAL_SERVER_ERROR: RETRY_SECONDS, SERVICE_UNAVAILABLE: SLOW_DOWN_SECONDS}.get(status)
-    return CONTENT_TYPE, error_document(reasons.get(status, ReasonCode.INVALID_FORMAT), retry)
+    return error(status, reasons.get(status, ReasonCode.INVALID_FORMAT), retry_seconds=retry)
 
 
-def refuse_path(request: IRequest) -> bytes:
-    """Answer a path at which there is nothing: 404, or 501 if HTTP does not know the method either."""
-    if request.method not in METHODS:
-        return refuse(request, NOT_IMPLEMENTED)
-    return refuse(request, NOT_FOUND, ReasonCode.INVALID_VALUES)
+def method_not_allowed(allow: tuple[str, ...]) -> Answer:
+    """The answer to a method that HTTP knows and the resource does not take: 405 with Allow."""
+    plain = error(NOT_ALLOWED)
+    return Answer(NOT_ALLOWED, ((b"Allow", ", ".join(allow).encode()), *plain.headers), plain.body)
 
 
-def answer_refusal(request: IRequest, refusal: Refusal) -> bytes:
-    """Answer what a layer below refused, with the headers that its status asks for."""
+def refused(refusal: Refusal) -> Answer:
+    """The answer to what a layer below refused, with the headers that its status asks for."""
     if isinstance(refusal, NotAllowed):
-        return refuse_method(request, refusal.allow)
-    if isinstance(refusal, Duplicate):
-        request.setHeader(b"Location", refusal.href.encode())
+        return method_not_allowed(refusal.allow)
     status, reason_code = next(_REFUSALS[kind] for kind in type(refusal).__mro__ if kind in _REFUSALS)
     if isinstance(refusal, BadDocument):
         reason_code = refusal.reason_code
-    retry = RETRY_SECONDS if isinstance(refusal, Unavailable) else None
-    return refuse(request, status, reason_code, retry_seconds=retry)
+    plain = error(status, reason_code, retry_seconds=RETRY_SECONDS if status == SERVICE_UNAVAILABLE else None)
+    if isinstance(refusal, Duplicate):
+        return Answer(status, ((b"Location", refusal.href.encode()), *plain.headers), plain.body)
+    return plain

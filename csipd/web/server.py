@@ -7,7 +7,6 @@ chunked encoding. Whatever goes wrong ends in an ``Error`` document; a traceback
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -22,14 +21,15 @@ from twisted.web.resource import IResource
 
 from csipd.net.connections import Connections
 from csipd.net.contacts import Contacts
-from csipd.net.identity import Identify, Identity, identify_by
+from csipd.net.identity import Identify, identify_by
 from csipd.net.limits import ConnectionLimits
-from csipd.net.origin import host_of, origin_of
 from csipd.net.peer_log import PeerLog
-from csipd.net.quotas import Account, LookUp, Quotas
+from csipd.net.quotas import LookUp, Quotas
 from csipd.sep2.identity import lfdi
+from csipd.web.answers import Answer
 from csipd.web.channel import Channel
 from csipd.web.errors import METHODS, Fault, fault
+from csipd.web.peer import Peer
 from csipd.web.sitecontext import BodyLimit, FastPath, SiteContext
 
 #: An escape of a character that needs none (RFC 3986 2.3).
@@ -41,26 +41,24 @@ _LEAST_CHUNK = 16
 
 
 class Request(server.Request):
-    """A request whose caller is known (`identity`), and whose answer leaves whole and with its length.
+    """A request whose caller is known (`peer`), and whose answer leaves whole and with its length.
 
     What is written is kept until `finish`, unless the application has set Content-Length itself; if it sets
     Connection, the connection is closed behind the answer. Writing to or finishing a request whose client is
     gone does nothing. `head` is the key for the fast path: the whole head of a request that the fast path is
     asked about when it comes again, else None. `body_withheld` says that a body was announced and not taken
-    in: its sender may not send one here, or it is too large. `account` is what the caller used of its quotas.
+    in: its sender may not send one here, or it is too large.
     """
 
     channel: Any
     defaultContentType = None
-    identity: Identity
-    account: Account
+    peer: Peer
     head: bytes | None
     body_withheld = False
 
     def __init__(self, channel: Channel, *args: Any, **kw: Any) -> None:
         super().__init__(channel, *args, **kw)
-        self.identity = channel.identity
-        self.account = channel.account
+        self.peer = channel.peer
         self.head = channel.plain_head
         self._body: list[bytes] = []
         self._taken = 0
@@ -87,29 +85,14 @@ class Request(server.Request):
         values = self.requestHeaders.getRawHeaders(name)
         return None if values is None else ", ".join(value.decode("latin-1") for value in values)
 
-    def note_refusal(self, reason: str) -> None:
-        """Count that the caller's request was refused, for who looks at the device."""
-        self.channel.context.note_refusal(self.identity, self.client, reason)
-
-    @property
-    def peer(self) -> str:
-        """Who asks, for the log: LFDI and address."""
-        return f"{self.identity.lfdi} at {host_of(self.client)}"
-
-    def warn(self, log: Logger, reason: str, line: str, /, **values: Any) -> None:
-        """Write a line about this request, ``{peer}`` in it, at the rate that a peer has for one reason.
-
-        :param reason: a few words from a fixed vocabulary
-        """
-        where = origin_of(self.client)
-        peer_log: PeerLog = self.channel.context.peer_log
-        peer_log.warn(log, self.identity.lfdi, reason, line, origin=where, peer=self.peer, **values)
-
-    def info(self, log: Logger, reason: str, line: str, /, **values: Any) -> None:
-        """Write a line that is no warning, otherwise like `warn`."""
-        where = origin_of(self.client)
-        peer_log: PeerLog = self.channel.context.peer_log
-        peer_log.info(log, self.identity.lfdi, reason, line, origin=where, peer=self.peer, **values)
+    def take(self, answer: Answer) -> bytes:
+        """Set status and headers of an answer, and give the body that is to be written."""
+        self.setResponseCode(answer.status)
+        if answer.close:
+            self.setHeader(b"Connection", b"close")
+        for name, value in answer.headers:
+            self.setHeader(name, value)
+        return answer.body
 
     def getRequestHostname(self) -> bytes:
         """Nothing here depends on the name that a client calls the server by, so what it sent is not used."""
@@ -119,8 +102,8 @@ class Request(server.Request):
         site: Site = self.channel.site
         self.site = site
         self.setHeader(b"Date", site.date())
-        if not self.account.requests.spend(site.clock.seconds()):
-            self.channel.context.too_many_requests(self.identity, self.client)
+        if not self.peer.account.requests.spend(site.clock.seconds()):
+            self.peer.too_many_requests()
             self._fail(http.SERVICE_UNAVAILABLE)
             return
         # Two spellings of one path (RFC 3986 6.2.2.2).
@@ -179,19 +162,7 @@ class Request(server.Request):
 
     def processingFailed(self, reason: Failure) -> Failure:
         """Answer 500 with nothing but a reason code; the log has the traceback under an incident's number."""
-        incident = secrets.token_hex(4)
-        self.channel.context.peer_log.failure(
-            self._log,
-            self.identity.lfdi,
-            f"a request failed: {reason.type.__name__ if reason.type else reason.value}",
-            "incident {incident}: {peer}: {method} {uri} failed",
-            reason,
-            origin=origin_of(self.client),
-            incident=incident,
-            peer=self.peer,
-            method=self.method.decode("ascii", "replace"),
-            uri=self.uri.decode("ascii", "replace"),
-        )
+        self.peer.failed(self._log, reason, self.method, self.uri)
         if self._disconnected or self.finished:
             return reason
         if self.startedWriting:
@@ -204,10 +175,7 @@ class Request(server.Request):
 
     def _fail(self, status: int) -> None:
         """Answer what no application answers."""
-        kind, body = self.channel.context.fault(status)
-        self.setResponseCode(status)
-        self.setHeader(b"Content-Type", kind)
-        self.write(body)
+        self.write(self.take(self.channel.context.fault(status)))
         self.finish()
 
 
@@ -274,7 +242,7 @@ class Site(server.Site):
         if self._log_requests and isinstance(request, Request):
             self._log.debug(
                 "{lfdi} {method} {uri} {code} {length}",
-                lfdi=request.identity.lfdi,
+                lfdi=request.peer.identity.lfdi,
                 method=request.method.decode("ascii", "replace"),
                 uri=request.uri.decode("ascii", "replace"),
                 code=request.code,

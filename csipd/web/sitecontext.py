@@ -69,49 +69,6 @@ class SiteContext:
         own = self.body_limit(method, target) if self.body_limit is not None else None
         return self.limits.body_bytes if own is None else own
 
-    def note_refusal(self, identity: Identity, peer: Any, reason: str) -> None:
-        """Count that something was refused to a caller, for who looks at the device."""
-        if self.contacts is not None:
-            self.contacts.refused(identity.lfdi, host_of(peer), reason)
-
-    def too_many_requests(self, identity: Identity, peer: Any) -> None:
-        """Log and count that a caller asks more often than its quota lets it."""
-        reason = "more requests than its quota"
-        self.note_refusal(identity, peer, reason)
-        self._log_quota(self.peer_log.warn, identity, peer, reason, "{reason}, answered 503")
-
-    def over_handshake_rate(self, identity: Identity, peer: Any) -> None:
-        """Log and count that a caller connects more often than its quota lets it."""
-        reason = "more handshakes than its quota"
-        self.note_refusal(identity, peer, reason)
-        self._log_quota(self.peer_log.warn, identity, peer, reason, "{reason}, connection cut")
-
-    def made_room(self, identity: Identity, peer: Any, number: int) -> None:
-        """Log that a caller has more connections than its quota and lost the longest idle."""
-        reason = "more connections than its quota"
-        line = "{reason} of {number}, the longest idle is closed"
-        self._log_quota(self.peer_log.info, identity, peer, reason, line, number=number)
-
-    def _log_quota(
-        self, write: Callable[..., None], identity: Identity, peer: Any, reason: str, line: str, **values: Any
-    ) -> None:
-        """Write a line about a caller's quota, at the rate of its peer.
-
-        :param write: of the peer log
-        :param line: what follows on who it is; ``{reason}`` stands for the reason
-        """
-        write(
-            self._log,
-            identity.lfdi,
-            reason,
-            f"{{lfdi}} at {{host}}: {line}",
-            origin=origin_of(peer),
-            lfdi=identity.lfdi,
-            host=host_of(peer),
-            reason=reason,
-            **values,
-        )
-
     def handshake_failed(self, peer: Any, reason: Failure) -> None:
         """Log that a peer did not get through the handshake, if it was OpenSSL that objected.
 

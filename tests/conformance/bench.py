@@ -42,6 +42,7 @@ from csipd.sep2.mrid import Issuer
 from csipd.sep2.types import MODE, CurveType, UnitRef
 from csipd.web.app import Application
 from csipd.web.cache import Cache
+from csipd.web.endpoint import Endpoint
 from csipd.web.server import Site
 from tests.conformance.devices import Station
 from tests.conformance.independent import Independent, Independents
@@ -126,8 +127,9 @@ class Bench:
         )
         cache = Cache(self.wall, lambda: site.date())
         notifier.subscribe(cache.changed)
+        endpoint = Endpoint(self.database, self.server, self.wall, cache)
         site = Site(
-            Application(self.database, self.server, self.wall, cache).resource(),
+            Application(endpoint.answer).resource(),
             clock=self.clock,
             now=self.wall,
             limits=ConnectionLimits(),

@@ -46,6 +46,7 @@ from csipd.sep2.mrid import Issuer
 from csipd.sep2.site import ROWS, Place
 from csipd.web.app import Application
 from csipd.web.cache import Cache
+from csipd.web.endpoint import Endpoint
 from csipd.web.server import Site
 from tests.support import pki
 from tests.support.bodies import FULL
@@ -214,17 +215,17 @@ class World:
         self.hits = 0
         self.back = Held(self.database)
         held: Any = self.back
-        self.application = Application(held, self.server, lambda: self.now, self.cache)
+        self.endpoint = Endpoint(held, self.server, lambda: self.now, self.cache)
         self._asks: Identity | None = UNKNOWN
         self.contacts = Contacts(self.clock.seconds, lambda: self.now)
         self.site = Site(
-            self.application.resource(),
+            Application(self.endpoint.answer).resource(),
             clock=self.clock,
             now=lambda: self.now,
             limits=limits,
             identify=lambda transport: self._asks or identify_by(identity.lfdi)(transport),
             fast_path=self._find,
-            look_up=self.application.look_up,
+            look_up=self.endpoint.look_up,
             # Tests ask in a moment what a device asks in a month.
             quotas=quotas,
             contacts=self.contacts,

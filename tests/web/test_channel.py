@@ -21,7 +21,7 @@ from csipd import refusals
 from csipd.net.identity import Identity
 from csipd.net.limits import ConnectionLimits
 from csipd.net.quotas import Quotas
-from csipd.web.errors import answer_refusal, error_document, refuse, refuse_method
+from csipd.web.errors import METHODS, error, error_document, method_not_allowed, refused
 from csipd.web.server import Request, Site
 from tests.support.client import Answer, Client
 from tests.support.memory_tls import SERVER, Wire
@@ -50,7 +50,7 @@ class App(Resource):
     def render(self, request: Request) -> Any:
         self.seen.append(request)
         if request.body_withheld:
-            return refuse(request, 413, 2)
+            return request.take(error(413, 2))
         if request.path == b"/slow":
             self.waiting.append(request)
             return NOT_DONE_YET
@@ -67,7 +67,8 @@ class App(Resource):
         if request.path.startswith(b"/big/"):
             return b"x" * int(request.path[5:])
         if request.method not in (b"GET", b"HEAD", b"POST", b"PUT"):
-            return refuse_method(request, ("GET", "HEAD"))
+            known = request.method in METHODS
+            return request.take(method_not_allowed(("GET", "HEAD")) if known else error(501))
         return b"%s %s %s" % (request.method, request.uri, request.content.read())
 
     def finish(self) -> None:
@@ -250,7 +251,7 @@ class AnswerTests(ChannelCase):
             asked = wire.client.get("/slow")
             wire.pump()
             request = self.app.waiting.pop()
-            request.write(answer_refusal(request, refusal))
+            request.write(request.take(refused(refusal)))
             request.finish()
             answer = wire.result(asked)
             self.assertEqual((answer.status, answer.body), (status, body))
@@ -267,7 +268,7 @@ class AnswerTests(ChannelCase):
         self.site = self.make_site(identify=identify)
         wire = self.wire()
         wire.results([wire.client.get("/one"), wire.client.get("/two")])
-        self.assertEqual([request.identity for request in self.app.seen], [DEVICE, DEVICE])
+        self.assertEqual([request.peer.identity for request in self.app.seen], [DEVICE, DEVICE])
         self.assertEqual(len(asked), 1)
 
     def test_unidentified(self) -> None:

@@ -315,7 +315,7 @@ class HeaderTests(_Case):
     def test_tracebacks(self) -> None:
         """A request that fails in the server makes one traceback for its sender in the minute (case F4)."""
         wire = self.known(OWNER)
-        with mock.patch("csipd.web.app.wanted", side_effect=ZeroDivisionError):
+        with mock.patch("csipd.web.endpoint.wanted", side_effect=ZeroDivisionError):
             for _ in range(20):
                 self.assertEqual(self.raw(wire, b"GET /dcap HTTP/1.1\r\nHost: x\r\nAccept: a\r\n\r\n"), 500)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)

@@ -35,6 +35,7 @@ from csipd.web.admin.operations import Call, Created, Operation
 from csipd.web.admin.problems import Problem
 from csipd.web.admin.requests import RequestRefused
 from csipd.web.admin.table import OPERATIONS
+from csipd.web.answers import Answer
 from csipd.web.errors import METHODS, RETRY_SECONDS
 from csipd.web.json_form import to_json
 from csipd.web.server import Request
@@ -133,11 +134,11 @@ class Admin:
 
     def _who(self, request: Request) -> str:
         """The name of the operator that asks; nobody else learns anything, not even what there is."""
-        who = self._operators.get(request.identity.fingerprint)
-        expires = request.identity.not_after
+        who = self._operators.get(request.peer.identity.fingerprint)
+        expires = request.peer.identity.not_after
         if who is not None and (expires is None or self._wall() <= expires):
             return who
-        request.warn(
+        request.peer.warn(
             self._log,
             "no operator" if who is None else "an operator's certificate that has ended",
             "{peer} {what} and asked for {method} {uri}",
@@ -197,7 +198,7 @@ class Admin:
             numbers=numbers,
             query=requests.query(request, operation.query),
             body=requests.body(request, operation, content),
-            certificate_ends=_end(request.identity.not_after),
+            certificate_ends=_end(request.peer.identity.not_after),
         )
         digest = sha256(b"\0".join((request.method, request.uri, content))).hexdigest()
         return _Request(operation, call, requests.idempotency_key(request, operation), digest)
@@ -238,9 +239,10 @@ def _end(not_after: float | None) -> int | None:
     return None if not_after is None or not_after >= _NO_END else int(not_after)
 
 
-def fault(status: int) -> tuple[bytes, bytes]:
-    """Media type and body of what is refused before any operation is asked: for the site."""
-    return problems.CONTENT_TYPE, problems.problem(status).encode()
+def fault(status: int) -> Answer:
+    """What is answered before any operation is asked, or after one has failed: for the site."""
+    body = problems.problem(status).encode()
+    return Answer(status, ((b"Content-Type", problems.CONTENT_TYPE),), body)
 
 
 def _carry_out(transaction: Transaction, asked: _Request) -> _Answer:
