@@ -14,7 +14,7 @@ Subscriber = Callable[[Sequence[str]], None]
 
 
 class ChangeNotifier:
-    """Passes on the hrefs that a commit changed."""
+    """Passes on the facts that a commit dropped."""
 
     _log = Logger()
 
@@ -25,10 +25,10 @@ class ChangeNotifier:
         """Notify this one of every change from now on, in the order of subscription."""
         self._subscribers.append(subscriber)
 
-    def publish(self, hrefs: Sequence[str]) -> None:
-        """Notify every subscriber that what is served at these hrefs has changed."""
+    def publish(self, facts: Sequence[str]) -> None:
+        """Notify every subscriber that these facts (``csipd.db.facts``) are no longer true."""
         for subscriber in self._subscribers:
             try:
-                subscriber(hrefs)
+                subscriber(facts)
             except Exception:
-                self._log.failure("a subscriber failed to take {number} changes", number=len(hrefs))
+                self._log.failure("a subscriber failed to take {number} changes", number=len(facts))

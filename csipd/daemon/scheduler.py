@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from csipd.daemon.clockwatch import ClockWatch
-from csipd.db import controls, declarations, logevents, retention
+from csipd.db import controls, declarations, facts, logevents, retention
 from csipd.db.database import Database, Transaction
 from csipd.db.fair_queue import BULK
 from csipd.der.retention import Retention
@@ -67,7 +67,7 @@ def tick(transaction: Transaction, now: int) -> TickResult:
     else:
         programs = []
     for program in programs:
-        transaction.invalidate(f"/derp/{program}/derc", f"/derp/{program}/actderc")
+        transaction.invalidate(facts.schedule(program))
     return TickResult(len(programs), controls.next_moment(transaction.connection, now))
 
 
@@ -143,9 +143,9 @@ class Scheduler(Service):
         if self._removal is not None and self._removal.active():
             self._removal.cancel()
 
-    def changed(self, hrefs: Sequence[str]) -> None:
-        """Hear of a change of the database: a new control may be due before the timer."""
-        if self.running and any(href.startswith("/derp/") and href.endswith("/derc") for href in hrefs):
+    def changed(self, dropped: Sequence[str]) -> None:
+        """Hear of facts that were dropped: a new control may be due before the timer."""
+        if self.running and any(facts.kind_of(fact) is facts.controls for fact in dropped):
             self._arm(0)
 
     def _loop(self, work: Callable[[], Deferred[Any]]) -> LoopingCall:

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from csipd.db import schedules
+from csipd.db import facts, schedules
 from csipd.db.database import Transaction
 from csipd.db.schedules import StoredControl
 from csipd.db.stored import decode
@@ -95,7 +95,7 @@ def add(
         .where(controls.c.id == number)
         .values(mrid=mrid, body=codec.encode(control.replace(mRID=mrid)))
     )
-    _invalidate(transaction, program, number)
+    _invalidate(transaction, program)
     return Place(_CONTROL, (program, number))
 
 
@@ -122,14 +122,13 @@ def cancel(transaction: Transaction, number: int, randomized: bool, reason: str 
     )
     if program is None:
         return False
-    _invalidate(transaction, program, number)
+    _invalidate(transaction, program)
     return True
 
 
-def _invalidate(transaction: Transaction, program: int, number: int) -> None:
+def _invalidate(transaction: Transaction, program: int) -> None:
     schedules.changed(transaction, program)
-    here = f"/derp/{program}"
-    transaction.invalidate(f"{here}/derc", f"{here}/actderc", f"{here}/derc/{number}")
+    transaction.invalidate(facts.controls(program), facts.schedule(program))
 
 
 def commanded(connection: sa.Connection, number: int, now: int) -> StoredControl | None:

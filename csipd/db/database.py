@@ -60,7 +60,7 @@ class Transaction:
     """What a write operation is given.
 
     :param connection: to read and write through, never to commit
-    :param changed: hrefs of the resources that the operation made, changed or removed
+    :param changed: facts that the operation has dropped (``csipd.db.facts``)
     :param remarks: what is to be logged once it is committed
     """
 
@@ -68,9 +68,9 @@ class Transaction:
     changed: list[str] = field(factory=list)
     remarks: list[Remark] = field(factory=list)
 
-    def invalidate(self, *hrefs: str) -> None:
-        """Say that what is served at these hrefs, or kept of it anywhere, is no longer true."""
-        self.changed.extend(hrefs)
+    def invalidate(self, *facts: str) -> None:
+        """Say that these facts (``csipd.db.facts``) may no longer be true: what hangs on them is dropped."""
+        self.changed.extend(facts)
 
     def remark(self, reason: str, line: str, /, *, peer: str = "", **values: Any) -> None:
         """Have a line logged once the transaction is committed; the arguments are those of `Remark`."""
@@ -88,7 +88,7 @@ class _Group:
     """What a group of operations came to.
 
     :param outcomes: the value or the Failure of each, as far as the group came
-    :param changed: hrefs
+    :param changed: facts that were dropped
     :param remarks: for the log
     :param seconds: what each of them took; empty where none was carried out
     """
@@ -203,7 +203,7 @@ class Database(Service):
 
     :param url: SQLAlchemy URL of a database that ``engine.prepare`` has been run on
     :param reactor: for the threads; None carries every call out in place, as tests want it
-    :param publish: called in the reactor's thread after each commit with the hrefs that it changed
+    :param publish: called in the reactor's thread after each commit with the facts that it dropped
     :param report: likewise with each line for the log; as a rule they are logged as they come
     :param monotonic: seconds
     """
@@ -214,7 +214,7 @@ class Database(Service):
         self,
         url: str,
         reactor: IReactorFromThreads | None,
-        publish: Publish = lambda hrefs: None,
+        publish: Publish = lambda facts: None,
         report: Report | None = None,
         *,
         monotonic: Callable[[], float] = _monotonic,
@@ -366,7 +366,7 @@ class _Connection:
             group = self._lost(error, len(operations))
             if committing:
                 # A commit that failed on its way to the disk may be found there later: what is kept
-                # elsewhere of these hrefs must not outlive that.
+                # elsewhere of these facts must not outlive that.
                 group.changed = changed
             return group
         self._health.worked(self._does)

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import controls, documents, former, groups, tally
+from csipd.db import controls, documents, facts, former, groups, tally
 from csipd.db.audit import record
 from csipd.db.columns import Unreadable
 from csipd.db.database import Transaction
@@ -36,6 +36,9 @@ MOST_ADDED = 20_000
 is_admitted = devices.c.retired.is_(None) & devices.c.withdrawn.is_(None)
 #: Shown as an EndDevice.
 is_shown = is_admitted & devices.c.registered.is_not(None)
+
+#: Columns that no resource shows and no right hangs on.
+_UNSHOWN = frozenset(("added", "modes", "name", "withdrawn_reason"))
 
 _EDEV = ROWS["EndDevice"]
 _DER_LIST = ROWS["DERList"]
@@ -357,6 +360,7 @@ def add(
     )
     assert number is not None
     tally.change(transaction, tally.devices("listed"), 1)
+    transaction.invalidate(facts.certificate(lfdi))
     if aggregator:
         manager = number
         update(transaction, number, manager=number)
@@ -407,9 +411,13 @@ def update(transaction: Transaction, device: int, **values: Any) -> None:
             if seen.shown and seen.manager is not None:
                 count = sa.update(devices).where(devices.c.id == seen.manager)
                 connection.execute(count.values(fleet=devices.c.fleet + change))
-    transaction.invalidate("/edev", f"/edev/{device}")
+    if values.keys() <= _UNSHOWN:
+        return
+    transaction.invalidate(facts.device(device))
     for manager in {before.manager, after.manager} - {None}:
-        transaction.invalidate(f"/edev/{manager}")
+        transaction.invalidate(facts.fleet(manager))
+        if tuple(before) != tuple(after):
+            transaction.invalidate(facts.fleet_groups(manager))
 
 
 def _tally(transaction: Transaction, state: sa.Row[*tuple[Any, ...]], of: Sequence[int], change: int) -> None:
@@ -448,10 +456,10 @@ def leave(transaction: Transaction, device: int, group: int, now: int) -> None:
 
 def _moved(transaction: Transaction, device: int, group: int, change: int) -> None:
     state = transaction.connection.execute(_STATE.where(devices.c.id == device)).one()
-    transaction.invalidate(f"/edev/{device}", f"/edev/{device}/fsa")
+    transaction.invalidate(facts.groups_of(device))
     _tally(transaction, state, [group], change)
     if state.manager is not None:
-        transaction.invalidate(f"/edev/{state.manager}")
+        transaction.invalidate(facts.fleet_groups(state.manager))
 
 
 def update_modes(transaction: Transaction, device: int) -> None:

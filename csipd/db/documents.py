@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import numbering
+from csipd.db import facts, numbering
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.stored import decode
@@ -172,7 +172,7 @@ def put_over(
         return None
     row = {"href": place.href, "device": device, "changed": now, "body": body}
     _PUT.execute(connection, row)
-    transaction.invalidate(place.href)
+    transaction.invalidate(facts.document(place.href))
     return DocumentChange(before, body)
 
 
@@ -201,7 +201,7 @@ def post(transaction: Transaction, place: Place, resource: Resource, now: int, d
         "body": codec.encode(resource, extensions=True),
     }
     _INSERT.execute(connection, row)
-    transaction.invalidate(place.href, made.href)
+    transaction.invalidate(facts.list_of(place.href), facts.document(made.href))
     return made
 
 
@@ -238,7 +238,7 @@ def replace(
         "body": body,
     }
     _REPLACE.execute(connection, row)
-    transaction.invalidate(place.href, Place(list_row, place.ids[:-1]).href)
+    transaction.invalidate(facts.document(place.href), facts.list_of(Place(list_row, place.ids[:-1]).href))
     return DocumentChange(before, body)
 
 
@@ -253,6 +253,6 @@ def delete(transaction: Transaction, place: Place) -> bool:
         return False
     if parent.list is not None:
         _SHORTEN.execute(connection, {"list": parent.list})
-        transaction.invalidate(parent.list)
-    transaction.invalidate(place.href)
+        transaction.invalidate(facts.list_of(parent.list))
+    transaction.invalidate(facts.document(place.href))
     return True

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 
+from csipd.db import facts
 from csipd.db.database import Transaction
 from csipd.db.tables import STANDING, abilities, assignments, devices, fleets, groups, memberships, programs
 from csipd.db.upsert import insert
@@ -435,7 +436,7 @@ def move(transaction: Transaction, number: int, *, parent: int | None, level: in
     transaction.connection.execute(
         sa.update(groups).where(groups.c.id == number).values(parent=parent, level=level)
     )
-    transaction.invalidate("/derp")
+    transaction.invalidate(facts.TOPOLOGY)
 
 
 def _parent_of(connection: sa.Connection, number: int) -> int | None:
@@ -474,6 +475,7 @@ def remove(transaction: Transaction, number: int) -> None:
     for table in (fleets, abilities):
         connection.execute(sa.delete(table).where(table.c.group == number))
     connection.execute(sa.delete(groups).where(groups.c.id == number))
+    transaction.invalidate(facts.TOPOLOGY)
 
 
 def check_unused(connection: sa.Connection, number: int) -> None:
@@ -589,7 +591,7 @@ def put_group(
     assert number is not None
     if circular:
         recount(transaction)
-    transaction.invalidate("/derp")
+    transaction.invalidate(facts.TOPOLOGY)
     return number
 
 

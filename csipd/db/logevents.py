@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import audit, tally
+from csipd.db import audit, facts, tally
 from csipd.db.database import Transaction
 from csipd.db.stored import decode
 from csipd.db.tables import alarms as alarm_table
@@ -257,7 +257,10 @@ def _age(transaction: Transaction, device: int, hidden: bool, keep: int) -> int:
 
 
 def _invalidate(transaction: Transaction, device: int, numbers: Sequence[int]) -> None:
-    transaction.invalidate(_LIST.href((device,)), *(_ITEM.href((device, number)) for number in numbers))
+    transaction.invalidate(
+        facts.list_of(_LIST.href((device,))),
+        *(facts.document(_ITEM.href((device, number))) for number in numbers),
+    )
 
 
 # What alarms follow.

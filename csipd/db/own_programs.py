@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import controls, devices, documents, groups, programs
+from csipd.db import controls, devices, documents, facts, groups, programs
 from csipd.db.database import Transaction
 from csipd.db.tables import groups as group_rows
 from csipd.db.tables import memberships, own_programs
@@ -91,9 +91,9 @@ def hide(transaction: Transaction, program: int, now: int) -> None:
 
 def _invalidate(transaction: Transaction, device: int) -> None:
     owner = devices.owner(transaction.connection, device)
-    transaction.invalidate(f"/edev/{device}", programs.href(programs.own_program(device)))
+    transaction.invalidate(facts.own_program(device))
     if owner is not None and owner.manager is not None:
-        transaction.invalidate(f"/edev/{owner.manager}")
+        transaction.invalidate(facts.fleet_groups(owner.manager))
 
 
 @frozen
@@ -139,7 +139,7 @@ def keep_default(transaction: Transaction, own: programs.OwnPrograms, program: i
     found = default(transaction.connection, own, program)
     if found is not None and not found.is_kept:
         programs.keep_default_version(transaction, program, found.document.version or 0, found.body)
-        transaction.invalidate(_DEFAULT.href((program,)))
+        transaction.invalidate(facts.document(_DEFAULT.href((program,))))
 
 
 def have_default(connection: sa.Connection, numbers: Sequence[int]) -> set[int]:

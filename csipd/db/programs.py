@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from attrs import fields, frozen
 
-from csipd.db import devices, documents, groups, tally
+from csipd.db import devices, documents, facts, groups, tally
 from csipd.db.database import Transaction
 from csipd.db.tables import default_versions, memberships, own_programs, programs
 from csipd.db.tables import devices as device_rows
@@ -203,7 +203,7 @@ def add(transaction: Transaction, issuer: Issuer, group: int, description: str, 
         sa.update(programs).where(programs.c.id == number).values(mrid=issuer.mrid(Kind.PROGRAM, number))
     )
     tally.change(transaction, tally.PROGRAMS, 1)
-    transaction.invalidate("/derp", _DERP.href((number,)))
+    transaction.invalidate(facts.TOPOLOGY, facts.program(number))
     return number
 
 
@@ -217,7 +217,7 @@ def change(transaction: Transaction, number: int, *, group: int, primacy: int) -
         .where(programs.c.id == number)
         .values(group=group, primacy=primacy, retired=None, version=programs.c.version + 1)
     )
-    transaction.invalidate("/derp", _DERP.href((number,)))
+    transaction.invalidate(facts.TOPOLOGY, facts.program(number))
 
 
 def retire(transaction: Transaction, number: int, now: int) -> None:
@@ -225,7 +225,7 @@ def retire(transaction: Transaction, number: int, now: int) -> None:
     here = sa.and_(programs.c.id == number, programs.c.retired.is_(None))
     if transaction.connection.execute(sa.update(programs).where(here).values(retired=now)).rowcount:
         tally.change(transaction, tally.PROGRAMS, -1)
-    transaction.invalidate("/derp", _DERP.href((number,)))
+    transaction.invalidate(facts.TOPOLOGY, facts.program(number))
 
 
 def set_default(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from csipd.db import devices
+from csipd.db import devices, facts
 from csipd.db.audit import record
 from csipd.db.database import Transaction
 from csipd.db.tables import devices as devices_table
@@ -51,6 +51,7 @@ def replace(
     devices.update(
         transaction, device, lfdi=lfdi, sfdi=identity.sfdi(lfdi), changed_time=now, former_works=True
     )
+    transaction.invalidate(facts.certificate(old), facts.certificate(lfdi))
     if at_once:
         end_former(transaction, device)
     until = "works no longer" if at_once else "works until the new one's first request"

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import controls, devices, groups, programs
+from csipd.db import controls, devices, facts, groups, programs
 from csipd.db.database import Transaction
 from csipd.db.schedules import StoredControl
 from csipd.db.stored import decode
@@ -153,8 +153,28 @@ def post(transaction: Transaction, asker: Caller, body: r.Response, now: int) ->
     )
     assert number is not None
     _mark_latest(connection, given, rules.ReceivedResponse(number, body.status, body.createdDateTime, now))
-    transaction.invalidate(_LIST.href((SET,)))
+    _invalidate(transaction, owner.device, owner.manager)
     return Place(_ITEM, (SET, number))
+
+
+def _invalidate(transaction: Transaction, device: int, manager: int | None) -> None:
+    transaction.invalidate(*(facts.responses(asker) for asker in (device, manager) if asker is not None))
+
+
+def remove(transaction: Transaction, control: int, most: int) -> int:
+    """Remove Responses to an event, so many at most.
+
+    :return: how many were removed
+    """
+    connection = transaction.connection
+    query = sa.select(responses.c.id, responses.c.device, devices_table.c.manager)
+    query = query.join(devices_table, devices_table.c.id == responses.c.device)
+    gone = connection.execute(query.where(responses.c.control == control).limit(most)).all()
+    if gone:
+        connection.execute(sa.delete(responses).where(responses.c.id.in_([row.id for row in gone])))
+        for device, manager in {(row.device, row.manager) for row in gone}:
+            _invalidate(transaction, device, manager)
+    return len(gone)
 
 
 def _mark_latest(

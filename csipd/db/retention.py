@@ -12,8 +12,10 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from attrs import frozen
 
+from csipd.db import facts
 from csipd.db.database import Transaction
-from csipd.db.tables import alarms, audit, contacts, controls, memberships, responses
+from csipd.db.responses import remove as remove_responses
+from csipd.db.tables import alarms, audit, contacts, controls, memberships
 from csipd.der.retention import Retention
 
 #: Rows that one transaction removes at most.
@@ -36,7 +38,7 @@ def sweep(transaction: Transaction, retention: Retention, now: int) -> Removed:
     left = AT_ONCE
     rows: dict[str, int] = {}
     steps: tuple[tuple[str, Callable[[int], int]], ...] = (
-        ("controls", lambda most: _controls(connection, retention.controls(now), most)),
+        ("controls", lambda most: _controls(transaction, retention.controls(now), most)),
         ("audit", lambda most: _audit(connection, retention.audit(now), most)),
         ("alarms", lambda most: _alarms(connection, retention.alarms(now), most)),
         ("refusals", lambda most: _refusals(connection, retention.refusals(now), most)),
@@ -49,21 +51,22 @@ def sweep(transaction: Transaction, retention: Retention, now: int) -> Removed:
     return Removed(rows, more=not left)
 
 
-def _controls(connection: sa.Connection, before: int, most: int) -> int:
+def _controls(transaction: Transaction, before: int, most: int) -> int:
     """Controls that ended before a moment, each after all Responses to it."""
+    connection = transaction.connection
     removed = 0
     while removed < most:
-        number = connection.scalar(
-            sa.select(controls.c.id).where(controls.c.latest < before).order_by(controls.c.latest).limit(1)
-        )
-        if number is None:
+        oldest = sa.select(controls.c.id, controls.c.program).where(controls.c.latest < before)
+        found = connection.execute(oldest.order_by(controls.c.latest).limit(1)).one_or_none()
+        if found is None:
             break
-        answers = sa.select(responses.c.id).where(responses.c.control == number)
-        removed += _remove(connection, responses, answers, most - removed)
+        number, program = found
+        removed += remove_responses(transaction, number, most - removed)
         if removed < most:
             removed += _remove(
                 connection, controls, sa.select(controls.c.id).where(controls.c.id == number), 1
             )
+            transaction.invalidate(facts.controls(program), facts.schedule(program))
     return removed
 
 

@@ -1,64 +1,41 @@
 """Answers that were given before, for the fast path: whole GETs, by caller and by the head of the request.
 
 A device sends the same bytes each time that it polls, so the head itself is the key and nothing is parsed.
-What is kept is dropped by scope: everything below one EndDevice or one DERProgram is a scope, and an answer
-hangs on those that it was made from and on its caller's own EndDevice, which the caller's rights hang on
-too. A change to the list of programs drops everything; it is rare. An answer that follows the clock carries
-the moment at which it stops being true.
+What is kept hangs on the facts that it was made from (`csipd.db.facts`), its caller's rights among them, and
+is dropped with them. An answer that follows the clock carries the moment at which it stops being true.
 
-Nothing stale is ever given: changes are notified before the write that made them is acknowledged, and an
-answer whose scopes changed between the moment it was asked for and the moment it arrived is not kept. So a
-device whose access is withdrawn finds nothing here once the withdrawal is acknowledged.
+Nothing stale is ever given: facts are dropped before the write that changed them is acknowledged, and an
+answer whose facts were dropped between the moment it was asked for and the moment it arrived is not kept. So
+a device whose access is withdrawn finds nothing here once the withdrawal is acknowledged.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
-from attrs import frozen
+from csipd.db.facts import EVERYTHING
+from csipd.db.kept import Kept
 
-#: The scope that every answer hangs on.
-_PROGRAMS = "derp"
 #: Changes that are remembered for answers still under way; an answer that is older is not taken in.
 _REMEMBERED = 4096
-
-_Key = tuple[str, bytes]
-
-
-def scope(href: str) -> str:
-    """What a change at an href concerns: its EndDevice or DERProgram, or the list of them."""
-    return "/".join(href.split("/", 3)[1:3])
-
-
-@frozen
-class _Entry:
-    """An answer around its Date header, from when to when it is true, and what it hangs on."""
-
-    before: bytes
-    after: bytes
-    since: float
-    until: float
-    scopes: frozenset[str]
+#: Octets of heads and answers that are kept where the configuration says nothing else.
+LARGEST = 64 * 2**20
 
 
 class Cache:
-    """Bounded by bytes; the least recently used goes first.
+    """Bounded by bytes.
 
     :param wall: seconds since 1970
     :param date: what the Date header says now
     :param largest: bytes of heads and answers that are kept at most
     """
 
-    def __init__(
-        self, wall: Callable[[], float], date: Callable[[], bytes], largest: int = 64 * 2**20
-    ) -> None:
+    def __init__(self, wall: Callable[[], float], date: Callable[[], bytes], largest: int = LARGEST) -> None:
         self._wall = wall
         self._date = date
-        self._largest = largest
-        self._size = 0
-        self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
-        self._by_scope: dict[str, set[_Key]] = {}
+        #: By LFDI and head: what stands before and after the value of the Date header.
+        self._answers: Kept[tuple[str, bytes], tuple[bytes, bytes]] = Kept(largest)
         self._generation = 0
         self._changes: deque[tuple[int, frozenset[str]]] = deque(maxlen=_REMEMBERED)
 
@@ -67,28 +44,30 @@ class Cache:
         """A count of changes: taken before an answer is asked for, it shows whether the answer is stale."""
         return self._generation
 
-    def changed(self, hrefs: Sequence[str]) -> None:
-        """Drop what hangs on the scopes of these hrefs."""
-        self._generation += 1
-        scopes = frozenset(map(scope, hrefs))
-        self._changes.append((self._generation, scopes))
-        if _PROGRAMS in scopes:
-            self._entries.clear()
-            self._by_scope.clear()
-            self._size = 0
-            return
-        for one in scopes:
-            for key in list(self._by_scope.get(one, ())):
-                self._drop(key)
+    @property
+    def hits(self) -> int:
+        """How many requests have found their answer here."""
+        return self._answers.hits
 
-    def changed_since(self, generation: int, scopes: Collection[str]) -> bool:
-        """Whether any of the scopes changed after a generation, or that is too long ago to say."""
+    @property
+    def misses(self) -> int:
+        """How many have not."""
+        return self._answers.misses
+
+    def changed(self, facts: Sequence[str]) -> None:
+        """Drop what hangs on these facts."""
+        self._generation += 1
+        self._changes.append((self._generation, frozenset(facts)))
+        self._answers.drop(facts)
+
+    def changed_since(self, generation: int, facts: Collection[str]) -> bool:
+        """Whether any of the facts was dropped after a generation, or that is too long ago to say."""
         if self._generation - generation > _REMEMBERED:
             return True
-        for at, concerned in reversed(self._changes):
+        for at, dropped in reversed(self._changes):
             if at <= generation:
                 break
-            if _PROGRAMS in concerned or not concerned.isdisjoint(scopes):
+            if EVERYTHING in dropped or not dropped.isdisjoint(facts):
                 return True
         return False
 
@@ -99,7 +78,7 @@ class Cache:
         head: bytes,
         answer: tuple[bytes, bytes],
         until: float,
-        scopes: Collection[str],
+        depends_on: Collection[str],
     ) -> None:
         """Keep an answer.
 
@@ -107,47 +86,16 @@ class Cache:
         :param head: the whole request
         :param answer: what stands before and after the value of the Date header
         :param until: when it stops being true (epoch s; infinity: never)
-        :param scopes: what it was made from
+        :param depends_on: the facts that it was made from, the caller's rights among them
         """
-        key = (lfdi, head)
-        now = self._wall()
-        entry = _Entry(*answer, now, until, frozenset(scopes))
-        weight = _weight(key, entry)
-        if until <= now or weight > self._largest or self.changed_since(generation, scopes):
-            return
-        self._drop(key)
-        self._entries[key] = entry
-        self._size += weight
-        for one in entry.scopes:
-            self._by_scope.setdefault(one, set()).add(key)
-        while self._size > self._largest:
-            self._drop(next(iter(self._entries)))
+        if not self.changed_since(generation, depends_on):
+            weight = len(head) + len(answer[1])
+            self._answers.keep((lfdi, head), answer, weight, depends_on, self._wall(), until)
 
     def find(self, lfdi: str, head: bytes) -> bytes | None:
         """The whole answer to a request that was answered before, if it is still true."""
-        key = (lfdi, head)
-        entry = self._entries.get(key)
+        entry = self._answers.find((lfdi, head), self._wall())
         if entry is None:
             return None
-        if not entry.since <= self._wall() < entry.until:
-            # Over, or of a time that is still to come: the clock was set back.
-            self._drop(key)
-            return None
-        self._entries.move_to_end(key)
-        return entry.before + self._date() + entry.after
-
-    def _drop(self, key: _Key) -> None:
-        entry = self._entries.pop(key, None)
-        if entry is None:
-            return
-        self._size -= _weight(key, entry)
-        for one in entry.scopes:
-            keys = self._by_scope[one]
-            keys.discard(key)
-            if not keys:
-                del self._by_scope[one]
-
-
-def _weight(key: _Key, entry: _Entry) -> int:
-    # The constant stands for what Python keeps around the bytes.
-    return len(key[1]) + len(entry.after) + 1000
+        before, after = entry.value
+        return before + self._date() + after

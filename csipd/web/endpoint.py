@@ -46,7 +46,7 @@ from csipd.sep2 import resources as r
 from csipd.sep2.site import Place
 from csipd.sep2.types import ReasonCode
 from csipd.web.answers import Answer, around_date
-from csipd.web.cache import Cache, scope
+from csipd.web.cache import Cache
 from csipd.web.errors import CONTENT_TYPE, METHODS, error, refused
 from csipd.web.media import is_xml, wanted
 from csipd.web.peer import Peer
@@ -88,12 +88,13 @@ Answerer = Callable[[Ask], "Answer | Deferred[Answer]"]
 class _Document:
     """An encoded answer, until when it is true, and what it was made from.
 
-    ``rights`` is the scope that the caller's rights hang on; None for a caller without an EndDevice.
+    :param depends_on: facts (``csipd.db.facts``)
+    :param rights: the one that the caller's rights hang on; None for a caller without an EndDevice
     """
 
     body: bytes
     until: int | None
-    scopes: frozenset[str]
+    depends_on: set[str]
     rights: str | None
 
 
@@ -176,9 +177,7 @@ class Endpoint:
             # What a device added to the base schema comes back to that device alone (decision 11).
             own = asked.owner is not None and asked.owner.device == asked.caller.device
             body = codec.encode(document, extensions=own and takes.extensions)
-            device = asked.caller.device
-            rights = None if device is None else scope(f"/edev/{device}")
-            return _Document(body, asked.valid_until, frozenset(map(scope, asked.depends_on)), rights)
+            return _Document(body, asked.valid_until, asked.depends_on, asked.rights)
 
         generation = self._cache.generation
 
@@ -197,7 +196,7 @@ class Endpoint:
                     ask.key,
                     (before, after + document.body),
                     _ends(document.until, identity.not_after),
-                    document.scopes | {document.rights},
+                    document.depends_on,
                 )
             return answer
 

@@ -126,8 +126,7 @@ class _Case(SynchronousTestCase):
             self.clock.advance(min(0.05, moment - self.clock.seconds()))
 
     def lists(self, program: int = 0) -> list[str]:
-        here = f"/derp/{program or self.mine}"
-        return [f"{here}/derc", f"{here}/actderc"]
+        return [f"schedule {program or self.mine}"]
 
 
 class TickTests(SynchronousTestCase):
@@ -155,7 +154,7 @@ class TickTests(SynchronousTestCase):
                 passed = {p for moment, p in moments if min(last, now) < moment <= max(last, now)}
                 following = min((NOW + moment for moment, _ in moments if moment > now), default=None)
                 self.assertEqual(found, TickResult(len(passed), following))
-                expected = [f"/derp/{p}/{name}" for p in passed for name in ("derc", "actderc")]
+                expected = [f"schedule {p}" for p in passed]
                 self.assertEqual(sorted(transaction.changed), sorted(expected))
                 self.assertEqual(last_tick(transaction.connection), NOW + now)
                 last = now
@@ -196,7 +195,7 @@ class TellTests(_Case):
         self.add(11, 14)
         for moment, programs in ((10, [self.mine]), (11, [self.mine]), (20, [self.mine, self.other])):
             self.until(moment + SOON)
-            expected = [href for program in programs for href in self.lists(program)]
+            expected = [fact for program in programs for fact in self.lists(program)]
             self.assertEqual(sorted(self.one.notified()), sorted(expected), moment)
 
     def test_nothing(self) -> None:

@@ -368,7 +368,7 @@ class CreateTests(_Case):
         said = f"opModMaxLimW 5000; from {moment_text(NOW + 90, UTC)} to {moment_text(NOW + 690, UTC)}"
         href = f"/derp/{self.world.of_feeder}/derc/{number}"
         self.assertEqual(self.log(), [(NOW, "ann", "create", href, said)])
-        self.assertIn(href, self.transaction.changed)
+        self.assertIn(f"controls {self.world.of_feeder}", self.transaction.changed)
 
     def test_no_responses(self) -> None:
         """Where no answer is wanted devices are not told where to send it."""
@@ -698,7 +698,7 @@ class CancelTests(_Case):
                 (EventState.CANCELLED, now, "a mistake"),
             )
             self.assertEqual(self.log()[0], (now, "bob", "cancel", f"{href}{number}", "a mistake"))
-            self.assertIn(f"{href}{number}", self.transaction.changed)
+            self.assertIn(f"controls {self.world.of_feeder}", self.transaction.changed)
 
     def test_again(self) -> None:
         """What is cancelled is not cancelled again, not in the second in which it was made either."""

@@ -462,12 +462,12 @@ class AddTests(_Case):
     """A new control."""
 
     def test_told(self) -> None:
-        """It is reported at its own href and at both lists of its program."""
+        """It drops what its program's controls are and have come to, and nothing else."""
         self.reported()
         program = self.fixture.mine
         place = controls.add(self.transaction, ISSUER, program, control(event(0, 60)))
         self.assertEqual(place, Place(ROWS["DERControl"], (program, place.ids[1])))
-        self.assertEqual(self.reported(), {place.href, f"/derp/{program}/derc", f"/derp/{program}/actderc"})
+        self.assertEqual(self.reported(), {f"controls {program}", f"schedule {program}"})
 
     def test_mrids_rise(self) -> None:
         """Of two controls the later has the higher mRID, in whatever program; no number is given twice."""
@@ -523,8 +523,8 @@ class CancelTests(_Case):
         number = self.add(10, 60)
         self.reported()
         self.assertTrue(controls.cancel(self.transaction, number, False, "a mistake", NOW + 5))
-        here = f"/derp/{self.fixture.mine}"
-        self.assertEqual(self.reported(), {f"{here}/derc/{number}", f"{here}/derc", f"{here}/actderc"})
+        mine = self.fixture.mine
+        self.assertEqual(self.reported(), {f"controls {mine}", f"schedule {mine}"})
         self.assertFalse(controls.cancel(self.transaction, number, True, "another", NOW + 6))
         self.assertFalse(controls.cancel(self.transaction, number + 1, True, None, NOW + 6))
         self.assertEqual(self.reported(), set())

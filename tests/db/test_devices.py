@@ -410,7 +410,7 @@ class WithdrawalTests(_Case):
             self.assertEqual((len(some), len({*some, *shown})), (2, 3))
 
     def test_told(self) -> None:
-        """Each change of a device's standing is reported at its own href, its list and its aggregator's."""
+        """Each change of a device's standing is told of: of its row, its aggregator's list and groups."""
         boss = add_device(self.transaction, 1, aggregator=True)
         device = add_device(self.transaction, 2, manager=boss)
         steps: tuple[Callable[[], object], ...] = (
@@ -422,7 +422,8 @@ class WithdrawalTests(_Case):
         for step in steps:
             self.transaction.changed.clear()
             step()
-            self.assertEqual(set(self.transaction.changed), {"/edev", f"/edev/{device}", f"/edev/{boss}"})
+            expected = {f"device {device}", f"fleet {boss}", f"fleet-groups {boss}"}
+            self.assertEqual(set(self.transaction.changed), expected)
 
 
 class ChangeTests(_Case):

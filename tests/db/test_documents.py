@@ -197,7 +197,7 @@ class ListTests(SynchronousTestCase):
             model.last += 1
             model.members[model.last] = resource
             self.assertEqual(made, model.at(model.last))
-            self.assertEqual(set(transaction.changed), {model.place.href, made.href})
+            self.assertEqual(set(transaction.changed), {f"list {model.place.href}", f"document {made.href}"})
             return
         number = data.draw(st.integers(1, model.last + 1))
         place = model.at(number)
@@ -218,7 +218,7 @@ class ListTests(SynchronousTestCase):
             self.assertIs(documents.delete(transaction, place), there)
             model.members.pop(number, None)
         if there:
-            self.assertEqual(set(transaction.changed), {model.place.href, place.href})
+            self.assertEqual(set(transaction.changed), {f"list {model.place.href}", f"document {place.href}"})
         self.assertEqual(documents.get(transaction.connection, place), model.members.get(number))
 
 
@@ -234,7 +234,7 @@ class SingleTests(SynchronousTestCase):
             for reading in (1, 2):
                 transaction.changed.clear()
                 documents.put(transaction, self.place, r.DERStatus(readingTime=reading), NOW, device)
-                self.assertEqual(transaction.changed, [self.place.href])
+                self.assertEqual(transaction.changed, [f"document {self.place.href}"])
                 found = documents.get(transaction.connection, self.place)
                 self.assertEqual(found, r.DERStatus(readingTime=reading))
 

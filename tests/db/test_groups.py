@@ -494,7 +494,7 @@ class TreeTests(SynchronousTestCase):
         self.assertEqual(self.transaction.changed, [])
         self.assertTrue(groups.reaches(self.connection, device, False, program))
         groups.move(self.transaction, self.middle, parent=None, level=None)
-        self.assertIn("/derp", self.transaction.changed)
+        self.assertIn("topology", self.transaction.changed)
         self.assertFalse(groups.reaches(self.connection, device, False, program))
         (found,) = groups.listed(self.connection, number=self.middle)
         self.assertEqual(found, groups.Group(self.middle, "feeder", None, None, "Topology"))
@@ -614,14 +614,14 @@ class MembershipTests(SynchronousTestCase):
             self.assertEqual(groups.memberships_of(transaction.connection, device), [])
 
     def test_a_move_is_told(self) -> None:
-        """A device that moves is reported, with its FSAs, and so is the aggregator that manages it."""
+        """A move drops which groups the device is in, and those of its aggregator's fleet."""
         with store() as transaction:
             boss = add_device(transaction, 1, aggregator=True)
             device, group = add_device(transaction, 2, manager=boss), add_group(transaction, "feeder")
             for move in (devices.join, devices.leave):
                 transaction.changed.clear()
                 move(transaction, device, group, NOW)
-                reported = {f"/edev/{boss}", f"/edev/{device}", f"/edev/{device}/fsa"}
+                reported = {f"fleet-groups {boss}", f"groups {device}"}
                 self.assertEqual(set(transaction.changed), reported)
                 transaction.changed.clear()
                 move(transaction, device, group, NOW)
@@ -633,7 +633,7 @@ class MembershipTests(SynchronousTestCase):
             top = add_group(transaction, "system")
             transaction.changed.clear()
             add_group(transaction, "feeder", parent=top)
-            self.assertIn("/derp", transaction.changed)
+            self.assertIn("topology", transaction.changed)
 
     def test_names(self) -> None:
         """Groups and FSAs are found by their names; a name is given once."""

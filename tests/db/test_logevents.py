@@ -164,8 +164,9 @@ class ListTests(SynchronousTestCase):
             self.assertEqual(b.shown(), [last, *reversed(numbers[1:])])
             self.assertEqual(b.known(), [last, *reversed(numbers[1:])])
             self.assertEqual(b.shown(b.other), [other])
-            hrefs = {f"/edev/{b.device}/lel{below}" for below in ("", f"/{last}", f"/{numbers[0]}")}
-            self.assertEqual(set(b.transaction.changed), hrefs)
+            here = f"/edev/{b.device}/lel"
+            expected = {f"list {here}", f"document {here}/{last}", f"document {here}/{numbers[0]}"}
+            self.assertEqual(set(b.transaction.changed), expected)
 
     def test_wrong_clock(self) -> None:
         """What a device has just told stays, even if its clock says that it was long ago."""
@@ -186,7 +187,8 @@ class HidingTests(SynchronousTestCase):
             one, two = b.post(event(1)), b.post(event(2))
             b.transaction.changed.clear()
             logevents.hide(b.transaction, b.device, one, KEEP)
-            self.assertEqual(b.transaction.changed, [f"/edev/{b.device}/lel", f"/edev/{b.device}/lel/{one}"])
+            here = f"/edev/{b.device}/lel"
+            self.assertEqual(b.transaction.changed, [f"list {here}", f"document {here}/{one}"])
             self.assertEqual(b.shown(), [two])
             self.assertIsNone(logevents.get(b.connection, b.device, one))
             found = logevents.listed(b.connection, device=b.device)
@@ -209,7 +211,8 @@ class HidingTests(SynchronousTestCase):
             b.transaction.changed.clear()
             self.assertEqual(b.post(event()), one)
             self.assertEqual(b.shown(), [one])
-            self.assertEqual(b.transaction.changed, [f"/edev/{b.device}/lel", f"/edev/{b.device}/lel/{one}"])
+            here = f"/edev/{b.device}/lel"
+            self.assertEqual(b.transaction.changed, [f"list {here}", f"document {here}/{one}"])
 
     def test_room(self) -> None:
         """What is deleted takes no room in the list, and the history of it is bounded too."""
@@ -459,8 +462,8 @@ class SweepTests(SynchronousTestCase):
             self.assertEqual(sorted(b.known()), numbers[10:20] + numbers[30:])
             self.assertEqual(sorted(b.shown()), numbers[30:])
             self.assertEqual(b.shown(b.other), [other])
-            gone = {f"/edev/{b.device}/lel/{number}" for number in numbers[20:30]}
-            self.assertEqual(set(b.transaction.changed), {f"/edev/{b.device}/lel", *gone})
+            gone = {f"document /edev/{b.device}/lel/{number}" for number in numbers[20:30]}
+            self.assertEqual(set(b.transaction.changed), {f"list /edev/{b.device}/lel", *gone})
 
     def test_by_an_index(self) -> None:
         """What was missed is found without looking at what was not."""

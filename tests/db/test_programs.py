@@ -80,13 +80,13 @@ class ProgramTests(_Case):
         programs.change(self.transaction, self.program, group=self.group, primacy=3)
         changed = self.programs(self.program)[self.program]
         self.assertEqual((changed.primacy, changed.version), (3, 1))
-        self.assertEqual(set(self.reported()), {"/derp", f"/derp/{self.program}"})
+        self.assertEqual(set(self.reported()), {"topology", f"program {self.program}"})
 
     def test_retired_and_back(self) -> None:
         """A retired program is shown nowhere, is still known, and comes back as what it was."""
         before = self.programs(self.program)[self.program]
         programs.retire(self.transaction, self.program, NOW)
-        self.assertIn("/derp", self.reported())
+        self.assertIn("topology", self.reported())
         self.assertEqual(self.programs(self.program), {})
         self.assertEqual(programs.find(self.connection, "Program 1"), self.program)
         programs.change(self.transaction, self.program, group=self.group, primacy=9)
@@ -149,7 +149,7 @@ class OwnTests(_Case):
             self.use()
             self.assertEqual(self.order(), [self.own, self.program])
             self.assertTrue(programs.reaches(self.connection, self.device, False, self.own))
-        self.assertEqual(self.transaction.changed, [f"/edev/{self.device}", f"/derp/{self.own}"])
+        self.assertEqual(self.transaction.changed, [f"own-program {self.device}"])
         own_programs.hide(self.transaction, self.own, NOW)
         self.assertEqual(self.order(), [self.program])
         self.assertRaises(NotFound, own_programs.hide, self.transaction, self.own, NOW)

@@ -72,7 +72,7 @@ class ReplacementTests(SynchronousTestCase):
         """On the operator's word the old one is nobody at once, and what was kept for it is dropped."""
         self.replace(at_once=True)
         self.assertEqual(self.caller(1).standing, Standing.UNKNOWN)
-        self.assertIn(f"/edev/{self.device}", self.transaction.changed)
+        self.assertIn(f"device {self.device}", self.transaction.changed)
 
     def test_never_again(self) -> None:
         """A former LFDI registers nobody, is listed for nobody and comes back to no device."""

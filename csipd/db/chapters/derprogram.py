@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from csipd.db import controls, groups, in_force, own_programs, programs, schedules
+from csipd.db import controls, facts, groups, in_force, own_programs, programs, schedules
 from csipd.db.tree.chapter import Chapter, Ids, Members, Source
 from csipd.db.tree.context import Context, Outdated
 from csipd.refusals import NotFound
@@ -26,25 +26,33 @@ class DERProgram(Source):
         return [number for number, assignment in found if wanted in (None, assignment)]
 
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
+        context.depend(facts.program(ids[0]))
         return programs.get(context.connection, ids, context.server.own).get(ids[0])
 
     def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
         if many and self._is_of_fleet(context):
+            self._depend_on_fleet(context)
             return [context.cached(programs.of_fleet, *self._fleet(context), None)[0]] * len(many)
         return [len(self.numbers(context, ids)) for ids in many]
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
         if self._is_of_fleet(context):
+            self._depend_on_fleet(context)
             within = (part.start, part.limit)
             total, wanted = programs.of_fleet(context.connection, *self._fleet(context), within)
         else:
             every = self.numbers(context, place.ids)
             total, wanted = len(every), every[part.start : part.start + part.limit]
+        context.depend(*map(facts.program, wanted))
         found = programs.get(context.connection, wanted, context.server.own)
         return total, [(Place(ROWS["DERProgram"], (number,)), found[number]) for number in wanted]
 
     def _is_of_fleet(self, context: Context) -> bool:
         return self.row.name == "DERProgramList" and context.caller.aggregator
+
+    def _depend_on_fleet(self, context: Context) -> None:
+        assert context.caller.device is not None
+        context.depend(facts.fleet_groups(context.caller.device), facts.TOPOLOGY)
 
     def _fleet(self, context: Context) -> tuple[programs.OwnPrograms, int]:
         assert context.caller.device is not None
@@ -65,7 +73,7 @@ class CurrentDERProgram(DERProgram):
 
     def _current(self, context: Context, device: int) -> int | None:
         numbers = tuple(number for number, _ in _programs_of(context, device))
-        context.depends_on.update(map(programs.href, numbers))
+        context.depend(facts.device(device), *map(facts.program, numbers), *map(facts.schedule, numbers))
         number, until = context.cached(
             in_force.current_program, context.server.own, device, numbers, context.now
         )
@@ -83,8 +91,8 @@ class DefaultDERControl(Source):
         own = context.server.own
         view = own_programs.default(context.connection, own, ids[0])
         others = groups.programs_of_each(context.connection, [owner])[owner]
-        context.depends_on.update(programs.href(number) for number in others)
-        context.depends_on.add(ROWS["EndDevice"].href((owner,)))
+        _depend_on_defaults(context, owner, others)
+        context.depend(facts.document(self.row.href(ids)))
         if view is None:
             return None
         if not view.is_kept:
@@ -96,12 +104,18 @@ class DefaultDERControl(Source):
         found = super().present(context, many)
         if not any(programs.owner_of(number) for number in numbers):
             return found
+        owners = [owner for number in numbers if (owner := programs.owner_of(number)) is not None]
+        for owner, others in groups.programs_of_each(context.connection, owners).items():
+            _depend_on_defaults(context, owner, others)
         own = own_programs.have_default(context.connection, numbers)
-        for number in own:
-            owner = programs.owner_of(number)
-            assert owner is not None
-            context.depends_on.add(ROWS["EndDevice"].href((owner,)))
         return [there or number in own for there, number in zip(found, numbers, strict=True)]
+
+
+def _depend_on_defaults(context: Context, owner: int, others: Sequence[int]) -> None:
+    """The default of a device's own program follows from those of its other programs."""
+    context.depend(facts.groups_of(owner), facts.TOPOLOGY, *map(facts.program, others))
+    row = ROWS["DefaultDERControl"]
+    context.depend(*(facts.document(row.href((number,))) for number in others))
 
 
 class DERControl(Source):
@@ -109,6 +123,7 @@ class DERControl(Source):
 
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
         program, number = ids
+        context.depend(facts.schedule(program))
         found = controls.get(context.connection, program, number, context.now)
         if found is None:
             return None
@@ -120,6 +135,7 @@ class DERControl(Source):
         return [len(found[ids[0]].listed(self._active)) if ids[0] in found else 0 for ids in many]
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
+        context.depend(facts.schedule(place.ids[0]))
         total, members, until = controls.page(
             context.connection, place.ids[0], part, context.now, self._active
         )
@@ -133,11 +149,13 @@ class DERControl(Source):
 
 def _programs_of(context: Context, device: int) -> list[tuple[int, int]]:
     """The programs of a device, its own among them, each with the FSA that it is in."""
+    context.depend(facts.groups_of(device), facts.TOPOLOGY, facts.own_program(device))
     return context.cached(programs.of_device, context.server.own, device)
 
 
 def _schedules(context: Context, numbers: Sequence[int]) -> dict[int, schedules.Schedule]:
     """The controls of programs; those without any are left out."""
+    context.depend(*map(facts.schedule, numbers))
     found = context.cached(schedules.of, tuple(numbers), context.now)
     for schedule in found.values():
         context.limit_validity(schedule.until)

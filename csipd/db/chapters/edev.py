@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from csipd.db import devices
+from csipd.db import devices, facts
 from csipd.db.database import Transaction
 from csipd.db.tree.chapter import Chapter, Ids, Members, Singleton, Source, record
 from csipd.db.tree.context import Context
@@ -25,19 +25,30 @@ class EndDevice(Source):
     """EndDevices, from the list of authorised LFDIs."""
 
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
+        context.depend(facts.device(ids[0]))
         return devices.end_device(context.connection, ids[0])
 
     def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
+        self._depend_on_fleet(context)
         return [devices.end_device_count(context.connection, context.caller)] * len(many)
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
-        return devices.end_devices(context.connection, context.caller, part)
+        self._depend_on_fleet(context)
+        total, members = devices.end_devices(context.connection, context.caller, part)
+        context.depend(*(facts.device(member.ids[0]) for member, _ in members))
+        return total, members
+
+    def _depend_on_fleet(self, context: Context) -> None:
+        # Of another caller's list its rights say all.
+        if context.caller.aggregator and context.caller.device is not None:
+            context.depend(facts.fleet(context.caller.device))
 
 
 class Registration(Singleton):
     """A device's PIN, and when it was registered."""
 
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
+        context.depend(facts.device(ids[0]))
         return devices.registration(context.connection, ids[0])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from csipd.db import groups
+from csipd.db import facts, groups
 from csipd.db.tree.chapter import Chapter, Ids, Members, Source
 from csipd.db.tree.context import Context
 from csipd.sep2 import resources as r
@@ -18,7 +18,7 @@ class FunctionSetAssignments(Source):
 
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
         device, wanted = ids
-        for number, name in context.cached(groups.assignments_of, device):
+        for number, name in self._of(context, device):
             if number == wanted:
                 return self._bare(context, device, number, name)
         return None
@@ -30,12 +30,13 @@ class FunctionSetAssignments(Source):
         return not context.is_own_aggregator(ids[0])
 
     def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
+        context.depend(facts.TOPOLOGY, *(facts.groups_of(ids[0]) for ids in many))
         found = groups.assignment_counts(context.connection, [ids[0] for ids in many])
         return [found.get(ids[0], 0) for ids in many]
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
         device = place.ids[0]
-        every = context.cached(groups.assignments_of, device)
+        every = self._of(context, device)
         wanted = every[part.start : part.start + part.limit]
         return len(every), [
             (
@@ -44,6 +45,11 @@ class FunctionSetAssignments(Source):
             )
             for number, name in wanted
         ]
+
+    @staticmethod
+    def _of(context: Context, device: int) -> list[tuple[int, str]]:
+        context.depend(facts.groups_of(device), facts.TOPOLOGY)
+        return context.cached(groups.assignments_of, device)
 
     def _bare(self, context: Context, device: int, number: int, name: str) -> r.Resource:
         return r.FunctionSetAssignments(

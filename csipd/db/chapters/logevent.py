@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from csipd.db import logevents
+from csipd.db import facts, logevents
 from csipd.db.database import Transaction
 from csipd.db.tree.chapter import Chapter, Ids, Members, Source
 from csipd.db.tree.context import Context
@@ -17,13 +17,17 @@ class LogEvent(Source):
     """Log events, those that their device has not deleted."""
 
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
+        context.depend(facts.document(self.row.href(ids)))
         return logevents.get(context.connection, *ids)
 
     def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
+        context.depend(*(facts.list_of(self.row.href(ids)) for ids in many))
         found = logevents.counts(context.connection, [ids[0] for ids in many])
         return [found.get(ids[0], 0) for ids in many]
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
+        # A log event never changes, it is only there or not.
+        context.depend(facts.list_of(place.href))
         total, members = logevents.page(context.connection, place.ids[0], part)
         return total, list(members)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from csipd.db import responses
+from csipd.db import facts, responses
 from csipd.db.database import Transaction
 from csipd.db.tree.chapter import Chapter, Ids, Members, Source
 from csipd.db.tree.context import Context
@@ -41,6 +41,7 @@ class Response(Source):
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
         if ids[0] != responses.SET:
             return None
+        self._depend(context)
         return responses.get(context.connection, context.caller, ids[1])
 
     def present(self, context: Context, many: Sequence[Ids]) -> list[bool]:
@@ -50,11 +51,20 @@ class Response(Source):
         return ids == (responses.SET,)
 
     def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
+        self._depend(context)
         return [context.cached(responses.count, context.caller)] * len(many)
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
+        self._depend(context)
         total, members = responses.page(context.connection, context.caller, part)
         return total, list(members)
+
+    def _depend(self, context: Context) -> None:
+        asker = context.caller.device
+        if asker is not None:
+            context.depend(facts.responses(asker))
+        if context.caller.aggregator and asker is not None:
+            context.depend(facts.fleet(asker))
 
 
 def post(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> Place:

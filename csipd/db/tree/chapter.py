@@ -12,7 +12,7 @@ from functools import cached_property
 
 from attrs import field, frozen
 
-from csipd.db import audit, documents
+from csipd.db import audit, documents, facts
 from csipd.db.columns import Unreadable
 from csipd.db.database import Transaction
 from csipd.db.stored import decode
@@ -44,6 +44,7 @@ class Source:
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
         """The bare resource, or None where there is none."""
         href = self.row.href(ids)
+        context.depend(facts.document(href))
         body = context.cached(documents.body_at, href)
         return None if body is None else decode(body, self.row.resource_type, href)
 
@@ -55,6 +56,7 @@ class Source:
     def present(self, context: Context, many: Sequence[Ids]) -> list[bool]:
         """Which of the resources there are."""
         hrefs = [self.row.href(ids) for ids in many]
+        context.depend(*map(facts.document, hrefs))
         found = documents.present(context.connection, hrefs)
         return [href in found for href in hrefs]
 
@@ -65,12 +67,17 @@ class Source:
     def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
         """How many members each of the lists has for this caller."""
         hrefs = [self.row.href(ids) for ids in many]
+        context.depend(*map(facts.list_of, hrefs))
         found = documents.counts(context.connection, hrefs)
         return [found.get(href, 0) for href in hrefs]
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
         """A part of the list."""
-        return documents.page(context.connection, place, part)
+        total, members = documents.page(context.connection, place, part)
+        context.depend(
+            facts.list_of(place.href), *(facts.document(member_place.href) for member_place, _ in members)
+        )
+        return total, members
 
 
 class Singleton(Source):
@@ -151,7 +158,6 @@ def replace(
         return None
     change = Change(place, written.before, kept)
     _record_change(transaction, context, change)
-    _invalidate_manager(transaction, context)
     return change
 
 
@@ -172,7 +178,6 @@ def post(transaction: Transaction, context: Context, place: Place, body: r.Resou
             raise Full(f"{place.href} holds {place.row.most} members")
     made = documents.post(transaction, place, kept, context.now, place.device)
     record(transaction, context, "post", made, described(kept))
-    _invalidate_manager(transaction, context)
     return made
 
 
@@ -182,7 +187,6 @@ def delete(transaction: Transaction, context: Context, place: Place, body: r.Res
     if not documents.delete(transaction, place):
         raise NotFound(place.href)
     record(transaction, context, "delete", place, "" if before is None else described(before))
-    _invalidate_manager(transaction, context)
 
 
 def record(transaction: Transaction, context: Context, action: str, place: Place, detail: str) -> None:
@@ -198,9 +202,3 @@ def _record_change(transaction: Transaction, context: Context, change: Change) -
     before = change.before
     detail = described(change.after) if before is None else differences(before, change.after)
     record(transaction, context, "put", change.place, detail)
-
-
-def _invalidate_manager(transaction: Transaction, context: Context) -> None:
-    """Counts and links of a device's resources are shown in its aggregator's lists, too."""
-    if context.owner is not None and context.owner.manager is not None:
-        transaction.invalidate(f"/edev/{context.owner.manager}")

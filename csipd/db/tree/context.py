@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 from attrs import define, field, frozen
 
-from csipd.db import devices, programs, replacement
+from csipd.db import devices, facts, programs, replacement
 from csipd.db.database import Transaction
 from csipd.der.access import Caller, Owner, Policy
 from csipd.sep2.mrid import Issuer
@@ -82,7 +82,7 @@ class Context:
     :param owner: the EndDevice in the URI that is asked for, where there is one
     :param now: TimeType
     :param valid_until: when what was read so far stops being true though nothing is written; None: never
-    :param depends_on: hrefs of what was read so far: a change at one of them, or below, concerns the answer
+    :param depends_on: facts that what was read so far hangs on (``csipd.db.facts``), the caller's rights too
     """
 
     connection: sa.Connection
@@ -101,6 +101,15 @@ class Context:
             self._results[key] = query(self.connection, *arguments)
         result: T = self._results[key]
         return result
+
+    @property
+    def rights(self) -> str | None:
+        """The fact that the caller's rights hang on; None for one that has no EndDevice."""
+        return None if self.caller.device is None else facts.device(self.caller.device)
+
+    def depend(self, *names: str) -> None:
+        """Note that what is read hangs on facts."""
+        self.depends_on.update(names)
 
     def limit_validity(self, moment: int | None) -> None:
         """Note that what was read may change by itself at a moment (TimeType); None: it does not."""
@@ -132,4 +141,9 @@ def identify(
         # Its own device needs no second query: the caller was found by it.
         own = place.device == caller.device
         owner = Owner(place.device) if own else devices.owner(connection, place.device)
-    return Context(connection, server, caller, owner, now)
+    context = Context(connection, server, caller, owner, now)
+    if context.rights is not None:
+        context.depend(context.rights)
+    if place.device is not None:
+        context.depend(facts.device(place.device))
+    return context

@@ -28,7 +28,6 @@ def read(context: Context, place: Place, part: Page) -> r.Resource:
     """
     row = place.row
     source = source_of(row)
-    context.depends_on.add(place.href)
     if not row.is_list:
         target = source.target(context, place.ids)
         found = source_of(target.row).get(context, target.ids)
@@ -49,7 +48,6 @@ def read(context: Context, place: Place, part: Page) -> r.Resource:
 def add_links(context: Context, row: Row, members: Sequence[tuple[Place, r.Resource]]) -> list[r.Resource]:
     """Bare resources of one row with their href, pollRate and links."""
     added: list[dict[str, Any]] = [{"href": place.href} for place, _ in members]
-    context.depends_on.update(more["href"] for more in added)
     if "pollRate" in _names(row.resource_type):
         for (_, resource), more in zip(members, added, strict=True):
             # A resource of its own rate (a device's Registration) keeps it.
