@@ -34,12 +34,18 @@ class AuditEntry:
 
 
 _ADD = Prepared(sa.insert(audit), "at", "who", "action", "subject", "detail", "device")
-_BEYOND = Prepared(
-    sa.select(audit.c.id)
-    .where(audit.c.device == sa.bindparam("device"))
-    .order_by(audit.c.id.desc())
-    .limit(sa.bindparam("limit", type_=sa.Integer))
-    .offset(sa.bindparam("keep", type_=sa.Integer))
+_OLDER = audit.alias("older")
+_AGE = Prepared(
+    sa.delete(audit).where(
+        audit.c.device == sa.bindparam("device"),
+        audit.c.id
+        <= sa.select(_OLDER.c.id)
+        .where(_OLDER.c.device == sa.bindparam("device"))
+        .order_by(_OLDER.c.id.desc())
+        .limit(1)
+        .offset(sa.bindparam("keep", type_=sa.Integer))
+        .scalar_subquery(),
+    )
 )
 
 
@@ -76,10 +82,7 @@ def record(
             detail=detail,
         )
     else:
-        wanted = {"device": device, "limit": LINES_OF_DEVICE, "keep": LINES_OF_DEVICE}
-        gone = _BEYOND.scalars(connection, wanted)
-        if gone:
-            connection.execute(sa.delete(audit).where(audit.c.id.in_(gone)))
+        _AGE.execute(connection, {"device": device, "keep": LINES_OF_DEVICE})
 
 
 def lines(

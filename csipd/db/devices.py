@@ -18,6 +18,7 @@ from csipd.db import controls, documents, facts, former, groups, tally
 from csipd.db.audit import record
 from csipd.db.columns import Unreadable
 from csipd.db.database import Transaction
+from csipd.db.prepared import Prepared
 from csipd.db.tables import STANDING, devices
 from csipd.der.access import Barred, Caller, Owner, Policy, Standing
 from csipd.refusals import BadRequest, Conflict, Duplicate, Forbidden, Full, NotFound
@@ -81,6 +82,11 @@ _COLUMNS = sa.select(
     devices.c.device_category,
     devices.c.category_octets,
     _POST_RATE.label("post_rate"),
+)
+_CHANGEABLE = Prepared(
+    sa.select(
+        devices.c.lfdi, devices.c.device_category, devices.c.category_octets, devices.c.wished_post_rate
+    ).where(devices.c.id == sa.bindparam("device"))
 )
 _END_DEVICE = _COLUMNS.where(_THIS)
 
@@ -474,29 +480,32 @@ def update_modes(transaction: Transaction, device: int) -> None:
     update(transaction, device, modes=modes)
 
 
-def change(transaction: Transaction, device: int, body: r.EndDevice, now: int) -> None:
+def change(transaction: Transaction, device: int, body: r.EndDevice, now: int) -> bool:
     """PUT of an EndDevice: of all that it says, only deviceCategory and postRate may change (decision 3).
 
     What it leaves out stays. Its postRate is a wish: once an operator has set one, that is what counts.
 
+    :return: whether anything did
     :raises BadRequest: it speaks of another device
     """
     connection = transaction.connection
-    row = connection.execute(
-        sa.select(
-            devices.c.lfdi, devices.c.device_category, devices.c.category_octets, devices.c.wished_post_rate
-        ).where(devices.c.id == device)
-    ).one()
-    known = [row.lfdi, *former.of(connection, device)]
-    meant = known if body.lFDI is None else [body.lFDI] if body.lFDI in known else []
-    if body.sFDI not in map(identity.sfdi, meant):
+    row = _CHANGEABLE.first(connection, {"device": device})
+    if not _is_meant(row.lfdi, body) and not any(
+        _is_meant(before, body) for before in former.of(connection, device)
+    ):
         raise BadRequest("lFDI and sFDI of an EndDevice do not change")
     given = {"device_category": body.deviceCategory, "wished_post_rate": body.postRate}
-    said = {name: value for name, value in given.items() if value not in (None, row._mapping[name])}
+    said = {name: value for name, value in given.items() if value not in (None, getattr(row, name))}
     if body.deviceCategory is not None and octets_of(body.deviceCategory) != row.category_octets:
         said["device_category"] = body.deviceCategory  # the same in another width
     if said:
         update(transaction, device, **said, changed_time=now)
+    return bool(said)
+
+
+def _is_meant(lfdi: str, body: r.EndDevice) -> bool:
+    """Whether an EndDevice speaks of the device of an LFDI."""
+    return body.lFDI in (None, lfdi) and body.sFDI == identity.sfdi(lfdi)
 
 
 def unregister(transaction: Transaction, device: int, who: str, now: int) -> None:

@@ -9,13 +9,13 @@ clock is wrong would otherwise lose what it has just sent.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 from attrs import frozen
 
 from csipd.db import audit, facts, tally
 from csipd.db.database import Transaction
+from csipd.db.prepared import Prepared
 from csipd.db.stored import decode
 from csipd.db.tables import alarms as alarm_table
 from csipd.db.tables import devices as device_table
@@ -38,13 +38,18 @@ _LIST = ROWS["LogEventList"]
 _ITEM = ROWS["LogEvent"]
 
 # Built once: to build a statement costs ten times what it takes to execute it.
-_SAME = sa.select(logevents.c.id, logevents.c.hidden).where(
-    *(
-        logevents.c[name] == sa.bindparam(name)
-        for name in ("device", "created_time", "event_id", "pen", "profile", "function_set", "code")
+_SAME = Prepared(
+    sa.select(logevents.c.id, logevents.c.hidden).where(
+        *(
+            logevents.c[name] == sa.bindparam(name)
+            for name in ("device", "created_time", "event_id", "pen", "profile", "function_set", "code")
+        )
     )
 )
-_ADD = sa.insert(logevents).returning(logevents.c.id)
+_ADD = Prepared(
+    sa.insert(logevents).returning(logevents.c.id),
+    *(column.name for column in logevents.columns if column is not logevents.c.id),
+)
 _COUNTS = (
     sa.select(logevents.c.device, sa.func.count().label("number"))
     .where(logevents.c.device.in_(sa.bindparam("devices", expanding=True)), sa.not_(logevents.c.hidden))
@@ -57,8 +62,9 @@ _BEYOND = (
     .limit(_AT_ONCE)
     .offset(sa.bindparam("keep", type_=sa.Integer))
 )
-_AHEAD = (
-    sa.select(alarm_table.c.id, alarm_table.c.raised, alarm_table.c.cleared)
+_AGE = Prepared(sa.delete(logevents).where(logevents.c.id.in_(_BEYOND)).returning(logevents.c.id))
+_AHEAD = Prepared(
+    sa.select(alarm_table.c.id, alarm_table.c.raised, alarm_table.c.cleared, alarm_table.c.closed_by)
     .where(
         *(alarm_table.c[name] == sa.bindparam(name) for name in ("device", "function_set", "code")),
         sa.or_(alarm_table.c.cleared.is_(None), alarm_table.c.cleared > sa.bindparam("at")),
@@ -66,7 +72,10 @@ _AHEAD = (
     .order_by(alarm_table.c.raised)
     .limit(1)
 )
-_OPEN = sa.insert(alarm_table)
+_OPEN = Prepared(sa.insert(alarm_table), "device", "function_set", "code", "raised", "cleared", "details")
+_MOVE = Prepared(
+    sa.update(alarm_table).where(alarm_table.c.id == sa.bindparam("number")), "raised", "cleared", "closed_by"
+)
 _OVER_BEYOND = (
     sa.select(alarm_table.c.id)
     .where(alarm_table.c.device == sa.bindparam("device"), alarm_table.c.cleared.is_not(None))
@@ -74,22 +83,27 @@ _OVER_BEYOND = (
     .limit(_AT_ONCE)
     .offset(sa.bindparam("keep", type_=sa.Integer))
 )
+_AGE_ALARMS = Prepared(sa.delete(alarm_table).where(alarm_table.c.id.in_(_OVER_BEYOND)))
 #: As der/alarms.py's ``happened`` has it.
 _HAPPENED = sa.case(
     (logevents.c.created_time < logevents.c.received, logevents.c.created_time), else_=logevents.c.received
 )
-_NEXT = sa.select(sa.func.min(_HAPPENED)).where(
-    *(logevents.c[name] == sa.bindparam(name) for name in ("device", "function_set", "code")),
-    logevents.c.profile == LogProfile.IEEE_2030_5,
-    sa.bindparam("after") < _HAPPENED,
+_NEXT = Prepared(
+    sa.select(sa.func.min(_HAPPENED)).where(
+        *(logevents.c[name] == sa.bindparam(name) for name in ("device", "function_set", "code")),
+        logevents.c.profile == int(LogProfile.IEEE_2030_5),
+        sa.bindparam("after") < _HAPPENED,
+    )
 )
-_DATED_AHEAD = sa.select(logevents.c.id).where(
-    *(logevents.c[name] == sa.bindparam(name) for name in ("device", "function_set", "code")),
-    logevents.c.received == sa.bindparam("raised"),
-    logevents.c.created_time > logevents.c.received,
+_DATED_AHEAD = Prepared(
+    sa.select(logevents.c.id).where(
+        *(logevents.c[name] == sa.bindparam(name) for name in ("device", "function_set", "code")),
+        logevents.c.received == sa.bindparam("raised"),
+        logevents.c.created_time > logevents.c.received,
+    )
 )
-_WHOSE = sa.select(device_table.c.name, device_table.c.lfdi).where(
-    device_table.c.id == sa.bindparam("device")
+_WHOSE = Prepared(
+    sa.select(device_table.c.name, device_table.c.lfdi).where(device_table.c.id == sa.bindparam("device"))
 )
 
 
@@ -170,15 +184,15 @@ def post(transaction: Transaction, device: int, event: r.LogEvent, keep: int, no
         "function_set": event.functionSet,
         "code": event.logEventCode,
     }
-    again = connection.execute(_SAME, content).first()
+    again = _SAME.first(connection, content)
     if again is not None:
         if again.hidden:
             connection.execute(sa.update(logevents).where(logevents.c.id == again.id).values(hidden=False))
             _invalidate(transaction, device, [again.id])
             _age(transaction, device, False, keep)
         return Place(_ITEM, (device, again.id))
-    number: int | None = connection.scalar(
-        _ADD,
+    number: int = _ADD.scalar(
+        connection,
         {
             **content,
             "hidden": False,
@@ -187,7 +201,6 @@ def post(transaction: Transaction, device: int, event: r.LogEvent, keep: int, no
             "body": codec.encode(event, extensions=True),
         },
     )
-    assert number is not None
     _classify(transaction, device, event, now)
     _invalidate(transaction, device, [number])
     _age(transaction, device, False, keep)
@@ -247,12 +260,9 @@ def page(connection: sa.Connection, device: int, part: Page) -> tuple[int, list[
 
 def _age(transaction: Transaction, device: int, hidden: bool, keep: int) -> int:
     """Remove what came first of the list of a device, or of what it deleted, beyond so many."""
-    asked = {"device": device, "hidden": hidden, "keep": keep}
-    gone = list(transaction.connection.scalars(_BEYOND, asked))
-    if gone:
-        transaction.connection.execute(sa.delete(logevents).where(logevents.c.id.in_(gone)))
-        if not hidden:
-            _invalidate(transaction, device, gone)
+    gone = _AGE.scalars(transaction.connection, {"device": device, "hidden": hidden, "keep": keep})
+    if gone and not hidden:
+        _invalidate(transaction, device, gone)
     return len(gone)
 
 
@@ -277,23 +287,28 @@ def _classify(transaction: Transaction, device: int, event: r.LogEvent, received
         _open(transaction, device, signal, AlarmPeriod(at, at), event.details)
         return
     this = {"device": device, "function_set": signal.function_set, "code": signal.code, "at": at}
-    row = connection.execute(_AHEAD, this).one_or_none()
+    row = _AHEAD.first(connection, this)
     ahead = None if row is None else AlarmPeriod(row.raised, row.cleared)
     if signal.turn is AlarmChange.RAISED:
         outcome = rules.raised(at, ahead, _next(connection, device, signal, signal.clears, at))
         details = event.details
     else:
         if ahead is not None and at < ahead.raised <= at + rules.SKEW:
-            dated_ahead = connection.execute(_DATED_AHEAD, {**this, "raised": ahead.raised}).first()
+            dated_ahead = _DATED_AHEAD.scalar(connection, {**this, "raised": ahead.raised})
             at = at if dated_ahead is None else ahead.raised
         outcome = rules.cleared(at, ahead, _next(connection, device, signal, signal.code, at))
         details = None
     if row is not None and outcome.ahead is not None and outcome.ahead != ahead:
-        values: dict[str, Any] = {"raised": outcome.ahead.raised, "cleared": outcome.ahead.cleared}
-        if ahead is not None and ahead.cleared != outcome.ahead.cleared:
-            # It was its device that cleared it after all.
-            values["closed_by"] = None
-        connection.execute(sa.update(alarm_table).where(alarm_table.c.id == row.id).values(**values))
+        kept = ahead is not None and ahead.cleared == outcome.ahead.cleared
+        values = {
+            "number": row.id,
+            "raised": outcome.ahead.raised,
+            "cleared": outcome.ahead.cleared,
+            # Where that is new, it was its device that cleared it after all.
+            "closed_by": row.closed_by if kept else None,
+        }
+        _MOVE.execute(connection, values)
+        _age_alarms(connection, device, outcome.ahead)
         opened = (outcome.ahead.cleared is None) - (row.cleared is None)
         if opened:
             tally.change(transaction, tally.OPEN_ALARMS, opened)
@@ -303,7 +318,7 @@ def _classify(transaction: Transaction, device: int, event: r.LogEvent, received
 
 def _remark(transaction: Transaction, device: int, signal: AlarmEvent, event: r.LogEvent) -> None:
     """A line for the log: what is wrong with a device, or is over."""
-    row = transaction.connection.execute(_WHOSE, {"device": device}).one()
+    row = _WHOSE.first(transaction.connection, {"device": device})
     transaction.remark(
         "alarm",
         "{name} (LFDI {peer}) {says}: {alarm}, {details!r}"
@@ -321,7 +336,7 @@ def _remark(transaction: Transaction, device: int, signal: AlarmEvent, event: r.
 def _next(connection: sa.Connection, device: int, signal: AlarmEvent, code: int, after: int) -> int | None:
     """When a log event of a code was first created after a moment."""
     asked = {"device": device, "function_set": signal.function_set, "code": code, "after": after}
-    found: int | None = connection.scalar(_NEXT, asked)
+    found: int | None = _NEXT.scalar(connection, asked)
     return found
 
 
@@ -331,8 +346,8 @@ def _open(
     connection = transaction.connection
     if episode.cleared is None:
         tally.change(transaction, tally.OPEN_ALARMS, 1)
-    connection.execute(
-        _OPEN,
+    _OPEN.execute(
+        connection,
         {
             "device": device,
             "function_set": signal.function_set,
@@ -342,9 +357,13 @@ def _open(
             "details": details,
         },
     )
-    gone = list(connection.scalars(_OVER_BEYOND, {"device": device, "keep": MOST_OVER}))
-    if gone:
-        connection.execute(sa.delete(alarm_table).where(alarm_table.c.id.in_(gone)))
+    _age_alarms(connection, device, episode)
+
+
+def _age_alarms(connection: sa.Connection, device: int, changed: AlarmPeriod) -> None:
+    """Where an alarm is over now, remove what came first of the device's that are, beyond so many."""
+    if changed.cleared is not None:
+        _AGE_ALARMS.execute(connection, {"device": device, "keep": MOST_OVER})
 
 
 # What the scheduler does.

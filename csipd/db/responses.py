@@ -16,10 +16,12 @@ from attrs import frozen
 
 from csipd.db import controls, devices, facts, groups, programs
 from csipd.db.database import Transaction
+from csipd.db.prepared import Prepared
 from csipd.db.schedules import StoredControl
 from csipd.db.stored import decode
 from csipd.db.tables import controls as controls_table
 from csipd.db.tables import devices as devices_table
+from csipd.db.tables import programs as programs_table
 from csipd.db.tables import responses
 from csipd.der import responses as rules
 from csipd.der.access import Caller
@@ -48,18 +50,28 @@ UNADDRESSED_KEPT = 30 * 86_400
 SAMPLE = 50
 
 # Built once: to build a statement costs ten times what it takes to execute it.
-_TO_EVENT = sa.select(
-    responses.c.id, responses.c.status, responses.c.created_time, responses.c.received
-).where(responses.c.device == sa.bindparam("device"), responses.c.subject == sa.bindparam("subject"))
-_MARK = (
-    sa.update(responses)
-    .where(responses.c.id == sa.bindparam("number"))
-    .values(latest=sa.bindparam("is_latest", type_=sa.Boolean))
+_TO_EVENT = Prepared(
+    sa.select(responses.c.id, responses.c.status, responses.c.created_time, responses.c.received).where(
+        responses.c.device == sa.bindparam("device"), responses.c.subject == sa.bindparam("subject")
+    )
 )
-_ADD = sa.insert(responses).returning(responses.c.id)
-_EVENT = sa.select(controls_table.c.id, controls_table.c.program, controls_table.c.creation_time).where(
-    controls_table.c.mrid == sa.bindparam("mrid")
+_NO_LONGER_LATEST = Prepared(
+    sa.update(responses).where(responses.c.id == sa.bindparam("number")).values(latest=False)
 )
+_ADD = Prepared(
+    sa.insert(responses).returning(responses.c.id),
+    *(column.name for column in responses.columns if column is not responses.c.id),
+)
+_EVENT = Prepared(
+    sa.select(
+        controls_table.c.id, controls_table.c.program, controls_table.c.creation_time, programs_table.c.group
+    )
+    .select_from(controls_table.outerjoin(programs_table, programs_table.c.id == controls_table.c.program))
+    .where(controls_table.c.mrid == sa.bindparam("mrid"))
+)
+_OTHERS = sa.and_(responses.c.device == sa.bindparam("device"), sa.not_(responses.c.addressed))
+_NUMBER_OF_OTHERS = Prepared(sa.select(sa.func.count()).select_from(responses).where(_OTHERS))
+_REMOVE_OTHERS = Prepared(sa.delete(responses).where(_OTHERS, responses.c.received < sa.bindparam("before")))
 
 
 @frozen
@@ -126,7 +138,7 @@ def post(transaction: Transaction, asker: Caller, body: r.Response, now: int) ->
     if not rules.may_give(body.status):
         raise BadRequest(f"Response.status is {body.status}, not one of 1 to 14 or 251 to 254")
     event = {"device": owner.device, "subject": body.subject}
-    given = [rules.ReceivedResponse(*row) for row in connection.execute(_TO_EVENT, event)]
+    given = [rules.ReceivedResponse(*row) for row in _TO_EVENT.all(connection, event)]
     again = rules.repeated(given, body.status, body.createdDateTime)
     if again is not None:
         return Place(_ITEM, (SET, again.number))
@@ -136,8 +148,16 @@ def post(transaction: Transaction, asker: Caller, body: r.Response, now: int) ->
             raise Full(f"device {owner.device} has given {len(given)} responses to {body.subject}")
     else:
         _make_room(connection, owner.device, now)
-    number = connection.scalar(
-        _ADD,
+    before = rules.latest(given)
+    # Its number will be the highest.
+    this = rules.ReceivedResponse(
+        0 if before is None else before.number + 1, body.status, body.createdDateTime, now
+    )
+    is_latest = before is None or before.order < this.order
+    if before is not None and is_latest:
+        _NO_LONGER_LATEST.execute(connection, {"number": before.number})
+    number: int = _ADD.scalar(
+        connection,
         {
             **event,
             "control": control,
@@ -146,13 +166,11 @@ def post(transaction: Transaction, asker: Caller, body: r.Response, now: int) ->
             "created_time": body.createdDateTime,
             "received": now,
             "addressed": subject is Subject.ADDRESSED,
-            "latest": False,
+            "latest": is_latest,
             "flagged": rules.flag(subject, body.status),
             "body": codec.encode(body, extensions=True),
         },
     )
-    assert number is not None
-    _mark_latest(connection, given, rules.ReceivedResponse(number, body.status, body.createdDateTime, now))
     _invalidate(transaction, owner.device, owner.manager)
     return Place(_ITEM, (SET, number))
 
@@ -177,40 +195,24 @@ def remove(transaction: Transaction, control: int, most: int) -> int:
     return len(gone)
 
 
-def _mark_latest(
-    connection: sa.Connection, given: list[rules.ReceivedResponse], new: rules.ReceivedResponse
-) -> None:
-    """Mark a new answer as the one that says where its device stands, where it does."""
-    before = rules.latest(given)
-    if before is not None:
-        if before.order > new.order:
-            return
-        connection.execute(_MARK, {"number": before.number, "is_latest": False})
-    connection.execute(_MARK, {"number": new.number, "is_latest": True})
-
-
 def _subject(connection: sa.Connection, device: int, mrid: str) -> tuple[int | None, Subject]:
     """The number of the event of an mRID, and what it is to a device."""
-    event = connection.execute(_EVENT, {"mrid": mrid}).one_or_none()
+    event = _EVENT.first(connection, {"mrid": mrid})
     if event is None:
         return None, Subject.UNKNOWN
     owner = programs.owner_of(event.program)
     if owner is not None:
         return event.id, Subject.ADDRESSED if owner == device else Subject.OTHERS
-    group = programs.group_of(connection, event.program)
     # It may be a device that was moved out of the group since, and says so.
-    member = groups.belonged(connection, device, group, event.creation_time)
+    member = groups.belonged(connection, device, event.group, event.creation_time)
     return event.id, Subject.ADDRESSED if member else Subject.OTHERS
 
 
 def _make_room(connection: sa.Connection, device: int, now: int) -> None:
     """See that one more Response of a device can be kept that no event for it asks for."""
-    others = sa.and_(responses.c.device == device, sa.not_(responses.c.addressed))
-    number = sa.select(sa.func.count()).select_from(responses).where(others)
-    if (connection.scalar(number) or 0) < MOST_UNADDRESSED:
+    if _NUMBER_OF_OTHERS.scalar(connection, {"device": device}) < MOST_UNADDRESSED:
         return
-    old = sa.and_(others, responses.c.received < now - UNADDRESSED_KEPT)
-    if not connection.execute(sa.delete(responses).where(old)).rowcount:
+    if not _REMOVE_OTHERS.execute(connection, {"device": device, "before": now - UNADDRESSED_KEPT}):
         raise Full(
             f"{MOST_UNADDRESSED} responses of device {device} to events that are not known are kept already"
         )

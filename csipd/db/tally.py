@@ -7,12 +7,12 @@ counted up to a bound (``up_to``): a list of a million is not read through for t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from csipd.db.database import Transaction
+from csipd.db.prepared import Prepared
 from csipd.db.tables import counts
 from csipd.db.upsert import insert
 
@@ -41,16 +41,17 @@ def numbers(connection: sa.Connection, names: Iterable[str]) -> dict[str, int]:
 
 def change(transaction: Transaction, name: str, by: int) -> None:
     """Note that there are so many more (or, below 0, fewer)."""
-    connection = transaction.connection
-    connection.execute(_change(connection.dialect.name), {"name": name, "number": by})
+    _CHANGE.execute(transaction.connection, {"name": name, "number": by})
 
 
-@cache
 def _change(dialect: str) -> sa.Insert:
     statement = insert(dialect, counts)
     return statement.on_conflict_do_update(
         index_elements=[counts.c.name], set_={"number": counts.c.number + statement.excluded.number}
     )
+
+
+_CHANGE = Prepared(_change, "name", "number")
 
 
 def up_to(connection: sa.Connection, which: sa.Select[Any], most: int = MOST_COUNTED) -> int | None:

@@ -62,7 +62,8 @@ def change(transaction: Transaction, context: Context, place: Place, body: r.Res
     """A device changes what it may change of its EndDevice."""
     assert isinstance(body, r.EndDevice)
     before = devices.end_device(context.connection, place.ids[0])
-    devices.change(transaction, place.ids[0], body, context.now)
+    if not devices.change(transaction, place.ids[0], body, context.now):
+        return
     after = devices.end_device(context.connection, place.ids[0])
     if changed := differences(before, after):
         record(transaction, context, "put", place, changed)
