@@ -20,6 +20,7 @@ from csipd.daemon.operators import OperatorDirectory
 from csipd.daemon.roots import check_roots
 from csipd.net.accept import AcceptLog, watch
 from csipd.net.peer_log import PeerLog
+from csipd.net.port import listen
 from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.net.tls_factory import TLSFactory
 from csipd.web.server import Site
@@ -83,7 +84,7 @@ class Listeners(Service):
             )
             self._contexts.append(tls)
             factory = TLSFactory(tls, listener.site, clock=self._reactor)
-            port = self._reactor.listenTCP(listener.port, factory, backlog=_BACKLOG, interface=listener.host)
+            port = listen(self._reactor, listener.port, factory, backlog=_BACKLOG, interface=listener.host)
             watch(port, log)
             self._ports.append(port)
         super().privilegedStartService()

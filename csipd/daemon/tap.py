@@ -115,9 +115,11 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor as installed
 
     reactor: Any = installed
-    # Twisted measures delays by the wall clock. One that is set back would freeze every timer and
-    # deadline; a monotonic one cannot be (decision 22). Nothing has been scheduled yet.
-    reactor.seconds = time.monotonic
+    if reactor.seconds is not time.monotonic:
+        # Not csipd's own (csipd.net.reactor): one that was chosen with twistd --reactor, or Twisted's where
+        # there is no epoll. It measures delays by the wall clock, which could be set back and freeze every
+        # timer and deadline (decision 22). Nothing has been scheduled yet.
+        reactor.seconds = time.monotonic
     # The reactor puts its own handlers in place when it starts to run.
     reactor.callWhenRunning(signal.signal, signal.SIGTERM, lambda *_: _stop_on_sigterm(reactor))
     return build(options.ready, reactor)

@@ -7,22 +7,16 @@ stands between socket and protocol.
 
 from __future__ import annotations
 
-import socket
 from typing import Any, Protocol
 
-from twisted.internet import tcp
 from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreator, IReactorTime
-from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
-from twisted.python.failure import Failure
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from csipd.net.connections import Connections
 from csipd.net.origin import host_of, origin_of
 from csipd.net.peer_log import PeerLog
-
-#: A connection without traffic is tried by TCP: after so many seconds, in such steps, so many times.
-_KEEP_ALIVE = {"TCP_KEEPIDLE": 120, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 4}
+from csipd.net.tls_protocol import TLSProtocol
 
 
 class Site(Protocol):
@@ -33,32 +27,6 @@ class Site(Protocol):
 
     @property
     def peer_log(self) -> PeerLog: ...
-
-
-class TLSProtocol(TLSMemoryBIOProtocol):
-    """One TLS connection, whose channel hears of each read of the socket."""
-
-    transport: Any
-    wrappedProtocol: Any
-
-    def makeConnection(self, transport: Any) -> None:
-        if isinstance(transport, tcp.Connection):
-            # A peer that lost power or its route closes nothing, and would keep its place for long.
-            transport.setTcpKeepAlive(True)
-            for option, value in _KEEP_ALIVE.items():
-                if hasattr(socket, option):
-                    transport.getHandle().setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-        super().makeConnection(transport)
-
-    def dataReceived(self, data: bytes) -> None:
-        self.wrappedProtocol.read_begins()
-        super().dataReceived(data)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        super().connectionLost(reason)
-        # What was not sent goes now, and not when the garbage collector finds this circle.
-        self._appSendBuffer = []
-        self._producer = None
 
 
 class TLSFactory(TLSMemoryBIOFactory):

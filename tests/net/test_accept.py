@@ -9,13 +9,13 @@ from typing import Any
 
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
-from twisted.internet.tcp import Port
 from twisted.logger import formatEvent as format_event
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.net.accept import AcceptLog, watch
 from csipd.net.peer_log import PeerLog
+from csipd.net.port import Port
 
 
 class Socket:

@@ -8,7 +8,6 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
-from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.task import Clock
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.logger import LogLevel, globalLogPublisher
@@ -19,6 +18,7 @@ from twisted.web.resource import Resource
 
 from csipd.net.limits import ConnectionLimits
 from csipd.net.peer_log import PeerLog
+from csipd.net.port import listen
 from csipd.net.tls import ServerTLS, TLSError, TLSSettings
 from csipd.net.tls_factory import TLSFactory
 from csipd.sep2.identity import lfdi
@@ -483,13 +483,7 @@ class SocketTests(TestCase):
         tls = ServerTLS(settings, now=lambda: NOW)
         self.site = Site(Who(), clock=reactor, now=lambda: NOW, limits=ConnectionLimits())
         self.factory = TLSFactory(tls, self.site, clock=reactor)
-        return (
-            TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
-            .listen(self.factory)
-            .addCallback(self.listening)
-        )
-
-    def listening(self, port: Any) -> None:
+        port = listen(reactor, 0, self.factory, backlog=50, interface="127.0.0.1")
         self.port = port.getHost().port
         self.addCleanup(lambda: self.site.connections.drain())
         self.addCleanup(self.site.context.peer_log.flush)

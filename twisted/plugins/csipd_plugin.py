@@ -1,5 +1,29 @@
-"""Makes ``twistd csipd`` known to twistd."""
+"""Makes ``twistd csipd`` known to twistd, and has it run on the reactor of csipd."""
+
+import sys
+from typing import Any
 
 from twisted.application.service import ServiceMaker
+from twisted.internet.main import installReactor
 
-csipd = ServiceMaker("csipd", "csipd.daemon.tap", "IEEE 2030.5 / CSIP utility server", "csipd")
+
+class _ServiceMaker(ServiceMaker):
+    """Loads the daemon when its options are asked for: ``twistd csipd`` does, every other use of plugins not.
+
+    By then a reactor that the command line names (``twistd --reactor``) is there, and stays. Whatever the
+    daemon imports would bring Twisted's own, so csipd's is installed first (decision 53).
+    """
+
+    @property
+    def options(self) -> Any:
+        if "twisted.internet.reactor" not in sys.modules:
+            try:
+                from csipd.net.reactor import Reactor
+            except ImportError:  # no epoll, thus not Linux: Twisted's own choice does
+                pass
+            else:
+                installReactor(Reactor())
+        return super().options
+
+
+csipd = _ServiceMaker("csipd", "csipd.daemon.tap", "IEEE 2030.5 / CSIP utility server", "csipd")

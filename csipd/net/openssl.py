@@ -1,0 +1,60 @@
+"""OpenSSL's calls that a request takes, without what pyOpenSSL lays around each.
+
+pyOpenSSL allocates a buffer for each read and looks for an error after each call, also after those that went
+well. A GET of what is cached costs 6 us so, and 3 us as it is done here, of 25 in all. What goes well is told
+by its return value; whoever gets anything else makes the same call again by way of pyOpenSSL, which finds out
+what it is.
+
+pyOpenSSL 26.4 has no public names for these. tests/net/test_openssl.py pins what is relied upon.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from OpenSSL import SSL
+
+#: The most plain octets of one record (RFC 5246 6.2.1).
+RECORD_BYTES = 2**14
+# A sealed record is longer by its head, nonce and tag.
+_SEALED_BYTES = 2**15
+
+_openssl: Any = vars(SSL)["_lib"]
+_ffi: Any = vars(SSL)["_ffi"]
+# One for all connections: what is in them is copied out before anything else is done.
+_plain: Any = _ffi.new("char[]", RECORD_BYTES)
+_sealed: Any = _ffi.new("char[]", _SEALED_BYTES)
+_buffer: Any = _ffi.buffer
+_bio_write: Any = _openssl.BIO_write
+_bio_read: Any = _openssl.BIO_read
+_ssl_read: Any = _openssl.SSL_read
+_ssl_write: Any = _openssl.SSL_write
+
+
+def receive(connection: Any, data: bytes) -> None:
+    """Hand over what came from the peer.
+
+    :param connection: a ``SSL.Connection`` over memory BIOs, as in all of these
+    """
+    _bio_write(connection._into_ssl, data, len(data))
+
+
+def open_record(connection: Any) -> bytes:
+    """The plain octets of the next record; none where there is nothing, or an error."""
+    size = _ssl_read(connection._ssl, _plain, RECORD_BYTES)
+    return _buffer(_plain, size)[:] if size > 0 else b""
+
+
+def write(connection: Any, data: bytes) -> int:
+    """Seal octets, at most `RECORD_BYTES`: how many were taken, which a peer that wants short records limits.
+
+    0 or less: an error, or a wait.
+    """
+    taken: int = _ssl_write(connection._ssl, data, len(data))
+    return taken
+
+
+def sealed(connection: Any) -> bytes:
+    """What is to be sent after a `write`."""
+    size = _bio_read(connection._from_ssl, _sealed, _SEALED_BYTES)
+    return _buffer(_sealed, size)[:] if size > 0 else b""
