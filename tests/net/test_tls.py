@@ -40,7 +40,7 @@ class Who(Resource):
     isLeaf = True
 
     def render(self, request: Request) -> bytes:
-        return request.identity.lfdi.encode()
+        return request.peer.identity.lfdi.encode()
 
 
 class Lab(SynchronousTestCase):

@@ -44,7 +44,7 @@ class App(Resource):
         self.callers: list[Identity] = []
 
     def render(self, request: Request) -> Any:
-        self.callers.append(request.identity)
+        self.callers.append(request.peer.identity)
         return NOT_DONE_YET if request.path == b"/slow" else b"x" * 30_000
 
 
