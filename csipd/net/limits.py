@@ -30,7 +30,7 @@ class ConnectionLimits:
     header_lines: int = field(default=100, validator=gt(0))
     #: Path and query of a request (IEEE 2030.5-2018: URIs have at most 255).
     uri_bytes: int = field(default=255, validator=gt(0))
-    #: A request's body, unless the site's `body_limit` says otherwise for its resource.
+    #: A request's body.
     body_bytes: int = field(default=64 * 1024, validator=gt(0))
     #: Bytes taken in behind a request that is still being answered, before reading stops.
     pipelined_bytes: int = field(default=16 * 1024, validator=gt(0))

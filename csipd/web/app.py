@@ -64,7 +64,6 @@ class Application:
                 request.header(b"Accept"),
                 request.header(b"Content-Type"),
                 None if request.body_withheld else content,
-                request.head,
             )
         )
         if isinstance(answer, Answer):

@@ -28,9 +28,10 @@ from csipd.net.quotas import LookUp, Quotas
 from csipd.sep2.identity import lfdi
 from csipd.web.answers import Answer
 from csipd.web.channel import Channel
+from csipd.web.endpoint import Answerer
 from csipd.web.errors import METHODS, Fault, fault
 from csipd.web.peer import Peer
-from csipd.web.sitecontext import BodyLimit, FastPath, SiteContext
+from csipd.web.sitecontext import FindAnswer, SiteContext
 
 #: An escape of a character that needs none (RFC 3986 2.3).
 _NEEDLESS_ESCAPE = re.compile(rb"%(?:2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9Aa]|5[Ff]|6[1-9A-Fa-f]|7[0-9Aa]|7[Ee])")
@@ -45,21 +46,18 @@ class Request(server.Request):
 
     What is written is kept until `finish`, unless the application has set Content-Length itself; if it sets
     Connection, the connection is closed behind the answer. Writing to or finishing a request whose client is
-    gone does nothing. `head` is the key for the fast path: the whole head of a request that the fast path is
-    asked about when it comes again, else None. `body_withheld` says that a body was announced and not taken
-    in: its sender may not send one here, or it is too large.
+    gone does nothing. `body_withheld` says that a body was announced and not taken in: its sender may not
+    send one here, or it is too large.
     """
 
     channel: Any
     defaultContentType = None
     peer: Peer
-    head: bytes | None
     body_withheld = False
 
     def __init__(self, channel: Channel, *args: Any, **kw: Any) -> None:
         super().__init__(channel, *args, **kw)
         self.peer = channel.peer
-        self.head = channel.plain_head
         self._body: list[bytes] = []
         self._taken = 0
 
@@ -71,7 +69,7 @@ class Request(server.Request):
             return
         # A chunk has its cost, however short it is.
         self._taken += max(len(data), _LEAST_CHUNK) if self.channel.length is None else len(data)
-        if self._taken > self.channel.body_room:
+        if self._taken > self.channel.context.limits.body_bytes:
             self.channel.body_too_large(self)
         else:
             super().handleContentChunk(data)
@@ -183,7 +181,9 @@ class Site(server.Site):
     """The HTTP side of the server: gives each connection its channel, and each channel what it is to know.
 
     `clock` drives every deadline, `now` is the time of day that answers are dated with. `connections` is
-    where live channels are found by LFDI. `look_up` finds who a caller is before its body is read.
+    where live channels are found by LFDI. `endpoint` answers ordinary requests without the resource tree, and
+    `find_answer` finds what it answered before; without it every request goes the long way, through the tree.
+    `look_up` finds who a caller is before its body is read.
     `fault` gives the document of what is refused before a resource is asked, or after one has failed. With
     `log_requests` each answer makes one debug line. `peer_log` writes the lines that peers cause.
     `contacts` keeps when callers were last heard of.
@@ -202,8 +202,8 @@ class Site(server.Site):
         limits: ConnectionLimits,
         quotas: Quotas = Quotas(),  # noqa: B008 - frozen
         identify: Identify | None = None,
-        fast_path: FastPath | None = None,
-        body_limit: BodyLimit | None = None,
+        endpoint: Answerer | None = None,
+        find_answer: FindAnswer | None = None,
         look_up: LookUp | None = None,
         fault: Fault = fault,
         log_requests: bool = False,
@@ -221,12 +221,12 @@ class Site(server.Site):
             identify=identify or identify_by(lfdi),
             fault=fault,
             peer_log=PeerLog(clock) if peer_log is None else peer_log,
-            fast_path=fast_path,
-            body_limit=body_limit,
+            endpoint=endpoint,
+            find_answer=find_answer,
             look_up=look_up,
             contacts=contacts,
+            log_requests=log_requests,
         )
-        self._log_requests = log_requests
 
     # Twisted's own channel would not hear of the handshake.
     def buildProtocol(self, addr: IAddress | None) -> Channel:  # type: ignore[override]
@@ -239,14 +239,9 @@ class Site(server.Site):
         """Nothing was started."""
 
     def log(self, request: http.Request) -> None:
-        if self._log_requests and isinstance(request, Request):
-            self._log.debug(
-                "{lfdi} {method} {uri} {code} {length}",
-                lfdi=request.peer.identity.lfdi,
-                method=request.method.decode("ascii", "replace"),
-                uri=request.uri.decode("ascii", "replace"),
-                code=request.code,
-                length=request.sentLength,
+        if isinstance(request, Request):
+            self.context.log_answer(
+                request.peer, request.method, request.uri, request.code, request.sentLength
             )
 
     @property

@@ -17,18 +17,18 @@ from twisted.web import http
 
 from csipd.net.connections import Connections
 from csipd.net.contacts import Contacts
-from csipd.net.identity import Identify, Identity
+from csipd.net.identity import Identify
 from csipd.net.limits import ConnectionLimits
 from csipd.net.origin import host_of, origin_of
 from csipd.net.peer_log import PeerLog
 from csipd.net.quotas import LookUp
+from csipd.web.endpoint import Answerer
 from csipd.web.errors import Fault
+from csipd.web.peer import Peer
 
-#: Gives the whole answer to a plain GET, from status line to body, or None to send it the ordinary way.
-FastPath = Callable[[Identity, bytes], bytes | None]
-
-#: The most bytes that the body of a request with this method and URI may have, or None for the general limit.
-BodyLimit = Callable[[bytes, bytes], int | None]
+#: Finds the whole answer, from status line to body, that was given before to a caller (LFDI) for the octets
+#: of a GET, or None.
+FindAnswer = Callable[[str, bytes], bytes | None]
 
 
 @define(eq=False)
@@ -39,7 +39,10 @@ class SiteContext:
     :param now: the time of day that answers are dated with (epoch s)
     :param look_up: asks who a caller is before a body of its is read; None: everybody's is read
     :param contacts: keeps when callers were last heard of, where that is wanted
-    :param fault: the document of what is refused before a resource is asked, or after one has failed
+    :param fault: the answer to what is refused before a resource is asked, or after one has failed
+    :param endpoint: answers ordinary requests; None: all go the long way
+    :param find_answer: finds what it answered before; asked only beside an endpoint
+    :param log_requests: whether each answer makes one debug line
     """
 
     clock: IReactorTime
@@ -49,10 +52,11 @@ class SiteContext:
     identify: Identify
     fault: Fault
     peer_log: PeerLog
-    fast_path: FastPath | None = None
-    body_limit: BodyLimit | None = None
+    endpoint: Answerer | None = None
+    find_answer: FindAnswer | None = None
     look_up: LookUp | None = None
     contacts: Contacts | None = None
+    log_requests: bool = False
     _date: tuple[int, bytes] = field(default=(0, b""), init=False)
 
     _log = Logger()
@@ -64,10 +68,20 @@ class SiteContext:
             self._date = (now, http.datetimeToString(now))
         return self._date[1]
 
-    def room_for_body(self, method: bytes, target: bytes) -> int:
-        """The most bytes that a request's body may have."""
-        own = self.body_limit(method, target) if self.body_limit is not None else None
-        return self.limits.body_bytes if own is None else own
+    def log_answer(self, peer: Peer, method: bytes, target: bytes, status: int, length: int) -> None:
+        """Write a line about an answer, where that is wanted.
+
+        :param length: of the body that was sent (octets)
+        """
+        if self.log_requests:
+            self._log.debug(
+                "{lfdi} {method} {uri} {code} {length}",
+                lfdi=peer.identity.lfdi,
+                method=method.decode("ascii", "replace"),
+                uri=target.decode("ascii", "replace"),
+                code=status,
+                length=length,
+            )
 
     def handshake_failed(self, peer: Any, reason: Failure) -> None:
         """Log that a peer did not get through the handshake, if it was OpenSSL that objected.

@@ -134,7 +134,8 @@ class Bench:
             now=self.wall,
             limits=ConnectionLimits(),
             identify=identify_by(identity.lfdi),
-            fast_path=lambda who, head: cache.find(who.lfdi, head),
+            endpoint=endpoint.answer,
+            find_answer=cache.find,
         )
         pki.write(folder, LAB, server=credential)
         settings = TLSSettings(

@@ -22,6 +22,7 @@ from csipd.net.quotas import CallerInfo, Quotas
 from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.net.tls_factory import TLSFactory
 from csipd.sep2.identity import sfdi
+from csipd.web.answers import Answer as MadeAnswer
 from csipd.web.server import Request, Site
 from tests.support import pki
 from tests.support.client import Answer, Client, ClientTLS
@@ -319,11 +320,11 @@ class MemoryTests(FactoryCase):
         big = b"HTTP/1.1 200 OK\r\nContent-Length: 800000\r\n\r\n" + b"x" * 800_000
         asked: list[bytes] = []
 
-        def fast_path(identity: Identity, head: bytes) -> bytes:
+        def find_answer(lfdi: str, head: bytes) -> bytes:
             asked.append(head)
             return big
 
-        self.site = self.make_site(fast_path=fast_path)
+        self.site = self.make_site(endpoint=lambda ask: MadeAnswer(200), find_answer=find_answer)
         self.factory = TLSFactory(self.tls, self.site, clock=self.clock)
         wire = self.wire()
         wire.reading = False
@@ -339,9 +340,9 @@ class MemoryTests(FactoryCase):
     def test_answers_in_a_row(self) -> None:
         """The records of one read count as one row, whichever way they are answered (case F2)."""
         small = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfast"
-        for fast_path in (None, lambda identity, head: small):
+        for find_answer in (None, lambda lfdi, head: small):
             self.limits = evolve(self.limits, pipelined_requests=10, pipelined_bytes=100_000)
-            self.site = self.make_site(fast_path=fast_path)
+            self.site = self.make_site(endpoint=lambda ask: MadeAnswer(200), find_answer=find_answer)
             self.factory = TLSFactory(self.tls, self.site, clock=self.clock)
             wire = self.wire()
             for _ in range(3):

@@ -46,7 +46,7 @@ from csipd.sep2.mrid import Issuer
 from csipd.sep2.site import ROWS, Place
 from csipd.web.app import Application
 from csipd.web.cache import Cache
-from csipd.web.endpoint import Endpoint
+from csipd.web.endpoint import Ask, Endpoint
 from csipd.web.server import Site
 from tests.support import pki
 from tests.support.bodies import FULL
@@ -182,6 +182,7 @@ class World:
 
     :param path: of the database, which is made unless it is there, as after a restart
     :param policy: how certificates come to be registered
+    :param straight: whether ordinary requests go the straight path
     :param more: of what the server says of itself (``Server``)
     """
 
@@ -193,6 +194,7 @@ class World:
         zone: tzinfo = UTC,
         limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - frozen
         quotas: Quotas = BOUNDLESS,
+        straight: bool = True,
         **more: Any,
     ) -> None:
         content, self.numbers = _template()
@@ -212,7 +214,9 @@ class World:
         )
         self.cache = Cache(lambda: self.now, lambda: self.site.date())
         self.notifier.subscribe(self.cache.changed)
+        #: Answers from the cache, and requests that went the straight path besides.
         self.hits = 0
+        self.straight = 0
         self.back = Held(self.database)
         held: Any = self.back
         self.endpoint = Endpoint(held, self.server, lambda: self.now, self.cache)
@@ -224,7 +228,8 @@ class World:
             now=lambda: self.now,
             limits=limits,
             identify=lambda transport: self._asks or identify_by(identity.lfdi)(transport),
-            fast_path=self._find,
+            endpoint=self._answer if straight else None,
+            find_answer=self._find,
             look_up=self.endpoint.look_up,
             # Tests ask in a moment what a device asks in a month.
             quotas=quotas,
@@ -233,10 +238,14 @@ class World:
         self._wires: dict[Identity, Wire] = {}
         self._fresh = count(1)
 
-    def _find(self, who: Identity, head: bytes) -> bytes | None:
-        found = self.cache.find(who.lfdi, head)
+    def _find(self, lfdi: str, head: bytes) -> bytes | None:
+        found = self.cache.find(lfdi, head)
         self.hits += found is not None
         return found
+
+    def _answer(self, ask: Ask) -> Any:
+        self.straight += 1
+        return self.endpoint.answer(ask)
 
     def close(self) -> None:
         """Let go of connections and database."""

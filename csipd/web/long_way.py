@@ -1,0 +1,289 @@
+"""The long way of a request: through Twisted's parser, a `Request`, and the site's resource tree.
+
+Twisted's `HTTPChannel` parses; the class here decides. It refuses malformed requests with an ``Error``
+document before anything is routed, and holds what is taken in to sizes. Everything can go this way, and
+whatever is not ordinary does (`ordinary`).
+
+Requests of one connection are answered one after the other: while one is in progress what follows it
+waits in a bounded buffer, which is how pipelined requests keep their order.
+
+A body is read for callers on a list only. Before the first one the store is asked who that is, and reading
+stops until it has answered. The request of anybody else goes on without its body, to be refused with what
+the resource says; what the peer still sends is dropped, and the connection closes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web import http
+from twisted.web.http_headers import Headers
+
+from csipd.net.quotas import CallerInfo
+from csipd.refusals import Refusal
+from csipd.web.answers import octets
+from csipd.web.connection import ANSWER, CLOSING, IDLE, REQUEST, Connection
+from csipd.web.ordinary import END_OF_HEAD, HOST, TARGET
+from csipd.web.sitecontext import SiteContext
+
+_ABSOLUTE_FORM = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
+_HTTP_VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
+_VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
+# Beyond this many digits a Content-Length is no number that anybody could mean.
+_LENGTH_DIGITS = 18
+
+
+class LongWay(Connection):
+    """A connection whose requests Twisted parses."""
+
+    _log = Logger()
+    _in_head = False
+    _head_size = 0
+    _is_1_0 = False
+    _unsent_head = b""
+    # A client that waits for 100 Continue before it sends its body.
+    _expects_continue = False
+
+    def __init__(self, site: Any, context: SiteContext) -> None:
+        super().__init__(site, context)
+        limits = context.limits
+        self.MAX_LENGTH = limits.head_bytes
+        # Twisted's own bounds on a head only have to be out of the way of the one kept here.
+        self.totalHeadersSize = limits.head_bytes
+        self.maxHeaders = limits.header_lines
+        self._optimisticEagerReadSize = limits.pipelined_bytes
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        super().connectionLost(reason)
+        self._unsent_head = b""
+        self._transferDecoder = None
+
+    # --- requests
+
+    def lineReceived(self, line: bytes) -> None:
+        if self._phase is CLOSING:
+            return
+        if self._phase is IDLE:
+            self._enter(REQUEST)
+        self._head_size += len(line) + 2
+        if self._head_size > self.context.limits.head_bytes:
+            self._head_too_large()
+        elif self._in_head:
+            self._header_line(line)
+        elif line:
+            self._request_line(line)
+        else:
+            super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        self._head_too_large()
+
+    def _head_too_large(self) -> None:
+        # 400, not 431: the standard's clients know no 431, and would take it for a 400 anyway.
+        self.refuse(http.BAD_REQUEST if self._in_head else http.REQUEST_URI_TOO_LONG)
+
+    def _request_line(self, line: bytes) -> None:
+        self._method, *rest = line.split(b" ")
+        if len(rest) != 2:
+            self.refuse(http.BAD_REQUEST)
+            return
+        target, version = rest
+        if version not in _VERSIONS:
+            known = _HTTP_VERSION.fullmatch(version)
+            self.refuse(http.HTTP_VERSION_NOT_SUPPORTED if known else http.BAD_REQUEST)
+            return
+        absolute = _ABSOLUTE_FORM.match(target)
+        if absolute:
+            target = target[absolute.end() :]
+            if not target.startswith(b"/"):
+                target = b"/" + target
+        if len(target) > self.context.limits.uri_bytes:
+            self.refuse(http.REQUEST_URI_TOO_LONG)
+        elif not TARGET.fullmatch(target):
+            self.refuse(http.BAD_REQUEST)
+        else:
+            self._target = target
+            self._is_1_0 = version == b"HTTP/1.0"
+            self._in_head = True
+            super().lineReceived(b" ".join((self._method, target, version)))
+
+    def _header_line(self, line: bytes) -> None:
+        if not line:
+            self._in_head = False
+            self._head_size = 0
+        elif line[0] in b" \t":
+            # A folded header: deprecated, and read differently by different parsers.
+            self.refuse(http.BAD_REQUEST)
+            return
+        super().lineReceived(line)
+
+    def headerReceived(self, line: bytes) -> bool:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length" and len(value.strip()) > _LENGTH_DIGITS:
+            self.refuse(http.BAD_REQUEST)
+        # A line that was refused must not be followed by another one that is not.
+        accepted: bool = self._phase is not CLOSING and super().headerReceived(line)
+        return accepted
+
+    def allHeadersReceived(self) -> None:
+        request = self.requests[-1]
+        status = self._fault_of_head(request.requestHeaders)
+        if status is not None:
+            self.refuse(status)
+            return
+        super().allHeadersReceived()
+        if self.length == 0:
+            return
+        if self.length is not None and self.length > self.context.limits.body_bytes:
+            self.withhold_body(request)
+        elif self._is_stranger() and self.context.look_up is not None:
+            self._looking_up = True
+            look_up = self.context.look_up(self.peer.identity)
+            look_up.addCallbacks(self._looked_up, self._not_looked_up, (request,), errbackArgs=(request,))
+            if self._looking_up:
+                self._stop_reading()
+        else:
+            self._ask_for_body()
+
+    def _is_stranger(self) -> bool:
+        """Whether the caller is on no list, as far as is known."""
+        return self.peer.account.info is None or not self.peer.account.info.listed
+
+    def _looked_up(self, info: CallerInfo, request: Any) -> None:
+        self.peer.account.learn(info)
+        self._decide_on_body(request, wanted=info.listed)
+
+    def _not_looked_up(self, failure: Failure, request: Any) -> None:
+        failure.trap(Refusal)
+        # Why it cannot be known is what the application will find, too, and answer with.
+        self._decide_on_body(request, wanted=False)
+
+    def _decide_on_body(self, request: Any, *, wanted: bool) -> None:
+        at_once = not self.paused
+        self._looking_up = False
+        if self._phase is CLOSING:
+            return
+        if wanted:
+            self._ask_for_body()
+        else:
+            self.withhold_body(request)
+        if at_once:
+            return
+        if wanted:
+            if not self._waitingForTransport:
+                self._networkProducer.resumeProducing()
+                self._go_on_reading()
+        else:
+            self.paused = False
+            self.allContentReceived()
+            if self._buffer:
+                self.dataReceived(b"")
+
+    def withhold_body(self, request: Any) -> None:
+        """Let a request go on without its body: its sender may not send one, or not one so large.
+
+        The application is asked all the same, because what it says of the resource comes first (decision 35).
+        """
+        request.body_withheld = True
+        self.persistent = False
+        self._transferDecoder = None
+        # To Twisted's parser this is a request without a body, which has ended.
+        self.length = 0
+
+    def body_too_large(self, request: Any) -> None:
+        """More of a body came than there is room for, and its length was not known before."""
+        self.withhold_body(request)
+        self.allContentReceived()
+
+    def _send100Continue(self) -> None:
+        self._expects_continue = True
+
+    def _ask_for_body(self) -> None:
+        """Send 100 Continue to a client that waits for it."""
+        if self._expects_continue:
+            self._expects_continue = False
+            super()._send100Continue()
+
+    def _fault_of_head(self, headers: Headers) -> int | None:
+        """The status that a head is refused with as a whole."""
+        hosts = headers.getRawHeaders(b"Host", ())
+        if len(hosts) > 1 or (not hosts and not self._is_1_0):
+            return http.BAD_REQUEST
+        if hosts and not HOST.fullmatch(hosts[0]):
+            return http.BAD_REQUEST
+        codings = headers.getRawHeaders(b"Transfer-Encoding")
+        if codings is not None:
+            # Two answers to "where does the body end?" are how requests are smuggled (RFC 9112 6.1), and
+            # "identity" is no answer: it is gone from HTTP (RFC 9112 7.2).
+            chunked = len(codings) == 1 and codings[0].lower() == b"chunked"
+            if not chunked or headers.hasHeader(b"Content-Length") or self._is_1_0:
+                return http.BAD_REQUEST
+        return None
+
+    def checkPersistence(self, request: Any, version: bytes) -> bool:
+        """Whether another request may follow; if not, the answer will say so."""
+        self._answered_in_a_row += 1
+        tokens = b",".join(request.requestHeaders.getRawHeaders(b"Connection", ())).lower()
+        return (
+            version == b"HTTP/1.1"
+            and b"close" not in re.split(rb"[ \t,]+", tokens)
+            and self._answered_in_a_row < self.context.limits.pipelined_requests
+            and not self._close_when_done
+        )
+
+    def rawDataReceived(self, data: bytes) -> None:
+        if self._phase is CLOSING or (self._phase is ANSWER and not self.persistent):
+            # Nothing that stands behind the last request is looked at.
+            self._drain(data)
+        else:
+            super().rawDataReceived(data)
+
+    def allContentReceived(self) -> None:
+        # A decoder that was given up in the middle of a body still comes to its end.
+        if self._phase is REQUEST:
+            self._enter(ANSWER)
+            super().allContentReceived()
+
+    # --- answers
+
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
+        """Hold the head of an answer until its body comes, so that the two leave in one piece."""
+        lines = [b" ".join((version, code, reason))]
+        lines += [name + b": " + value for name, values in headers.getAllRawHeaders() for value in values]
+        self._unsent_head = b"\r\n".join(lines) + END_OF_HEAD
+
+    def write(self, data: bytes) -> None:
+        if self._unsent_head:
+            data, self._unsent_head = self._unsent_head + data, b""
+        self.transport.write(data)
+
+    def requestDone(self, request: Any) -> None:
+        if self._unsent_head:
+            self.write(b"")
+        self._method = b""
+        if self._phase is ANSWER and self.persistent:
+            self._enter(IDLE)
+        if self._waitingForTransport and self.persistent:
+            # Twisted stops reading from a peer that does not read only when that shows between two requests;
+            # here it shows within one as a rule, and the next ones would pile up answer upon answer.
+            self._stop_reading()
+        super().requestDone(request)
+
+    def refuse(self, status: int) -> None:
+        """Answer a request that is not fit to be routed, and close: where the next begins is unknown."""
+        if self._phase is CLOSING:
+            return
+        reason = http.RESPONSES[status].decode()
+        self.peer.note_refusal(f"malformed request: {reason}")
+        answer = self.context.fault(status)
+        bodiless = self._method == b"HEAD"
+        self.transport.write(octets(answer, self.context.date(), bodiless=bodiless, last=True))
+        self.loseConnection()
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        # Where Twisted's parser gives up: its own answer would have neither length nor document.
+        self.refuse(http.BAD_REQUEST)
