@@ -206,6 +206,7 @@ def read_server(top: Fields, base: Path, file_folder: Path) -> dict[str, Any]:
         "page_maximum": top.get("page_maximum", integer(255, 10_000), 500),
         "service_point_primacy": top.get("service_point_primacy", integer(0, 255), 3),
         "log_events_per_device": top.get("log_events_per_device", integer(10, 10_000), 100),
+        "straight_path": top.get("straight_path", boolean, True),
         "aggregators_may_add": top.get("aggregators_may_add", boolean, False),
         "poll_rates": rates,
         "mirror_usage_point_post_rate": rates["MirrorUsagePointList"],

@@ -304,6 +304,8 @@ class Settings:
     :param poll_rates: seconds by the name of the resource that carries pollRate
     :param service_point_primacy: of the program that each device has of its own
     :param log_events_per_device: how many log events are kept for each
+    :param straight_path: whether ordinary requests are answered without Twisted's parser and Klein, and
+        repeated ones from what is kept
     :param aggregators_may_add: an aggregator may register LFDIs that nobody listed for it
     :param mirror_usage_point_post_rate: postRate of a MirrorUsagePoint
     """
@@ -339,6 +341,7 @@ class Settings:
     page_maximum: int
     service_point_primacy: int
     log_events_per_device: int
+    straight_path: bool
     aggregators_may_add: bool
     poll_rates: Mapping[str, int]
     mirror_usage_point_post_rate: int

@@ -131,7 +131,7 @@ def _devices_listener(
         limits=limits,
         quotas=quotas_of(settings),
         identify=identify_by(ready.lfdi_of),
-        endpoint=endpoint.answer,
+        endpoint=endpoint.answer if settings.straight_path else None,
         find_answer=cache.find,
         look_up=endpoint.look_up,
         log_requests=ready.options.debug,

@@ -30,6 +30,7 @@ class ServerTests(ConfigCase):
         self.assertEqual((found.time_zone.key, found.time_quality, found.pen), ("UTC", 7, 32473))
         self.assertEqual((found.page_maximum, found.limits.uri_length), (500, 255))
         self.assertEqual((found.service_point_primacy, found.log_events_per_device), (3, 100))
+        self.assertIs(found.straight_path, True)
         self.assertEqual(found.poll_rates["EndDeviceList"], 86_400)
         self.assertEqual(found.poll_rates["MirrorUsagePointList"], found.mirror_usage_point_post_rate)
         self.assertEqual((found.devices, found.programs, found.events), ((), (), ()))
@@ -312,6 +313,7 @@ class ServerTests(ConfigCase):
             service_group: www-data
             service_point_primacy: 0
             log_events_per_device: 10000
+            straight_path: false
             """
         )
         self.assertEqual((found.pen, found.accept_legacy_certs), (40732, True))
@@ -320,6 +322,7 @@ class ServerTests(ConfigCase):
         self.assert_each_wrong("device_issuer", "one of ca, mica, mca", "root", "1")
         self.assertEqual((found.service_user, found.service_group), ("csipd", "www-data"))
         self.assertEqual((found.service_point_primacy, found.log_events_per_device), (0, 10_000))
+        self.assertIs(found.straight_path, False)
         self.assert_each_wrong("service_point_primacy", "an integer 0..255", "-1", "256", "low")
         self.assert_each_wrong("log_events_per_device", "an integer 10..10000", "9", "10001")
         self.assert_each_wrong("service_user", "the name of an account", "a b", "-x", "a:b", "33")
