@@ -35,7 +35,7 @@ from csipd.daemon.operators import operators_ending
 from csipd.daemon.roots import check_roots
 from csipd.daemon.sockets import try_ports
 from csipd.daemon.undo import Undo
-from csipd.db import engine, numbering
+from csipd.db import engine, fact_store, numbering
 from csipd.db.database import Transaction
 from csipd.db.tree.context import Server
 from csipd.der.access import Policy
@@ -283,7 +283,9 @@ def _reconcile(settings: Settings, by_id: Mapping[str, str], url: str) -> tuple[
         with attributed_to(settings, "storage_path"), opened.begin() as connection:
             transaction = Transaction(connection)
             issuer = numbering.issuer(transaction, settings.pen, randbits)
-            return issuer, reconcile(transaction, settings, by_id, issuer, int(time.time()))
+            said = reconcile(transaction, settings, by_id, issuer, int(time.time()))
+            fact_store.renumber(connection)
+            return issuer, said
     except sa.exc.DBAPIError as error:
         message = (
             f"{settings.storage_path}: {str(error.orig).splitlines()[0]}; expected a database that csipd can "

@@ -127,7 +127,6 @@ def cancel(transaction: Transaction, number: int, randomized: bool, reason: str 
 
 
 def _invalidate(transaction: Transaction, program: int) -> None:
-    schedules.changed(transaction, program)
     transaction.invalidate(facts.controls(program), facts.schedule(program))
 
 

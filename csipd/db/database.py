@@ -24,8 +24,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from csipd.db import fact_store
 from csipd.db.columns import Unreadable
 from csipd.db.engine import checkpoint, make_engine
+from csipd.db.fact_store import Commits, FactStore
+from csipd.db.facts import EVERYTHING
 from csipd.db.fair_queue import SERVER, FairQueue, Kind, QueuedOperation, Share
 from csipd.db.health import Health, is_damage, is_outage, reason_of
 from csipd.refusals import Refusal, Unavailable
@@ -71,6 +74,9 @@ class Transaction:
     def invalidate(self, *facts: str) -> None:
         """Say that these facts (``csipd.db.facts``) may no longer be true: what hangs on them is dropped."""
         self.changed.extend(facts)
+        kept = fact_store.of(self.connection)
+        if kept is not None:
+            kept.drop(facts)
 
     def remark(self, reason: str, line: str, /, *, peer: str = "", **values: Any) -> None:
         """Have a line logged once the transaction is committed; the arguments are those of `Remark`."""
@@ -206,6 +212,7 @@ class Database(Service):
     :param publish: called in the reactor's thread after each commit with the facts that it dropped
     :param report: likewise with each line for the log; as a rule they are logged as they come
     :param monotonic: seconds
+    :param fact_cache: octets that are kept of what devices' reads found; a quarter as much for the others'
     """
 
     _log = Logger()
@@ -218,6 +225,7 @@ class Database(Service):
         report: Report | None = None,
         *,
         monotonic: Callable[[], float] = _monotonic,
+        fact_cache: int = fact_store.LARGEST,
     ) -> None:
         self._reactor = reactor
         health = Health(url, monotonic, self._log_health)
@@ -225,8 +233,11 @@ class Database(Service):
         self._connections: list[_Connection] = []
         self._queues: list[_Queue] = []
 
-        def connection(does: str, *, immediate: bool = False) -> _Connection:
-            made = _Connection(make_engine(url, immediate=immediate), health, does, monotonic)
+        commits = Commits()
+
+        def connection(does: str, octets: int, *, immediate: bool = False) -> _Connection:
+            kept = FactStore(commits, octets)
+            made = _Connection(make_engine(url, immediate=immediate), health, does, monotonic, kept)
             self._connections.append(made)
             return made
 
@@ -235,10 +246,10 @@ class Database(Service):
             self._queues.append(made)
             return made
 
-        self._reads = queue(connection("reading").read)
+        self._reads = queue(connection("reading", fact_cache).read)
         # A list that an operator asks for may take long: no device waits behind it (decision 37).
-        self._operators_reads = queue(connection("reading for operators").read)
-        self._writes = queue(connection("writing", immediate=True).write)
+        self._operators_reads = queue(connection("reading for operators", fact_cache // 8).read)
+        self._writes = queue(connection("writing", fact_cache // 8, immediate=True).write)
 
     def read(self, operation: Read[T], share: Share = SERVER) -> Deferred[T]:
         """Run an operation that reads; it must not return anything that holds on to the connection.
@@ -298,13 +309,22 @@ class _Connection:
     """One connection, kept open; closed after the database failed, and opened again for the next group.
 
     :param does: what it is for, in the words of ``Health.failed``
+    :param kept: what it keeps of what it has read
     """
 
-    def __init__(self, engine: sa.Engine, health: Health, does: str, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        health: Health,
+        does: str,
+        monotonic: Callable[[], float],
+        kept: FactStore,
+    ) -> None:
         self._engine = engine
         self._health = health
         self._does = does
         self._monotonic = monotonic
+        self._kept = kept
         self._connection: sa.Connection | None = None
         self._companions: Any = None
 
@@ -317,6 +337,7 @@ class _Connection:
         try:
             connection = self._open()
             with connection.begin():
+                self._kept.begin(connection)
                 timer = _Timer(self._monotonic)
                 for operation in operations:
                     outcomes.append(self._attempt(operation, connection))
@@ -345,15 +366,20 @@ class _Connection:
                 if self._health.damage is not None:
                     return self._refuse(self._health.damage, len(operations))
             with connection.begin() as whole:
+                if not self._kept.begin(connection):
+                    # Another process has written: what was published does not know of it.
+                    changed.append(EVERYTHING)
                 timer = _Timer(self._monotonic)
                 for operation in operations:
                     transaction = Transaction(connection)
                     # Alone in its group, an operation needs no savepoint: the whole is its own.
                     part = connection.begin_nested() if len(operations) > 1 else whole
+                    self._kept.attempt()
                     outcome = self._attempt(operation, transaction)
                     outcomes.append(outcome)
                     if isinstance(outcome, Failure):
                         part.rollback()
+                        self._kept.undo()
                     else:
                         changed.extend(transaction.changed)
                         remarks.extend(transaction.remarks)
@@ -361,7 +387,10 @@ class _Connection:
                             part.commit()
                     if timer.is_over():
                         break
+                number = self._kept.commit(connection, changed) if changed else None
                 committing = True
+            if number is not None:
+                self._kept.committed(number)
         except sa.exc.SQLAlchemyError as error:
             group = self._lost(error, len(operations))
             if committing:
@@ -381,6 +410,7 @@ class _Connection:
     def _open(self) -> sa.Connection:
         if self._connection is None:
             self._connection = self._engine.connect()
+            self._kept.attach(self._connection)
             self._companions = self._health.companions()
         return self._connection
 

@@ -1,28 +1,24 @@
 """The schedules of programs: every control with the status that it has at a moment.
 
 What was read and computed is kept, since each device that polls asks for it: by program, until a control of
-it is made or cancelled. That is known by a revision, a number that is drawn at each change and stored with
-it. So what is kept can be no staler than the transaction that asks, whoever wrote and however it ended.
+it is made or cancelled (`fact_store`).
 """
 
 from __future__ import annotations
 
-import secrets
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from attrs import define, field, frozen
 
-from csipd.db.database import Transaction
-from csipd.db.tables import controls, schedules
-from csipd.db.upsert import insert
+from csipd.db import fact_store, facts
+from csipd.db.tables import controls
 from csipd.der.events import Event, Status, next_change, statuses
 from csipd.sep2.types import EventState
 
-#: Events that are kept at most, of all programs together; the programs that were not asked for go first.
-MOST_KEPT = 100_000
+#: Octets that an event takes with what was computed of it.
+_PER_EVENT = 1500
 #: Later than any time that a control can have.
 _EVER = 2**62
 
@@ -42,9 +38,6 @@ EVENTS = sa.select(
     controls.c.modes,
     controls.c.cancelled,
     controls.c.randomized,
-)
-_REVISIONS = sa.select(schedules.c.program, schedules.c.revision).where(
-    schedules.c.program.in_(sa.bindparam("programs", expanding=True))
 )
 #: The controls of a time, and those made since a moment that overlap a wider one.
 _AROUND = EVENTS.where(
@@ -100,7 +93,7 @@ class Schedule:
 
 
 def of(connection: sa.Connection, programs: Sequence[int], now: int) -> dict[int, Schedule]:
-    """The schedules of programs at a moment; programs that never had a control are left out.
+    """The schedules of programs at a moment, in the order of their numbers.
 
     With the controls that are listed come those that are over but may have taken something from them.
     """
@@ -148,15 +141,6 @@ def past(
     return wanted
 
 
-def changed(transaction: Transaction, program: int) -> None:
-    """Note that a control of a program was made or cancelled."""
-    values = {"revision": secrets.randbits(62)}
-    statement = insert(transaction.connection.dialect.name, schedules).values(program=program, **values)
-    transaction.connection.execute(
-        statement.on_conflict_do_update(index_elements=[schedules.c.program], set_=values)
-    )
-
-
 def event_of_row(row: sa.Row[*tuple[Any, ...]]) -> Event:
     """What the rules need of a control that is kept: a row of ``EVENTS``."""
     return Event(
@@ -177,7 +161,6 @@ def event_of_row(row: sa.Row[*tuple[Any, ...]]) -> Event:
 class _Entry:
     """The controls of a program that matter from a moment on, and the schedule that was computed last."""
 
-    revision: int
     since: int
     events: Mapping[int, Event]
     _schedule: Schedule | None = field(init=False, default=None)
@@ -197,49 +180,30 @@ class _Entry:
         return self._schedule
 
 
-class _Cache:
-    """What is kept, of one connection, which one thread uses."""
-
-    def __init__(self) -> None:
-        self._entries: OrderedDict[int, _Entry] = OrderedDict()
-        self._number = 0
-
-    def find(self, program: int, revision: int, since: int) -> _Entry | None:
-        """The entry of a program, if it is of that revision and reaches back to a moment."""
-        entry = self._entries.get(program)
-        if entry is None or entry.revision != revision or entry.since > since:
-            return None
-        self._entries.move_to_end(program)
-        return entry
-
-    def keep(self, program: int, entry: _Entry) -> None:
-        """Keep an entry in the place of the one before."""
-        before = self._entries.pop(program, None)
-        self._number += len(entry.events) - (0 if before is None else len(before.events))
-        self._entries[program] = entry
-        while self._number > MOST_KEPT:
-            _, oldest = self._entries.popitem(last=False)
-            self._number -= len(oldest.events)
-
-
 def _entries(connection: sa.Connection, programs: Sequence[int], since: int) -> dict[int, _Entry]:
-    # It goes with the connection, which is given up where the database fails.
-    cache: _Cache = connection.info.setdefault("schedules", _Cache())
-    revisions = {row.program: row.revision for row in connection.execute(_REVISIONS, {"programs": programs})}
-    found = {}
+    """The controls of programs that matter from a moment on, by program in the order of their numbers."""
+    store = fact_store.of(connection)
+    found: dict[int, _Entry] = {}
     missing = []
-    for program, revision in revisions.items():
-        entry = cache.find(program, revision, since)
-        if entry is None:
+    for program in sorted(programs):
+        kept = None if store is None else store.find(_key(program), 0)
+        entry: _Entry | None = None if kept is None else kept.value
+        if entry is None or entry.since > since:
             missing.append(program)
         else:
             found[program] = entry
     if missing:
         fetched = _fetch(connection, missing, since, _EVER)
         for program in missing:
-            found[program] = _Entry(revisions[program], since, fetched.get(program, {}))
-            cache.keep(program, found[program])
-    return found
+            entry = found[program] = _Entry(since, fetched.get(program, {}))
+            if store is not None:
+                weight = _PER_EVENT * len(entry.events)
+                store.keep(_key(program), entry, weight, [facts.controls(program)], 0)
+    return {program: found[program] for program in sorted(found)} if missing else found
+
+
+def _key(program: int) -> tuple[str, int]:
+    return "controls", program
 
 
 def _fetch(

@@ -232,13 +232,13 @@ default_versions = sa.Table(
     sa.Column("body", sa.LargeBinary),
 )
 
-#: A number drawn at each change of a program's controls, by which what was computed from them is known. It
-#: never comes twice: not even one that belonged to a transaction that was rolled back.
-schedules = sa.Table(
-    "schedules",
+#: One row: a number that is drawn anew by each transaction that changes what others may keep of what they
+#: read (fact_store.py). It never comes twice, not even one of a transaction that was rolled back.
+commits = sa.Table(
+    "commits",
     metadata,
-    sa.Column("program", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("id", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
 )
 
 #: DERControls: what was commanded, and when it was cancelled. Their status is no column but follows from

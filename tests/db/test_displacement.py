@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.db import controls, devices, displacement, own_programs, programs
 from csipd.db.displacement import Displacement
 from csipd.sep2 import resources as r
-from tests.support.store import ISSUER, NOW, add_device, add_group, add_program, statements, store
+from tests.support.store import ISSUER, NOW, add_device, add_group, add_program, forget, statements, store
 from tests.support.world import der_control
 
 OWN = programs.OwnPrograms(ISSUER, 3)
@@ -113,7 +113,7 @@ class DisplacementTests(SynchronousTestCase):
         for _ in range(2):
             for n in range(20):
                 self.add(better, 600 + n, 60, created=300)
-            self.connection.info.pop("schedules", None)
+            forget(self.connection)
             every, _ = controls.listed(self.connection, NOW + 700)
             with statements(self.transaction) as said:
                 displacement.of_controls(self.connection, OWN, every, NOW + 700)

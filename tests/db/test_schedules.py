@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import controls, schedules
+from csipd.db import controls, fact_store, schedules
 from csipd.db.schedules import Schedule
 from csipd.sep2.paging import Page
 from csipd.sep2.types import EventState
 from tests.support.schedules import schedules as histories
 from tests.support.steps import steps
-from tests.support.store import ISSUER, NOW, add_group, add_program, statements, store
+from tests.support.store import ISSUER, NOW, add_group, add_program, forget, statements, store
 from tests.support.world import der_control
 
 SHORT = 300
@@ -28,7 +28,6 @@ class _Case(SynchronousTestCase):
         self.transaction = opened.__enter__()
         self.addCleanup(opened.__exit__, None, None, None)
         self.connection = self.transaction.connection
-        self.connection.info.pop("schedules", None)
         self.group = add_group(self.transaction, "group")
         self.program = add_program(self.transaction, self.group, "program")
 
@@ -51,10 +50,10 @@ class KeptTests(_Case):
     """What is kept between two that ask."""
 
     def test_asked_again(self) -> None:
-        """Who asks again, or later with nothing due in between, is given what was computed; one statement."""
+        """Who asks again, or later with nothing due in between, is given what was computed."""
         self.add(10, 100)
         first = self.schedule()
-        self.assertEqual(self.said(self.schedule), 1)
+        self.assertEqual(self.said(self.schedule), 0)
         self.assertIs(self.schedule(), first)
         self.assertIs(self.schedule(9), first)
         later = self.schedule(10)
@@ -75,25 +74,18 @@ class KeptTests(_Case):
     def test_rolled_back(self) -> None:
         """What was read in a transaction that failed is never taken for what came in its place."""
         first = self.add(0, 10)
+        kept = fact_store.of(self.connection)
+        assert kept is not None
         for _ in range(2):
+            kept.attempt()
             with self.connection.begin_nested() as part:
                 self.add(20, 10)
                 self.assertEqual(len(self.schedule().all), 2)
                 part.rollback()
+            kept.undo()
             self.assertEqual(list(self.schedule().all), [first])
         self.add(30, 10)
         self.assertEqual([kept.event.start for kept in self.schedule().listed()], [NOW, NOW + 30])
-
-    def test_bounded(self) -> None:
-        """So many events are kept at most: the programs that were not asked for the longest go first."""
-        self.patch(schedules, "MOST_KEPT", 3)
-        others = [add_program(self.transaction, self.group, f"other {n}") for n in range(4)]
-        for program in others:
-            self.add(0, 10, program)
-        for program in others:
-            self.schedule(program=program)
-        for program, expected in zip(others[::-1], (1, 1, 1, 2), strict=True):
-            self.assertEqual(self.said(lambda p=program: self.schedule(program=p)), expected)  # type: ignore[misc]  # run at once
 
     def test_clock_set_back(self) -> None:
         """Who asks for an earlier time is told what was in it."""
@@ -122,7 +114,7 @@ class HistoryTests(SynchronousTestCase):
                 controls.add(transaction, ISSUER, program, made)
             for now in looks:
                 found = schedules.of(transaction.connection, [program], NOW + now)[program]
-                transaction.connection.info.pop("schedules")
+                forget(transaction.connection)
                 anew = schedules.of(transaction.connection, [program], NOW + now)[program]
                 for active in (False, True):
                     self.assertEqual(found.listed(active), anew.listed(active))
@@ -134,9 +126,9 @@ class CostTests(_Case):
 
     def costs(self, call: Callable[[], Any]) -> tuple[int, int]:
         """The statements and steps of a call on cold schedules."""
-        self.connection.info.pop("schedules", None)
+        forget(self.connection)
         number = self.said(call)
-        self.connection.info.pop("schedules", None)
+        forget(self.connection)
         return number, steps(call)
 
     def test_lists(self) -> None:
@@ -174,5 +166,5 @@ class CostTests(_Case):
         """Where each overlaps the next, few statements lead to all that decides."""
         for n in range(200, -1, -1):
             self.add(-SHORT * n, SHORT + 60, created=-(10**6) - n)
-        self.connection.info.pop("schedules", None)
+        forget(self.connection)
         self.assertLessEqual(self.said(lambda: schedules.together(self.connection, [self.program], NOW)), 25)

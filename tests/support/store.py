@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from csipd.db import devices, engine, groups, programs
 from csipd.db.database import Transaction
+from csipd.db.fact_store import Commits, FactStore
 from csipd.db.tables import metadata
 from csipd.sep2.mrid import Issuer
 
@@ -31,10 +32,16 @@ ISSUER = Issuer(store=0xABCDEF, pen=32473)
 def store() -> Iterator[Transaction]:
     """An empty store in memory, inside a transaction that is rolled back. One at a time."""
     with _memory().connect() as connection, connection.begin() as whole:
+        FactStore(Commits()).attach(connection)
         try:
             yield Transaction(connection)
         finally:
             whole.rollback()
+
+
+def forget(connection: sa.Connection) -> None:
+    """Keep nothing of what was read with a connection so far."""
+    FactStore(Commits()).attach(connection)
 
 
 @cache

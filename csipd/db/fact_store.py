@@ -1,0 +1,165 @@
+"""What each connection keeps of what it has read, and how it knows that it is still true.
+
+What is kept hangs on facts (`facts`), and a write names those that it drops. Each group of writes that drops
+any gives the one row of the table ``commits`` another number in its own transaction, and notes before its
+COMMIT which facts that number drops (`Commits`). A group of reads reads the number first, which takes its
+snapshot, too: what the commits between its last one and this one dropped is no longer kept, and where it does
+not know them, since another process made one, nothing is. So what is found is neither staler nor newer than
+the snapshot of who asks. There is nothing to notify and nothing to race.
+
+The connection that writes sees what it has not committed yet: there a fact is dropped as soon as a write says
+so, and what an operation kept goes with the operation if that is rolled back (`FactStore.undo`).
+
+Numbers are drawn, not counted: one that belonged to a commit that failed never comes again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Hashable
+from math import inf
+from typing import Any
+
+import sqlalchemy as sa
+
+from csipd.db.kept import Entry, Kept
+from csipd.db.prepared import Prepared
+from csipd.db.tables import commits
+
+#: Octets that are kept for devices' reads where the configuration says nothing else.
+LARGEST = 64 * 2**20
+#: Commits that are remembered: a connection that was idle for longer begins with nothing.
+_REMEMBERED = 4096
+_KEY = "facts"
+
+_NUMBER = Prepared(sa.select(commits.c.number))
+_SET = Prepared(sa.update(commits).values(number=sa.bindparam("drawn", type_=sa.BigInteger)))
+
+
+class Commits:
+    """Which facts the last commits of this process dropped; the writing thread adds, all others read."""
+
+    def __init__(self) -> None:
+        # By the number before: the number after, and what was dropped.
+        self._links: dict[int, tuple[int, Collection[str]]] = {}
+
+    def note(self, before: int, after: int, dropped: Collection[str]) -> None:
+        """Note what a commit is about to drop. One that fails is a link that nobody comes to."""
+        self._links.pop(before, None)
+        self._links[before] = (after, dropped)
+        if len(self._links) > _REMEMBERED:
+            del self._links[next(iter(self._links))]
+
+    def between(self, before: int, after: int) -> list[Collection[str]] | None:
+        """What was dropped from one number to another; None where that is not known."""
+        found: list[Collection[str]] = []
+        at = before
+        while at != after:
+            link = self._links.get(at)
+            if link is None or len(found) > _REMEMBERED:
+                return None
+            at, dropped = link
+            found.append(dropped)
+        return found
+
+
+class FactStore:
+    """What one connection keeps.
+
+    :param commits: of all connections to a database
+    :param largest: octets
+    """
+
+    def __init__(self, commits: Commits, largest: int = LARGEST) -> None:
+        self._commits = commits
+        self._kept: Kept[Hashable, Any] = Kept(largest)
+        self._number: int | None = None
+        # What an operation that may be rolled back has kept.
+        self._journal: list[Hashable] | None = None
+
+    @property
+    def hits(self) -> int:
+        """How often something was found."""
+        return self._kept.hits
+
+    @property
+    def misses(self) -> int:
+        """How often not."""
+        return self._kept.misses
+
+    @property
+    def size(self) -> int:
+        """Octets that are kept."""
+        return self._kept.size
+
+    def attach(self, connection: sa.Connection) -> None:
+        """Be what is found by `of`. Nothing is kept yet: the connection is a new one."""
+        self._kept.clear()
+        connection.info[_KEY] = self
+
+    def begin(self, connection: sa.Connection) -> bool:
+        """Keep what is true in the transaction that has begun; False where others have written.
+
+        The first statement of the transaction: it takes its snapshot.
+        """
+        number: int = _NUMBER.scalar(connection)
+        if number == self._number:
+            return True
+        known = None if self._number is None else self._commits.between(self._number, number)
+        first = self._number is None
+        self._number = number
+        if known is None:
+            self._kept.clear()
+            return first
+        for dropped in known:
+            self._kept.drop(dropped)
+        return True
+
+    def commit(self, connection: sa.Connection, dropped: Collection[str]) -> int:
+        """Note what the transaction that is about to be committed drops; gives its number."""
+        drawn = renumber(connection)
+        assert self._number is not None
+        self._commits.note(self._number, drawn, frozenset(dropped))
+        return drawn
+
+    def committed(self, number: int) -> None:
+        """It was committed: what is kept is true of that number."""
+        self._number = number
+
+    def attempt(self) -> None:
+        """An operation begins, which may be undone."""
+        self._journal = []
+
+    def undo(self) -> None:
+        """The operation is rolled back: what it kept may never have been true."""
+        for key in self._journal or ():
+            self._kept.forget(key)
+        self._journal = None
+
+    def drop(self, dropped: Collection[str]) -> None:
+        """Keep nothing that hangs on these facts."""
+        self._kept.drop(dropped)
+
+    def find(self, key: Hashable, now: float) -> Entry[Any] | None:
+        """What was kept under a key, if it is true at a moment (TimeType)."""
+        return self._kept.find(key, now)
+
+    def keep(
+        self, key: Hashable, value: Any, weight: int, facts: Collection[str], now: float, until: float = inf
+    ) -> None:
+        """Keep a value: the arguments are those of `Kept.keep`."""
+        if self._journal is not None:
+            self._journal.append(key)
+        self._kept.keep(key, value, weight, facts, now, until)
+
+
+def renumber(connection: sa.Connection) -> int:
+    """Give the commits another number: whoever keeps something and does not know this one drops all."""
+    drawn = secrets.randbits(62)
+    _SET.execute(connection, {"drawn": drawn})
+    return drawn
+
+
+def of(connection: sa.Connection) -> FactStore | None:
+    """What is kept with a connection; None where nothing is: it is asked a few things only."""
+    return connection.info.get(_KEY)
