@@ -19,7 +19,7 @@ from csipd.db.audit import record
 from csipd.db.columns import Unreadable
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
-from csipd.db.tables import STANDING, devices
+from csipd.db.tables import STANDING, devices, own_programs
 from csipd.der.access import Barred, Caller, Owner, Policy, Standing
 from csipd.refusals import BadRequest, Conflict, Duplicate, Forbidden, Full, NotFound
 from csipd.sep2 import identity
@@ -45,7 +45,6 @@ _EDEV = ROWS["EndDevice"]
 _DER_LIST = ROWS["DERList"]
 
 
-# Statements that every poll asks are built once: to build one costs ten times what it takes to execute it.
 _DEVICE = sa.select(
     devices.c.id,
     devices.c.lfdi,
@@ -63,15 +62,17 @@ _CALLER = sa.select(
     devices.c.withdrawn,
     devices.c.fleet,
     devices.c.former_works,
+    groups.set_of_row(devices.c.id).label("groups"),
+    sa.exists().where(own_programs.c.device == devices.c.id).label("own_program"),
 )
-_CALLER_BY_LFDI = _CALLER.where(devices.c.lfdi == sa.bindparam("lfdi"))
-_CALLER_BY_NUMBER = _CALLER.where(devices.c.id == sa.bindparam("device"))
+_CALLER_BY_LFDI = Prepared(_CALLER.where(devices.c.lfdi == sa.bindparam("lfdi")))
+_CALLER_BY_NUMBER = Prepared(_CALLER.where(devices.c.id == sa.bindparam("device")))
 _THIS = (devices.c.id == sa.bindparam("device")) & is_shown
-_OWNER = sa.select(devices.c.manager).where(_THIS)
-_OWNER_BY_LFDI = sa.select(devices.c.id, devices.c.manager).where(
-    devices.c.lfdi == sa.bindparam("lfdi"), is_shown
+_OWNER = Prepared(sa.select(devices.c.id, devices.c.manager).where(_THIS))
+_OWNER_BY_LFDI = Prepared(
+    sa.select(devices.c.id, devices.c.manager).where(devices.c.lfdi == sa.bindparam("lfdi"), is_shown)
 )
-_REGISTRATION = sa.select(devices.c.registered, devices.c.pin, devices.c.poll_rate).where(_THIS)
+_REGISTRATION = Prepared(sa.select(devices.c.registered, devices.c.pin, devices.c.poll_rate).where(_THIS))
 #: A device's own is a wish: the operator's wins (decision 42).
 _POST_RATE = sa.func.coalesce(devices.c.post_rate, devices.c.wished_post_rate)
 _COLUMNS = sa.select(
@@ -83,16 +84,10 @@ _COLUMNS = sa.select(
     devices.c.category_octets,
     _POST_RATE.label("post_rate"),
 )
-_CHANGEABLE = Prepared(
-    sa.select(
-        devices.c.lfdi, devices.c.device_category, devices.c.category_octets, devices.c.wished_post_rate
-    ).where(devices.c.id == sa.bindparam("device"))
-)
-_END_DEVICE = _COLUMNS.where(_THIS)
-
+_END_DEVICE = Prepared(_COLUMNS.where(_THIS))
 
 _MANAGED = (devices.c.manager == sa.bindparam("asker")) & is_shown
-_FLEET_SIZE = sa.select(devices.c.fleet).where(devices.c.id == sa.bindparam("asker"))
+_FLEET_SIZE = Prepared(sa.select(devices.c.fleet).where(devices.c.id == sa.bindparam("asker")))
 _FLEET = (
     _COLUMNS.where(_MANAGED)
     .order_by(devices.c.changed_time.desc(), devices.c.sfdi, devices.c.id)
@@ -100,8 +95,26 @@ _FLEET = (
     .offset(sa.bindparam("start", type_=sa.Integer))
 )
 _LATER = devices.c.changed_time > sa.bindparam("after")
-_LATER_COUNT = sa.select(sa.func.count()).select_from(devices).where(_MANAGED, _LATER)
-_LATER_FLEET = _FLEET.where(_LATER)
+_LATER_COUNT = Prepared(sa.select(sa.func.count()).select_from(devices).where(_MANAGED, _LATER))
+_FLEET_PAGE = Prepared(_FLEET)
+_LATER_FLEET_PAGE = Prepared(_FLEET.where(_LATER))
+_BY_LFDI = Prepared(_DEVICE.where(devices.c.lfdi == sa.bindparam("lfdi")))
+_BY_NUMBER = Prepared(_DEVICE.where(devices.c.id == sa.bindparam("device")))
+_BY_NAME = Prepared(_DEVICE.where(devices.c.name == sa.bindparam("name")))
+_CHANGEABLE = Prepared(
+    sa.select(
+        devices.c.lfdi, devices.c.device_category, devices.c.category_octets, devices.c.wished_post_rate
+    ).where(devices.c.id == sa.bindparam("device"))
+)
+_STATE = Prepared(
+    sa.select(
+        devices.c.manager,
+        devices.c.modes,
+        devices.c.device_category,
+        STANDING.label("standing"),
+        is_shown.label("shown"),
+    ).where(devices.c.id == sa.bindparam("device"))
+)
 
 
 @frozen
@@ -126,7 +139,7 @@ def caller(connection: sa.Connection, lfdi: str, sfdi: int, policy: Policy) -> C
     """What the store knows of a certificate, at this moment."""
     if lfdi in policy.reserved:
         return Caller(lfdi, sfdi)
-    row = connection.execute(_CALLER_BY_LFDI, {"lfdi": lfdi}).one_or_none()
+    row = _CALLER_BY_LFDI.first(connection, {"lfdi": lfdi})
     first_use = row is not None and row.former_works
     if row is None:
         before = former.find(connection, lfdi)
@@ -135,7 +148,7 @@ def caller(connection: sa.Connection, lfdi: str, sfdi: int, policy: Policy) -> C
         if not before.works:
             # It was replaced: nobody's, whatever the policy.
             return Caller(lfdi, sfdi, barred=Barred.REPLACED)
-        row = connection.execute(_CALLER_BY_NUMBER, {"device": before.device}).one()
+        row = _CALLER_BY_NUMBER.first(connection, {"device": before.device})
     if row.withdrawn is not None:
         return Caller(lfdi, sfdi, barred=Barred.WITHDRAWN)
     if row.retired is not None:
@@ -159,20 +172,22 @@ def caller(connection: sa.Connection, lfdi: str, sfdi: int, policy: Policy) -> C
         row.aggregator,
         managed,
         replaces=row.id if first_use else None,
+        groups=groups.read_set(row.groups),
+        own_program=row.own_program,
     )
 
 
 def owner(connection: sa.Connection, device: int) -> Owner | None:
     """The owner that a URI below /edev names, if there is such an EndDevice."""
-    manager = connection.execute(_OWNER, {"device": device}).one_or_none()
-    return None if manager is None else Owner(device, manager[0])
+    row = _OWNER.first(connection, {"device": device})
+    return None if row is None else Owner(*row)
 
 
 def owner_by_lfdi(connection: sa.Connection, lfdi: str) -> Owner | None:
     """The EndDevice of an LFDI, one that it had before included, if there is one."""
-    row = connection.execute(_OWNER_BY_LFDI, {"lfdi": lfdi}).one_or_none()
+    row = _OWNER_BY_LFDI.first(connection, {"lfdi": lfdi})
     if row is not None:
-        return Owner(row.id, row.manager)
+        return Owner(*row)
     before = former.find(connection, lfdi)
     return None if before is None else owner(connection, before.device)
 
@@ -185,7 +200,7 @@ def is_lfdi_of(connection: sa.Connection, device: int, lfdi: str) -> bool:
 
 def end_device(connection: sa.Connection, device: int) -> r.EndDevice | None:
     """The EndDevice of that number, without its links."""
-    row = connection.execute(_END_DEVICE, {"device": device}).one_or_none()
+    row = _END_DEVICE.first(connection, {"device": device})
     return None if row is None else _end_device(row)
 
 
@@ -205,17 +220,17 @@ def end_devices(
         alone: list[tuple[Place, r.Resource]] = [(Place(_EDEV, (asker.device,)), own)]
         return 1, alone[part.start : part.start + part.limit]
     wanted = {"asker": asker.device}
-    query = _FLEET
+    query = _FLEET_PAGE
     if part.after is None:
         total = end_device_count(connection, asker)
     else:
         wanted["after"] = part.after
-        query = _LATER_FLEET
-        total = connection.scalar(_LATER_COUNT, wanted) or 0
+        query = _LATER_FLEET_PAGE
+        total = _LATER_COUNT.scalar(connection, wanted)
     if part.start >= total or not part.limit:
         return total, []
     wanted |= {"limit": part.limit, "start": part.start}
-    return total, [(Place(_EDEV, (row.id,)), _end_device(row)) for row in connection.execute(query, wanted)]
+    return total, [(Place(_EDEV, (row.id,)), _end_device(row)) for row in query.all(connection, wanted)]
 
 
 def visible_to(asker: Caller) -> sa.Select[tuple[int]]:
@@ -230,13 +245,13 @@ def end_device_count(connection: sa.Connection, asker: Caller) -> int:
     if asker.device is None:
         return 0
     if asker.aggregator:
-        return connection.scalar(_FLEET_SIZE, {"asker": asker.device}) or 0
+        return _FLEET_SIZE.scalar(connection, {"asker": asker.device}) or 0
     return 1
 
 
 def registration(connection: sa.Connection, device: int) -> r.Registration | None:
     """The Registration of an EndDevice: its PIN and when it was registered."""
-    row = connection.execute(_REGISTRATION, {"device": device}).one_or_none()
+    row = _REGISTRATION.first(connection, {"device": device})
     if row is None:
         return None
     bare = r.Registration(dateTimeRegistered=row.registered, pIN=row.pin)
@@ -319,18 +334,18 @@ def _current(connection: sa.Connection, lfdi: str) -> str:
 
 def find(connection: sa.Connection, lfdi: str) -> Device | None:
     """The device on the list with this LFDI, or that had it before: its own then differs."""
-    row = connection.execute(_DEVICE.where(devices.c.lfdi == lfdi)).one_or_none()
+    row = _BY_LFDI.first(connection, {"lfdi": lfdi})
     if row is None:
         before = former.find(connection, lfdi)
         if before is None:
             return None
-        row = connection.execute(_DEVICE.where(devices.c.id == before.device)).one()
+        row = _BY_NUMBER.first(connection, {"device": before.device})
     return Device(*row)
 
 
 def find_by_name(connection: sa.Connection, name: str) -> Device | None:
     """The device on the list with this name."""
-    row = connection.execute(_DEVICE.where(devices.c.name == name)).one_or_none()
+    row = _BY_NAME.first(connection, {"name": name})
     return None if row is None else Device(*row)
 
 
@@ -375,7 +390,7 @@ def add(
 
 def retire(transaction: Transaction, number: int, now: int) -> None:
     """Take a device off every list and out of its groups; what is kept of it stays."""
-    for group in groups.memberships_of(transaction.connection, number):
+    for group in groups.set_of(transaction.connection, number):
         leave(transaction, number, group, now)
     update(transaction, number, retired=now, changed_time=now)
 
@@ -403,15 +418,14 @@ def update(transaction: Transaction, device: int, **values: Any) -> None:
         category = values["device_category"]
         values["category_octets"] = octets_of(category)
         values["device_category"] = None if category is None else int(category)
-    state = _STATE.where(devices.c.id == device)
-    before = connection.execute(state).one()
+    before = _STATE.first(connection, {"device": device})
     connection.execute(sa.update(devices).where(devices.c.id == device).values(**values))
-    after = connection.execute(state).one()
+    after = _STATE.first(connection, {"device": device})
     if before.standing != after.standing:
         for standing, change in ((before.standing, -1), (after.standing, 1)):
             tally.change(transaction, tally.devices(STANDINGS[standing]), change)
-    if tuple(before) != tuple(after):
-        of = groups.memberships_of(connection, device)
+    if before != after:
+        of = groups.set_of(connection, device)
         for seen, change in ((before, -1), (after, 1)):
             _tally(transaction, seen, of, change)
             if seen.shown and seen.manager is not None:
@@ -422,11 +436,11 @@ def update(transaction: Transaction, device: int, **values: Any) -> None:
     transaction.invalidate(facts.device(device))
     for manager in {before.manager, after.manager} - {None}:
         transaction.invalidate(facts.fleet(manager))
-        if tuple(before) != tuple(after):
+        if before != after:
             transaction.invalidate(facts.fleet_groups(manager))
 
 
-def _tally(transaction: Transaction, state: sa.Row[*tuple[Any, ...]], of: Sequence[int], change: int) -> None:
+def _tally(transaction: Transaction, state: Any, of: Sequence[int], change: int) -> None:
     """Count a device in or out of groups, if it is shown at all."""
     if state.shown:
         if state.manager is not None:
@@ -461,7 +475,7 @@ def leave(transaction: Transaction, device: int, group: int, now: int) -> None:
 
 
 def _moved(transaction: Transaction, device: int, group: int, change: int) -> None:
-    state = transaction.connection.execute(_STATE.where(devices.c.id == device)).one()
+    state = _STATE.first(transaction.connection, {"device": device})
     transaction.invalidate(facts.groups_of(device))
     _tally(transaction, state, [group], change)
     if state.manager is not None:
@@ -574,15 +588,6 @@ def title(number: int, name: str | None) -> str:
     return f"device {name} ({number})" if name else f"device {number}"
 
 
-_STATE = sa.select(
-    devices.c.manager,
-    devices.c.modes,
-    devices.c.device_category,
-    STANDING.label("standing"),
-    is_shown.label("shown"),
-)
-
-
 def _category(value: int | None, octets: int | None) -> int | None:
     if value is None or octets is None:
         return value
@@ -592,7 +597,7 @@ def _category(value: int | None, octets: int | None) -> int | None:
         raise Unreadable(f"devices.device_category: {error}") from error
 
 
-def _end_device(row: sa.Row[*tuple[Any, ...]]) -> r.EndDevice:
+def _end_device(row: Any) -> r.EndDevice:
     return r.EndDevice(
         lFDI=row.lfdi,
         sFDI=row.sfdi,

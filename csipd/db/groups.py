@@ -14,7 +14,9 @@ import sqlalchemy as sa
 from attrs import frozen
 
 from csipd.db import facts
+from csipd.db.columns import Unreadable
 from csipd.db.database import Transaction
+from csipd.db.prepared import Prepared
 from csipd.db.tables import STANDING, abilities, assignments, devices, fleets, groups, memberships, programs
 from csipd.db.upsert import insert
 from csipd.refusals import Conflict
@@ -33,11 +35,31 @@ def _above(start: sa.Select[*tuple[Any, ...]]) -> sa.CTE:
     )
 
 
-# Statements that every poll asks are built once: to build one costs ten times what it takes to execute it.
+def set_of_row(device: sa.ColumnElement[int]) -> sa.ScalarSelect[str]:
+    """A column with the groups that the device of a row is in itself, now; `read_set` makes numbers of it."""
+    texts = sa.func.aggregate_strings(sa.cast(memberships.c.group, sa.Text), ",")
+    mine = sa.select(texts).where(memberships.c.device == device, memberships.c.until.is_(None))
+    return mine.scalar_subquery()
+
+
+def read_set(text: str | None) -> tuple[int, ...]:
+    """The groups in a column of `set_of_row`, in order."""
+    if not text:
+        return ()
+    try:
+        return tuple(sorted(map(int, text.split(","))))
+    except ValueError as error:
+        raise Unreadable(f"memberships.group: {error}") from error
+
+
 _NOW = sa.select(memberships.c.device.label("who"), memberships.c.group.label("group")).where(
     memberships.c.until.is_(None)
 )
-_OF_DEVICE = _above(_NOW.where(memberships.c.device == sa.bindparam("who")))
+_OF_SET = _above(
+    sa.select(sa.literal(0).label("who"), groups.c.id.label("group")).where(
+        groups.c.id.in_(sa.bindparam("groups", expanding=True))
+    )
+)
 _OF_DEVICES = _above(_NOW.where(memberships.c.device.in_(sa.bindparam("who", expanding=True))))
 _OF_FLEET = _above(
     sa.select(fleets.c.manager.label("who"), fleets.c.group.label("group")).where(
@@ -56,77 +78,91 @@ def _programs(reach: sa.CTE) -> sa.Select[int, int]:
     )
 
 
-_PROGRAMS_OF_EACH = (
+_SET = Prepared(sa.select(set_of_row(sa.bindparam("device", type_=sa.BigInteger))))
+_PROGRAMS_OF_EACH = Prepared(
     sa.select(_OF_DEVICES.c.who, programs.c.id)
     .join(programs, programs.c.group == _OF_DEVICES.c.group)
     .where(programs.c.retired.is_(None))
     .order_by(programs.c.primacy, programs.c.mrid.desc())
 )
-_ASSIGNMENTS = (
+_ASSIGNMENTS = Prepared(
     sa.select(assignments.c.id, assignments.c.name)
     .distinct()
     .join(groups, groups.c.assignment == assignments.c.id)
-    .join(_OF_DEVICE, _OF_DEVICE.c.group == groups.c.id)
+    .join(_OF_SET, _OF_SET.c.group == groups.c.id)
     .order_by(assignments.c.id.desc())
 )
-_ASSIGNMENT_COUNTS = (
+_ASSIGNMENT_COUNTS = Prepared(
     sa.select(_OF_DEVICES.c.who, sa.func.count(groups.c.assignment.distinct()).label("number"))
     .join(groups, groups.c.id == _OF_DEVICES.c.group)
     .group_by(_OF_DEVICES.c.who)
 )
-_PROGRAMS = _programs(_OF_DEVICE)
-_PROGRAMS_OF_ANY = _programs(_OF_DEVICES)
-_PROGRAMS_OF_FLEET = _programs(_OF_FLEET)
-_REACHES = _PROGRAMS.where(programs.c.id == sa.bindparam("program"))
+_PROGRAMS = Prepared(_programs(_OF_SET))
+_PROGRAMS_OF_ANY = Prepared(_programs(_OF_DEVICES))
+_PROGRAMS_OF_FLEET = Prepared(_programs(_OF_FLEET))
+_FLEET_REACHES = Prepared(_programs(_OF_FLEET).where(programs.c.id == sa.bindparam("program")))
 _SINCE = _above(
     sa.select(memberships.c.device.label("who"), memberships.c.group.label("group")).where(
         memberships.c.device == sa.bindparam("who"),
         sa.or_(memberships.c.until.is_(None), memberships.c.until > sa.bindparam("since")),
     )
 )
-_BELONGED = sa.select(_SINCE.c.who).where(_SINCE.c.group == sa.bindparam("group"))
-_FLEET_REACHES = _PROGRAMS_OF_FLEET.where(programs.c.id == sa.bindparam("program"))
+_BELONGED = Prepared(sa.select(_SINCE.c.who).where(_SINCE.c.group == sa.bindparam("group")))
+
+
+def set_of(connection: sa.Connection, device: int) -> tuple[int, ...]:
+    """The groups that a device is in itself, now, in order. What else it is in follows from them."""
+    return read_set(_SET.scalar(connection, {"device": device}))
+
+
+def programs_of_set(connection: sa.Connection, of: Sequence[int]) -> list[tuple[int, int]]:
+    """The programs that a device finds by being in these groups: theirs, and those of the groups above.
+
+    They are in the order of a DERProgramList, each with the number of the FSA that it is in.
+    """
+    return [(number, assignment) for number, assignment in _PROGRAMS.all(connection, {"groups": of})]
+
+
+def assignments_of_set(connection: sa.Connection, of: Sequence[int]) -> list[tuple[int, str]]:
+    """The FSAs of a device that is in these groups: number and name, newest number first.
+
+    That is the list order, mRID descending.
+    """
+    return [(number, name) for number, name in _ASSIGNMENTS.all(connection, {"groups": of})]
 
 
 def assignments_of(connection: sa.Connection, device: int) -> list[tuple[int, str]]:
-    """The FSAs of a device: number and name, newest number first (list order mRID descending)."""
-    return [(number, name) for number, name in connection.execute(_ASSIGNMENTS, {"who": device})]
+    """The FSAs of a device, likewise."""
+    return assignments_of_set(connection, set_of(connection, device))
 
 
 def assignment_counts(connection: sa.Connection, devices: Sequence[int]) -> dict[int, int]:
     """How many FSAs each device has; devices without any are left out."""
-    return {row.who: row.number for row in connection.execute(_ASSIGNMENT_COUNTS, {"who": devices})}
+    return dict(_ASSIGNMENT_COUNTS.all(connection, {"who": devices}))
 
 
 def programs_of(connection: sa.Connection, device: int) -> list[tuple[int, int]]:
     """The programs of a device in the order of a DERProgramList, each with the FSA that it is in."""
-    return [(number, assignment) for number, assignment in connection.execute(_PROGRAMS, {"who": device})]
+    return programs_of_set(connection, set_of(connection, device))
 
 
 def programs_of_fleet(connection: sa.Connection, manager: int) -> list[tuple[int, int]]:
     """The programs that any device of an aggregator's fleet is in, likewise."""
-    found = connection.execute(_PROGRAMS_OF_FLEET, {"who": manager})
+    found = _PROGRAMS_OF_FLEET.all(connection, {"who": manager})
     return [(number, assignment) for number, assignment in found]
 
 
 def programs_of_each(connection: sa.Connection, devices: Sequence[int]) -> dict[int, list[int]]:
     """The programs that each of the devices is in, in the order of a DERProgramList."""
     found: dict[int, list[int]] = {device: [] for device in devices}
-    for device, number in connection.execute(_PROGRAMS_OF_EACH, {"who": devices}):
+    for device, number in _PROGRAMS_OF_EACH.all(connection, {"who": devices}):
         found[device].append(number)
     return found
 
 
 def programs_of_any(connection: sa.Connection, devices: Sequence[int]) -> list[int]:
     """The programs that any of the devices is in."""
-    found = connection.execute(_PROGRAMS_OF_ANY, {"who": devices})
-    return list(dict.fromkeys(number for number, _ in found))
-
-
-def programs_of_groups(connection: sa.Connection, of: Sequence[int]) -> list[int]:
-    """The programs that a device finds by being in these groups: theirs, and those of the groups above."""
-    start = sa.select(sa.literal(0).label("who"), groups.c.id.label("group")).where(groups.c.id.in_(of))
-    return [number for number, _ in connection.execute(_programs(_above(start)))]
+    return list(dict.fromkeys(_PROGRAMS_OF_ANY.scalars(connection, {"who": devices})))
 
 
 def programs_around(connection: sa.Connection, group: int) -> list[int]:
@@ -153,8 +189,9 @@ def programs_above(connection: sa.Connection, group: int) -> set[int]:
 
 def reaches(connection: sa.Connection, device: int, aggregator: bool, program: int) -> bool:
     """Whether a program is in an FSA of the device, or of its fleet."""
-    query = _FLEET_REACHES if aggregator else _REACHES
-    return connection.scalar(query, {"who": device, "program": program}) is not None
+    if aggregator:
+        return _FLEET_REACHES.scalar(connection, {"who": device, "program": program}) is not None
+    return any(number == program for number, _ in programs_of(connection, device))
 
 
 def join(transaction: Transaction, device: int, group: int, now: int) -> bool:
@@ -542,18 +579,7 @@ def number_in_both(connection: sa.Connection, one: int, other: int) -> int:
 def belonged(connection: sa.Connection, device: int, group: int, since: int) -> bool:
     """Whether a device is in a group or below it, or was at any time since a moment (TimeType)."""
     asked = {"who": device, "group": group, "since": since}
-    return connection.scalar(_BELONGED, asked) is not None
-
-
-def memberships_of(connection: sa.Connection, device: int) -> list[int]:
-    """The groups that a device is in itself, now."""
-    return list(
-        connection.scalars(
-            sa.select(memberships.c.group).where(
-                memberships.c.device == device, memberships.c.until.is_(None)
-            )
-        )
-    )
+    return _BELONGED.scalar(connection, asked) is not None
 
 
 def assignment(transaction: Transaction, name: str) -> int:

@@ -133,6 +133,7 @@ class _Form:
 class _Compiled:
     """A statement for one database.
 
+    :param required: names of the values that have to be given
     :param defaults: values that the statement has itself
     :param expanding: names of its expanding INs
     :param converting: what values go through before the driver gets them, by name
@@ -143,6 +144,7 @@ class _Compiled:
 
     _compiled: Any
     _dialect: sa.Dialect
+    _required: Sequence[str]
     _defaults: _Parameters
     _expanding: Sequence[str]
     _converting: Mapping[str, Callable[[Any], Any]]
@@ -228,7 +230,7 @@ class _Compiled:
         return values
 
     def _form(self, lengths: Sequence[int]) -> _Form:
-        wanted: dict[str, Any] = dict.fromkeys(self._compiled.bind_names.values())
+        wanted: dict[str, Any] = dict.fromkeys(self._required)
         wanted |= {name: [None] * length for name, length in zip(self._expanding, lengths, strict=True)}
         state = self._compiled.construct_expanded_state(wanted)
         order = state.positiontup if self._dialect.positional else tuple(state.parameters)
@@ -260,6 +262,7 @@ def _compile(statement: Any, names: Sequence[str], dialect: sa.Dialect) -> _Comp
     return _Compiled(
         compiled,
         dialect,
+        [name for name, bind in binds.items() if bind.required],
         {name: bind.effective_value for name, bind in binds.items() if not bind.required},
         [name for name, bind in binds.items() if bind.expanding],
         converting,

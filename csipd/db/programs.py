@@ -14,6 +14,7 @@ from attrs import fields, frozen
 
 from csipd.db import devices, documents, facts, groups, tally
 from csipd.db.database import Transaction
+from csipd.db.prepared import Prepared
 from csipd.db.tables import default_versions, memberships, own_programs, programs
 from csipd.db.tables import devices as device_rows
 from csipd.db.upsert import insert
@@ -31,7 +32,7 @@ _DERP = ROWS["DERProgram"]
 _DEFAULT = ROWS["DefaultDERControl"]
 _CURVES = ROWS["DERCurveList"]
 
-_BEFORE = (
+_BEFORE = Prepared(
     sa.select(sa.func.count())
     .select_from(programs)
     .where(
@@ -39,8 +40,8 @@ _BEFORE = (
         programs.c.primacy < sa.bindparam("primacy"),
     )
 )
-_SHOWN = sa.select(own_programs.c.device).where(
-    own_programs.c.device.in_(sa.bindparam("devices", expanding=True))
+_SHOWN = Prepared(
+    sa.select(own_programs.c.device).where(own_programs.c.device.in_(sa.bindparam("devices", expanding=True)))
 )
 _SHOWN_OF_FLEET = (
     sa.select(own_programs.c.device)
@@ -52,19 +53,23 @@ _SHOWN_OF_FLEET = (
         sa.exists().where(memberships.c.device == own_programs.c.device, memberships.c.until.is_(None)),
     )
 )
-_COUNT_OF_FLEET = sa.select(sa.func.count()).select_from(_SHOWN_OF_FLEET.subquery())
-_PAGE_OF_FLEET = (
+_COUNT_OF_FLEET = Prepared(sa.select(sa.func.count()).select_from(_SHOWN_OF_FLEET.subquery()))
+_PAGE_OF_FLEET = Prepared(
     _SHOWN_OF_FLEET.order_by(own_programs.c.device.desc())
     .limit(sa.bindparam("limit", type_=sa.Integer))
     .offset(sa.bindparam("start", type_=sa.Integer))
 )
-_VERSION = sa.select(default_versions.c.version, default_versions.c.body).where(
-    default_versions.c.program == sa.bindparam("program")
+_VERSION = Prepared(
+    sa.select(default_versions.c.version, default_versions.c.body).where(
+        default_versions.c.program == sa.bindparam("program")
+    )
 )
-_GROUP = sa.select(programs.c.group).where(programs.c.id == sa.bindparam("number"))
-_PROGRAMS = sa.select(
-    programs.c.id, programs.c.mrid, programs.c.description, programs.c.version, programs.c.primacy
-).where(programs.c.id.in_(sa.bindparam("numbers", expanding=True)), programs.c.retired.is_(None))
+_GROUP = Prepared(sa.select(programs.c.group).where(programs.c.id == sa.bindparam("number")))
+_PROGRAMS = Prepared(
+    sa.select(
+        programs.c.id, programs.c.mrid, programs.c.description, programs.c.version, programs.c.primacy
+    ).where(programs.c.id.in_(sa.bindparam("numbers", expanding=True)), programs.c.retired.is_(None))
+)
 
 
 def href(number: int) -> str:
@@ -107,26 +112,38 @@ def get(connection: sa.Connection, numbers: Sequence[int], own: OwnPrograms) -> 
     """The programs of these numbers, without their links; retired ones are left out."""
     owned = {n: own.program(device) for n in numbers if (device := owner_of(n)) is not None}
     asked = [number for number in numbers if number not in owned]
+    if not asked:
+        return owned
     return owned | {
         row.id: r.DERProgram(
             mRID=row.mrid, description=row.description[:32], version=row.version, primacy=row.primacy
         )
-        for row in connection.execute(_PROGRAMS, {"numbers": asked})
+        for row in _PROGRAMS.all(connection, {"numbers": asked})
     }
 
 
 def of_device(connection: sa.Connection, own: OwnPrograms, device: int) -> list[tuple[int, int]]:
-    """The programs of a device in the order of a DERProgramList, each with the FSA that it is in.
+    """The programs of a device in the order of a DERProgramList, each with the FSA that it is in."""
+    shows = device if shown(connection, [device]) else None
+    return of_set(connection, own, groups.set_of(connection, device), shows)
+
+
+def of_set(
+    connection: sa.Connection, own: OwnPrograms, of: Sequence[int], shows: int | None
+) -> list[tuple[int, int]]:
+    """The programs of a device that is in these groups, likewise.
 
     Its own program is in the first of its FSAs once it is shown; a device without any FSA has none to show
     it in.
+
+    :param shows: number of the device, if its own program is shown
     """
-    found = groups.programs_of(connection, device)
-    if shown(connection, [device]):
-        assignments = [number for number, _ in groups.assignments_of(connection, device)]
+    found = groups.programs_of_set(connection, of)
+    if shows is not None:
+        assignments = [number for number, _ in groups.assignments_of_set(connection, of)]
         if assignments:
             before = _before(connection, own, [number for number, _ in found])
-            found.insert(before, (own_program(device), min(assignments)))
+            found.insert(before, (own_program(shows), min(assignments)))
     return found
 
 
@@ -139,7 +156,7 @@ def of_fleet(
     :return: how many there are, and those wanted
     """
     common = [number for number, _ in groups.programs_of_fleet(connection, manager)]
-    owned = connection.scalar(_COUNT_OF_FLEET, {"manager": manager}) or 0
+    owned = _COUNT_OF_FLEET.scalar(connection, {"manager": manager})
     total = len(common) + owned
     if part is None:
         return total, []
@@ -152,7 +169,7 @@ def of_fleet(
     wanted = common[start : min(start + limit, before)]
     if first < last:
         asked = {"manager": manager, "start": first, "limit": last - first}
-        wanted += [own_program(device) for device in connection.scalars(_PAGE_OF_FLEET, asked)]
+        wanted += [own_program(device) for device in _PAGE_OF_FLEET.scalars(connection, asked)]
     after = before + max(start - before - owned, 0)
     return total, wanted + common[after : after + limit - len(wanted)]
 
@@ -162,12 +179,13 @@ def _before(connection: sa.Connection, own: OwnPrograms, numbers: Sequence[int])
 
     Between equals the greater mRID comes first, and those of own programs are greater.
     """
-    return connection.scalar(_BEFORE, {"numbers": numbers, "primacy": own.primacy}) or 0
+    found: int = _BEFORE.scalar(connection, {"numbers": numbers, "primacy": own.primacy})
+    return found
 
 
 def shown(connection: sa.Connection, devices: Sequence[int]) -> set[int]:
     """Those of the devices whose own program is shown."""
-    return set(connection.scalars(_SHOWN, {"devices": devices}))
+    return set(_SHOWN.scalars(connection, {"devices": devices}))
 
 
 def reaches(connection: sa.Connection, device: int, aggregator: bool, program: int) -> bool:
@@ -261,7 +279,7 @@ def set_default(
 
 def default_version(connection: sa.Connection, program: int) -> tuple[int | None, bytes | None]:
     """The version that was kept last of a program's default, and what it said where that is kept, too."""
-    row = connection.execute(_VERSION, {"program": program}).one_or_none()
+    row = _VERSION.first(connection, {"program": program})
     return (None, None) if row is None else (row.version, row.body)
 
 
@@ -314,7 +332,7 @@ def find(connection: sa.Connection, description: str) -> int | None:
 
 def group_of(connection: sa.Connection, number: int) -> int:
     """The group of a program that is a row."""
-    group: int | None = connection.scalar(_GROUP, {"number": number})
+    group: int | None = _GROUP.scalar(connection, {"number": number})
     assert group is not None
     return group
 

@@ -43,6 +43,8 @@ class Caller:
     :param managed: how many devices that has
     :param barred: why it has no access, where it was a device's once
     :param replaces: number of its device, on the first request by a certificate that replaces another
+    :param groups: those that its device is in itself, now, in order
+    :param own_program: whether its device's own program is shown
     """
 
     lfdi: str
@@ -53,6 +55,8 @@ class Caller:
     managed: int = 0
     barred: Barred | None = None
     replaces: int | None = None
+    groups: tuple[int, ...] = ()
+    own_program: bool = False
 
 
 @frozen

@@ -611,7 +611,7 @@ class MembershipTests(SynchronousTestCase):
             self.assertFalse(groups.join(transaction, device, group, NOW + 1))
             self.assertTrue(groups.leave(transaction, device, group, NOW + 2))
             self.assertFalse(groups.leave(transaction, device, group, NOW + 3))
-            self.assertEqual(groups.memberships_of(transaction.connection, device), [])
+            self.assertEqual(groups.set_of(transaction.connection, device), ())
 
     def test_a_move_is_told(self) -> None:
         """A move drops which groups the device is in, and those of its aggregator's fleet."""

@@ -24,7 +24,6 @@ from tests.support.store import NOW, statements, store
 from tests.support.world import World
 
 #: Where values for parameters come from, by their names: what stands in these columns, or these values.
-_NUMBERS = (t.devices.c.id, t.programs.c.id, t.groups.c.id, t.controls.c.id)
 _TIMES = (0, NOW - 100_000, NOW, NOW + 1800, NOW + 4000, 2**40)
 VALUES: dict[str, Sequence[Any]] = {
     "action": ("change",),
@@ -35,6 +34,17 @@ VALUES: dict[str, Sequence[Any]] = {
     "detail": ("one -> other",),
     "device": (t.devices.c.id, 0),
     "from": ("", "0"),
+    "devices": (t.devices.c.id, 0),
+    "asker": (t.devices.c.manager,),
+    "group": (t.groups.c.id, 0),
+    "groups": (t.groups.c.id, 0),
+    "manager": (t.devices.c.manager, 0),
+    "name": (t.devices.c.name,),
+    "number": (t.programs.c.id, t.controls.c.id, 0),
+    "numbers": (t.programs.c.id, t.controls.c.id, 0),
+    "primacy": (0, 7, 20),
+    "program": (t.programs.c.id, 0),
+    "since": _TIMES,
     "href": (t.documents.c.href, t.lists.c.href, "/nowhere"),
     "hrefs": (t.documents.c.href, t.lists.c.href, "/nowhere"),
     "keep": (0, 1, 100),
@@ -47,7 +57,7 @@ VALUES: dict[str, Sequence[Any]] = {
     "subject": (t.responses.c.subject, "0" * 32),
     "time": (None, NOW),
     "to": ("", "~"),
-    "who": ("operator",),
+    "who": (t.devices.c.id, 0),
 }
 #: How often each statement is compared.
 _TIMES_ASKED = 60
@@ -90,7 +100,7 @@ class WalkTests(SynchronousTestCase):
 
     def value(self, name: str) -> Any:
         """A value for a parameter, by chance."""
-        self.assertIn(name, VALUES, "the test has no values for a parameter of this name")
+        self.assertIn(name, VALUES, f"the test has no values for a parameter {name}")
         one = self.chance.choice(VALUES[name])
         if not isinstance(one, sa.Column):
             return one

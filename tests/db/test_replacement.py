@@ -55,7 +55,7 @@ class ReplacementTests(SynchronousTestCase):
         (after,) = device_list.listed(self.connection, numbers=[self.device])
         for name in ("id", "name", "pin", "manager", "registered"):
             self.assertEqual(getattr(after, name), getattr(before, name), name)
-        self.assertEqual(groups.memberships_of(self.connection, self.device), [self.group])
+        self.assertEqual(groups.set_of(self.connection, self.device), (self.group,))
         (line,) = audit.lines(self.connection, who="ada")
         self.assertEqual((line.action, line.subject), ("replace certificate", f"/edev/{self.device}"))
 

@@ -150,7 +150,11 @@ class DERControl(Source):
 def _programs_of(context: Context, device: int) -> list[tuple[int, int]]:
     """The programs of a device, its own among them, each with the FSA that it is in."""
     context.depend(facts.groups_of(device), facts.TOPOLOGY, facts.own_program(device))
-    return context.cached(programs.of_device, context.server.own, device)
+    caller = context.caller
+    if device != caller.device:
+        return context.cached(programs.of_device, context.server.own, device)
+    shows = device if caller.own_program else None
+    return context.cached(programs.of_set, context.server.own, caller.groups, shows)
 
 
 def _schedules(context: Context, numbers: Sequence[int]) -> dict[int, schedules.Schedule]:

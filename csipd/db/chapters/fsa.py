@@ -31,8 +31,10 @@ class FunctionSetAssignments(Source):
 
     def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
         context.depend(facts.TOPOLOGY, *(facts.groups_of(ids[0]) for ids in many))
-        found = groups.assignment_counts(context.connection, [ids[0] for ids in many])
-        return [found.get(ids[0], 0) for ids in many]
+        caller = context.caller.device
+        others = [ids[0] for ids in many if ids[0] != caller]
+        found = groups.assignment_counts(context.connection, others) if others else {}
+        return [len(self._of(context, ids[0])) if ids[0] == caller else found.get(ids[0], 0) for ids in many]
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
         device = place.ids[0]
@@ -49,6 +51,8 @@ class FunctionSetAssignments(Source):
     @staticmethod
     def _of(context: Context, device: int) -> list[tuple[int, str]]:
         context.depend(facts.groups_of(device), facts.TOPOLOGY)
+        if device == context.caller.device:
+            return context.cached(groups.assignments_of_set, context.caller.groups)
         return context.cached(groups.assignments_of, device)
 
     def _bare(self, context: Context, device: int, number: int, name: str) -> r.Resource:

@@ -37,7 +37,7 @@ def move(transaction: Transaction, call: Call) -> Device:
 def preview_move(connection: sa.Connection, call: Call) -> Consequences:
     """What a device gains and loses by being in these groups and no others."""
     row = _checked(connection, call)
-    wanted, before = set(call.body.groups), set(groups.memberships_of(connection, row.id))
+    wanted, before = set(call.body.groups), set(groups.set_of(connection, row.id))
     names = Names(connection)
     sentences = [f"{title(row)} will be in {_named(names, wanted)}."]
     if before - wanted:
@@ -71,7 +71,7 @@ def _change(transaction: Transaction, call: Call, *, joins: bool) -> Device:
         raise NotFound(f"there is no group {group}")
     if row.aggregator:
         raise Conflict("an aggregator is in no group; its devices are")
-    before = set(groups.memberships_of(connection, row.id))
+    before = set(groups.set_of(connection, row.id))
     if joins == (group in before):
         raise Conflict(
             f"{devices.title(row.id, row.name)} is {'' if joins else 'not '}in"
@@ -95,7 +95,7 @@ def _checked(connection: sa.Connection, call: Call) -> device_list.DeviceRow:
 
 
 def _put(transaction: Transaction, call: Call, row: device_list.DeviceRow, wanted: set[int]) -> None:
-    before = set(groups.memberships_of(transaction.connection, row.id))
+    before = set(groups.set_of(transaction.connection, row.id))
     for group in sorted(before - wanted):
         devices.leave(transaction, row.id, group, call.now)
     for group in sorted(wanted - before):
@@ -107,7 +107,7 @@ def _put(transaction: Transaction, call: Call, row: device_list.DeviceRow, wante
 
 def _programs(connection: sa.Connection, of: Iterable[int]) -> set[int]:
     """The programs that a device finds by being in some groups: theirs, and those of the groups above."""
-    return set(groups.programs_of_groups(connection, sorted(of)))
+    return {number for number, _ in groups.programs_of_set(connection, sorted(of))}
 
 
 def _every(names: Names, numbers: set[int]) -> str:
