@@ -23,41 +23,46 @@ from csipd.sep2.types import LogProfile
 from tests.support.store import NOW, statements, store
 from tests.support.world import World
 
-#: Where values for parameters come from, by their names: what stands in these columns, or these values.
 _TIMES = (0, NOW - 100_000, NOW, NOW + 1800, NOW + 4000, 2**40)
+#: Where values for parameters come from, by their names: what stands in these columns, or these values. For
+#: other names it is columns of that name, or values of the type.
 VALUES: dict[str, Sequence[Any]] = {
-    "action": ("change",),
-    "after": (0, NOW - 100_000, NOW),
+    "after": _TIMES,
+    "asker": (t.devices.c.manager,),
     "at": _TIMES,
     "body": (b"<DER/>", b""),
-    "changed": (NOW,),
-    "detail": ("one -> other",),
     "device": (t.devices.c.id, 0),
-    "from": ("", "0"),
     "devices": (t.devices.c.id, 0),
-    "asker": (t.devices.c.manager,),
+    "first": _TIMES,
+    "from": ("", "0"),
     "group": (t.groups.c.id, 0),
     "groups": (t.groups.c.id, 0),
-    "manager": (t.devices.c.manager, 0),
-    "name": (t.devices.c.name,),
-    "number": (t.programs.c.id, t.controls.c.id, 0),
-    "numbers": (t.programs.c.id, t.controls.c.id, 0),
-    "primacy": (0, 7, 20),
-    "program": (t.programs.c.id, 0),
-    "since": _TIMES,
     "href": (t.documents.c.href, t.lists.c.href, "/nowhere"),
     "hrefs": (t.documents.c.href, t.lists.c.href, "/nowhere"),
     "keep": (0, 1, 100),
-    "lfdi": (t.devices.c.lfdi, t.former_lfdis.c.lfdi, "0" * 40),
+    "last": _TIMES,
+    "latest": (True, False),
+    "lfdi": (t.devices.c.lfdi, "0" * 40),
     "limit": (0, 1, 10),
     "list": (t.documents.c.list, "/nowhere"),
-    "order": ("000", "FFF"),
+    "made": _TIMES,
+    "manager": (t.devices.c.manager, 0),
+    "number": (t.programs.c.id, t.controls.c.id, 0),
+    "numbers": (t.programs.c.id, t.controls.c.id, 0),
     "place": (t.documents.c.href, "/nowhere"),
+    "program": (t.programs.c.id, 0),
+    "programs": (t.programs.c.id, 0),
+    "since": _TIMES,
     "start": (0, 1),
-    "subject": (t.responses.c.subject, "0" * 32),
-    "time": (None, NOW),
     "to": ("", "~"),
+    "until": _TIMES,
     "who": (t.devices.c.id, 0),
+}
+OF_TYPE: dict[type, Sequence[Any]] = {
+    int: (0, 1, 2, 3, *_TIMES),
+    str: ("", "/nowhere"),
+    bool: (True, False),
+    bytes: (b"", b"x"),
 }
 #: How often each statement is compared.
 _TIMES_ASKED = 60
@@ -98,10 +103,10 @@ class WalkTests(SynchronousTestCase):
         self.chance = random.Random(1)
         self._known: dict[sa.Column[Any], list[Any]] = {}
 
-    def value(self, name: str) -> Any:
+    def value(self, name: str, bind: sa.BindParameter[Any]) -> Any:
         """A value for a parameter, by chance."""
-        self.assertIn(name, VALUES, f"the test has no values for a parameter {name}")
-        one = self.chance.choice(VALUES[name])
+        named = [table.c[name] for table in t.metadata.sorted_tables if name in table.c]
+        one = self.chance.choice(VALUES.get(name) or named or OF_TYPE[bind.type.python_type])
         if not isinstance(one, sa.Column):
             return one
         if one not in self._known:
@@ -114,9 +119,9 @@ class WalkTests(SynchronousTestCase):
             dialect=self.connection.dialect, column_keys=list(one.names) or None
         )
         return {
-            name: [self.value(name) for _ in range(self.chance.randrange(6))]
+            name: [self.value(name, bind) for _ in range(self.chance.randrange(6))]
             if bind.expanding
-            else self.value(name)
+            else self.value(name, bind)
             for bind, name in compiled.bind_names.items()
             if bind.required
         }
