@@ -75,6 +75,7 @@ _LIMITS = {
     "handshakes_per_second": (1, 1_000_000),
     "address_handshakes_per_second": (1, 1_000_000),
     "unfinished_handshakes": (10, 1_000_000),
+    "listen_backlog": (1, 1_000_000),
 }
 
 #: Days for which something is kept: long enough for an event of the past to be looked into.

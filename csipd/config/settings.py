@@ -102,6 +102,7 @@ class Limits:
     handshakes_per_second: int = 20  #: finished ones of one device
     address_handshakes_per_second: int = 100  #: connections begun from one IP address
     unfinished_handshakes: int = 1_000  #: at once
+    listen_backlog: int = 4_096  #: connections that wait to be accepted
 
 
 @frozen

@@ -25,8 +25,6 @@ from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.net.tls_factory import TLSFactory
 from csipd.web.server import Site
 
-#: Connections that the kernel keeps while the reactor is busy: a fleet comes back all at once.
-_BACKLOG = 1024
 #: Seconds between two checks of how long certificates still last.
 _DAY = 86_400
 
@@ -59,8 +57,14 @@ class Listeners(Service):
         operators: OperatorDirectory,
         reactor: Any,
         peer_log: PeerLog,
+        backlog: int,
     ) -> None:
+        """Make what opens them.
+
+        :param backlog: connections that the kernel keeps, for each of them, until they are accepted
+        """
         self._settings = settings
+        self._backlog = backlog
         self._listeners = listeners
         self._operators = operators
         self._reactor = reactor
@@ -84,7 +88,9 @@ class Listeners(Service):
             )
             self._contexts.append(tls)
             factory = TLSFactory(tls, listener.site, clock=self._reactor)
-            port = listen(self._reactor, listener.port, factory, backlog=_BACKLOG, interface=listener.host)
+            port = listen(
+                self._reactor, listener.port, factory, backlog=self._backlog, interface=listener.host
+            )
             watch(port, log)
             self._ports.append(port)
         super().privilegedStartService()

@@ -17,6 +17,7 @@ from twisted.internet.defer import inlineCallbacks
 from twisted.logger import Logger
 
 from csipd import config
+from csipd.daemon.backlog import make_backlog
 from csipd.daemon.changes import ChangeNotifier
 from csipd.daemon.contacts import ContactWriter
 from csipd.daemon.descriptors import OWN, make_room
@@ -75,6 +76,7 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
         log_events=settings.log_events_per_device,
         retention=settings.retention,
     )
+    backlog = make_backlog(settings.limits.listen_backlog)
     room = make_room(settings.limits.connections, ADMIN_LIMITS.connections + OWN)
     operators = OperatorDirectory(settings, ready.repository, ready.operators, time.time)
     contacts = Contacts(reactor.seconds, time.time)
@@ -85,10 +87,15 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     tree = StopInOrder()
     StoreLock(ready.lock).setServiceParent(tree)
     notices, warnings = ready.notices, ready.warnings
-    if room.warning is not None and settings.limits.connections == config.Limits().connections:
-        notices = (*notices, room.warning)  # nobody asked for so many
-    elif room.warning is not None:
-        warnings = (*warnings, room.warning)
+    usual = config.Limits()
+    for warning, asked in (
+        (room.warning, settings.limits.connections != usual.connections),
+        (backlog.warning, settings.limits.listen_backlog != usual.listen_backlog),
+    ):
+        if warning is not None and asked:
+            warnings = (*warnings, warning)
+        elif warning is not None:
+            notices = (*notices, warning)  # nobody asked for so many
     Notices(notices, warnings).setServiceParent(tree)
     peer_log.setServiceParent(tree)
     database.setServiceParent(tree)
@@ -96,7 +103,7 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     ContactWriter(database, contacts, listeners[0].site.connections, reactor).setServiceParent(tree)
     for listener in listeners:
         DrainConnections(listener.site, reactor).setServiceParent(tree)
-    Listeners(settings, listeners, operators, reactor, peer_log).setServiceParent(tree)
+    Listeners(settings, listeners, operators, reactor, peer_log, backlog.connections).setServiceParent(tree)
     if ready.options.hints:
         Hints(ready.options.hints).setServiceParent(tree)
     return tree

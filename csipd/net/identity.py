@@ -7,8 +7,10 @@ from hashlib import sha256
 from typing import Any
 
 from attrs import frozen
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography import x509
+from OpenSSL import crypto
 
+from csipd.net.kept import Kept
 from csipd.sep2.identity import sfdi
 
 
@@ -33,17 +35,26 @@ Identify = Callable[[Any], Identity]
 
 
 def identify_by(lfdi_of: Callable[[bytes], str]) -> Identify:
-    """An `Identify` for TLS transports; `lfdi_of` makes the LFDI from the leaf in DER."""
+    """An `Identify` for TLS transports; `lfdi_of` makes the LFDI from the leaf in DER.
+
+    What it finds follows from the certificate's octets alone, and is kept.
+    """
+    kept: Kept[Identity] = Kept()
 
     def identify(transport: Any) -> Identity:
-        certificate = transport.getHandle().get_peer_certificate(as_cryptography=True)
-        der = certificate.public_bytes(Encoding.DER)
-        name = lfdi_of(der)
-        return Identity(
-            lfdi=name,
-            sfdi=sfdi(name),
-            not_after=certificate.not_valid_after_utc.timestamp(),
-            fingerprint=sha256(der).hexdigest().upper(),
-        )
+        certificate = transport.getHandle().get_peer_certificate()
+        der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+        digest = sha256(der).digest()
+        identity = kept.find(digest)
+        if identity is None:
+            name = lfdi_of(der)
+            identity = Identity(
+                lfdi=name,
+                sfdi=sfdi(name),
+                not_after=x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp(),
+                fingerprint=digest.hex().upper(),
+            )
+            kept.keep(digest, identity)
+        return identity
 
     return identify

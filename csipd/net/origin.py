@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
@@ -17,8 +18,11 @@ def host_of(address: Any) -> str:
 def origin_of(address: Any) -> str:
     """Whom a connection is counted for: an IPv4 address, or the /64 of an IPv6 one."""
     host = getattr(address, "host", None)
-    if not isinstance(host, str):
-        return ""
+    return _origin(host) if isinstance(host, str) else ""
+
+
+@lru_cache(maxsize=4096)
+def _origin(host: str) -> str:
     try:
         ip = ip_address(host)
     except ValueError:

@@ -20,6 +20,10 @@ rather than after the handshake because a refusal ends the handshake with an ale
 ever read from, or answered to, such a peer. The alert is bad_certificate: pyOpenSSL hands a callback's "no"
 to OpenSSL without an error code, which would make it internal_error, so `_set_verify` adds the code.
 
+The rules' verdict on a chain is kept, by the hash of all its certificates as OpenSSL put it together, until
+the files are read anew (decision 52). OpenSSL verifies each handshake all the same: dates are those of the
+moment.
+
 OpenSSL finds the issuer of a certificate by name and, where the certificate names it, key identifier. Of two
 trust roots of one name it takes one for a certificate that names no key identifier, and does not try the
 other. So when such a signature does not verify, `_other_root` tries the rest.
@@ -31,6 +35,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +50,7 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
+from csipd.net.kept import Kept
 from csipd.net.origin import host_of, origin_of
 from csipd.net.peer_log import PeerLog
 from csipd.sep2.certificates import LONGEST_CHAIN, ChainRefused, check_chain
@@ -200,13 +206,15 @@ class ServerTLS:
             raise TLSError(f"{settings.certificate}: OpenSSL does not take it") from error
         roots = _trust(context, settings.trust_roots)
         context.set_verify_depth(LONGEST_CHAIN)
-        _set_verify(context, partial(self._verify, roots))
+        judge = _Judge(accept_legacy=settings.accept_legacy)
+        _set_verify(context, partial(self._verify, roots, judge))
         context.set_cipher_list(":".join((*CIPHERS, *settings.extra_ciphers, "@SECLEVEL=0")).encode())
         return _Loaded(context, leaf.not_valid_after_utc.timestamp())
 
     def _verify(
         self,
         roots: tuple[x509.Certificate, ...],
+        judge: _Judge,
         connection: SSL.Connection,
         certificate: crypto.X509,
         error: int,
@@ -234,7 +242,7 @@ class ServerTLS:
                 self._refused(walk, depth, _VERIFY_ERRORS.get(error, f"OpenSSL error {error}"))
             else:
                 if depth == 0:
-                    check_chain(walk.chain, accept_legacy=self._settings.accept_legacy)
+                    judge.check(walk.chain)
                 accepted = True
         except ChainRefused as refused:
             self._refused(walk, depth, refused.reason)
@@ -277,6 +285,25 @@ class _Loaded:
 
     context: SSL.Context
     certificate_end: float
+
+
+class _Judge:
+    """Applies the rules of the profile to chains, and remembers those that it accepted.
+
+    One for each reading of the files, so that nothing that was accepted under other ones is remembered.
+    """
+
+    def __init__(self, *, accept_legacy: bool) -> None:
+        self._accept_legacy = accept_legacy
+        self._accepted: Kept[bool] = Kept()
+
+    def check(self, chain: list[bytes]) -> None:
+        """Raise ChainRefused as `check_chain` does; a chain in DER, leaf first, root last."""
+        # DER says how long it is, so two chains never join to the same octets.
+        digest = sha256(b"".join(chain)).digest()
+        if not self._accepted.find(digest):
+            check_chain(chain, accept_legacy=self._accept_legacy)
+            self._accepted.keep(digest, True)
 
 
 @frozen

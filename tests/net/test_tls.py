@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 from twisted.internet.task import Clock
@@ -16,11 +17,13 @@ from twisted.python.procutils import which
 from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 
+from csipd.net import tls as tls_module
 from csipd.net.limits import ConnectionLimits
 from csipd.net.peer_log import PeerLog
 from csipd.net.port import listen
 from csipd.net.tls import ServerTLS, TLSError, TLSSettings
 from csipd.net.tls_factory import TLSFactory
+from csipd.sep2.certificates import check_chain
 from csipd.sep2.identity import lfdi
 from csipd.web.server import Request, Site
 from tests.support import pki
@@ -346,6 +349,64 @@ class ChainTests(Lab):
         said = " ".join(self.lines(LogLevel.debug))
         self.assertIn(device.lfdi, said)
         self.assertNotIn("secret", said)
+
+
+class KeptVerdictTests(Lab):
+    """What is remembered of chains (decision 52)."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.judged: list[list[bytes]] = []
+
+        def judge(chain: list[bytes], **how: Any) -> None:
+            self.judged.append(list(chain))
+            check_chain(chain, **how)
+
+        self.patch(tls_module, "check_chain", judge)
+        self.tls = self.server()
+
+    def test_once(self) -> None:
+        """The rules are applied to a chain once, until the files are read anew."""
+        other = LAB.device("dev2")
+        for device, judged in ((DEVICE, 1), (DEVICE, 1), (other, 2), (DEVICE, 2), (other, 2)):
+            self.assertServed(self.talk(ClientTLS(device, trust=LAB), self.tls), device)
+            self.assertEqual(len(self.judged), judged)
+        self.assertTrue(self.tls.reload())
+        self.assertServed(self.talk(ClientTLS(DEVICE, trust=LAB), self.tls), DEVICE)
+        self.assertEqual(len(self.judged), 3)
+
+    def test_that_chain_alone(self) -> None:
+        """A verdict is on the chain that OpenSSL put together: the same leaf elsewhere is judged."""
+        good = LAB.mica("twin")
+        bad = LAB.mica("twin", (x509.NameConstraints([x509.DNSName("example")], None), False))
+        device = good.device("dev1")
+        for issuer, served in ((good, True), (bad, False), (good, True), (bad, False)):
+            wire = self.talk(ClientTLS(device, trust=LAB, present=(issuer.der,)), self.tls)
+            if served:
+                self.assertServed(wire, device)
+            else:
+                self.assertRefused(wire)
+        # Only what was accepted is remembered.
+        chains = [[device.der, issuer.der, LAB.der] for issuer in (good, bad, bad)]
+        self.assertEqual(self.judged, chains)
+
+    def test_dates_are_of_the_moment(self) -> None:
+        """A chain that was accepted is refused once it has ended: OpenSSL asks at each handshake."""
+        device = LAB.device("brief", end=datetime(2035, 1, 1, tzinfo=UTC))
+        client = ClientTLS(device, trust=LAB)
+        self.assertServed(self.talk(client, self.tls), device)
+        store: Any = vars(self.tls)["_loaded"].context.get_cert_store()
+        store.set_time(datetime(2036, 1, 1, tzinfo=UTC))
+        self.assertRefused(self.talk(client, self.tls))
+        self.assertIn("has expired", self.lines()[-1])
+        self.assertEqual(len(self.judged), 1)
+
+    def test_legacy(self) -> None:
+        """What one server accepts is nothing to another that is stricter."""
+        device = pki.legacy(LAB)
+        lenient = self.server(self.files(accept_legacy=True))
+        self.assertServed(self.talk(ClientTLS(device, trust=LAB), lenient), device)
+        self.assertRefused(self.talk(ClientTLS(device, trust=LAB), self.tls))
 
 
 class ReloadTests(Lab):

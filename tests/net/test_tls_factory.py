@@ -21,7 +21,7 @@ from csipd.net.origin import origin_of
 from csipd.net.quotas import CallerInfo, Quotas
 from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.net.tls_factory import TLSFactory
-from csipd.sep2.identity import sfdi
+from csipd.sep2.identity import lfdi, sfdi
 from csipd.web.answers import Answer as MadeAnswer
 from csipd.web.server import Request, Site
 from tests.support import pki
@@ -383,6 +383,23 @@ class IdentityTests(FactoryCase):
             wire.result(wire.client.get("/"))
         self.assertEqual(len(made), 1)
         self.assertTrue(all(caller is made[0] for caller in self.app.callers))
+
+    def test_kept(self) -> None:
+        """What follows from a certificate is made once for all connections; another has its own."""
+        made: list[bytes] = []
+
+        def lfdi_of(der: bytes) -> str:
+            made.append(der)
+            return lfdi(der)
+
+        self.site.context.identify = identify_by(lfdi_of)
+        other = LAB.device("dev2")
+        for device in (DEVICE, other, DEVICE, other):
+            wire = self.wire(device=device)
+            wire.result(wire.client.get("/"))
+            self.assertEqual(self.app.callers[-1].lfdi, device.lfdi)
+        self.assertEqual(made, [DEVICE.der, other.der])
+        self.assertIs(self.app.callers[0], self.app.callers[2])
 
     def test_other_lfdi(self) -> None:
         """Another way from the certificate to an LFDI may be handed in."""
