@@ -21,7 +21,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 
-from benchmarks import lab
+from benchmarks import stores
 from csipd.daemon import scheduler
 from csipd.db import commands, controls, engine, groups, in_force, programs, tables
 from csipd.db import schedules as stored
@@ -40,7 +40,7 @@ EACH, DUE = 100, 100
 #: What a device of many programs has: programs, and events of each.
 PROGRAMS, EVENTS = 15, 24
 REPEATS = 40
-OWN = programs.OwnPrograms(lab.ISSUER, 3)
+OWN = programs.OwnPrograms(stores.ISSUER, 3)
 MODES = ("opModMaxLimW", "opModFixedW", "opModFixedVar", "opModTargetW", "opModTargetVar", "opModConnect")
 
 
@@ -86,27 +86,27 @@ def table(names: list[str], found: list[dict[str, Cost]]) -> None:
 def clock(folder: Path, number: int) -> dict[str, Cost]:
     """What time costs that passes over so many events, of which one in a hundred is due at NOW."""
     kept = {program: list(_events(program)) for program in range(1, number // EACH + 1)}
-    due = sum(event.earliest == lab.NOW for events in kept.values() for event in events)
+    due = sum(event.earliest == stores.NOW for events in kept.values() for event in events)
     check(due == number // DUE, "another number of events is due")
     folder.mkdir()
     url = engine.sqlite_url(folder)
     engine.prepare(url)
     opened = engine.make_engine(url, immediate=True)
-    lab.insert(
+    stores.insert(
         opened,
         tables.controls,
         (_row(program, event) for program, events in kept.items() for event in events),
     )
     opened.dispose()
     database = Database(url, None)
-    now = cycle((lab.NOW - 1, lab.NOW))
-    later = count(lab.NOW + 1)
+    now = cycle((stores.NOW - 1, stores.NOW))
+    later = count(stores.NOW + 1)
     step(database, lambda transaction: scheduler.tick(transaction, next(now)))
 
     def pure() -> None:
         for events in kept.values():
-            check(statuses(events, lab.NOW)[events[0].mrid].since > 0, "no status")
-            check((next_change(events, lab.NOW) or 0) > lab.NOW, "no next change")
+            check(statuses(events, stores.NOW)[events[0].mrid].since > 0, "no status")
+            check((next_change(events, stores.NOW) or 0) > stores.NOW, "no next change")
 
     def ticks() -> None:
         # There and back again: a clock that is set back tells of the same changes.
@@ -121,10 +121,10 @@ def clock(folder: Path, number: int) -> dict[str, Cost]:
 
     def lists(transaction: Transaction) -> None:
         for program in kept:
-            stored.of(transaction.connection, [program], lab.NOW)
+            stored.of(transaction.connection, [program], stores.NOW)
 
     def nothing(transaction: Transaction) -> None:
-        check(controls.changing(transaction.connection, lab.NOW, lab.NOW + 1) == [], "something is due")
+        check(controls.changing(transaction.connection, stores.NOW, stores.NOW + 1) == [], "something is due")
 
     found = {
         "status of each, by the rules": cost(None, pure, 3),
@@ -132,7 +132,7 @@ def clock(folder: Path, number: int) -> dict[str, Cost]:
         "the lists that change then": cost(database, lambda: step(database, lists), 3),
         "what is due: nothing": cost(database, lambda: step(database, nothing)),
         "when the next one is due": cost(
-            database, lambda: step(database, lambda t: controls.next_moment(t.connection, lab.NOW))
+            database, lambda: step(database, lambda t: controls.next_moment(t.connection, stores.NOW))
         ),
     }
     step(database, lambda transaction: scheduler.tick(transaction, next(later)))
@@ -144,9 +144,9 @@ def _events(program: int) -> Iterator[Event]:
     for number in range(EACH):
         serial = program * EACH + number
         yield Event(
-            mrid=lab.ISSUER.mrid(Kind.CONTROL, serial),
-            created=lab.NOW - 10_000 + number,
-            start=lab.NOW + 900 * number,
+            mrid=stores.ISSUER.mrid(Kind.CONTROL, serial),
+            created=stores.NOW - 10_000 + number,
+            start=stores.NOW + 900 * number,
             duration=960,
             modes=frozenset((MODES[number % 2], MODES[2 + number % 2])),
         )
@@ -175,7 +175,7 @@ def _row(program: int, event: Event) -> dict[str, Any]:
 
 def commanding(folder: Path, sizes: tuple[int, int]) -> tuple[list[str], list[dict[str, Cost]]]:
     """What it costs to command a program, by how many devices are in it."""
-    store = lab.build(folder, max(sizes), 0)
+    store = stores.build(folder, stores.Layout(max(sizes)))
     opened = engine.make_engine(store.url, immediate=True)
     made = {}
     for size in sizes:
@@ -184,9 +184,9 @@ def commanding(folder: Path, sizes: tuple[int, int]) -> tuple[list[str], list[di
             fsa = groups.assignment(transaction, "Topology")
             group = groups.put_group(transaction, f"{size}", parent=None, level=None, assignment=fsa)
             groups.count_abilities(transaction, None, [group], size)
-            made[size] = programs.add(transaction, lab.ISSUER, group, f"Program of {size}", 1)
-        members = ({"device": one, "group": group, "since": lab.NOW} for one in range(1, size + 1))
-        lab.insert(opened, tables.memberships, members)
+            made[size] = programs.add(transaction, stores.ISSUER, group, f"Program of {size}", 1)
+        members = ({"device": one, "group": group, "since": stores.NOW} for one in range(1, size + 1))
+        stores.insert(opened, tables.memberships, members)
     opened.dispose()
     database = Database(store.url, None)
     found = [_commanded(database, program, size) for size, program in made.items()]
@@ -195,20 +195,20 @@ def commanding(folder: Path, sizes: tuple[int, int]) -> tuple[list[str], list[di
 
 def _commanded(database: Database, program: int, size: int) -> dict[str, Cost]:
     numbers: list[int] = []
-    starts = count(lab.NOW + 3600, 7200)
+    starts = count(stores.NOW + 3600, 7200)
     target = Target(program=program)
 
     def preview(transaction: Transaction) -> None:
-        effect = commands.preview(transaction.connection, OWN, target, _command(lab.NOW), lab.NOW)
+        effect = commands.preview(transaction.connection, OWN, target, _command(stores.NOW), stores.NOW)
         check(effect.devices == size, "another number of devices")
 
     def create(transaction: Transaction) -> None:
         command = _command(next(starts))
-        made, _ = commands.create(transaction, OWN, "/rsps/1/r", target, command, lab.NOW, "benchmark")
+        made, _ = commands.create(transaction, OWN, "/rsps/1/r", target, command, stores.NOW, "benchmark")
         numbers.extend(place.ids[1] for place in made)
 
     def cancel(transaction: Transaction) -> None:
-        commands.cancel(transaction, numbers.pop(), False, None, lab.NOW, "benchmark")
+        commands.cancel(transaction, numbers.pop(), False, None, stores.NOW, "benchmark")
 
     return {
         name: cost(database, lambda work=work: step(database, work))
@@ -225,21 +225,21 @@ def _command(start: int) -> Command:
 
 def device(folder: Path, number: int, events: int) -> dict[str, Cost]:
     """What it costs to say what a device is to do that is in so many programs, with so many events each."""
-    store = lab.build(folder, 1, 0)
+    store = stores.build(folder, stores.Layout(1))
     database = Database(store.url, None)
 
     def fill(transaction: Transaction) -> None:
         fsa = groups.assignment(transaction, "Topology")
         group = groups.put_group(transaction, "Device", parent=None, level=None, assignment=fsa)
         transaction.connection.execute(sa.delete(tables.memberships))
-        groups.join(transaction, 1, group, lab.NOW)
+        groups.join(transaction, 1, group, stores.NOW)
         for program in range(number):
-            made = programs.add(transaction, lab.ISSUER, group, f"Program {program}", 10 + program)
+            made = programs.add(transaction, stores.ISSUER, group, f"Program {program}", 10 + program)
             base = r.DERControlBase(opModMaxLimW=9000, opModConnect=True)
             default = r.DefaultDERControl(mRID="0", DERControlBase=base)
-            programs.set_default(transaction, lab.ISSUER, made, default, lab.NOW)
+            programs.set_default(transaction, stores.ISSUER, made, default, stores.NOW)
             for event in range(events):
-                controls.add(transaction, lab.ISSUER, made, _control(program, event))
+                controls.add(transaction, stores.ISSUER, made, _control(program, event))
 
     step(database, fill)
     candidates = [
@@ -249,7 +249,7 @@ def device(folder: Path, number: int, events: int) -> dict[str, Cost]:
     ]
 
     def look(transaction: Transaction) -> None:
-        seen = in_force.of_device(transaction.connection, OWN, 1, lab.NOW + 60)
+        seen = in_force.of_device(transaction.connection, OWN, 1, stores.NOW + 60)
         check(bool(seen.acting), "nothing holds a mode")
 
     def rules() -> None:
@@ -266,16 +266,16 @@ def _control(program: int, event: int) -> r.DERControl:
     """An event of an hour: each hour has one of each program, begun a minute after the program before."""
     return r.DERControl(
         mRID="0",
-        creationTime=lab.NOW,
-        EventStatus=r.EventStatus(currentStatus=0, dateTime=lab.NOW, potentiallySuperseded=False),
-        interval=r.DateTimeInterval(duration=3600, start=lab.NOW + 3600 * event + 60 * program),
+        creationTime=stores.NOW,
+        EventStatus=r.EventStatus(currentStatus=0, dateTime=stores.NOW, potentiallySuperseded=False),
+        interval=r.DateTimeInterval(duration=3600, start=stores.NOW + 3600 * event + 60 * program),
         DERControlBase=r.DERControlBase(opModMaxLimW=5000, opModFixedW=-1000, opModConnect=True),
     )
 
 
 def _candidates(program: int, event: int) -> Event:
     control = _control(program, event)
-    return controls.event_of(control.replace(mRID=lab.ISSUER.mrid(Kind.CONTROL, program * EACH + event)))
+    return controls.event_of(control.replace(mRID=stores.ISSUER.mrid(Kind.CONTROL, program * EACH + event)))
 
 
 # --- figures

@@ -1,238 +1,199 @@
-"""What requests cost the server: `python -m benchmarks.get`.
+"""What GETs cost the server: `python -m benchmarks.get`.
 
-`twistd csipd` in a process of its own, over TLS 1.2 with ECDHE-ECDSA-AES128-CCM8 and client certificates on
-the loopback interface, asked by this process on kept connections: a GET that was answered before, one that
-was not, a durable PUT, and what a device does when it polls, a handshake with eight GETs. What counts is the
-server's CPU, as the kernel counts it. Where nginx is installed it serves the same answers from files, with
-the same certificates and the same cipher: the ratio is to be trusted more than any figure.
+First what was answered before: on 1, 4 and 16 kept connections, and with the handshake of a device that comes
+and leaves. Then what was not: the first GET by a device that has not asked since csipd was started, of
+something that is its own, while what it shares with others (its programs, their controls) has been asked for
+by these. Such devices connect beforehand, so that no handshake is counted; csipd is started anew for each
+turn. Then the same after a write to the program of each of them. And a page of ten controls of programs that
+have 10, 100 and 500. What nginx is given to do beside these is a cached GET: what csipd costs is a multiple
+of that.
 """
 
 from __future__ import annotations
 
-import argparse
-import shutil
-import ssl
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from itertools import count
-from pathlib import Path
-from statistics import median
-from tempfile import TemporaryDirectory
+from collections.abc import Iterable, Sequence
+from functools import partial
+from itertools import cycle, islice
 
 from attrs import frozen
 
-from benchmarks import lab
-from csipd.sep2 import codec
-from tests.support import pki
-from tests.support.pki import Credential
+from benchmarks import clients, libraries, rig
+from benchmarks.clients import crowd
+from benchmarks.figures import NGINX, Row, Table, in_turns
+from benchmarks.rig import AT_ONCE, Operator, Side
+from benchmarks.stores import BUSY, CONTROLS, Layout
 
-CONNECTIONS = (1, 4, 16)
-REPEATS = 5
-DEVICES = 1_000
-#: What a device asks for when it polls.
-POLL = (
-    "/dcap",
-    "/tm",
-    "/edev",
-    "/edev/{}",
-    "/edev/{}/fsa",
-    "/edev/{}/der",
-    "/edev/{}/rg",
-    "/edev/{}/der/1/ders",
-)
+CACHED = {number: f"cached GET, connections: {number}" for number in (1, 4, 16)}
+SHAKEN = "handshake + GET, cached"
+POLLED = "handshake + 8 GETs, cached"
+UNCACHED = {
+    "uncached DERStatus": "/edev/{}/der/1/ders",
+    "uncached DeviceCapability": "/dcap",
+    "uncached EndDevice": "/edev/{}",
+    "uncached page of 10 DERControls": "/derp/{program}/derc?l=10",
+    "uncached list of 4 DERPrograms": "/edev/{}/fsa/1/derp?l=10",
+}
+WRITTEN = {name.replace("uncached", "after a write:"): path for name, path in UNCACHED.items()}
+SCHEDULED = {number: f"10 of {number} scheduled controls" for number in BUSY}
+RESCHEDULED = {number: f"after a write: 10 of {number} scheduled controls" for number in BUSY}
+ROWS = (*CACHED.values(), SHAKEN, POLLED, *UNCACHED, *SCHEDULED.values(), *WRITTEN, *RESCHEDULED.values())
 
-#: Makes the octets of the next request of a device.
-Next = Callable[[int], bytes]
+#: The devices that ask first for what is shared: one of each feeder.
+_FIRST = range(1, 91)
+#: Those that are in a busy program, of which one asks first.
+BUSY_EACH = 49
 
 
 @frozen
-class Side:
-    """A server and who asks it: for each device its number and its TLS.
+class Size:
+    """How much is done.
 
-    :param spelled: how a path is spelled there
+    :param requests: cached GETs of a turn
+    :param visits: devices with a handshake of a turn
+    :param lot: devices of a turn that have not asked for anything yet, for each kind of GET
     """
 
-    server: lab.Process
-    askers: tuple[tuple[int, ssl.SSLContext], ...]
-    spelled: Callable[[str], str] = str
+    turns: int = 9
+    requests: int = 3_200
+    visits: int = 96
+    starts: int = 3
+    lot: int = 144
 
-    @contextmanager
-    def connected(self, number: int) -> Iterator[list[tuple[int, lab.Connection]]]:
-        """So many devices with a connection each."""
-        with ExitStack() as stack:
-            found = []
-            for device, context in self.askers[:number]:
-                connection = lab.Connection(self.server.port, context)
-                stack.callback(connection.close)
-                found.append((device, connection))
-            yield found
+    @property
+    def known(self) -> int:
+        """Devices with certificates that are needed."""
+        return len(_FIRST) + len(UNCACHED) * self.lot + len(BUSY) * BUSY_EACH
 
-    def cpu_of(self, work: Callable[[], int]) -> float:
-        """Microseconds of the server's CPU for each of the pieces of work that `work` says it did."""
-        began = self.server.cpu()
-        done = work()
-        return 1e6 * (self.server.cpu() - began) / done
+
+def compare(sides: Sequence[Side], table: Table, size: Size) -> None:
+    """Print all rows."""
+    for side in sides:
+        _warm(side)
+    for number, name in CACHED.items():
+        table.add(
+            Row(name, in_turns(size.turns, {s.name: partial(_cached, s, number, size) for s in sides}), 0, 1)
+        )
+    for name, polls in ((SHAKEN, False), (POLLED, True)):
+        table.add(
+            Row(name, in_turns(size.turns, {s.name: partial(_shaken, s, polls, size) for s in sides}), 1)
+        )
+    found: dict[str, dict[str, list[float]]] = {}
+    for turn in range(size.starts):
+        for side in sides:
+            for name, figure in (_cold(side, turn, size) if side.is_csipd else _multiple(side, size)).items():
+                found.setdefault(name, {}).setdefault(side.name, []).append(figure)
+    for name, values in found.items():
+        table.add(Row(name, values))
+
+
+def _cached(side: Side, number: int, size: Size) -> float:
+    devices = _FIRST[:number]
+    asked = [
+        (one, side.get("/edev/{}", device))
+        for one, device in zip(side.connect(devices), devices, strict=True)
+    ]
+    side.wave(asked)
+    requests = asked * (size.requests // number)
+    return side.cpu_of(lambda: side.wave(requests, number))
+
+
+def _shaken(side: Side, polls: bool, size: Size) -> float:
+    side.connect(())
+    devices = islice(cycle(_FIRST), size.visits)
+    visits = [side.visit(one, side.poll(one) if polls else [side.get("/edev/{}", one)]) for one in devices]
+    return side.cpu_of(lambda: crowd(visits, AT_ONCE))
+
+
+def _multiple(side: Side, size: Size) -> dict[str, float]:
+    """What everything uncached is a multiple of."""
+    figure = _cached(side, AT_ONCE, size)
+    return dict.fromkeys((*UNCACHED, *SCHEDULED.values(), *WRITTEN, *RESCHEDULED.values()), figure)
+
+
+def _warm(side: Side) -> None:
+    """Have the first devices ask, for the poll and for all that they share."""
+    for device in _FIRST:
+        (connection,) = side.connect([device])
+        for request in side.poll(device):
+            connection.ask(request)
+        if side.is_csipd:
+            for path in UNCACHED.values():
+                connection.ask(_get(side, path, device))
+            controls = connection.ask(_get(side, UNCACHED["uncached page of 10 DERControls"], device))
+            programs = connection.ask(_get(side, UNCACHED["uncached list of 4 DERPrograms"], device))
+            if controls.count(b"</DERControl>") != CONTROLS or programs.count(b"</DERProgram>") != 4:
+                raise RuntimeError("a device sees other programs or controls than it should")
+    for which, program in enumerate(side.store.busy_programs if side.is_csipd else ()):
+        (connection,) = side.connect(side.store.busy_devices(which)[:1])
+        connection.ask(clients.get(f"/derp/{program}/derc?l=10"))
+
+
+def _get(side: Side, path: str, device: int) -> bytes:
+    return side.get(path.replace("{program}", str(side.store.program_of(device))), device)
+
+
+def _cold(side: Side, turn: int, size: Size) -> dict[str, float]:
+    """Start csipd anew, and have devices ask it that have not asked."""
+    side.restart()
+    _warm(side)
+    found = {}
+    for number, (name, path) in enumerate(UNCACHED.items()):
+        # The lots go round, so that each kind of GET is asked by other devices each time.
+        first = _FIRST.stop + size.lot * ((number + turn) % len(UNCACHED))
+        found[name] = _first_gets(side, range(first, first + size.lot), path)
+    for which, name in enumerate(SCHEDULED.values()):
+        devices = side.store.busy_devices(which)[1:]
+        found[name] = _first_gets(side, devices, f"/derp/{side.store.busy_programs[which]}/derc?l=10")
+    operator = Operator(side)
+    devices = _FIRST[: size.lot]
+    for name, path in WRITTEN.items():
+        programs = [side.store.program_of(device) for device in devices]
+        found[name] = _after_writes(side, operator, devices, path, programs)
+    for which, name in enumerate(RESCHEDULED.values()):
+        program = side.store.busy_programs[which]
+        device = side.store.busy_devices(which)[:1]
+        figures = [
+            _after_writes(side, operator, device, f"/derp/{program}/derc?l=10", [program]) for _ in range(12)
+        ]
+        found[name] = sorted(figures)[len(figures) // 2]
+    operator.close()
+    return found
+
+
+def _first_gets(side: Side, devices: Sequence[int], path: str) -> float:
+    asked = [
+        (connection, _get(side, path, device))
+        for connection, device in zip(side.connect(devices), devices, strict=True)
+    ]
+    return side.cpu_of(lambda: side.wave(asked))
+
+
+def _after_writes(
+    side: Side, operator: Operator, devices: Sequence[int], path: str, programs: Iterable[int]
+) -> float:
+    for program in programs:
+        operator.touch(program)
+    return _first_gets(side, devices, path)
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description="Measure the server's CPU of requests.")
-    options.add_argument("--requests", type=int, default=20_000, help="of a cached GET; fewer of dearer ones")
-    requests = options.parse_args().requests
-    credentials = [lab.LAB.device(f"bench {number}") for number in range(max(CONNECTIONS))]
-    with TemporaryDirectory() as name, ExitStack() as stack:
-        folder = Path(name)
-        first = DEVICES - len(credentials) + 1
-        known = [*(one.lfdi for one in credentials), lab.lfdi(DEVICES + 1)]
-        lab.build(folder / "var", DEVICES, 0, known)
-        contexts = [lab.client_context(folder, one) for one in credentials]
-        askers = tuple(zip(range(first, DEVICES + 1), contexts, strict=True))
-        ours = Side(stack.enter_context(lab.csipd(folder)), askers)
-        theirs = _nginx(folder, ours, stack)
-        compare(ours, theirs, requests)
-
-
-def compare(ours: Side, theirs: Side | None, requests: int) -> None:
-    """Print the figures of csipd, and of nginx where it is."""
-    numbers = count()
-    status = codec.encode(lab.DER_STATUS)
-
-    def cached(side: Side, path: str) -> Next:
-        return lambda device: lab.get(side.spelled(path.format(device)))
-
-    def uncached(path: str) -> Next:
-        # A parameter that nobody knows makes it another request for the same document.
-        return lambda device: lab.get(f"{path.format(device)}?x={next(numbers)}")
-
-    def put(device: int) -> bytes:
-        return lab.put(f"/edev/{device}/der/1/ders", status)
-
-    print(f"us of server CPU a request, medians of {REPEATS}; connections: {'':10}", end="")
-    print("".join(f"{number:>10}" for number in CONNECTIONS))
-    mine = row("csipd, GET /edev/{}, cached", ours, cached(ours, "/edev/{}"), requests)
-    if theirs is not None:
-        static = row("nginx, GET /edev/{}, a file", theirs, cached(theirs, "/edev/{}"), requests)
-        ratios = "".join(f"{one / other:10.2f}" for one, other in zip(mine, static, strict=True))
-        print(f"{'ratio':60}{ratios}")
-    for path in ("/tm", "/dcap", "/edev/{}", "/edev/{}/der/1/ders", "/edev/{}/fsa/1/derp"):
-        row(f"csipd, GET {path}, not cached", ours, uncached(path), requests // 10)
-    row("csipd, PUT of a DERStatus, durable", ours, put, requests // 10)
-    polls = requests // 100
-    mine_poll = poll(ours, polls)
-    print(f"\na handshake and {len(POLL)} GETs: csipd {mine_poll:,.0f} us", end="")
-    if theirs is not None:
-        their_poll = poll(theirs, polls)
-        print(f", nginx {their_poll:,.0f} us, ratio {mine_poll / their_poll:.2f}", end="")
-    print(f"\ncsipd's memory at most: {lab.mebibytes(ours.server.peak())}")
-
-
-def row(name: str, side: Side, request: Next, requests: int) -> list[float]:
-    """Print and give the medians of a kind of request for each number of connections."""
-    found = []
-    for number in CONNECTIONS:
-        with side.connected(number) as connected:
-
-            def work(rounds: int, connected: list[tuple[int, lab.Connection]] = connected) -> int:
-                for _ in range(rounds):
-                    for device, connection in connected:
-                        connection.send(request(device))
-                    for _, connection in connected:
-                        connection.receive()
-                return rounds * len(connected)
-
-            rounds = requests // number
-            work(max(rounds // 20, 1))
-            found.append(median(side.cpu_of(lambda: work(rounds)) for _ in range(REPEATS)))  # noqa: B023 - at once
-    print(f"{name:60}" + "".join(f"{figure:10.0f}" for figure in found))
-    return found
-
-
-def poll(side: Side, polls: int) -> float:
-    """Microseconds of the server's CPU for a device that connects, asks for what it polls, and leaves."""
-
-    def work() -> int:
-        for number in range(polls):
-            device, context = side.askers[number % len(side.askers)]
-            connection = lab.Connection(side.server.port, context)
-            for path in POLL:
-                connection.send(lab.get(side.spelled(path.format(device))))
-                connection.receive()
-            connection.close()
-        return polls
-
-    work()
-    return median(side.cpu_of(work) for _ in range(REPEATS))
-
-
-# --- nginx
-
-
-def _nginx(folder: Path, ours: Side, stack: ExitStack) -> Side | None:
-    """nginx with what csipd answers to each of the askers, in files; None where it is not installed."""
-    program = shutil.which("nginx")
-    if program is None:
-        print("nginx is not installed: nothing to compare with")
-        return None
-    place = folder / "nginx"
-    place.mkdir()
-    (place / "files").mkdir()
-    for path, answer in _answers(ours).items():
-        (place / "files" / _flat(path)[1:]).write_bytes(answer)
-    port = lab.free_port()
-    _write_configuration(place, lab.LAB.server("127.0.0.1", "localhost"), port)
-    command = [program, "-p", str(place), "-c", "nginx.conf", "-e", "stderr", "-g", "daemon off;"]
-    master = stack.enter_context(lab.running(command, place, port))
-    children = Path(f"/proc/{master.pid}/task/{master.pid}/children").read_text().split()
-    return Side(lab.Process(tuple(map(int, children)), port), ours.askers, _flat)
-
-
-def _flat(path: str) -> str:
-    """A path without folders: what stands for one and has others below it can be no file."""
-    return "/" + path.strip("/").replace("/", "_")
-
-
-def _answers(side: Side) -> Mapping[str, bytes]:
-    found = {}
-    with side.connected(len(side.askers)) as connected:
-        for device, connection in connected:
-            for path in POLL:
-                connection.send(lab.get(path.format(device)))
-                found[path.format(device)] = connection.receive().partition(b"\r\n\r\n")[2]
-    return found
-
-
-def _write_configuration(place: Path, server: Credential, port: int) -> None:
-    (place / "server.crt").write_bytes(server.chain_pem)
-    (place / "server.pem").write_bytes(server.key_pem)
-    (place / "root.crt").write_bytes(pki.pem(lab.LAB.der))
-    (place / "nginx.conf").write_text(
-        f"""\
-user root;
-worker_processes 1;
-pid nginx.pid;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off;
-  keepalive_requests 100000000;
-  keepalive_timeout 900;
-  default_type application/sep+xml;
-  open_file_cache max=1000;
-  client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
-  server {{
-    listen 127.0.0.1:{port} ssl;
-    ssl_certificate server.crt;
-    ssl_certificate_key server.pem;
-    ssl_client_certificate root.crt;
-    ssl_verify_client on;
-    ssl_protocols TLSv1.2;
-    ssl_ciphers {lab.CIPHERS};
-    ssl_ecdh_curve prime256v1;
-    ssl_session_cache off;
-    ssl_session_tickets off;
-    root files;
-  }}
-}}
-"""
-    )
+    parser = rig.options("Measure the server's CPU of GETs.", 1_000)
+    parser.add_argument("--turns", type=int, default=Size.__attrs_attrs__[0].default)
+    parser.add_argument("--starts", type=int, default=3, help="of csipd, for what is not cached")
+    chosen = parser.parse_args()
+    size = Size(turns=chosen.turns, starts=chosen.starts)
+    layout = Layout(max(chosen.devices, size.known), size.known, busy=BUSY_EACH)
+    shake = libraries.measure()
+    with rig.sides(chosen, layout) as sides:
+        print(libraries.versions())
+        Table(libraries.ROWS, (rig.CSIPD, NGINX)).add(shake)
+        print(f"\nGETs by one of {layout.devices:,} devices; where nothing else is said {AT_ONCE} at once")
+        table = Table(ROWS, [side.name for side in sides], library=libraries.difference(shake))
+        compare(sides, table, size)
+        ours = rig.CSIPD
+        for kind, names in (("kept", SCHEDULED), ("after a write", RESCHEDULED)):
+            growth = table.rows[names[500]].figure(ours) / table.rows[names[10]].figure(ours)
+            print(f"{kind}: a page of 500 scheduled controls costs {growth:.2f} times one of 10")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import sqlalchemy as sa
 from attrs import frozen
 
-from benchmarks import lab
+from benchmarks import stores
 from csipd.db import controls, engine, groups, programs
 from csipd.db.database import Database, Transaction
 from csipd.db.tables import memberships
@@ -48,13 +48,13 @@ def main() -> None:
 
 def compare(folder: Path, sizes: tuple[int, int]) -> None:
     """Print what each step costs in a group of each size."""
-    store = lab.build(folder / "var", max(sizes), 0)
+    store = stores.build(folder / "var", stores.Layout(max(sizes)))
     opened = engine.make_engine(store.url, immediate=True)
     with opened.begin() as connection:
         made = {size: _group(Transaction(connection), size) for size in sizes}
     for size, group in made.items():
-        members = ({"device": one, "group": group, "since": lab.NOW} for one in range(1, size + 1))
-        lab.insert(opened, memberships, members)
+        members = ({"device": one, "group": group, "since": stores.NOW} for one in range(1, size + 1))
+        stores.insert(opened, memberships, members)
     opened.dispose()
     database = Database(store.url, None)
     found = {size: measure(database, group, size) for size, group in made.items()}
@@ -78,13 +78,13 @@ def measure(database: Database, group: int, size: int) -> dict[str, Cost]:
     made: list[int] = []
 
     def add(transaction: Transaction) -> None:
-        made.append(programs.add(transaction, lab.ISSUER, group, f"{size}: {next(numbers)}", 1))
+        made.append(programs.add(transaction, stores.ISSUER, group, f"{size}: {next(numbers)}", 1))
 
     def control(transaction: Transaction) -> None:
-        controls.add(transaction, lab.ISSUER, made[-1], _control())
+        controls.add(transaction, stores.ISSUER, made[-1], _control())
 
     def retire(transaction: Transaction) -> None:
-        programs.retire(transaction, made.pop(), lab.NOW)
+        programs.retire(transaction, made.pop(), stores.NOW)
 
     found = {}
     for name, step in (("a program is added", add), ("a control is added", control), ("retired", retire)):
@@ -126,9 +126,9 @@ def _total(connection: sa.Connection) -> int:
 def _control() -> r.DERControl:
     return r.DERControl(
         mRID="0",
-        creationTime=lab.NOW,
-        EventStatus=r.EventStatus(currentStatus=0, dateTime=lab.NOW, potentiallySuperseded=False),
-        interval=r.DateTimeInterval(duration=3600, start=lab.NOW),
+        creationTime=stores.NOW,
+        EventStatus=r.EventStatus(currentStatus=0, dateTime=stores.NOW, potentiallySuperseded=False),
+        interval=r.DateTimeInterval(duration=3600, start=stores.NOW),
         DERControlBase=r.DERControlBase(opModMaxLimW=5000),
     )
 

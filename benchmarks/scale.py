@@ -1,156 +1,115 @@
 """What a million devices cost: `python -m benchmarks.scale`.
 
-Two stores, one of a thousand devices and one of a million, are served in turn by a process that knows
-neither beforehand: how long until it serves, what a GET of a device's own resources costs that was not
-asked for before, and how much memory it holds in the end. Then an aggregator's fleet of 100,000. The ratio
-is what counts: a device must not notice how many others there are.
+Two stores, one of a thousand devices and one of a million, each served by a csipd of its own, do in turns
+what the other benchmarks measure: polls, GETs, writes, a storm, idle connections. Then an aggregator's fleet,
+a tenth of all devices. The ratio is what counts: a device must not notice how many others there are. To lay
+out the large store takes minutes and 2 GB; with `--keep` it is used again next time.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import random
-import resource
-import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import sqlalchemy as sa
-from attrs import frozen
+from benchmarks import clients, get, idle, poll, processes, rig, storm, write
+from benchmarks.clients import Connection
+from benchmarks.figures import Row, Table, in_turns, mebibytes
+from benchmarks.processes import Csipd
+from benchmarks.rig import Side
+from benchmarks.stores import Layout
 
-from benchmarks import lab
-
-SMALL, LARGE, FLEET = 1_000, 1_000_000, 100_000
-REPEATS = 5
-#: A device's own resources: what one asks for when it polls.
-OWN = (
-    "/dcap",
-    "/edev",
-    "/edev/{}",
-    "/edev/{}/fsa",
-    "/edev/{}/fsa/1/derp?l=10",
-    "/edev/{}/der/1",
-    "/edev/{}/der/1/ders",
-)
-
-
-@frozen
-class Identity:
-    lfdi: str
-    sfdi: int
+SMALL, LARGE = 1_000, 1_000_000
+LISTENS = "csipd listens after, s"
+MEMORY = "csipd's memory at its start, MiB"
+FLEET = {
+    "aggregator: DeviceCapability": "/dcap",
+    "aggregator: 50 EndDevices at the start": "/edev?l=50",
+    "aggregator: 50 EndDevices at the end": "/edev?s={last}&l=50",
+    "aggregator: 50 DERPrograms": "/derp?l=50",
+}
+ROWS = (LISTENS, MEMORY, *FLEET)
+#: Devices that storm and that are idle: the smaller store has no more with certificates.
+_MANY = 800
+_numbers = count()
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description="Measure csipd with many devices.")
-    options.add_argument("--small", type=int, default=SMALL)
-    options.add_argument("--large", type=int, default=LARGE)
-    options.add_argument("--fleet", type=int, default=FLEET, help="devices of the aggregator")
-    options.add_argument("--serve", help=argparse.SUPPRESS)
-    options.add_argument("--profile", action="store_true", help=argparse.SUPPRESS)
-    chosen = options.parse_args()
-    if chosen.serve:
-        serve(lab.Store(**json.loads(chosen.serve)))
-        return
-    with TemporaryDirectory() as folder:
-        compare(Path(folder), chosen.small, chosen.large, chosen.fleet)
+def compare(sides: Sequence[Side]) -> None:
+    """Print all tables."""
+    names = [side.name for side in sides]
+    size = get.Size(lot=96)
+    table = Table((*ROWS, *poll.ROWS), names)
+    starts = {side.name: _start(side) for side in sides}
+    for number, name in enumerate((LISTENS, MEMORY)):
+        table.add(Row(name, {side: [figures[number]] for side, figures in starts.items()}, places=1))
+    table.add(poll.headline(sides))
+    table.add(poll.kept(sides))
+    for name, path in FLEET.items():
+        work = {side.name: partial(_managed, side, path) for side in sides}
+        table.add(Row(name, in_turns(5, work)))
+    print()
+    get.compare(sides, Table(get.ROWS, names), size)
+    print()
+    write.compare(sides, Table(write.ROWS, names), 5)
+    print()
+    storm.compare(sides, Table(storm.ROWS, names, "s"), _MANY)
+    print()
+    idle.compare(sides, Table(idle.ROWS, names, "KiB"), _MANY)
 
 
-def compare(folder: Path, small: int, large: int, fleet: int) -> None:
-    """Print the figures of two stores side by side."""
+def _start(side: Side) -> tuple[float, float]:
+    """Seconds until csipd listens, and MiB that it holds then."""
+    side.server.stop()
+    began = time.perf_counter()
+    side.server.start()
+    return time.perf_counter() - began, side.server.memory("VmHWM") / 2**20
+
+
+def _managed(side: Side, path: str) -> float:
+    """The aggregator asks on a kept connection for what was not asked for before."""
+    context = side.fleet.context_of(side.fleet.boss)
+    connection = Connection(side.server.port, context)
+    last = max(side.store.layout.fleet - 49, 0)
+    paths = (path.format(last=last) + ("&" if "?" in path else "?") + f"x={n}" for n in _numbers)
+    requests = [clients.get(next(paths)) for _ in range(20)]
+    try:
+        return side.cpu_of(lambda: side.wave([(connection, request) for request in requests], 1))
+    finally:
+        connection.close()
+
+
+def _sides(folder: Path, keep: Path | None, small: int, large: int, stack: ExitStack) -> list[Side]:
+    """A csipd for each store; the large one is what is looked at."""
     found = []
-    for number in (small, large):
-        began = time.monotonic()
-        place = folder / str(number)
-        place.mkdir()
-        store = lab.build(place / "var", number, min(fleet, number // 10))
-        size = (place / "var" / "csipd.sqlite").stat().st_size
-        print(f"{number:,} devices laid out in {time.monotonic() - began:.0f} s, {lab.mebibytes(size)}")
-        began = time.monotonic()
-        with lab.csipd(place) as daemon:
-            started, held = time.monotonic() - began, daemon.peak()
-        figures = run(store)
-        found.append({"daemon listens after, s": started, "daemon's memory, MiB": held / 2**20, **figures})
-    one, other = found
-    print(f"\n{'':36}{small:>12,}{large:>12,}{'ratio':>8}")
-    for name in one:
-        ratio = other[name] / one[name] if one[name] else float("nan")
-        print(f"{name:36}{one[name]:12,.2f}{other[name]:12,.2f}{ratio:8.2f}")
-
-
-def run(store: lab.Store) -> dict[str, float]:
-    """Have the store served by a process of its own."""
-    described = json.dumps({name: getattr(store, name) for name in lab.Store.__annotations__})
-    command = [sys.executable, "-m", "benchmarks.scale", "--serve", described]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-    found: dict[str, float] = json.loads(done.stdout)
+    known = get.Size(lot=96).known
+    for number in (large, small):
+        layout = Layout(number, min(known, number - number // 10), number // 10, get.BUSY_EACH)
+        began = time.perf_counter()
+        place = (keep or folder) / f"{number}"
+        store, fleet, place = rig.stored(layout, place, place, processes.HERE)
+        size = mebibytes((place / "var" / "csipd.sqlite").stat().st_size)
+        print(f"{number:,} devices in {time.perf_counter() - began:.0f} s, {size}", flush=True)
+        side = Side(f"{number:,}", Csipd(place, fleet), store, fleet)
+        side.server.start()
+        stack.callback(side.server.stop)
+        stack.callback(side.connect, ())
+        found.append(side)
     return found
 
 
-def serve(store: lab.Store) -> None:
-    """Answer GETs in this process, as the daemon's database thread does, and print what that costs."""
-    from csipd.db import engine
-    from csipd.db.database import Database
-
-    began = time.monotonic()
-    engine.prepare(store.url)
-    database = Database(store.url, None)
-    ask = partial(answer, database)
-    ask(lab.lfdi(1), "/dcap")
-    figures: dict[str, float] = {"store opened and asked, s": time.monotonic() - began}
-    dice = random.Random(1)
-    for path in OWN:
-        figures[f"GET {path}, us CPU"] = cost(lambda: own(ask, dice, store, path), 300)  # noqa: B023 - called here
-    boss = lab.lfdi(store.aggregator)
-    starts = {"at the start": 0, "in the middle": store.fleet // 2, "at the end": max(store.fleet - 49, 0)}
-    figures["fleet: GET /dcap, us CPU"] = cost(partial(ask, boss, "/dcap"), 10)
-    for where, start in starts.items():
-        figures[f"fleet: 50 EndDevices {where}, us"] = cost(partial(ask, boss, f"/edev?s={start}&l=50"), 10)
-    figures["fleet: GET /derp?l=50, us CPU"] = cost(partial(ask, boss, "/derp?l=50"), 10)
-    figures["process's memory, MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps(figures))
-
-
-def own(ask: Callable[[str, str], bytes], dice: random.Random, store: lab.Store, path: str) -> None:
-    """A GET by some device of something of its own."""
-    device = dice.randrange(1, store.devices + 1)
-    ask(lab.lfdi(device), path.format(device))
-
-
-def cost(work: Callable[[], object], times: int) -> float:
-    work()
-    return 1e6 * lab.middle(lambda: lab.spent(work, times), REPEATS)
-
-
-def answer(database: Any, lfdi: str, path: str) -> bytes:
-    """What the web layer asks of the database for a GET: who asks, may it, the document, encoded."""
-    from zoneinfo import ZoneInfo
-
-    from csipd.db.tree import access, context
-    from csipd.db.tree import read as reading
-    from csipd.sep2 import codec, identity, paging, site
-
-    path, _, query = path.partition("?")
-    place = site.locate(path)
-    assert place is not None
-    server = context.Server(lfdi=lab.lfdi(0), sfdi=0, issuer=lab.ISSUER, zone=ZoneInfo("UTC"))
-    asker = Identity(lfdi, identity.sfdi(lfdi))
-
-    def read(connection: sa.Connection) -> bytes:
-        asked = context.identify(connection, server, asker, place, lab.NOW)
-        access.authorize(asked, place, "GET")
-        part = paging.parse(query, 500)
-        return codec.encode(reading.read(asked, place, part))
-
-    body: bytes = database.read(read).result
-    if not isinstance(body, bytes):
-        raise RuntimeError(f"{path}: {body}")
-    return body
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure csipd with many devices.")
+    parser.add_argument("--small", type=int, default=SMALL)
+    parser.add_argument("--large", type=int, default=LARGE)
+    parser.add_argument("--keep", type=Path, help="a folder for the stores, used again next time")
+    chosen = parser.parse_args()
+    with TemporaryDirectory() as folder, ExitStack() as stack:
+        compare(_sides(Path(folder), chosen.keep, chosen.small, chosen.large, stack))
 
 
 if __name__ == "__main__":
