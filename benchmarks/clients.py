@@ -77,7 +77,7 @@ class Connection:
     def receive(self, wanted: Sequence[bytes] = _DONE) -> bytes:
         """One whole answer; RuntimeError if its status is another than wanted."""
         data = b""
-        while (size := _size(data, wanted)) is None or len(data) < size:
+        while (size := size_of(data, wanted)) is None or len(data) < size:
             more = self._socket.recv(65_536)
             if not more:
                 raise RuntimeError("the server hung up")
@@ -93,7 +93,7 @@ class Connection:
         self._socket.close()
 
 
-def _size(data: bytes, wanted: Sequence[bytes]) -> int | None:
+def size_of(data: bytes, wanted: Sequence[bytes]) -> int | None:
     """How long an answer is; None: its head is not complete. RuntimeError if its status is not wanted."""
     end = data.find(b"\r\n\r\n")
     if end < 0:
@@ -164,7 +164,7 @@ class Visit:
                 if not data:
                     raise ConnectionError("the server hung up")
                 self._data += data
-                size = _size(self._data, _DONE)
+                size = size_of(self._data, _DONE)
                 if size is not None and len(self._data) >= size:
                     self._data = b""
                     if self._next == len(self._requests):

@@ -42,6 +42,10 @@ class Row:
         return median(one / (two - less) for one, two in pairs)
 
 
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
 class Table:
     """Prints rows as they come.
 
@@ -51,8 +55,14 @@ class Table:
     """
 
     def __init__(
-        self, names: Sequence[str], sides: Sequence[str], unit: str = "us CPU", library: float | None = None
+        self,
+        names: Sequence[str],
+        sides: Sequence[str],
+        unit: str = "us CPU",
+        library: float | None = None,
+        show: Callable[[str], None] = _say,
     ) -> None:
+        self._show = show
         self._names = frozenset(names)
         self._sides = sides
         self._library = library
@@ -62,14 +72,14 @@ class Table:
         columns += [f"{'/ ' + side:>10}" for side in sides[1:]]
         if library is not None and NGINX in sides:
             columns.append(f"{'equal TLS':>11}")
-        print("".join(columns), flush=True)
+        self._show("".join(columns))
 
     def add(self, row: Row) -> None:
         """Print a row."""
         if row.name not in self._names:
             raise KeyError(f"{row.name} is no row of this table")
         self.rows[row.name] = row
-        print(self.line(row), flush=True)
+        self._show(self.line(row))
 
     def line(self, row: Row) -> str:
         """A row as it is printed."""

@@ -178,7 +178,7 @@ def _after_writes(
 
 def main() -> None:
     parser = rig.options("Measure the server's CPU of GETs.", 1_000)
-    parser.add_argument("--turns", type=int, default=Size.__attrs_attrs__[0].default)
+    parser.add_argument("--turns", type=int, default=9)
     parser.add_argument("--starts", type=int, default=3, help="of csipd, for what is not cached")
     chosen = parser.parse_args()
     size = Size(turns=chosen.turns, starts=chosen.starts)

@@ -20,7 +20,7 @@ from attrs import asdict, frozen
 from rich.console import Console
 from rich.progress import track
 
-from csipd.db import controls, engine, programs, tables
+from csipd.db import controls, engine, groups, programs, tables
 from csipd.db.database import Transaction
 from csipd.db.groups import assignment, put_group
 from csipd.sep2 import codec, identity
@@ -28,6 +28,11 @@ from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Issuer
 from csipd.sep2.ordering import order_key
 from csipd.sep2.site import ROWS
+
+try:
+    from csipd.db import tally
+except ImportError:  # another checkout's csipd, of before counts were kept: they are made by the migration
+    tally = None  # type: ignore[assignment]
 
 NOW = 1_700_000_000
 ISSUER = Issuer(store=1, pen=32473)
@@ -122,6 +127,10 @@ def build(folder: Path, layout: Layout, known: Sequence[str] = ()) -> Store:
         if total >= _AT_ONCE:
             rows = track(rows, f"{total:,} {table.name}", total, console=SHOWN, transient=True)
         insert(opened, table, rows)
+    if tally is not None:
+        with opened.begin() as connection:
+            groups.recount(Transaction(connection))
+            tally.change(Transaction(connection), tally.devices("registered"), layout.devices + 1)
     opened.dispose()
     return Store(url, layout, numbers, busy_numbers)
 
