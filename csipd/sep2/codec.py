@@ -7,7 +7,8 @@ attributes and schemaVer are ignored; an odd number of hexadecimal digits is tak
 client can read: no XML declaration, one default namespace, schema order, nothing that the 2018 schema does
 not know unless asked to.
 
-Each class is compiled once, from its table of fields, into functions that read and write its elements.
+Each class is compiled once, from its table of fields, into functions that read and write its elements. What
+is plain, as nearly all small documents are, needs no tree (`plain`); a tree says what is wrong with others.
 
 The work for a document is linear in its octets, whatever they are. What parsing and canonical forms take more
 time for than it has octets is bounded: attributes of an element, namespaces, elements, depth. The octets are
@@ -24,7 +25,7 @@ from typing import Any, Final, TypeVar
 from attrs import define
 from lxml import etree
 
-from csipd.sep2 import lexical, resources
+from csipd.sep2 import lexical, plain, resources
 from csipd.sep2.lexical import BLANKS, BadValue, DocumentError, Malformed, quoted
 from csipd.sep2.resources import edition2023
 from csipd.sep2.schema import Element, Field, fields
@@ -57,6 +58,9 @@ _MANY_ATTRIBUTES = b"=" * (MAX_ATTRIBUTES + 1)
 _DECLARED_NAMESPACE = re.compile(rb"xmlns(?::[^\s=]++)?\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+')")
 _ATTRIBUTE_VALUE = re.compile(rb"=\s*+[\"']")
 
+#: How a document begins that may be plain.
+_PLAIN_ROOT = re.compile(rb"(?:<\?xml [^?>]*+\?>)?[ \t\r\n]*+<([A-Za-z]++) xmlns=")
+
 E = TypeVar("E", bound=Element)
 _Read = Callable[[etree._Element, "_Extensions"], Element]
 _Write = Callable[[Any], str]
@@ -74,13 +78,35 @@ def decode(data: bytes, expected: type[E], *others: type[E], max_bytes: int = MA
     Its root names the class, which must be one of those expected or derived from one; `Element` admits any.
     `Malformed` (reason code 0) or `BadValue` (reason code 1), and nothing else, is raised for whatever bytes.
     """
-    root = _parse(data, max_bytes)
+    _check_size(data, max_bytes)
+    classes = (expected, *others)
+    value = _decode_plain(data, classes)
+    return _decode_tree(data, classes) if value is None else value
+
+
+def _decode_plain(data: bytes, classes: tuple[type[E], ...]) -> E | None:
+    """The value of a plain document (plain.py); None: it is another one, or wrong."""
+    named = _PLAIN_ROOT.match(data)
+    cls = None if named is None else _CLASSES.get(named[1].decode())
+    if cls is None or not issubclass(cls, classes):
+        return None
+    value = _plain_reader(cls)(data)
+    assert value is None or isinstance(value, classes)
+    return value
+
+
+@functools.cache
+def _plain_reader(cls: type[Element]) -> Callable[[bytes], Element | None]:
+    return plain.reader(cls, NAMESPACE)
+
+
+def _decode_tree(data: bytes, classes: tuple[type[E], ...]) -> E:
+    root = _parse(data)
     cls = _CLASSES.get(root.tag.removeprefix(f"{{{NAMESPACE}}}"))
     if cls is None or root.tag != f"{{{NAMESPACE}}}{cls.__name__}":
         raise Malformed("is no resource of 2030.5", _path(root), f"an element of the namespace {NAMESPACE}")
     if (stated := root.get(_XSI_TYPE)) is not None:
         cls = _stated_class(root, stated, cls)
-    classes = (expected, *others)
     if not issubclass(cls, classes):
         names = " or ".join(each.__name__ for each in classes)
         raise Malformed(f"is {cls.__name__}", _path(root), names)
@@ -103,9 +129,12 @@ def check(value: Element) -> None:
 
 
 # Decoding.
-def _parse(data: bytes, max_bytes: int) -> etree._Element:
+def _check_size(data: bytes, max_bytes: int) -> None:
     if len(data) > max_bytes:
         raise Malformed(f"the document has {len(data)} octets", expected=f"at most {max_bytes}")
+
+
+def _parse(data: bytes) -> etree._Element:
     if b"<!DOCTYPE" in data:  # even in a comment: no document needs to speak of it
         raise Malformed("the document has a document type declaration", expected="none")
     declared = _DECLARED_ENCODING.match(data)
@@ -518,7 +547,9 @@ def _check_one(field: Field, value: Any, path: str) -> None:
 def _check_extension(cls: type[Element], extension: str, path: str) -> None:
     kept: list[str] = []
     try:
-        element = _parse(extension.encode(), MAX_EXTENSION_CHARACTERS)
+        document = extension.encode()
+        _check_size(document, MAX_EXTENSION_CHARACTERS)
+        element = _parse(document)
         _Extensions().keep(element, cls, _later_names(cls), kept)
     except DocumentError as refused:
         raise BadValue(f"has an extension that {refused.wrong}", path, refused.expected) from None

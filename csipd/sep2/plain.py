@@ -1,0 +1,157 @@
+"""Plain documents, read by one regular expression a class.
+
+What devices send and csipd stores is nearly always plain: ASCII in the order of the schema, one default
+namespace, no attributes but the schema's own, no comments, no entities, nothing that repeats. A class has a
+pattern of its plain documents, made once from its table of fields; a document that matches is well-formed and
+has the elements that the schema demands, so that only its simple values are left to be read: a third of what
+a tree costs. What does not match need not be wrong: the codec makes a tree of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from attrs import frozen
+
+from csipd.sep2 import lexical
+from csipd.sep2.lexical import BadValue, DocumentError
+from csipd.sep2.schema import Element, Field, fields
+
+E = TypeVar("E", bound=Element)
+#: Makes a value of the groups of a match, those of its class beginning at an index.
+_Make = Callable[[Sequence[Any], int], Any]
+
+_DECLARATION: Final = (
+    r"(?:<\?xml version=\"1\.0\"(?: encoding=\"(?:UTF|utf)-8\")?(?: standalone=\"(?:yes|no)\")?\?>)?"
+)
+_BLANKS: Final = r"[ \t\r\n]*+"
+# Without what ends it, stands for something else, is something else after parsing or may be in no document.
+_TEXT: Final = r"([\t\n -%'-;=?-\x7f]++)"
+_ATTRIBUTE: Final = r"([ !#-%'-;=?-\x7f]*+)"
+
+
+def reader(cls: type[E], namespace: str) -> Callable[[bytes], E | None]:
+    """The function that reads the plain documents of a class, and gives None for all others.
+
+    It raises what the codec's other way raises: ``BadValue`` or ``Malformed``, with the path.
+    """
+    part = _part(cls, cls.__name__, f' xmlns="{namespace}"')
+    if part is None:
+        return _reads_none
+    match = re.compile(f"{_DECLARATION}{_BLANKS}{part.pattern}").fullmatch
+    make = part.make
+
+    def read(data: bytes) -> E | None:
+        found = match(str(data, "ascii")) if data.isascii() else None
+        if found is None:
+            return None
+        try:
+            value: E = make(found.groups(), 0)
+        except DocumentError as refused:
+            refused.path = f"/{cls.__name__}{refused.path}"
+            raise
+        return value
+
+    return read
+
+
+def _reads_none(data: bytes) -> None:
+    return None
+
+
+@frozen
+class _Part:
+    """How an element is read.
+
+    :param groups: how many groups its pattern has
+    """
+
+    pattern: str
+    groups: int
+    make: _Make
+
+
+@frozen
+class _Step:
+    """How a field is read.
+
+    :param group: the first group of its pattern, which says whether it is there
+    :param path: what it adds to the path of its element
+    :param parse: of a simple field: reads the text in that group
+    :param make: of another: reads the groups after that one
+    """
+
+    name: str
+    group: int
+    path: str
+    parse: lexical.Parser | None
+    make: _Make | None
+
+
+def _part(cls: type[Element], name: str, declared: str = "") -> _Part | None:
+    """How elements of a class are read; None where none of them is plain."""
+    attributes = content = ""
+    steps: list[_Step] = []
+    groups = 0
+    for field in fields(cls):
+        inner = _inner(field)
+        if inner is None:
+            if field.required:
+                return None
+            continue  # an element that has it is not plain
+        pattern, size, make = inner
+        parse = None if make else lexical.parser(field)
+        steps.append(_Step(field.name, groups, f"/{'@' * field.attribute}{field.name}", parse, make))
+        groups += size
+        pattern = pattern if field.required else f"(?:{pattern})?"
+        if field.attribute:
+            attributes += pattern
+        else:
+            content += pattern
+    empty = not any(field.required and not field.attribute for field in fields(cls))
+    closed = f"(?:/>|>{_BLANKS}{content}</{name}>)" if empty else f">{_BLANKS}{content}</{name}>"
+    return _Part(f"<{name}{declared}{attributes}{closed}{_BLANKS}", groups, _maker(cls, steps))
+
+
+def _inner(field: Field) -> tuple[str, int, _Make | None] | None:
+    """The pattern of a field, its number of groups and, for one that is not simple, what reads them.
+
+    None for one that is never plain.
+    """
+    if field.occurs is not None or field.polymorphic:
+        return None
+    if field.form is None:
+        part = _part(field.type, field.name)
+        return None if part is None else (f"(){part.pattern}", 1 + part.groups, part.make)
+    if field.attribute:
+        return f' {field.name}="{_ATTRIBUTE}"', 1, None
+    return f"<{field.name}>{_TEXT}</{field.name}>{_BLANKS}", 1, None
+
+
+def _maker(cls: type[Element], steps: Sequence[_Step]) -> _Make:
+    ruled = cls.flaw is not Element.flaw
+    new = cls.__new__
+    unpacked = [(step.name, step.group, step.path, step.parse, step.make) for step in steps]
+
+    def make(groups: Sequence[Any], begin: int) -> Element:
+        value = new(cls)
+        values = value.__dict__
+        path = ""
+        try:
+            for name, group, path, parse, inner in unpacked:  # noqa: B007 - the path is for who fails
+                text = groups[begin + group]
+                if text is not None:
+                    if parse is not None:
+                        values[name] = parse(text)
+                    elif inner is not None:
+                        values[name] = inner(groups, begin + group + 1)
+        except DocumentError as refused:
+            refused.path = path + refused.path
+            raise
+        if ruled and (flaw := value.flaw()) is not None:
+            raise BadValue(flaw)
+        return value
+
+    return make
