@@ -11,9 +11,11 @@ from __future__ import annotations
 import sqlalchemy as sa
 from attrs import fields, frozen
 
+from csipd.db import listing
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.tables import audit
+from csipd.db.tally import Total
 
 #: Lines that are kept of each device.
 LINES_OF_DEVICE = 200
@@ -92,25 +94,28 @@ def lines(
     limit: int = 50,
     who: str | None = None,
     subject: str | None = None,
-) -> list[AuditEntry]:
-    """Lines of the audit log, the newest first.
+) -> tuple[list[AuditEntry], int | None]:
+    """A page of the audit log, the newest lines first.
 
     :param before: only those of a lower number
+    :return: the lines, and before which the next page begins; None: nothing follows. There may be fewer than
+        ``limit`` though more follow
     """
-    columns = (audit.c[column.name] for column in fields(AuditEntry))
-    query = sa.select(*columns).order_by(audit.c.id.desc()).limit(limit)
-    if before is not None:
-        query = query.where(audit.c.id < before)
-    query = query.where(*_of(who, subject))
-    return [AuditEntry(*row) for row in connection.execute(query)]
+    query = sa.select(*(audit.c[column.name] for column in fields(AuditEntry)))
+    after = None if before is None else (before,)
+    rows, following = listing.page(connection, query, _NEWEST, _of(who, subject), after=after, limit=limit)
+    return [AuditEntry(*row) for row in rows], None if following is None else following[0]
 
 
-def number_of_lines(connection: sa.Connection, who: str | None = None, subject: str | None = None) -> int:
-    """How many lines there are of an operator and a subject, or of all."""
-    query = sa.select(sa.func.count()).select_from(audit).where(*_of(who, subject))
-    return connection.scalar(query) or 0
+def total(connection: sa.Connection, who: str | None = None, subject: str | None = None) -> Total:
+    """How many lines there are of an operator and a subject, or of all, where that can be counted."""
+    return listing.total(connection, audit.c.id, _of(who, subject))
 
 
-def _of(who: str | None, subject: str | None) -> list[sa.ColumnElement[bool]]:
-    given = ((audit.c.who, who), (audit.c.subject, subject))
-    return [column == value for column, value in given if value is not None]
+_NEWEST = listing.Order((audit.c.id,))
+
+
+def _of(who: str | None, subject: str | None) -> listing.Conditions:
+    return listing.conditions(
+        None if subject is None else audit.c.subject == subject, None if who is None else audit.c.who == who
+    )

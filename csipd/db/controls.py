@@ -11,12 +11,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from attrs import frozen
 
-from csipd.db import facts, schedules
+from csipd.db import facts, listing, schedules, tally
 from csipd.db.database import Transaction
 from csipd.db.schedules import StoredControl
 from csipd.db.stored import decode
 from csipd.db.tables import controls
+from csipd.db.tally import Total
 from csipd.der.events import ALL_CATEGORIES, Event, Status
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
@@ -34,6 +36,7 @@ MOST_LIVE = 1000
 
 
 _CONTROLS_OF = schedules.EVENTS.where(controls.c.id.in_(sa.bindparam("numbers", expanding=True)))
+_LATEST = listing.Order((controls.c.start, controls.c.id))
 _BODIES = sa.select(controls.c.id, controls.c.body, controls.c.reason).where(
     controls.c.id.in_(sa.bindparam("numbers", expanding=True))
 )
@@ -233,6 +236,17 @@ def live(connection: sa.Connection, program: int, now: int) -> int:
     return connection.scalar(query.where(controls.c.program == program, controls.c.latest > now)) or 0
 
 
+def any_live(connection: sa.Connection, program: int, now: int) -> int | None:
+    """A control of a program that is neither over nor cancelled, if there is one: the last to end."""
+    number: int | None = connection.scalar(
+        sa.select(controls.c.id)
+        .where(controls.c.program == program, controls.c.latest > now, controls.c.cancelled.is_(None))
+        .order_by(controls.c.latest.desc())
+        .limit(1)
+    )
+    return number
+
+
 def live_numbers(connection: sa.Connection, programs: Sequence[int], now: int) -> list[int]:
     """The controls of programs that are neither over nor cancelled nor superseded, in order."""
     query = sa.select(controls.c.id).where(
@@ -260,11 +274,36 @@ def next_moment(connection: sa.Connection, now: int) -> int | None:
     return min((moment for moment in moments if moment is not None), default=None)
 
 
-def numbers_now(connection: sa.Connection, now: int) -> tuple[int, int]:
-    """How many controls have begun and are not over, and how many are to begin; none that is cancelled."""
-    live = sa.select(sa.func.count()).where(controls.c.latest > now, controls.c.cancelled.is_(None))
-    begun = connection.scalar(live.where(controls.c.earliest <= now)) or 0
-    return begun, connection.scalar(live.where(controls.c.earliest > now)) or 0
+@frozen
+class LiveControls:
+    """How many controls have begun and are not over, and how many are to begin; none that is cancelled.
+
+    :param counted: None: all were counted; else of the first so many to end
+    """
+
+    active: int
+    scheduled: int
+    counted: int | None = None
+
+
+_LIVE = (
+    sa.select(controls.c.earliest)
+    .where(controls.c.latest > sa.bindparam("now"), controls.c.cancelled.is_(None))
+    .order_by(controls.c.latest)
+    .limit(tally.MOST_COUNTED + 1)
+    .subquery()
+)
+_LIVE_NUMBERS = sa.select(
+    sa.func.count(),
+    sa.func.coalesce(sa.func.sum(sa.case((_LIVE.c.earliest <= sa.bindparam("now"), 1), else_=0)), 0),
+).select_from(_LIVE)
+
+
+def numbers_now(connection: sa.Connection, now: int) -> LiveControls:
+    """How many controls are not over, counted up to a bound."""
+    number, active = connection.execute(_LIVE_NUMBERS, {"now": now}).one()
+    counted = None if number <= tally.MOST_COUNTED else tally.MOST_COUNTED
+    return LiveControls(active, number - active, counted)
 
 
 def changing(connection: sa.Connection, after: int, until: int) -> list[int]:
@@ -299,14 +338,14 @@ def listed(
     connection: sa.Connection,
     now: int,
     *,
-    before: tuple[int, int] | None = None,
+    before: Sequence[int] | None = None,
     limit: int = 50,
     program: int | None = None,
     since: int | None = None,
     until: int | None = None,
     over: bool | None = None,
     cancelled: bool | None = None,
-) -> tuple[list[StoredControl], tuple[int, int] | None]:
+) -> tuple[list[StoredControl], tuple[int, ...] | None]:
     """Controls of the past and the future, the latest start first.
 
     :param before: start and number of the last one before these
@@ -314,30 +353,25 @@ def listed(
     :param until: only those that start before it (TimeType)
     :param over: only those that have ended by the clock, or only the others
     :param cancelled: only those that the operator cancelled, or only the others
-    :return: the controls, and where to go on (the next ``before``); None: there are no more
+    :return: the controls, and where to go on (the next ``before``); None: there are no more. There may be
+        fewer than ``limit`` though more follow
     """
-    query = schedules.EVENTS
-    if before is not None:
-        query = query.where(sa.tuple_(controls.c.start, controls.c.id) < sa.tuple_(*before))
-    query = query.where(*_matching(now, program, since, until, over, cancelled))
-    query = query.order_by(controls.c.start.desc(), controls.c.id.desc()).limit(limit)
-    rows = connection.execute(query).all()
-    found = _commanded(connection, rows, now)
-    last = (rows[-1].start, rows[-1].id) if len(rows) == limit else None
-    return [found[row.id] for row in rows if row.id in found], last
+    asked = _matching(now, program, since, until, over, cancelled)
+    query = sa.select(controls.c.id)
+    rows, following = listing.page(connection, query, _LATEST, asked, after=before, limit=limit)
+    return commanded_of(connection, [number for (number,) in rows], now), following
 
 
-def number(
+def total(
     connection: sa.Connection,
     now: int,
     *,
     program: int | None = None,
     since: int | None = None,
     until: int | None = None,
-) -> int:
-    """How many controls ``listed`` has in all."""
-    matching = _matching(now, program, since, until, None, None)
-    return connection.scalar(sa.select(sa.func.count()).select_from(controls).where(*matching)) or 0
+) -> Total:
+    """How many controls ``listed`` has in all, where that can be counted."""
+    return listing.total(connection, controls.c.id, _matching(now, program, since, until, None, None))
 
 
 def _matching(
@@ -347,19 +381,20 @@ def _matching(
     until: int | None,
     over: bool | None,
     cancelled: bool | None,
-) -> list[sa.ColumnElement[bool]]:
-    found: list[sa.ColumnElement[bool]] = []
+) -> listing.Conditions:
+    leading: list[sa.ColumnElement[bool]] = []
+    others: list[sa.ColumnElement[bool]] = []
     if program is not None:
-        found.append(controls.c.program == program)
-    if since is not None:
-        found.append(controls.c.latest > since)
+        leading.append(controls.c.program == program)
     if until is not None:
-        found.append(controls.c.start < until)
+        leading.append(controls.c.start < until)
+    if since is not None:
+        others.append(controls.c.latest > since)
     if over is not None:
-        found.append(controls.c.latest <= now if over else controls.c.latest > now)
+        others.append(controls.c.latest <= now if over else controls.c.latest > now)
     if cancelled is not None:
-        found.append(controls.c.cancelled.is_not(None) if cancelled else controls.c.cancelled.is_(None))
-    return found
+        others.append(controls.c.cancelled.is_not(None) if cancelled else controls.c.cancelled.is_(None))
+    return listing.Conditions(leading, others)
 
 
 def whose(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, str | None]:

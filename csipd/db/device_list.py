@@ -1,22 +1,26 @@
-"""The list of devices as operators read it: rows by name, LFDI, group and standing, and their number."""
+"""The list of devices as operators read it, page by page: by name, LFDI, group, manager and standing.
+
+What two indexes have at once is not merged: the first of what is asked for leads (``listing``).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
-from attrs import fields, frozen
+from attrs import evolve, fields, frozen
 
-from csipd.db import contacts, former, groups
-from csipd.db.devices import is_admitted, is_shown
-from csipd.db.tables import devices
+from csipd.db import contacts, former, groups, listing, tally
+from csipd.db.devices import STANDINGS
+from csipd.db.tables import devices, folded_name, standing_number
+from csipd.db.tally import Total
+from csipd.refusals import BadRequest
 
-_STANDINGS = {
-    "registered": is_shown,
-    "listed": is_admitted & devices.c.registered.is_(None),
-    "withdrawn": devices.c.withdrawn.is_not(None),
-    "retired": devices.c.retired.is_not(None) & devices.c.withdrawn.is_(None),
-}
+#: Devices of a group that are looked at where they have to fit something else, too.
+_LOOKED_AT_OF_GROUP = 500
+#: Greater than any character of a name.
+_LAST = "\U0010ffff"
 
 
 @frozen
@@ -50,80 +54,133 @@ class DeviceRow:
         return "listed" if self.registered is None else "registered"
 
 
-def listed(
-    connection: sa.Connection,
-    *,
-    after: int = 0,
-    limit: int = 50,
-    numbers: Sequence[int] | None = None,
-    name: str | None = None,
-    lfdi: str | None = None,
-    group: int | None = None,
-    manager: int | None = None,
-    standing: str | None = None,
-    silent_since: int | None = None,
-) -> list[DeviceRow]:
-    """Rows of the list in the order of their numbers.
+@frozen
+class Wanted:
+    """Which devices are asked for; all that is given has to fit.
 
-    :param after: only numbers above this one
-    :param numbers: only these
-    :param name: only those whose name begins with this
-    :param lfdi: only the one that has this LFDI, or had it before its certificate was replaced
-    :param group: only those in this group or below it
-    :param silent_since: only those that were not heard of since a moment (TimeType), or never
+    :param name: those whose name begins with this; capitals are as small letters
+    :param lfdi: the one that has this LFDI, or had it before its certificate was replaced
+    :param group: those in this group or below it
+    :param manager: those that an aggregator manages, itself included
+    :param standing: one of ``STANDINGS``
+    :param silent_since: those that were not heard of since a moment (TimeType), or never
     """
-    query = sa.select(*(devices.c[column.name] for column in fields(DeviceRow)))
-    query = query.where(devices.c.id > after).order_by(devices.c.id).limit(limit)
-    if numbers is not None:
-        query = query.where(devices.c.id.in_(numbers))
-    query = query.where(*_matching(connection, name, lfdi, group, manager, standing, silent_since))
+
+    name: str | None = None
+    lfdi: str | None = None
+    group: int | None = None
+    manager: int | None = None
+    standing: str | None = None
+    silent_since: int | None = None
+
+
+_EVERYTHING = Wanted()
+_BY_NUMBER = listing.Order((devices.c.id,), newest_first=False)
+_BY_NAME = listing.Order((folded_name, devices.c.id), newest_first=False)
+_COLUMNS = sa.select(*(devices.c[column.name] for column in fields(DeviceRow)))
+
+
+def get(connection: sa.Connection, numbers: Sequence[int]) -> list[DeviceRow]:
+    """The rows of these numbers, in their order; unknown ones are left out."""
+    query = _COLUMNS.where(devices.c.id.in_(numbers)).order_by(devices.c.id)
     return [DeviceRow(*row) for row in connection.execute(query)]
 
 
-def number(
-    connection: sa.Connection,
-    *,
-    name: str | None = None,
-    lfdi: str | None = None,
-    group: int | None = None,
-    manager: int | None = None,
-    standing: str | None = None,
-    silent_since: int | None = None,
-) -> int:
-    """How many rows ``listed`` has in all."""
-    matching = _matching(connection, name, lfdi, group, manager, standing, silent_since)
-    return connection.scalar(sa.select(sa.func.count()).select_from(devices).where(*matching)) or 0
+def names(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, str]:
+    """What each of these is called: by its name, or else its number; unknown ones are left out."""
+    query = sa.select(devices.c.id, devices.c.name).where(devices.c.id.in_(numbers))
+    return {row.id: row.name or str(row.id) for row in connection.execute(query)}
 
 
-def _matching(
-    connection: sa.Connection,
-    name: str | None,
-    lfdi: str | None,
-    group: int | None,
-    manager: int | None,
-    standing: str | None,
-    silent_since: int | None,
-) -> list[sa.ColumnElement[bool]]:
-    found: list[sa.ColumnElement[bool]] = []
-    if name is not None:
-        found.append(devices.c.name.startswith(name, autoescape=True))
-    if lfdi is not None:
-        before = former.find(connection, lfdi)
-        found.append(devices.c.lfdi == lfdi if before is None else devices.c.id == before.device)
-    if group is not None:
-        found.append(devices.c.id.in_(groups.under(group)))
-    if manager is not None:
-        found.append(devices.c.manager == manager)
-    if standing is not None:
-        found.append(_STANDINGS[standing])
-    if silent_since is not None:
-        found.append(contacts.silent_since(silent_since))
-    return found
+def find(connection: sa.Connection, lfdi: str) -> DeviceRow | None:
+    """The row of an LFDI, also of one that a device had before its certificate was replaced."""
+    rows, _ = page(connection, Wanted(lfdi=lfdi), limit=1)
+    return rows[0] if rows else None
+
+
+def page(
+    connection: sa.Connection, wanted: Wanted = _EVERYTHING, *, after: int = 0, limit: int = 50
+) -> tuple[list[DeviceRow], int | None]:
+    """A page of the list: in the order of names where a name is asked for, else of numbers.
+
+    :param after: the number of the device after which it begins; 0: at the start
+    :return: the rows, and the number after which the next page begins; None: nothing follows
+    :raises BadRequest: it is to begin after a device that has no name, in the order of names
+    """
+    merged = _merged(connection, wanted, after, limit)
+    if merged is not None:
+        return merged
+    order = _BY_NUMBER if wanted.name is None else _BY_NAME
+    place = _place(connection, order, after)
+    asked = _conditions(connection, wanted)
+    rows, following = listing.page(connection, _COLUMNS, order, asked, after=place, limit=limit)
+    return [DeviceRow(*row) for row in rows], None if following is None else following[-1]
+
+
+def total(connection: sa.Connection, wanted: Wanted = _EVERYTHING) -> Total:
+    """How many devices all pages have together, where that is kept or can be counted."""
+    if wanted in (_EVERYTHING, Wanted(standing=wanted.standing)):
+        kept = numbers_by_standing(connection)
+        return Total(kept[wanted.standing] if wanted.standing is not None else sum(kept.values()))
+    if wanted == Wanted(group=wanted.group):
+        assert wanted.group is not None
+        return tally.up_to(connection, groups.under(wanted.group))
+    return listing.total(connection, devices.c.id, _conditions(connection, wanted))
+
+
+def _merged(
+    connection: sa.Connection, wanted: Wanted, after: int, limit: int
+) -> tuple[list[DeviceRow], int | None] | None:
+    """A page of a group's devices; None where they are better looked for in the whole list."""
+    rest = evolve(wanted, group=None)
+    if wanted.group is None or wanted.lfdi is not None or wanted.name is not None:
+        return None
+    asked = limit + 1 if rest == _EVERYTHING else max(limit + 1, _LOOKED_AT_OF_GROUP)
+    numbers = groups.merged(connection, wanted.group, after, asked)
+    if numbers is None:
+        return None
+    fitting = _conditions(connection, rest)
+    query = _COLUMNS.where(devices.c.id.in_(numbers), *fitting.leading, *fitting.others)
+    query = query.order_by(devices.c.id).limit(limit + 1)
+    rows = [DeviceRow(*row) for row in connection.execute(query)]
+    if len(rows) > limit:
+        return rows[:limit], rows[limit - 1].id
+    return rows, numbers[-1] if len(numbers) == asked else None
+
+
+def _conditions(connection: sa.Connection, wanted: Wanted) -> listing.Conditions:
+    before = None if wanted.lfdi is None else former.find(connection, wanted.lfdi)
+    of_lfdi = devices.c.lfdi == wanted.lfdi if before is None else devices.c.id == before.device
+    return listing.conditions(
+        None if wanted.lfdi is None else of_lfdi,
+        None if wanted.name is None else _named(wanted.name),
+        None if wanted.manager is None else devices.c.manager == wanted.manager,
+        None if wanted.standing is None else standing_number == STANDINGS.index(wanted.standing),
+        others=[
+            None if wanted.group is None else groups.has(devices.c.id, wanted.group),
+            None if wanted.silent_since is None else contacts.silent_since(wanted.silent_since),
+        ],
+    )
+
+
+def _named(prefix: str) -> sa.ColumnElement[bool]:
+    return sa.and_(folded_name >= sa.func.lower(prefix), folded_name < sa.func.lower(prefix + _LAST))
+
+
+def _place(connection: sa.Connection, order: listing.Order, after: int) -> tuple[Any, ...] | None:
+    """Where in the list a device is."""
+    if not after:
+        return None
+    if order is _BY_NUMBER:
+        return (after,)
+    name = connection.scalar(sa.select(folded_name).where(devices.c.id == after))
+    if name is None:
+        raise BadRequest(f"there is no device {after} with a name to go on from")
+    return name, after
 
 
 def numbers_by_standing(connection: sa.Connection) -> dict[str, int]:
-    """How many rows of the list stand how."""
-    return {
-        standing: connection.scalar(sa.select(sa.func.count()).select_from(devices).where(which)) or 0
-        for standing, which in _STANDINGS.items()
-    }
+    """How many rows of the list stand how: kept, not counted."""
+    names = {standing: tally.devices(standing) for standing in STANDINGS}
+    kept = tally.numbers(connection, names.values())
+    return {standing: kept[name] for standing, name in names.items()}

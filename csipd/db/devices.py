@@ -19,7 +19,7 @@ from csipd.db.audit import record
 from csipd.db.columns import Unreadable
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
-from csipd.db.tables import STANDING, devices, own_programs
+from csipd.db.tables import devices, own_programs, standing_number
 from csipd.der.access import Barred, Caller, Owner, Policy, Standing
 from csipd.refusals import BadRequest, Conflict, Duplicate, Forbidden, Full, NotFound
 from csipd.sep2 import identity
@@ -28,7 +28,7 @@ from csipd.sep2.paging import Page
 from csipd.sep2.site import ROWS, Place
 from csipd.sep2.types import octets_of, short_bits
 
-#: How a device stands, in the order of ``tables.STANDING``.
+#: How a device stands, in the order of ``tables.standing_number``.
 STANDINGS = ("registered", "listed", "withdrawn", "retired")
 #: LFDIs that an aggregator may add itself, ever. An operator lists more.
 MOST_ADDED = 20_000
@@ -111,7 +111,7 @@ _STATE = Prepared(
         devices.c.manager,
         devices.c.modes,
         devices.c.device_category,
-        STANDING.label("standing"),
+        standing_number.label("standing"),
         is_shown.label("shown"),
     ).where(devices.c.id == sa.bindparam("device"))
 )

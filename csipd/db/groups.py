@@ -13,11 +13,20 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import facts
+from csipd.db import facts, tally
 from csipd.db.columns import Unreadable
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
-from csipd.db.tables import STANDING, abilities, assignments, devices, fleets, groups, memberships, programs
+from csipd.db.tables import (
+    abilities,
+    assignments,
+    devices,
+    fleets,
+    groups,
+    memberships,
+    programs,
+    standing_number,
+)
 from csipd.db.upsert import insert
 from csipd.refusals import Conflict
 
@@ -336,7 +345,7 @@ def recount(transaction: Transaction) -> None:
         .select_from(memberships)
         .join(devices, devices.c.id == memberships.c.device)
         .join(chains, chains.c.who == memberships.c.group)
-        .where(memberships.c.until.is_(None), STANDING == 0)
+        .where(memberships.c.until.is_(None), standing_number == 0)
         .group_by(chains.c.group, *said)
     )
     connection.execute(_count_in(connection.dialect.name, members))
@@ -418,8 +427,18 @@ def service_points(connection: sa.Connection, group: int) -> list[int]:
 
 def own_programs(connection: sa.Connection, group: int) -> list[int]:
     """The programs of a group itself, in the order of their numbers."""
-    query = sa.select(programs.c.id).where(programs.c.group == group, programs.c.retired.is_(None))
-    return list(connection.scalars(query.order_by(programs.c.id)))
+    return own_programs_of(connection, [group])[group]
+
+
+def own_programs_of(connection: sa.Connection, of: Sequence[int]) -> dict[int, list[int]]:
+    """The same of several groups."""
+    query = sa.select(programs.c.group, programs.c.id).where(
+        programs.c.group.in_(of), programs.c.retired.is_(None)
+    )
+    found: dict[int, list[int]] = {group: [] for group in of}
+    for group, number in connection.execute(query.order_by(programs.c.id)):
+        found[group].append(number)
+    return found
 
 
 @frozen
@@ -532,6 +551,34 @@ def _below(group: int, name: str = "below") -> sa.CTE:
     return reach.union(sa.select(groups.c.id).join(reach, groups.c.parent == reach.c.group))
 
 
+_BELOW = sa.select(sa.bindparam("of", type_=sa.BigInteger).label("group")).cte("below", recursive=True)
+_BELOW = _BELOW.union(sa.select(groups.c.id).join(_BELOW, groups.c.parent == _BELOW.c.group))
+_MEMBER = (
+    memberships.c.group == _BELOW.c.group,
+    memberships.c.until.is_(None),
+    memberships.c.device > sa.bindparam("after", type_=sa.BigInteger),
+)
+_LAST_OF_PAGE = sa.select(
+    sa.func.min(
+        sa.select(memberships.c.device)
+        .where(*_MEMBER)
+        .order_by(memberships.c.device)
+        .limit(1)
+        .offset(sa.bindparam("skipped", type_=sa.Integer))
+        .correlate(_BELOW)
+        .scalar_subquery()
+    )
+).select_from(_BELOW)
+_MERGED = (
+    sa.select(memberships.c.device)
+    .distinct()
+    .select_from(_BELOW.join(memberships, sa.and_(*_MEMBER)))
+    .where(memberships.c.device <= sa.bindparam("most", type_=sa.BigInteger))
+    .order_by(memberships.c.device)
+    .limit(sa.bindparam("limit", type_=sa.Integer))
+)
+
+
 def under(group: int, at: int | None = None) -> sa.Select[tuple[int]]:
     """The devices in a group and below it, each once, as a query.
 
@@ -550,6 +597,39 @@ def under(group: int, at: int | None = None) -> sa.Select[tuple[int]]:
         .distinct()
         .where(memberships.c.group.in_(sa.select(below.c.group)), held)
     )
+
+
+#: Groups whose devices are merged in the order of their numbers; those of more are looked for one by one.
+MOST_MERGED = 1000
+
+
+def has(device: sa.ColumnElement[int], group: int) -> sa.ColumnElement[bool]:
+    """Whether a device is in a group or below it, now; for a query over devices."""
+    held = sa.select(memberships.c.id).where(
+        memberships.c.device == device,
+        memberships.c.until.is_(None),
+        memberships.c.group.in_(sa.select(_below(group).c.group)),
+    )
+    return held.exists()
+
+
+def merged(connection: sa.Connection, group: int, after: int, limit: int) -> list[int] | None:
+    """The devices in a group and below it, each once and in the order of their numbers, up to ``limit``.
+
+    Of each of the groups no more is read than that many.
+
+    :param after: only numbers above this one
+    :return: None where there are too many groups
+    """
+    asked = {"of": group, "after": after}
+    some = sa.select(_BELOW.c.group).limit(MOST_MERGED + 1).subquery()
+    number: int = connection.scalar(sa.select(sa.func.count()).select_from(some), asked) or 0
+    if number > MOST_MERGED:
+        return None
+    # Of any group the number at that place is one that the page does not reach beyond.
+    last = connection.scalar(_LAST_OF_PAGE, {**asked, "skipped": limit - 1})
+    most = 2**62 if last is None else last
+    return list(connection.scalars(_MERGED, {**asked, "most": most, "limit": limit}))
 
 
 def under_alone(group: int, other: int, *, cut_off: bool = False) -> sa.Select[tuple[int]]:
@@ -626,6 +706,6 @@ def find(connection: sa.Connection, name: str) -> int | None:
     return connection.scalar(sa.select(groups.c.id).where(groups.c.name == name))
 
 
-def number(connection: sa.Connection) -> int:
+def total(connection: sa.Connection) -> tally.Total:
     """How many groups ``listed`` has in all."""
-    return connection.scalar(sa.select(sa.func.count()).select_from(groups)) or 0
+    return tally.up_to(connection, sa.select(groups.c.id))

@@ -9,17 +9,19 @@ clock is wrong would otherwise lose what it has just sent.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
-from attrs import frozen
+from attrs import evolve, frozen
 
-from csipd.db import audit, facts, tally
+from csipd.db import audit, facts, listing, tally
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.stored import decode
 from csipd.db.tables import alarms as alarm_table
 from csipd.db.tables import devices as device_table
 from csipd.db.tables import logevents
+from csipd.db.tally import Total
 from csipd.der import alarms as rules
 from csipd.der.alarms import AlarmChange, AlarmEvent, AlarmPeriod
 from csipd.refusals import Conflict, NotFound
@@ -413,56 +415,66 @@ def _classify_missed(transaction: Transaction) -> int:
 
 def listed(
     connection: sa.Connection, *, device: int, before: int | None = None, limit: int = 100
-) -> list[StoredLogEvent]:
-    """The log events of a device, also those that it deleted, the last to come first.
+) -> tuple[list[StoredLogEvent], int | None]:
+    """A page of the log events of a device, also those that it deleted, the last to come first.
 
     :param before: only those of lower numbers
+    :return: the log events, and before which the next page begins; None: nothing follows
     """
     query = sa.select(
         logevents.c.id, logevents.c.device, logevents.c.body, logevents.c.hidden, logevents.c.received
-    ).where(logevents.c.device == device)
-    if before is not None:
-        query = query.where(logevents.c.id < before)
-    return [
-        StoredLogEvent(
-            row.id, row.device, decode(row.body, r.LogEvent, f"logevents {row.id}"), row.hidden, row.received
-        )
-        for row in connection.execute(query.order_by(logevents.c.id.desc()).limit(limit))
+    )
+    after = None if before is None else (before,)
+    asked = listing.conditions(logevents.c.device == device)
+    rows, following = listing.page(connection, query, _NEWEST, asked, after=after, limit=limit)
+    found = [
+        StoredLogEvent(number, of, decode(body, r.LogEvent, f"logevents {number}"), hidden, received)
+        for number, of, body, hidden, received in rows
     ]
+    return found, None if following is None else following[0]
+
+
+_NEWEST = listing.Order((logevents.c.id,))
+_NEWEST_ALARMS = listing.Order((alarm_table.c.id,))
+_ALARM = sa.select(
+    alarm_table.c.id,
+    alarm_table.c.device,
+    alarm_table.c.function_set,
+    alarm_table.c.code,
+    alarm_table.c.raised,
+    alarm_table.c.cleared,
+    alarm_table.c.details,
+    alarm_table.c.closed_by,
+)
 
 
 def alarms(
     connection: sa.Connection,
     *,
-    number: int | None = None,
     device: int | None = None,
     open: bool | None = None,
     before: int | None = None,
     limit: int = 100,
-) -> list[Alarm]:
-    """Alarms, the last to come first.
+) -> tuple[list[Alarm], int | None]:
+    """A page of alarms, the last to come first.
 
-    :param number: only the alarm of this number
     :param device: of one device; None: of all
     :param open: True: those that are open; False: those that are over; None: all
     :param before: only those of lower numbers
+    :return: the alarms, and before which the next page begins; None: nothing follows. There may be fewer than
+        ``limit`` though more follow
     """
-    query = sa.select(
-        alarm_table.c.id,
-        alarm_table.c.device,
-        alarm_table.c.function_set,
-        alarm_table.c.code,
-        alarm_table.c.raised,
-        alarm_table.c.cleared,
-        alarm_table.c.details,
-        alarm_table.c.closed_by,
+    after = None if before is None else (before,)
+    rows, following = listing.page(
+        connection, _ALARM, _NEWEST_ALARMS, _alarms_of(device, open), after=after, limit=limit
     )
-    if number is not None:
-        query = query.where(alarm_table.c.id == number)
-    query = query.where(*_alarms_of(device, open))
-    if before is not None:
-        query = query.where(alarm_table.c.id < before)
-    return [Alarm(*row) for row in connection.execute(query.order_by(alarm_table.c.id.desc()).limit(limit))]
+    return [Alarm(*row) for row in rows], None if following is None else following[0]
+
+
+def alarm(connection: sa.Connection, number: int) -> Alarm | None:
+    """The alarm of a number."""
+    row = connection.execute(_ALARM.where(alarm_table.c.id == number)).one_or_none()
+    return None if row is None else Alarm(*row)
 
 
 def close(transaction: Transaction, number: int, who: str, now: int) -> Alarm:
@@ -473,18 +485,18 @@ def close(transaction: Transaction, number: int, who: str, now: int) -> Alarm:
     :raises Conflict: it is over already
     """
     connection = transaction.connection
-    found = alarms(connection, number=number, limit=1)
-    if not found:
+    found = alarm(connection, number)
+    if found is None:
         raise NotFound(f"there is no alarm {number}")
-    if found[0].cleared is not None:
+    if found.cleared is not None:
         raise Conflict(f"alarm {number} is over already")
     # An alarm of before a date ahead counted as its receipt may begin later than it is closed.
-    values = {"raised": min(found[0].raised, now), "cleared": now, "closed_by": who}
+    values: dict[str, Any] = {"raised": min(found.raised, now), "cleared": now, "closed_by": who}
     connection.execute(sa.update(alarm_table).where(alarm_table.c.id == number).values(**values))
     tally.change(transaction, tally.OPEN_ALARMS, -1)
-    subject = f"/edev/{found[0].device}"
-    audit.record(transaction, now, who, "close alarm", subject, f"{number}: {found[0].name}")
-    return alarms(connection, number=number, limit=1)[0]
+    subject = f"/edev/{found.device}"
+    audit.record(transaction, now, who, "close alarm", subject, f"{number}: {found.name}")
+    return evolve(found, **values)
 
 
 def open_alarms(connection: sa.Connection) -> int:
@@ -492,20 +504,21 @@ def open_alarms(connection: sa.Connection) -> int:
     return tally.numbers(connection, [tally.OPEN_ALARMS])[tally.OPEN_ALARMS]
 
 
-def number_of_alarms(connection: sa.Connection, device: int | None = None, open: bool | None = None) -> int:
-    """How many alarms ``alarms`` has in all."""
-    query = sa.select(sa.func.count()).select_from(alarm_table).where(*_alarms_of(device, open))
-    return connection.scalar(query) or 0
+def total_of_alarms(connection: sa.Connection, device: int | None = None, open: bool | None = None) -> Total:
+    """How many alarms ``alarms`` has in all, where that is kept or can be counted."""
+    if open and device is None:
+        return Total(open_alarms(connection))
+    return listing.total(connection, alarm_table.c.id, _alarms_of(device, open))
 
 
-def number_of_events(connection: sa.Connection, device: int) -> int:
+def total_of_events(connection: sa.Connection, device: int) -> Total:
     """How many log events of a device ``listed`` has in all."""
-    query = sa.select(sa.func.count()).select_from(logevents).where(logevents.c.device == device)
-    return connection.scalar(query) or 0
+    return listing.total(connection, logevents.c.id, listing.conditions(logevents.c.device == device))
 
 
-def _alarms_of(device: int | None, open: bool | None) -> list[sa.ColumnElement[bool]]:
-    found: list[sa.ColumnElement[bool]] = [] if device is None else [alarm_table.c.device == device]
-    if open is not None:
-        found.append(alarm_table.c.cleared.is_(None) if open else alarm_table.c.cleared.is_not(None))
-    return found
+def _alarms_of(device: int | None, open: bool | None) -> listing.Conditions:
+    return listing.conditions(
+        None if device is None else alarm_table.c.device == device,
+        alarm_table.c.cleared.is_(None) if open else None,
+        others=[alarm_table.c.cleared.is_not(None) if open is False else None],
+    )

@@ -387,6 +387,11 @@ def names(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, tuple[
     return {number: (description, group) for number, description, group in rows}
 
 
-def number(connection: sa.Connection) -> int:
+def total(connection: sa.Connection) -> tally.Total:
     """How many programs ``listed`` has in all."""
-    return connection.scalar(sa.select(sa.func.count()).select_from(programs)) or 0
+    return tally.up_to(connection, sa.select(programs.c.id))
+
+
+def number(connection: sa.Connection) -> int:
+    """How many programs of groups there are that are not retired: kept, not counted."""
+    return tally.numbers(connection, [tally.PROGRAMS])[tally.PROGRAMS]

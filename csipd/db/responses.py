@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import controls, devices, facts, groups, programs
+from csipd.db import controls, devices, facts, groups, listing, programs
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.schedules import StoredControl
@@ -23,6 +23,7 @@ from csipd.db.tables import controls as controls_table
 from csipd.db.tables import devices as devices_table
 from csipd.db.tables import programs as programs_table
 from csipd.db.tables import responses
+from csipd.db.tally import Total
 from csipd.der import responses as rules
 from csipd.der.access import Caller
 from csipd.der.events import ALL_CATEGORIES
@@ -72,6 +73,9 @@ _EVENT = Prepared(
 _OTHERS = sa.and_(responses.c.device == sa.bindparam("device"), sa.not_(responses.c.addressed))
 _NUMBER_OF_OTHERS = Prepared(sa.select(sa.func.count()).select_from(responses).where(_OTHERS))
 _REMOVE_OTHERS = Prepared(sa.delete(responses).where(_OTHERS, responses.c.received < sa.bindparam("before")))
+
+
+_NEWEST = listing.Order((responses.c.id,))
 
 
 @frozen
@@ -273,13 +277,15 @@ def listed(
     flagged: bool | None = None,
     before: int | None = None,
     limit: int = 100,
-) -> list[StoredResponse]:
-    """Responses, the last to come first.
+) -> tuple[list[StoredResponse], int | None]:
+    """A page of Responses, the last to come first.
 
     :param control: to one event; None: to all
     :param device: of one device; None: of all
     :param flagged: True: those that somebody should look at; False: the others; None: all
     :param before: only those of lower numbers
+    :return: the Responses, and before which the next page begins; None: nothing follows. There may be fewer
+        than ``limit`` though more follow
     """
     query = sa.select(
         responses.c.id,
@@ -292,31 +298,30 @@ def listed(
         responses.c.received,
         responses.c.flagged,
     )
-    query = query.where(*_of(control, device, flagged))
-    if before is not None:
-        query = query.where(responses.c.id < before)
-    return [
-        StoredResponse(*row) for row in connection.execute(query.order_by(responses.c.id.desc()).limit(limit))
-    ]
+    after = None if before is None else (before,)
+    rows, following = listing.page(
+        connection, query, _NEWEST, _of(control, device, flagged), after=after, limit=limit
+    )
+    return [StoredResponse(*row) for row in rows], None if following is None else following[0]
 
 
-def number(
+def total(
     connection: sa.Connection,
     control: int | None = None,
     device: int | None = None,
     flagged: bool | None = None,
-) -> int:
-    """How many Responses ``listed`` has in all."""
-    query = sa.select(sa.func.count()).select_from(responses).where(*_of(control, device, flagged))
-    return connection.scalar(query) or 0
+) -> Total:
+    """How many Responses ``listed`` has in all, where that can be counted."""
+    return listing.total(connection, responses.c.id, _of(control, device, flagged))
 
 
-def _of(control: int | None, device: int | None, flagged: bool | None) -> list[sa.ColumnElement[bool]]:
-    given = ((responses.c.control, control), (responses.c.device, device))
-    found: list[sa.ColumnElement[bool]] = [column == value for column, value in given if value is not None]
-    if flagged is not None:
-        found.append(responses.c.flagged.is_not(None) if flagged else responses.c.flagged.is_(None))
-    return found
+def _of(control: int | None, device: int | None, flagged: bool | None) -> listing.Conditions:
+    return listing.conditions(
+        None if device is None else responses.c.device == device,
+        None if control is None else responses.c.control == control,
+        responses.c.flagged.is_not(None) if flagged else None,
+        others=[responses.c.flagged.is_(None) if flagged is False else None],
+    )
 
 
 def answers(

@@ -86,16 +86,16 @@ devices = sa.Table(
 
 #: How a device stands: a number, the place of its word in ``csipd.db.devices.STANDINGS``. Its numbers are
 #: no parameters, since a query has to spell this as the index does.
-STANDING = sa.case(
+standing_number: sa.ColumnElement[int] = sa.case(
     (devices.c.withdrawn.is_not(None), sa.literal_column("2", sa.Integer)),
     (devices.c.retired.is_not(None), sa.literal_column("3", sa.Integer)),
     (devices.c.registered.is_(None), sa.literal_column("1", sa.Integer)),
     else_=sa.literal_column("0", sa.Integer),
 )
-sa.Index("ix_devices_standing", STANDING, devices.c.id)
+sa.Index("ix_devices_standing", standing_number, devices.c.id)
 #: A device's name as operators search for it: capitals count as small letters.
-FOLDED_NAME = sa.func.lower(devices.c.name)
-sa.Index("ix_devices_folded_name", FOLDED_NAME, devices.c.id)
+folded_name: sa.ColumnElement[str] = sa.func.lower(devices.c.name)
+sa.Index("ix_devices_folded_name", folded_name, devices.c.id)
 
 #: The LFDIs that devices had before their certificates were replaced. They go on meaning the device, and
 #: are never another's.

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
+from attrs import frozen
 
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
@@ -54,8 +55,24 @@ def _change(dialect: str) -> sa.Insert:
 _CHANGE = Prepared(_change, "name", "number")
 
 
-def up_to(connection: sa.Connection, which: sa.Select[Any], most: int = MOST_COUNTED) -> int | None:
-    """How many rows a query gives; None: more than ``most``, which are not counted."""
-    some = which.order_by(None).limit(most + 1).subquery()
+@frozen
+class Total:
+    """How many rows a list has in all.
+
+    :param exact: so many; None: they were not all counted
+    :param more_than: more than so many, where they were not
+    """
+
+    exact: int | None = None
+    more_than: int | None = None
+
+
+#: Of a list that would have to be read to be counted.
+UNKNOWN = Total()
+
+
+def up_to(connection: sa.Connection, which: sa.Select[Any]) -> Total:
+    """How many rows a query gives, counted up to a bound."""
+    some = which.order_by(None).limit(MOST_COUNTED + 1).subquery()
     number: int = connection.scalar(sa.select(sa.func.count()).select_from(some)) or 0
-    return None if number > most else number
+    return Total(more_than=MOST_COUNTED) if number > MOST_COUNTED else Total(number)

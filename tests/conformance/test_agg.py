@@ -139,7 +139,7 @@ class DispatchTests(FleetCase):
         # The operator is told of the DERs under TFA, of one observer, and of nobody else.
         counts = self.bench.counts(command)
         self.assertEqual((counts.asked, counts.said[ResponseKind.COMPLETED]), (5, 4))
-        flagged = self.bench.read(lambda connection: responses.listed(connection, flagged=True))
+        flagged = self.bench.read(lambda connection: responses.listed(connection, flagged=True)[0])
         self.assertEqual({one.lfdi for one in flagged}, {LAB.aggregator("other").lfdi})
         self.assertEqual([one.status for one in flagged], [3, 2, 1])
 

@@ -14,6 +14,7 @@ from csipd.daemon.contacts import EVERY, ContactWriter
 from csipd.db import contacts as stored
 from csipd.db import device_list, devices, replacement
 from csipd.db.contacts import LastContact
+from csipd.db.device_list import Wanted
 from csipd.net.contacts import Contacts
 from csipd.refusals import Unavailable
 from tests.support.store import NOW, add_device, lfdi, statements, store
@@ -127,7 +128,7 @@ class WriterTests(SynchronousTestCase):
         connection = self.transaction.connection
 
         def silent(moment: int) -> list[int]:
-            return [row.id for row in device_list.listed(connection, silent_since=moment)]
+            return [row.id for row in device_list.page(connection, Wanted(silent_since=moment))[0]]
 
         self.assertEqual(silent(0), [self.device, other])
         self.contacts.refused(lfdi(1), "", "")

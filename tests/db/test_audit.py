@@ -28,4 +28,4 @@ class LogTests(SynchronousTestCase):
             before = len(transaction.remarks)
             audit.record(transaction, NOW, "A" * 40, "put", "/edev/1/di", device=device)
             self.assertEqual(len(transaction.remarks), before)
-            self.assertEqual(len(audit.lines(transaction.connection)), 1)
+            self.assertEqual(len(audit.lines(transaction.connection)[0]), 1)

@@ -145,7 +145,7 @@ class _Case(SynchronousTestCase):
         """The audit log, the newest first."""
         return [
             (line.at, line.who, line.action, line.subject, line.detail)
-            for line in audit.lines(self.connection)
+            for line in audit.lines(self.connection)[0]
         ]
 
 

@@ -465,7 +465,7 @@ class ChangeTests(_Case):
         self.assertEqual(rate(), 60)
         devices.change(self.transaction, device, end_device(1, postRate=45), NOW)
         self.assertEqual(rate(), 60)
-        (row,) = device_list.listed(self.connection, numbers=[device])
+        (row,) = device_list.get(self.connection, [device])
         self.assertEqual((row.post_rate, row.wished_post_rate), (60, 45))
 
     def test_what_may_not(self) -> None:

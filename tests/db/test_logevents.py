@@ -75,11 +75,11 @@ class Bench:
 
     def known(self, device: int | None = None) -> list[int]:
         """Numbers of those in the operator's history."""
-        return [one.number for one in logevents.listed(self.connection, device=device or self.device)]
+        return [one.number for one in logevents.listed(self.connection, device=device or self.device)[0]]
 
     def lasted(self, **which: Any) -> list[tuple[int, int | None]]:
         """When each alarm was raised and cleared."""
-        found = logevents.alarms(self.connection, **which)
+        found = logevents.alarms(self.connection, **which)[0]
         return sorted(((one.raised, one.cleared) for one in found), key=lambda times: times[0])
 
 
@@ -100,7 +100,7 @@ class ListTests(SynchronousTestCase):
             given = event(details="x", extendedData=7, extensions=('<a xmlns="urn:x"></a>',))
             number = b.post(given)
             self.assertEqual(logevents.get(b.connection, b.device, number), given)
-            (logged,) = logevents.listed(b.connection, device=b.device)
+            (logged,) = logevents.listed(b.connection, device=b.device)[0]
             self.assertEqual((logged.event, logged.hidden, logged.received), (given, False, NOW))
 
     def test_whose(self) -> None:
@@ -191,7 +191,7 @@ class HidingTests(SynchronousTestCase):
             self.assertEqual(b.transaction.changed, [f"list {here}", f"document {here}/{one}"])
             self.assertEqual(b.shown(), [two])
             self.assertIsNone(logevents.get(b.connection, b.device, one))
-            found = logevents.listed(b.connection, device=b.device)
+            found = logevents.listed(b.connection, device=b.device)[0]
             self.assertEqual([(x.number, x.hidden) for x in found], [(two, False), (one, True)])
 
     def test_not_there(self) -> None:
@@ -235,7 +235,7 @@ class AlarmTests(SynchronousTestCase):
         """An alarm is open from the time that its log event tells, until the one of its end tells."""
         with bench() as b:
             b.signal(HIGH, NOW - 50, details="241 V")
-            (alarm,) = logevents.alarms(b.connection)
+            (alarm,) = logevents.alarms(b.connection)[0]
             self.assertEqual(
                 (alarm.device, alarm.function_set, alarm.code, alarm.raised, alarm.cleared, alarm.details),
                 (b.device, 11, HIGH, NOW - 50, None, "241 V"),
@@ -243,7 +243,7 @@ class AlarmTests(SynchronousTestCase):
             self.assertEqual(alarm.name, "over voltage")
             self.assertEqual(logevents.open_alarms(b.connection), 1)
             b.signal(NORMAL, NOW - 20)
-            (over,) = logevents.alarms(b.connection)
+            (over,) = logevents.alarms(b.connection)[0]
             self.assertEqual((over.number, over.cleared, over.details), (alarm.number, NOW - 20, "241 V"))
             self.assertEqual(logevents.open_alarms(b.connection), 0)
 
@@ -369,11 +369,11 @@ class AlarmTests(SynchronousTestCase):
         """An operator closes an alarm, which is in the audit log; raised again, it is another (case A12)."""
         with bench() as b:
             b.signal(HIGH, NOW - 50)
-            (alarm,) = logevents.alarms(b.connection)
+            (alarm,) = logevents.alarms(b.connection)[0]
             closed = logevents.close(b.transaction, alarm.number, "ada", NOW)
             self.assertEqual((closed.raised, closed.cleared, closed.closed_by), (NOW - 50, NOW, "ada"))
             self.assertEqual(logevents.open_alarms(b.connection), 0)
-            (line,) = audit.lines(b.connection, who="ada")
+            (line,) = audit.lines(b.connection, who="ada")[0]
             self.assertEqual((line.action, line.subject), ("close alarm", f"/edev/{b.device}"))
             self.assertRaises(Conflict, logevents.close, b.transaction, alarm.number, "ada", NOW)
             self.assertRaises(NotFound, logevents.close, b.transaction, 99, "ada", NOW)
@@ -386,10 +386,10 @@ class AlarmTests(SynchronousTestCase):
         """A device's own clear of before the operator's counts, and the operator is no longer named."""
         with bench() as b:
             b.signal(HIGH, NOW - 50)
-            (alarm,) = logevents.alarms(b.connection)
+            (alarm,) = logevents.alarms(b.connection)[0]
             logevents.close(b.transaction, alarm.number, "ada", NOW)
             b.signal(NORMAL, NOW - 20)
-            (found,) = logevents.alarms(b.connection)
+            (found,) = logevents.alarms(b.connection)[0]
             self.assertEqual((found.cleared, found.closed_by), (NOW - 20, None))
 
     def test_hidden_count(self) -> None:
@@ -485,11 +485,11 @@ class HistoryTests(SynchronousTestCase):
             numbers = [b.post(event(n, NOW - n)) for n in range(5)]
             found: list[int] = []
             before = None
-            while page := logevents.listed(b.connection, device=b.device, before=before, limit=2):
+            while page := logevents.listed(b.connection, device=b.device, before=before, limit=2)[0]:
                 found += [one.number for one in page]
                 before = found[-1]
             self.assertEqual(found, numbers[::-1])
-            self.assertEqual(logevents.listed(b.connection, device=b.other), [])
+            self.assertEqual(logevents.listed(b.connection, device=b.other)[0], [])
 
     def test_alarm_pages(self) -> None:
         """Alarms are read from the last on, of all or one device, open or over or both."""
@@ -500,12 +500,12 @@ class HistoryTests(SynchronousTestCase):
             b.post(event(77, 4, functionSet=11, logEventCode=HIGH), b.other)
 
             def codes(**which: Any) -> list[tuple[int, int]]:
-                return [(one.device, one.code) for one in logevents.alarms(b.connection, **which)]
+                return [(one.device, one.code) for one in logevents.alarms(b.connection, **which)[0]]
 
             mine = [(b.device, 4), (b.device, 2), (b.device, 0)]
             self.assertEqual(codes(), [(b.other, 2), *mine])
             self.assertEqual(codes(device=b.device), mine)
             self.assertEqual(codes(device=b.device, open=True), [mine[0], mine[2]])
             self.assertEqual(codes(open=False), [mine[1]])
-            last = logevents.alarms(b.connection, limit=2)[-1]
+            last = logevents.alarms(b.connection, limit=2)[0][-1]
             self.assertEqual(codes(before=last.number), mine[1:])

@@ -47,16 +47,16 @@ class ReplacementTests(SynchronousTestCase):
 
     def test_stays_itself(self) -> None:
         """Number, PIN, groups and manager stay; LFDI, SFDI and changedTime are new."""
-        (before,) = device_list.listed(self.connection, numbers=[self.device])
+        (before,) = device_list.get(self.connection, [self.device])
         self.replace()
         shown = devices.end_device(self.connection, self.device)
         assert shown is not None
         self.assertEqual((shown.lFDI, shown.sFDI, shown.changedTime), (NEW, identity.sfdi(NEW), NOW + 5))
-        (after,) = device_list.listed(self.connection, numbers=[self.device])
+        (after,) = device_list.get(self.connection, [self.device])
         for name in ("id", "name", "pin", "manager", "registered"):
             self.assertEqual(getattr(after, name), getattr(before, name), name)
         self.assertEqual(groups.set_of(self.connection, self.device), (self.group,))
-        (line,) = audit.lines(self.connection, who="ada")
+        (line,) = audit.lines(self.connection, who="ada")[0]
         self.assertEqual((line.action, line.subject), ("replace certificate", f"/edev/{self.device}"))
 
     def test_until_the_first_request(self) -> None:
@@ -118,7 +118,8 @@ class ReplacementTests(SynchronousTestCase):
         """The operator finds a device by an LFDI that it had."""
         self.replace()
         for number in (1, 51):
-            (row,) = device_list.listed(self.connection, lfdi=lfdi(number))
+            row = device_list.find(self.connection, lfdi(number))
+            assert row is not None
             self.assertEqual((row.id, row.lfdi), (self.device, NEW))
         self.assertEqual(former.among(self.connection, [OLD, NEW]), {OLD: self.device})
 

@@ -101,7 +101,7 @@ class Bench:
         return [place.ids[1] for place, _ in members]
 
     def flags(self) -> list[str | None]:
-        return [one.flagged for one in responses.listed(self.transaction.connection)][::-1]
+        return [one.flagged for one in responses.listed(self.transaction.connection)[0]][::-1]
 
     def answers(self, number: int, now: int) -> ResponseCounts:
         connection = self.transaction.connection
@@ -159,7 +159,7 @@ class PostTests(SynchronousTestCase):
         with bench() as b:
             number, mrid = b.event()
             said = b.say(1, mrid, 4, now=NOW + 5)
-            (found,) = responses.listed(b.transaction.connection)
+            (found,) = responses.listed(b.transaction.connection)[0]
             self.assertEqual(
                 found,
                 responses.StoredResponse(said, number, mrid, lfdi(1), b.numbers[1], 4, NOW, NOW + 5, None),
@@ -289,7 +289,7 @@ class PostTests(SynchronousTestCase):
                     None,
                 ],
             )
-            found = responses.listed(b.transaction.connection)[::-1]
+            found = responses.listed(b.transaction.connection)[0][::-1]
             self.assertEqual([one.control for one in found], [number, None, number, number, own, own])
 
     def test_moved(self) -> None:
@@ -404,7 +404,7 @@ class HistoryTests(SynchronousTestCase):
             last = b.say(1, mrid, 2)
 
             def found(**which: Any) -> list[int]:
-                return [one.number for one in responses.listed(b.transaction.connection, **which)]
+                return [one.number for one in responses.listed(b.transaction.connection, **which)[0]]
 
             self.assertEqual(found(), [last, other, strange, first])
             self.assertEqual(found(control=number), [last, other, first])

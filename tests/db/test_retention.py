@@ -122,7 +122,7 @@ class AgeTests(_Case):
         for at in (NOW, NOW + DAY):
             audit.record(self.transaction, at, "alice", "add", "x")
         self.assertEqual(self.sweep(NOW + 731 * DAY + 1), Removed({"audit": 1}, more=False))
-        self.assertEqual([line.at for line in audit.lines(self.connection)], [NOW + DAY])
+        self.assertEqual([line.at for line in audit.lines(self.connection)[0]], [NOW + DAY])
 
     def test_audit_by_number(self) -> None:
         """Devices' lines have a bound together, and do not drive out anybody else's."""
@@ -132,7 +132,7 @@ class AgeTests(_Case):
         for device in range(9):
             audit.record(self.transaction, NOW, lfdi(device), "put", "x", device=device)
         self.assertEqual(self.sweep(NOW), Removed({"audit": 3 + 4}, more=False))
-        left = [(line.who, line.subject) for line in audit.lines(self.connection)]
+        left = [(line.who, line.subject) for line in audit.lines(self.connection)[0]]
         self.assertEqual(left[:5], [(lfdi(device), "x") for device in (8, 7, 6, 5, 4)])
         self.assertEqual(left[5:], [("alice", f"{number}") for number in (7, 6, 5, 4, 3)])
 
@@ -225,5 +225,5 @@ class RepetitionTests(_Case):
     def test_long_details(self) -> None:
         """What a line says has a bound."""
         audit.record(self.transaction, NOW, "alice", "add", "x", "y" * 100_000)
-        (line,) = audit.lines(self.connection)
+        (line,) = audit.lines(self.connection)[0]
         self.assertEqual(len(line.detail), audit.LONGEST_DETAIL)

@@ -16,7 +16,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 
 from csipd.daemon.services import ADMIN_LIMITS
-from csipd.db import audit, groups, own_programs, programs
+from csipd.db import audit, groups, own_programs, programs, tally
 from csipd.db.audit import AuditEntry
 from csipd.db.database import Transaction
 from csipd.db.tables import alarms
@@ -187,7 +187,7 @@ class Office:
         return [line for line in self._lines() if line.id > self._opened]
 
     def _lines(self) -> list[AuditEntry]:
-        return self.world.read(lambda connection: audit.lines(connection, limit=10_000))[::-1]
+        return self.world.read(lambda connection: audit.lines(connection, limit=10_000)[0])[::-1]
 
 
 def _empty_group(transaction: Transaction) -> int:
@@ -202,4 +202,5 @@ def _open_alarm(transaction: Transaction, device: int) -> int:
         .returning(alarms.c.id)
     )
     assert number is not None
+    tally.change(transaction, tally.OPEN_ALARMS, 1)
     return number

@@ -43,7 +43,7 @@ class LogEventCase(SynchronousTestCase):
         return [member.get("href", "") for member in document]
 
     def alarms(self, **which: Any) -> list[tuple[str, int, int | None]]:
-        found = self.world.read(lambda c: logevents.alarms(c, **which))
+        found = self.world.read(lambda c: logevents.alarms(c, **which)[0])
         return [(one.name, one.raised, one.cleared) for one in found]
 
 
@@ -150,7 +150,7 @@ class DeleteTests(LogEventCase):
         for method in ("GET", "DELETE"):
             self.assertEqual(self.world.send(OWNER, method, one).status, 404)
         self.assertEqual(self.listed(), [two])
-        found = self.world.read(lambda c: logevents.listed(c, device=self.numbers.owner))
+        found = self.world.read(lambda c: logevents.listed(c, device=self.numbers.owner)[0])
         self.assertEqual([(f"{self.own}/{x.number}", x.hidden) for x in found], [(two, False), (one, True)])
 
     def test_by_the_aggregator(self) -> None:

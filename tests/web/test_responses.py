@@ -211,7 +211,7 @@ class PostTests(ResponseCase):
             self.made(self.say(OTHER)),
         }
         self.assertEqual({*self.listed(OWNER), *self.listed(OTHER)}, hrefs)
-        flagged = self.world.read(lambda c: responses.listed(c, flagged=True))
+        flagged = self.world.read(lambda c: responses.listed(c, flagged=True)[0])
         self.assertEqual({f"{LIST}/{one.number}" for one in flagged}, hrefs)
 
     def test_full(self) -> None:

@@ -26,7 +26,7 @@ class _Case(SynchronousTestCase):
         self.before = len(self.lines())
 
     def lines(self) -> list[AuditEntry]:
-        return self.world.read(lambda connection: audit.lines(connection, limit=10_000))[::-1]
+        return self.world.read(lambda connection: audit.lines(connection, limit=10_000)[0])[::-1]
 
     def log(self) -> list[AuditEntry]:
         """The lines that came since the test began."""

@@ -130,6 +130,8 @@ def show_list(
     _show_items(session, page.value.get("items", []), view)
     if (following := page.value.get("next")) is not None:
         total = f" ({page.value['total']} in all)" if "total" in page.value else ""
+        if "more_than" in page.value:
+            total = f" (over {page.value['more_than']} in all)"
         session.out.note(f"There are more{total}: --after {following} goes on, --all shows all.")
 
 

@@ -96,7 +96,7 @@ def _followed(connection: sa.Connection, call: Call, row: device_list.DeviceRow)
 def _fleet(connection: sa.Connection, row: device_list.DeviceRow) -> list[str]:
     if not row.aggregator:
         return []
-    members = device_list.listed(connection, manager=row.id, limit=NAMED + 2)
+    members, _ = device_list.page(connection, device_list.Wanted(manager=row.id), limit=NAMED + 2)
     named = [one.name or str(one.id) for one in members if one.id != row.id]
     if not named:
         return []

@@ -15,7 +15,7 @@ from csipd.web.admin.devices import number_of
 from csipd.web.admin.forms import Line, Number, Page
 from csipd.web.admin.names import Names
 from csipd.web.admin.operations import Call, Operation, Parameter
-from csipd.web.admin.paging import PAGE, cut
+from csipd.web.admin.paging import PAGE, counted
 
 
 class Alarm(Element):
@@ -58,15 +58,18 @@ class LogEventPage(Page):
 
 def list_alarms(connection: sa.Connection, call: Call) -> AlarmPage:
     """Alarms, the last to come first."""
-    query, limit = call.query, call.query["limit"]
-    found = logevents.alarms(
-        connection, device=query["device"], open=query["open"], before=query["after"], limit=limit + 1
+    query = call.query
+    items, following = logevents.alarms(
+        connection,
+        device=query["device"],
+        open=query["open"],
+        before=query["after"],
+        limit=query["limit"],
     )
-    items, following = cut(found, limit, lambda one: one.number)
     return AlarmPage(
         items=tuple(alarm_forms(connection, items)),
         next=following,
-        total=logevents.number_of_alarms(connection, query["device"], query["open"]),
+        **counted(logevents.total_of_alarms(connection, query["device"], query["open"])),
     )
 
 
@@ -78,16 +81,17 @@ def close(transaction: Transaction, call: Call) -> Alarm:
 
 def log_events(connection: sa.Connection, call: Call) -> LogEventPage:
     """The log events of a device, the last to come first; those that it deleted are marked hidden."""
-    number, limit = number_of(connection, call), call.query["limit"]
-    found = logevents.listed(connection, device=number, before=call.query["after"], limit=limit + 1)
-    items, following = cut(found, limit, lambda one: one.number)
+    number = number_of(connection, call)
+    items, following = logevents.listed(
+        connection, device=number, before=call.query["after"], limit=call.query["limit"]
+    )
     return LogEventPage(
         items=tuple(
             LogEventShown(number=one.number, device=number, event=one.event, hidden=one.hidden)
             for one in items
         ),
         next=following,
-        total=logevents.number_of_events(connection, number),
+        **counted(logevents.total_of_events(connection, number)),
     )
 
 

@@ -13,7 +13,7 @@ from csipd.sep2.types import TimeType
 from csipd.web.admin.forms import Line, Number, Page
 from csipd.web.admin.names import Names
 from csipd.web.admin.operations import Call, Operation, Parameter
-from csipd.web.admin.paging import PAGE, cut
+from csipd.web.admin.paging import PAGE, counted
 
 #: Subjects that have a name: devices and programs, and what lies below them.
 _NAMED = re.compile(r"/(edev|derp)/(\d{1,18})(?:/|$)", re.ASCII)
@@ -39,15 +39,14 @@ class AuditPage(Page):
 
 def audit_log(connection: sa.Connection, call: Call) -> AuditPage:
     """The audit log, the newest first."""
-    query, limit = call.query, call.query["limit"]
-    found = audit.lines(
+    query = call.query
+    items, following = audit.lines(
         connection,
         before=query["after"],
-        limit=limit + 1,
+        limit=query["limit"],
         who=query["who"],
         subject=query["subject"],
     )
-    items, following = cut(found, limit, lambda line: line.id)
     named = _names(connection, [line.subject for line in items])
     return AuditPage(
         items=tuple(
@@ -63,7 +62,7 @@ def audit_log(connection: sa.Connection, call: Call) -> AuditPage:
             for line in items
         ),
         next=following,
-        total=audit.number_of_lines(connection, query["who"], query["subject"]),
+        **counted(audit.total(connection, query["who"], query["subject"])),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 import sqlalchemy as sa
 
-from csipd.db import commands, controls, displacement, schedules
+from csipd.db import commands, controls, displacement, schedules, tally
 from csipd.db.commands import Command, Overlap, Target
 from csipd.db.database import Transaction
 from csipd.db.responses import REPLY_TO
@@ -31,7 +31,7 @@ from csipd.web.admin import summary
 from csipd.web.admin.forms import STATUSES, Count, Line, ModeName, Number, Page, Status
 from csipd.web.admin.names import Names
 from csipd.web.admin.operations import ZONE, Call, Created, Operation, Parameter
-from csipd.web.admin.paging import PAGE
+from csipd.web.admin.paging import PAGE, counted
 from csipd.web.admin.summary import Consequences
 
 #: The most devices that a control may name; more are reached by a group.
@@ -53,8 +53,8 @@ _WORDS = {
     EventState.CANCELLED_RANDOMIZED: "cancelled",
     EventState.SUPERSEDED: "superseded",
 }
-#: Controls that are read for one page when only some are wanted; the next page goes on there.
-_MOST_READ = 1000
+#: Controls that are read for one page at least when only some are wanted; the next page goes on there.
+_READ = 200
 
 
 class NewControl(Element):
@@ -170,21 +170,16 @@ class Cancellation(Element):
 
 def page(connection: sa.Connection, call: Call) -> ControlPage:
     """Controls, the latest start first."""
-    limit = call.query["limit"]
-    found, before = _wanted(connection, call, _start(connection, call))
-    items = found[:limit]
-    if len(found) > limit:
-        following: int | None = items[-1].number
-    else:
-        following = None if before is None else before[1]
-    total = None
+    items, before = _wanted(connection, call, _start(connection, call))
+    following = None if before is None else before[-1]
+    total = tally.UNKNOWN
     if call.query["status"] is None:
         wanted = {name: call.query[name] for name in ("program", "since", "until")}
-        total = controls.number(connection, call.now, **wanted)
-    return ControlPage(items=tuple(_shown(connection, call, items)), next=following, total=total)
+        total = controls.total(connection, call.now, **wanted)
+    return ControlPage(items=tuple(_shown(connection, call, items)), next=following, **counted(total))
 
 
-def _start(connection: sa.Connection, call: Call) -> tuple[int, int] | None:
+def _start(connection: sa.Connection, call: Call) -> Sequence[int] | None:
     """Where a page begins."""
     after = call.query["after"]
     if after is None:
@@ -196,27 +191,27 @@ def _start(connection: sa.Connection, call: Call) -> tuple[int, int] | None:
 
 
 def _wanted(
-    connection: sa.Connection, call: Call, before: tuple[int, int] | None
-) -> tuple[list[schedules.StoredControl], tuple[int, int] | None]:
-    """The controls of a page and one more, if there are as many, and where to go on; None: nowhere."""
-    query, limit = call.query, call.query["limit"]
-    found: list[schedules.StoredControl] = []
-    read = 0
-    while True:
-        some, before = controls.listed(
-            connection,
-            call.now,
-            before=before,
-            limit=limit + 1,
-            program=query["program"],
-            since=query["since"],
-            until=query["until"],
-            **_FILTERS.get(query["status"], {}),
-        )
-        read += limit + 1
-        found += [kept for kept in some if query["status"] in (None, _word(kept, call.now))]
-        if before is None or len(found) > limit or read >= _MOST_READ:
-            return found, before
+    connection: sa.Connection, call: Call, before: Sequence[int] | None
+) -> tuple[list[schedules.StoredControl], Sequence[int] | None]:
+    """The controls of a page, and where to go on; None: nowhere."""
+    query, limit, status = call.query, call.query["limit"], call.query["status"]
+    found, before = controls.listed(
+        connection,
+        call.now,
+        before=before,
+        limit=limit if status is None else max(limit, _READ),
+        program=query["program"],
+        since=query["since"],
+        until=query["until"],
+        **_FILTERS.get(status, {}),
+    )
+    if status is None:
+        return found, before
+    # How a control stands no query can tell.
+    fitting = [kept for kept in found if _word(kept, call.now) == status]
+    if len(fitting) > limit:
+        return fitting[:limit], (fitting[limit - 1].event.start, fitting[limit - 1].number)
+    return fitting, before
 
 
 def show(connection: sa.Connection, call: Call) -> Control:

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import sqlalchemy as sa
+from attrs import fields
 
 from csipd.db import audit, contacts, device_list, devices, groups
 from csipd.db.database import Transaction
+from csipd.db.device_list import Wanted
 from csipd.refusals import Conflict, Impossible, NotFound
 from csipd.sep2 import identity, rules
 from csipd.sep2.schema import Element, Occurs
@@ -26,7 +28,7 @@ from csipd.web.admin.checks import Flaws, group_flaws
 from csipd.web.admin.forms import PEM, STANDINGS, Count, Line, Name, Number, Page, Standing
 from csipd.web.admin.names import Names
 from csipd.web.admin.operations import Call, Created, Operation, Parameter
-from csipd.web.admin.paging import PAGE, cut
+from csipd.web.admin.paging import PAGE, counted
 
 #: The most groups that a device may be put into.
 MOST_GROUPS = 15
@@ -126,15 +128,16 @@ class MadeDevice(Element):
 
 
 class DevicePage(Page):
-    """Devices in the order of their numbers; ``next`` is what to give as ``after`` for those that follow."""
+    """Devices in the order of their numbers, or where a name is asked for of their names; ``next`` is what to
+    give as ``after`` for those that follow."""
 
     items: tuple[Device, ...] = ()
 
 
 def page(connection: sa.Connection, call: Call) -> DevicePage:
     """Devices by number, filtered."""
-    names = ("name", "lfdi", "group", "manager", "standing", "silent_since")
-    return _page(connection, call, {name: call.query[name] for name in names})
+    wanted = Wanted(**{column.name: call.query[column.name] for column in fields(Wanted)})
+    return _page(connection, call, wanted)
 
 
 def under(connection: sa.Connection, call: Call) -> DevicePage:
@@ -142,7 +145,7 @@ def under(connection: sa.Connection, call: Call) -> DevicePage:
     group = call.numbers["group"]
     if not groups.exists(connection, group):
         raise NotFound(f"there is no group {group}")
-    return _page(connection, call, {"group": group})
+    return _page(connection, call, Wanted(group=group))
 
 
 def show(connection: sa.Connection, call: Call) -> Device:
@@ -308,7 +311,7 @@ def title(row: device_list.DeviceRow) -> str:
 
 
 def find_row(connection: sa.Connection, number: int) -> device_list.DeviceRow:
-    found = device_list.listed(connection, numbers=[number], limit=1)
+    found = device_list.get(connection, [number])
     if not found:
         raise NotFound(f"there is no device {number}")
     return found[0]
@@ -328,20 +331,22 @@ def _called(row: device_list.DeviceRow) -> str:
 
 def _unlisted(connection: sa.Connection, lfdi: str) -> device_list.DeviceRow | None:
     """The row of an LFDI that may be put on the list: None, or that of a device that was removed."""
-    found = device_list.listed(connection, lfdi=lfdi, limit=1)
-    if found and found[0].lfdi != lfdi:
-        raise Conflict(f"{lfdi} was that of {_called(found[0])} before its certificate was replaced")
-    if found and found[0].retired is None:
-        raise Conflict(f"{lfdi} is on the list already: {_called(found[0])}")
-    return found[0] if found else None
+    found = device_list.find(connection, lfdi)
+    if found is not None and found.lfdi != lfdi:
+        raise Conflict(f"{lfdi} was that of {_called(found)} before its certificate was replaced")
+    if found is not None and found.retired is None:
+        raise Conflict(f"{lfdi} is on the list already: {_called(found)}")
+    return found
 
 
-def _page(connection: sa.Connection, call: Call, wanted: Mapping[str, Any]) -> DevicePage:
-    limit = call.query["limit"]
-    found = device_list.listed(connection, after=call.query["after"] or 0, limit=limit + 1, **wanted)
-    items, following = cut(found, limit, lambda listed: listed.id)
+def _page(connection: sa.Connection, call: Call, wanted: Wanted) -> DevicePage:
+    rows, following = device_list.page(
+        connection, wanted, after=call.query["after"] or 0, limit=call.query["limit"]
+    )
     return DevicePage(
-        items=tuple(_shown(connection, items)), next=following, total=device_list.number(connection, **wanted)
+        items=tuple(_shown(connection, rows)),
+        next=following,
+        **counted(device_list.total(connection, wanted)),
     )
 
 

@@ -42,10 +42,12 @@ class Page(Element):
     """A part of a list; its ``items`` are given also where there are none.
 
     ``next`` is what to give as ``after`` for those that follow. ``total`` is how many there are in all pages
-    together; it is left out where that would cost as much as reading them.
+    together. Where that would cost as much as reading them it is left out; ``more_than`` is then how many
+    were counted, if any were: there are more.
     """
 
     lists: ClassVar[tuple[str, ...]] = ("items",)
 
     next: Number | None = None
     total: Count | None = None
+    more_than: Count | None = None

@@ -17,7 +17,7 @@ from csipd.web.admin.checks import Flaws, name_flaws
 from csipd.web.admin.forms import Count, Level, Line, Name, Number, Page
 from csipd.web.admin.names import Names
 from csipd.web.admin.operations import Call, Created, Operation
-from csipd.web.admin.paging import PAGE, cut
+from csipd.web.admin.paging import PAGE, counted, cut
 from csipd.web.admin.summary import Consequences, line
 
 _LONGEST_FSA = 32  # the description of a FunctionSetAssignments is a String32
@@ -64,7 +64,9 @@ def page(connection: sa.Connection, call: Call) -> GroupPage:
     limit = call.query["limit"]
     found = groups.listed(connection, after=call.query["after"] or 0, limit=limit + 1)
     items, following = cut(found, limit, lambda group: group.id)
-    return GroupPage(items=tuple(_shown(connection, items)), next=following, total=groups.number(connection))
+    return GroupPage(
+        items=tuple(_shown(connection, items)), next=following, **counted(groups.total(connection))
+    )
 
 
 def show(connection: sa.Connection, call: Call) -> Group:
@@ -176,23 +178,24 @@ def _find(connection: sa.Connection, number: int) -> groups.Group:
 def _shown(connection: sa.Connection, found: Sequence[groups.Group]) -> list[Group]:
     names = Names(connection)
     names.groups([group.parent for group in found if group.parent is not None])
-    shown = []
-    for group in found:
-        programs = groups.own_programs(connection, group.id)
-        shown.append(
-            Group(
-                number=group.id,
-                name=group.name,
-                parent=group.parent,
-                parent_name=None if group.parent is None else names.group(group.parent),
-                level=group.level,
-                fsa=group.fsa,
-                programs=tuple(programs),
-                program_names=tuple(names.programs(programs)),
-                devices=groups.number_under(connection, group.id),
-            )
+    numbers = [group.id for group in found]
+    programs = groups.own_programs_of(connection, numbers)
+    names.programs([program for some in programs.values() for program in some])
+    members = groups.numbers_under(connection, numbers)
+    return [
+        Group(
+            number=group.id,
+            name=group.name,
+            parent=group.parent,
+            parent_name=None if group.parent is None else names.group(group.parent),
+            level=group.level,
+            fsa=group.fsa,
+            programs=tuple(programs[group.id]),
+            program_names=tuple(names.programs(programs[group.id])),
+            devices=members[group.id],
         )
-    return shown
+        for group in found
+    ]
 
 
 OPERATIONS = (

@@ -25,8 +25,7 @@ class Names:
         """The name of each; its number where it has none."""
         numbers = list(numbers)
         for some in _missing(numbers, self._devices):
-            for one in device_list.listed(self._connection, numbers=some, limit=len(some)):
-                self._devices[one.id] = one.name or str(one.id)
+            self._devices |= device_list.names(self._connection, some)
         return [self._devices.get(number, str(number)) for number in numbers]
 
     def device(self, number: int) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
+from csipd.db.tally import Total
 from csipd.web.admin.operations import Parameter
 
 T = TypeVar("T")
@@ -14,6 +15,18 @@ PAGE = (
     Parameter("limit", int, "the most items in one answer", most=500, default=50),
     Parameter("after", int, "the next of the page before"),
 )
+
+
+class Counted(TypedDict):
+    """What a page says of how many there are."""
+
+    total: int | None
+    more_than: int | None
+
+
+def counted(total: Total) -> Counted:
+    """How many there are in all pages together, as a page has it."""
+    return {"total": total.exact, "more_than": total.more_than}
 
 
 def cut(found: Sequence[T], limit: int, number: Callable[[T], int]) -> tuple[Sequence[T], int | None]:

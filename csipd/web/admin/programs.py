@@ -16,7 +16,7 @@ from csipd.web.admin.checks import Flaws, name_flaws
 from csipd.web.admin.forms import Line, Number, Page
 from csipd.web.admin.names import Names
 from csipd.web.admin.operations import Call, Created, Operation
-from csipd.web.admin.paging import PAGE, cut
+from csipd.web.admin.paging import PAGE, counted, cut
 from csipd.web.admin.summary import Consequences, line, program_members
 
 
@@ -65,7 +65,7 @@ def page(connection: sa.Connection, call: Call) -> ProgramPage:
     found = programs.listed(connection, after=call.query["after"] or 0, limit=limit + 1)
     items, following = cut(found, limit, lambda program: program.id)
     return ProgramPage(
-        items=tuple(_shown(connection, items)), next=following, total=programs.number(connection)
+        items=tuple(_shown(connection, items)), next=following, **counted(programs.total(connection))
     )
 
 
@@ -75,7 +75,7 @@ def show(connection: sa.Connection, call: Call) -> Program:
     owner = programs.owner_of(number)
     if owner is None:
         return _shown(connection, [_find(connection, number)])[0]
-    if not device_list.listed(connection, numbers=[owner], limit=1):
+    if not device_list.get(connection, [owner]):
         raise NotFound(f"there is no program {number}")
     own = call.server.own.program(owner)
     return Program(
@@ -161,9 +161,9 @@ def _retirable(connection: sa.Connection, call: Call) -> programs.ProgramRow:
     present = _find(connection, call.numbers["program"])
     if present.retired is not None:
         raise Conflict(f"program {present.id} is retired already")
-    live, _ = controls.listed(connection, call.now, program=present.id, over=False, cancelled=False, limit=1)
-    if live:
-        raise Conflict(f"program {present.id} has controls that are not over, such as {live[0].number}")
+    live = controls.any_live(connection, present.id, call.now)
+    if live is not None:
+        raise Conflict(f"program {present.id} has controls that are not over, such as {live}")
     return present
 
 

@@ -16,7 +16,7 @@ from csipd.sep2.types import HexBinary160, TimeType, UInt8
 from csipd.web.admin.forms import Count, Line, Number, Page
 from csipd.web.admin.names import Names
 from csipd.web.admin.operations import Call, Operation, Parameter
-from csipd.web.admin.paging import PAGE, cut
+from csipd.web.admin.paging import PAGE, counted
 
 
 class Response(Element):
@@ -77,20 +77,19 @@ def answers(connection: sa.Connection, call: Call) -> Answers:
 
 def list_responses(connection: sa.Connection, call: Call) -> ResponsePage:
     """Responses of devices, the last to come first."""
-    query, limit = call.query, call.query["limit"]
-    found = responses.listed(
+    query = call.query
+    items, following = responses.listed(
         connection,
         control=query["control"],
         device=query["device"],
         flagged=query["flagged"],
         before=query["after"],
-        limit=limit + 1,
+        limit=query["limit"],
     )
-    items, following = cut(found, limit, lambda one: one.number)
     return ResponsePage(
         items=tuple(response_forms(connection, items)),
         next=following,
-        total=responses.number(connection, query["control"], query["device"], query["flagged"]),
+        **counted(responses.total(connection, query["control"], query["device"], query["flagged"])),
     )
 
 

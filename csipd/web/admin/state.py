@@ -80,8 +80,8 @@ def state(connection: sa.Connection, call: Call) -> DeviceState:
     seen = in_force.of_device(connection, call.server.own, number, call.now)
     names = Names(connection)
     names.programs([*(one.program for one in seen.acting), *(one.program for one in seen.passed)])
-    alarms = logevents.alarms(connection, device=number, open=True, limit=_SHOWN_WITH_STATE)
-    said = responses.listed(connection, device=number, limit=_SHOWN_WITH_STATE)
+    alarms, _ = logevents.alarms(connection, device=number, open=True, limit=_SHOWN_WITH_STATE)
+    said, _ = responses.listed(connection, device=number, limit=_SHOWN_WITH_STATE)
     return DeviceState(
         device=number,
         device_name=names.device(number),

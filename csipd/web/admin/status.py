@@ -5,8 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from csipd.daemon import scheduler
-from csipd.db import controls, device_list, logevents
-from csipd.db.tables import programs as programs_table
+from csipd.db import controls, device_list, logevents, programs
 from csipd.sep2.schema import Element
 from csipd.sep2.types import TimeType
 from csipd.version import VERSION
@@ -24,6 +23,8 @@ class ServerState(Element):
     programs: Count
     controls_active: Count
     controls_scheduled: Count
+    #: Given where more controls are not over than are counted: of the others, none is in the two numbers.
+    controls_counted: Count | None = None
     alarms_open: Count
     next_transition: TimeType | None = None
     last_tick: TimeType | None = None
@@ -34,18 +35,16 @@ class ServerState(Element):
 def status(connection: sa.Connection, call: Call) -> ServerState:
     """How the server is."""
     standings = device_list.numbers_by_standing(connection)
-    programs = connection.scalar(
-        sa.select(sa.func.count()).select_from(programs_table).where(programs_table.c.retired.is_(None))
-    )
-    active, scheduled = controls.numbers_now(connection, call.now)
+    live = controls.numbers_now(connection, call.now)
     return ServerState(
         version=VERSION,
         now=call.now,
         devices=sum(number for standing, number in standings.items() if standing != "retired"),
         registered=standings["registered"],
-        programs=programs or 0,
-        controls_active=active,
-        controls_scheduled=scheduled,
+        programs=programs.number(connection),
+        controls_active=live.active,
+        controls_scheduled=live.scheduled,
+        controls_counted=live.counted,
         alarms_open=logevents.open_alarms(connection),
         next_transition=controls.next_moment(connection, call.now),
         last_tick=scheduler.last_tick(connection),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from csipd.db import controls, devices, documents, programs
+from csipd.db import controls, devices, documents, listing, programs
 from csipd.db.database import Transaction
 from csipd.sep2 import resources as r
 from csipd.sep2 import rules
@@ -549,7 +549,8 @@ class ListTests(_Controls):
 
     def test_many(self) -> None:
         """Where few of very many are wanted a page goes on where looking stopped, and none is lost."""
-        self.patch(api, "_MOST_READ", 4)
+        self.patch(api, "_READ", 4)
+        self.patch(listing, "MOST_LOOKED_AT", 3)
         wanted = [self.numbers.active]
         pages = list(self.office.pages("/controls?status=active", 1))
         self.assertEqual([one["number"] for page in pages for one in page], wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from attrs import evolve
 from twisted.internet.defer import fail
 from twisted.logger import capturedLogs
 
-from csipd.db import contacts, groups
+from csipd.db import contacts, device_list, groups, listing, tally
 from csipd.net.identity import Identity
 from csipd.refusals import Conflict, Impossible
 from csipd.sep2 import identity
@@ -51,7 +52,7 @@ class ListTests(Case):
         """Each filter takes what it says, page by page to the end, and all of them together what all do."""
         everybody = self.found("")
         self.assertEqual(len(everybody), 12)
-        self.assertEqual(self.found("?name=o"), ["owner", "other"])
+        self.assertEqual(self.found("?name=O"), ["other", "owner"])
         self.assertEqual(self.found("?name=%25"), [])
         self.assertEqual(self.found(f"?lfdi={OWNER.lfdi.lower()}"), ["owner"])
         self.assertEqual(self.found(f"?lfdi={identity.pretty_lfdi(OWNER.lfdi)}"), ["owner"])
@@ -62,8 +63,44 @@ class ListTests(Case):
         self.assertEqual(self.found("?group=77"), [])
         below = ["owner", "other", "managed", "bare", "foreign", "withdrawn", "retired"]
         self.assertEqual(self.found("?group=1"), below)
-        self.assertEqual(self.found("?group=1&name=o&standing=registered"), ["owner", "other"])
+        self.assertEqual(self.found("?group=1&name=o&standing=registered"), ["other", "owner"])
         self.assertEqual(self.found("?group=1&standing=withdrawn"), ["withdrawn"])
+
+    def test_looking(self) -> None:
+        """Where few of very many fit, pages are short or empty, and all that fit come to the end, once."""
+        queries = (
+            "?group=1&name=o",
+            "?group=1&standing=withdrawn",
+            "?group=1",
+            f"?silent_since={NOW}&standing=registered",
+        )
+        every = {query: self.office.get(f"/devices{query}&limit=500")["items"] for query in queries}
+        self.patch(listing, "MOST_LOOKED_AT", 3)
+        self.patch(device_list, "_LOOKED_AT_OF_GROUP", 2)
+        for merged, limit in itertools.product((groups.MOST_MERGED, 2), (1, 2, 500)):
+            self.patch(groups, "MOST_MERGED", merged)
+            for query, expected in every.items():
+                pages = list(self.office.pages(f"/devices{query}", limit))
+                self.assertEqual([one for page in pages for one in page], expected, query)
+
+    def test_after_no_name(self) -> None:
+        """In the order of names a page begins after a device that has one."""
+        found = self.office.refused("GET", "/devices?name=o&after=77")
+        self.assertEqual(found, "there is no device 77 with a name to go on from")
+
+    def test_totals(self) -> None:
+        """How many there are is said where it is kept, or can be counted without reading too many."""
+
+        def said(query: str) -> tuple[int | None, int | None]:
+            page = self.office.get(f"/devices{query}{'&' if query else '?'}limit=1")
+            return page.get("total"), page.get("more_than")
+
+        queries = ("", "?standing=withdrawn", "?group=1", "?name=o", "?group=1&name=o", "?silent_since=0")
+        self.assertEqual([said(query) for query in queries], [(n, None) for n in (12, 1, 7, 2, 2, 12)])
+        self.patch(tally, "MOST_COUNTED", 1)
+        found = [said(query) for query in queries]
+        more = (None, 1)
+        self.assertEqual(found, [(12, None), (1, None), more, more, (None, None), (None, None)])
 
     def test_standings(self) -> None:
         """Everybody stands in one way."""

@@ -87,7 +87,7 @@ class DescriptionTests(Case):
             names = [parameter["name"] for parameter in self.described(one.name)["parameters"]]
             self.assertTrue({"limit", "after"} <= set(names), one.name)
             schema = self.description["components"]["schemas"][one.gives.__name__]
-            self.assertEqual(set(schema["properties"]), {"items", "next", "total"}, one.name)
+            self.assertEqual(set(schema["properties"]), {"items", "next", "total", "more_than"}, one.name)
             self.assertEqual(schema["required"], ["items"], one.name)
 
     def test_bounded(self) -> None:
