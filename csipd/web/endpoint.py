@@ -173,10 +173,9 @@ class Endpoint:
             exchange.caller = asked.caller
             access.authorize(asked, place, ask.method)
             part = _page(place, ask.query, self._server.page_maximum)
-            document = reading.read(asked, place, part)
             # What a device added to the base schema comes back to that device alone (decision 11).
             own = asked.owner is not None and asked.owner.device == asked.caller.device
-            body = codec.encode(document, extensions=own and takes.extensions)
+            body = reading.read(asked, place, part, extensions=own and takes.extensions)
             return _Document(body, asked.valid_until, asked.depends_on, asked.rights)
 
         generation = self._cache.generation

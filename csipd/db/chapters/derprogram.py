@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from csipd.db import controls, facts, groups, in_force, own_programs, programs, schedules
-from csipd.db.tree.chapter import Chapter, Ids, Members, Source
+from csipd.db.tree.chapter import Chapter, Ids, Members, Places, Source
 from csipd.db.tree.context import Context, Outdated
+from csipd.db.tree.reach import programs_of
 from csipd.refusals import NotFound
 from csipd.sep2 import resources as r
 from csipd.sep2.paging import Page
@@ -20,9 +21,9 @@ class DERProgram(Source):
         """The programs of a device's list, in its order."""
         if self.row.name == "DERProgramList":
             assert context.caller.device is not None
-            return [number for number, _ in _programs_of(context, context.caller.device)]
+            return [number for number, _ in programs_of(context, context.caller.device)]
         wanted = ids[1] if self.row.name == "FSADERProgramList" else None
-        found = _programs_of(context, ids[0])
+        found = programs_of(context, ids[0])
         return [number for number, assignment in found if wanted in (None, assignment)]
 
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
@@ -35,7 +36,7 @@ class DERProgram(Source):
             return [context.cached(programs.of_fleet, *self._fleet(context), None)[0]] * len(many)
         return [len(self.numbers(context, ids)) for ids in many]
 
-    def page(self, context: Context, place: Place, part: Page) -> Members:
+    def shared(self, context: Context, place: Place, part: Page) -> Places:
         if self._is_of_fleet(context):
             self._depend_on_fleet(context)
             within = (part.start, part.limit)
@@ -43,9 +44,8 @@ class DERProgram(Source):
         else:
             every = self.numbers(context, place.ids)
             total, wanted = len(every), every[part.start : part.start + part.limit]
-        context.depend(*map(facts.program, wanted))
-        found = programs.get(context.connection, wanted, context.server.own)
-        return total, [(Place(ROWS["DERProgram"], (number,)), found[number]) for number in wanted]
+        row = ROWS["DERProgram"]
+        return total, [Place(row, (number,)) for number in wanted]
 
     def _is_of_fleet(self, context: Context) -> bool:
         return self.row.name == "DERProgramList" and context.caller.aggregator
@@ -72,7 +72,7 @@ class CurrentDERProgram(DERProgram):
         return [self._current(context, ids[0]) is not None for ids in many]
 
     def _current(self, context: Context, device: int) -> int | None:
-        numbers = tuple(number for number, _ in _programs_of(context, device))
+        numbers = tuple(number for number, _ in programs_of(context, device))
         context.depend(facts.device(device), *map(facts.program, numbers), *map(facts.schedule, numbers))
         number, until = context.cached(
             in_force.current_program, context.server.own, device, numbers, context.now
@@ -145,16 +145,6 @@ class DERControl(Source):
     @property
     def _active(self) -> bool:
         return self.row.name == "ActiveDERControlList"
-
-
-def _programs_of(context: Context, device: int) -> list[tuple[int, int]]:
-    """The programs of a device, its own among them, each with the FSA that it is in."""
-    context.depend(facts.groups_of(device), facts.TOPOLOGY, facts.own_program(device))
-    caller = context.caller
-    if device != caller.device:
-        return context.cached(programs.of_device, context.server.own, device)
-    shows = device if caller.own_program else None
-    return context.cached(programs.of_set, context.server.own, caller.groups, shows)
 
 
 def _schedules(context: Context, numbers: Sequence[int]) -> dict[int, schedules.Schedule]:

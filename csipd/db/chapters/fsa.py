@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from csipd.db import facts, groups
 from csipd.db.tree.chapter import Chapter, Ids, Members, Source
 from csipd.db.tree.context import Context
+from csipd.db.tree.reach import assignment_counts, assignments_of
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Kind
 from csipd.sep2.paging import Page
@@ -18,7 +18,7 @@ class FunctionSetAssignments(Source):
 
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
         device, wanted = ids
-        for number, name in self._of(context, device):
+        for number, name in assignments_of(context, device):
             if number == wanted:
                 return self._bare(context, device, number, name)
         return None
@@ -30,15 +30,11 @@ class FunctionSetAssignments(Source):
         return not context.is_own_aggregator(ids[0])
 
     def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
-        context.depend(facts.TOPOLOGY, *(facts.groups_of(ids[0]) for ids in many))
-        caller = context.caller.device
-        others = [ids[0] for ids in many if ids[0] != caller]
-        found = groups.assignment_counts(context.connection, others) if others else {}
-        return [len(self._of(context, ids[0])) if ids[0] == caller else found.get(ids[0], 0) for ids in many]
+        return assignment_counts(context, [ids[0] for ids in many])
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
         device = place.ids[0]
-        every = self._of(context, device)
+        every = assignments_of(context, device)
         wanted = every[part.start : part.start + part.limit]
         return len(every), [
             (
@@ -47,13 +43,6 @@ class FunctionSetAssignments(Source):
             )
             for number, name in wanted
         ]
-
-    @staticmethod
-    def _of(context: Context, device: int) -> list[tuple[int, str]]:
-        context.depend(facts.groups_of(device), facts.TOPOLOGY)
-        if device == context.caller.device:
-            return context.cached(groups.assignments_of_set, context.caller.groups)
-        return context.cached(groups.assignments_of, device)
 
     def _bare(self, context: Context, device: int, number: int, name: str) -> r.Resource:
         return r.FunctionSetAssignments(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from csipd.db import documents, facts, programs
+from csipd.db import documents
 from csipd.db.chapters import source_of
 from csipd.db.tree.context import Context
+from csipd.db.tree.reach import reaches
 from csipd.der.access import Standing, may_see, may_use, party
 from csipd.refusals import Forbidden, NotAllowed, NotFound
 from csipd.sep2.site import Audience, Place, enclosing
@@ -32,7 +33,7 @@ def authorize(context: Context, place: Place, method: str) -> None:
 def is_visible(context: Context, place: Place) -> bool:
     """Whether a place exists for the caller."""
     caller = context.caller
-    reached = place.row.audience is Audience.PROGRAM and _reaches(context, place.ids[0])
+    reached = place.row.audience is Audience.PROGRAM and reaches(context, place.ids[0])
     if not may_see(caller, place.row, context.owner, context.server.policy, reached):
         return False
     by_number = place.row.audience is not Audience.REGISTERED
@@ -47,16 +48,3 @@ def is_visible(context: Context, place: Place) -> bool:
         # Documents are kept in what is there, and who is let in goes on with this one.
         return True
     return source_of(around.row).present(context, [around.ids]) == [True]
-
-
-def _reaches(context: Context, program: int) -> bool:
-    """Whether a program is in an FSA of the caller, or of its fleet."""
-    caller = context.caller
-    if caller.device is None:
-        return False
-    of = facts.fleet_groups if caller.aggregator else facts.groups_of
-    context.depend(of(caller.device), facts.TOPOLOGY)
-    owner = programs.owner_of(program)
-    if owner is not None:
-        context.depend(facts.own_program(owner), facts.device(owner))
-    return programs.reaches(context.connection, caller.device, caller.aggregator, program)

@@ -26,6 +26,8 @@ from csipd.sep2.site import Place, Row, bare, list_of, member
 Ids = tuple[int, ...]
 #: A part of a list: how many members there are after the filter, and those wanted.
 Members = tuple[int, list[tuple[Place, r.Resource]]]
+#: The same without the resources.
+Places = tuple[int, list[Place]]
 
 
 class Source:
@@ -70,6 +72,13 @@ class Source:
         context.depend(*map(facts.list_of, hrefs))
         found = documents.counts(context.connection, hrefs)
         return [found.get(href, 0) for href in hrefs]
+
+    def shared(self, context: Context, place: Place, part: Page) -> Places | None:
+        """A part of the list by the places of its members, where these are documents that all callers share.
+
+        None where they are not: then `page` has the members.
+        """
+        return None
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
         """A part of the list."""

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from datetime import tzinfo
+from math import inf
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from attrs import define, field, frozen
 
-from csipd.db import devices, facts, programs, replacement
+from csipd.db import devices, fact_store, facts, programs, replacement
 from csipd.db.database import Transaction
+from csipd.db.fact_store import FactStore
 from csipd.der.access import Caller, Owner, Policy
 from csipd.sep2.mrid import Issuer
 from csipd.sep2.site import Place
 
 T = TypeVar("T")
+
+#: Octets that an object of a few numbers and names takes.
+SMALL = 400
 
 
 class Outdated(Exception):
@@ -82,6 +87,7 @@ class Context:
     :param owner: the EndDevice in the URI that is asked for, where there is one
     :param now: TimeType
     :param valid_until: when what was read so far stops being true though nothing is written; None: never
+    :param store: what the connection keeps; None: nothing
     :param depends_on: facts that what was read so far hangs on (``csipd.db.facts``), the caller's rights too
     """
 
@@ -92,6 +98,7 @@ class Context:
     now: int
     valid_until: int | None = None
     depends_on: set[str] = field(factory=set)
+    store: FactStore | None = None
     _results: dict[tuple[Any, ...], Any] = field(init=False, factory=dict)
 
     def cached(self, query: Callable[..., T], *arguments: Hashable) -> T:
@@ -110,6 +117,36 @@ class Context:
     def depend(self, *names: str) -> None:
         """Note that what is read hangs on facts."""
         self.depends_on.update(names)
+
+    def kept(self, key: Hashable, make: Callable[[], T], weigh: Callable[[T], int]) -> T:
+        """A value that is made once, and kept with the connection while the facts that it hangs on are true.
+
+        What it was made from, and until when it is true, is noted of this answer, too.
+
+        :param key: not to be taken for any other value's: it begins with a word of its own
+        :param make: asks this context; what it makes has to follow from the key and the store alone
+        :param weigh: the octets that a value takes
+        """
+        if self.store is None:
+            return make()
+        entry = self.store.find(key, self.now)
+        if entry is not None:
+            self.depends_on.update([fact.name for fact in entry.facts])
+            if entry.until != inf:
+                self.limit_validity(int(entry.until))
+            value: T = entry.value
+            return value
+        around = self.depends_on, self.valid_until
+        self.depends_on, self.valid_until = set(), None
+        try:
+            value = make()
+            mine, until = self.depends_on, self.valid_until
+        finally:
+            self.depends_on, self.valid_until = around
+        self.depends_on |= mine
+        self.limit_validity(until)
+        self.store.keep(key, value, weigh(value), mine, self.now, inf if until is None else until)
+        return value
 
     def limit_validity(self, moment: int | None) -> None:
         """Note that what was read may change by itself at a moment (TimeType); None: it does not."""
@@ -132,7 +169,8 @@ def identify(
     :return: a context; `access.authorize` says whether the place exists for it
     :raises Outdated: it is the first request by a certificate that replaces another, which ends with it
     """
-    caller = devices.caller(connection, identity.lfdi, identity.sfdi, server.policy)
+    store = fact_store.of(connection)
+    caller = _caller(connection, store, server, identity)
     replaces = caller.replaces
     if replaces is not None:
         raise Outdated(lambda transaction: replacement.end_former(transaction, replaces))
@@ -141,9 +179,26 @@ def identify(
         # Its own device needs no second query: the caller was found by it.
         own = place.device == caller.device
         owner = Owner(place.device) if own else devices.owner(connection, place.device)
-    context = Context(connection, server, caller, owner, now)
+    context = Context(connection, server, caller, owner, now, store=store)
     if context.rights is not None:
         context.depend(context.rights)
     if place.device is not None:
         context.depend(facts.device(place.device))
     return context
+
+
+def _caller(connection: sa.Connection, store: FactStore | None, server: Server, identity: Identity) -> Caller:
+    """What the store knows of a certificate. What it knows of one that has an EndDevice is kept."""
+    key = ("caller", identity.lfdi)
+    entry = None if store is None else store.find(key, 0)
+    if entry is not None:
+        kept: Caller = entry.value
+        return kept
+    caller = devices.caller(connection, identity.lfdi, identity.sfdi, server.policy)
+    if store is not None and caller.device is not None:
+        of = [facts.certificate(caller.lfdi)]
+        of += [kind(caller.device) for kind in (facts.device, facts.groups_of, facts.own_program)]
+        if caller.aggregator:
+            of.append(facts.fleet(caller.device))
+        store.keep(key, caller, SMALL, of, 0)
+    return caller

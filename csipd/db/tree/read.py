@@ -2,6 +2,9 @@
 
 Links come from the resource table, so that a link is shown exactly where what it names answers for this
 caller (IEEE 2030.5-2018 4.4; decisions 1 and 8).
+
+What is below a program is the same for all who may see it: its octets are kept and shared (`Context.kept`),
+and lists of programs are put together from those of their members.
 """
 
 from __future__ import annotations
@@ -14,18 +17,38 @@ from csipd.db.chapters import source_of
 from csipd.db.tree.context import Context
 from csipd.der.access import Owner, may_see
 from csipd.refusals import NotFound
+from csipd.sep2 import codec
 from csipd.sep2 import resources as r
-from csipd.sep2.paging import Page
+from csipd.sep2.paging import DEFAULT, Page
 from csipd.sep2.schema import fields
-from csipd.sep2.site import Place, Row, children, member
+from csipd.sep2.site import Audience, Place, Row, children, member
+
+_NAMESPACE = f' xmlns="{codec.NAMESPACE}"'.encode()
 
 
-def read(context: Context, place: Place, part: Page) -> r.Resource:
-    """The document that a GET of a place gives to a caller that may see it.
+def read(context: Context, place: Place, part: Page, *, extensions: bool) -> bytes:
+    """The octets of the document that a GET of a place gives to a caller that may see it.
 
     :param part: of a list
+    :param extensions: whether the caller is given what it added to the base schema
     :raises NotFound: there is nothing there
     """
+    row = place.row
+    if row.audience is Audience.PROGRAM:
+        key = ("page", row.name, place.ids, part.start, part.limit, part.after)
+        return context.kept(key, lambda: codec.encode(document(context, place, part)), len)
+    source = source_of(row)
+    found = source.shared(context, place, part) if row.is_list else None
+    if found is None:
+        return codec.encode(document(context, place, part), extensions=extensions)
+    if not source.exists(context, place.ids):
+        raise NotFound(place.href)
+    total, places = found
+    return _of_parts(_list(context, place, total, len(places)), [_shared(context, each) for each in places])
+
+
+def document(context: Context, place: Place, part: Page) -> r.Resource:
+    """The document of a place, before it is octets."""
     row = place.row
     source = source_of(row)
     if not row.is_list:
@@ -38,11 +61,32 @@ def read(context: Context, place: Place, part: Page) -> r.Resource:
         raise NotFound(place.href)
     total, members = source.page(context, place, part)
     row_of_members = member(row)
-    attributes: dict[str, Any] = {"href": place.href, "all": total, "results": len(members)}
-    if "pollRate" in _names(row.resource_type):
-        attributes["pollRate"] = _poll_rate(context, row)
-    attributes[row_of_members.name] = tuple(add_links(context, row_of_members, members))
-    return row.resource_type(**attributes)
+    linked = tuple(add_links(context, row_of_members, members))
+    return _list(context, place, total, len(members)).replace(**{row_of_members.name: linked})
+
+
+def _list(context: Context, place: Place, total: int, results: int) -> r.Resource:
+    """A list without its members."""
+    attributes: dict[str, Any] = {"href": place.href, "all": total, "results": results}
+    if "pollRate" in _names(place.row.resource_type):
+        attributes["pollRate"] = _poll_rate(context, place.row)
+    return place.row.resource_type(**attributes)
+
+
+def _shared(context: Context, place: Place) -> bytes:
+    """The octets of a document that all who may see it share."""
+    key = ("page", place.row.name, place.ids, DEFAULT.start, DEFAULT.limit, DEFAULT.after)
+    return context.kept(key, lambda: codec.encode(document(context, place, DEFAULT)), len)
+
+
+def _of_parts(around: r.Resource, members: Sequence[bytes]) -> bytes:
+    """The octets of a list, of which the members are octets."""
+    head = codec.encode(around)
+    if not members:
+        return head
+    # What a document of its own declares at its root, a list declares for all its members.
+    inner = b"".join([part.replace(_NAMESPACE, b"", 1) for part in members])
+    return b"%b>%b</%b>" % (head[:-2], inner, type(around).__name__.encode())
 
 
 def add_links(context: Context, row: Row, members: Sequence[tuple[Place, r.Resource]]) -> list[r.Resource]:
