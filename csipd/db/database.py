@@ -19,18 +19,23 @@ from attrs import define, field, frozen
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 from twisted.internet.interfaces import IReactorFromThreads
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.python.threadpool import ThreadPool
 
 from csipd.db import fact_store
 from csipd.db.columns import Unreadable
-from csipd.db.engine import checkpoint, make_engine
+from csipd.db.engine import (
+    checkpoint,
+    make_engine,
+    release_savepoint,
+    set_savepoint,
+    undo_to_savepoint,
+)
 from csipd.db.fact_store import Commits, FactStore
 from csipd.db.facts import EVERYTHING
 from csipd.db.fair_queue import SERVER, FairQueue, Kind, QueuedOperation, Share
 from csipd.db.health import Health, is_damage, is_outage, reason_of
+from csipd.db.worker import Worker
 from csipd.refusals import Refusal, Unavailable
 
 T = TypeVar("T")
@@ -87,6 +92,7 @@ Read = Callable[[sa.Connection], T]
 Write = Callable[[Transaction], T]
 Publish = Callable[[Sequence[str]], None]
 Report = Callable[[Remark], None]
+_Ask = Callable[[Callable[[], "_Group"], Callable[["_Group"], None]], None]
 
 
 @define
@@ -124,7 +130,7 @@ class _Timer:
 class _Queue:
     """Operations wait while a group runs, and are run together when it has ended.
 
-    :param in_thread: calls a function in the thread of this queue, and gives back what it returned
+    :param ask: calls a function in the thread of this queue, and another one with what it gave in this one
     :param run: carries out a group of operations, in that thread
     :param publish: called with what a group changed, before its callers are answered
     :param report: called with what is to be logged of a group
@@ -132,12 +138,12 @@ class _Queue:
 
     def __init__(
         self,
-        in_thread: Callable[[Callable[[], _Group]], Deferred[_Group]],
+        ask: _Ask,
         run: Callable[[list[Any]], _Group],
         publish: Publish,
         report: Report,
     ) -> None:
-        self._in_thread = in_thread
+        self._ask = ask
         self._run = run
         self._publish = publish
         self._report = report
@@ -179,23 +185,26 @@ class _Queue:
             expected += group[-1].charged
         self._running = True
         operations = [queued.item[0] for queued in group]
-        self._in_thread(lambda: self._run(operations)).addBoth(self._ended, group)
+        self._ask(lambda: self._carry_out(operations), lambda result: self._ended(result, group))
 
-    def _ended(
-        self, result: _Group | Failure, group: list[QueuedOperation[tuple[Any, Deferred[Any]]]]
-    ) -> None:
+    def _carry_out(self, operations: list[Any]) -> _Group:
+        """Run a group in its thread; what is wrong with the code around it fails all of it."""
+        try:
+            return self._run(operations)
+        except Exception:
+            return _Group([Failure()] * len(operations))
+
+    def _ended(self, result: _Group, group: list[QueuedOperation[tuple[Any, Deferred[Any]]]]) -> None:
         self._running = False
-        if isinstance(result, Failure):
-            outcomes: list[Any] = [result] * len(group)
-        else:
-            outcomes = result.outcomes
-            for queued, seconds in zip(group, result.seconds, strict=False):
-                self._waiting.measured(queued, seconds)
+        outcomes = result.outcomes
+        for queued, seconds in zip(group, result.seconds, strict=False):
+            self._waiting.measured(queued, seconds)
+        if len(outcomes) < len(group):
             self._waiting.put_back(group[len(outcomes) :])
-            if result.changed:
-                self._publish(result.changed)
-            for remark in result.remarks:
-                self._report(remark)
+        if result.changed:
+            self._publish(result.changed)
+        for remark in result.remarks:
+            self._report(remark)
         # The next group starts before this one's callers work with what came of it.
         self._start()
         for queued, outcome in zip(group, outcomes, strict=False):
@@ -229,7 +238,7 @@ class Database(Service):
     ) -> None:
         self._reactor = reactor
         health = Health(url, monotonic, self._log_health)
-        self._pools: list[ThreadPool] = []
+        self._workers: list[Worker] = []
         self._connections: list[_Connection] = []
         self._queues: list[_Queue] = []
 
@@ -242,7 +251,7 @@ class Database(Service):
             return made
 
         def queue(run: Callable[[list[Any]], _Group]) -> _Queue:
-            made = _Queue(self._thread(), run, publish, report or self._log_remark)
+            made = _Queue(self._ask(), run, publish, report or self._log_remark)
             self._queues.append(made)
             return made
 
@@ -271,8 +280,8 @@ class Database(Service):
 
     def startService(self) -> None:
         super().startService()
-        for pool in self._pools:
-            pool.start()
+        for worker in self._workers:
+            worker.start()
         # A first connection makes files: where the disk is full already there would be none to read by. If
         # this fails the log says so, and the next read tries again.
         self.read(lambda connection: None).addErrback(lambda failure: failure.trap(Unavailable))
@@ -283,8 +292,8 @@ class Database(Service):
         def close(_: object) -> None:
             for connection in self._connections:
                 connection.close()
-            for pool in self._pools:
-                pool.stop()
+            for worker in self._workers:
+                worker.stop()
 
         return gatherResults([queue.idle() for queue in self._queues]).addCallback(close)
 
@@ -294,15 +303,12 @@ class Database(Service):
     def _log_remark(self, remark: Remark) -> None:
         self._log.info(remark.line, peer=remark.peer, **remark.values)
 
-    def _thread(self) -> Callable[[Callable[[], _Group]], Deferred[_Group]]:
-        reactor = self._reactor
-        if reactor is None:
-            return lambda run: succeed(run())
-        # Pools of our own, of one thread each: the reactor's is shared with name resolution, and no
-        # operation is to wait in a second queue.
-        pool = ThreadPool(1, 1, name="database")
-        self._pools.append(pool)
-        return lambda run: deferToThreadPool(reactor, pool, run)
+    def _ask(self) -> _Ask:
+        if self._reactor is None:
+            return lambda function, done: done(function())
+        worker = Worker("database", self._reactor.callFromThread)
+        self._workers.append(worker)
+        return worker.ask
 
 
 class _Connection:
@@ -365,26 +371,24 @@ class _Connection:
                     self._health.check(connection)
                 if self._health.damage is not None:
                     return self._refuse(self._health.damage, len(operations))
-            with connection.begin() as whole:
+            with connection.begin():
                 if not self._kept.begin(connection):
                     # Another process has written: what was published does not know of it.
                     changed.append(EVERYTHING)
                 timer = _Timer(self._monotonic)
                 for operation in operations:
                     transaction = Transaction(connection)
-                    # Alone in its group, an operation needs no savepoint: the whole is its own.
-                    part = connection.begin_nested() if len(operations) > 1 else whole
+                    set_savepoint(connection)
                     self._kept.attempt()
                     outcome = self._attempt(operation, transaction)
                     outcomes.append(outcome)
                     if isinstance(outcome, Failure):
-                        part.rollback()
+                        undo_to_savepoint(connection)
                         self._kept.undo()
                     else:
+                        release_savepoint(connection)
                         changed.extend(transaction.changed)
                         remarks.extend(transaction.remarks)
-                        if part is not whole:
-                            part.commit()
                     if timer.is_over():
                         break
                 number = self._kept.commit(connection, changed) if changed else None
