@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 
 from attrs import define
 from twisted.web.http import NO_BODY_CODES, RESPONSES
@@ -31,21 +31,29 @@ def octets(answer: Answer, date: bytes, *, bodiless: bool = False, last: bool = 
     :param last: the connection ends with it though the answer does not say so
     """
     before, after = around_date(answer, last=last)
-    return before + date + (after if bodiless else after + answer.body)
+    return before + date + (after[: len(after) - len(answer.body)] if bodiless else after)
 
 
 def around_date(answer: Answer, *, last: bool = False) -> tuple[bytes, bytes]:
-    """The head of an answer, before and after the value of its Date header."""
-    lines = [b"", b"Connection: close"] if answer.close else [b""]
-    lines += [b"%b: %b" % header for header in answer.headers]
-    if answer.status not in NO_BODY_CODES:
-        lines.append(b"Content-Length: %d" % len(answer.body))
-    if last and not answer.close:
-        lines.append(b"Connection: close")
-    lines += (b"", b"")
-    return _start(answer.status), b"\r\n".join(lines)
+    """A whole answer, before and after the value of its Date header."""
+    before, middle, end = _frame(answer.status, answer.headers, answer.close, last)
+    if answer.status in NO_BODY_CODES:
+        return before, middle + end
+    body = answer.body
+    return before, b"%bContent-Length: %d\r\n%b%b" % (middle, len(body), end, body)
 
 
-@cache
-def _start(status: int) -> bytes:
-    return b"HTTP/1.1 %d %b\r\nDate: " % (status, RESPONSES[status])
+@lru_cache(maxsize=256)
+def _frame(
+    status: int, headers: tuple[tuple[bytes, bytes], ...], close: bool, last: bool
+) -> tuple[bytes, bytes, bytes]:
+    """The head of an answer: before the value of Date, between it and Content-Length, and behind that."""
+    before = b"HTTP/1.1 %d %b\r\nDate: " % (status, RESPONSES[status])
+    middle = b"".join(
+        (
+            b"\r\n",
+            b"Connection: close\r\n" if close else b"",
+            *(b"%b: %b\r\n" % header for header in headers),
+        )
+    )
+    return before, middle, b"Connection: close\r\n\r\n" if last and not close else b"\r\n"

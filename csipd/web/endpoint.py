@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from math import inf
-from typing import Any
 
 import sqlalchemy as sa
-from attrs import define, frozen
+from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,7 +23,7 @@ from twisted.web import http
 
 from csipd.db import devices
 from csipd.db.database import Database, Transaction
-from csipd.db.fair_queue import Share, device_share
+from csipd.db.fair_queue import device_share
 from csipd.db.tree import access, context
 from csipd.db.tree import read as reading
 from csipd.db.tree import write as writing
@@ -84,7 +83,7 @@ class Ask:
 Answerer = Callable[[Ask], "Answer | Deferred[Answer]"]
 
 
-@frozen
+@define(eq=False)
 class _Document:
     """An encoded answer, until when it is true, and what it was made from.
 
@@ -103,20 +102,15 @@ class _Exchange:
     """One request on its way.
 
     :param now: TimeType
+    :param generation: of the cache, when the store was asked
     :param caller: who asked, once the store has said so
     """
 
     ask: Ask
     place: Place
     now: int
+    generation: int = 0
     caller: Caller | None = None
-
-    @property
-    def share(self) -> Share:
-        """On whose account the store works for it."""
-        peer = self.ask.peer
-        info = peer.account.info
-        return device_share(peer.identity.lfdi, 0 if info is None else info.managed)
 
 
 class Endpoint:
@@ -152,8 +146,7 @@ class Endpoint:
         if ask.place is None:
             return error(http.NOT_FOUND, ReasonCode.INVALID_VALUES)
         exchange = _Exchange(ask, ask.place, now)
-        answer = self._read(exchange) if ask.method in ("GET", "HEAD") else self._write(exchange)
-        return answer.addBoth(self._learn, exchange).addErrback(self._refused, exchange)
+        return self._read(exchange) if ask.method in ("GET", "HEAD") else self._write(exchange)
 
     def look_up(self, identity: Identity) -> Deferred[CallerInfo]:
         """Who a caller is, for its quotas and before a body of its is read."""
@@ -163,117 +156,132 @@ class Endpoint:
 
         return self._database.read(ask, device_share(identity.lfdi))
 
+    # --- reads
+
     def _read(self, exchange: _Exchange) -> Deferred[Answer]:
-        ask, place, now = exchange.ask, exchange.place, exchange.now
-        takes = wanted(ask.accept)
-        identity = ask.peer.identity
+        exchange.generation = self._cache.generation
+        document = self._database.read(partial(self._document, exchange), exchange.ask.peer.share)
+        return document.addCallbacks(
+            self._give, self._failed, callbackArgs=(exchange,), errbackArgs=(exchange, self._read)
+        )
 
-        def read(connection: sa.Connection) -> _Document:
-            asked = context.identify(connection, self._server, identity, place, now)
-            exchange.caller = asked.caller
-            access.authorize(asked, place, ask.method)
-            part = _page(place, ask.query, self._server.page_maximum)
-            # What a device added to the base schema comes back to that device alone (decision 11).
-            own = asked.owner is not None and asked.owner.device == asked.caller.device
-            body = reading.read(asked, place, part, extensions=own and takes.extensions)
-            return _Document(body, asked.valid_until, asked.depends_on, asked.rights)
+    def _document(self, exchange: _Exchange, connection: sa.Connection) -> _Document:
+        """What a GET is answered with; in the reading thread."""
+        ask, place = exchange.ask, exchange.place
+        asked = self._identify(exchange, connection)
+        access.authorize(asked, place, ask.method)
+        part = _page(place, ask.query, self._server.page_maximum)
+        # What a device added to the base schema comes back to that device alone (decision 11).
+        own = asked.owner is not None and asked.owner.device == asked.caller.device
+        body = reading.read(asked, place, part, extensions=own and wanted(ask.accept).extensions)
+        return _Document(body, asked.valid_until, asked.depends_on, asked.rights)
 
-        generation = self._cache.generation
+    def _give(self, document: _Document, exchange: _Exchange) -> Answer | Deferred[Answer]:
+        """The answer to a GET, which is kept where it may be."""
+        self._learn(exchange)
+        ask, generation, rights = exchange.ask, exchange.generation, document.rights
+        if rights and self._cache.changed_since(generation, (rights,)):
+            # What the caller may do changed while its answer was under way: ask again.
+            return self._read(exchange)
+        if not wanted(ask.accept).xml:
+            return error(http.NOT_ACCEPTABLE)
+        answer = Answer(http.OK, _CONTENT_TYPE, document.body)
+        if ask.key is not None and rights:
+            identity = ask.peer.identity
+            until = _first(document.until, identity.not_after)
+            around = around_date(answer)
+            self._cache.keep(generation, identity.lfdi, ask.key, around, until, document.depends_on)
+        return answer
 
-        def give(document: _Document) -> Answer | Deferred[Answer]:
-            if document.rights and self._cache.changed_since(generation, [document.rights]):
-                # What the caller may do changed while its answer was under way: ask again.
-                return self._read(exchange)
-            if not takes.xml:
-                return error(http.NOT_ACCEPTABLE)
-            answer = Answer(http.OK, _CONTENT_TYPE, document.body)
-            if ask.key is not None and document.rights:
-                before, after = around_date(answer)
-                self._cache.keep(
-                    generation,
-                    identity.lfdi,
-                    ask.key,
-                    (before, after + document.body),
-                    _ends(document.until, identity.not_after),
-                    document.depends_on,
-                )
-            return answer
-
-        again = self._updating(exchange, self._read)
-        return self._database.read(read, exchange.share).addCallbacks(give, again)
-
-    def _updating(
-        self, exchange: _Exchange, carry_out: Callable[[_Exchange], Deferred[Answer]]
-    ) -> Callable[[Failure], Deferred[Answer]]:
-        """An errback that brings the store up to date where that has to come first, and carries out anew."""
-
-        def update(failure: Failure) -> Deferred[Answer]:
-            failure.trap(context.Outdated)
-            outdated = failure.value
-            assert isinstance(outdated, context.Outdated)
-            updated = self._database.write(outdated.update, exchange.share)
-            return updated.addCallback(lambda _: carry_out(exchange))
-
-        return update
+    # --- writes
 
     def _write(self, exchange: _Exchange) -> Deferred[Answer]:
-        ask, place, now = exchange.ask, exchange.place, exchange.now
-        again = self._updating(exchange, self._write)
-        body = partial(_read_body, ask, place)
-
-        def identify(connection: sa.Connection) -> context.Context:
-            asked = context.identify(connection, self._server, ask.peer.identity, place, now)
-            exchange.caller = asked.caller
-            return asked
-
-        if ask.body is None:
+        share = exchange.ask.peer.share
+        made: Deferred[Place | None]
+        if exchange.ask.body is None:
             # It changes nothing, whatever the answer: the writers' turn is not taken for it.
-            def refuse(connection: sa.Connection) -> Answer:
-                access.authorize(identify(connection), place, ask.method)
-                body()
-                return _NO_CONTENT
+            made = self._database.read(partial(self._refuse, exchange), share)
+        else:
+            made = self._database.write(partial(self._carry_out, exchange), share)
+        return made.addCallbacks(
+            self._done, self._failed, callbackArgs=(exchange,), errbackArgs=(exchange, self._write)
+        )
 
-            return self._database.read(refuse, exchange.share).addErrback(again)
+    def _carry_out(self, exchange: _Exchange, transaction: Transaction) -> Place | None:
+        """Write what is asked for; in the writing thread."""
+        ask, place = exchange.ask, exchange.place
+        asked = self._identify(exchange, transaction.connection)
+        return writing.write(transaction, asked, place, ask.method, partial(_read_body, ask, place))
 
-        def write(transaction: Transaction) -> Place | None:
-            return writing.write(transaction, identify(transaction.connection), place, ask.method, body)
+    def _refuse(self, exchange: _Exchange, connection: sa.Connection) -> None:
+        """Find out why a request is refused whose body was not taken in; in the reading thread."""
+        asked = self._identify(exchange, connection)
+        access.authorize(asked, exchange.place, exchange.ask.method)
+        _read_body(exchange.ask, exchange.place)
 
-        def done(made: Place | None) -> Answer:
-            if made is None:
-                return _NO_CONTENT
-            if place.row.name == "EndDeviceList":
-                ask.peer.info(self._log, "registered", "{peer} registered {href}", href=made.href)
-            return Answer(http.CREATED, ((b"Location", made.href.encode()),))
+    def _done(self, made: Place | None, exchange: _Exchange) -> Answer:
+        """The answer to a write, which is committed."""
+        self._learn(exchange)
+        if made is None:
+            return _NO_CONTENT
+        if exchange.place.row.name == "EndDeviceList":
+            exchange.ask.peer.info(self._log, "registered", "{peer} registered {href}", href=made.href)
+        return Answer(http.CREATED, ((b"Location", made.href.encode()),))
 
-        return self._database.write(write, exchange.share).addCallbacks(done, again)
+    # --- both
 
-    def _learn(self, outcome: Any, exchange: _Exchange) -> Any:
+    def _identify(self, exchange: _Exchange, connection: sa.Connection) -> context.Context:
+        """Who asks; in the thread of the store."""
+        identity = exchange.ask.peer.identity
+        asked = context.identify(connection, self._server, identity, exchange.place, exchange.now)
+        exchange.caller = asked.caller
+        return asked
+
+    def _failed(
+        self, failure: Failure, exchange: _Exchange, again: Callable[[_Exchange], Deferred[Answer]]
+    ) -> Answer | Deferred[Answer] | Failure:
+        """What becomes of a request that could not be carried out.
+
+        :param again: carries it out anew, once the store was brought up to date where that has to come first
+        """
+        self._learn(exchange)
+        why = failure.value
+        if isinstance(why, context.Outdated):
+            updated = self._database.write(why.update, exchange.ask.peer.share)
+            return updated.addCallbacks(
+                lambda _: again(exchange), self._failed, errbackArgs=(exchange, again)
+            )
+        if not isinstance(why, Refusal):
+            return failure
+        self._log_refusal(why, exchange)
+        if not isinstance(why, Unavailable):
+            exchange.ask.peer.note_refusal(f"{exchange.ask.method} {exchange.place.href}: {_why(why)}")
+        return refused(why)
+
+    def _learn(self, exchange: _Exchange) -> None:
         """Take what is known of the caller by now to its account, and say when it is on no list."""
         caller = exchange.caller
-        if caller is not None:
-            peer = exchange.ask.peer
-            info = _info(caller)
-            peer.account.learn(info)
-            if not info.listed:
-                reason, what = _NO_ACCESS[caller.barred]
-                peer.warn(
-                    self._log,
-                    reason,
-                    "{peer}: {what}, asked for {method} {href}",
-                    what=what,
-                    method=exchange.ask.method,
-                    href=exchange.place.href,
-                )
-        return outcome
-
-    def _refused(self, failure: Failure, exchange: _Exchange) -> Answer:
-        failure.trap(Refusal)
-        refusal = failure.value
-        assert isinstance(refusal, Refusal)
-        self._log_refusal(refusal, exchange)
-        if not isinstance(refusal, Unavailable):
-            exchange.ask.peer.note_refusal(f"{exchange.ask.method} {exchange.place.href}: {_why(refusal)}")
-        return refused(refusal)
+        if caller is None:
+            return
+        peer = exchange.ask.peer
+        listed = caller.standing is not Standing.UNKNOWN
+        known = peer.account.info
+        if known is None or (known.listed, known.aggregator, known.managed) != (
+            listed,
+            caller.aggregator,
+            caller.managed,
+        ):
+            peer.account.learn(_info(caller))
+        if not listed:
+            reason, what = _NO_ACCESS[caller.barred]
+            peer.warn(
+                self._log,
+                reason,
+                "{peer}: {what}, asked for {method} {href}",
+                what=what,
+                method=exchange.ask.method,
+                href=exchange.place.href,
+            )
 
     def _log_refusal(self, refusal: Refusal, exchange: _Exchange) -> None:
         """Log a refusal that its sender's maker or the operator would want to know the reason of.
@@ -342,8 +350,11 @@ def _info(caller: Caller) -> CallerInfo:
     return CallerInfo(caller.standing is not Standing.UNKNOWN, caller.aggregator, caller.managed)
 
 
-def _ends(*moments: float | None) -> float:
-    return min((moment for moment in moments if moment is not None), default=inf)
+def _first(moment: float | None, other: float | None) -> float:
+    """The first of two moments, where there are any."""
+    if moment is None:
+        return inf if other is None else other
+    return moment if other is None or moment < other else other
 
 
 def _page(place: Place, query: str, maximum: int) -> paging.Page:

@@ -8,10 +8,14 @@ server disregard Accept (RFC 9110 12.5.1), and clients that name JSON or HTML al
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from attrs import frozen
 
 #: Encodings of the standard that are not spoken here, in the names that are in use.
 _EXI = frozenset(("application/sep-exi", "application/sep+exi", "application/exi"))
+# Headers whose meaning is kept: a client sends the same ones each time.
+_KEPT = 256
 _SENDABLE = frozenset(("application/sep+xml", "application/xml", "text/xml"))
 
 
@@ -27,6 +31,7 @@ class AcceptedMedia:
     extensions: bool
 
 
+@lru_cache(maxsize=_KEPT)
 def wanted(accept: str | None) -> AcceptedMedia:
     """Read an Accept header; none at all takes anything."""
     if not accept:
@@ -38,6 +43,7 @@ def wanted(accept: str | None) -> AcceptedMedia:
     return AcceptedMedia(xml, extensions=xml and all(given.get("level") != "-s1" for _, given in asked))
 
 
+@lru_cache(maxsize=_KEPT)
 def is_xml(content_type: str | None) -> bool:
     """Whether a body of this Content-Type can be read: XML in UTF-8."""
     if content_type is None:

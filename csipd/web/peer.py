@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
+from csipd.db.fair_queue import Share, device_share
 from csipd.net.contacts import Contacts
 from csipd.net.identity import Identity
 from csipd.net.origin import host_of, origin_of
@@ -33,6 +34,18 @@ class Peer:
     address: Any
     log: PeerLog
     contacts: Contacts | None = None
+    _share: Share | None = field(default=None, init=False)
+    _managed: int = field(default=0, init=False)
+
+    @property
+    def share(self) -> Share:
+        """On whose account the store works for it."""
+        info = self.account.info
+        managed = 0 if info is None else info.managed
+        if self._share is None or managed != self._managed:
+            self._managed = managed
+            self._share = device_share(self.identity.lfdi, managed)
+        return self._share
 
     @property
     def name(self) -> str:
