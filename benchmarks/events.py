@@ -183,7 +183,7 @@ def commanding(folder: Path, sizes: tuple[int, int]) -> tuple[list[str], list[di
             transaction = Transaction(connection)
             fsa = groups.assignment(transaction, "Topology")
             group = groups.put_group(transaction, f"{size}", parent=None, level=None, assignment=fsa)
-            groups.count_abilities(transaction, None, [group], size)
+            groups.count_abilities(transaction, None, None, [group], size)
             made[size] = programs.add(transaction, stores.ISSUER, group, f"Program of {size}", 1)
         members = ({"device": one, "group": group, "since": stores.NOW} for one in range(1, size + 1))
         stores.insert(opened, tables.memberships, members)

@@ -252,7 +252,7 @@ def live_numbers(connection: sa.Connection, programs: Sequence[int], now: int) -
     query = sa.select(controls.c.id).where(
         controls.c.program.in_(programs), controls.c.latest > now, controls.c.cancelled.is_(None)
     )
-    candidates = list(connection.scalars(query.order_by(controls.c.id)))
+    candidates = sorted(connection.scalars(query))
     if not candidates:
         return []
     known = {n: k for s in schedules.of(connection, programs, now).values() for n, k in s.all.items()}

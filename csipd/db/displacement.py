@@ -21,14 +21,23 @@ from csipd.sep2.types import MODE, EventState
 #: Programs whose controls are compared with those that are asked about, at most: the latest controls first.
 MOST_PROGRAMS = 200
 
-_RIVALS = (
-    sa.select(controls.c.program)
+#: Controls that are looked at for these, at most: the first to end.
+MOST_LOOKED_AT = 5000
+
+_MEANWHILE = (
+    sa.select(controls.c.program, controls.c.id)
     .where(
         controls.c.earliest < sa.bindparam("last"),
         controls.c.latest > sa.bindparam("first"),
     )
-    .group_by(controls.c.program)
-    .order_by(sa.func.max(controls.c.id).desc())
+    .order_by(controls.c.latest)
+    .limit(MOST_LOOKED_AT)
+    .subquery()
+)
+_RIVALS = (
+    sa.select(_MEANWHILE.c.program)
+    .group_by(_MEANWHILE.c.program)
+    .order_by(sa.func.max(_MEANWHILE.c.id).desc())
     .limit(MOST_PROGRAMS)
 )
 

@@ -249,9 +249,9 @@ def memberships_of_many(connection: sa.Connection, devices: Sequence[int]) -> di
         memberships.c.device.in_(devices), memberships.c.until.is_(None)
     )
     found: dict[int, list[int]] = {}
-    for row in connection.execute(query.order_by(memberships.c.group)):
+    for row in connection.execute(query):
         found.setdefault(row.device, []).append(row.group)
-    return found
+    return {device: sorted(of) for device, of in found.items()}
 
 
 def count_abilities(

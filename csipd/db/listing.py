@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from attrs import frozen
+from attrs import field, frozen
 
 from csipd.db import tally
 from csipd.db.tally import Total
@@ -62,6 +62,11 @@ class Order:
         return [first <= value if self.newest_first else first >= value]
 
 
+def _tried(conditions: Sequence[_Condition]) -> list[_Condition]:
+    """The same conditions in a form that no index is used for: the order of the list would be lost."""
+    return [sa.case((condition, 1), else_=0) == 1 for condition in conditions]
+
+
 @frozen
 class Conditions:
     """What is asked for.
@@ -71,7 +76,7 @@ class Conditions:
     """
 
     leading: Sequence[_Condition]
-    others: Sequence[_Condition]
+    others: Sequence[_Condition] = field(converter=_tried)
 
 
 def conditions(*given: _Condition | None, others: Sequence[_Condition | None] = ()) -> Conditions:

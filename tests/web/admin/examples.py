@@ -8,9 +8,11 @@ from typing import Any
 from attrs import frozen
 
 from csipd.db.programs import own_program
-from csipd.web.admin.operations import Operation
+from csipd.db.tree.context import Server
+from csipd.web.admin.operations import Call, Operation
 from csipd.web.admin.table import OPERATIONS
-from tests.support.world import Numbers
+from csipd.web.json_form import from_json
+from tests.support.world import NOW, Numbers
 
 #: An LFDI that nobody has.
 NEW_LFDI = "3E4F45AB31EDFE5B67E343E5E4562E31984E23E5"
@@ -95,3 +97,39 @@ def example(operation: Operation, numbers: Numbers) -> Example:
 
 WRITES = tuple(operation for operation in OPERATIONS if operation.writes)
 CREATES = tuple(operation for operation in OPERATIONS if operation.creates)
+
+
+#: A value of each query parameter of the lists.
+VALUES: Mapping[str, Callable[[Numbers], Any]] = {
+    "control": lambda n: n.active,
+    "device": lambda n: n.owner,
+    "flagged": lambda n: True,
+    "group": lambda n: 1,
+    "lfdi": lambda n: NEW_LFDI,
+    "manager": lambda n: n.aggregator,
+    "name": lambda n: "dev",
+    "open": lambda n: True,
+    "program": lambda n: n.system,
+    "silent_since": lambda n: NOW,
+    "since": lambda n: NOW,
+    "standing": lambda n: "registered",
+    "status": lambda n: "scheduled",
+    "subject": lambda n: f"/edev/{n.owner}",
+    "until": lambda n: NOW + 10**6,
+    "who": lambda n: "alice",
+}
+
+
+def calls(operation: Operation, numbers: Numbers, server: Server) -> list[Call]:
+    """An operation's request with nothing asked in its query, with each one thing, and with all of them."""
+    ids, body = _SPECIAL.get(operation.name, lambda n: ({}, None))(numbers)
+    form = operation.takes
+    content = None if form is None else from_json(form, {} if body is None else body)
+    plain = {parameter.name: parameter.default for parameter in operation.query}
+    named = [name for name in plain if name not in ("limit", "after", "zone")]
+    given = {name: VALUES[name](numbers) for name in named}
+    asked = [{}, *({name: value} for name, value in given.items()), *([given] if len(given) > 1 else [])]
+    return [
+        Call(who="alice", now=NOW, server=server, numbers=ids, query={**plain, **some}, body=content)
+        for some in asked
+    ]
