@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -419,7 +420,7 @@ def update(transaction: Transaction, device: int, **values: Any) -> None:
         values["category_octets"] = octets_of(category)
         values["device_category"] = None if category is None else int(category)
     before = _STATE.first(connection, {"device": device})
-    connection.execute(sa.update(devices).where(devices.c.id == device).values(**values))
+    _set(*sorted(values)).execute(connection, {"row": device, **values})
     after = _STATE.first(connection, {"device": device})
     if before.standing != after.standing:
         for standing, change in ((before.standing, -1), (after.standing, 1)):
@@ -438,6 +439,12 @@ def update(transaction: Transaction, device: int, **values: Any) -> None:
         transaction.invalidate(facts.fleet(manager))
         if before != after:
             transaction.invalidate(facts.fleet_groups(manager))
+
+
+@cache
+def _set(*names: str) -> Prepared:
+    """The UPDATE of some columns of a row of the list."""
+    return Prepared(sa.update(devices).where(devices.c.id == sa.bindparam("row")), *names)
 
 
 def _tally(transaction: Transaction, state: Any, of: Sequence[int], change: int) -> None:

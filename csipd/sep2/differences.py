@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from csipd.sep2.schema import Element
 
@@ -13,13 +13,16 @@ _ABSENT = "-"
 
 def described(element: Element) -> str:
     """Its values, each under the path of its element: ``opModMaxLimW 6000; rampTms 100``."""
-    return "; ".join(f"{path} {value}" for path, value in _values(element, ""))
+    return "; ".join(f"{path} {value}" for path, value in _values(vars(element), {}, ""))
 
 
 def differences(before: Element | None, after: Element | None) -> str:
     """From what to what: ``setMaxW/value 5000 -> 6000``, with a dash for what is not there."""
-    old = {} if before is None else dict(_values(before, ""))
-    new = {} if after is None else dict(_values(after, ""))
+    was = {} if before is None else vars(before)
+    is_now = {} if after is None else vars(after)
+    # Most of it is the same as a rule: only what is not is taken apart.
+    old = dict(_values(was, is_now, ""))
+    new = dict(_values(is_now, was, ""))
     return "; ".join(
         f"{path} {old.get(path, _ABSENT)} -> {new.get(path, _ABSENT)}"
         for path in {**new, **old}
@@ -27,14 +30,18 @@ def differences(before: Element | None, after: Element | None) -> str:
     )
 
 
-def _values(element: Element, path: str) -> Iterator[tuple[str, str]]:
-    for name, value in vars(element).items():
-        yield from _value(f"{path}{name}", value)
+def _values(
+    values: Mapping[str, object], others: Mapping[str, object], path: str
+) -> Iterator[tuple[str, str]]:
+    """The values of an element, less those that are among the others."""
+    for name, value in values.items():
+        if value != others.get(name):
+            yield from _value(f"{path}{name}", value)
 
 
 def _value(path: str, value: object) -> Iterator[tuple[str, str]]:
     if isinstance(value, Element):
-        inner = dict(_values(value, f"{path}/"))
+        inner = dict(_values(vars(value), {}, f"{path}/"))
         # An element that is there and holds nothing is something, too.
         yield from inner.items() if inner else [(path, "present")]
     elif isinstance(value, tuple):

@@ -13,7 +13,7 @@ from typing import Any, Final
 from csipd.sep2 import resources as r
 from csipd.sep2.quantities import at_most_one
 from csipd.sep2.rules.flaws import Flaw
-from csipd.sep2.schema import Element, fields
+from csipd.sep2.schema import Element
 from csipd.sep2.types import DERKind
 
 #: Settings that are at most the rating of the same name, and those that are at least that. Vars absorbed are
@@ -64,12 +64,9 @@ def _ratings(capability: r.DERCapability) -> Iterator[Flaw]:
 
 
 def _factors(value: Element) -> Iterator[Flaw]:
-    for field in fields(type(value)):
-        factor = getattr(value, field.name)
+    for name, factor in vars(value).items():
         if isinstance(factor, r.PowerFactor) and not at_most_one(factor.displacement, factor.multiplier):
-            yield Flaw(
-                (field.name,), f"is {_plain(_amount(factor))}", "a power factor of at most 1", doubtful=True
-            )
+            yield Flaw((name,), f"is {_plain(_amount(factor))}", "a power factor of at most 1", doubtful=True)
 
 
 def _negative(name: str, vars_absorbed: r.ReactivePower | None) -> Iterator[Flaw]:
