@@ -15,6 +15,7 @@ from attrs import frozen
 
 from csipd.db import facts, listing, schedules, tally
 from csipd.db.database import Transaction
+from csipd.db.prepared import Prepared
 from csipd.db.schedules import StoredControl
 from csipd.db.stored import decode
 from csipd.db.tables import controls
@@ -35,10 +36,12 @@ RETENTION = 86_400
 MOST_LIVE = 1000
 
 
-_CONTROLS_OF = schedules.EVENTS.where(controls.c.id.in_(sa.bindparam("numbers", expanding=True)))
+_CONTROLS_OF = Prepared(schedules.EVENTS.where(controls.c.id.in_(sa.bindparam("numbers", expanding=True))))
 _LATEST = listing.Order((controls.c.start, controls.c.id))
-_BODIES = sa.select(controls.c.id, controls.c.body, controls.c.reason).where(
-    controls.c.id.in_(sa.bindparam("numbers", expanding=True))
+_BODIES = Prepared(
+    sa.select(controls.c.id, controls.c.body, controls.c.reason).where(
+        controls.c.id.in_(sa.bindparam("numbers", expanding=True))
+    )
 )
 
 
@@ -143,7 +146,7 @@ def commanded(connection: sa.Connection, number: int, now: int) -> StoredControl
 
 def commanded_of(connection: sa.Connection, numbers: Sequence[int], now: int) -> list[StoredControl]:
     """Controls as the operator sees them, in the order of their numbers' list; unknown ones are left out."""
-    rows = connection.execute(_CONTROLS_OF, {"numbers": numbers}).all()
+    rows = _CONTROLS_OF.all(connection, {"numbers": numbers})
     found = _commanded(connection, rows, now)
     return [found[number] for number in numbers if number in found]
 
@@ -154,9 +157,7 @@ def find(connection: sa.Connection, number: int, now: int) -> StoredControl | No
     return None if found is None or found.event.created > now else found
 
 
-def _commanded(
-    connection: sa.Connection, rows: Sequence[sa.Row[*tuple[Any, ...]]], now: int
-) -> dict[int, StoredControl]:
+def _commanded(connection: sa.Connection, rows: Sequence[Any], now: int) -> dict[int, StoredControl]:
     """Controls with their status, by number.
 
     :param rows: of ``schedules.EVENTS``
@@ -212,11 +213,11 @@ def shown(connection: sa.Connection, wanted: Iterable[StoredControl]) -> list[r.
     if not wanted:
         return []
     asked = {"numbers": [kept.number for kept in wanted]}
-    rows = {row.id: row for row in connection.execute(_BODIES, asked)}
+    rows = {row.id: row for row in _BODIES.all(connection, asked)}
     return [_shown(rows[kept.number], kept.status) for kept in wanted]
 
 
-def _shown(row: sa.Row[*tuple[Any, ...]], status: Status) -> r.DERControl:
+def _shown(row: Any, status: Status) -> r.DERControl:
     cancelled = status.state in (EventState.CANCELLED, EventState.CANCELLED_RANDOMIZED)
     return decode(row.body, r.DERControl, f"controls {row.id}").replace(
         version=status.version,

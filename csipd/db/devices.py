@@ -234,11 +234,10 @@ def end_devices(
     return total, [(Place(_EDEV, (row.id,)), _end_device(row)) for row in query.all(connection, wanted)]
 
 
-def visible_to(asker: Caller) -> sa.Select[tuple[int]]:
-    """The numbers of the EndDevices that a registered caller sees, as a query."""
-    assert asker.device is not None
-    own = devices.c.manager == asker.device if asker.aggregator else devices.c.id == asker.device
-    return sa.select(devices.c.id).where(is_shown, own)
+def visible_to(aggregator: bool) -> sa.Select[tuple[int]]:
+    """The numbers of the EndDevices that a registered caller sees, as a query; its own is ``asker``."""
+    own = devices.c.manager if aggregator else devices.c.id
+    return sa.select(devices.c.id).where(is_shown, own == sa.bindparam("asker"))
 
 
 def end_device_count(connection: sa.Connection, asker: Caller) -> int:

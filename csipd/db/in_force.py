@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from attrs import frozen
 
 from csipd.db import controls, documents, programs, schedules
+from csipd.db.prepared import Prepared
 from csipd.db.schedules import StoredControl
 from csipd.db.tables import devices
 from csipd.der.programs import (
@@ -27,6 +28,8 @@ from csipd.sep2.site import ROWS, Place
 from csipd.sep2.types import MODE
 
 _DEFAULT = ROWS["DefaultDERControl"]
+
+_CATEGORY = Prepared(sa.select(devices.c.device_category).where(devices.c.id == sa.bindparam("device")))
 
 
 @frozen
@@ -140,7 +143,7 @@ def _seen(
     found = programs.get(connection, numbers, own)
     primacies = {number: found[number].primacy for number in numbers}
     known = schedules.together(connection, numbers, now)
-    category = connection.scalar(sa.select(devices.c.device_category).where(devices.c.id == device))
+    category = _CATEGORY.scalar(connection, {"device": device})
     candidates = [
         candidate
         for number, schedule in known.items()

@@ -39,7 +39,6 @@ _AT_ONCE = 1000
 _LIST = ROWS["LogEventList"]
 _ITEM = ROWS["LogEvent"]
 
-# Built once: to build a statement costs ten times what it takes to execute it.
 _SAME = Prepared(
     sa.select(logevents.c.id, logevents.c.hidden).where(
         *(
@@ -52,11 +51,32 @@ _ADD = Prepared(
     sa.insert(logevents).returning(logevents.c.id),
     *(column.name for column in logevents.columns if column is not logevents.c.id),
 )
-_COUNTS = (
+_COUNTS = Prepared(
     sa.select(logevents.c.device, sa.func.count().label("number"))
     .where(logevents.c.device.in_(sa.bindparam("devices", expanding=True)), sa.not_(logevents.c.hidden))
     .group_by(logevents.c.device)
 )
+_LISTED = sa.and_(logevents.c.device == sa.bindparam("device"), sa.not_(logevents.c.hidden))
+_LATER = logevents.c.created_time > sa.bindparam("after")
+_THIS = logevents.c.id == sa.bindparam("number")
+_BODY = Prepared(sa.select(logevents.c.body).where(_LISTED, _THIS))
+_COUNT_LATER = Prepared(sa.select(sa.func.count()).select_from(logevents).where(_LISTED, _LATER))
+# The newest first: by createdDateTime, then logEventID (9.6).
+_MEMBERS = (
+    sa.select(logevents.c.id, logevents.c.body)
+    .where(_LISTED)
+    .order_by(logevents.c.created_time.desc(), logevents.c.event_id.desc(), logevents.c.id.desc())
+    .limit(sa.bindparam("limit", type_=sa.Integer))
+    .offset(sa.bindparam("start", type_=sa.Integer))
+)
+_PAGE = Prepared(_MEMBERS)
+_PAGE_LATER = Prepared(_MEMBERS.where(_LATER))
+_HIDE = Prepared(
+    sa.update(logevents)
+    .where(_THIS, logevents.c.device == sa.bindparam("owner"), sa.not_(logevents.c.hidden))
+    .values(hidden=True)
+)
+_SHOW = Prepared(sa.update(logevents).where(_THIS).values(hidden=False))
 _BEYOND = (
     sa.select(logevents.c.id)
     .where(logevents.c.device == sa.bindparam("device"), logevents.c.hidden == sa.bindparam("hidden"))
@@ -189,7 +209,7 @@ def post(transaction: Transaction, device: int, event: r.LogEvent, keep: int, no
     again = _SAME.first(connection, content)
     if again is not None:
         if again.hidden:
-            connection.execute(sa.update(logevents).where(logevents.c.id == again.id).values(hidden=False))
+            _SHOW.execute(connection, {"number": again.id})
             _invalidate(transaction, device, [again.id])
             _age(transaction, device, False, keep)
         return Place(_ITEM, (device, again.id))
@@ -214,8 +234,7 @@ def hide(transaction: Transaction, device: int, number: int, keep: int) -> None:
 
     :raises NotFound: it is not there
     """
-    mine = sa.and_(logevents.c.id == number, logevents.c.device == device, sa.not_(logevents.c.hidden))
-    if not transaction.connection.execute(sa.update(logevents).where(mine).values(hidden=True)).rowcount:
+    if not _HIDE.execute(transaction.connection, {"owner": device, "number": number}):
         raise NotFound(_ITEM.href((device, number)))
     _invalidate(transaction, device, [number])
     _age(transaction, device, True, keep)
@@ -223,17 +242,13 @@ def hide(transaction: Transaction, device: int, number: int, keep: int) -> None:
 
 def get(connection: sa.Connection, device: int, number: int) -> r.LogEvent | None:
     """A log event that is in the list of its device."""
-    body = connection.scalar(
-        sa.select(logevents.c.body).where(
-            logevents.c.id == number, logevents.c.device == device, sa.not_(logevents.c.hidden)
-        )
-    )
+    body = _BODY.scalar(connection, {"device": device, "number": number})
     return None if body is None else decode(body, r.LogEvent, f"/edev/{device}/lel/{number}")
 
 
 def counts(connection: sa.Connection, devices: Sequence[int]) -> Mapping[int, int]:
     """How many log events the list of each device holds; devices without any are left out."""
-    return {row.device: row.number for row in connection.execute(_COUNTS, {"devices": devices})}
+    return dict(_COUNTS.all(connection, {"devices": devices}))
 
 
 def page(connection: sa.Connection, device: int, part: Page) -> tuple[int, list[tuple[Place, r.LogEvent]]]:
@@ -241,22 +256,16 @@ def page(connection: sa.Connection, device: int, part: Page) -> tuple[int, list[
 
     :return: how many there are (after the filter ``a``), and those wanted with their places
     """
-    mine = sa.and_(logevents.c.device == device, sa.not_(logevents.c.hidden))
-    if part.after is not None:
-        mine &= logevents.c.created_time > part.after
-    total = connection.scalar(sa.select(sa.func.count()).select_from(logevents).where(mine)) or 0
+    asked = {"device": device, "after": part.after, "limit": part.limit, "start": part.start}
+    if part.after is None:
+        query, total = _PAGE, counts(connection, [device]).get(device, 0)
+    else:
+        query, total = _PAGE_LATER, _COUNT_LATER.scalar(connection, asked)
     if part.start >= total or not part.limit:
         return total, []
-    query = (
-        sa.select(logevents.c.id, logevents.c.body)
-        .where(mine)
-        .order_by(logevents.c.created_time.desc(), logevents.c.event_id.desc(), logevents.c.id.desc())
-        .limit(part.limit)
-        .offset(part.start)
-    )
     return total, [
         (Place(_ITEM, (device, row.id)), decode(row.body, r.LogEvent, f"logevents {row.id}"))
-        for row in connection.execute(query)
+        for row in query.all(connection, asked)
     ]
 
 

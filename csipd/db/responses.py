@@ -50,7 +50,6 @@ UNADDRESSED_KEPT = 30 * 86_400
 #: Silent devices of an event that are named; the others are counted.
 SAMPLE = 50
 
-# Built once: to build a statement costs ten times what it takes to execute it.
 _TO_EVENT = Prepared(
     sa.select(responses.c.id, responses.c.status, responses.c.created_time, responses.c.received).where(
         responses.c.device == sa.bindparam("device"), responses.c.subject == sa.bindparam("subject")
@@ -73,6 +72,40 @@ _EVENT = Prepared(
 _OTHERS = sa.and_(responses.c.device == sa.bindparam("device"), sa.not_(responses.c.addressed))
 _NUMBER_OF_OTHERS = Prepared(sa.select(sa.func.count()).select_from(responses).where(_OTHERS))
 _REMOVE_OTHERS = Prepared(sa.delete(responses).where(_OTHERS, responses.c.received < sa.bindparam("before")))
+
+
+def _seen_by(aggregator: bool, later: bool = False) -> sa.ColumnElement[bool]:
+    """Of the caller or its fleet; and created after a moment."""
+    mine = responses.c.device.in_(devices.visible_to(aggregator))
+    # As everywhere, an optional time that is absent counts as 0.
+    return mine & (sa.func.coalesce(responses.c.created_time, 0) > sa.bindparam("after")) if later else mine
+
+
+def _page(aggregator: bool, later: bool) -> sa.Select[int, bytes]:
+    """In the order of a ResponseList: by createdDateTime, then endDeviceLFDI (8.8)."""
+    return (
+        sa.select(responses.c.id, responses.c.body)
+        .where(_seen_by(aggregator, later))
+        .order_by(
+            sa.func.coalesce(responses.c.created_time, 0).desc(), responses.c.lfdi, responses.c.id.desc()
+        )
+        .limit(sa.bindparam("limit", type_=sa.Integer))
+        .offset(sa.bindparam("start", type_=sa.Integer))
+    )
+
+
+# By whether an aggregator asks, and whether for what was created after a moment.
+_BODY = {
+    aggregator: Prepared(
+        sa.select(responses.c.body).where(responses.c.id == sa.bindparam("number"), _seen_by(aggregator))
+    )
+    for aggregator in (False, True)
+}
+_WAYS = [(aggregator, later) for aggregator in (False, True) for later in (False, True)]
+_COUNT = {
+    way: Prepared(sa.select(sa.func.count()).select_from(responses).where(_seen_by(*way))) for way in _WAYS
+}
+_PAGE = {way: Prepared(_page(*way)) for way in _WAYS}
 
 
 _NEWEST = listing.Order((responses.c.id,))
@@ -224,13 +257,14 @@ def _make_room(connection: sa.Connection, device: int, now: int) -> None:
 
 def get(connection: sa.Connection, asker: Caller, number: int) -> r.Response | None:
     """A Response of the caller or its fleet."""
-    body = connection.scalar(sa.select(responses.c.body).where(responses.c.id == number, _seen_by(asker)))
+    body = _BODY[asker.aggregator].scalar(connection, {"number": number, "asker": asker.device})
     return None if body is None else decode(body, r.Response, "responses")
 
 
 def count(connection: sa.Connection, asker: Caller) -> int:
     """How many Responses this caller sees."""
-    return connection.scalar(sa.select(sa.func.count()).select_from(responses).where(_seen_by(asker))) or 0
+    found: int = _COUNT[asker.aggregator, False].scalar(connection, {"asker": asker.device})
+    return found
 
 
 def page(connection: sa.Connection, asker: Caller, part: Page) -> tuple[int, list[tuple[Place, r.Response]]]:
@@ -240,30 +274,15 @@ def page(connection: sa.Connection, asker: Caller, part: Page) -> tuple[int, lis
 
     :return: how many there are (after the filter ``a``), and those wanted with their places
     """
-    mine = _seen_by(asker)
-    if part.after is not None:
-        # As everywhere, an optional time that is absent counts as 0.
-        mine &= sa.func.coalesce(responses.c.created_time, 0) > part.after
-    total = connection.scalar(sa.select(sa.func.count()).select_from(responses).where(mine)) or 0
+    way = asker.aggregator, part.after is not None
+    asked = {"asker": asker.device, "after": part.after, "limit": part.limit, "start": part.start}
+    total = _COUNT[way].scalar(connection, asked)
     if part.start >= total or not part.limit:
         return total, []
-    query = (
-        sa.select(responses.c.id, responses.c.body)
-        .where(mine)
-        .order_by(
-            sa.func.coalesce(responses.c.created_time, 0).desc(), responses.c.lfdi, responses.c.id.desc()
-        )
-        .limit(part.limit)
-        .offset(part.start)
-    )
     return total, [
         (Place(_ITEM, (SET, row.id)), decode(row.body, r.Response, f"responses {row.id}"))
-        for row in connection.execute(query)
+        for row in _PAGE[way].all(connection, asked)
     ]
-
-
-def _seen_by(asker: Caller) -> sa.ColumnElement[bool]:
-    return responses.c.device.in_(devices.visible_to(asker))
 
 
 # What the operator sees.

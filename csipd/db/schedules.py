@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from attrs import define, field, frozen
 
 from csipd.db import fact_store, facts
+from csipd.db.prepared import Prepared
 from csipd.db.tables import controls
 from csipd.der.events import Event, Status, next_change, statuses
 from csipd.sep2.types import EventState
@@ -40,18 +41,20 @@ EVENTS = sa.select(
     controls.c.randomized,
 )
 #: The controls of a time, and those made since a moment that overlap a wider one.
-_AROUND = EVENTS.where(
-    controls.c.program.in_(sa.bindparam("programs", expanding=True)),
-    controls.c.latest > sa.bindparam("first"),
-    controls.c.earliest < sa.bindparam("last"),
-    sa.or_(
-        sa.and_(controls.c.latest > sa.bindparam("since"), controls.c.earliest < sa.bindparam("until")),
-        sa.and_(
-            controls.c.start + controls.c.duration > sa.bindparam("first"),
-            controls.c.start < sa.bindparam("last"),
-            controls.c.creation_time >= sa.bindparam("made"),
+_AROUND = Prepared(
+    EVENTS.where(
+        controls.c.program.in_(sa.bindparam("programs", expanding=True)),
+        controls.c.latest > sa.bindparam("first"),
+        controls.c.earliest < sa.bindparam("last"),
+        sa.or_(
+            sa.and_(controls.c.latest > sa.bindparam("since"), controls.c.earliest < sa.bindparam("until")),
+            sa.and_(
+                controls.c.start + controls.c.duration > sa.bindparam("first"),
+                controls.c.start < sa.bindparam("last"),
+                controls.c.creation_time >= sa.bindparam("made"),
+            ),
         ),
-    ),
+    )
 )
 
 
@@ -118,9 +121,7 @@ def together(connection: sa.Connection, programs: Sequence[int], now: int) -> di
         since = begin - (now - begin)
 
 
-def past(
-    connection: sa.Connection, rows: Sequence[sa.Row[*tuple[Any, ...]]], now: int
-) -> dict[int, StoredControl]:
+def past(connection: sa.Connection, rows: Sequence[Any], now: int) -> dict[int, StoredControl]:
     """Controls that are over, by number, with the status that they have kept.
 
     :param rows: of ``EVENTS``
@@ -141,7 +142,7 @@ def past(
     return wanted
 
 
-def event_of_row(row: sa.Row[*tuple[Any, ...]]) -> Event:
+def event_of_row(row: Any) -> Event:
     """What the rules need of a control that is kept: a row of ``EVENTS``."""
     return Event(
         mrid=row.mrid,
@@ -213,7 +214,7 @@ def _fetch(
     first, last, made = since, until, _EVER
     while True:
         asked = {"since": since, "until": until, "first": first, "last": last, "made": made}
-        rows = connection.execute(_AROUND, {"programs": programs, **asked}).all()
+        rows = _AROUND.all(connection, {"programs": programs, **asked})
         wanted = [row for row in rows if row.latest > since and row.earliest < until]
         made = min((row.creation_time for row in wanted), default=_EVER)
         begin, end = _span(rows, since, until)
@@ -228,7 +229,7 @@ def _fetch(
     return found
 
 
-def _span(rows: Sequence[sa.Row[*tuple[Any, ...]]], since: int, until: int) -> tuple[int, int]:
+def _span(rows: Sequence[Any], since: int, until: int) -> tuple[int, int]:
     """From when to when the controls of a time reach, with those that overlap them, and so on."""
     begin, end = since, until
     while True:
