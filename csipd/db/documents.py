@@ -7,6 +7,7 @@ row before its first member; its count is kept, not counted.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from zlib import crc32
 
 import sqlalchemy as sa
 from attrs import frozen
@@ -24,10 +25,14 @@ from csipd.sep2.paging import Page
 from csipd.sep2.resources import Resource
 from csipd.sep2.site import Place, Row, member
 
+#: The columns of what a document says.
+_CONTENT = ("body", "checksum")
 #: The whole of a list that is known to be short: the curves of a program, the DERs of a device.
 ALL = Page(limit=10_000)
 
-_BODY = Prepared(sa.select(documents.c.body).where(documents.c.href == sa.bindparam("href")))
+_STORED = Prepared(
+    sa.select(documents.c.body, documents.c.checksum).where(documents.c.href == sa.bindparam("href"))
+)
 _PRESENT = Prepared(
     sa.select(documents.c.href).where(documents.c.href.in_(sa.bindparam("hrefs", expanding=True)))
 )
@@ -53,9 +58,13 @@ _EQUAL = Prepared(
         documents.c.order < sa.bindparam("to"),
     )
 )
-_INSERT = Prepared(sa.insert(documents), "href", "list", "order", "time", "device", "changed", "body")
+_INSERT = Prepared(sa.insert(documents), "href", "list", "order", "time", "device", "changed", *_CONTENT)
 _REPLACE = Prepared(
-    sa.update(documents).where(documents.c.href == sa.bindparam("place")), "order", "time", "changed", "body"
+    sa.update(documents).where(documents.c.href == sa.bindparam("place")),
+    "order",
+    "time",
+    "changed",
+    *_CONTENT,
 )
 _DELETE = Prepared(
     sa.delete(documents).where(documents.c.href == sa.bindparam("href")).returning(documents.c.list)
@@ -69,7 +78,7 @@ def _put(dialect: str) -> sa.Insert:
     statement = insert(dialect, documents)
     return statement.on_conflict_do_update(
         index_elements=[documents.c.href],
-        set_={"changed": statement.excluded.changed, "body": statement.excluded.body},
+        set_={name: statement.excluded[name] for name in ("changed", *_CONTENT)},
     )
 
 
@@ -86,14 +95,32 @@ def _lengthen(dialect: str) -> sa.Insert:
     )
 
 
-_PUT = Prepared(_put, "href", "device", "changed", "body")
+_PUT = Prepared(_put, "href", "device", "changed", *_CONTENT)
 _LENGTHEN = Prepared(_lengthen)
 
 
+@frozen
+class StoredDocument:
+    """A document as it is stored.
+
+    :param sound: whether its checksum says that this is what was stored; one from before there were checksums
+        may be so all the same
+    """
+
+    body: bytes
+    sound: bool
+
+
+def stored_at(connection: sa.Connection, href: str) -> StoredDocument | None:
+    """The document at an href as it is stored, or None."""
+    row = _STORED.first(connection, {"href": href})
+    return None if row is None else StoredDocument(row.body, crc32(row.body) == row.checksum)
+
+
 def body_at(connection: sa.Connection, href: str) -> bytes | None:
-    """The document at an href as it is kept, or None."""
-    body: bytes | None = _BODY.scalar(connection, {"href": href})
-    return body
+    """The octets of the document at an href, or None."""
+    stored = stored_at(connection, href)
+    return None if stored is None else stored.body
 
 
 def get(connection: sa.Connection, place: Place) -> Resource | None:
@@ -170,7 +197,7 @@ def put_over(
     body = codec.encode(resource, extensions=True)
     if before == body:
         return None
-    row = {"href": place.href, "device": device, "changed": now, "body": body}
+    row = {"href": place.href, "device": device, "changed": now, "body": body, "checksum": crc32(body)}
     _PUT.execute(connection, row)
     transaction.invalidate(facts.document(place.href))
     return DocumentChange(before, body)
@@ -191,6 +218,7 @@ def post(transaction: Transaction, place: Place, resource: Resource, now: int, d
     connection = transaction.connection
     number: int = _LENGTHEN.scalar(connection, {"href": place.href})
     made = Place(member(place.row), (*place.ids, number))
+    body = codec.encode(resource, extensions=True)
     row = {
         "href": made.href,
         "list": place.href,
@@ -198,7 +226,8 @@ def post(transaction: Transaction, place: Place, resource: Resource, now: int, d
         "time": time_key(place.row, resource),
         "device": device,
         "changed": now,
-        "body": codec.encode(resource, extensions=True),
+        "body": body,
+        "checksum": crc32(body),
     }
     _INSERT.execute(connection, row)
     transaction.invalidate(facts.list_of(place.href), facts.document(made.href))
@@ -236,6 +265,7 @@ def replace(
         "time": time_key(list_row, resource),
         "changed": now,
         "body": body,
+        "checksum": crc32(body),
     }
     _REPLACE.execute(connection, row)
     transaction.invalidate(facts.document(place.href), facts.list_of(Place(list_row, place.ids[:-1]).href))

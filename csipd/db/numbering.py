@@ -8,6 +8,7 @@ where nobody can have been (decision 46).
 from __future__ import annotations
 
 from collections.abc import Callable
+from zlib import crc32
 
 import sqlalchemy as sa
 
@@ -117,4 +118,5 @@ def _raise_versions(connection: sa.Connection) -> None:
         if hasattr(resource, "version"):
             raised = resource.replace(version=((resource.version or 0) + _VERSIONS) % 2**16)
             body = codec.encode(raised, extensions=True)
-            connection.execute(sa.update(documents).where(documents.c.href == row.href).values(body=body))
+            this = sa.update(documents).where(documents.c.href == row.href)
+            connection.execute(this.values(body=body, checksum=crc32(body)))

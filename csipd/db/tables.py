@@ -402,6 +402,8 @@ documents = sa.Table(
     sa.Column("device", _Id, sa.ForeignKey("devices.id")),
     sa.Column("changed", sa.BigInteger, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    # CRC-32 of the body: what agrees with it is what was stored. None: from before there were any.
+    sa.Column("checksum", sa.BigInteger),
     sa.Index(None, "list", "order", unique=True),
 )
 

@@ -44,7 +44,7 @@ def is_visible(context: Context, place: Place) -> bool:
     # One number deep, an audience that goes by that number has answered for it: a device, a program.
     if around is None or (by_number and len(around.ids) < 2):
         return True
-    if source_of(place.row).is_kept and context.cached(documents.body_at, place.href) is not None:
+    if source_of(place.row).is_kept and context.cached(documents.stored_at, place.href) is not None:
         # Documents are kept in what is there, and who is let in goes on with this one.
         return True
     return source_of(around.row).present(context, [around.ids]) == [True]

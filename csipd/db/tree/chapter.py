@@ -47,8 +47,8 @@ class Source:
         """The bare resource, or None where there is none."""
         href = self.row.href(ids)
         context.depend(facts.document(href))
-        body = context.cached(documents.body_at, href)
-        return None if body is None else decode(body, self.row.resource_type, href)
+        stored = context.cached(documents.stored_at, href)
+        return None if stored is None else decode(stored.body, self.row.resource_type, href)
 
     @cached_property
     def is_kept(self) -> bool:
@@ -155,7 +155,8 @@ def replace(
     kept = bare(place.row, body)
     members = list_of(place.row)
     if members is None:
-        before = context.cached(documents.body_at, place.href)
+        stored = context.cached(documents.stored_at, place.href)
+        before = None if stored is None else stored.body
         written = documents.put_over(transaction, place, before, kept, context.now, place.device)
     else:
         if members.most:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from csipd.db import documents, facts
 from csipd.db.chapters import source_of
 from csipd.db.tree.context import Context
 from csipd.der.access import Owner, may_see
@@ -22,6 +23,7 @@ from csipd.sep2 import resources as r
 from csipd.sep2.paging import DEFAULT, Page
 from csipd.sep2.schema import fields
 from csipd.sep2.site import Audience, Place, Row, children, member
+from csipd.sep2.splicing import spliced
 
 _NAMESPACE = f' xmlns="{codec.NAMESPACE}"'.encode()
 
@@ -38,6 +40,8 @@ def read(context: Context, place: Place, part: Page, *, extensions: bool) -> byt
         key = ("page", row.name, place.ids, part.start, part.limit, part.after)
         return context.kept(key, lambda: codec.encode(document(context, place, part)), len)
     source = source_of(row)
+    if source.is_kept and not _has_links(row) and (octets := _spliced(context, place, extensions)):
+        return octets
     found = source.shared(context, place, part) if row.is_list else None
     if found is None:
         return codec.encode(document(context, place, part), extensions=extensions)
@@ -45,6 +49,22 @@ def read(context: Context, place: Place, part: Page, *, extensions: bool) -> byt
         raise NotFound(place.href)
     total, places = found
     return _of_parts(_list(context, place, total, len(places)), [_shared(context, each) for each in places])
+
+
+def _spliced(context: Context, place: Place, extensions: bool) -> bytes | None:
+    """A document without links as it was stored, with its href; None where it has to be decoded."""
+    href, kind = place.href, place.row.resource_type
+    context.depend(facts.document(href))
+    stored = context.cached(documents.stored_at, href)
+    if stored is None or not stored.sound:
+        return None
+    rate = _poll_rate(context, place.row) if "pollRate" in _names(kind) else None
+    return spliced(stored.body, kind, href, rate, extensions=extensions)
+
+
+@cache
+def _has_links(row: Row) -> bool:
+    return any(child.on for child in children(row))
 
 
 def document(context: Context, place: Place, part: Page) -> r.Resource:
