@@ -21,6 +21,7 @@ from csipd.daemon.backlog import make_backlog
 from csipd.daemon.changes import ChangeNotifier
 from csipd.daemon.contacts import ContactWriter
 from csipd.daemon.descriptors import OWN, make_room
+from csipd.daemon.garbage import GarbageCollection
 from csipd.daemon.listeners import Listener, Listeners
 from csipd.daemon.operators import OperatorDirectory
 from csipd.daemon.scheduler import Scheduler
@@ -104,6 +105,7 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     for listener in listeners:
         DrainConnections(listener.site, reactor).setServiceParent(tree)
     Listeners(settings, listeners, operators, reactor, peer_log, backlog.connections).setServiceParent(tree)
+    GarbageCollection(reactor).setServiceParent(tree)
     if ready.options.hints:
         Hints(ready.options.hints).setServiceParent(tree)
     return tree
