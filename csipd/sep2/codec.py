@@ -85,9 +85,9 @@ def decode(data: bytes, expected: type[E], *others: type[E], max_bytes: int = MA
 
 
 def _decode_plain(data: bytes, classes: tuple[type[E], ...]) -> E | None:
-    """The value of a plain document (plain.py); None: it is another one, or wrong."""
+    """The value of a plain document (plain.py) that is not large; None: it is another one, or wrong."""
     named = _PLAIN_ROOT.match(data)
-    cls = None if named is None else _CLASSES.get(named[1].decode())
+    cls = None if named is None or len(data) > MAX_TAGS else _CLASSES.get(named[1].decode())
     if cls is None or not issubclass(cls, classes):
         return None
     value = _plain_reader(cls)(data)

@@ -1,10 +1,10 @@
 """Plain documents, read by one regular expression a class.
 
 What devices send and csipd stores is nearly always plain: ASCII in the order of the schema, one default
-namespace, no attributes but the schema's own, no comments, no entities, nothing that repeats. A class has a
-pattern of its plain documents, made once from its table of fields; a document that matches is well-formed and
-has the elements that the schema demands, so that only its simple values are left to be read: a third of what
-a tree costs. What does not match need not be wrong: the codec makes a tree of it.
+namespace, no attributes but the schema's own, no comments, no entities. A class has a pattern of its plain
+documents, made once from its table of fields; a document that matches is well-formed and has the elements
+that the schema demands, so that only its simple values are left to be read: a third of what a tree costs.
+What does not match need not be wrong: the codec makes a tree of it.
 """
 
 from __future__ import annotations
@@ -77,35 +77,32 @@ class _Part:
 class _Step:
     """How a field is read.
 
-    :param group: the first group of its pattern, which says whether it is there
-    :param path: what it adds to the path of its element
-    :param parse: of a simple field: reads the text in that group
+    :param pattern: whose first group says whether it is there
+    :param groups: how many it has
+    :param parse: of a simple field, or one that repeats: reads the text in that group
     :param make: of another: reads the groups after that one
     """
 
-    name: str
-    group: int
-    path: str
-    parse: lexical.Parser | None
+    pattern: str
+    groups: int
+    parse: Callable[[Any], Any] | None
     make: _Make | None
 
 
 def _part(cls: type[Element], name: str, declared: str = "") -> _Part | None:
     """How elements of a class are read; None where none of them is plain."""
     attributes = content = ""
-    steps: list[_Step] = []
+    steps: list[tuple[str, int, str, _Step]] = []
     groups = 0
     for field in fields(cls):
-        inner = _inner(field)
-        if inner is None:
+        step = _step(field)
+        if step is None:
             if field.required:
                 return None
             continue  # an element that has it is not plain
-        pattern, size, make = inner
-        parse = None if make else lexical.parser(field)
-        steps.append(_Step(field.name, groups, f"/{'@' * field.attribute}{field.name}", parse, make))
-        groups += size
-        pattern = pattern if field.required else f"(?:{pattern})?"
+        steps.append((field.name, groups, f"/{'@' * field.attribute}{field.name}", step))
+        groups += step.groups
+        pattern = step.pattern if field.required else f"(?:{step.pattern})?"
         if field.attribute:
             attributes += pattern
         else:
@@ -115,25 +112,56 @@ def _part(cls: type[Element], name: str, declared: str = "") -> _Part | None:
     return _Part(f"<{name}{declared}{attributes}{closed}{_BLANKS}", groups, _maker(cls, steps))
 
 
-def _inner(field: Field) -> tuple[str, int, _Make | None] | None:
-    """The pattern of a field, its number of groups and, for one that is not simple, what reads them.
-
-    None for one that is never plain.
-    """
-    if field.occurs is not None or field.polymorphic:
-        return None
+def _step(field: Field) -> _Step | None:
+    """How a field is read; None where it is never plain."""
     if field.form is None:
-        part = _part(field.type, field.name)
-        return None if part is None else (f"(){part.pattern}", 1 + part.groups, part.make)
-    if field.attribute:
-        return f' {field.name}="{_ATTRIBUTE}"', 1, None
-    return f"<{field.name}>{_TEXT}</{field.name}>{_BLANKS}", 1, None
+        part = None if field.polymorphic else _part(field.type, field.name)
+        if part is None:
+            return None
+        if field.occurs is None:
+            return _Step(f"(){part.pattern}", 1 + part.groups, None, part.make)
+        # Members are found together, and then read one by one.
+        member = re.sub(r"\((?!\?)", "(?:", part.pattern)
+        most = "" if field.occurs.most is None else field.occurs.most
+        return _Step(f"((?:{member}){{1,{most}}})", 1, _members(part), None)
+    if field.occurs is not None:
+        return None
+    before, text, after = (
+        (f' {field.name}="', _ATTRIBUTE, '"')
+        if field.attribute
+        else (f"<{field.name}>", _TEXT, f"</{field.name}>{_BLANKS}")
+    )
+    return _Step(f"{before}{text}{after}", 1, lexical.parser(field), None)
 
 
-def _maker(cls: type[Element], steps: Sequence[_Step]) -> _Make:
+def _members(part: _Part) -> Callable[[str], tuple[Any, ...]]:
+    """The function that reads elements of one name which follow each other."""
+    match = re.compile(part.pattern).match
+
+    def read(text: str) -> tuple[Any, ...]:
+        found = []
+        at = 0
+        while (member := match(text, at)) is not None:
+            try:
+                found.append(part.make(member.groups(), 0))
+            except DocumentError as refused:
+                alone = at == 0 and member.end() == len(text)
+                refused.path = f"{'' if alone else f'[{len(found) + 1}]'}{refused.path}"
+                raise
+            at = member.end()
+        return tuple(found)
+
+    return read
+
+
+def _maker(cls: type[Element], steps: Sequence[tuple[str, int, str, _Step]]) -> _Make:
+    """The function that makes a value.
+
+    :param steps: for each field: its name, its first group, what it adds to the path, and how it is read
+    """
     ruled = cls.flaw is not Element.flaw
     new = cls.__new__
-    unpacked = [(step.name, step.group, step.path, step.parse, step.make) for step in steps]
+    unpacked = [(name, group, path, step.parse, step.make) for name, group, path, step in steps]
 
     def make(groups: Sequence[Any], begin: int) -> Element:
         value = new(cls)

@@ -35,6 +35,16 @@ def without_tree(data: bytes, kind: type[Element]) -> object:
     return plain.reader(kind, NAMESPACE)(data)
 
 
+CURVE = r.DERCurve(
+    mRID="0" * 32,
+    creationTime=5,
+    CurveData=(r.CurveData(xvalue=1, yvalue=2),),
+    curveType=11,
+    xMultiplier=0,
+    yMultiplier=0,
+    yRefType=3,
+)
+
 #: What may be put into a document, or in the place of something in it.
 PIECES = st.sampled_from(
     [
@@ -63,8 +73,8 @@ class PlainTests(SynchronousTestCase):
 
     def test_what_devices_send(self) -> None:
         """What devices send again and again is plain, if it is written as csipd writes it."""
-        names = ("DERStatus", "DERAvailability", "DERSettings", "DERCapability", "PowerStatus", "LogEvent")
-        for name in (*names, "DERControlResponse"):
+        names = ("DERStatus", "DERAvailability", "DERSettings", "DERCapability", "PowerStatus")
+        for name in (*names, "DeviceStatus", "LogEvent", "DERControlResponse"):
             value = FULL[name].replace(extensions=())
             data = codec.encode(value).replace(b"&lt;&amp;&gt;", b"")
             self.assertIsNotNone(without_tree(data, type(value)), name)
@@ -88,6 +98,28 @@ class PlainTests(SynchronousTestCase):
         ):
             found = without_tree(spelt % NAMESPACE.encode(), r.DER)
             self.assertEqual(found, None if b"'" in spelt else r.DER())
+
+    def test_what_repeats(self) -> None:
+        """Members of one name are plain, too, as many as there may be; a wrong one is named by its number."""
+
+        def curve(points: int) -> bytes:
+            data = tuple(r.CurveData(xvalue=number, yvalue=number) for number in range(points))
+            return codec.encode(CURVE.replace(CurveData=data))
+
+        for points in (1, 2, 10):
+            found = without_tree(curve(points), r.DERCurve)
+            assert isinstance(found, r.DERCurve)
+            self.assertEqual(codec.encode(found), curve(points))
+        self.assertIsNone(without_tree(curve(11), r.DERCurve))
+        for old, points, path in (
+            (b"<xvalue>0<", 1, "/CurveData"),
+            (b"<xvalue>0<", 3, "/CurveData[1]"),
+            (b"<xvalue>2<", 3, "/CurveData[3]"),
+        ):
+            refused: DocumentError = self.assertRaises(
+                DocumentError, without_tree, curve(points).replace(old, b"<xvalue>x<"), r.DERCurve
+            )
+            self.assertEqual(refused.path, f"/DERCurve{path}/xvalue")
 
     def test_not_plain(self) -> None:
         """What could mean something else than it looks is left to the parser."""
