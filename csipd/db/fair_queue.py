@@ -13,19 +13,20 @@ flow's last one took, and corrected when it is measured. Nothing here reads a cl
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from enum import Enum
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace, nlargest
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 from attrs import define, field, frozen
 
 T = TypeVar("T")
-F = TypeVar("F", bound=Hashable)
 
 #: Seconds that an operation is taken to cost as long as its flow has none that was measured.
 FIRST_COST = 0.0005
-# Heap entries and tags that are out of date are dropped when there are so many more than flows that wait.
+# Heap entries that are out of date, and flows of which nothing waits, are dropped when there are so many more
+# than flows that wait.
 _STALE = 1_000
 
 
@@ -62,9 +63,9 @@ def device_share(lfdi: str, managed: int = 0) -> Share:
     return Share(Kind.DEVICES, lfdi, 1 + managed / 100)
 
 
-@define
+@define(eq=False)
 class QueuedOperation(Generic[T]):
-    """One operation that was taken.
+    """One operation that waits or was taken.
 
     :param charged: seconds that its flow was charged with so far
     :param tags: of its kind and its flow when it was taken
@@ -81,130 +82,179 @@ class FairQueue(Generic[T]):
 
     def __init__(self) -> None:
         self._size = 0
-        self._kinds: _Level[Kind] = _Level()
-        self._flows: dict[Kind, _Level[str]] = {kind: _Level() for kind in Kind}
-        self._waiting: dict[tuple[Kind, str], deque[QueuedOperation[T]]] = {}
-        self._costs: dict[tuple[Kind, str], float] = {}
+        self._kinds: dict[Kind, _Flows[T]] = {kind: _Flows(kind.value) for kind in Kind}
+        # Those that wait.
+        self._active: list[_Flows[T]] = []
+        self._reached = 0.0
+        self._entered = 0
 
     def __len__(self) -> int:
         return self._size
 
     def put(self, item: T, share: Share) -> None:
         """Let an operation wait behind those of the same flow."""
-        self._flow(share).append(QueuedOperation(item, share))
+        self._enter(share).waiting.append(QueuedOperation(item, share))
 
     def put_back(self, operations: Iterable[QueuedOperation[T]]) -> None:
         """Let operations that were taken and not carried out wait again, where they had stood."""
         for queued in reversed(list(operations)):
             self._charge(queued, 0.0)
-            self._flow(queued.share).appendleft(queued)
+            self._enter(queued.share).waiting.appendleft(queued)
 
     def take(self) -> QueuedOperation[T]:
         """The operation whose turn it is; there has to be one."""
-        kind, kind_tag = self._kinds.first()
-        key, tag = self._flows[kind].first()
-        waiting = self._waiting[kind, key]
-        queued = waiting.popleft()
-        queued.tags = kind_tag, tag
+        kind = self._active[0]
+        for other in self._active:
+            if (other.tag, other.entered) < (kind.tag, kind.entered):
+                kind = other
+        flow = kind.first()
+        queued = flow.waiting.popleft()
+        queued.tags = kind.tag, flow.tag
         self._size -= 1
-        if not waiting:
-            del self._waiting[kind, key]
-            self._flows[kind].leave(key)
-            if not self._flows[kind].active:
-                self._kinds.leave(kind)
-        self._charge(queued, self._costs.get((kind, key), FIRST_COST))
+        if not flow.waiting and kind.leave():
+            self._active.remove(kind)
+        queued.charged = flow.cost
+        kind.charge(flow, flow.cost, queued.share.weight)
         return queued
 
     def measured(self, queued: QueuedOperation[T], seconds: float) -> None:
         """An operation was carried out: charge it with what it took."""
-        self._kinds.reach(queued.tags[0])
-        self._flows[queued.share.kind].reach(queued.tags[1])
-        self._charge(queued, seconds)
-        self._costs[queued.share.kind, queued.share.key] = seconds
+        flow, kind = self._charge(queued, seconds)
+        flow.cost = seconds
+        kind_tag, tag = queued.tags
+        if kind_tag > self._reached:
+            self._reached = kind_tag
+        if tag > kind.reached:
+            kind.reached = tag
 
     def forget(self) -> None:
         """Begin anew: nothing waits and nothing runs, so nobody was kept from anything."""
-        self._kinds.clear()
-        for level in self._flows.values():
-            level.clear()
-        self._costs.clear()
+        self._reached = 0.0
+        for kind in self._kinds.values():
+            if kind.flows:
+                kind.clear()
 
-    def _flow(self, share: Share) -> deque[QueuedOperation[T]]:
+    def _enter(self, share: Share) -> _Flow[T]:
+        """The flow of one more operation. What it did not ask for meanwhile is not owed to it."""
         self._size += 1
-        waiting = self._waiting.get((share.kind, share.key))
-        if waiting is None:
-            waiting = self._waiting[share.kind, share.key] = deque()
-            self._flows[share.kind].enter(share.key)
-            self._kinds.enter(share.kind)
-            if len(self._costs) > 2 * len(self._waiting) + _STALE:
-                self._costs.clear()
-        return waiting
+        kind = self._kinds[share.kind]
+        flow = kind.find(share.key)
+        if not flow.waiting:
+            self._entered += 1
+            if not kind.active:
+                kind.tag = max(kind.tag, self._reached)
+                kind.entered = self._entered
+                self._active.append(kind)
+            kind.enter(flow, self._entered)
+        return flow
 
-    def _charge(self, queued: QueuedOperation[T], seconds: float) -> None:
-        more = seconds - queued.charged
-        queued.charged = seconds
+    def _charge(self, queued: QueuedOperation[T], seconds: float) -> tuple[_Flow[T], _Flows[T]]:
         share = queued.share
-        self._flows[share.kind].charge(share.key, more / share.weight)
-        self._kinds.charge(share.kind, more / share.kind.value)
+        kind = self._kinds[share.kind]
+        flow = kind.find(share.key)
+        kind.charge(flow, seconds - queued.charged, share.weight)
+        queued.charged = seconds
+        return flow, kind
 
 
-@define
-class _Level(Generic[F]):
-    """Flows beside each other, each with its tag.
+@define(eq=False)
+class _Flow(Generic[T]):
+    """What one caller asked for.
 
-    :param active: the flows that wait, with the order in which they came
-    :param reached: the highest tag that was served: where flows begin that come now
+    :param tag: the weighted time that it was given
+    :param cost: seconds that its last operation took
+    :param entered: when it began to wait, in the order of all that did
+    :param pushed: number of its entry in the heap: earlier ones are out of date
     """
 
-    active: dict[F, int] = field(factory=dict)
-    reached: float = 0.0
-    _tags: dict[F, float] = field(factory=dict)
-    _heap: list[tuple[float, int, F]] = field(factory=list)
-    _entered: int = 0
+    tag: float
+    cost: float = FIRST_COST
+    entered: int = 0
+    pushed: int = 0
+    waiting: deque[QueuedOperation[T]] = field(factory=deque)
 
-    def enter(self, flow: F) -> None:
-        """A flow begins to wait. What it did not ask for meanwhile is not owed to it."""
-        if flow in self.active:
-            return
-        self._entered += 1
-        self.active[flow] = self._entered
-        self._tags[flow] = max(self._tags.get(flow, self.reached), self.reached)
+
+@define(eq=False)
+class _Flows(Generic[T]):
+    """The flows of one kind beside each other; itself a flow beside the other kinds, with a tag.
+
+    :param weight: among the kinds
+    :param reached: the highest tag of a flow that was served: where flows begin that come now
+    :param active: how many wait
+    """
+
+    weight: float
+    tag: float = 0.0
+    entered: int = 0
+    reached: float = 0.0
+    active: int = 0
+    flows: dict[str, _Flow[T]] = field(factory=dict)
+    # One entry of each flow that waits is valid. Its tag may be too low: that shows when it comes to the top.
+    heap: list[tuple[float, int, int, _Flow[T]]] = field(factory=list)
+
+    def find(self, key: str) -> _Flow[T]:
+        """The flow of a caller."""
+        flow = self.flows.get(key)
+        if flow is None:
+            if len(self.flows) > 2 * self.active + _STALE:
+                self._drop_idle()
+            flow = self.flows[key] = _Flow(self.reached)
+        return flow
+
+    def enter(self, flow: _Flow[T], entered: int) -> None:
+        """A flow begins to wait."""
+        if flow.tag < self.reached:
+            flow.tag = self.reached
+        flow.entered = entered
+        self.active += 1
         self._push(flow)
 
-    def leave(self, flow: F) -> None:
-        """Nothing of a flow waits. Its tag stays for as long as it is ahead of the others."""
-        del self.active[flow]
+    def first(self) -> _Flow[T]:
+        """The waiting flow of the lowest tag, and of those the one that came first."""
+        heap = self.heap
+        while True:
+            tag, entered, pushed, flow = heap[0]
+            if pushed != flow.pushed:
+                heappop(heap)
+            elif tag != flow.tag:
+                heapreplace(heap, (flow.tag, entered, pushed, flow))
+            else:
+                return flow
 
-    def charge(self, flow: F, time: float) -> None:
-        """Move a flow's tag by weighted time."""
-        self._tags[flow] = max(self._tags.get(flow, self.reached) + time, 0.0)
-        if flow in self.active:
+    def leave(self) -> bool:
+        """Nothing of the first flow waits any more; True if nothing of any does.
+
+        Its tag stays: it may be ahead of the others.
+        """
+        heappop(self.heap)
+        self.active -= 1
+        return not self.active
+
+    def charge(self, flow: _Flow[T], seconds: float, weight: float) -> None:
+        """Move the tags of a flow and of the kind by the time that an operation took."""
+        flow.tag = max(flow.tag + seconds / weight, 0.0)
+        self.tag = max(self.tag + seconds / self.weight, 0.0)
+        if seconds < 0.0 and flow.waiting:
             self._push(flow)
 
-    def first(self) -> tuple[F, float]:
-        """The waiting flow of the lowest tag, and of those the one that came first; and its tag."""
-        while True:
-            tag, order, flow = self._heap[0]
-            if self.active.get(flow) == order and self._tags[flow] == tag:
-                return flow, tag
-            heappop(self._heap)
-
-    def reach(self, tag: float) -> None:
-        """A flow was served that had this tag."""
-        self.reached = max(self.reached, tag)
-
     def clear(self) -> None:
-        self.active.clear()
-        self._tags.clear()
-        self._heap.clear()
-        self.reached = 0.0
+        """Forget what everybody was given."""
+        self.flows.clear()
+        self.heap.clear()
+        self.tag = self.reached = 0.0
 
-    def _push(self, flow: F) -> None:
-        heappush(self._heap, (self._tags[flow], self.active[flow], flow))
-        if len(self._heap) > 4 * len(self.active) + _STALE:
-            self._heap = [(self._tags[flow], order, flow) for flow, order in self.active.items()]
-            heapify(self._heap)
-        if len(self._tags) > 2 * len(self.active) + _STALE:
-            self._tags = {
-                flow: tag for flow, tag in self._tags.items() if tag > self.reached or flow in self.active
-            }
+    def _push(self, flow: _Flow[T]) -> None:
+        flow.pushed += 1
+        heappush(self.heap, (flow.tag, flow.entered, flow.pushed, flow))
+        if len(self.heap) > 4 * self.active + _STALE:
+            self.heap = [entry for entry in self.heap if entry[2] == entry[3].pushed]
+            heapify(self.heap)
+
+    def _drop_idle(self) -> None:
+        """Drop flows of which nothing waits: those that are not ahead of who comes now, or least."""
+        ahead = {
+            key: flow for key, flow in self.flows.items() if not flow.waiting and flow.tag > self.reached
+        }
+        kept = nlargest(_STALE // 2, ahead.values(), key=attrgetter("tag"))
+        wanted = set(map(id, kept))
+        self.flows = {key: flow for key, flow in self.flows.items() if flow.waiting or id(flow) in wanted}

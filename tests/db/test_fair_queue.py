@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable
 from itertools import count
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db.fair_queue import BULK, SERVER, FairQueue, Kind, Share, device_share
+from tests.support.steps import steps
 
 A, B, C = (device_share(name) for name in "ABC")
 OPERATOR = Share(Kind.OPERATORS, "alice")
@@ -119,12 +121,50 @@ class TurnsTests(SynchronousTestCase):
             self.put(device_share(str(number)))
             self.serve(2)
             self.put(A)
-        level = self.queue._flows[Kind.DEVICES]
-        self.assertLess(len(level._tags), 3_000)
-        self.assertLess(len(level._heap), 3_000)
-        self.assertLess(len(self.queue._costs), 3_000)
+        kept = self.queue._kinds[Kind.DEVICES]
+        self.assertLess(len(kept.flows), 3_000)
+        self.assertLess(len(kept.heap), 3_000)
+
+    def test_fleet_in_turn(self) -> None:
+        """Where many ask once each and the queue is never empty, little is kept, and it costs the same."""
+        chance = random.Random(1)
+
+        def ask(numbers: range) -> None:
+            for number in numbers:
+                self.put(device_share(str(number)))
+                self.serve(1, lambda key: chance.uniform(0.0001, 0.001))
+
+        self.put(A)
+        ask(range(1000))
+        few = steps(lambda: ask(range(1000, 3000)))
+        ask(range(3000, 20_000))
+        many = steps(lambda: ask(range(20_000, 22_000)))
+        self.assertLess(many, 1.2 * few)
+        kept = self.queue._kinds[Kind.DEVICES]
+        self.assertLess(len(kept.flows), 3_000)
+        self.assertLess(len(kept.heap), 3_000)
+
+    def test_debts_are_kept(self) -> None:
+        """Of those that are no longer there the ones that took most are known longest."""
+        self.put(A)
+        self.put(B)
+        self.serve(1, lambda key: 1.0)
+        for number in range(5_000):
+            self.put(device_share(str(number)))
+            self.serve(1)
+        self.put(A)
+        self.put(C)
+        self.assertEqual(self.serve(3)[-1], "A")
+
+    def test_forget(self) -> None:
+        """With nothing waiting all begin anew."""
+        self.put(A)
+        self.serve(1, lambda key: 1.0)
         self.queue.forget()
-        self.assertEqual((level._tags, level._heap), ({}, []))
+        self.put(A)
+        self.put(B)
+        self.assertEqual(self.serve(2), ["A", "B"])
+        self.assertEqual(len(self.queue), 0)
 
     @given(st.lists(st.tuples(st.sampled_from("ABCD"), st.integers(1, 50)), max_size=60))
     def test_all_are_served(self, asked: list[tuple[str, int]]) -> None:
