@@ -159,7 +159,12 @@ class Row:
 
     def allow(self, party: Party) -> tuple[str, ...]:
         """The methods offered to a caller of that relation, in the order of the WADL."""
-        return tuple(m for m in _METHODS if m in ("GET", "HEAD") or self.parties(m) & party)
+        return _allowed(self, party)
+
+
+@cache
+def _allowed(row: Row, party: Party) -> tuple[str, ...]:
+    return tuple(m for m in _METHODS if m in ("GET", "HEAD") or row.parties(m) & party)
 
 
 _A = Audience
