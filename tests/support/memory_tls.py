@@ -65,9 +65,12 @@ class End:
         """How many bytes were written and have not left."""
         return sum(map(len, self.out))
 
-    def take(self) -> bytes:
-        """Everything that was written, on its way to the other end."""
+    def take(self, most: int | None = None) -> bytes:
+        """What was written, or so many bytes of it, on its way to the other end."""
         data, self.out = b"".join(self.out), []
+        if most is not None and len(data) > most:
+            self.out.append(data[most:])
+            data = data[:most]
         if self._producer_paused:
             self._producer_paused = False
             self._producer.resumeProducing()
@@ -115,6 +118,8 @@ class Wire:
         self.client = client
         self.clock = clock
         self.reading = True
+        #: How many bytes one read of the server's socket gives at most; None: all that there are.
+        self.portion: int | None = None
         self._server_end = End(server, SERVER, peer)
         self._client_end = End(client_side, peer, SERVER)
         server.makeConnection(self._server_end)
@@ -202,7 +207,8 @@ class Wire:
         if source.closed:
             return False
         if source.out and reading and not sink.disconnecting:
-            sink.protocol.dataReceived(source.take())
+            most = self.portion if source is self._client_end else None
+            sink.protocol.dataReceived(source.take(most))
             return True
         if source.disconnecting and (not source.out or sink.disconnecting):
             _close(source, sink)

@@ -183,6 +183,7 @@ class World:
     :param path: of the database, which is made unless it is there, as after a restart
     :param policy: how certificates come to be registered
     :param straight: whether ordinary requests go the straight path
+    :param answers: bytes of answers that are kept at most; None: as many as the server keeps
     :param more: of what the server says of itself (``Server``)
     """
 
@@ -195,6 +196,7 @@ class World:
         limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - frozen
         quotas: Quotas = BOUNDLESS,
         straight: bool = True,
+        answers: int | None = None,
         **more: Any,
     ) -> None:
         content, self.numbers = _template()
@@ -212,7 +214,8 @@ class World:
         self.server = Server(
             lfdi=SERVER.lfdi, sfdi=SERVER.sfdi, issuer=ISSUER, zone=zone, policy=policy, **more
         )
-        self.cache = Cache(lambda: self.now, lambda: self.site.date())
+        bound = {} if answers is None else {"largest": answers}
+        self.cache = Cache(lambda: self.now, lambda: self.site.date(), **bound)
         self.notifier.subscribe(self.cache.changed)
         #: Answers from the cache, and requests that went the straight path besides.
         self.hits = 0
@@ -259,12 +262,19 @@ class World:
         """The connection of a caller: one each, kept alive, made anew when it was closed."""
         wire = self._wires.get(who)
         if wire is None or wire.closed:
-            self._asks = who
-            wire = self._wires[who] = Wire.plain(self.site, self.clock)
+            wire = self._wires[who] = self.open(who)
         return wire
 
-    def secure(self, folder: Path, credential: Credential) -> Wire:
-        """A connection with TLS, whose caller is known by the certificate that it presents."""
+    def open(self, who: Identity) -> Wire:
+        """One more connection of a caller, without TLS."""
+        self._asks = who
+        return Wire.plain(self.site, self.clock)
+
+    def secure(self, folder: Path, credential: Credential, who: Identity | None = None) -> Wire:
+        """A connection with TLS, whose caller is known by the certificate that it presents.
+
+        :param who: whom it is taken for all the same
+        """
         pki.write(folder, LAB, server=LAB.server("localhost"))
         settings = TLSSettings(
             private_key=folder / "private" / "server.pem",
@@ -273,7 +283,7 @@ class World:
         )
         tls = ServerTLS(settings, now=lambda: self.now)
         factory = TLSFactory(tls, self.site, clock=self.clock)
-        self._asks = None
+        self._asks = who
         wire = Wire.tls(factory, ClientTLS(credential, trust=LAB), self.clock)
         wire.pump()
         return wire
