@@ -154,7 +154,8 @@ class Held:
 
     def hold(self) -> None:
         """Let nothing come back from now on."""
-        self._waiting = []
+        if self._waiting is None:
+            self._waiting = []
 
     def release(self, failure: Exception | None = None) -> None:
         """Let come back what was held, or a failure in its place; and all that follows."""

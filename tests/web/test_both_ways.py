@@ -20,7 +20,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.der.access import Policy
 from csipd.net.limits import ConnectionLimits
 from csipd.net.quotas import Quotas
+from csipd.sep2 import codec
 from tests.support import octets
+from tests.support.bodies import MINIMAL
 from tests.support.examples import fewer
 from tests.support.scripts import (
     DEEDS,
@@ -123,7 +125,8 @@ def steps(draw: st.DrawFn) -> Step:
 
 OWN = "/edev/1/der/1/ders"
 GET = octets.plain(OWN)
-PUT = octets.written("PUT", OWN, octets.BODIES["DERStatus"])
+PUT = octets.written("PUT", OWN, codec.encode(MINIMAL["DERStatus"]))
+BACK = octets.written("PUT", OWN, octets.BODIES["DERStatus"])
 WRONG = octets.written("PUT", OWN, b"<nothing/>")
 NOT_THERE = octets.plain("/edev/99")
 HEAD = octets.plain(OWN, "HEAD")
@@ -138,6 +141,7 @@ REQUESTS: Mapping[str, bytes] = {
     "HEAD": HEAD,
     "HEAD of nothing": octets.plain("/edev/99", "HEAD"),
     "PUT": PUT,
+    "PUT of what was there before": BACK,
     "PUT of something else": WRONG,
     "PUT where none belongs": octets.written("PUT", "/tm", octets.BODIES["DERStatus"]),
     "POST": POST,
@@ -251,7 +255,7 @@ class DirectedTests(BothCase):
         for name, first in REQUESTS.items():
             with self.subTest(name):
                 script: list[Step] = []
-                for second in (GET, PUT, WRONG, HEAD, REQUESTS["FOO"]):
+                for second in (GET, BACK, PUT, WRONG, HEAD, REQUESTS["FOO"]):
                     script += [whole(first, second), Send(0, ((first,), (second,)))]
                     script += [Send(1, ((first, second),)), Pass(61)]
                 self.played([Line(OWNER), Line(OWNER, secure=True)], script)
@@ -319,8 +323,8 @@ class DirectedTests(BothCase):
             # One answer needs no database.
             self.assertEqual(self.answers(record), [501])
             self.assertFalse([line for line in record.log if line.startswith(("error", "critical"))])
-        written = self.played(OWNERS, [whole(POST)]).store["documents"]
-        hung_up = self.played(OWNERS, [Hold(True), whole(POST), HangUp(0), Hold(False)]).store["documents"]
+        written = self.played(OWNERS, [whole(PUT)]).store["documents"]
+        hung_up = self.played(OWNERS, [whole(GET), Hold(True), whole(PUT), HangUp(0), Hold(False)]).store["documents"]
         self.assertEqual(written, hung_up)
         self.assertNotEqual(written, self.played(OWNERS, []).store["documents"])
 
