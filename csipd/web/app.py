@@ -68,4 +68,8 @@ class Application:
         )
         if isinstance(answer, Answer):
             return request.take(answer)
-        return answer.addCallback(request.take)
+        # When a client hangs up Klein cancels what it was given. What was asked of the store is carried out
+        # all the same, and what comes of it is logged and noted: so it is given another Deferred.
+        given: Deferred[Answer] = Deferred()
+        answer.chainDeferred(given)
+        return given.addCallback(request.take)

@@ -401,5 +401,5 @@ class DirectedTests(BothCase):
     def test_store_in_trouble(self) -> None:
         """A store that cannot be used is 503 by every way, and the connection stays."""
         for data in REQUESTS.values():
-            record = self.played(OWNERS, [Hold(True), whole(data), Fail(), whole(GET)])
+            record = self.played(OWNERS, [whole(GET), Hold(True), whole(data), Fail(), whole(GET)])
             self.assertFalse(record.seen[-1].closed)
