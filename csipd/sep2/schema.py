@@ -95,23 +95,25 @@ class Element(metaclass=_Declarative):
     extensions: tuple[str, ...] = ()  # elements unknown to the 2018 schema, each a document of its own
 
     def __init__(self, **given: Any) -> None:
+        # Classes have many fields and values few: only those that are given are looked at.
         values = self.__dict__
-        missing = []
-        for item in fields(type(self)):
-            value = given.pop(item.name, None)
-            if value is None or (item.occurs is not None and not value):
-                if item.required:
-                    missing.append(item.name)
-            elif item.type is str and isinstance(item.form, Hexadecimal):
-                values[item.name] = str(value).upper().zfill(2 * item.form.octets)
-            else:
-                values[item.name] = value
-        if extensions := given.pop("extensions", ()):
-            values["extensions"] = extensions
-        if missing:
+        shape = _shape(type(self))
+        known = given if given.keys() <= shape.places.keys() else given.keys() & shape.places.keys()
+        for name in sorted(known, key=shape.places.__getitem__):
+            value = given[name]
+            if value is None:
+                continue
+            if name in shape.repeated and not value:
+                continue
+            if name in shape.digits:
+                value = str(value).upper().zfill(shape.digits[name])
+            values[name] = value
+        if not shape.required <= values.keys():
+            missing = [item.name for item in fields(type(self)) if item.required and item.name not in values]
             raise TypeError(f"{type(self).__name__} needs {', '.join(missing)}")
-        if given:
-            raise TypeError(f"{type(self).__name__} has no {', '.join(given)}")
+        if known is not given:
+            unknown = [name for name in given if name not in shape.places]
+            raise TypeError(f"{type(self).__name__} has no {', '.join(unknown)}")
 
     def replace(self, **changes: Any) -> Self:
         """A copy with these fields changed; None takes one away."""
@@ -144,6 +146,35 @@ def _short(value: object) -> str:
     if isinstance(value, tuple) and len(value) > 3:
         return f"<{len(value)} {type(value[0]).__name__}>"
     return repr(value)
+
+
+@frozen
+class _Shape:
+    """What the constructor of a class has to know.
+
+    :param places: of all fields, in the order of the schema; extensions come last
+    :param digits: of those that are hexadecimal text
+    """
+
+    places: dict[str, int]
+    required: frozenset[str]
+    repeated: frozenset[str]
+    digits: dict[str, int]
+
+
+@functools.cache
+def _shape(cls: type[Element]) -> _Shape:
+    every = fields(cls)
+    return _Shape(
+        {name: place for place, name in enumerate([*(item.name for item in every), "extensions"])},
+        frozenset(item.name for item in every if item.required),
+        frozenset(["extensions", *(item.name for item in every if item.occurs is not None)]),
+        {
+            item.name: 2 * item.form.octets
+            for item in every
+            if item.type is str and isinstance(item.form, Hexadecimal)
+        },
+    )
 
 
 @functools.cache
