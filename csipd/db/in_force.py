@@ -80,7 +80,7 @@ def of_device(connection: sa.Connection, own: programs.OwnPrograms, device: int,
     An EndDevice that has not said its category is taken to be of any.
     """
     numbers = [number for number, _ in programs.of_device(connection, own, device)]
-    seen = _seen(connection, own, device, numbers, now)
+    seen = _seen(connection, own, category_of(connection, device), numbers, now)
     kept = seen.kept
     followed = seen.candidates
     defaults = _defaults(connection, numbers, seen.primacies)
@@ -137,13 +137,17 @@ class _Seen:
     until: int | None
 
 
+def category_of(connection: sa.Connection, device: int) -> int:
+    """The deviceCategory that a device has said; 0 where it has not."""
+    return _CATEGORY.scalar(connection, {"device": device}) or 0
+
+
 def _seen(
-    connection: sa.Connection, own: programs.OwnPrograms, device: int, numbers: Sequence[int], now: int
+    connection: sa.Connection, own: programs.OwnPrograms, category: int, numbers: Sequence[int], now: int
 ) -> _Seen:
     found = programs.get(connection, numbers, own)
     primacies = {number: found[number].primacy for number in numbers}
     known = schedules.together(connection, numbers, now)
-    category = _CATEGORY.scalar(connection, {"device": device})
     candidates = [
         candidate
         for number, schedule in known.items()
@@ -155,21 +159,22 @@ def _seen(
     return _Seen(
         primacies,
         {k.event.mrid: k for schedule in known.values() for k in schedule.all.values()},
-        addressed(candidates, category or 0),
+        addressed(candidates, category),
         min(moments, default=None),
     )
 
 
 def current_program(
-    connection: sa.Connection, own: programs.OwnPrograms, device: int, numbers: Sequence[int], now: int
+    connection: sa.Connection, own: programs.OwnPrograms, category: int, numbers: Sequence[int], now: int
 ) -> tuple[int | None, int | None]:
     """The program that a device follows: of those with a control in force on it the best (decision 41).
 
+    :param category: the device's
     :param numbers: the device's programs in the order of a DERProgramList
     :return: its number, or None where no control is in force; and when that may change though nobody
         commands anything
     """
-    seen = _seen(connection, own, device, numbers, now)
+    seen = _seen(connection, own, category, numbers, now)
     modes = {mode for candidate in seen.candidates for mode in candidate.event.modes}
     acting = {
         seen.kept[outcome.candidate.event.mrid].program

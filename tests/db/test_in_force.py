@@ -191,9 +191,7 @@ class CaseTests(SynchronousTestCase):
         def found(now: int) -> tuple[int | None, int | None]:
             every = list(self.fixture.primacies)
             every = sorted(every, key=self.fixture.primacies.__getitem__)
-            number, until = current_program(
-                self.fixture.connection, OWN, self.fixture.device, every, NOW + now
-            )
+            number, until = current_program(self.fixture.connection, OWN, 0, every, NOW + now)
             return number, None if until is None else until - NOW
 
         for now, expected in (

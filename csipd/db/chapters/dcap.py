@@ -10,6 +10,8 @@ from csipd.sep2 import resources as r
 class DeviceCapability(Singleton):
     """Nothing but links."""
 
+    is_all_links = True
+
     def get(self, context: Context, ids: Ids) -> r.Resource:
         return r.DeviceCapability()
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from csipd.db import controls, facts, groups, in_force, own_programs, programs, schedules
 from csipd.db.tree.chapter import Chapter, Ids, Members, Places, Source
-from csipd.db.tree.context import Context, Outdated
+from csipd.db.tree.context import SMALL, Context, Outdated
 from csipd.db.tree.reach import programs_of
 from csipd.refusals import NotFound
 from csipd.sep2 import resources as r
@@ -73,12 +73,18 @@ class CurrentDERProgram(DERProgram):
 
     def _current(self, context: Context, device: int) -> int | None:
         numbers = tuple(number for number, _ in programs_of(context, device))
-        context.depend(facts.device(device), *map(facts.program, numbers), *map(facts.schedule, numbers))
-        number, until = context.cached(
-            in_force.current_program, context.server.own, device, numbers, context.now
-        )
-        context.limit_validity(until)
-        return number
+        context.depend(facts.device(device))
+        category = context.cached(in_force.category_of, device)
+
+        def make() -> int | None:
+            context.depend(*map(facts.program, numbers), *map(facts.schedule, numbers))
+            connection, own = context.connection, context.server.own
+            number, until = in_force.current_program(connection, own, category, numbers, context.now)
+            context.limit_validity(until)
+            return number
+
+        # The same for all devices of a category that have the same programs.
+        return context.kept(("current program", category, numbers), make, lambda _: SMALL)
 
 
 class DefaultDERControl(Source):

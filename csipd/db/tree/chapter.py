@@ -36,6 +36,9 @@ class Source:
     What it gives is bare: `read` adds href, pollRate and links.
     """
 
+    #: Whether its documents say nothing but what they link to.
+    is_all_links = False
+
     def __init__(self, row: Row) -> None:
         self.row = row
 

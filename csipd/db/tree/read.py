@@ -25,6 +25,9 @@ from csipd.sep2.schema import fields
 from csipd.sep2.site import Audience, Place, Row, children, member
 from csipd.sep2.splicing import spliced
 
+#: By the name of the element: the href, and of a list how many members it has for the caller.
+_Links = dict[str, tuple[str, int | None]]
+
 _NAMESPACE = f' xmlns="{codec.NAMESPACE}"'.encode()
 
 
@@ -42,6 +45,11 @@ def read(context: Context, place: Place, part: Page, *, extensions: bool) -> byt
     source = source_of(row)
     if source.is_kept and not _has_links(row) and (octets := _spliced(context, place, extensions)):
         return octets
+    if source.is_all_links:
+        links = tuple(_links(context, row, [place])[0].items())
+        return context.kept(
+            ("links", row.name, place.ids, links), lambda: codec.encode(document(context, place, part)), len
+        )
     found = source.shared(context, place, part) if row.is_list else None
     if found is None:
         return codec.encode(document(context, place, part), extensions=extensions)
@@ -117,30 +125,39 @@ def add_links(context: Context, row: Row, members: Sequence[tuple[Place, r.Resou
             # A resource of its own rate (a device's Registration) keeps it.
             if "pollRate" not in resource.__dict__:
                 more["pollRate"] = _poll_rate(context, row)
-    owners = [_owner(context, place) for place, _ in members]
+    for more, links in zip(added, _links(context, row, [place for place, _ in members]), strict=True):
+        for name, (href, number) in links.items():
+            link = getattr(r, name)
+            more[name] = link(href=href) if number is None else link(href=href, all=number)
+    return [resource.replace(**more) for (_, resource), more in zip(members, added, strict=True)]
+
+
+def _links(context: Context, row: Row, places: Sequence[Place]) -> list[_Links]:
+    """What the resources at some places of one row link to for the caller."""
+    found: list[_Links] = [{} for _ in places]
+    owners = [_owner(context, place) for place in places]
     for child in children(row):
-        if not child.on or not members:
+        if not child.on or not places:
             continue
-        link = getattr(r, child.link)
         shown = [
             i
             for i, owner in enumerate(owners)
             if may_see(context.caller, child, owner, context.server.policy, True)
         ]
-        every = [members[i][0].ids[: child.depth] for i in shown]
+        every = [places[i].ids[: child.depth] for i in shown]
         source = source_of(child)
         if child.is_list:
             lists = [(i, ids) for i, ids in zip(shown, every, strict=True) if source.exists(context, ids)]
             numbers = source.counts(context, [ids for _, ids in lists])
             for (i, ids), number in zip(lists, numbers, strict=True):
-                added[i][child.link] = link(href=child.href(ids), all=number)
+                found[i][child.link] = child.href(ids), number
         else:
             # What the caller itself is to PUT is linked to before it is there.
             there = [True] * len(every) if child.put else source.present(context, every)
             for i, ids, present in zip(shown, every, there, strict=True):
                 if present:
-                    added[i][child.link] = link(href=child.href(ids))
-    return [resource.replace(**more) for (_, resource), more in zip(members, added, strict=True)]
+                    found[i][child.link] = child.href(ids), None
+    return found
 
 
 def _owner(context: Context, place: Place) -> Owner | None:
