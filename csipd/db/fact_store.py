@@ -130,6 +130,11 @@ class FactStore:
         """An operation begins, which may be undone."""
         self._journal = []
 
+    def settle(self) -> None:
+        """The operation has written nothing so far: what it kept is true also if it is rolled back."""
+        if self._journal:
+            self._journal.clear()
+
     def undo(self) -> None:
         """The operation is rolled back: what it kept may never have been true."""
         for key in self._journal or ():

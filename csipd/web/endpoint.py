@@ -320,7 +320,9 @@ def _read_body(ask: Ask, place: Place) -> r.Resource | None:
     try:
         return codec.decode(ask.body, *expected)
     except codec.DocumentError as wrong:
-        raise BadDocument(str(wrong), wrong.reason) from wrong
+        refusal = BadDocument(str(wrong), wrong.reason)
+    # Not its cause as well: that has hold of all that was parsed.
+    raise refusal
 
 
 #: Why a certificate has no access: the reason in the log, and what the line says.

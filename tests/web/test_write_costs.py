@@ -12,6 +12,7 @@ from csipd.db import audit
 from csipd.db.database import Transaction
 from csipd.db.tree import context
 from csipd.db.tree import write as writing
+from csipd.refusals import Conflict
 from csipd.sep2 import codec, site
 from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS
@@ -215,6 +216,23 @@ class RefusalTests(_Case):
         path = ROWS["DERStatus"].href((self.numbers.owner, 1))
         self.assertEqual(self.world.put(UNKNOWN, path, STATUS).status, 404)
         self.assertEqual(self.world.put(OWNER, path, codec.encode(STATUS) + b" " * 70_000).status, 413)
+
+    def test_who_asked_is_known(self) -> None:
+        """Who was refused is known the next time: nothing was written before it was looked up."""
+        place = site.locate(ROWS["DERStatus"].href((self.numbers.owner, 1)))
+        assert place is not None
+        asked: list[list[str]] = []
+
+        def refuse(transaction: Transaction) -> None:
+            with statements(transaction) as said:
+                context.identify(transaction.connection, self.world.server, OWNER, place, NOW)
+            asked.append([kind(each) for each in said])
+            raise Conflict("no")
+
+        for _ in range(2):
+            self.assertRaises(Conflict, self.world.write, refuse)
+        self.assertIn("SELECT devices", asked[0])
+        self.assertEqual(asked[1], [])
 
     def test_nothing_is_written(self) -> None:
         """What is refused has changed nothing, and drops no answer."""

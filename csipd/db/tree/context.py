@@ -166,6 +166,8 @@ def identify(
 ) -> Context:
     """Look up who asks and whose resource it is. What a caller may do is asked of the store at each request.
 
+    In a write this comes before anything is written: who is refused costs no look-up the next time.
+
     :return: a context; `access.authorize` says whether the place exists for it
     :raises Outdated: it is the first request by a certificate that replaces another, which ends with it
     """
@@ -184,6 +186,8 @@ def identify(
         context.depend(context.rights)
     if place.device is not None:
         context.depend(facts.device(place.device))
+    if store is not None:
+        store.settle()
     return context
 
 
