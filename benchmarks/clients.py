@@ -8,14 +8,18 @@ from __future__ import annotations
 import errno
 import select
 import socket
-import ssl
+import struct
 import time
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 
+from OpenSSL import SSL
+
+from benchmarks.fleets import Fleet
 from benchmarks.stores import DER_STATUS, NOW
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
+from tests.support.pki import Credential
 
 #: Seconds that an answer may take.
 TIMEOUT = 300
@@ -66,22 +70,22 @@ def put_status(device: int, number: int) -> bytes:
 class Connection:
     """A kept connection. Requests are octets; an answer is read before the next request is sent."""
 
-    def __init__(self, port: int, context: ssl.SSLContext, source: str = "") -> None:
-        plain = socket.create_connection(("127.0.0.1", port), TIMEOUT, (source, 0))
+    def __init__(self, port: int, fleet: Fleet, credential: Credential, source: str = "") -> None:
+        plain = socket.create_connection(("127.0.0.1", port), None, (source, 0))
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket = context.wrap_socket(plain)
+        # A timeout of Python's would make the socket one that does not block.
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", TIMEOUT, 0))
+        self._tls = fleet.tls(credential, plain)
+        self._tls.do_handshake()
 
     def send(self, request: bytes) -> None:
-        self._socket.sendall(request)
+        self._tls.sendall(request)
 
     def receive(self, wanted: Sequence[bytes] = _DONE) -> bytes:
         """One whole answer; RuntimeError if its status is another than wanted."""
         data = b""
         while (size := size_of(data, wanted)) is None or len(data) < size:
-            more = self._socket.recv(65_536)
-            if not more:
-                raise RuntimeError("the server hung up")
-            data += more
+            data += self._tls.recv(65_536)
         return data
 
     def ask(self, request: bytes) -> bytes:
@@ -90,7 +94,7 @@ class Connection:
         return self.receive().partition(b"\r\n\r\n")[2]
 
     def close(self) -> None:
-        self._socket.close()
+        self._tls.close()
 
 
 def size_of(data: bytes, wanted: Sequence[bytes]) -> int | None:
@@ -116,13 +120,17 @@ class Visit:
     :param requests: what it asks for
     """
 
-    __slots__ = ("_context", "_data", "_next", "_plain", "_port", "_requests", "_socket", "_source")
+    __slots__ = ("_credential", "_data", "_fleet", "_next", "_plain", "_port", "_requests", "_source", "_tls")
 
-    def __init__(self, port: int, context: ssl.SSLContext, source: str, requests: Sequence[bytes]) -> None:
+    def __init__(
+        self, port: int, fleet: Fleet, credential: Credential, source: str, requests: Sequence[bytes]
+    ) -> None:
         self._port = port
-        self._context = context
+        self._fleet = fleet
+        self._credential = credential
         self._source = source
-        self._socket: ssl.SSLSocket | None = None
+        self._plain: socket.socket
+        self._tls: SSL.Connection | None = None
         self.ask(requests)
 
     def ask(self, requests: Sequence[bytes]) -> None:
@@ -133,9 +141,9 @@ class Visit:
 
     def begin(self) -> int:
         """Begin to connect, or to ask; gives the descriptor to watch."""
-        if self._socket is not None:
+        if self._tls is not None:
             self._send()
-            return self._socket.fileno()
+            return self._plain.fileno()
         plain = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         plain.setblocking(False)
@@ -149,48 +157,45 @@ class Visit:
     def advance(self) -> int | None:
         """Go as far as it goes; gives the events to wait for, None once the last answer is there."""
         try:
-            if self._socket is None:
+            if self._tls is None:
                 failed = self._plain.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if failed:
                     raise OSError(failed, "connect")
-                self._socket = self._context.wrap_socket(self._plain, do_handshake_on_connect=False)
+                self._tls = self._fleet.tls(self._credential, self._plain)
             if self._next < 0:
-                self._socket.do_handshake()
+                self._tls.do_handshake()
                 if not self._requests:
                     return None
                 self._send()
             while True:
-                data = self._socket.recv(65_536)
-                if not data:
-                    raise ConnectionError("the server hung up")
-                self._data += data
+                self._data += self._tls.recv(65_536)
                 size = size_of(self._data, _DONE)
                 if size is not None and len(self._data) >= size:
                     self._data = b""
                     if self._next == len(self._requests):
                         return None
                     self._send()
-        except ssl.SSLWantReadError:
+        except SSL.WantReadError:
             return select.EPOLLIN
-        except ssl.SSLWantWriteError:
+        except SSL.WantWriteError:
             return select.EPOLLOUT
 
     def _send(self) -> None:
         self._next = max(self._next, 0)
-        assert self._socket is not None
+        assert self._tls is not None
         request = self._requests[self._next]
-        if self._socket.send(request) != len(request):
+        if self._tls.send(request) != len(request):
             raise RuntimeError("a request did not fit into the socket's buffer")
         self._next += 1
 
     @property
     def is_connected(self) -> bool:
-        return self._socket is not None
+        return self._tls is not None
 
     def close(self) -> None:
         """Leave, or make ready to come again."""
-        (self._socket or self._plain).close()
-        self._socket = None
+        (self._tls or self._plain).close()
+        self._tls = None
         self.ask(self._requests)
 
 
@@ -220,7 +225,7 @@ def crowd(visits: Iterable[Visit], at_once: int, keep: bool = False, again: floa
                 visit = live[descriptor]
                 try:
                     events = visit.advance()
-                except (ConnectionError, ssl.SSLError):
+                except (ConnectionError, SSL.Error):
                     if again is None:
                         raise
                     events = None

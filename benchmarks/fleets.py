@@ -6,15 +6,15 @@ LFDIs.
 
 from __future__ import annotations
 
-import os
-import ssl
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from socket import socket
 
 from attrs import define, field
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from OpenSSL import SSL
+from OpenSSL.crypto import X509
 from rich.progress import track
 
 from benchmarks.stores import SHOWN
@@ -36,12 +36,12 @@ class Fleet:
     boss: Credential
     server: Credential = field(init=False)
     admin: Credential = field(init=False)
-    _key_pem: bytes = field(init=False)
+    _context: SSL.Context = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.server = self.authority.server("127.0.0.1", "localhost")
         self.admin = self.authority.admin()
-        self._key_pem = self.boss.key_pem
+        self._context = _context(self.authority)
 
     @classmethod
     def make(cls, number: int) -> Fleet:
@@ -66,7 +66,7 @@ class Fleet:
         """Write all of it into a new folder, for `kept`."""
         folder.mkdir(mode=0o700, parents=True)
         (folder / "ca.pem").write_bytes(self.authority.cert_pem + self.authority.credential.key_pem)
-        (folder / "key.pem").write_bytes(self._key_pem)
+        (folder / "key.pem").write_bytes(self.boss.key_pem)
         with (folder / "certificates").open("wb") as file:
             for one in (*self.devices, self.boss):
                 file.write(len(one.der).to_bytes(2, "big") + one.der)
@@ -85,25 +85,16 @@ class Fleet:
             at += 2 + size
         return cls(authority, found[:-1], found[-1])
 
-    def context(self, device: int) -> ssl.SSLContext:
-        """The TLS of a device."""
-        return self.context_of(self.devices[device - 1])
+    def tls(self, credential: Credential, plain: socket) -> SSL.Connection:
+        """The client's side of TLS over a socket, for the holder of a certificate.
 
-    def context_of(self, credential: Credential) -> ssl.SSLContext:
-        """TLS with CCM-8 alone, this certificate, and the fleet's root to trust."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
-        context.set_ciphers(CIPHERS)
-        context.load_verify_locations(cadata=self.authority.der)
-        # The ssl module takes certificates from files alone.
-        with NamedTemporaryFile(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as file:
-            file.write(
-                credential.cert_pem + (credential.key_pem if credential is self.admin else self._key_pem)
-            )
-            file.flush()
-            context.load_cert_chain(file.name)
-        return context
+        One context serves all: a certificate is given to the connection.
+        """
+        made = SSL.Connection(self._context, plain)
+        made.use_certificate(credential.certificate)
+        made.use_privatekey(credential.key)
+        made.set_connect_state()
+        return made
 
     @staticmethod
     def address(device: int) -> str:
@@ -112,3 +103,15 @@ class Fleet:
         Who comes from one address shares what the quotas give to it.
         """
         return f"127.{1 + device // 62_500}.{device // 250 % 250}.{1 + device % 250}"
+
+
+def _context(authority: Authority) -> SSL.Context:
+    """TLS 1.2 with CCM-8 alone, and one root to trust."""
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_max_proto_version(SSL.TLS1_2_VERSION)
+    context.set_cipher_list(CIPHERS.encode())
+    context.set_verify(SSL.VERIFY_PEER)
+    roots = context.get_cert_store()
+    assert roots is not None
+    roots.add_cert(X509.from_cryptography(authority.credential.certificate))
+    return context

@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -63,7 +65,9 @@ class Side:
 
     def visit(self, device: int, requests: Sequence[bytes]) -> Visit:
         """A device that comes with these requests."""
-        return Visit(self.server.port, self.fleet.context(device), self.fleet.address(device), requests)
+        return Visit(
+            self.server.port, self.fleet, self.fleet.devices[device - 1], self.fleet.address(device), requests
+        )
 
     def connect(self, devices: Sequence[int]) -> list[Connection]:
         """A kept connection of each device; those of others are closed."""
@@ -72,7 +76,7 @@ class Side:
         for device in devices:
             if device not in self.connections:
                 self.connections[device] = Connection(
-                    self.server.port, self.fleet.context(device), self.fleet.address(device)
+                    self.server.port, self.fleet, self.fleet.devices[device - 1], self.fleet.address(device)
                 )
         return [self.connections[device] for device in devices]
 
@@ -101,7 +105,7 @@ class Side:
     def operator(self) -> Connection:
         """A connection to the operator's door."""
         assert isinstance(self.server, Csipd)
-        return Connection(self.server.admin_port, self.fleet.context_of(self.fleet.admin))
+        return Connection(self.server.admin_port, self.fleet, self.fleet.admin)
 
 
 def _flat(path: str) -> str:
@@ -125,6 +129,8 @@ def sides(
     chosen: argparse.Namespace, layout: Layout, *, nginx: bool = True, shipped: bool = False
 ) -> Iterator[list[Side]]:
     """csipd, nginx, and the csipd of the other checkout if one was named: they run until the block ends."""
+    # Who ends a benchmark ends its servers, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         older = chosen.against

@@ -72,8 +72,7 @@ def _start(side: Side) -> tuple[float, float]:
 
 def _managed(side: Side, path: str) -> float:
     """The aggregator asks on a kept connection for what was not asked for before."""
-    context = side.fleet.context_of(side.fleet.boss)
-    connection = Connection(side.server.port, context)
+    connection = Connection(side.server.port, side.fleet, side.fleet.boss)
     last = max(side.store.layout.fleet - 49, 0)
     paths = (path.format(last=last) + ("&" if "?" in path else "?") + f"x={n}" for n in _numbers)
     requests = [clients.get(next(paths)) for _ in range(20)]

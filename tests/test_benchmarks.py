@@ -6,6 +6,7 @@ import importlib
 from functools import cache
 from itertools import count
 from pathlib import Path
+from socket import socket
 from types import ModuleType
 
 import sqlalchemy as sa
@@ -157,7 +158,7 @@ class FleetTests(SynchronousTestCase):
         again = Fleet.kept(folder)
         self.assertEqual(again.lfdis(), made.lfdis())
         self.assertEqual(len(set(made.lfdis())), 4)
-        again.context(2)
+        again.tls(again.devices[1], socket()).close()
 
     def test_addresses(self) -> None:
         """Each device calls from an address of its own."""
