@@ -225,7 +225,7 @@ def crowd(visits: Iterable[Visit], at_once: int, keep: bool = False, again: floa
                 visit = live[descriptor]
                 try:
                     events = visit.advance()
-                except (ConnectionError, SSL.Error):
+                except (OSError, SSL.Error):
                     if again is None:
                         raise
                     events = None
