@@ -45,16 +45,13 @@ def open_record(connection: Any) -> bytes:
     return _buffer(_plain, size)[:] if size > 0 else b""
 
 
-def write(connection: Any, data: bytes) -> int:
-    """Seal octets, at most `RECORD_BYTES`: how many were taken, which a peer that wants short records limits.
+def seal(connection: Any, data: bytes) -> tuple[int, bytes]:
+    """How many octets of at most `RECORD_BYTES` were taken, and what to send for them.
 
-    0 or less: an error, or a wait.
+    Fewer are taken of those for a peer that wants short records; none where there is an error, or a wait.
     """
-    taken: int = _ssl_write(connection._ssl, data, len(data))
-    return taken
-
-
-def sealed(connection: Any) -> bytes:
-    """What is to be sent after a `write`."""
+    taken = _ssl_write(connection._ssl, data, len(data))
+    if taken <= 0:
+        return 0, b""
     size = _bio_read(connection._from_ssl, _sealed, _SEALED_BYTES)
-    return _buffer(_sealed, size)[:] if size > 0 else b""
+    return taken, _buffer(_sealed, size)[:]

@@ -71,22 +71,28 @@ class TLSProtocol(TLSMemoryBIOProtocol):
                 return
 
     def write(self, data: bytes) -> None:
+        if not data:
+            return
         if not self._handshakeDone or self._appSendBuffer or self._lostTLSConnection or self.disconnecting:
             super().write(data)
             return
-        connection = self._tlsConnection
-        pieces: list[bytes] = []
-        at = 0
-        while at < len(data):
-            taken = openssl.write(connection, data[at : at + openssl.RECORD_BYTES])
-            if taken <= 0:
-                break
-            at += taken
-            pieces.append(openssl.sealed(connection))
-        if pieces:
-            self.transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-        if at < len(data):
-            super().write(data[at:])
+        taken, sealed = openssl.seal(self._tlsConnection, data[: openssl.RECORD_BYTES])
+        if taken < len(data):
+            taken, sealed = self._seal_more(data, taken, sealed)
+        if sealed:
+            self.transport.write(sealed)
+        if taken < len(data):
+            super().write(data[taken:])
+
+    def _seal_more(self, data: bytes, taken: int, sealed: bytes) -> tuple[int, bytes]:
+        """Seal what does not fit into one record: how far OpenSSL took it, and all that is to be sent."""
+        pieces = [sealed]
+        more = taken
+        while more and taken < len(data):
+            more, sealed = openssl.seal(self._tlsConnection, data[taken : taken + openssl.RECORD_BYTES])
+            taken += more
+            pieces.append(sealed)
+        return taken, b"".join(pieces)
 
     def pauseProducing(self) -> None:
         self.transport.pauseProducing()

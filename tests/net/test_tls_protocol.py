@@ -293,11 +293,11 @@ class WriteTests(SynchronousTestCase):
         talk = Talk(TLSProtocol)
         taken: list[int] = []
 
-        def write(connection: SSL.Connection, data: bytes) -> int:
+        def seal(connection: SSL.Connection, data: bytes) -> tuple[int, bytes]:
             taken.append(connection.send(data[:512]))
-            return taken[-1]
+            return taken[-1], connection.bio_read(2**15)
 
-        self.patch(tls_protocol.openssl, "write", write)
+        self.patch(tls_protocol.openssl, "seal", seal)
         talk.protocol.write(b"x" * 1300)
         self.assertEqual((taken, len(talk.end.out)), ([512, 512, 276], 1))
         self.assertEqual(talk.opened(), (b"x" * 1300, "open"))
