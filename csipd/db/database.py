@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 from csipd.db import fact_store
 from csipd.db.columns import Unreadable
 from csipd.db.engine import (
+    DriverTransaction,
     checkpoint,
     make_engine,
     release_savepoint,
@@ -342,7 +343,7 @@ class _Connection:
         outcomes: list[Any] = []
         try:
             connection = self._open()
-            with connection.begin():
+            with DriverTransaction(connection):
                 self._kept.begin(connection)
                 timer = _Timer(self._monotonic)
                 for operation in operations:
@@ -371,7 +372,7 @@ class _Connection:
                     self._health.check(connection)
                 if self._health.damage is not None:
                     return self._refuse(self._health.damage, len(operations))
-            with connection.begin():
+            with DriverTransaction(connection):
                 if not self._kept.begin(connection):
                     # Another process has written: what was published does not know of it.
                     changed.append(EVERYTHING)

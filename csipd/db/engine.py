@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from csipd.db.prepared import run
 #: Octets that the write-ahead journal keeps on the disk once it has been larger; SQLite's checkpoint after
 #: 1,000 pages makes it about as long in the ordinary way.
 JOURNAL_SIZE = 4 * 2**20
+#: The option of an engine that says how its transactions begin.
+_BEGIN = "csipd_begin"
 #: What SQLite keeps beside a database.
 _BESIDE = ("-wal", "-shm")
 #: Statements that the driver keeps parsed: all that devices' requests make, with their lengths of lists.
@@ -55,6 +58,7 @@ def make_engine(url: str, *, immediate: bool = False, lock_seconds: float = LOCK
     )
     if sqlite:
         begin = "BEGIN IMMEDIATE" if immediate else "BEGIN"
+        engine.update_execution_options(**{_BEGIN: begin})
 
         @sa.event.listens_for(engine, "connect")
         def connect(connection: Any, _record: Any) -> None:
@@ -72,10 +76,52 @@ def make_engine(url: str, *, immediate: bool = False, lock_seconds: float = LOCK
 
         @sa.event.listens_for(engine, "begin")
         def begin_transaction(connection: sa.Connection) -> None:
-            # On the driver's cursor: to say it as a statement costs ten times as much.
-            run(connection, begin)
+            # Where the driver is in one already (`DriverTransaction`), that is meant.
+            driver: Any = connection.connection.driver_connection
+            if not driver.in_transaction:
+                run(connection, begin)
 
     return engine
+
+
+class DriverTransaction:
+    """A transaction begun and ended on the driver's cursor, which costs a quarter of what Core's own does.
+
+    with DriverTransaction(connection): ...
+
+    It is committed, or rolled back where an exception leaves it. Core's statements take part in it: with the
+    first of them Core begins what has begun already, and ends it here.
+    """
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        begin = self._connection.get_execution_options().get(_BEGIN)
+        # Other drivers than SQLite's begin by themselves.
+        if begin is not None:
+            run(self._connection, begin)
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is None:
+            try:
+                self._end("COMMIT", self._connection.commit)
+            except BaseException:
+                self._roll_back()
+                raise
+        else:
+            self._roll_back()
+
+    def _roll_back(self) -> None:
+        # What is to be heard of is why, and not that there is nothing left to be taken back.
+        with suppress(sa.exc.SQLAlchemyError):
+            self._end("ROLLBACK", self._connection.rollback)
+
+    def _end(self, sql: str, as_core: Callable[[], None]) -> None:
+        if self._connection.in_transaction():
+            as_core()
+        else:
+            run(self._connection, sql)
 
 
 # A savepoint for each operation of a group: SQL's own words, on the driver's cursor like BEGIN. They are

@@ -69,6 +69,14 @@ def _code(error: BaseException) -> str:
     return getattr(getattr(error, "orig", None), "sqlite_errorname", None) or ""
 
 
+def _identify(path: str) -> _FileId | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class Health:
     """What is known of the store, shared by the threads that read and write.
 
@@ -81,7 +89,8 @@ class Health:
         place = sa.engine.make_url(url)
         watched = place.get_backend_name() == "sqlite" and place.database not in (None, "", ":memory:")
         self.file = Path(str(place.database)) if watched else None
-        self._id = self._identify("")
+        self._paths = [f"{self.file}{suffix}" for suffix in ("", "-wal", "-shm") if watched]
+        self._id = _identify(self._paths[0]) if watched else None
         self._monotonic = monotonic
         self._log = log
         self._failing: dict[str, str] = {}
@@ -94,7 +103,7 @@ class Health:
 
     def companions(self) -> tuple[_FileId | None, ...]:
         """Which files SQLite keeps beside the database; to be asked right after a connection was opened."""
-        return () if self.file is None else tuple(map(self._identify, ("-wal", "-shm")))
+        return tuple(map(_identify, self._paths[1:]))
 
     def displaced(self, companions: tuple[_FileId | None, ...] | None) -> str | None:
         """Why the files are no longer those that were opened; None: they are.
@@ -104,7 +113,7 @@ class Health:
         if self.file is None:
             return None
         try:
-            status = os.stat(self.file)
+            status = os.stat(self._paths[0])
         except OSError:
             return f"{self.file}: was deleted"
         if (status.st_dev, status.st_ino) != self._id:
@@ -114,15 +123,6 @@ class Health:
         if companions is not None and companions != self.companions():
             return f"{self.file}: its -wal or -shm was deleted or replaced; csipd has to be started anew"
         return None
-
-    def _identify(self, suffix: str) -> _FileId | None:
-        if self.file is None:
-            return None
-        try:
-            found = os.stat(f"{self.file}{suffix}")
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
 
     # Damage.
 

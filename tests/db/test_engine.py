@@ -13,6 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import engine
+from csipd.db.prepared import Prepared, run
 from csipd.db.tables import facts, metadata
 from tests.support.store import new_database
 
@@ -144,6 +145,97 @@ class SchemaTests(_Case):
             self.assertRaises(sa.exc.OperationalError, second.connect().begin)
             with reader.begin() as connection:
                 self.assertEqual(connection.scalar(sa.text("SELECT count(*) FROM devices")), 0)
+
+
+_KEEP = Prepared(sa.insert(facts), "name", "value")
+
+
+class DriverTransactionTests(SynchronousTestCase):
+    """A transaction on the driver's cursor, in which Core's statements take part."""
+
+    def setUp(self) -> None:
+        self.url = new_database(self.mktemp())
+        opened = engine.make_engine(self.url, immediate=True)
+        self.addCleanup(opened.dispose)
+        self.connection = opened.connect()
+        self.addCleanup(self.connection.close)
+
+    def keep(self, name: str, core: bool = False) -> None:
+        row = {"name": name, "value": ""}
+        if core:
+            self.connection.execute(sa.insert(facts), row)
+        else:
+            _KEEP.execute(self.connection, row)
+
+    def stored(self) -> str:
+        """The names of all facts, as another process sees them."""
+        connection = sqlite3.connect(sa.engine.make_url(self.url).database or "")
+        try:
+            return "".join(name for (name,) in connection.execute("SELECT name FROM facts ORDER BY name"))
+        finally:
+            connection.close()
+
+    def test_is_committed(self) -> None:
+        """What either way wrote is committed at its end and not before, and the next one begins anew."""
+        for ways, stored in (
+            ((False,), "a"),
+            ((True, False), "abc"),
+            ((False, True), "abcde"),
+            ((), "abcde"),
+        ):
+            with engine.DriverTransaction(self.connection):
+                for way in ways:
+                    before = self.stored()
+                    self.keep("abcde"[len(before) + ways.index(way)], core=way)
+                    self.assertEqual(self.stored(), before)
+            self.assertEqual(self.stored(), stored)
+            self.assertFalse(self.connection.in_transaction())
+
+    def test_is_rolled_back(self) -> None:
+        """An exception takes back what either way wrote."""
+        for core in (False, True):
+            with self.assertRaises(ZeroDivisionError), engine.DriverTransaction(self.connection):
+                self.keep("a")
+                self.keep("b", core)
+                raise ZeroDivisionError
+            self.assertEqual(self.stored(), "")
+        with engine.DriverTransaction(self.connection):
+            self.keep("c")
+        self.assertEqual(self.stored(), "c")
+
+    def test_a_commit_that_fails(self) -> None:
+        """A commit that fails leaves nothing behind that the next transaction would begin in."""
+        for core in (False, True):
+            with self.assertRaises(sa.exc.IntegrityError), engine.DriverTransaction(self.connection):
+                run(self.connection, "PRAGMA defer_foreign_keys = ON")
+                self.keep("a", core)
+                run(self.connection, "INSERT INTO fleets VALUES (1, 1, 1)")
+            self.assertEqual(self.stored(), "")
+        with engine.DriverTransaction(self.connection):
+            self.keep("b")
+        self.assertEqual(self.stored(), "b")
+
+    def test_parts(self) -> None:
+        """A part is taken back alone, whatever failed in it; the rest stays."""
+        with engine.DriverTransaction(self.connection):
+            for number, name in enumerate("ababc"):
+                engine.set_savepoint(self.connection)
+                try:
+                    self.keep(str(number), core=bool(number % 2))
+                    self.keep(name, core=bool(number % 2))
+                except sa.exc.IntegrityError:
+                    engine.undo_to_savepoint(self.connection)
+                else:
+                    engine.release_savepoint(self.connection)
+        self.assertEqual(self.stored(), "014abc")
+
+    def test_locked(self) -> None:
+        """One that cannot begin is the driver's error, as Core's is."""
+        other = engine.make_engine(self.url, immediate=True, lock_seconds=0)
+        self.addCleanup(other.dispose)
+        with engine.DriverTransaction(self.connection), other.connect() as waiting:
+            error = self.assertRaises(sa.exc.OperationalError, engine.DriverTransaction(waiting).__enter__)
+            self.assertIn("locked", str(error))
 
 
 class RefusalTests(_Case):
