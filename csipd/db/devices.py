@@ -63,6 +63,7 @@ _CALLER = sa.select(
     devices.c.withdrawn,
     devices.c.fleet,
     devices.c.former_works,
+    devices.c.device_category,
     groups.set_of_row(devices.c.id).label("groups"),
     sa.exists().where(own_programs.c.device == devices.c.id).label("own_program"),
 )
@@ -175,6 +176,7 @@ def caller(connection: sa.Connection, lfdi: str, sfdi: int, policy: Policy) -> C
         replaces=row.id if first_use else None,
         groups=groups.read_set(row.groups),
         own_program=row.own_program,
+        category=row.device_category or 0,
     )
 
 

@@ -45,6 +45,7 @@ class Caller:
     :param replaces: number of its device, on the first request by a certificate that replaces another
     :param groups: those that its device is in itself, now, in order
     :param own_program: whether its device's own program is shown
+    :param category: the deviceCategory that its device has said; 0: none
     """
 
     lfdi: str
@@ -57,6 +58,7 @@ class Caller:
     replaces: int | None = None
     groups: tuple[int, ...] = ()
     own_program: bool = False
+    category: int = 0
 
 
 @frozen

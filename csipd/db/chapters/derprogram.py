@@ -74,7 +74,8 @@ class CurrentDERProgram(DERProgram):
     def _current(self, context: Context, device: int) -> int | None:
         numbers = tuple(number for number, _ in programs_of(context, device))
         context.depend(facts.device(device))
-        category = context.cached(in_force.category_of, device)
+        own = device == context.caller.device
+        category = context.caller.category if own else context.cached(in_force.category_of, device)
 
         def make() -> int | None:
             context.depend(*map(facts.program, numbers), *map(facts.schedule, numbers))
