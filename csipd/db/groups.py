@@ -87,6 +87,11 @@ def _programs(reach: sa.CTE) -> sa.Select[int, int]:
     )
 
 
+_SETS = Prepared(
+    sa.select(memberships.c.device, memberships.c.group).where(
+        memberships.c.device.in_(sa.bindparam("devices", expanding=True)), memberships.c.until.is_(None)
+    )
+)
 _SET = Prepared(sa.select(set_of_row(sa.bindparam("device", type_=sa.BigInteger))))
 _PROGRAMS_OF_EACH = Prepared(
     sa.select(_OF_DEVICES.c.who, programs.c.id)
@@ -245,12 +250,9 @@ def count(transaction: Transaction, manager: int, of: Sequence[int], change: int
 
 def memberships_of_many(connection: sa.Connection, devices: Sequence[int]) -> dict[int, list[int]]:
     """The groups that each device is in itself, now; devices in none are left out."""
-    query = sa.select(memberships.c.device, memberships.c.group).where(
-        memberships.c.device.in_(devices), memberships.c.until.is_(None)
-    )
     found: dict[int, list[int]] = {}
-    for row in connection.execute(query):
-        found.setdefault(row.device, []).append(row.group)
+    for device, group in _SETS.all(connection, {"devices": devices}):
+        found.setdefault(device, []).append(group)
     return {device: sorted(of) for device, of in found.items()}
 
 
