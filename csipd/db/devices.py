@@ -64,6 +64,7 @@ _CALLER = sa.select(
     devices.c.fleet,
     devices.c.former_works,
     devices.c.device_category,
+    devices.c.manager,
     groups.set_of_row(devices.c.id).label("groups"),
     sa.exists().where(own_programs.c.device == devices.c.id).label("own_program"),
 )
@@ -177,6 +178,7 @@ def caller(connection: sa.Connection, lfdi: str, sfdi: int, policy: Policy) -> C
         groups=groups.read_set(row.groups),
         own_program=row.own_program,
         category=row.device_category or 0,
+        manager=row.manager,
     )
 
 

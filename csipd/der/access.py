@@ -46,6 +46,7 @@ class Caller:
     :param groups: those that its device is in itself, now, in order
     :param own_program: whether its device's own program is shown
     :param category: the deviceCategory that its device has said; 0: none
+    :param manager: the aggregator of its device's fleet, if it is in one
     """
 
     lfdi: str
@@ -59,6 +60,7 @@ class Caller:
     groups: tuple[int, ...] = ()
     own_program: bool = False
     category: int = 0
+    manager: int | None = None
 
 
 @frozen

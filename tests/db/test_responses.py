@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import controls, devices, programs, responses
+from csipd.db import controls, devices, facts, programs, responses
 from csipd.db.controls import StoredControl
 from csipd.db.database import Transaction
 from csipd.db.responses import ResponseCounts
@@ -152,7 +152,7 @@ class PostTests(SynchronousTestCase):
             place = responses.post(b.transaction, b.caller(1), given, NOW)
             found = responses.get(b.transaction.connection, b.caller(1), place.ids[1])
             self.assertEqual(found, given)
-            self.assertEqual(b.transaction.changed[-1], responses.REPLY_TO)
+            self.assertEqual(b.transaction.changed[-1], facts.responses(b.numbers[1]))
 
     def test_in_the_history(self) -> None:
         """The operator sees who said what to which event, when, and what it means."""

@@ -140,7 +140,7 @@ class StatementTests(_Case):
         )
 
     def test_responses(self) -> None:
-        """An answer costs whose it is, those before, what its event is to the device, and its row."""
+        """An answer costs a look at those before, at what its event is to the device, and its row."""
         (event,) = self.world.document(OWNER, f"/derp/{self.numbers.point_1}/actderc").findall(
             "{*}DERControl"
         )
@@ -152,7 +152,7 @@ class StatementTests(_Case):
             )
             return self.said(OWNER, "POST", "/rsps/1/rsp", answer)
 
-        known = ["SELECT devices", "SELECT responses"]
+        known = ["SELECT responses"]
         first = [*known, "SELECT controls", "SELECT reach", "INSERT responses"]
         self.assertEqual(said(1), first)
         self.assertEqual(said(1), known)

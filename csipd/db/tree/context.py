@@ -180,7 +180,7 @@ def identify(
     if place.device is not None:
         # Its own device needs no second query: the caller was found by it.
         own = place.device == caller.device
-        owner = Owner(place.device) if own else devices.owner(connection, place.device)
+        owner = Owner(place.device, caller.manager) if own else devices.owner(connection, place.device)
     context = Context(connection, server, caller, owner, now, store=store)
     if context.rights is not None:
         context.depend(context.rights)
