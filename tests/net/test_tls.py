@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.logger import LogLevel, globalLogPublisher
 from twisted.logger import formatEvent as format_event
@@ -30,19 +32,24 @@ from tests.support import pki
 from tests.support.client import CCM8, ClientTLS, connect
 from tests.support.memory_tls import Wire
 from tests.support.pki import Authority, Credential
+from tests.support.tls_pair import client_tls, outgoing, step
 
 LAB = Authority.make()
 DEVICE = LAB.device("dev1")
 SERVER = LAB.server("localhost", "127.0.0.1")
+#: More than a socket takes at once.
+LARGE = bytes(range(256)) * 40_000
 NOW = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 
 
 class Who(Resource):
-    """Answers with the LFDI of whoever asks."""
+    """Answers with the LFDI of whoever asks, or at length."""
 
     isLeaf = True
 
     def render(self, request: Request) -> bytes:
+        if request.path == b"/large":
+            return LARGE
         return request.peer.identity.lfdi.encode()
 
 
@@ -565,6 +572,56 @@ class SocketTests(TestCase):
             answer = await client.get("/")
             self.assertEqual((answer.status, answer.body.decode()), (200, DEVICE.lfdi))
         await client.close()
+
+    async def test_slow_reader(self) -> None:
+        """A large answer waits for a peer that does not read, whose requests wait, too, and arrives whole."""
+        client = await connect(self.reactor, self.port, ClientTLS(DEVICE, trust=LAB))
+        self.addCleanup(client.close)
+        await client.get("/")
+        (protocol,) = self.factory.protocols
+        client.transport.pauseProducing()  # type: ignore[union-attr]
+        asked = [client.get("/large"), client.get("/")]
+        while not protocol.transport.producerPaused:
+            await deferLater(self.reactor, 0)
+        self.assertLess(protocol.wrappedProtocol.write_deadline, float("inf"))
+        client.transport.resumeProducing()  # type: ignore[union-attr]
+        answers = [await each for each in asked]
+        self.assertEqual([each.body for each in answers], [LARGE, DEVICE.lfdi.encode()])
+        self.assertEqual(protocol.wrappedProtocol.write_deadline, float("inf"))
+
+    async def test_torn_records(self) -> None:
+        """Requests in TLS records that come octet by octet, and several at once, are answered in order."""
+        wire = client_tls(DEVICE, LAB)
+        plain = socket.create_connection(("127.0.0.1", self.port))
+        self.addCleanup(plain.close)
+        plain.setblocking(False)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        found = b""
+
+        async def exchange() -> None:
+            """Send what there is, octet by octet, and take what comes."""
+            nonlocal found
+            for octet in outgoing(wire):
+                plain.send(bytes((octet,)))
+                await deferLater(self.reactor, 0)
+            with contextlib.suppress(BlockingIOError):
+                wire.bio_write(plain.recv(65_536))
+            if wire.get_state_string() == b"SSL negotiation finished successfully":
+                with contextlib.suppress(SSL.WantReadError):
+                    found += wire.recv(65_536)
+            else:
+                step(wire)
+
+        step(wire)
+        while not self.site.connections or not wire.get_state_string().endswith(b"successfully"):
+            await exchange()
+        request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        for number, together in ((1, 1), (3, 2), (4, 1)):
+            for _ in range(together):
+                wire.send(request)
+            while found.count(DEVICE.lfdi.encode()) < number:
+                await exchange()
+        self.assertEqual(found.count(b"HTTP/1.1 200 OK"), 4)
 
     async def s_client(self, *more: str, offer: str = f"{CCM8}:@SECLEVEL=0") -> str:
         """What OpenSSL's own client says about this server."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +25,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.net import tls_protocol
 from csipd.net.tls_protocol import TLSProtocol
 from tests.support.memory_tls import SERVER, End
+from tests.support.steps import steps
 from tests.support.tls_pair import Sealer, client_tls, outgoing, server_tls, step
 
 TLS = server_tls()
@@ -254,6 +256,18 @@ class ReadTests(SynchronousTestCase):
             talk.read(b"".join(talk.sealed(b"x") for _ in range(count)))
         self.assertEqual((talk.channel.delivered, asked), ([b"x"] * 4, []))
         self.assertEqual(talk.opened(), (b"answer" * 4, "open"))
+
+    def test_cost(self) -> None:
+        """A request and its answer take few steps of csipd's, the same however often one came before."""
+        talk = Talk(TLSProtocol)
+        costs = []
+        for _ in range(20):
+            talk.channel.answers = [b"x" * 700]
+            request = talk.sealed(b"GET /dcap HTTP/1.1\r\n\r\n")
+            costs.append(steps(partial(talk.read, request)))
+            talk.opened()
+        self.assertEqual(len(set(costs[1:])), 1)
+        self.assertLess(costs[1], 350)
 
     def test_comes_back(self) -> None:
         """After a record in two reads the next whole one goes the short way again."""

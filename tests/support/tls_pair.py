@@ -17,7 +17,7 @@ from OpenSSL import SSL
 from csipd.net.tls import ServerTLS, TLSSettings
 from tests.support import pki
 from tests.support.client import ClientTLS
-from tests.support.pki import Authority
+from tests.support.pki import Authority, Credential
 
 LAB = Authority.make()
 DEVICE = LAB.device("dev1")
@@ -36,9 +36,9 @@ def server_tls() -> ServerTLS:
         return ServerTLS(settings, now=lambda: 0.0)
 
 
-def client_tls() -> SSL.Connection:
+def client_tls(device: Credential = DEVICE, trust: Authority = LAB) -> SSL.Connection:
     """The client's side of a connection that has not begun."""
-    connection = ClientTLS(DEVICE, trust=LAB).clientConnectionForTLS(None)  # type: ignore[arg-type]
+    connection = ClientTLS(device, trust=trust).clientConnectionForTLS(None)  # type: ignore[arg-type]
     connection.set_connect_state()
     return connection
 
