@@ -26,6 +26,7 @@ from csipd.daemon.listeners import Listener, Listeners
 from csipd.daemon.operators import OperatorDirectory
 from csipd.daemon.scheduler import Scheduler
 from csipd.daemon.start import PreparedDaemon
+from csipd.daemon.switching import ThreadSwitching
 from csipd.db.database import Database, Remark
 from csipd.net.contacts import Contacts
 from csipd.net.identity import identify_by
@@ -106,6 +107,7 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
         DrainConnections(listener.site, reactor).setServiceParent(tree)
     Listeners(settings, listeners, operators, reactor, peer_log, backlog.connections).setServiceParent(tree)
     GarbageCollection(reactor).setServiceParent(tree)
+    ThreadSwitching().setServiceParent(tree)
     if ready.options.hints:
         Hints(ready.options.hints).setServiceParent(tree)
     return tree

@@ -18,6 +18,11 @@ def _end(one: Value, when: When) -> str:
     return when(end) + (" (soon: csipctl certs renew operator)" if soon else "")
 
 
+def _controls(one: Value, which: str) -> str:
+    number, counted = text(one.get(which)), one.get("controls_counted")
+    return number if counted is None else f"{number} of the first {counted} to end"
+
+
 def status(one: Value, when: When) -> Facts:
     return Facts(
         (
@@ -26,8 +31,8 @@ def status(one: Value, when: When) -> Facts:
             ("Devices", text(one.get("devices"))),
             ("Registered", text(one.get("registered"))),
             ("Programs", text(one.get("programs"))),
-            ("Controls active", text(one.get("controls_active"))),
-            ("Controls scheduled", text(one.get("controls_scheduled"))),
+            ("Controls active", _controls(one, "controls_active")),
+            ("Controls scheduled", _controls(one, "controls_scheduled")),
             ("Alarms open", text(one.get("alarms_open"))),
             ("Next transition", when(one.get("next_transition"))),
             ("Last tick", when(one.get("last_tick"))),
