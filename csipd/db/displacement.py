@@ -116,16 +116,14 @@ def shared_with_group(connection: sa.Connection, group: int, others: Sequence[in
     if owners:
         query = groups.under(group).where(memberships.c.device.in_(owners))
         found = {programs.own_program(row.device): 1 for row in connection.execute(query)}
-    above, around = groups.programs_above(connection, group), groups.programs_around(connection, group)
-    for other in others:
-        if programs.owner_of(other) is not None:
-            continue
-        if other in above:
-            number = groups.number_under(connection, group)
-        elif other in around:
-            number = groups.number_under(connection, programs.group_of(connection, other))
-        else:
-            number = groups.number_in_both(connection, group, programs.group_of(connection, other))
+    common = {number: of for number, (_, of) in programs.names(connection, others).items()}
+    above, around = groups.programs_above(connection, group), set(groups.programs_around(connection, group))
+    below = [common[other] for other in common if other in around]
+    apart = [of for other, of in common.items() if other not in above and other not in around]
+    known = groups.numbers_under(connection, [group, *below])
+    both = groups.numbers_in_both(connection, group, apart) if apart else {}
+    for other, of in common.items():
+        number = known[group] if other in above else known[of] if other in around else both.get(of, 0)
         if number:
             found[other] = number
     return found

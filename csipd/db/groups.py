@@ -581,6 +581,25 @@ _MERGED = (
 )
 
 
+_OTHERS = (
+    sa.select(groups.c.id.label("who"), groups.c.id.label("group"))
+    .where(groups.c.id.in_(sa.bindparam("others", expanding=True)))
+    .cte("others", recursive=True)
+)
+_OTHERS = _OTHERS.union(
+    sa.select(_OTHERS.c.who, groups.c.id).join(groups, groups.c.parent == _OTHERS.c.group)
+)
+_THEIRS = memberships.alias("theirs")
+_IN_BOTH = (
+    sa.select(_OTHERS.c.who, sa.func.count(memberships.c.device.distinct()).label("number"))
+    .select_from(_BELOW)
+    .join(memberships, sa.and_(memberships.c.group == _BELOW.c.group, memberships.c.until.is_(None)))
+    .join(_THEIRS, sa.and_(_THEIRS.c.device == memberships.c.device, _THEIRS.c.until.is_(None)))
+    .join(_OTHERS, _OTHERS.c.group == _THEIRS.c.group)
+    .group_by(_OTHERS.c.who)
+)
+
+
 def under(group: int, at: int | None = None) -> sa.Select[tuple[int]]:
     """The devices in a group and below it, each once, as a query.
 
@@ -648,14 +667,10 @@ def under_alone(group: int, other: int, *, cut_off: bool = False) -> sa.Select[t
     return under(group).where(memberships.c.device.not_in(theirs.correlate(None)))
 
 
-def number_in_both(connection: sa.Connection, one: int, other: int) -> int:
-    """How many devices are in both of two groups, or below them."""
-    others = _below(other, "others")
-    theirs = sa.select(memberships.c.device).where(
-        memberships.c.group.in_(sa.select(others.c.group)), memberships.c.until.is_(None)
-    )
-    query = under(one).where(memberships.c.device.in_(theirs.correlate(None)))
-    return connection.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
+def numbers_in_both(connection: sa.Connection, one: int, others: Sequence[int]) -> dict[int, int]:
+    """How many devices are in a group or below it and in or below each of others; where there are any."""
+    rows = connection.execute(_IN_BOTH, {"of": one, "others": others})
+    return {row.who: row.number for row in rows}
 
 
 def belonged(connection: sa.Connection, device: int, group: int, since: int) -> bool:

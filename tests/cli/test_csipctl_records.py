@@ -127,6 +127,18 @@ class RecordTests(SynchronousTestCase):
         self.assertEqual(self.api.requests[-1].query, {"who": "admin", "subject": "device 3", "limit": "50"})
         self.assertEqual(lines[1], "4 2026-07-01 07:00:00-07:00 admin withdraw device 3 dev1")
 
+    def test_more(self) -> None:
+        """Where more follow it is said how many there are in all, or that there are more than so many."""
+        line = AuditLine(number=4, at=NOW, who="admin", action="withdraw", subject="device 3", detail="dev1")
+        page = AuditPage(items=(line,), next=4)
+        for given, said in (
+            (page, "There are more:"),
+            (page.replace(total=70), "There are more (70 in all):"),
+            (page.replace(more_than=10_000), "There are more (over 10000 in all):"),
+        ):
+            self.api.answers("GET", "/audit", given)
+            self.assertIn(said, self.api.run("audit", "list").stderr)
+
     def test_status(self) -> None:
         """The server's state is shown, and in JSON is the document as it came."""
         state = ServerState(
@@ -144,6 +156,8 @@ class RecordTests(SynchronousTestCase):
             self.api.answers("GET", "/status", state.replace(your_certificate_ends=end))
             (line,) = (line for line in self.lines("status") if line.startswith("Your certificate ends"))
             self.assertEqual("(soon: csipctl certs renew operator)" in line, soon, "case B8")
+        self.api.answers("GET", "/status", state.replace(controls_counted=10_000))
+        self.assertIn("Controls active 2 of the first 10000 to end", self.lines("status"))
         self.api.answers("GET", "/status", state)
         lines = self.lines("status")
         self.assertIn("Registered 4", lines)

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import addressees, devices, documents, groups, own_programs, programs
+from csipd.db import addressees, device_list, devices, documents, groups, own_programs, programs
 from csipd.db.database import Transaction
+from csipd.db.device_list import Wanted
 from csipd.db.tables import abilities, fleets, memberships
 from csipd.db.tables import devices as device_table
 from csipd.refusals import Conflict
@@ -327,7 +328,31 @@ class ViewTests(SynchronousTestCase):
             self.compare_devices(world)
             self.compare_fleets(world)
             self.compare_abilities(world)
+            self.compare_lists(world)
             self.compare_history(world)
+
+    def compare_lists(self, world: World) -> None:
+        """What operators list comes page by page, each device once, and numbers that are kept are theirs."""
+        connection = world.connection
+        under = {
+            group: {row for row, device in world.devices.items() if {*device.groups} & {*world.below(group)}}
+            for group in world.groups
+        }
+        for group, rows in under.items():
+            pages = [groups.merged(connection, group, 0, 2) or []]
+            while len(pages[-1]) == 2:
+                pages.append(groups.merged(connection, group, pages[-1][-1], 2) or [])
+            self.assertEqual([row for page in pages for row in page], sorted(rows))
+            shared = {other: len(rows & theirs) for other, theirs in under.items() if rows & theirs}
+            self.assertEqual(groups.numbers_in_both(connection, group, list(under)), shared)
+        for standing, number in device_list.numbers_by_standing(connection).items():
+            found, following = device_list.page(connection, Wanted(standing=standing), limit=500)
+            self.assertEqual(([one.standing for one in found], following), ([standing] * number, None))
+        retired = sum(program.retired for program in world.programs.values())
+        self.assertEqual(programs.number(connection), len(world.programs) - retired)
+        before = connection.execute(sa.select(abilities)).all()
+        groups.recount(world.transaction)
+        self.assertEqual(sorted(connection.execute(sa.select(abilities)).all()), sorted(before))
 
     def compare_devices(self, world: World) -> None:
         connection = world.connection
@@ -498,6 +523,22 @@ class TreeTests(SynchronousTestCase):
         self.assertFalse(groups.reaches(self.connection, device, False, program))
         (found,) = groups.listed(self.connection, number=self.middle)
         self.assertEqual(found, groups.Group(self.middle, "feeder", None, None, "Topology"))
+
+    def test_change_of_places(self) -> None:
+        """Two groups that the configuration has change places, one after the other, count what is theirs."""
+        for number, group in enumerate((self.middle, self.low, self.low), 1):
+            devices.join(self.transaction, add_device(self.transaction, number), group, NOW)
+        fsa = groups.assignment(self.transaction, "Topology")
+
+        def counted() -> list[int]:
+            numbers = [self.top, self.middle, self.low]
+            return [*groups.numbers_under(self.connection, numbers).values()]
+
+        self.assertEqual(counted(), [3, 3, 2])
+        names = groups.names(self.connection, [self.middle, self.low])
+        for number, parent in ((self.middle, self.low), (self.low, self.top)):
+            groups.put_group(self.transaction, names[number], parent=parent, level=None, assignment=fsa)
+        self.assertEqual(counted(), [3, 1, 3])
 
     def test_under_alone(self) -> None:
         """Who is said to lose and gain by a move of a group loses and gains (case B10)."""
