@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from attrs import evolve
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
 
 from csipd.net.identity import Identity
 from csipd.net.limits import ConnectionLimits
@@ -20,8 +22,10 @@ from csipd.web.answers import Answer, octets
 from csipd.web.endpoint import Ask
 from csipd.web.errors import error_document
 from csipd.web.ordinary import LONGEST_HEAD, Ordinary, parse
+from csipd.web.server import Request, Site
 from tests.support.bodies import FULL, MINIMAL
-from tests.support.world import NOW, OWNER, UNKNOWN, World, encoded
+from tests.support.memory_tls import Wire
+from tests.support.world import BOUNDLESS, NOW, OWNER, UNKNOWN, World, encoded
 
 LIMITS = ConnectionLimits()
 HOST = b"Host: x\r\n"
@@ -196,6 +200,113 @@ class OrdinaryTests(SynchronousTestCase):
             if request is not None:
                 head = data.index(b"\r\n\r\n") + 4
                 self.assertEqual(len(data) + request.missing, head + request.fields.length)
+
+
+class _Tree(Resource):
+    """Takes down what Twisted's parser and csipd's channel made of requests."""
+
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[Any, ...]] = []
+
+    def render(self, request: Request) -> bytes:
+        accept, kind = request.header(b"Accept"), request.header(b"Content-Type")
+        content = request.content.read()
+        self.seen.append((request.method.decode(), request.uri, accept, kind, content))
+        return b""
+
+
+_LINES = st.sampled_from(
+    (
+        b"Host: x",
+        b"host:x",
+        b"Host: a b",
+        b"Accept: a/b",
+        b"accept:  c ",
+        b"Content-Type: a/b;c=d",
+        b"Content-Length: 4",
+        b"Content-Length: 0",
+        b"content-length:\t5 ",
+        b"Content-Length: +4",
+        b"Content-Length : 4",
+        b"Transfer-Encoding: chunked",
+        b"Transfer-Encoding: identity",
+        b"Connection: close",
+        b"Connection: keep-alive",
+        b"Expect: 100-continue",
+        b"Upgrade: h2c",
+        b" folded",
+        b"X: \xe4",
+        b"X: a\x00",
+        b"X: a\rb",
+        b"X: a\nContent-Length: 9",
+        b"X\xff: a",
+        b"Cookie: a=b; =; c",
+        b"no colon",
+        b": a",
+    )
+)
+
+
+def _mostly(good: bytes, *others: bytes) -> st.SearchStrategy[bytes]:
+    return st.sampled_from((good,) * 20 * len(others) + others)
+
+
+@st.composite
+def _requests(draw: st.DrawFn) -> bytes:
+    """What is a request, nearly one, or more than one."""
+    with_body = draw(st.booleans())
+    method = draw(st.sampled_from((b"PUT", b"POST") if with_body else (b"GET", b"HEAD", b"DELETE")))
+    method = draw(_mostly(method, b"FOO", b"get", b"PUT", b"GET"))
+    target = draw(_mostly(b"/a/1?s=0&l=%20", b"/a", b"/a?", b"/", b"//a", b"/a%41", b"/a#b", b"*"))
+    version = draw(_mostly(b"HTTP/1.1", b"HTTP/1.0", b"HTTP/1.1 "))
+    lines = [b"Host: x", *([b"Content-Length: 4", b"Content-Type: a/b"] if with_body else [])]
+    for line in draw(st.just([]) | st.lists(_LINES, max_size=2)):
+        lines.insert(draw(st.integers(0, len(lines))), line)
+    if draw(st.integers(0, 9)) == 0:
+        lines.pop(draw(st.integers(0, len(lines) - 1)))
+    end = draw(_mostly(b"\r\n", b"\n"))
+    behind = b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n"
+    body = draw(_mostly(b"abcd" if with_body else b"", b"", b"abc", b"abcd", b"abcde", behind))
+    head = b"".join(line + end for line in (b" ".join((method, target, version)), *lines, b""))
+    return draw(_mostly(b"", b"\r\n")) + head + body
+
+
+class AgreementTests(SynchronousTestCase):
+    """What `parse` takes, Twisted's parser reads alike."""
+
+    @given(_requests())
+    def test_where_it_ends(self, data: bytes) -> None:
+        """An ordinary request is one request to Twisted's parser, too, and the same one; nothing is left."""
+        request = parse(data, LIMITS)
+        event(f"ordinary: {request is not None}")
+        if request is None:
+            return
+        clock, tree = Clock(), _Tree()
+        served = Site(
+            tree, clock=clock, now=lambda: NOW, limits=LIMITS, quotas=BOUNDLESS, identify=lambda _: OWNER
+        )
+        wire = Wire.plain(served, clock)
+        (asked,) = wire.client.raw(data, bodiless=request.method == "HEAD")
+        wire.pump()
+        if request.missing:
+            self.assertEqual(tree.seen, [])
+            wire.client.send(b"x" * request.missing)
+        self.assertEqual(wire.result(asked).status, 200)
+        body = data[len(data) - request.fields.length + request.missing :] if request.fields.length else b""
+        expected = (
+            request.method,
+            request.target,
+            request.fields.accept,
+            request.fields.content_type,
+            body + b"x" * request.missing,
+        )
+        self.assertEqual(tree.seen, [expected])
+        # The connection is where it was before: the next request is understood.
+        (answer,) = wire.results(wire.client.raw(get(b"/next")))
+        self.assertEqual((answer.status, tree.seen[1][1]), (200, b"/next"))
 
 
 class _Case(SynchronousTestCase):
