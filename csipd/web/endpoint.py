@@ -11,7 +11,7 @@ to send it: `_read_body` is handed to the write's transaction, which calls it wh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from math import inf
 
 import sqlalchemy as sa
@@ -42,7 +42,7 @@ from csipd.refusals import (
 )
 from csipd.sep2 import codec, paging
 from csipd.sep2 import resources as r
-from csipd.sep2.site import Place
+from csipd.sep2.site import Place, Row
 from csipd.sep2.types import ReasonCode
 from csipd.web.answers import Answer, around_date
 from csipd.web.cache import Cache
@@ -198,8 +198,8 @@ class Endpoint:
     def _write(self, exchange: _Exchange) -> Deferred[Answer]:
         share = exchange.ask.peer.share
         made: Deferred[Place | None]
-        if exchange.ask.body is None:
-            # It changes nothing, whatever the answer: the writers' turn is not taken for it.
+        if _never_writes(exchange.ask, exchange.place):
+            # The writers' turn is not taken for it.
             made = self._database.read(partial(self._refuse, exchange), share)
         else:
             made = self._database.write(partial(self._carry_out, exchange), share)
@@ -214,7 +214,7 @@ class Endpoint:
         return writing.write(transaction, asked, place, ask.method, partial(_read_body, ask, place))
 
     def _refuse(self, exchange: _Exchange, connection: sa.Connection) -> None:
-        """Find out why a request is refused whose body was not taken in; in the reading thread."""
+        """Find out why a request is refused of which nothing can come; in the reading thread."""
         asked = self._identify(exchange, connection)
         access.authorize(asked, exchange.place, exchange.ask.method)
         _read_body(exchange.ask, exchange.place)
@@ -305,12 +305,29 @@ class Endpoint:
         )
 
 
+def _never_writes(ask: Ask, place: Place) -> bool:
+    """Whether nothing can come of a write, whoever asks.
+
+    No body was taken in, or it is of a wrong type, or the method is nobody's: `access.authorize` or
+    `_read_body` refuses it.
+    """
+    if ask.body is None or not place.row.parties(ask.method):
+        return True
+    return bool(_taken(place.row, ask.method)) and not is_xml(ask.content_type)
+
+
+@cache
+def _taken(row: Row, method: str) -> tuple[type[r.Resource], ...]:
+    """Of which classes a document is that a method takes; none: it takes no document."""
+    return {"PUT": (row.resource_type,), "POST": row.posted}.get(method, ())
+
+
 def _read_body(ask: Ask, place: Place) -> r.Resource | None:
     """The document that was sent, for a caller that may send one; None where none belongs to the method.
 
     :raises Refusal: it is too large, of another media type, or wrong
     """
-    expected = {"PUT": (place.row.resource_type,), "POST": place.row.posted}.get(ask.method, ())
+    expected = _taken(place.row, ask.method)
     if ask.body is None:
         raise TooLarge(f"more bytes than {place.href} takes")
     if not expected:

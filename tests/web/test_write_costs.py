@@ -210,12 +210,18 @@ class RefusalTests(_Case):
         }.items():
             self.assertLess(cost, good, name)
 
-    def test_whose_body_is_not_taken(self) -> None:
-        """One that is on no list, or announces too much, does not take the writers' turn."""
+    def test_readers_turn(self) -> None:
+        """That of which nothing can come, whoever asks, does not take the writers' turn."""
         self.patch(self.world.database, "write", self.fail)
         path = ROWS["DERStatus"].href((self.numbers.owner, 1))
         self.assertEqual(self.world.put(UNKNOWN, path, STATUS).status, 404)
         self.assertEqual(self.world.put(OWNER, path, codec.encode(STATUS) + b" " * 70_000).status, 413)
+        plain: dict[str, str | None] = {"Content-Type": "text/plain"}
+        self.assertEqual(self.world.put(OWNER, path, STATUS, headers=plain).status, 415)
+        self.assertEqual(self.world.put(OTHER, path, STATUS, headers=plain).status, 404)
+        for method in ("POST", "DELETE", "PATCH", "OPTIONS"):
+            self.assertEqual(self.world.send(OWNER, method, path).status, 405, method)
+            self.assertEqual(self.world.send(OTHER, method, path).status, 404, method)
 
     def test_who_asked_is_known(self) -> None:
         """Who was refused is known the next time: nothing was written before it was looked up."""
