@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from attrs import frozen
 
 from csipd.db.database import Transaction
+from csipd.db.prepared import Prepared
 from csipd.db.tables import contacts, devices, former_lfdis
 from csipd.db.upsert import insert
 
@@ -80,11 +81,19 @@ def _write(dialect: str) -> sa.Insert:
 
 def of(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, LastContact]:
     """The last contact of each of the devices that was ever heard of."""
-    query = sa.select(contacts).where(contacts.c.device.in_(numbers))
-    return {
-        row.device: LastContact(row.at, row.host, row.refusals, row.refused, row.reason)
-        for row in connection.execute(query)
-    }
+    return {row[0]: LastContact(*row[1:]) for row in _OF.all(connection, {"numbers": numbers})}
+
+
+_OF = Prepared(
+    sa.select(
+        contacts.c.device,
+        contacts.c.at,
+        contacts.c.host,
+        contacts.c.refusals,
+        contacts.c.refused,
+        contacts.c.reason,
+    ).where(contacts.c.device.in_(sa.bindparam("numbers", expanding=True)))
+)
 
 
 def silent_since(moment: int) -> sa.ColumnElement[bool]:

@@ -13,6 +13,7 @@ from attrs import evolve, fields, frozen
 
 from csipd.db import contacts, former, groups, listing, tally
 from csipd.db.devices import STANDINGS
+from csipd.db.prepared import Prepared
 from csipd.db.tables import devices, folded_name, standing_number
 from csipd.db.tally import Total
 from csipd.refusals import BadRequest
@@ -78,18 +79,19 @@ _EVERYTHING = Wanted()
 _BY_NUMBER = listing.Order((devices.c.id,), newest_first=False)
 _BY_NAME = listing.Order((folded_name, devices.c.id), newest_first=False)
 _COLUMNS = sa.select(*(devices.c[column.name] for column in fields(DeviceRow)))
+_OF_NUMBERS = devices.c.id.in_(sa.bindparam("numbers", expanding=True))
+_ROWS = Prepared(_COLUMNS.where(_OF_NUMBERS).order_by(devices.c.id))
+_NAMES = Prepared(sa.select(devices.c.id, devices.c.name).where(_OF_NUMBERS))
 
 
 def get(connection: sa.Connection, numbers: Sequence[int]) -> list[DeviceRow]:
     """The rows of these numbers, in their order; unknown ones are left out."""
-    query = _COLUMNS.where(devices.c.id.in_(numbers)).order_by(devices.c.id)
-    return [DeviceRow(*row) for row in connection.execute(query)]
+    return [DeviceRow(*row) for row in _ROWS.all(connection, {"numbers": numbers})]
 
 
 def names(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, str]:
     """What each of these is called: by its name, or else its number; unknown ones are left out."""
-    query = sa.select(devices.c.id, devices.c.name).where(devices.c.id.in_(numbers))
-    return {row.id: row.name or str(row.id) for row in connection.execute(query)}
+    return {number: name or str(number) for number, name in _NAMES.all(connection, {"numbers": numbers})}
 
 
 def find(connection: sa.Connection, lfdi: str) -> DeviceRow | None:
@@ -139,6 +141,9 @@ def _merged(
     numbers = groups.merged(connection, wanted.group, after, asked)
     if numbers is None:
         return None
+    if rest == _EVERYTHING:
+        rows = get(connection, numbers[:limit])
+        return rows, rows[-1].id if len(numbers) > limit else None
     fitting = _conditions(connection, rest)
     query = _COLUMNS.where(devices.c.id.in_(numbers), *fitting.leading, *fitting.others)
     query = query.order_by(devices.c.id).limit(limit + 1)

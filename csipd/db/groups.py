@@ -366,7 +366,7 @@ _ABILITIES = (
     .where(abilities.c.group == sa.bindparam("group"))
     .group_by(abilities.c.modes)
 )
-_NUMBERS_UNDER = (
+_NUMBERS_UNDER = Prepared(
     sa.select(abilities.c.group, sa.func.sum(abilities.c.members).label("members"))
     .where(abilities.c.group.in_(sa.bindparam("groups", expanding=True)))
     .group_by(abilities.c.group)
@@ -391,7 +391,7 @@ def number_under(connection: sa.Connection, group: int) -> int:
 
 def numbers_under(connection: sa.Connection, of: Sequence[int]) -> dict[int, int]:
     """The same of several groups."""
-    found = {row.group: int(row.members) for row in connection.execute(_NUMBERS_UNDER, {"groups": of})}
+    found = {group: int(members) for group, members in _NUMBERS_UNDER.all(connection, {"groups": of})}
     return {group: found.get(group, 0) for group in of}
 
 
@@ -434,13 +434,17 @@ def own_programs(connection: sa.Connection, group: int) -> list[int]:
 
 def own_programs_of(connection: sa.Connection, of: Sequence[int]) -> dict[int, list[int]]:
     """The same of several groups."""
-    query = sa.select(programs.c.group, programs.c.id).where(
-        programs.c.group.in_(of), programs.c.retired.is_(None)
-    )
     found: dict[int, list[int]] = {group: [] for group in of}
-    for group, number in connection.execute(query.order_by(programs.c.id)):
+    for group, number in _PROGRAMS_OF_GROUPS.all(connection, {"groups": of}):
         found[group].append(number)
     return found
+
+
+_PROGRAMS_OF_GROUPS = Prepared(
+    sa.select(programs.c.group, programs.c.id)
+    .where(programs.c.group.in_(sa.bindparam("groups", expanding=True)), programs.c.retired.is_(None))
+    .order_by(programs.c.id)
+)
 
 
 @frozen
@@ -474,8 +478,12 @@ def listed(
 
 def names(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, str]:
     """The names of groups by their numbers."""
-    rows = connection.execute(sa.select(groups.c.id, groups.c.name).where(groups.c.id.in_(numbers)))
-    return {row.id: row.name for row in rows}
+    return dict(_NAMES.all(connection, {"numbers": numbers}))
+
+
+_NAMES = Prepared(
+    sa.select(groups.c.id, groups.c.name).where(groups.c.id.in_(sa.bindparam("numbers", expanding=True)))
+)
 
 
 def called(connection: sa.Connection, number: int) -> str:
@@ -560,18 +568,25 @@ _MEMBER = (
     memberships.c.until.is_(None),
     memberships.c.device > sa.bindparam("after", type_=sa.BigInteger),
 )
-_LAST_OF_PAGE = sa.select(
-    sa.func.min(
-        sa.select(memberships.c.device)
-        .where(*_MEMBER)
-        .order_by(memberships.c.device)
-        .limit(1)
-        .offset(sa.bindparam("skipped", type_=sa.Integer))
-        .correlate(_BELOW)
-        .scalar_subquery()
+_NUMBER_BELOW = Prepared(
+    sa.select(sa.func.count()).select_from(
+        sa.select(_BELOW.c.group).limit(sa.bindparam("limit", type_=sa.Integer)).subquery()
     )
-).select_from(_BELOW)
-_MERGED = (
+)
+_LAST_OF_PAGE = Prepared(
+    sa.select(
+        sa.func.min(
+            sa.select(memberships.c.device)
+            .where(*_MEMBER)
+            .order_by(memberships.c.device)
+            .limit(1)
+            .offset(sa.bindparam("skipped", type_=sa.Integer))
+            .correlate(_BELOW)
+            .scalar_subquery()
+        )
+    ).select_from(_BELOW)
+)
+_MERGED = Prepared(
     sa.select(memberships.c.device)
     .distinct()
     .select_from(_BELOW.join(memberships, sa.and_(*_MEMBER)))
@@ -643,14 +658,12 @@ def merged(connection: sa.Connection, group: int, after: int, limit: int) -> lis
     :return: None where there are too many groups
     """
     asked = {"of": group, "after": after}
-    some = sa.select(_BELOW.c.group).limit(MOST_MERGED + 1).subquery()
-    number: int = connection.scalar(sa.select(sa.func.count()).select_from(some), asked) or 0
-    if number > MOST_MERGED:
+    if _NUMBER_BELOW.scalar(connection, {"of": group, "limit": MOST_MERGED + 1}) > MOST_MERGED:
         return None
     # Of any group the number at that place is one that the page does not reach beyond.
-    last = connection.scalar(_LAST_OF_PAGE, {**asked, "skipped": limit - 1})
+    last = _LAST_OF_PAGE.scalar(connection, {**asked, "skipped": limit - 1})
     most = 2**62 if last is None else last
-    return list(connection.scalars(_MERGED, {**asked, "most": most, "limit": limit}))
+    return _MERGED.scalars(connection, {**asked, "most": most, "limit": limit})
 
 
 def under_alone(group: int, other: int, *, cut_off: bool = False) -> sa.Select[tuple[int]]:

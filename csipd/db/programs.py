@@ -382,9 +382,15 @@ def number_shown_under(connection: sa.Connection, group: int) -> int:
 
 def names(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, tuple[str, int]]:
     """The descriptions of programs by their numbers, and the groups that they are for."""
-    query = sa.select(programs.c.id, programs.c.description, programs.c.group)
-    rows = connection.execute(query.where(programs.c.id.in_(numbers)))
+    rows = _NAMES.all(connection, {"numbers": numbers})
     return {number: (description, group) for number, description, group in rows}
+
+
+_NAMES = Prepared(
+    sa.select(programs.c.id, programs.c.description, programs.c.group).where(
+        programs.c.id.in_(sa.bindparam("numbers", expanding=True))
+    )
+)
 
 
 def total(connection: sa.Connection) -> tally.Total:

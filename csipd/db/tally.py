@@ -23,8 +23,8 @@ OPEN_ALARMS = "alarms open"
 #: Rows that are counted at most where a number is not kept.
 MOST_COUNTED = 10_000
 
-_NUMBERS = sa.select(counts.c.name, counts.c.number).where(
-    counts.c.name.in_(sa.bindparam("names", expanding=True))
+_NUMBERS = Prepared(
+    sa.select(counts.c.name, counts.c.number).where(counts.c.name.in_(sa.bindparam("names", expanding=True)))
 )
 
 
@@ -36,7 +36,7 @@ def devices(standing: str) -> str:
 def numbers(connection: sa.Connection, names: Iterable[str]) -> dict[str, int]:
     """The numbers of these names; one that never changed is 0."""
     names = list(names)
-    found = {row.name: row.number for row in connection.execute(_NUMBERS, {"names": names})}
+    found = dict(_NUMBERS.all(connection, {"names": names}))
     return {name: found.get(name, 0) for name in names}
 
 

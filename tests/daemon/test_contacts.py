@@ -69,7 +69,7 @@ class WriterTests(SynchronousTestCase):
         self.assertIsNone(self.known())
         with statements(self.transaction) as said:
             self.clock.advance(EVERY)
-        self.assertEqual(len(said), 1)
+        self.assertEqual(len(set(said)), 1)
         self.assertEqual(self.known(), LastContact(NOW, "192.0.2.7", 1, NOW, "because"))
         self.assertEqual(self.transaction.changed, [])
         self.assertEqual(devices.end_device(self.transaction.connection, self.device), before)
