@@ -8,8 +8,10 @@ from typing import Any
 from attrs import evolve
 from hypothesis import event, given
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
+from twisted.logger import formatEvent as format_event
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 
@@ -19,12 +21,13 @@ from csipd.net.quotas import CallerInfo, Quotas
 from csipd.refusals import Unavailable
 from csipd.sep2 import codec
 from csipd.web.answers import Answer, octets
-from csipd.web.endpoint import Ask
+from csipd.web.endpoint import Ask, Endpoint
 from csipd.web.errors import error_document
 from csipd.web.ordinary import LONGEST_HEAD, Ordinary, parse
 from csipd.web.server import Request, Site
 from tests.support.bodies import FULL, MINIMAL
 from tests.support.memory_tls import Wire
+from tests.support.steps import steps
 from tests.support.world import BOUNDLESS, NOW, OWNER, UNKNOWN, World, encoded
 
 LIMITS = ConnectionLimits()
@@ -655,6 +658,103 @@ class TroubleTests(_Case):
         self.world.back.release()
         wire.client.send(whole[-10:])
         self.assertEqual((wire.result(self.asked).status, self.world.straight), (204, 1))
+
+
+class _Known:
+    """A database that has every answer at once: what it costs is nobody's."""
+
+    def __init__(self, database: Any) -> None:
+        self._database = database
+        self._known: dict[str, Any] = {}
+
+    def read(self, operation: Any, share: Any) -> Deferred[Any]:
+        return self._answer("read", operation, share)
+
+    def write(self, operation: Any, share: Any) -> Deferred[Any]:
+        return self._answer("write", operation, share)
+
+    def _answer(self, kind: str, operation: Any, share: Any) -> Deferred[Any]:
+        if kind not in self._known:
+            answer = getattr(self._database, kind)(operation, share)
+            return answer.addCallback(lambda outcome: self._known.setdefault(kind, outcome))
+        return succeed(self._known[kind])
+
+
+class CostTests(_Case):
+    """What a request costs, in steps of csipd's own code."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.world = self.make(quotas=Quotas(requests_per_second=1e6))
+        self.know()
+        self.channel = next(iter(self.world.site.connections.identified()))[1]
+
+    def cost(self, data: bytes) -> int:
+        """Of a request that is like one before."""
+        for _ in range(2):
+            self.channel.dataReceived(data)
+        return steps(lambda: self.channel.dataReceived(data))
+
+    def test_around_the_database(self) -> None:
+        """A GET that is not in the cache, and a PUT, from octets to octets: without TLS and the store."""
+        self.world.site.context.find_answer = None
+        world = self.world
+        known: Any = _Known(world.back)
+        world.site.context.endpoint = Endpoint(known, world.server, lambda: world.now, world.cache).answer
+        self.assertLess(self.cost(get(self.status.encode(), b"Accept: application/sep+xml")), 1600)
+        self.assertLess(self.cost(self.report()), 1150)
+
+    def test_from_the_cache(self) -> None:
+        """A GET that was answered before."""
+        self.assertLess(self.cost(get(b"/dcap")), 320)
+
+    def test_refusals(self) -> None:
+        """What is refused costs less than what is not."""
+        world = self.world
+        world.site.context.find_answer = None
+        status = self.status.encode()
+        read = self.cost(get(status))
+        for path in (b"/edev/%d" % world.numbers.other, b"/derp/9999", b"/no/such/thing", status + b"?x=1"):
+            self.assertLessEqual(self.cost(get(path)), read, path)
+        reports = [self.report(encoded(each["DERStatus"])) for each in (FULL, MINIMAL)]
+        for report in reports:
+            self.channel.dataReceived(report)
+        written = steps(lambda: self.channel.dataReceived(reports[0]))
+        for data in (
+            put(b"/edev/%d/der/1/ders" % world.numbers.other, encoded(MINIMAL["DERStatus"])),
+            put(b"/dcap", encoded(MINIMAL["DERStatus"])),
+            self.report(b"<a/>"),
+            self.report(encoded(MINIMAL["DERSettings"])),
+            self.report().replace(b"application/sep+xml", b"text/plain"),
+        ):
+            self.assertLess(self.cost(data), written, data)
+
+
+class LineTests(_Case):
+    """What the log says of a request."""
+
+    def test_each_answer(self) -> None:
+        """With log_requests each answer makes one line, whichever way and from wherever it comes."""
+        self.world.site.context.log_requests = True
+        lines: list[str] = []
+
+        def note(event: Any) -> None:
+            if event["log_namespace"] == "csipd.web.sitecontext.SiteContext":
+                lines.append(str(format_event(event)))
+
+        globalLogPublisher.addObserver(note)
+        self.addCleanup(globalLogPublisher.removeObserver, note)
+        requests = (get(b"/sdev"), get(b"/no/such/thing?a"), get(b"/sdev", method=b"HEAD"), self.report())
+        said = {}
+        for straight in (True, False):
+            self.world.site.context.endpoint = self.world.endpoint.answer if straight else None
+            for data in requests:
+                self.took(data, bodiless=data.startswith(b"HEAD"))
+            said[straight], lines[:] = lines[:], []
+        self.assertEqual(said[True], said[False])
+        self.assertEqual(len(said[True]), len(requests))
+        self.assertIn(f"{OWNER.lfdi} GET /no/such/thing?a 404 {len(error_document(1))}", said[True])
+        self.assertIn(f"{OWNER.lfdi} HEAD /sdev 200 0", said[True])
 
 
 class AnswerTests(SynchronousTestCase):
