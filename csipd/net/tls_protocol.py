@@ -40,6 +40,9 @@ class TLSProtocol(TLSMemoryBIOProtocol):
         """Begin: as Twisted does, but for the interfaces, and the handshake, which is the peer's to begin."""
         self._tlsConnection = self.factory._creatorCallable(self)
         self._appSendBuffer = []
+        # As the class has them. Python keeps the names that all have in one table, if they are there early.
+        self._handshakeDone = False
+        self._torn = WHOLE
         self.connected = 1
         self.transport = transport
         self.factory.registerProtocol(self)

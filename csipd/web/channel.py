@@ -12,6 +12,8 @@ peer, how many answers leave for one read of the socket, how many requests its c
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,6 +27,7 @@ from csipd.web.connection import ANSWER, CLOSING, HANDSHAKE, IDLE, REQUEST
 from csipd.web.endpoint import Ask
 from csipd.web.long_way import LongWay
 from csipd.web.ordinary import LONGEST_HEAD, Ordinary, parse
+from csipd.web.sitecontext import SiteContext
 
 # More than can be missing of a body: nothing is looked at until it is known who sends it.
 _UNTIL_KNOWN = 1 << 62
@@ -41,6 +44,15 @@ class Channel(LongWay):
     # Whether a request is being answered by the straight path, and the Date that its answer will have.
     _straight = False
     _date = b""
+
+    def __init__(self, site: Any, context: SiteContext) -> None:
+        super().__init__(site, context)
+        # What every connection has is set here, although it is as the class has it: Python keeps the names in
+        # one table for all, and a table for each that gets another one later, half a kilobyte.
+        self.peer = None  # type: ignore[assignment] # nobody asks before the handshake is over
+        self._reads_are_announced = self._straight = False
+        self._answered_in_a_row = 0
+        self._method = self._target = self._date = b""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)

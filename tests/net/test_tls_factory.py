@@ -315,6 +315,25 @@ class MemoryTests(FactoryCase):
         )
         self.assertEqual((self.factory.protocols, len(self.site.connections)), ({}, 0))
 
+    def test_one_table_of_names(self) -> None:
+        """A handshake and ordinary requests give a connection no attribute that it had not from the start.
+
+        Python keeps the names of 30 in one table for all objects of a class, and makes a table for each that
+        is given another one later: half a kilobyte for each idle connection.
+        """
+        for find_answer in (None, lambda lfdi, head: b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"):
+            self.site = self.make_site(endpoint=lambda ask: MadeAnswer(200), find_answer=find_answer)
+            self.factory = TLSFactory(self.tls, self.site, clock=self.clock)
+            wire = Wire.tls(self.factory, ClientTLS(DEVICE, trust=LAB), self.clock)
+            (protocol,) = self.factory.protocols
+            both = protocol, protocol.wrappedProtocol
+            before = [set(vars(each)) for each in both]
+            wire.pump()
+            for _ in range(3):
+                wire.result(wire.client.get("/tm"))
+            self.assertEqual([set(vars(each)) for each in both], before)
+            self.assertTrue(all(len(names) <= 30 for names in before), before)
+
     def test_burst_of_cached_answers(self) -> None:
         """Cached answers asked for in small TLS records by a peer that does not read stay few (case F2)."""
         big = b"HTTP/1.1 200 OK\r\nContent-Length: 800000\r\n\r\n" + b"x" * 800_000
