@@ -145,6 +145,10 @@ class FactStore:
         """Keep nothing that hangs on these facts."""
         self._kept.drop(dropped)
 
+    def clear(self) -> None:
+        """Keep nothing."""
+        self._kept.clear()
+
     def find(self, key: Hashable, now: float) -> Entry[Any] | None:
         """What was kept under a key, if it is true at a moment (TimeType)."""
         return self._kept.find(key, now)

@@ -22,6 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+import sqlalchemy as sa
 from attrs import frozen
 from lxml import etree
 from twisted.internet.defer import Deferred
@@ -29,7 +30,17 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from csipd.daemon.changes import ChangeNotifier
-from csipd.db import controls, devices, documents, engine, fair_queue, groups, own_programs, programs
+from csipd.db import (
+    controls,
+    devices,
+    documents,
+    engine,
+    fact_store,
+    fair_queue,
+    groups,
+    own_programs,
+    programs,
+)
 from csipd.db.database import Database, Read, Remark, Transaction, Write
 from csipd.db.fair_queue import Share
 from csipd.db.tree.context import Server
@@ -329,6 +340,16 @@ class World:
         answer = self.get(who, path)
         assert answer.status == 200, f"{path}: {answer}"
         return etree.fromstring(answer.body)
+
+    def forget(self) -> None:
+        """Have the reading thread keep nothing of what it has read."""
+
+        def clear(connection: sa.Connection) -> None:
+            kept = fact_store.of(connection)
+            assert kept is not None
+            kept.clear()
+
+        self.read(clear)
 
     # --- what the operator, the configuration and the clock do
 

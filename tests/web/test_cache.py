@@ -294,16 +294,22 @@ class FastPathTests(SynchronousTestCase):
             self.assertEqual(int(time[0].text or ""), self.world.now)
 
     def truth(self, primed: dict[Identity, list[str]], after: str) -> list[bytes]:
-        """What each caller is given at each path; what was kept has to be what it would be given anew."""
-        truth = []
-        for who, paths in primed.items():
-            for path in paths:
-                hits = self.world.hits
-                given = self.world.get(who, path)
-                if self.world.hits > hits:
-                    self.assertEqual(given, self.world.fresh(who, path), f"{path} after: {after}")
-                truth.append(given.body)
-        return truth
+        """What each caller is given at each path; what was kept has to be what it would be given anew.
+
+        That goes for whole answers as for what the reading thread keeps.
+        """
+        every = [(who, path) for who, paths in primed.items() for path in paths]
+        given = [self.world.get(who, path) for who, path in every]
+        read = [self.world.fresh(who, path) for who, path in every]
+        self.world.forget()
+        for (who, path), answer, other in zip(every, given, read, strict=True):
+            truth = self.world.fresh(who, path)
+            self.assertEqual(answer, truth, f"{path} after: {after}")
+            self.assertEqual(other, truth, f"{path} after: {after}")
+        # What is to be found the next time.
+        for who, path in every:
+            self.world.get(who, path)
+        return [answer.body for answer in given]
 
     def test_changes(self) -> None:
         """After any change, by whomever and wherever, whatever was kept is either gone or still true."""
