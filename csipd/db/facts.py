@@ -53,8 +53,10 @@ schedule = Kind("schedule", "what a program's controls have come to: their lists
 #: By the number of the device, or of the aggregator of its fleet.
 responses = Kind("responses", "which Responses of its own and its fleet a caller sees")
 
-_topology = Kind("topology", "how the groups hang together, and which programs each has, in what order")
-_everything = Kind("everything", "all that is kept: another process has written")
+#: There is one.
+topology = Kind("topology", "how the groups hang together, and which programs each has, in what order")
+#: There is one.
+everything = Kind("everything", "all that is kept: another process has written")
 
 #: All kinds, in the order of the table in docs/invalidation.md.
 KINDS: tuple[Kind, ...] = (
@@ -66,16 +68,15 @@ KINDS: tuple[Kind, ...] = (
     groups_of,
     fleet_groups,
     own_program,
-    _topology,
+    topology,
     program,
     controls,
     schedule,
     responses,
-    _everything,
+    everything,
 )
-#: There is one of each of these.
-TOPOLOGY = _topology.name
-EVERYTHING = _everything.name
+TOPOLOGY = topology.name
+EVERYTHING = everything.name
 _BY_NAME = {kind.name: kind for kind in KINDS}
 
 

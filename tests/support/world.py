@@ -64,6 +64,7 @@ from tests.support.bodies import FULL
 from tests.support.client import Answer, ClientTLS
 from tests.support.memory_tls import Wire
 from tests.support.pki import Authority, Credential
+from tests.support.watched import WatchedDatabase
 
 T = TypeVar("T")
 
@@ -217,12 +218,12 @@ class World:
         self.now: float = NOW
         self.clock = Clock()
         self.notifier = ChangeNotifier()
-        #: Hrefs that were published as changed, in order.
+        #: Facts that were published as dropped, in order.
         self.changed: list[str] = []
         self.notifier.subscribe(self.changed.extend)
         #: What transactions would have logged, in order.
         self.remarks: list[Remark] = []
-        self.database = Database(f"sqlite:///{path}", None, self.notifier.publish, self.remarks.append)
+        self.database = WatchedDatabase(f"sqlite:///{path}", None, self.notifier.publish, self.remarks.append)
         self.server = Server(
             lfdi=SERVER.lfdi, sfdi=SERVER.sfdi, issuer=ISSUER, zone=zone, policy=policy, **more
         )
@@ -267,6 +268,7 @@ class World:
         for wire in self._wires.values():
             wire.hang_up()
         self.database.stopService()
+        assert not self.database.lacks, f"facts that were not dropped: {self.database.lacks}"
 
     # --- calling
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from csipd.db import facts
 from csipd.db.chapters import dcap, der, derprogram, di, edev, fsa, logevent, response, time
+from csipd.db.facts import KINDS, Kind
 from csipd.db.tree import chapter
 from csipd.db.tree.chapter import Chapter, Source, WriteRule
-from csipd.sep2.site import ROWS, Row
+from csipd.sep2.site import ROWS, Audience, Row, children, list_of, member
 
 CHAPTERS: tuple[Chapter, ...] = (
     dcap.CHAPTER,
@@ -25,6 +27,9 @@ CHAPTERS: tuple[Chapter, ...] = (
     time.CHAPTER,
 )
 
+_DROPS: Mapping[tuple[str, str], tuple[Kind, ...]] = {
+    k: v for each in CHAPTERS for k, v in each.drops.items()
+}
 _DOCUMENTS: Mapping[str, WriteRule] = {
     "PUT": chapter.put,
     "POST": chapter.post,
@@ -46,3 +51,31 @@ def source_of(row: Row) -> Source:
 def write_rule(row: Row, method: str) -> WriteRule:
     """What a PUT, POST or DELETE at a place of that row does."""
     return _WRITES.get((row.name, method), _DOCUMENTS[method])
+
+
+def read_facts(row: Row) -> tuple[Kind, ...]:
+    """The kinds of facts that what a GET answers may hang on, its links and the caller's rights included."""
+    own = {facts.device, *source_of(row).reads}
+    shown = member(row)
+    if row.is_list or shown is not row:
+        # A list, or a resource under two names: its documents are those of another row.
+        own |= {*source_of(row).linked, *source_of(shown).reads}
+    for child in children(shown):
+        if child.on:
+            own |= {*source_of(child).linked}
+    if row.audience is Audience.PROGRAM:
+        own |= {facts.groups_of, facts.fleet_groups, facts.own_program, facts.topology}
+    return _in_order(own)
+
+
+def written_facts(row: Row, method: str) -> tuple[Kind, ...]:
+    """The kinds of facts that a PUT, POST or DELETE may drop."""
+    found = _DROPS.get((row.name, method))
+    if found is None:
+        one = method == "PUT" and list_of(row) is None
+        found = (facts.document,) if one else (facts.document, facts.list_of)
+    return _in_order({*found})
+
+
+def _in_order(kinds: set[Kind]) -> tuple[Kind, ...]:
+    return tuple(kind for kind in KINDS if kind in kinds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from csipd.db import controls, facts, groups, in_force, own_programs, programs, schedules
+from csipd.db.facts import Kind
 from csipd.db.tree.chapter import Chapter, Ids, Members, Places, Source
 from csipd.db.tree.context import SMALL, Context, Outdated
 from csipd.db.tree.reach import programs_of
@@ -16,6 +17,9 @@ from csipd.sep2.site import ROWS, Place
 
 class DERProgram(Source):
     """DERPrograms, and the lists of them that follow from who is in which group."""
+
+    reads = (facts.program,)
+    linked: tuple[Kind, ...] = (facts.groups_of, facts.fleet_groups, facts.own_program, facts.topology)
 
     def numbers(self, context: Context, ids: Ids) -> list[int]:
         """The programs of a device's list, in its order."""
@@ -62,6 +66,15 @@ class DERProgram(Source):
 class CurrentDERProgram(DERProgram):
     """The program that a device follows; there is none while no control is in force on it (decision 41)."""
 
+    linked = (
+        facts.device,
+        facts.groups_of,
+        facts.own_program,
+        facts.topology,
+        facts.program,
+        facts.schedule,
+    )
+
     def target(self, context: Context, ids: Ids) -> Place:
         current = self._current(context, ids[0])
         if current is None:
@@ -90,6 +103,9 @@ class CurrentDERProgram(DERProgram):
 
 class DefaultDERControl(Source):
     """DefaultDERControls; those of devices' own programs are views of their other programs' (decision 39)."""
+
+    reads = (facts.document, facts.groups_of, facts.topology, facts.program)
+    linked = reads
 
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
         owner = programs.owner_of(ids[0])
@@ -127,6 +143,9 @@ def _depend_on_defaults(context: Context, owner: int, others: Sequence[int]) -> 
 
 class DERControl(Source):
     """DERControls, with the status that the clock gives them."""
+
+    reads = (facts.schedule,)
+    linked = (facts.schedule,)
 
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
         program, number = ids

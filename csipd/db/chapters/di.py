@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from csipd.db import devices
+from csipd.db import devices, facts
 from csipd.db.database import Transaction
 from csipd.db.tree.chapter import Chapter
 from csipd.db.tree.chapter import put as put_document
@@ -20,4 +20,7 @@ def put(transaction: Transaction, context: Context, place: Place, body: r.Resour
     put_document(transaction, context, place, body)
 
 
-CHAPTER = Chapter(writes={("DeviceInformation", "PUT"): put})
+CHAPTER = Chapter(
+    writes={("DeviceInformation", "PUT"): put},
+    drops={("DeviceInformation", "PUT"): (facts.document,)},
+)

@@ -24,6 +24,9 @@ class SelfDevice(Singleton):
 class EndDevice(Source):
     """EndDevices, from the list of authorised LFDIs."""
 
+    reads = (facts.device, facts.fleet)
+    linked = (facts.device, facts.fleet)
+
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
         context.depend(facts.device(ids[0]))
         return devices.end_device(context.connection, ids[0])
@@ -46,6 +49,8 @@ class EndDevice(Source):
 
 class Registration(Singleton):
     """A device's PIN, and when it was registered."""
+
+    reads = (facts.device,)
 
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
         context.depend(facts.device(ids[0]))
@@ -85,5 +90,17 @@ CHAPTER = Chapter(
         ("EndDeviceList", "POST"): register,
         ("EndDevice", "PUT"): change,
         ("EndDevice", "DELETE"): unregister,
+    },
+    drops={
+        ("EndDeviceList", "POST"): (
+            facts.certificate,
+            facts.device,
+            facts.fleet,
+            facts.fleet_groups,
+            facts.list_of,
+            facts.document,
+        ),
+        ("EndDevice", "PUT"): (facts.device, facts.fleet),
+        ("EndDevice", "DELETE"): (facts.device, facts.fleet, facts.fleet_groups),
     },
 )

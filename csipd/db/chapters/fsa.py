@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from csipd.db import facts
 from csipd.db.tree.chapter import Chapter, Ids, Members, Source
 from csipd.db.tree.context import Context
 from csipd.db.tree.reach import assignment_counts, assignments_of
@@ -15,6 +16,9 @@ from csipd.sep2.site import ROWS, Place
 
 class FunctionSetAssignments(Source):
     """A device's FSAs."""
+
+    reads = (facts.groups_of, facts.topology)
+    linked = (facts.groups_of, facts.topology)
 
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
         device, wanted = ids

@@ -16,6 +16,9 @@ from csipd.sep2.site import Place, bare, member
 class LogEvent(Source):
     """Log events, those that their device has not deleted."""
 
+    reads = (facts.document,)
+    linked = (facts.list_of,)
+
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
         context.depend(facts.document(self.row.href(ids)))
         return logevents.get(context.connection, *ids)
@@ -49,4 +52,8 @@ def delete(transaction: Transaction, context: Context, place: Place, body: r.Res
 CHAPTER = Chapter(
     sources={"LogEventList": LogEvent, "LogEvent": LogEvent},
     writes={("LogEventList", "POST"): post, ("LogEvent", "DELETE"): delete},
+    drops={
+        ("LogEventList", "POST"): (facts.list_of, facts.document),
+        ("LogEvent", "DELETE"): (facts.list_of, facts.document),
+    },
 )

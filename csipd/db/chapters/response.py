@@ -17,6 +17,9 @@ from csipd.sep2.site import ROWS, Place, bare, member
 class ResponseSet(Source):
     """The one set of responses there is: events of every kind are answered there."""
 
+    reads = ()
+    linked = ()
+
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
         return self._bare(context) if ids == (responses.SET,) else None
 
@@ -37,6 +40,9 @@ class ResponseSet(Source):
 
 class Response(Source):
     """Responses: a caller's own and those of its fleet."""
+
+    reads = (facts.responses, facts.fleet)
+    linked = (facts.responses, facts.fleet)
 
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
         if ids[0] != responses.SET:
@@ -83,4 +89,5 @@ CHAPTER = Chapter(
         "Response": Response,
     },
     writes={("ResponseList", "POST"): post},
+    drops={("ResponseList", "POST"): (facts.responses,)},
 )

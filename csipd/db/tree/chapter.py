@@ -15,6 +15,7 @@ from attrs import field, frozen
 from csipd.db import audit, documents, facts
 from csipd.db.columns import Unreadable
 from csipd.db.database import Transaction
+from csipd.db.facts import Kind
 from csipd.db.stored import decode
 from csipd.db.tree.context import Context
 from csipd.refusals import Duplicate, Full, NotFound
@@ -36,11 +37,17 @@ class Source:
     What it gives is bare: `read` adds href, pollRate and links.
     """
 
+    #: Kinds of facts that its documents, or the members that a list shows, hang on; besides them goes a list.
+    reads: tuple[Kind, ...] = (facts.document,)
+    #: Those that a link to it hangs on: whether it is there, how many members it has.
+    linked: tuple[Kind, ...] = (facts.document,)
     #: Whether its documents say nothing but what they link to.
     is_all_links = False
 
     def __init__(self, row: Row) -> None:
         self.row = row
+        if row.is_list and type(self).linked is Source.linked:
+            self.linked = (facts.list_of,)
 
     def target(self, context: Context, ids: Ids) -> Place:
         """The place whose document stands here: this one, except for a resource under two names."""
@@ -95,6 +102,9 @@ class Source:
 class Singleton(Source):
     """A resource that is there for whoever may see it."""
 
+    reads: tuple[Kind, ...] = ()
+    linked: tuple[Kind, ...] = ()
+
     def present(self, context: Context, many: Sequence[Ids]) -> list[bool]:
         return [True] * len(many)
 
@@ -107,12 +117,14 @@ WriteRule = Callable[[Transaction, Context, Place, "r.Resource | None"], "Place 
 class Chapter:
     """A chapter's part in the tree.
 
-    :param sources: by the name of a row, where its documents come from
+    :param sources: by the name of a row, where its documents come from, and what they hang on
     :param writes: by the name of a row and a method, what the write does
+    :param drops: likewise, the kinds of facts that it drops, where a document's are not all
     """
 
     sources: Mapping[str, Callable[[Row], Source]] = field(factory=dict)
     writes: Mapping[tuple[str, str], WriteRule] = field(factory=dict)
+    drops: Mapping[tuple[str, str], tuple[Kind, ...]] = field(factory=dict)
 
 
 @frozen(slots=False)
