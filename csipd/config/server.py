@@ -76,6 +76,8 @@ _LIMITS = {
     "address_handshakes_per_second": (1, 1_000_000),
     "unfinished_handshakes": (10, 1_000_000),
     "listen_backlog": (1, 1_000_000),
+    "answer_cache": (1_048_576, 1_099_511_627_776),
+    "fact_cache": (1_048_576, 1_099_511_627_776),
 }
 
 #: Days for which something is kept: long enough for an event of the past to be looked into.

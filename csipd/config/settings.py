@@ -103,6 +103,8 @@ class Limits:
     address_handshakes_per_second: int = 100  #: connections begun from one IP address
     unfinished_handshakes: int = 1_000  #: at once
     listen_backlog: int = 4_096  #: connections that wait to be accepted
+    answer_cache: int = 67_108_864  #: octets of answers that are kept, by caller
+    fact_cache: int = 67_108_864  #: octets of what answers are made from
 
 
 @frozen

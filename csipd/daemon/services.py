@@ -69,7 +69,13 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     settings = ready.settings
     notifier = ChangeNotifier()
     peer_log = PeerLog(reactor)
-    database = Database(ready.url, reactor, notifier.publish, partial(_log_remark, peer_log))
+    database = Database(
+        ready.url,
+        reactor,
+        notifier.publish,
+        partial(_log_remark, peer_log),
+        fact_cache=settings.limits.fact_cache,
+    )
     scheduler = Scheduler(
         database,
         reactor,
@@ -131,7 +137,7 @@ def _devices_listener(
     contacts: Contacts,
 ) -> Listener:
     settings = ready.settings
-    cache = Cache(time.time, lambda: site.date())
+    cache = Cache(time.time, lambda: site.date(), settings.limits.answer_cache)
     notifier.subscribe(cache.changed)
     limits = limits_of(settings, connections)
     endpoint = Endpoint(database, ready.server, time.time, cache)

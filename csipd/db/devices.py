@@ -428,19 +428,21 @@ def update(transaction: Transaction, device: int, **values: Any) -> None:
     if before.standing != after.standing:
         for standing, change in ((before.standing, -1), (after.standing, 1)):
             tally.change(transaction, tally.devices(STANDINGS[standing]), change)
+    moved = _fleet_of(before) != _fleet_of(after)
     if before != after:
         of = groups.set_of(connection, device)
         for seen, change in ((before, -1), (after, 1)):
-            _tally(transaction, seen, of, change)
-            if seen.shown and seen.manager is not None:
+            _tally(transaction, seen, of, change, moved)
+            if moved and _fleet_of(seen) is not None:
                 count = sa.update(devices).where(devices.c.id == seen.manager)
                 connection.execute(count.values(fleet=devices.c.fleet + change))
     if values.keys() <= _UNSHOWN:
         return
     transaction.invalidate(facts.device(device))
     for manager in {before.manager, after.manager} - {None}:
+        # Its list is in the order of changes.
         transaction.invalidate(facts.fleet(manager))
-        if before != after:
+        if moved:
             transaction.invalidate(facts.fleet_groups(manager))
 
 
@@ -450,10 +452,19 @@ def _set(*names: str) -> Prepared:
     return Prepared(sa.update(devices).where(devices.c.id == sa.bindparam("row")), *names)
 
 
-def _tally(transaction: Transaction, state: Any, of: Sequence[int], change: int) -> None:
-    """Count a device in or out of groups, if it is shown at all."""
+def _fleet_of(state: Any) -> int | None:
+    """The aggregator in whose fleet a device is shown."""
+    manager: int | None = state.manager
+    return manager if state.shown else None
+
+
+def _tally(transaction: Transaction, state: Any, of: Sequence[int], change: int, moved: bool = True) -> None:
+    """Count a device in or out of groups, if it is shown at all.
+
+    :param moved: whether it comes to a fleet or group, or leaves one, and not only what it supports changes
+    """
     if state.shown:
-        if state.manager is not None:
+        if moved and state.manager is not None:
             groups.count(transaction, state.manager, of, change)
         groups.count_abilities(transaction, state.modes, state.device_category, of, change)
 

@@ -23,8 +23,8 @@ V = TypeVar("V")
 
 #: What Python keeps around a value, and for each fact that it hangs on (octets).
 _AROUND, _PER_FACT = 500, 150
-#: One in so many new values is taken in where others have to go for it.
-_ADMITTED = 4
+#: One in so many new values is taken in where others have to go for it, unless it is said otherwise.
+ADMITTED = 4
 #: So many are looked at for dead ones before one that is alive has to go.
 _SAMPLE = 6
 
@@ -73,10 +73,14 @@ class Kept(Generic[K, V]):
 
     :param largest: octets that are kept at most, by the weights that are given and what Python adds to them
     :param draw: a number from 0 up to one below the given, at random
+    :param admitted: one in so many new values is taken in where others have to go for it
     """
 
-    def __init__(self, largest: int, draw: Callable[[int], int] = randrange) -> None:
+    def __init__(
+        self, largest: int, draw: Callable[[int], int] = randrange, *, admitted: int = ADMITTED
+    ) -> None:
         self._largest = largest
+        self._admitted = admitted
         self._draw = draw
         self._entries: dict[K, Entry[V]] = {}
         self._keys: list[K] = []
@@ -169,7 +173,7 @@ class Kept(Generic[K, V]):
             key = self._keys[self._draw(len(self._keys))]
             if not self._entries[key].is_true(now):
                 self.forget(key)
-        if self.size + weight > self._largest and not known and self._draw(_ADMITTED):
+        if self.size + weight > self._largest and not known and self._draw(self._admitted):
             return False
         while self.size + weight > self._largest:
             self.forget(self._keys[self._draw(len(self._keys))])

@@ -7,6 +7,9 @@ is dropped with them. An answer that follows the clock carries the moment at whi
 Nothing stale is ever given: facts are dropped before the write that changed them is acknowledged, and an
 answer whose facts were dropped between the moment it was asked for and the moment it arrived is not kept. So
 a device whose access is withdrawn finds nothing here once the withdrawal is acknowledged.
+
+What is the same for everybody, the Time of a second, is kept once, for whoever is known: who was given an
+answer before, and whose rights are what they were then. Somebody else's first request has effects.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ from csipd.db.kept import Kept
 
 #: Changes that are remembered for answers still under way; an answer that is older is not taken in.
 _REMEMBERED = 4096
+#: Heads of requests for what is the same for everybody: there are few ways to ask for it.
+_MOST_COMMON = 256
 #: Octets of heads and answers that are kept where the configuration says nothing else.
 LARGEST = 64 * 2**20
 
@@ -36,6 +41,11 @@ class Cache:
         self._date = date
         #: By LFDI and head: what stands before and after the value of the Date header.
         self._answers: Kept[tuple[str, bytes], tuple[bytes, bytes]] = Kept(largest)
+        #: By the head: the same, from when and until when.
+        self._common: dict[bytes, tuple[tuple[bytes, bytes], float, float]] = {}
+        #: LFDIs of callers who are known. There is always room for another: it is needed at once.
+        self._known: Kept[str, None] = Kept(largest // 16, admitted=1)
+        self._common_hits = 0
         self._generation = 0
         self._changes: deque[tuple[int, frozenset[str]]] = deque(maxlen=_REMEMBERED)
 
@@ -47,7 +57,7 @@ class Cache:
     @property
     def hits(self) -> int:
         """How many requests have found their answer here."""
-        return self._answers.hits
+        return self._answers.hits + self._common_hits
 
     @property
     def misses(self) -> int:
@@ -59,6 +69,7 @@ class Cache:
         self._generation += 1
         self._changes.append((self._generation, frozenset(facts)))
         self._answers.drop(facts)
+        self._known.drop(facts)
 
     def changed_since(self, generation: int, facts: Collection[str]) -> bool:
         """Whether any of the facts was dropped after a generation, or that is too long ago to say."""
@@ -79,6 +90,8 @@ class Cache:
         answer: tuple[bytes, bytes],
         until: float,
         depends_on: Collection[str],
+        *,
+        common: bool = False,
     ) -> None:
         """Keep an answer.
 
@@ -87,14 +100,39 @@ class Cache:
         :param answer: what stands before and after the value of the Date header
         :param until: when it stops being true (epoch s; infinity: never)
         :param depends_on: the facts that it was made from, the caller's rights among them
+        :param common: whether it is the same for everybody, and hangs on nothing but time
         """
-        if not self.changed_since(generation, depends_on):
+        if common:
+            self._keep_common(head, answer, until)
+        elif not self.changed_since(generation, depends_on):
             weight = len(head) + len(answer[1])
             self._answers.keep((lfdi, head), answer, weight, depends_on, self._wall(), until)
 
+    def know(self, generation: int, lfdi: str, rights: str, until: float) -> None:
+        """Note that a caller is known.
+
+        :param generation: the count of changes when it was asked who that is
+        :param rights: the fact that its rights hang on
+        :param until: when its certificate ends (epoch s)
+        """
+        if self._known.find(lfdi, self._wall()) is None and not self.changed_since(generation, [rights]):
+            self._known.keep(lfdi, None, 0, [rights], self._wall(), until)
+
+    def _keep_common(self, head: bytes, answer: tuple[bytes, bytes], until: float) -> None:
+        if len(self._common) >= _MOST_COMMON:
+            self._common.clear()
+        self._common[head] = answer, self._wall(), until
+
     def find(self, lfdi: str, head: bytes) -> bytes | None:
         """The whole answer to a request that was answered before, if it is still true."""
-        entry = self._answers.find((lfdi, head), self._wall())
+        now = self._wall()
+        if head in self._common:
+            (before, after), since, until = self._common[head]
+            if not since <= now < until or self._known.find(lfdi, now) is None:
+                return None
+            self._common_hits += 1
+            return before + self._date() + after
+        entry = self._answers.find((lfdi, head), now)
         if entry is None:
             return None
         before, after = entry.value

@@ -190,7 +190,17 @@ class Endpoint:
             identity = ask.peer.identity
             until = _first(document.until, identity.not_after)
             around = around_date(answer)
-            self._cache.keep(generation, identity.lfdi, ask.key, around, until, document.depends_on)
+            ends = _first(None, identity.not_after)
+            self._cache.know(generation, identity.lfdi, rights, ends)
+            self._cache.keep(
+                generation,
+                identity.lfdi,
+                ask.key,
+                around,
+                until,
+                document.depends_on,
+                common=reading.is_common(exchange.place),
+            )
         return answer
 
     # --- writes

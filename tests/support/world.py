@@ -268,7 +268,8 @@ class World:
         for wire in self._wires.values():
             wire.hang_up()
         self.database.stopService()
-        assert not self.database.lacks, f"facts that were not dropped: {self.database.lacks}"
+        lacks = sorted(set(self.database.lacks))
+        assert not lacks, f"facts that were not dropped: {lacks}"
 
     # --- calling
 

@@ -195,6 +195,67 @@ class ChangeTests(CacheCase):
                         self.assertTrue(found.endswith(kept[0][1:]))
 
 
+class CommonTests(CacheCase):
+    """What is the same for everybody."""
+
+    OTHER = "B" * 40
+
+    def common(self, until: float, head: bytes = HEAD) -> None:
+        self.cache.keep(self.cache.generation, LFDI, head, ANSWER, until, ["device 1"], common=True)
+
+    def know(self, lfdi: str = LFDI, rights: str = "device 1", until: float = inf) -> None:
+        self.cache.know(self.cache.generation, lfdi, rights, until)
+
+    def test_known(self) -> None:
+        """It is given to whoever is known, and to nobody else, while it is true."""
+        self.common(1001)
+        self.assertKept(False)
+        self.know()
+        self.assertKept(True)
+        self.assertKept(False, lfdi=self.OTHER)
+        self.know(self.OTHER, "device 2")
+        self.assertKept(True, lfdi=self.OTHER)
+        self.assertEqual(self.cache.hits, 2)
+        self.now = 1001.0
+        self.assertKept(False)
+        self.common(1002)
+        self.assertKept(True)
+
+    def test_withdrawn(self) -> None:
+        """Whose rights have changed is not known any longer; the answer stays for others."""
+        self.common(1001)
+        self.know()
+        self.know(self.OTHER, "device 2")
+        self.cache.changed(["device 1"])
+        self.assertKept(False)
+        self.assertKept(True, lfdi=self.OTHER)
+
+    def test_changed_meanwhile(self) -> None:
+        """A caller whose rights changed while its answer was under way is not known by it."""
+        self.common(1001)
+        asked = self.cache.generation
+        self.cache.changed(["device 1"])
+        self.cache.know(asked, LFDI, "device 1", inf)
+        self.assertKept(False)
+
+    def test_certificate(self) -> None:
+        """Nobody is known for longer than its certificate is good."""
+        self.common(1100)
+        self.know(until=1050)
+        self.assertKept(True)
+        self.now = 1050.0
+        self.assertKept(False)
+
+    def test_many_ways_to_ask(self) -> None:
+        """However it is asked for, so many answers are kept at most."""
+        self.know()
+        for number in range(1000):
+            self.common(1001, b"%d" % number)
+            self.assertKept(True, b"%d" % number)
+        kept = sum(self.cache.find(LFDI, b"%d" % number) is not None for number in range(1000))
+        self.assertLessEqual(kept, 256)
+
+
 class BoundTests(CacheCase):
     """How much is kept."""
 
@@ -280,7 +341,6 @@ class FastPathTests(SynchronousTestCase):
             (OWNER, "HEAD", "/dcap"),
             (LISTED, "GET", "/dcap"),
             (LISTED, "GET", "/edev"),
-            (OWNER, "GET", "/tm"),
         ):
             for _ in range(2):
                 self.world.send(who, method, path)
@@ -292,6 +352,25 @@ class FastPathTests(SynchronousTestCase):
             self.world.now += 1
             time = self.world.document(OWNER, "/tm")
             self.assertEqual(int(time[0].text or ""), self.world.now)
+
+    def test_time_of_all(self) -> None:
+        """The Time of a second is made once, for all who are known; whoever is not is asked about first."""
+        for who in (OWNER, OTHER):
+            self.world.get(who, "/dcap")
+        self.world.get(OWNER, "/tm")
+        self.assertEqual(self.world.hits, 0)
+        self.assertEqual(self.world.get(OTHER, "/tm"), self.world.fresh(OTHER, "/tm"))
+        self.world.get(OWNER, "/tm")
+        self.assertEqual(self.world.hits, 2)
+        for who in (LISTED, MANAGED):
+            self.world.get(who, "/tm")
+        self.assertEqual(self.world.hits, 2)
+        self.world.withdraw(OTHER)
+        self.world.get(OTHER, "/tm")
+        self.assertEqual(self.world.hits, 2)
+        self.world.now += 1
+        self.assertEqual(self.world.get(OWNER, "/tm"), self.world.fresh(OWNER, "/tm"))
+        self.assertEqual(self.world.hits, 2)
 
     def truth(self, primed: dict[Identity, list[str]], after: str) -> list[bytes]:
         """What each caller is given at each path; what was kept has to be what it would be given anew.

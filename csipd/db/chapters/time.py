@@ -9,10 +9,12 @@ from csipd.sep2.clock import daylight_saving, time_resource
 
 
 class Time(Singleton):
-    """The wall clock, valid for no longer than it takes to say it."""
+    """The wall clock, valid for the second that it says."""
+
+    is_common = True
 
     def get(self, context: Context, ids: Ids) -> r.Resource:
-        context.limit_validity(context.now)
+        context.limit_validity(context.now + 1)
         rules = daylight_saving(context.server.zone, context.now)
         return time_resource(context.now, rules, context.server.time_quality)
 

@@ -41,6 +41,8 @@ class Source:
     reads: tuple[Kind, ...] = (facts.document,)
     #: Those that a link to it hangs on: whether it is there, how many members it has.
     linked: tuple[Kind, ...] = (facts.document,)
+    #: Whether its document is the same for everybody, and hangs on nothing but time.
+    is_common = False
     #: Whether its documents say nothing but what they link to.
     is_all_links = False
 

@@ -59,6 +59,11 @@ def read(context: Context, place: Place, part: Page, *, extensions: bool) -> byt
     return _of_parts(_list(context, place, total, len(places)), [_shared(context, each) for each in places])
 
 
+def is_common(place: Place) -> bool:
+    """Whether what is at a place is the same for everybody, and hangs on nothing but time."""
+    return source_of(place.row).is_common
+
+
 def _spliced(context: Context, place: Place, extensions: bool) -> bytes | None:
     """A document without links as it was stored, with its href; None where it has to be decoded."""
     href, kind = place.href, place.row.resource_type
