@@ -39,6 +39,7 @@ _PRESENT = Prepared(
 _COUNTS = Prepared(
     sa.select(lists.c.href, lists.c.members).where(lists.c.href.in_(sa.bindparam("hrefs", expanding=True)))
 )
+_HREFS = Prepared(sa.select(documents.c.href).where(documents.c.list == sa.bindparam("list")))
 _LAST = Prepared(sa.select(lists.c.last).where(lists.c.href == sa.bindparam("href")))
 _MEMBERS = (
     sa.select(documents.c.href, documents.c.body)
@@ -137,6 +138,11 @@ def present(connection: sa.Connection, hrefs: Sequence[str]) -> set[str]:
 def counts(connection: sa.Connection, hrefs: Sequence[str]) -> dict[str, int]:
     """How many members each of the lists has; lists without any are left out."""
     return dict(_COUNTS.all(connection, {"hrefs": hrefs}))
+
+
+def numbers(connection: sa.Connection, place: Place) -> list[int]:
+    """The numbers of the members of a list that is known to be short, the least first."""
+    return sorted(int(href.rpartition("/")[2]) for href in _HREFS.scalars(connection, {"list": place.href}))
 
 
 def page(connection: sa.Connection, place: Place, part: Page) -> tuple[int, list[tuple[Place, Resource]]]:

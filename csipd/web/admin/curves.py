@@ -70,11 +70,12 @@ def curves(connection: sa.Connection, call: Call) -> CurvePage:
     """The curves of a program by number."""
     place = Place(_CURVES, (show_program(connection, call).number,))
     limit, after = call.query["limit"], call.query["after"] or 0
-    _, members = documents.page(connection, place, documents.ALL)
-    found = sorted((one for one in members if one[0].ids[1] > after), key=lambda one: one[0].ids[1])
-    items, following = cut(found, limit, lambda one: one[0].ids[1])
-    shown = tuple(_with_href(at, curve) for at, curve in items)
-    return CurvePage(items=shown, next=following, total=len(members))
+    numbers = documents.numbers(connection, place)
+    found = [number for number in numbers if number > after]
+    items, following = cut(found, limit, lambda number: number)
+    places = [Place(_CURVE, (*place.ids, number)) for number in items]
+    shown = tuple(_with_href(at, documents.get(connection, at)) for at in places)
+    return CurvePage(items=shown, next=following, total=len(numbers))
 
 
 def add_curve(transaction: Transaction, call: Call) -> Created:
