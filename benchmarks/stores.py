@@ -14,6 +14,7 @@ from hashlib import sha256
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import sqlalchemy as sa
 from attrs import asdict, frozen
@@ -220,9 +221,7 @@ def _tables(
                 "href": f"/edev/{one}/der/1",
                 "list": f"/edev/{one}/der",
                 "order": order,
-                "device": one,
-                "changed": NOW,
-                "body": der,
+                **_content(one, der),
             }
             for one in numbers
         ),
@@ -230,10 +229,7 @@ def _tables(
     )
     yield (
         tables.documents,
-        (
-            {"href": f"/edev/{one}/der/1/ders", "device": one, "changed": NOW, "body": status}
-            for one in numbers
-        ),
+        ({"href": f"/edev/{one}/der/1/ders", **_content(one, status)} for one in numbers),
         number,
     )
     counts = [0] * len(feeders)
@@ -248,6 +244,13 @@ def _tables(
         ),
         len(feeders),
     )
+
+
+def _content(device: int, body: bytes) -> dict[str, Any]:
+    """What a row of a document has besides its place."""
+    found = {"device": device, "changed": NOW, "body": body}
+    # Another checkout's csipd may be one of before documents had checksums.
+    return {**found, "checksum": crc32(body)} if "checksum" in tables.documents.c else found
 
 
 def insert(opened: sa.Engine, table: sa.Table, rows: Iterable[dict[str, Any]]) -> None:

@@ -16,7 +16,7 @@ from benchmarks import clients, get, processes, rig, stores
 from benchmarks.figures import NGINX, Row, Table, in_turns
 from benchmarks.fleets import Fleet
 from benchmarks.stores import BUSY, CONTROLS, Layout
-from csipd.db import devices, engine, groups, schedules, tables
+from csipd.db import devices, documents, engine, groups, schedules, tables
 from csipd.db.database import Database
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
@@ -141,6 +141,12 @@ class StoreTests(SynchronousTestCase):
         self.assertEqual(
             sum(groups.abilities_under(self.connection, feeder).values()), self.connection.scalar(members)
         )
+
+    def test_documents(self) -> None:
+        """A device's documents are known to be what was stored."""
+        for path in ("/edev/7/der/1", "/edev/7/der/1/ders"):
+            found = documents.stored_at(self.connection, path)
+            self.assertTrue(found is not None and found.sound, path)
 
     def test_described(self) -> None:
         """A store in a line is the same store."""
