@@ -164,6 +164,11 @@ class Client(Protocol):
         for waiting in closed:
             waiting.callback(reason.value)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for no answer."""
+        return not self._expected
+
     def leftovers(self) -> bytes:
         """What came and belongs to no request."""
         return self._buffer

@@ -197,6 +197,8 @@ class World:
     :param policy: how certificates come to be registered
     :param straight: whether ordinary requests go the straight path
     :param answers: bytes of answers that are kept at most; None: as many as the server keeps
+    :param facts: bytes of what was read that are kept at most; None likewise
+    :param database: makes the store
     :param more: of what the server says of itself (``Server``)
     """
 
@@ -210,6 +212,8 @@ class World:
         quotas: Quotas = BOUNDLESS,
         straight: bool = True,
         answers: int | None = None,
+        facts: int | None = None,
+        database: type[WatchedDatabase] = WatchedDatabase,
         **more: Any,
     ) -> None:
         content, self.numbers = _template()
@@ -223,7 +227,10 @@ class World:
         self.notifier.subscribe(self.changed.extend)
         #: What transactions would have logged, in order.
         self.remarks: list[Remark] = []
-        self.database = WatchedDatabase(f"sqlite:///{path}", None, self.notifier.publish, self.remarks.append)
+        room = {} if facts is None else {"fact_cache": facts}
+        self.database = database(
+            f"sqlite:///{path}", None, self.notifier.publish, self.remarks.append, **room
+        )
         self.server = Server(
             lfdi=SERVER.lfdi, sfdi=SERVER.sfdi, issuer=ISSUER, zone=zone, policy=policy, **more
         )
