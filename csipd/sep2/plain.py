@@ -26,6 +26,8 @@ _Make = Callable[[Sequence[Any], int], Any]
 _DECLARATION: Final = (
     r"(?:<\?xml version=\"1\.0\"(?: encoding=\"(?:UTF|utf)-8\")?(?: standalone=\"(?:yes|no)\")?\?>)?"
 )
+# Of a namespace that no element is in; one at most, so that none is declared twice.
+_UNUSED: Final = r"(?: xmlns:(?!xml)[A-Za-z]{1,32}+=\"(?:urn:|https?://)[A-Za-z0-9:/._-]{1,200}+\")?"
 _BLANKS: Final = r"[ \t\r\n]*+"
 # Without what ends it, stands for something else, is something else after parsing or may be in no document.
 _TEXT: Final = r"([\t\n -%'-;=?-\x7f]++)"
@@ -37,7 +39,7 @@ def reader(cls: type[E], namespace: str) -> Callable[[bytes], E | None]:
 
     It raises what the codec's other way raises: ``BadValue`` or ``Malformed``, with the path.
     """
-    part = _part(cls, cls.__name__, f' xmlns="{namespace}"')
+    part = _part(cls, cls.__name__, f' xmlns="{namespace}"{_UNUSED}')
     if part is None:
         return _reads_none
     match = re.compile(f"{_DECLARATION}{_BLANKS}{part.pattern}").fullmatch

@@ -88,6 +88,7 @@ class PlainTests(SynchronousTestCase):
             b'<?xml version="1.0"?>' + data,
             b'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\r\n' + data + b"\r\n",
             data.replace(b"><", b">\n\t <"),
+            data.replace(b':ns"', b':ns" xmlns:csipaus="https://csipaus.org/ns"'),
         ):
             self.assertEqual(without_tree(spelt, r.DERStatus), status)
         for spelt in (
@@ -134,6 +135,8 @@ class PlainTests(SynchronousTestCase):
             (b"<readingTime>7</readingTime>", b""),
             (b"<readingTime>", b"<readingTime schemaVer='2.0'>"),
             (b"<DERStatus ", b"<DERStatus schemaVer='2.0' "),
+            (b':ns"', b':ns" xmlns:a="urn:a" xmlns:a="urn:a"'),
+            (b':ns"', b':ns" xmlns:xml="urn:a"'),
             (b"</DERStatus>", b"</DERStatus><!---->"),
             (b"</DERStatus>", b"<x:y xmlns:x='urn:x'/></DERStatus>"),
             (NAMESPACE.encode(), b"urn:x"),
