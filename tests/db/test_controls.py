@@ -378,8 +378,9 @@ class OverTests(_Case):
         self.assertEqual(list(found[self.fixture.mine].all), [listed])
 
     def test_nothing(self) -> None:
-        """A program without controls has no schedule, and an empty list for good."""
-        self.assertEqual(stored.of(self.connection, [self.fixture.mine, EMPTY], NOW), {})
+        """A program without controls has an empty schedule, and an empty list for good."""
+        for schedule in stored.of(self.connection, [self.fixture.mine, EMPTY], NOW).values():
+            self.assertEqual((schedule.all, schedule.until), ({}, None))
         found = controls.page(self.connection, self.fixture.mine, ALL, NOW, False)
         self.assertEqual(found, (0, [], None))
         self.assertIsNone(controls.find(self.connection, 7, NOW))
