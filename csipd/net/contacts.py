@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from attrs import define, evolve
+from attrs import define
 
 #: Callers about whom something is kept that was not collected yet.
 MOST = 100_000
@@ -116,6 +116,5 @@ def _both(one: Contact, other: Contact) -> Contact:
     """What two contacts of a caller say together."""
     last = one if one.at > other.at else other
     refusal = one if (one.refused or 0) > (other.refused or 0) else other
-    return evolve(
-        last, refusals=one.refusals + other.refusals, refused=refusal.refused, reason=refusal.reason
-    )
+    refusals = one.refusals + other.refusals
+    return Contact(last.lfdi, last.at, last.host, refusals, refusal.refused, refusal.reason)
