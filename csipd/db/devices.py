@@ -503,6 +503,15 @@ def _moved(transaction: Transaction, device: int, group: int, change: int) -> No
         transaction.invalidate(facts.fleet_groups(state.manager))
 
 
+def has_modes(connection: sa.Connection, device: int, modes: int) -> bool:
+    """Whether a device has said that it supports these modes, or more.
+
+    :param modes: DERControlType; 0: whether it has said anything
+    """
+    kept: int | None = _STATE.first(connection, {"device": device}).modes
+    return kept is not None and not modes & ~kept
+
+
 def update_modes(transaction: Transaction, device: int) -> None:
     """Keep what modes a device supports, after one of its DERs has said: those that any of them does."""
     place = Place(_DER_LIST, (device,))

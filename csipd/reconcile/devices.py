@@ -110,6 +110,7 @@ def put_capability(context: Context, key: str, before: Any, _after: Any) -> str:
     capability = context.declared.devices[id].ders[int(number) - 1].capability
     assert isinstance(capability, r.DERCapability)
     documents.put(context.transaction, place, capability, context.now, place.ids[0])
+    _update_modes(context, place)
     return added_or_changed(before)
 
 
@@ -119,7 +120,14 @@ def remove_capability(context: Context, key: str, before: Any) -> str:
     if place is None or not _is_of_the_file(context, place, before):
         return "kept"
     documents.delete(context.transaction, place)
+    _update_modes(context, place)
     return "removed"
+
+
+def _update_modes(context: Context, place: Place) -> None:
+    """What a device supports counts once it has said so itself, be it of another of its DERs."""
+    if devices.has_modes(context.connection, place.ids[0], 0):
+        devices.update_modes(context.transaction, place.ids[0])
 
 
 def put_member(context: Context, key: str, before: Any, _after: Any) -> str:

@@ -794,6 +794,18 @@ class CapabilityTests(_Case):
         self.assertEqual(self.say(None), ["removed capability dev1 / 1"])
         self.assertIsNone(self.store.capability("dev1"))
 
+    def test_what_is_supported(self) -> None:
+        """The file's word counts for what a device supports once the device has said something itself."""
+        device = self.store.row("dev1").id
+        known = (devices.has_modes(self.store.connection, device, modes) for modes in (0, 1 << 20))
+        self.say(7000)
+        self.assertEqual([*known], [False, False])
+        devices.update(self.store.transaction, device, modes=1 << 3)
+        self.say(8000)
+        supported = capability(8000).modesSupported
+        self.assertTrue(devices.has_modes(self.store.connection, device, supported))
+        self.assertFalse(devices.has_modes(self.store.connection, device, ~supported & 0xFFFFFFFF))
+
     def test_the_devices_own(self) -> None:
         """What the device has PUT stands against every later word of the file."""
         self.store.put_capability("dev1", capability(5000))

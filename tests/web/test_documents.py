@@ -231,7 +231,9 @@ class AbilityTests(DocumentCase):
             return self.world.read(read)
 
         path = f"/edev/{self.numbers.owner}/{PUT['DERCapability']}"
-        for modes in (3, 0, 0x100000):
+        # It is served already, but it is not the device that has said it.
+        self.assertEqual(abilities(), {-1: 1})
+        for modes in (0x100000, 3, 0, 0x100000):
             body = FULL["DERCapability"].replace(modesSupported=modes)
             self.assertEqual(self.world.put(OWNER, path, body).status, 204)
             self.assertEqual(abilities(), {modes: 1})

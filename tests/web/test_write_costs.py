@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import audit
+from csipd.db import audit, documents
 from csipd.db.database import Transaction
 from csipd.db.tree import context
 from csipd.db.tree import write as writing
@@ -79,8 +79,12 @@ class StatementTests(_Case):
 
     def test_nothing_new(self) -> None:
         """A PUT of what is there already costs a look at it; an EndDevice, one more at what may change."""
-        for name in ("DERStatus", "DERAvailability", "DERSettings", "DERCapability"):
+        for name in ("DERStatus", "DERAvailability", "DERSettings"):
             self.assertEqual(self.put(self.der(name), FULL[name]), ["SELECT documents"], name)
+        # The first time that a device says what it supports, that is kept by group.
+        self.put(self.der("DERCapability"), FULL["DERCapability"])
+        said = self.put(self.der("DERCapability"), FULL["DERCapability"])
+        self.assertEqual(said, ["SELECT documents", "SELECT devices"])
         for name in ("PowerStatus", "DeviceStatus", "Configuration"):
             path = ROWS[name].href((self.numbers.owner,))
             self.assertEqual(self.put(path, FULL[name]), ["SELECT documents"], name)
@@ -89,9 +93,9 @@ class StatementTests(_Case):
 
     def test_first(self) -> None:
         """Where nothing was put yet it is seen that the DER is there, and the log has a line."""
-        self.world.write(
-            lambda t: t.connection.exec_driver_sql("DELETE FROM documents WHERE href LIKE '%/ders'")
-        )
+        place = site.locate(self.der("DERStatus"))
+        assert place is not None
+        self.world.write(lambda transaction: documents.delete(transaction, place))
         expected = ["SELECT documents"] * 2 + ["INSERT documents", "INSERT audit", "DELETE audit"]
         self.assertEqual(self.put(self.der("DERStatus"), STATUS), expected)
 
@@ -103,16 +107,15 @@ class StatementTests(_Case):
             self.patch(audit, "LINES_OF_DEVICE", 1)
             body = FULL["Configuration"].replace(userDeviceName=f"a{number}")
             self.assertEqual(self.put(path, body), ["SELECT documents", "INSERT documents", *line])
-        # Ratings and settings are judged together.
-        for name, body in (
-            ("DERSettings", FULL["DERSettings"].replace(updatedTime=NOW + 1)),
-            ("DERCapability", FULL["DERCapability"].replace(rtgMaxW=r.ActivePower(multiplier=0, value=5001))),
+        # Ratings and settings are judged together, and what a device supports is looked at.
+        self.put(self.der("DERCapability"), FULL["DERCapability"])
+        watts = r.ActivePower(multiplier=0, value=5001)
+        for name, body, more in (
+            ("DERSettings", FULL["DERSettings"].replace(updatedTime=NOW + 1), []),
+            ("DERCapability", FULL["DERCapability"].replace(rtgMaxW=watts), ["SELECT devices"]),
         ):
-            self.assertEqual(
-                self.put(self.der(name), body),
-                ["SELECT documents", "INSERT documents", *line, "SELECT documents"],
-                name,
-            )
+            expected = ["SELECT documents", "INSERT documents", *line, "SELECT documents", *more]
+            self.assertEqual(self.put(self.der(name), body), expected, name)
 
     def test_log_events(self) -> None:
         """A log event is sought, kept and makes room in one statement each; a known one is sought alone."""

@@ -23,8 +23,11 @@ class DERList(Source):
 
 def put_capability(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> None:
     """What a device supports is kept by group too: the operator's controls are checked against it."""
+    assert isinstance(body, r.DERCapability)
     change = _put_rating(transaction, context, place, body)
-    if change is not None and _modes(change.before) != _modes(change.after):
+    changed = change is not None and _modes(change.before) != body.modesSupported
+    # It may have been served before it said so: from the configuration file (decision 26).
+    if changed or not devices.has_modes(context.connection, place.ids[0], body.modesSupported):
         devices.update_modes(transaction, place.ids[0])
 
 
