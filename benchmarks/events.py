@@ -23,7 +23,7 @@ from attrs import frozen
 
 from benchmarks import stores
 from csipd.daemon import scheduler
-from csipd.db import commands, controls, engine, groups, in_force, programs, tables
+from csipd.db import commands, controls, engine, facts, groups, in_force, programs, tables
 from csipd.db import schedules as stored
 from csipd.db.commands import Command, Target
 from csipd.db.database import Database, Transaction
@@ -120,6 +120,8 @@ def clock(folder: Path, number: int) -> dict[str, Cost]:
         check(done.programs == 0, "a tick found what is not there")
 
     def lists(transaction: Transaction) -> None:
+        # As after a change: what is kept of them is dropped.
+        transaction.invalidate(*map(facts.controls, kept))
         for program in kept:
             stored.of(transaction.connection, [program], stores.NOW)
 
