@@ -505,6 +505,7 @@ def close(transaction: Transaction, number: int, who: str, now: int) -> Alarm:
     tally.change(transaction, tally.OPEN_ALARMS, -1)
     subject = f"/edev/{found.device}"
     audit.record(transaction, now, who, "close alarm", subject, f"{number}: {found.name}")
+    _age_alarms(connection, found.device, AlarmPeriod(values["raised"], now))
     return evolve(found, **values)
 
 
