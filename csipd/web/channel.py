@@ -149,12 +149,11 @@ class Channel(LongWay):
         if request is None:
             return False
         if request.fields.length:
-            info = self.peer.account.info
-            if info is None and self.context.look_up is not None:
-                self._look_up_sender(data)
-                return True
-            if info is None or not info.listed:
-                # Its body is not read.
+            if self._is_stranger():
+                if self.peer.account.info is None:
+                    self._look_up_sender(data)
+                    return True
+                # It was on no list. The long way looks whether it still is, and does not read its body.
                 return False
             if request.missing:
                 self._hold(data, request.missing)

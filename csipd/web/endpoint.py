@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from math import inf
+from typing import NoReturn
 
 import sqlalchemy as sa
 from attrs import define
@@ -223,11 +224,13 @@ class Endpoint:
         asked = self._identify(exchange, transaction.connection)
         return writing.write(transaction, asked, place, ask.method, partial(_read_body, ask, place))
 
-    def _refuse(self, exchange: _Exchange, connection: sa.Connection) -> None:
+    def _refuse(self, exchange: _Exchange, connection: sa.Connection) -> NoReturn:
         """Find out why a request is refused of which nothing can come; in the reading thread."""
         asked = self._identify(exchange, connection)
         access.authorize(asked, exchange.place, exchange.ask.method)
         _read_body(exchange.ask, exchange.place)
+        # Better a 500 than a 204 for what was not written.
+        raise AssertionError("nothing was to come of it, and nothing refuses it")
 
     def _done(self, made: Place | None, exchange: _Exchange) -> Answer:
         """The answer to a write, which is committed."""

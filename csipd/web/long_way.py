@@ -140,8 +140,9 @@ class LongWay(Connection):
             return
         if self.length is not None and self.length > self.context.limits.body_bytes:
             self.withhold_body(request)
-        elif self._is_stranger() and self.context.look_up is not None:
+        elif self._is_stranger():
             self._looking_up = True
+            assert self.context.look_up is not None
             look_up = self.context.look_up(self.peer.identity)
             look_up.addCallbacks(self._looked_up, self._not_looked_up, (request,), errbackArgs=(request,))
             if self._looking_up:
@@ -150,8 +151,9 @@ class LongWay(Connection):
             self._ask_for_body()
 
     def _is_stranger(self) -> bool:
-        """Whether the caller is on no list, as far as is known."""
-        return self.peer.account.info is None or not self.peer.account.info.listed
+        """Whether the caller is on no list, as far as is known; nobody is where there is nobody to ask."""
+        info = self.peer.account.info
+        return (info is None or not info.listed) and self.context.look_up is not None
 
     def _looked_up(self, info: CallerInfo, request: Any) -> None:
         self.peer.account.learn(info)
