@@ -125,6 +125,7 @@ class Scheduler(Service):
         self._sweep_seconds = sweep_seconds
         self._timer: IDelayedCall | None = None
         self._removal: IDelayedCall | None = None
+        self._rest: IDelayedCall | None = None
         self._watch = ClockWatch(clock.seconds, wall)
         # Seconds by which the wall clock was set ahead since the start.
         self._ahead = 0.0
@@ -140,8 +141,9 @@ class Scheduler(Service):
             if loop.running:
                 loop.stop()
         self._disarm()
-        if self._removal is not None and self._removal.active():
-            self._removal.cancel()
+        for delayed in (self._removal, self._rest):
+            if delayed is not None and delayed.active():
+                delayed.cancel()
 
     def changed(self, dropped: Sequence[str]) -> None:
         """Hear of facts that were dropped: a new control may be due before the timer."""
@@ -200,11 +202,16 @@ class Scheduler(Service):
         self._tick().addErrback(self._failed)
 
     def _sweep(self) -> Deferred[None]:
-        return (
-            self._database.write(lambda transaction: logevents.sweep(transaction, self._log_events), BULK)
-            .addCallback(self._swept)
-            .addCallback(lambda _: self._remove())
-        )
+        if self._rest is not None and self._rest.active():
+            # So many that it is not through with the last time's.
+            self._rest.cancel()
+        return self._go_over(0).addCallback(lambda _: self._remove())
+
+    def _go_over(self, after: int) -> Deferred[None]:
+        """Go over the log events of some devices; the rest follows, with pauses for others' writes."""
+        return self._database.write(
+            lambda transaction: logevents.sweep(transaction, self._log_events, after), BULK
+        ).addCallback(self._swept)
 
     def _remove(self) -> Deferred[None]:
         """Remove some of what is older than it may be; the rest follows, with pauses for others' writes.
@@ -235,6 +242,9 @@ class Scheduler(Service):
                 classified=found.classified,
                 open=found.open,
             )
+        rest = found.following
+        if rest is not None and self.running:
+            self._rest = self._clock.callLater(_PAUSE, lambda: self._go_over(rest).addErrback(self._failed))
 
     def _failed(self, failure: Failure) -> None:
         # A database that cannot be used says so itself.

@@ -35,6 +35,8 @@ from csipd.sep2.types import LogProfile
 MOST_OVER = 1000
 #: What one sweep works off of each kind; the rest waits for the next.
 _AT_ONCE = 1000
+#: Log events that one sweep goes over, at least: meanwhile nothing else is written.
+_LOOKED_AT = 20_000
 
 _LIST = ROWS["LogEventList"]
 _ITEM = ROWS["LogEvent"]
@@ -174,16 +176,18 @@ class Alarm:
 class SweepResult:
     """What a sweep did.
 
-    :param kept: log events that there are
+    :param kept: log events that there are of the devices that it came to
     :param aged: of those that were too many, how many went
     :param classified: how many had not been looked at for alarms
     :param open: alarms that are open
+    :param following: the device after which the rest comes; None: it came to all
     """
 
     kept: int
     aged: int
     classified: int
     open: int
+    following: int | None = None
 
 
 # What devices do.
@@ -380,27 +384,34 @@ def _age_alarms(connection: sa.Connection, device: int, changed: AlarmPeriod) ->
 # What the scheduler does.
 
 
-def sweep(transaction: Transaction, keep: int) -> SweepResult:
-    """Age out what is beyond the number for each device, and look at what was missed.
+def sweep(transaction: Transaction, keep: int, after: int = 0) -> SweepResult:
+    """Age out what is beyond the number for each device, and look at what was missed: of some devices.
 
     Nothing is beyond it but after the number was lowered; nothing is missed but what another release, or
     another tool, put there.
 
     :param keep: how many log events the list of each device holds
+    :param after: only devices of greater numbers
     """
     connection = transaction.connection
     classified = _classify_missed(transaction)
+    some = logevents.c.device > after
+    last = sa.select(logevents.c.device).where(some).order_by(logevents.c.device)
+    following: int | None = connection.scalar(last.limit(1).offset(_LOOKED_AT - 1))
+    if following is not None:
+        some = sa.and_(some, logevents.c.device <= following)
     aged = 0
     beyond = (
         sa.select(logevents.c.device, logevents.c.hidden)
+        .where(some)
         .group_by(logevents.c.device, logevents.c.hidden)
         .having(sa.func.count() > keep)
         .limit(_AT_ONCE)
     )
     for row in connection.execute(beyond).all():
         aged += _age(transaction, row.device, row.hidden, keep)
-    kept = connection.scalar(sa.select(sa.func.count()).select_from(logevents)) or 0
-    return SweepResult(kept, aged, classified, open_alarms(connection))
+    kept = connection.scalar(sa.select(sa.func.count()).select_from(logevents).where(some)) or 0
+    return SweepResult(kept, aged, classified, open_alarms(connection), following)
 
 
 def _classify_missed(transaction: Transaction) -> int:

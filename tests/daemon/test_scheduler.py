@@ -471,9 +471,9 @@ class SweepTests(_Case):
         asked: list[tuple[float, int]] = []
         sweep = module.logevents.sweep
 
-        def counted(transaction: Transaction, keep: int) -> logevents.SweepResult:
+        def counted(transaction: Transaction, keep: int, after: int) -> logevents.SweepResult:
             asked.append((self.clock.seconds(), keep))
-            return sweep(transaction, keep)
+            return sweep(transaction, keep, after)
 
         self.patch(module.logevents, "sweep", counted)
         self.one.scheduler.stopService()
@@ -555,3 +555,20 @@ class SweepTests(_Case):
         for moment, left in ((SWEEP - 1, 15), (SWEEP, 10)):
             self.clock.advance(moment - self.clock.seconds())
             self.assertEqual(self.write(lambda t: t.connection.scalar(count)), left)
+
+    def test_portions(self) -> None:
+        """Many are gone over in portions, with pauses between them; what waits at the stop is left."""
+        asked: list[tuple[float, int]] = []
+
+        def sweep(transaction: Transaction, keep: int, after: int) -> logevents.SweepResult:
+            asked.append((self.clock.seconds(), after))
+            return logevents.SweepResult(1, 0, 0, 0, after + 7 if after < 14 else None)
+
+        self.patch(module.logevents, "sweep", sweep)
+        self.clock.pump([SWEEP, 0.5, 0.5, 1.0])
+        self.assertEqual(asked, [(SWEEP, 0), (SWEEP + 1, 7), (SWEEP + 2, 14)])
+        self.clock.advance(SWEEP - 2)
+        self.assertEqual(asked[3:], [(2 * SWEEP, 0)])
+        self.one.scheduler.stopService()
+        self.clock.advance(1)
+        self.assertEqual(len(asked), 4)

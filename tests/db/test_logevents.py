@@ -450,6 +450,21 @@ class SweepTests(SynchronousTestCase):
             self.assertEqual(logevents.sweep(b.transaction, KEEP), SweepResult(2, 0, 0, 1))
             self.assertEqual(b.transaction.changed, [])
 
+    def test_portions(self) -> None:
+        """One sweep goes over some devices, as many as have so many, and says where the next one goes on."""
+        self.patch(logevents, "_LOOKED_AT", 2)
+        with bench() as b:
+            for device in (b.device, b.other):
+                for number in range(3):
+                    b.post(event(number, number), device)
+            first = logevents.sweep(b.transaction, 2)
+            self.assertEqual(first, SweepResult(2, 1, 0, 0, b.device))
+            # Of those that are left, the first device has no more than it may.
+            self.assertEqual(len(logevents.listed(b.connection, device=b.other)[0]), 3)
+            second = logevents.sweep(b.transaction, 2, b.device)
+            self.assertEqual(second, SweepResult(2, 1, 0, 0, b.other))
+            self.assertEqual(logevents.sweep(b.transaction, 2, b.other), SweepResult(0, 0, 0, 0))
+
     def test_missed(self) -> None:
         """What was not looked at is, in the order of what it tells, once."""
         with bench() as b:
