@@ -8,11 +8,12 @@ from pathlib import Path
 import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import audit, logevents, responses
+from csipd.db import audit, documents, logevents, responses
 from csipd.db.audit import AuditEntry
 from csipd.db.chapters import CHAPTERS
-from csipd.db.tables import documents, metadata
+from csipd.db.tables import metadata
 from csipd.sep2 import resources as r
+from csipd.sep2 import site
 from csipd.sep2.site import TABLE, Party
 from tests.support.bodies import MINIMAL
 from tests.support.world import AGGREGATOR, MANAGED, NOW, OWNER, World, end_device
@@ -98,11 +99,9 @@ class AuditTests(_Case):
     def test_measured_values(self) -> None:
         """Of values that are measured the first has a line; the others are in the document itself."""
         place = f"{self.here}/der/1/ders"
-        self.world.write(
-            lambda transaction: transaction.connection.execute(
-                sa.delete(documents).where(documents.c.href == place)
-            )
-        )
+        there = site.locate(place)
+        assert there is not None
+        self.world.write(lambda transaction: documents.delete(transaction, there))
         for reading in range(1, 6):
             self.world.put(OWNER, place, r.DERStatus(readingTime=reading))
         (line,) = self.log()
