@@ -22,6 +22,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from csipd.db.columns import Unreadable
 from csipd.db.kept import Entry, Kept
 from csipd.db.prepared import Prepared
 from csipd.db.tables import commits
@@ -102,15 +103,20 @@ class FactStore:
 
         The first statement of the transaction: it takes its snapshot.
         """
-        number: int = _NUMBER.scalar(connection)
-        if number == self._number:
+        try:
+            number: int | None = _NUMBER.scalar(connection)
+        except Unreadable:
+            number = None  # the next write puts another in its place
+        if number is not None and number == self._number:
             return True
-        known = None if self._number is None else self._commits.between(self._number, number)
         first = self._number is None
+        known = None
+        if number is not None and self._number is not None:
+            known = self._commits.between(self._number, number)
         self._number = number
         if known is None:
             self._kept.clear()
-            return first
+            return first and number is not None
         for dropped in known:
             self._kept.drop(dropped)
         return True
@@ -118,8 +124,8 @@ class FactStore:
     def commit(self, connection: sa.Connection, dropped: Collection[str]) -> int:
         """Note what the transaction that is about to be committed drops; gives its number."""
         drawn = renumber(connection)
-        assert self._number is not None
-        self._commits.note(self._number, drawn, frozenset(dropped))
+        if self._number is not None:
+            self._commits.note(self._number, drawn, frozenset(dropped))
         return drawn
 
     def committed(self, number: int) -> None:

@@ -147,6 +147,18 @@ class ConnectionTests(_Case):
             )
             self.assertEqual(found, expected)
 
+    def test_damaged(self) -> None:
+        """A number that has rotted, or is gone, is that of nobody: nothing is kept until the next one."""
+        for damage in ("UPDATE commits SET number = 'x'", "DELETE FROM commits"):
+            self.one.write(HREFS[0], 1)
+            self.assertEqual(self.value(self.one)[0], 1)
+            self.one.result(
+                self.one.database.write(lambda t, d=damage: t.connection.execute(sa.text(d)) and None)
+            )
+            self.other.write(HREFS[0], 2)
+            self.assertEqual(self.value(self.one), (2, False))
+            self.assertEqual(self.value(self.other), (2, False))
+
     def test_no_number_for_nothing(self) -> None:
         """A write that drops nothing draws no number."""
         numbers = [

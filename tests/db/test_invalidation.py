@@ -192,6 +192,23 @@ class DeclarationTests(SynchronousTestCase):
             declared = written_facts(place.row, method)
             self.assertLessEqual(set(map(kind_of, self.world.changed)), set(declared), path)
 
+    def test_one_of_a_fleet(self) -> None:
+        """What a device of a fleet logs drops its entry of the list, and nothing else that its aggregator has."""
+        paths = [path for path, answer in walk(self.world, AGGREGATOR).items() if answer.status == 200]
+        for path in paths:
+            self.world.get(AGGREGATOR, path)
+        here = f"/edev/{self.world.numbers.managed}"
+        self.assertEqual(self.world.post(MANAGED, f"{here}/lel", FULL["LogEvent"]).status, 201)
+        shows = {here, f"{here}/lel", f"{here}/lel?l=500", "/edev", "/edev?l=500"}
+        lost = []
+        for path in paths:
+            hits = self.world.hits
+            self.world.get(AGGREGATOR, path)
+            if self.world.hits == hits:
+                lost.append(path)
+        self.assertLessEqual(set(lost), shows)
+        self.assertIn(here, lost)
+
     def test_precise(self) -> None:
         """A PUT of a DERStatus drops what shows that, and nothing else that anybody has."""
         primed = {
