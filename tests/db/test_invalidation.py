@@ -193,7 +193,7 @@ class DeclarationTests(SynchronousTestCase):
             self.assertLessEqual(set(map(kind_of, self.world.changed)), set(declared), path)
 
     def test_one_of_a_fleet(self) -> None:
-        """What a device of a fleet logs drops its entry of the list, and nothing else that its aggregator has."""
+        """What a device of a fleet logs drops its entry of the list, and nothing else of its boss's."""
         paths = [path for path, answer in walk(self.world, AGGREGATOR).items() if answer.status == 200]
         for path in paths:
             self.world.get(AGGREGATOR, path)

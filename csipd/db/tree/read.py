@@ -15,6 +15,7 @@ from typing import Any
 
 from csipd.db import documents, facts
 from csipd.db.chapters import source_of
+from csipd.db.tree.chapter import Source
 from csipd.db.tree.context import Context
 from csipd.der.access import Owner, may_see
 from csipd.refusals import NotFound
@@ -43,7 +44,7 @@ def read(context: Context, place: Place, part: Page, *, extensions: bool) -> byt
         key = ("page", row.name, place.ids, part.start, part.limit, part.after)
         return context.kept(key, lambda: codec.encode(document(context, place, part)), len)
     source = source_of(row)
-    if source.is_kept and not _has_links(row) and (octets := _spliced(context, place, extensions)):
+    if source.is_kept and not _linked(row) and (octets := _spliced(context, place, extensions)):
         return octets
     if source.is_all_links:
         links = tuple(_links(context, row, [place])[0].items())
@@ -73,11 +74,6 @@ def _spliced(context: Context, place: Place, extensions: bool) -> bytes | None:
         return None
     rate = _poll_rate(context, place.row) if "pollRate" in _names(kind) else None
     return spliced(stored.body, kind, href, rate, extensions=extensions)
-
-
-@cache
-def _has_links(row: Row) -> bool:
-    return any(child.on for child in children(row))
 
 
 def document(context: Context, place: Place, part: Page) -> r.Resource:
@@ -141,28 +137,30 @@ def _links(context: Context, row: Row, places: Sequence[Place]) -> list[_Links]:
     """What the resources at some places of one row link to for the caller."""
     found: list[_Links] = [{} for _ in places]
     owners = [_owner(context, place) for place in places]
-    for child in children(row):
-        if not child.on or not places:
+    caller, policy = context.caller, context.server.policy
+    for child, name, source in _linked(row):
+        shown = [i for i, owner in enumerate(owners) if may_see(caller, child, owner, policy, True)]
+        if not shown:
             continue
-        shown = [
-            i
-            for i, owner in enumerate(owners)
-            if may_see(context.caller, child, owner, context.server.policy, True)
-        ]
         every = [places[i].ids[: child.depth] for i in shown]
-        source = source_of(child)
         if child.is_list:
             lists = [(i, ids) for i, ids in zip(shown, every, strict=True) if source.exists(context, ids)]
             numbers = source.counts(context, [ids for _, ids in lists])
             for (i, ids), number in zip(lists, numbers, strict=True):
-                found[i][child.link] = child.href(ids), number
+                found[i][name] = child.href(ids), number
         else:
             # What the caller itself is to PUT is linked to before it is there.
             there = [True] * len(every) if child.put else source.present(context, every)
             for i, ids, present in zip(shown, every, there, strict=True):
                 if present:
-                    found[i][child.link] = child.href(ids), None
+                    found[i][name] = child.href(ids), None
     return found
+
+
+@cache
+def _linked(row: Row) -> tuple[tuple[Row, str, Source], ...]:
+    """What a resource may link to: the row, the element's name, where the documents are from."""
+    return tuple((child, child.link, source_of(child)) for child in children(row) if child.on)
 
 
 def _owner(context: Context, place: Place) -> Owner | None:
