@@ -73,29 +73,31 @@ class FactStore:
 
     def __init__(self, commits: Commits, largest: int = LARGEST) -> None:
         self._commits = commits
-        self._kept: Kept[Hashable, Any] = Kept(largest)
+        # What is of one caller does not take the room of what all share.
+        self._shared: Kept[Hashable, Any] = Kept(largest // 2)
+        self._own: Kept[Hashable, Any] = Kept(largest // 2)
         self._number: int | None = None
         # What an operation that may be rolled back has kept.
-        self._journal: list[Hashable] | None = None
+        self._journal: list[tuple[Kept[Hashable, Any], Hashable]] | None = None
 
     @property
     def hits(self) -> int:
         """How often something was found."""
-        return self._kept.hits
+        return self._shared.hits + self._own.hits
 
     @property
     def misses(self) -> int:
         """How often not."""
-        return self._kept.misses
+        return self._shared.misses + self._own.misses
 
     @property
     def size(self) -> int:
         """Octets that are kept."""
-        return self._kept.size
+        return self._shared.size + self._own.size
 
     def attach(self, connection: sa.Connection) -> None:
         """Be what is found by `of`. Nothing is kept yet: the connection is a new one."""
-        self._kept.clear()
+        self.clear()
         connection.info[_KEY] = self
 
     def begin(self, connection: sa.Connection) -> bool:
@@ -115,10 +117,10 @@ class FactStore:
             known = self._commits.between(self._number, number)
         self._number = number
         if known is None:
-            self._kept.clear()
+            self.clear()
             return first and number is not None
         for dropped in known:
-            self._kept.drop(dropped)
+            self.drop(dropped)
         return True
 
     def commit(self, connection: sa.Connection, dropped: Collection[str]) -> int:
@@ -143,29 +145,43 @@ class FactStore:
 
     def undo(self) -> None:
         """The operation is rolled back: what it kept may never have been true."""
-        for key in self._journal or ():
-            self._kept.forget(key)
+        for kept, key in self._journal or ():
+            kept.forget(key)
         self._journal = None
 
     def drop(self, dropped: Collection[str]) -> None:
         """Keep nothing that hangs on these facts."""
-        self._kept.drop(dropped)
+        self._shared.drop(dropped)
+        self._own.drop(dropped)
 
     def clear(self) -> None:
         """Keep nothing."""
-        self._kept.clear()
+        self._shared.clear()
+        self._own.clear()
 
-    def find(self, key: Hashable, now: float) -> Entry[Any] | None:
-        """What was kept under a key, if it is true at a moment (TimeType)."""
-        return self._kept.find(key, now)
+    def find(self, key: Hashable, now: float, *, own: bool = False) -> Entry[Any] | None:
+        """What was kept under a key, if it is true at a moment (TimeType).
+
+        :param own: whether it is of one device alone, and not of any number of them
+        """
+        return (self._own if own else self._shared).find(key, now)
 
     def keep(
-        self, key: Hashable, value: Any, weight: int, facts: Collection[str], now: float, until: float = inf
+        self,
+        key: Hashable,
+        value: Any,
+        weight: int,
+        facts: Collection[str],
+        now: float,
+        until: float = inf,
+        *,
+        own: bool = False,
     ) -> None:
-        """Keep a value: the arguments are those of `Kept.keep`."""
+        """Keep a value: the arguments are those of `Kept.keep` and `find`."""
+        kept = self._own if own else self._shared
         if self._journal is not None:
-            self._journal.append(key)
-        self._kept.keep(key, value, weight, facts, now, until)
+            self._journal.append((kept, key))
+        kept.keep(key, value, weight, facts, now, until)
 
 
 def renumber(connection: sa.Connection) -> int:

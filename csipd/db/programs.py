@@ -15,7 +15,7 @@ from attrs import fields, frozen
 from csipd.db import devices, documents, facts, groups, tally
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
-from csipd.db.tables import default_versions, memberships, own_programs, programs
+from csipd.db.tables import OWN_PROGRAMS, default_versions, memberships, own_programs, programs
 from csipd.db.tables import devices as device_rows
 from csipd.db.upsert import insert
 from csipd.refusals import Conflict
@@ -23,8 +23,6 @@ from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Issuer, Kind
 from csipd.sep2.site import ROWS, Place
 
-#: Numbers of devices' own programs begin here; those of programs that are rows stay below.
-_OWN = 10**12
 #: What devices' own programs are called.
 OWN_DESCRIPTION = "Service point"
 
@@ -79,12 +77,12 @@ def href(number: int) -> str:
 
 def own_program(device: int) -> int:
     """The number of a device's own program."""
-    return _OWN + device
+    return OWN_PROGRAMS + device
 
 
 def owner_of(program: int) -> int | None:
     """The device whose own program this is; None for a program of a group."""
-    return program - _OWN if program > _OWN else None
+    return program - OWN_PROGRAMS if program > OWN_PROGRAMS else None
 
 
 @frozen

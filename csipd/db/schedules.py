@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from csipd.db import fact_store, facts
 from csipd.db.prepared import Prepared
-from csipd.db.tables import controls
+from csipd.db.tables import OWN_PROGRAMS, controls
 from csipd.der.events import Event, Status, next_change, statuses
 from csipd.sep2.types import EventState
 
@@ -187,7 +187,8 @@ def _entries(connection: sa.Connection, programs: Sequence[int], since: int) -> 
     found: dict[int, _Entry] = {}
     missing = []
     for program in sorted(programs):
-        kept = None if store is None else store.find(_key(program), 0)
+        own = program > OWN_PROGRAMS
+        kept = None if store is None else store.find(_key(program), 0, own=own)
         entry: _Entry | None = None if kept is None else kept.value
         if entry is None or entry.since > since:
             missing.append(program)
@@ -199,7 +200,8 @@ def _entries(connection: sa.Connection, programs: Sequence[int], since: int) -> 
             entry = found[program] = _Entry(since, fetched.get(program, {}))
             if store is not None:
                 weight = _PER_EVENT * len(entry.events)
-                store.keep(_key(program), entry, weight, [facts.controls(program)], 0)
+                hangs_on = [facts.controls(program)]
+                store.keep(_key(program), entry, weight, hangs_on, 0, own=program > OWN_PROGRAMS)
     return {program: found[program] for program in sorted(found)} if missing else found
 
 

@@ -23,6 +23,9 @@ metadata = sa.MetaData(
     }
 )
 
+#: Numbers of devices' own programs, which are no rows, lie above this one; those of rows stay below.
+OWN_PROGRAMS = 10**12
+
 # Row numbers are part of URIs and never used again; SQLite has to be told so (sqlite_autoincrement).
 _Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 

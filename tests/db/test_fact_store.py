@@ -234,3 +234,18 @@ class CommitsTests(SynchronousTestCase):
             commits.note(number, number + 1, [])
         self.assertIsNone(commits.between(0, 5000))
         self.assertIsNotNone(commits.between(4000, 5000))
+
+
+class RoomTests(SynchronousTestCase):
+    """What is of one device, and what all share."""
+
+    def test_shared_stays(self) -> None:
+        """However many devices ask, what they share stays."""
+        store = fact_store.FactStore(Commits(), 200_000)
+        for number in range(50):
+            store.keep(("page", number), b"", 500, [], NOW)
+        for number in range(10_000):
+            store.keep(("caller", number), None, 500, [], NOW, own=True)
+        self.assertTrue(all(store.find(("page", number), NOW) for number in range(50)))
+        self.assertLessEqual(store.size, 200_000)
+        self.assertGreater(sum(bool(store.find(("caller", n), NOW, own=True)) for n in range(10_000)), 50)

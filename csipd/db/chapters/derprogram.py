@@ -98,7 +98,8 @@ class CurrentDERProgram(DERProgram):
             return number
 
         # The same for all devices of a category that have the same programs.
-        return context.kept(("current program", category, numbers), make, lambda _: SMALL)
+        own = any(programs.owner_of(number) for number in numbers)
+        return context.kept(("current program", category, numbers), make, lambda _: SMALL, own=own)
 
 
 class DefaultDERControl(Source):

@@ -118,7 +118,9 @@ class Context:
         """Note that what is read hangs on facts."""
         self.depends_on.update(names)
 
-    def kept(self, key: Hashable, make: Callable[[], T], weigh: Callable[[T], int]) -> T:
+    def kept(
+        self, key: Hashable, make: Callable[[], T], weigh: Callable[[T], int], *, own: bool = False
+    ) -> T:
         """A value that is made once, and kept with the connection while the facts that it hangs on are true.
 
         What it was made from, and until when it is true, is noted of this answer, too.
@@ -126,10 +128,11 @@ class Context:
         :param key: not to be taken for any other value's: it begins with a word of its own
         :param make: asks this context; what it makes has to follow from the key and the store alone
         :param weigh: the octets that a value takes
+        :param own: whether it is of one device alone, and not of any number of them
         """
         if self.store is None:
             return make()
-        entry = self.store.find(key, self.now)
+        entry = self.store.find(key, self.now, own=own)
         if entry is not None:
             self.depends_on.update([fact.name for fact in entry.facts])
             if entry.until != inf:
@@ -145,7 +148,8 @@ class Context:
             self.depends_on, self.valid_until = around
         self.depends_on |= mine
         self.limit_validity(until)
-        self.store.keep(key, value, weigh(value), mine, self.now, inf if until is None else until)
+        ends = inf if until is None else until
+        self.store.keep(key, value, weigh(value), mine, self.now, ends, own=own)
         return value
 
     def limit_validity(self, moment: int | None) -> None:
@@ -194,7 +198,7 @@ def identify(
 def _caller(connection: sa.Connection, store: FactStore | None, server: Server, identity: Identity) -> Caller:
     """What the store knows of a certificate. What it knows of one that has an EndDevice is kept."""
     key = ("caller", identity.lfdi)
-    entry = None if store is None else store.find(key, 0)
+    entry = None if store is None else store.find(key, 0, own=True)
     if entry is not None:
         kept: Caller = entry.value
         return kept
@@ -204,5 +208,5 @@ def _caller(connection: sa.Connection, store: FactStore | None, server: Server, 
         of += [kind(caller.device) for kind in (facts.device, facts.groups_of, facts.own_program)]
         if caller.aggregator:
             of.append(facts.fleet(caller.device))
-        store.keep(key, caller, SMALL, of, 0)
+        store.keep(key, caller, SMALL, of, 0, own=True)
     return caller

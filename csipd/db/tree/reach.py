@@ -46,7 +46,7 @@ def programs_of(context: Context, device: int) -> Sequence[tuple[int, int]]:
         context.depend(facts.TOPOLOGY)
         return programs.of_set(context.connection, own, of, shows)
 
-    return context.kept(("programs", of, shows), make, _weight)
+    return context.kept(("programs", of, shows), make, _weight, own=shows is not None)
 
 
 def reaches(context: Context, program: int) -> bool:
@@ -65,7 +65,7 @@ def reaches(context: Context, program: int) -> bool:
             context.depend(facts.own_program(owner), facts.device(owner))
         return programs.reaches(context.connection, device, True, program)
 
-    return context.kept(("reaches", device, program), make, lambda _: SMALL)
+    return context.kept(("reaches", device, program), make, lambda _: SMALL, own=True)
 
 
 def _assignments_of_set(context: Context, of: tuple[int, ...]) -> Sequence[tuple[int, str]]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from csipd.db import documents, facts
+from csipd.db import documents, facts, programs
 from csipd.db.chapters import source_of
 from csipd.db.tree.chapter import Source
 from csipd.db.tree.context import Context
@@ -41,8 +41,7 @@ def read(context: Context, place: Place, part: Page, *, extensions: bool) -> byt
     """
     row = place.row
     if row.audience is Audience.PROGRAM:
-        key = ("page", row.name, place.ids, part.start, part.limit, part.after)
-        return context.kept(key, lambda: codec.encode(document(context, place, part)), len)
+        return _shared(context, place, part)
     source = source_of(row)
     if source.is_kept and not _linked(row) and (octets := _spliced(context, place, extensions)):
         return octets
@@ -57,7 +56,9 @@ def read(context: Context, place: Place, part: Page, *, extensions: bool) -> byt
     if not source.exists(context, place.ids):
         raise NotFound(place.href)
     total, places = found
-    return _of_parts(_list(context, place, total, len(places)), [_shared(context, each) for each in places])
+    return _of_parts(
+        _list(context, place, total, len(places)), [_shared(context, each, DEFAULT) for each in places]
+    )
 
 
 def is_common(place: Place) -> bool:
@@ -102,10 +103,11 @@ def _list(context: Context, place: Place, total: int, results: int) -> r.Resourc
     return place.row.resource_type(**attributes)
 
 
-def _shared(context: Context, place: Place) -> bytes:
+def _shared(context: Context, place: Place, part: Page) -> bytes:
     """The octets of a document that all who may see it share."""
-    key = ("page", place.row.name, place.ids, DEFAULT.start, DEFAULT.limit, DEFAULT.after)
-    return context.kept(key, lambda: codec.encode(document(context, place, DEFAULT)), len)
+    key = ("page", place.row.name, place.ids, part.start, part.limit, part.after)
+    own = programs.owner_of(place.ids[0]) is not None
+    return context.kept(key, lambda: codec.encode(document(context, place, part)), len, own=own)
 
 
 def _of_parts(around: r.Resource, members: Sequence[bytes]) -> bytes:
