@@ -184,9 +184,9 @@ def get(
     kept = find(connection, number, now)
     if kept is None or kept.program != program or kept.event.latest <= now - RETENTION:
         return None
-    schedule = schedules.of(connection, [program], now).get(program)
+    schedule = schedules.of(connection, [program], now)[program]
     until = kept.event.latest + RETENTION
-    if schedule is not None and schedule.until is not None:
+    if schedule.until is not None:
         until = min(until, schedule.until)
     return shown(connection, [kept])[0], until
 
@@ -198,9 +198,7 @@ def page(
 
     :return: how many there are (after the filter ``a``), those wanted, and when that stops being true
     """
-    schedule = schedules.of(connection, [program], now).get(program)
-    if schedule is None:
-        return 0, [], None
+    schedule = schedules.of(connection, [program], now)[program]
     every = [k for k in schedule.listed(active) if part.after is None or k.event.start > part.after]
     wanted = every[part.start : part.start + part.limit]
     places = [Place(_CONTROL, (program, kept.number)) for kept in wanted]

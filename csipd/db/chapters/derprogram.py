@@ -159,7 +159,7 @@ class DERControl(Source):
 
     def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
         found = _schedules(context, [ids[0] for ids in many])
-        return [len(found[ids[0]].listed(self._active)) if ids[0] in found else 0 for ids in many]
+        return [len(found[ids[0]].listed(self._active)) for ids in many]
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
         context.depend(facts.schedule(place.ids[0]))
@@ -175,7 +175,7 @@ class DERControl(Source):
 
 
 def _schedules(context: Context, numbers: Sequence[int]) -> dict[int, schedules.Schedule]:
-    """The controls of programs; those without any are left out."""
+    """The controls of programs."""
     context.depend(*map(facts.schedule, numbers))
     found = context.cached(schedules.of, tuple(numbers), context.now)
     for schedule in found.values():

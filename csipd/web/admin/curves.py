@@ -103,9 +103,8 @@ def remove_curve(transaction: Transaction, call: Call) -> None:
         raise NotFound(f"program {number} has no curve {place.ids[1]}")
     default = documents.get(connection, Place(_DEFAULT, (number,)))
     bases = [default.DERControlBase] if isinstance(default, r.DefaultDERControl) else []
-    schedule = schedules.of(connection, [number], call.now).get(number)
-    if schedule is not None:
-        bases += [control.DERControlBase for control in controls.shown(connection, schedule.listed())]
+    listed = schedules.of(connection, [number], call.now)[number].listed()
+    bases += [control.DERControlBase for control in controls.shown(connection, listed)]
     if any(place.href == getattr(value, "href", None) for base in bases for value in vars(base).values()):
         raise Conflict(f"curve {place.ids[1]} is in use")
     documents.delete(transaction, place)
