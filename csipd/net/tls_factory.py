@@ -30,7 +30,7 @@ class Site(Protocol):
 
 
 class TLSFactory(TLSMemoryBIOFactory):
-    """Makes the TLS connections of a site: what is given to ``listenTCP``.
+    """Makes the TLS connections of a site: what is given to `port.listen`.
 
     Whether a connection comes in, and which one makes room for it, is the site's `Connections` to say.
     Answers leave the site in one piece, so the TLS protocol that gathers small writes for the next turn of
