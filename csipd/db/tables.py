@@ -44,7 +44,7 @@ devices = sa.Table(
     sa.Column("lfdi", sa.String(40), nullable=False, unique=True),
     sa.Column("sfdi", sa.BigInteger, nullable=False),
     # The operator's or the configuration file's name for it.
-    sa.Column("name", sa.Text, unique=True),
+    sa.Column("name", _Sorted, unique=True),
     sa.Column("aggregator", sa.Boolean, nullable=False),
     # The aggregator that manages it; an aggregator manages itself.
     sa.Column("manager", _Id, sa.ForeignKey("devices.id")),

@@ -39,6 +39,9 @@ def upgrade() -> None:
     # Only PostgreSQL wants an expression in brackets.
     standing = _STANDING if op.get_bind().dialect.name == "sqlite" else f"({_STANDING})"
     op.create_index("ix_devices_standing", "devices", [sa.text(standing), "id"])
+    if op.get_bind().dialect.name == "postgresql":
+        # Names that begin with a text stand together only where they sort by their octets.
+        op.alter_column("devices", "name", type_=sa.Text(collation="C"))
     op.create_index("ix_devices_folded_name", "devices", [sa.text("lower(name)"), "id"])
     op.drop_index("ix_memberships_group_until", table_name="memberships")
     op.create_index("ix_memberships_group_until_device", "memberships", ["group", "until", "device"])
