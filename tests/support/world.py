@@ -351,6 +351,12 @@ class World:
         assert answer.status == 200, f"{path}: {answer}"
         return etree.fromstring(answer.body)
 
+    def damage(self, operation: Write[Any]) -> None:
+        """Change the store as damage does, without a word, before anybody has asked."""
+        self.write(operation)
+        self.database.lacks.clear()
+        self.forget()
+
     def forget(self) -> None:
         """Have the reading thread keep nothing of what it has read."""
 

@@ -69,7 +69,7 @@ class UnusableTests(SynchronousTestCase):
                 sa.update(documents).where(this).values(body=b"<DERStatus")
             )
 
-        self.world.write(rot)
+        self.world.damage(rot)
         with capturedLogs() as log:
             self.assertUnavailable(self.world.fresh(OWNER, self.status))
         (line,) = [line["line"] for line in log if "line" in line]
@@ -86,7 +86,7 @@ class UnusableTests(SynchronousTestCase):
                 "UPDATE devices SET device_category = x'A5' WHERE id = ?", (self.world.numbers.owner,)
             )
 
-        self.world.write(rot)
+        self.world.damage(rot)
         with capturedLogs() as log:
             self.assertUnavailable(self.world.fresh(OWNER, self.here))
         self.assertEqual([line for line in log if line.get("log_failure")], [])
@@ -104,7 +104,7 @@ class UnusableTests(SynchronousTestCase):
                     (octets, self.world.numbers.owner),
                 )
 
-            self.world.write(rot)
+            self.world.damage(rot)
             with capturedLogs() as log:
                 self.assertUnavailable(self.world.fresh(OWNER, self.here))
             self.assertEqual([line for line in log if line.get("log_failure")], [])
