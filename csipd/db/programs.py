@@ -41,15 +41,15 @@ _BEFORE = Prepared(
 _SHOWN = Prepared(
     sa.select(own_programs.c.device).where(own_programs.c.device.in_(sa.bindparam("devices", expanding=True)))
 )
-_SHOWN_OF_FLEET = (
-    sa.select(own_programs.c.device)
-    .join(device_rows, device_rows.c.id == own_programs.c.device)
-    .where(
+_SHOWN_OF_FLEET = sa.select(own_programs.c.device).where(
+    # No join: a database that has not counted would begin with the fleet, which may be large.
+    sa.exists().where(
+        device_rows.c.id == own_programs.c.device,
         device_rows.c.manager == sa.bindparam("manager"),
         devices.is_shown,
-        # Without a group it has no FSA that the program could be in.
-        sa.exists().where(memberships.c.device == own_programs.c.device, memberships.c.until.is_(None)),
-    )
+    ),
+    # Without a group it has no FSA that the program could be in.
+    sa.exists().where(memberships.c.device == own_programs.c.device, memberships.c.until.is_(None)),
 )
 _COUNT_OF_FLEET = Prepared(sa.select(sa.func.count()).select_from(_SHOWN_OF_FLEET.subquery()))
 _PAGE_OF_FLEET = Prepared(
