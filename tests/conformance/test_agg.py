@@ -19,6 +19,7 @@ from tests.conformance.bench import LAB, LADDER
 from tests.conformance.case import WHOLE, ConformanceCase
 from tests.conformance.devices import DER
 from tests.conformance.test_basic import power_factor
+from tests.support.ways import both_ways
 
 FLEET = {"EDA1": "SPA1", "EDA2": "SPA2", "EDB1": "SPB1", "EDB2": "SPB2"}
 SIDE_A, SIDE_B = ("EDA1", "EDA2"), ("EDB1", "EDB2")
@@ -443,3 +444,6 @@ class UnlikeTests(FleetCase):
             5:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 3 (completed)
         """)
         self.assertBoth((1, 5), (2, 4))
+
+
+both_ways(globals())

@@ -18,6 +18,7 @@ from tests.conformance.bench import LAB, LADDER, PIN, RATES, T0, Points
 from tests.conformance.case import CANCELLED, RECEIVED, WHOLE, ConformanceCase
 from tests.conformance.devices import REPORTS, Station, requests
 from tests.support.bodies import FULL, MINIMAL
+from tests.support.ways import both_ways
 
 #: BASIC-004.
 VOLTAGE_TRIPS: Mapping[str, Points] = {
@@ -726,3 +727,6 @@ class ReportTests(ConformanceCase):
 def elements(document: bytes) -> list[tuple[str, str | None]]:
     """The elements of a document in their order, each with its text."""
     return [(str(element.tag), element.text) for element in etree.fromstring(document).iter()]
+
+
+both_ways(globals())

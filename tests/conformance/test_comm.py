@@ -10,6 +10,7 @@ from tests.conformance.case import ConformanceCase
 from tests.support import pki
 from tests.support.client import CCM8, ClientTLS
 from tests.support.pki import Credential
+from tests.support.ways import both_ways
 
 
 class CommunicationTests(ConformanceCase):
@@ -94,3 +95,6 @@ class CommunicationTests(ConformanceCase):
     def test_comm_004g(self) -> None:
         """A certificate that issued itself is refused."""
         self.assertRefused(pki.self_signed())
+
+
+both_ways(globals())

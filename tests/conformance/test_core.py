@@ -17,6 +17,7 @@ from tests.conformance.devices import requests
 from tests.conformance.test_basic import drawn, power_factor
 from tests.support.bodies import FULL
 from tests.support.walk import is_list, links
+from tests.support.ways import both_ways
 
 
 class HTTPTests(ConformanceCase):
@@ -486,3 +487,6 @@ class ProgramTests(ConformanceCase):
         self.assertStory(self.device.der, "opModMaxLimW", (2, 6000, "SP"), (3, None, None))
         points = ((9000, 3000), (11000, -3000))
         self.assertStory(self.device.der, "opModVoltVar", (2, points, "SP"), (3, None, None))
+
+
+both_ways(globals())

@@ -65,6 +65,7 @@ from tests.support.client import Answer, ClientTLS
 from tests.support.memory_tls import Wire
 from tests.support.pki import Authority, Credential
 from tests.support.watched import WatchedDatabase
+from tests.support.ways import goes_straight
 
 T = TypeVar("T")
 
@@ -195,7 +196,7 @@ class World:
 
     :param path: of the database, which is made unless it is there, as after a restart
     :param policy: how certificates come to be registered
-    :param straight: whether ordinary requests go the straight path
+    :param straight: whether ordinary requests go the straight path; None: as the test is run (ways.py)
     :param answers: bytes of answers that are kept at most; None: as many as the server keeps
     :param facts: bytes of what was read that are kept at most; None likewise
     :param database: makes the store
@@ -210,7 +211,7 @@ class World:
         zone: tzinfo = UTC,
         limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - frozen
         quotas: Quotas = BOUNDLESS,
-        straight: bool = True,
+        straight: bool | None = None,
         answers: int | None = None,
         facts: int | None = None,
         database: type[WatchedDatabase] = WatchedDatabase,
@@ -251,7 +252,7 @@ class World:
             now=lambda: self.now,
             limits=limits,
             identify=lambda transport: self._asks or identify_by(identity.lfdi)(transport),
-            endpoint=self._answer if straight else None,
+            endpoint=self._answer if (goes_straight() if straight is None else straight) else None,
             find_answer=self._find,
             look_up=self.endpoint.look_up,
             # Tests ask in a moment what a device asks in a month.

@@ -22,6 +22,7 @@ from tests.support.bodies import FULL, MINIMAL
 from tests.support.client import Answer
 from tests.support.schema import validate
 from tests.support.walk import EVERYTHING, is_list, judge, links, walk
+from tests.support.ways import both_ways
 from tests.support.world import (
     AGGREGATOR,
     ALLOW_ALL,
@@ -593,3 +594,6 @@ class ListTests(WalkCase):
                     self.assertIn(b"<reasonCode>1</reasonCode>", answer.body)
                 else:
                     self.assertEqual(answer.status, 200, (path, query))
+
+
+both_ways(globals())

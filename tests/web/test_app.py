@@ -20,6 +20,7 @@ from tests.support.bodies import FULL, MINIMAL
 from tests.support.client import Answer
 from tests.support.schema import validate
 from tests.support.walk import judge
+from tests.support.ways import both_ways
 from tests.support.world import (
     AGGREGATOR,
     BARE,
@@ -943,3 +944,6 @@ class ConnectionTests(AppCase):
         self.assertEqual(made.status, 201)
         self.assertEqual(wire.result(wire.client.get(made.headers["location"])).status, 200)
         self.assertEqual(wire.result(wire.client.get("/derp")).status, 200)
+
+
+both_ways(globals())

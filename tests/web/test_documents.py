@@ -24,6 +24,7 @@ from tests.support.examples import fewer
 from tests.support.instances import instances
 from tests.support.schema import validate
 from tests.support.walk import EVERYTHING, judge, walk
+from tests.support.ways import both_ways
 from tests.support.world import (
     AGGREGATOR,
     EVERYBODY,
@@ -353,3 +354,6 @@ def _local(base: Any) -> Any:
     return base.replace(
         **{name: curve for name, value in vars(base).items() if isinstance(value, r.DERCurveLink)}
     )
+
+
+both_ways(globals())

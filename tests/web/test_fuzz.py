@@ -46,8 +46,8 @@ class FuzzCase(SynchronousTestCase):
         whole = [path for path in walk(self.world, OWNER) if path.endswith(EVERYTHING)]
         self.lists = [path.removesuffix(EVERYTHING) for path in whole]
 
-    def make(self, policy: Any = IN_BAND) -> World:
-        world = World(Path(self.mktemp()), policy=policy)
+    def make(self, policy: Any = IN_BAND, straight: bool = True) -> World:
+        world = World(Path(self.mktemp()), policy=policy, straight=straight)
         self.addCleanup(world.close)
         return world
 
@@ -80,10 +80,10 @@ class RequestTests(FuzzCase):
     """Requests of every kind."""
 
     @fewer(2)
-    @given(st.sampled_from([IN_BAND, ALLOW_ALL]), st.lists(asked(), min_size=4, max_size=16))
-    def test_anything(self, policy: Any, requests: list[Asked]) -> None:
+    @given(st.sampled_from([IN_BAND, ALLOW_ALL]), st.booleans(), st.lists(asked(), min_size=4, max_size=16))
+    def test_anything(self, policy: Any, straight: bool, requests: list[Asked]) -> None:
         """Any method, path, query, headers and body from anybody is answered; what is there stays sound."""
-        world = self.make(policy)
+        world = self.make(policy, straight)
         for each in requests:
             answer = world.send(each.who, each.method, each.target, each.body, each.headers)
             self.assertForm(answer, each.method, each.path)

@@ -13,6 +13,7 @@ from csipd.sep2 import resources as r
 from tests.support.bodies import FULL, MINIMAL
 from tests.support.client import Answer
 from tests.support.walk import judge
+from tests.support.ways import both_ways
 from tests.support.world import AGGREGATOR, BARE, LISTED, MANAGED, NAMESPACE, NOW, OTHER, OWNER, RIVAL, World
 
 
@@ -208,3 +209,6 @@ class AlarmTests(LogEventCase):
         for by in (OTHER, RIVAL, BARE):
             self.assertEqual(self.post(by=by, functionSet=11, logEventCode=0).status, 404)
         self.assertEqual(self.alarms(), [])
+
+
+both_ways(globals())

@@ -13,6 +13,7 @@ from csipd.db.database import Transaction
 from csipd.net.identity import Identity
 from csipd.sep2 import resources as r
 from tests.support.walk import judge
+from tests.support.ways import both_ways
 from tests.support.world import (
     AGGREGATOR,
     BARE,
@@ -566,3 +567,6 @@ class ClockTests(ProgramCase):
             href = self.world.control(program)
             for who in everybody:
                 self.assertEqual(self.world.get(who, href).status, 200 if who in visible_to else 404)
+
+
+both_ways(globals())

@@ -22,6 +22,7 @@ from tests.support.bodies import MINIMAL
 from tests.support.client import Answer
 from tests.support.memory_tls import Wire
 from tests.support.operator import ALICE, Office
+from tests.support.ways import both_ways
 from tests.support.world import (
     AGGREGATOR,
     LAB,
@@ -441,3 +442,6 @@ class ShareTests(_Case):
         office.send("POST", "/groups", {"name": "another"})
         self.assertEqual({share.kind for share in shares}, {Kind.OPERATORS})
         self.assertEqual(len({share.key for share in shares}), 1)
+
+
+both_ways(globals())

@@ -16,6 +16,7 @@ from csipd.sep2.identity import pin_is_valid
 from tests.support.client import Answer
 from tests.support.schema import validate
 from tests.support.walk import judge
+from tests.support.ways import both_ways
 from tests.support.world import (
     AGGREGATOR,
     ALLOW_ALL,
@@ -498,3 +499,6 @@ def _sfdi(lfdi: str) -> int:
     """By hand: the leftmost 36 bits, then what makes the digits' sum a multiple of ten."""
     number = int(lfdi[:9], 16)
     return number * 10 + (10 - sum(map(int, str(number))) % 10) % 10
+
+
+both_ways(globals())

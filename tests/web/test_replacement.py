@@ -7,6 +7,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import replacement
+from tests.support.ways import both_ways
 from tests.support.world import NAMESPACE, NOW, OWNER, World, caller
 
 NEW = caller("the owner's new certificate")
@@ -61,3 +62,6 @@ class ReplacedTests(SynchronousTestCase):
         self.replace(at_once=True)
         self.assertEqual(self.world.get(OWNER, self.path).status, 404)
         self.assertEqual(self.world.get(NEW, self.path).status, 200)
+
+
+both_ways(globals())

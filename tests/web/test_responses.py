@@ -17,6 +17,7 @@ from csipd.sep2 import resources as r
 from csipd.sep2.site import locate
 from tests.support.client import Answer
 from tests.support.walk import judge
+from tests.support.ways import both_ways
 from tests.support.world import (
     AGGREGATOR,
     BARE,
@@ -374,3 +375,6 @@ class SequenceTests(ResponseCase):
         self.assertEqual((found.asked, found.said[ResponseKind.COMPLETED]), (5, 2))
         n = self.numbers
         self.assertEqual(set(found.sample), {n.owner, n.other, n.foreign})
+
+
+both_ways(globals())

@@ -16,6 +16,7 @@ from csipd.sep2 import resources as r
 from csipd.sep2 import site
 from csipd.sep2.site import TABLE, Party
 from tests.support.bodies import MINIMAL
+from tests.support.ways import both_ways
 from tests.support.world import AGGREGATOR, MANAGED, NOW, OWNER, World, end_device
 
 
@@ -310,3 +311,6 @@ class RepetitionTests(_Case):
                 sizes.append(self.rows())
             self.assertEqual(sizes[1], sizes[2], name)
             self.assertGreater(len(self.world.changed), self.ROUNDS // 10, f"{name}: something was written")
+
+
+both_ways(globals())
