@@ -187,7 +187,8 @@ class Endpoint:
         if not wanted(ask.accept).xml:
             return error(http.NOT_ACCEPTABLE)
         answer = Answer(http.OK, _CONTENT_TYPE, document.body)
-        if ask.key is not None and rights:
+        # One that was made for a time that is still to come, the clock being set back meanwhile, is not kept.
+        if ask.key is not None and rights and exchange.now <= self._wall():
             identity = ask.peer.identity
             until = _first(document.until, identity.not_after)
             around = around_date(answer)

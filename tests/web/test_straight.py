@@ -642,6 +642,18 @@ class TroubleTests(_Case):
         self.world.back.release(Unavailable("not now"))
         self.assertEqual((wire.result(self.asked).status, self.world.straight), (204, 0))
 
+    def test_clock_set_back_under_way(self) -> None:
+        """An answer that was under way when the clock was set back is not given again."""
+        for path in (b"/tm", b"/edev/%d" % self.world.numbers.owner):
+            self.world.now = NOW
+            wire = self.held(get(path))
+            self.world.now = NOW - 3600
+            self.world.back.release()
+            self.assertEqual(wire.result(self.asked).status, 200)
+            (answer,) = wire.results(wire.client.raw(get(path)))
+            self.assertEqual(answer.body, self.world.fresh(OWNER, path.decode()).body)
+            self.assertEqual(self.world.hits, 0)
+
     def test_gone_while_looked_up(self) -> None:
         """A client that hangs up while it is looked up leaves nothing behind."""
         wire = self.held(self.report())
