@@ -350,8 +350,6 @@ class _Connection:
                     outcomes.append(self._attempt(operation, connection))
                     if timer.is_over():
                         break
-        except Unreadable as unreadable:
-            return self._unreadable(unreadable, len(operations))
         except sa.exc.SQLAlchemyError as error:
             return self._lost(error, len(operations))
         self._health.worked(self._does)
@@ -398,8 +396,6 @@ class _Connection:
                 committing = True
             if number is not None:
                 self._kept.committed(number)
-        except Unreadable as unreadable:
-            return self._unreadable(unreadable, len(operations))
         except sa.exc.SQLAlchemyError as error:
             group = self._lost(error, len(operations))
             if committing:
@@ -450,11 +446,6 @@ class _Connection:
             connection.invalidate()
             connection.close()
         return self._refuse(reason_of(error), calls, damage=is_damage(error))
-
-    def _unreadable(self, unreadable: Unreadable, calls: int) -> _Group:
-        """Refuse a whole group: a row that each begins with cannot be read."""
-        self._health.unreadable(str(unreadable))
-        return _Group([Failure(unreadable)] * calls)
 
     def _refuse(self, reason: str, calls: int, *, damage: bool = False) -> _Group:
         return _Group([Failure(self._health.failed(self._does, reason, damage=damage))] * calls)

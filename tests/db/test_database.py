@@ -347,31 +347,6 @@ class ReadTests(_Threaded):
         self.reactor.turn()
         self.assertEqual(self.successResultOf(answer), [])
 
-    def test_a_group_that_cannot_begin(self) -> None:
-        """Where the row that each group reads first is damaged all are refused, until it is mended."""
-
-        def write(value: str) -> None:
-            other = sqlite3.connect(self.file)
-            with other:
-                other.execute(f"UPDATE commits SET number = {value}")
-            other.close()
-
-        write("x'00'")
-        with capturedLogs() as lines:
-            answers = [self.database.read(names), self.database.write(note("a"))]
-            self.reactor.turn()
-            self.reactor.turn()
-        self.assertTrue(any("commits.number: holds bytes" in line.get("line", "") for line in lines))
-        for answer in answers:
-            self.failureResultOf(answer, Unavailable)
-        write("7")
-        answer = self.database.write(note("b"))
-        self.reactor.turn()
-        self.assertEqual(self.successResultOf(answer), "b")
-        answer = self.database.read(names)
-        self.reactor.turn()
-        self.assertEqual(self.successResultOf(answer), ["b"])
-
     def test_operators_have_a_lane(self) -> None:
         """While an operator's list takes its time the reads of devices go on, on another connection."""
         proceed = Event()
