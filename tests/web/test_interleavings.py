@@ -423,3 +423,10 @@ class InterleavingTests(SynchronousTestCase):
             note("\n".join(map(str, steps)))
             self.play(steps, straight)
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_clock_set_back_under_way(self) -> None:
+        """What the clock's being set back overtook on its way is not kept for the time before."""
+        time = ASKED.index("/tm")
+        steps = [Step("ask", 5, time), Step("back", 0, 30), Step("ask", 4, time, rests=True)]
+        for straight in (True, False):
+            self.play([*steps, Step("ask", 5, time)], straight)
