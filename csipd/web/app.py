@@ -63,7 +63,7 @@ class Application:
                 request.uri.partition(b"?")[2].decode("ascii", "replace"),
                 request.header(b"Accept"),
                 request.header(b"Content-Type"),
-                None if request.body_withheld else content,
+                content if request.withheld is None else request.withheld,
             )
         )
         if isinstance(answer, Answer):

@@ -19,7 +19,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http
 
-from csipd.net.quotas import CallerInfo
 from csipd.refusals import Refusal
 from csipd.sep2 import site
 from csipd.web.answers import Answer, octets
@@ -150,15 +149,12 @@ class Channel(LongWay):
             return False
         if request.fields.length:
             if self._is_stranger():
-                if self.peer.account.info is None:
-                    self._look_up_sender(data)
-                    return True
-                # It was on no list. The long way looks whether it still is, and does not read its body.
-                return False
+                self._look_up_sender(request, data)
+                return True
             if request.missing:
                 self._hold(data, request.missing)
                 return True
-        self._answer(request, data)
+        self._answer(request, request.body, data if request.method == "GET" else None)
         return True
 
     def _hold(self, data: bytes, missing: int) -> None:
@@ -175,35 +171,34 @@ class Channel(LongWay):
         if not self._take_straight(data):
             self._go_long_way(data)
 
-    def _look_up_sender(self, data: bytes) -> None:
-        """Ask the store who sends a body before any more of it is taken in."""
+    def _look_up_sender(self, request: Ordinary, data: bytes) -> None:
+        """Ask the store who sends a body before any more of it is taken in.
 
-        def found(info: CallerInfo) -> None:
-            self.peer.account.learn(info)
+        Who is known to be on no list is looked up each time: it may have been listed since.
+        """
 
-        def go_on(failure: Failure | None) -> None:
+        def go_on(why_not: Refusal | None) -> None:
             self._looking_up = False
             if self._phase is CLOSING:
                 return
+            if why_not is not None:
+                # It is not read; neither is what stands behind it.
+                self._held = None
+                self.persistent = False
+                self._answer(request, why_not)
+                return
             if not self._waitingForTransport:
                 self._networkProducer.resumeProducing()
-            if failure is None:
-                self._release()
-            else:
-                failure.trap(Refusal)
-                # Why it cannot be known is what the application will find, too, and answer with.
-                data, self._held = b"".join(self._held or ()), None
-                self._go_long_way(data)
+            self._release()
 
         self._hold(data, _UNTIL_KNOWN)
         self._looking_up = True
-        assert self.context.look_up is not None
-        self.context.look_up(self.peer.identity).addCallback(found).addBoth(go_on)
+        self._look_up().addCallback(go_on)
         if self._looking_up:
             self._networkProducer.pauseProducing()
 
-    def _answer(self, request: Ordinary, data: bytes) -> None:
-        """Have an ordinary request answered by the endpoint."""
+    def _answer(self, request: Ordinary, body: bytes | Refusal, key: bytes | None = None) -> None:
+        """Have an ordinary request answered by the endpoint; `body` and `key` as an `Ask` has them."""
         context, peer = self.context, self.peer
         self._enter(ANSWER)
         self._answered_in_a_row += 1
@@ -227,8 +222,8 @@ class Channel(LongWay):
                     request.query,
                     request.fields.accept,
                     request.fields.content_type,
-                    request.body,
-                    data if request.method == "GET" else None,
+                    body,
+                    key,
                 )
             )
         except Exception:

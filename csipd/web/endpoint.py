@@ -37,7 +37,6 @@ from csipd.refusals import (
     NotAllowed,
     NotFound,
     Refusal,
-    TooLarge,
     Unavailable,
     WrongMediaType,
 )
@@ -66,7 +65,7 @@ class Ask:
     :param place: what is asked for; None: there is nothing at that path
     :param query: behind the question mark
     :param accept: what may be answered, None: anything; ``content_type`` is that of the body
-    :param body: None: one was announced and not taken in: its sender may send none here, or none so large
+    :param body: or why one that was announced was not taken in: the answer, where nothing comes before it
     :param key: what a GET's answer may be kept under: its whole head; None: it may not be kept
     """
 
@@ -76,7 +75,7 @@ class Ask:
     query: str = ""
     accept: str | None = None
     content_type: str | None = None
-    body: bytes | None = b""
+    body: bytes | Refusal = b""
     key: bytes | None = None
 
 
@@ -322,10 +321,10 @@ class Endpoint:
 def _never_writes(ask: Ask, place: Place) -> bool:
     """Whether nothing can come of a write, whoever asks.
 
-    No body was taken in, or it is of a wrong type, or the method is nobody's: `access.authorize` or
+    Its body was not taken in, or is of a wrong type, or the method is nobody's: `access.authorize` or
     `_read_body` refuses it.
     """
-    if ask.body is None or not place.row.parties(ask.method):
+    if isinstance(ask.body, Refusal) or not place.row.parties(ask.method):
         return True
     return bool(_taken(place.row, ask.method)) and not is_xml(ask.content_type)
 
@@ -339,11 +338,11 @@ def _taken(row: Row, method: str) -> tuple[type[r.Resource], ...]:
 def _read_body(ask: Ask, place: Place) -> r.Resource | None:
     """The document that was sent, for a caller that may send one; None where none belongs to the method.
 
-    :raises Refusal: it is too large, of another media type, or wrong
+    :raises Refusal: it was not taken in, is of another media type, or wrong
     """
     expected = _taken(place.row, ask.method)
-    if ask.body is None:
-        raise TooLarge(f"more bytes than {place.href} takes")
+    if isinstance(ask.body, Refusal):
+        raise ask.body
     if not expected:
         return None
     if not is_xml(ask.content_type):

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,7 +25,7 @@ from twisted.web import http
 from twisted.web.http_headers import Headers
 
 from csipd.net.quotas import CallerInfo
-from csipd.refusals import Refusal
+from csipd.refusals import Refusal, TooLarge
 from csipd.web.answers import octets
 from csipd.web.connection import ANSWER, CLOSING, IDLE, REQUEST, Connection
 from csipd.web.ordinary import END_OF_HEAD, HOST, TARGET
@@ -139,12 +140,10 @@ class LongWay(Connection):
         if self.length == 0:
             return
         if self.length is not None and self.length > self.context.limits.body_bytes:
-            self.withhold_body(request)
+            self.withhold_body(request, _too_large())
         elif self._is_stranger():
             self._looking_up = True
-            assert self.context.look_up is not None
-            look_up = self.context.look_up(self.peer.identity)
-            look_up.addCallbacks(self._looked_up, self._not_looked_up, (request,), errbackArgs=(request,))
+            self._look_up().addCallback(self._decide_on_body, request)
             if self._looking_up:
                 self._stop_reading()
         else:
@@ -155,27 +154,35 @@ class LongWay(Connection):
         info = self.peer.account.info
         return (info is None or not info.listed) and self.context.look_up is not None
 
-    def _looked_up(self, info: CallerInfo, request: Any) -> None:
-        self.peer.account.learn(info)
-        self._decide_on_body(request, wanted=info.listed)
+    def _look_up(self) -> Deferred[Refusal | None]:
+        """Ask the store who is there: why no body is taken in of it, or None."""
 
-    def _not_looked_up(self, failure: Failure, request: Any) -> None:
-        failure.trap(Refusal)
-        # Why it cannot be known is what the application will find, too, and answer with.
-        self._decide_on_body(request, wanted=False)
+        def found(info: CallerInfo) -> Refusal | None:
+            self.peer.account.learn(info)
+            return None if info.listed else _too_large()
 
-    def _decide_on_body(self, request: Any, *, wanted: bool) -> None:
+        def failed(failure: Failure) -> Refusal:
+            # No fault of the sender's, and perhaps gone when the store is asked again.
+            failure.trap(Refusal)
+            assert isinstance(failure.value, Refusal)
+            return failure.value
+
+        assert self.context.look_up is not None
+        return self.context.look_up(self.peer.identity).addCallbacks(found, failed)
+
+    def _decide_on_body(self, why_not: Refusal | None, request: Any) -> None:
+        """Go on with a request whose sender was looked up; `why_not`: its body is not taken in."""
         at_once = not self.paused
         self._looking_up = False
         if self._phase is CLOSING:
             return
-        if wanted:
+        if why_not is None:
             self._ask_for_body()
         else:
-            self.withhold_body(request)
+            self.withhold_body(request, why_not)
         if at_once:
             return
-        if wanted:
+        if why_not is None:
             if not self._waitingForTransport:
                 self._networkProducer.resumeProducing()
                 self._go_on_reading()
@@ -185,12 +192,12 @@ class LongWay(Connection):
             if self._buffer:
                 self.dataReceived(b"")
 
-    def withhold_body(self, request: Any) -> None:
-        """Let a request go on without its body: its sender may not send one, or not one so large.
+    def withhold_body(self, request: Any, why: Refusal) -> None:
+        """Let a request go on without its body.
 
         The application is asked all the same, because what it says of the resource comes first (decision 35).
         """
-        request.body_withheld = True
+        request.withheld = why
         self.persistent = False
         self._transferDecoder = None
         # To Twisted's parser this is a request without a body, which has ended.
@@ -198,7 +205,7 @@ class LongWay(Connection):
 
     def body_too_large(self, request: Any) -> None:
         """More of a body came than there is room for, and its length was not known before."""
-        self.withhold_body(request)
+        self.withhold_body(request, _too_large())
         self.allContentReceived()
 
     def _send100Continue(self) -> None:
@@ -289,3 +296,8 @@ class LongWay(Connection):
     def _respondToBadRequestAndDisconnect(self) -> None:
         # Where Twisted's parser gives up: its own answer would have neither length nor document.
         self.refuse(http.BAD_REQUEST)
+
+
+def _too_large() -> TooLarge:
+    """Why a body is not taken in that its sender may not send, or not so large."""
+    return TooLarge("more bytes than it may send")

@@ -25,6 +25,7 @@ from csipd.net.identity import Identify, identify_by
 from csipd.net.limits import ConnectionLimits
 from csipd.net.peer_log import PeerLog
 from csipd.net.quotas import LookUp, Quotas
+from csipd.refusals import Refusal
 from csipd.sep2.identity import lfdi
 from csipd.web.answers import Answer
 from csipd.web.channel import Channel
@@ -46,14 +47,14 @@ class Request(server.Request):
 
     What is written is kept until `finish`, unless the application has set Content-Length itself; if it sets
     Connection, the connection is closed behind the answer. Writing to or finishing a request whose client is
-    gone does nothing. `body_withheld` says that a body was announced and not taken in: its sender may not
-    send one here, or it is too large.
+    gone does nothing. `withheld` says why a body that was announced was not taken in: it is too large, or its
+    sender may not send one or cannot be looked up.
     """
 
     channel: Any
     defaultContentType = None
     peer: Peer
-    body_withheld = False
+    withheld: Refusal | None = None
 
     def __init__(self, channel: Channel, *args: Any, **kw: Any) -> None:
         super().__init__(channel, *args, **kw)
@@ -65,7 +66,7 @@ class Request(server.Request):
         self.content = BytesIO()
 
     def handleContentChunk(self, data: bytes) -> None:
-        if self.body_withheld:
+        if self.withheld is not None:
             return
         # A chunk has its cost, however short it is.
         self._taken += max(len(data), _LEAST_CHUNK) if self.channel.length is None else len(data)

@@ -398,6 +398,31 @@ class DirectedTests(BothCase):
         for data in (GET, PUT, HEAD, NOT_THERE):
             self.played(OWNERS, [Hold(True), whole(data, GET), Pass(5), Hold(False), Pass(1), whole(data)])
 
+    def test_sender_not_looked_up(self) -> None:
+        """Who cannot be looked up when it sends its first body is told so, though the store works again."""
+        for data in (
+            PUT,
+            POST,
+            PUT[:-1],
+            PUT + GET,
+            PUT.replace(b"Accept", b"Expect: 100-continue\r\nAccept"),
+        ):
+            record = self.played(OWNERS, [Hold(True), whole(data), Fail(), whole(GET), whole(data)])
+            self.assertEqual(self.answers(record)[0], 503)
+            self.assertIn(b"Connection: close", record.seen[1].received)
+        # What it may not send, or to where, comes first.
+        wrong = REQUESTS["PUT where none belongs"]
+        record = self.played(OWNERS, [Hold(True), whole(wrong), Fail(), Pass(1)])
+        self.assertEqual(self.answers(record), [405])
+        record = self.played([Line(EVERYBODY["unknown"])], [Hold(True), whole(PUT), Fail(), Pass(1)])
+        self.assertEqual(self.answers(record), [404])
+
+    def test_listed_meanwhile(self) -> None:
+        """Who was shut out and is let in again has its body read; who is shut out has not."""
+        script = [whole(PUT), Do("withdraw"), whole(PUT), whole(PUT), Do("readmit"), whole(BACK), whole(GET)]
+        record = self.played(OWNERS, [step for step in script for step in (step, Pass(61))])
+        self.assertEqual(self.answers(record), [204, 404, 404, 204, 200])
+
     def test_store_in_trouble(self) -> None:
         """A store that cannot be used is 503 by every way, and the connection stays."""
         for data in REQUESTS.values():

@@ -51,7 +51,7 @@ class App(Resource):
 
     def render(self, request: Request) -> Any:
         self.seen.append(request)
-        if request.body_withheld:
+        if request.withheld is not None:
             return request.take(error(413, 2))
         if request.path == b"/slow":
             self.waiting.append(request)

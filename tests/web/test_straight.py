@@ -395,9 +395,9 @@ class WayTests(_Case):
             self.assertEqual(self.took(whole[:cut], whole[cut:]), (204, 1))
 
     def test_strangers(self) -> None:
-        """The body of a sender that is on no list is not read: that is for the long way, each time."""
+        """The body of a sender that is on no list is not read, each time."""
         for _ in range(2):
-            self.assertEqual(self.took(self.report(), who=UNKNOWN), (404, 0))
+            self.assertEqual(self.took(self.report(), who=UNKNOWN), (404, 1))
             self.assertTrue(self.world.wire(UNKNOWN).client.lost is None)
         self.assertEqual(self.took(get(b"/dcap"), who=UNKNOWN), (200, 1))
 
@@ -636,11 +636,11 @@ class TroubleTests(_Case):
         self.assertEqual(answer.body, error_document(4, 5))
 
     def test_look_up_fails(self) -> None:
-        """Where the store cannot say who sends a body, the long way asks again."""
+        """Where the store cannot say who sends a body, that is the answer, and the body is not read."""
         wire = self.held(self.report())
         self.assertFalse(wire.server_reading)
         self.world.back.release(Unavailable("not now"))
-        self.assertEqual((wire.result(self.asked).status, self.world.straight), (204, 0))
+        self.assertEqual((wire.result(self.asked).status, self.world.straight), (503, 1))
 
     def test_clock_set_back_under_way(self) -> None:
         """An answer that was under way when the clock was set back is not given again."""

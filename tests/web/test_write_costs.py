@@ -202,6 +202,7 @@ class RefusalTests(_Case):
             "another's": put(OWNER, anothers, data, 404),
             "of no DER": put(OWNER, nobodys, data, 404),
             "by another": put(OTHER, mine, data, 404),
+            "by nobody": put(UNKNOWN, mine, data, 404),
             "method": self.cost(lambda: self.world.post(OWNER, mine, data).status, 405),
             "media type": put(OWNER, mine, data, 415, **{"Content-Type": "text/plain"}),
             "too large": put(OWNER, mine, data + b" " * 70_000, 413),

@@ -188,7 +188,7 @@ class Admin:
             raise requests.not_allowed(request, (*methods, *(("HEAD",) if "GET" in methods else ())))
         if operation.writes:
             requests.check_origin(request)
-        if request.body_withheld:
+        if request.withheld is not None:
             raise RequestRefused(problems.problem(413))
         content = request.content.read() if request.content is not None else b""
         call = Call(
