@@ -11,6 +11,7 @@ Times are TimeType: seconds since 1970 in UTC. LFDIs and mRIDs are upper-case he
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.sql.expression import Grouping
 
 from csipd.db.columns import make_strict
 
@@ -95,7 +96,8 @@ standing_number: sa.ColumnElement[int] = sa.case(
     (devices.c.registered.is_(None), sa.literal_column("1", sa.Integer)),
     else_=sa.literal_column("0", sa.Integer),
 )
-sa.Index("ix_devices_standing", standing_number, devices.c.id)
+# PostgreSQL wants an expression of an index in brackets; to SQLite it is the same one with them.
+sa.Index("ix_devices_standing", Grouping(standing_number), devices.c.id)
 #: A device's name as operators search for it: capitals count as small letters.
 folded_name: sa.ColumnElement[str] = sa.func.lower(devices.c.name)
 sa.Index("ix_devices_folded_name", folded_name, devices.c.id)

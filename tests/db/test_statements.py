@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.sql.expression import Grouping
 from twisted.trial.unittest import SynchronousTestCase
 
 import csipd
@@ -47,6 +48,14 @@ class StatementTests(SynchronousTestCase):
                 self.assertIn(table.name, said(CreateTable(table), dialect))
                 for index in table.indexes:
                     self.assertIn(str(index.name), said(CreateIndex(index), dialect))
+
+    def test_index_expressions(self) -> None:
+        """PostgreSQL takes columns and functions in an index as they are, and all else in brackets."""
+        plain = (sa.Column, sa.TextClause, sa.Function, Grouping)
+        for table in metadata.sorted_tables:
+            for index in table.indexes:
+                for expression in index.expressions:
+                    self.assertIsInstance(expression, plain, index.name)
 
     def test_built_once(self) -> None:
         """Every statement that is built once can be said to both."""
