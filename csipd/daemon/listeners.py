@@ -89,7 +89,12 @@ class Listeners(Service):
             self._contexts.append(tls)
             factory = TLSFactory(tls, listener.site, clock=self._reactor)
             port = listen(
-                self._reactor, listener.port, factory, backlog=self._backlog, interface=listener.host
+                self._reactor,
+                listener.port,
+                factory,
+                backlog=self._backlog,
+                interface=listener.host,
+                gate=listener.site.connections,
             )
             watch(port, log)
             self._ports.append(port)

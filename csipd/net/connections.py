@@ -2,20 +2,21 @@
 
 Their number is bounded in three ways, and the newest comes in as a rule: whoever asks has something to say,
 and an idle connection is opened again when it is needed. A caller beyond its quota loses its own longest
-idle one, a full server the longest idle of all; an address that opens connections and shakes no hands loses
-the oldest of these. What a caller may do is no matter of its connections: it is asked at each request.
+idle one, a full server the longest idle of all. Which of those whose handshake is not finished make room is
+for `handshakes`. What a caller may do is no matter of its connections: it is asked at each request.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import nsmallest
 from typing import Protocol
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from csipd.net.handshakes import Handshakes
 from csipd.net.quotas import Account, Quotas, TokenBucket
 
 #: How often the deadlines are checked, in seconds: how late one may be noticed.
@@ -44,6 +45,9 @@ class Connection(Protocol):
     def last_used(self) -> float | None:
         """When it was last used, by the clock of deadlines; None before its handshake is finished."""
 
+    def has_unread(self) -> bool:
+        """Whether something that the peer has sent waits to be read."""
+
     def expire(self, now: float) -> None:
         """Close or cut the connection if one of its deadlines has passed."""
 
@@ -69,9 +73,9 @@ class Connections:
         self._most = most
         self._live: dict[Connection, Account | None] = {}
         self._accounts: dict[str, Account] = {}
-        # Those without a handshake, the oldest first: of all, with where they come from, and by that.
-        self._unfinished: dict[Connection, str] = {}
-        self._by_origin: dict[str, dict[Connection, None]] = {}
+        self._handshakes: Handshakes[Connection] = Handshakes(
+            clock, quotas.unfinished, quotas.unfinished_per_address
+        )
         self._rates: dict[str, TokenBucket] = {}
         self._making_room: set[Connection] = set()
         self._idle: deque[tuple[float, Connection]] = deque()
@@ -84,13 +88,24 @@ class Connections:
     @property
     def unfinished(self) -> int:
         """How many connections have not finished their handshake."""
-        return len(self._unfinished)
+        return len(self._handshakes)
 
     def account(self, lfdi: str) -> Account | None:
         """What a caller has used of its quotas; None: nothing."""
         return self._accounts.get(lfdi)
 
     # --- coming in
+
+    def room(self, wanted: int) -> int:
+        """How many connections may be accepted now, at most so many as are wanted.
+
+        None while more handshakes go on than are let: who comes then waits in the kernel's queue.
+        """
+        return self._handshakes.room(wanted)
+
+    def when_room(self, call: Callable[[], None]) -> None:
+        """Have this called once, as soon as `room` is not 0."""
+        self._handshakes.when_room(call)
 
     def make_way(self, origin: str) -> str | None:
         """Why a connection from there is not taken, or None where it may come in. Room is made for it.
@@ -107,13 +122,11 @@ class Connections:
             return "too many connections begun from there in a short time"
         if len(self._live) >= self._most + self._most // _SLACK + 1:
             return "no room, and the connections that were closed for others are not gone yet"
-        here = self._by_origin.get(origin, {})
-        if 2 * len(self._unfinished) >= quotas.unfinished and len(here) >= quotas.unfinished_per_address:
-            self._close(next(iter(here)))
-        elif len(self._unfinished) >= quotas.unfinished:
-            self._close(next(iter(self._unfinished)))
+        in_the_way = self._handshakes.in_the_way(origin)
+        if in_the_way is not None:
+            self._close(in_the_way)
         if len(self._live) - len(self._making_room) >= self._most:
-            longest = self._longest_idle() or next(iter(self._unfinished), None)
+            longest = self._longest_idle() or self._handshakes.oldest()
             if longest is None:
                 return "no room, and no connection is idle"
             self._close(longest)
@@ -122,14 +135,17 @@ class Connections:
     def add(self, connection: Connection, origin: str = "") -> None:
         """Take a connection in; its deadlines are kept from now on."""
         self._live[connection] = None
-        self._unfinished[connection] = origin
-        self._by_origin.setdefault(origin, {})[connection] = None
+        self._handshakes.add(connection, origin)
         if self._sweep is None:
             self._sweep = self._clock.callLater(SWEEP_SECONDS, self._check_deadlines)
 
+    def heard(self, connection: Connection) -> None:
+        """Note that something was read of a connection whose handshake is not finished."""
+        self._handshakes.heard(connection)
+
     def handshake_finished(self, connection: Connection, lfdi: str) -> Account:
         """Note whose a connection is: its handshake is finished."""
-        self._finish(connection)
+        self._handshakes.finished(connection)
         account = self._accounts.get(lfdi)
         if account is None:
             account = self._accounts[lfdi] = Account(lfdi, self._quotas)
@@ -159,7 +175,7 @@ class Connections:
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection that is gone."""
-        self._finish(connection)
+        self._handshakes.remove(connection)
         self._making_room.discard(connection)
         account = self._live.pop(connection)
         if account is not None:
@@ -195,21 +211,12 @@ class Connections:
 
     def _close(self, connection: Connection) -> None:
         """Close a connection to make room; from now on it is not counted."""
-        self._finish(connection)
+        self._handshakes.remove(connection)
         self._making_room.add(connection)
         account = self._live[connection]
         if account is not None:
             account.connections.pop(connection, None)
         connection.make_room()
-
-    def _finish(self, connection: Connection) -> None:
-        origin = self._unfinished.pop(connection, None)
-        if origin is None:
-            return
-        here = self._by_origin[origin]
-        del here[connection]
-        if not here:
-            del self._by_origin[origin]
 
     def _longest_idle(self) -> Connection | None:
         """The longest idle of all. A batch of them is looked up at once, which keeps a flood cheap."""

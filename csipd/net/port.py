@@ -2,16 +2,19 @@
 
 Linux hands the options of a listening socket on to what it accepts, so they are set once. An answer is sent
 at once where nothing waits before it, and not when epoll has said that there is room: there nearly always is.
+Where the server has its fill of handshakes nothing is accepted, and who comes waits in the kernel's queue.
 
 Relied upon of Twisted 26.10, and pinned by tests/net/test_port.py: that ``Port.transport`` makes connections,
-that one is as `Connection.__init__` below leaves it, and that what ``write`` keeps is sent, or found to be
+that ``numberAccepts`` says how many at most it accepts in one turn, that a connection is as
+`Connection.__init__` below leaves it, and that what ``write`` keeps is sent, or found to be
 lost, by ``doWrite``.
 """
 
 from __future__ import annotations
 
 import socket
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from twisted.internet import tcp
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -20,6 +23,18 @@ from twisted.internet.interfaces import IProtocolFactory
 #: A connection without traffic is tried by TCP: after so many seconds, in such steps, so many times. A peer
 #: that lost power or its route closes nothing, and would keep its place for long.
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 120, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 4}
+#: Connections accepted in one turn of the reactor at most: those that are there have theirs in between.
+_ACCEPTS = 64
+
+
+class Gate(Protocol):
+    """Who says how many connections come in."""
+
+    def room(self, wanted: int) -> int:
+        """How many may be accepted now, at most so many as are wanted."""
+
+    def when_room(self, call: Callable[[], None]) -> None:
+        """Have this called once, as soon as there may be one."""
 
 
 class Connection(tcp.Server):
@@ -67,6 +82,17 @@ class Connection(tcp.Server):
         if sent < len(data):
             super().write(data[sent:])
 
+    def has_unread(self) -> bool:
+        """Whether something that the peer has sent, if only its end, waits to be read."""
+        try:
+            self.socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            # What is wrong with it is for doRead to find.
+            return True
+        return True
+
     def _is_free(self) -> bool:
         """Whether what is written may be sent past the buffer, if that is empty."""
         return bool(
@@ -83,6 +109,23 @@ class Port(tcp.Port):
     """A listening socket whose connections are `Connection`."""
 
     transport: Any = Connection
+    numberAccepts: int
+    #: None: all are accepted.
+    gate: Gate | None = None
+
+    def doRead(self) -> None:
+        room = _ACCEPTS if self.gate is None else self.gate.room(_ACCEPTS)
+        if room:
+            # Twisted tries as many as came in the last turn, and some more if there were so many.
+            self.numberAccepts = min(self.numberAccepts, room)
+            super().doRead()
+        elif self.gate is not None:
+            self.stopReading()
+            self.gate.when_room(self._go_on)
+
+    def _go_on(self) -> None:
+        if self.connected and not self.disconnecting:
+            self.startReading()
 
     def createInternetSocket(self) -> socket.socket:
         made: socket.socket = super().createInternetSocket()
@@ -94,8 +137,17 @@ class Port(tcp.Port):
         return made
 
 
-def listen(reactor: Any, port: int, factory: IProtocolFactory, *, backlog: int, interface: str) -> Port:
+def listen(
+    reactor: Any,
+    port: int,
+    factory: IProtocolFactory,
+    *,
+    backlog: int,
+    interface: str,
+    gate: Gate | None = None,
+) -> Port:
     """Listen as ``reactor.listenTCP`` does. CannotListenError if the address cannot be had."""
     made = Port(port, factory, backlog, interface, reactor)
+    made.gate = gate
     made.startListening()
     return made

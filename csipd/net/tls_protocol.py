@@ -97,6 +97,11 @@ class TLSProtocol(TLSMemoryBIOProtocol):
             pieces.append(sealed)
         return taken, b"".join(pieces)
 
+    def has_unread(self) -> bool:
+        """Whether something that the peer has sent waits to be read."""
+        waits: bool = self.transport.has_unread()
+        return waits
+
     def pauseProducing(self) -> None:
         self.transport.pauseProducing()
 

@@ -65,6 +65,8 @@ class Channel(LongWay):
         self._reads_are_announced = True
         if self._phase is IDLE:
             self._answered_in_a_row = 0
+        elif self._phase is HANDSHAKE:
+            self.context.connections.heard(self)
 
     def dataReceived(self, data: bytes) -> None:
         phase = self._phase

@@ -154,6 +154,11 @@ class Connection(http.HTTPChannel):
         self.clearLineBuffer()
         self._dataBuffer = []
 
+    def has_unread(self) -> bool:
+        """Whether something that the peer has sent waits to be read."""
+        waits: bool = self.transport.has_unread()
+        return waits
+
     @property
     def idle_since(self) -> float | None:
         """A number that is the smaller the longer the connection has been idle; None: it is at work."""

@@ -100,6 +100,71 @@ class PortCase(SynchronousTestCase):
         return sent
 
 
+class Gate:
+    """Lets in as many as it is told."""
+
+    def __init__(self) -> None:
+        self.free = 0
+        self.waiting: list[Callable[[], None]] = []
+
+    def room(self, wanted: int) -> int:
+        return min(self.free, wanted)
+
+    def when_room(self, call: Callable[[], None]) -> None:
+        self.waiting.append(call)
+
+
+class GateTests(PortCase):
+    """How many come in."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.port.gate = self.gate = Gate()
+        for _ in range(5):
+            client = socket.create_connection(("127.0.0.1", self.port.getHost().port))
+            self.addCleanup(client.close)
+        self.addCleanup(self.cut)
+
+    def cut(self) -> None:
+        for each in self.protocols:
+            each.transport.connectionLost(connectionDone)  # type: ignore[attr-defined]
+
+    def test_waits(self) -> None:
+        """Where there is no room the port is not read, until there is; they come in as there is room."""
+        self.port.doRead()
+        self.assertEqual((len(self.protocols), self.port in self.reactor.reading), (0, False))
+        self.gate.free = 2
+        (go_on,) = self.gate.waiting
+        go_on()
+        self.assertIn(self.port, self.reactor.reading)
+        for expected in (2, 4, 5):
+            self.port.doRead()
+            self.assertEqual(len(self.protocols), expected)
+
+    def test_closed_meanwhile(self) -> None:
+        """A port that was closed while it waited stays closed."""
+        self.port.doRead()
+        self.port.loseConnection()
+        self.gate.waiting[0]()
+        self.assertNotIn(self.port, self.reactor.reading)
+
+    def test_unread(self) -> None:
+        """Whether a peer has sent something, or has left, without reading it."""
+        self.gate.free = 1
+        client = socket.create_connection(("127.0.0.1", self.port.getHost().port))
+        self.addCleanup(client.close)
+        for _ in range(6):
+            self.port.doRead()
+        made: Any = self.protocols[-1].transport
+        self.assertFalse(made.has_unread())
+        client.sendall(b"x")
+        self.assertTrue(made.has_unread())
+        made.doRead()
+        self.assertEqual((self.protocols[-1].received, made.has_unread()), (b"x", False))
+        client.close()
+        self.assertTrue(made.has_unread())
+
+
 class AcceptTests(PortCase):
     """Who comes in."""
 

@@ -206,6 +206,41 @@ class CountTests(FactoryCase):
         self.assertEqual(self.site.connections.unfinished, 3)
         self.assertClosed(silent, *range(47))
 
+    def test_storm(self) -> None:
+        """Where handshakes that go on have all places, who comes has to wait until one is finished."""
+        self.limits = evolve(self.limits, connections=200)
+        self.site = self.make_site()
+        self.factory = TLSFactory(self.tls, self.site, clock=self.clock)
+        wires = [
+            Wire.tls(self.factory, ClientTLS(LAB.device(f"dev{n}"), trust=LAB), self.clock, f"192.0.2.{n}")
+            for n in range(4)
+        ]
+        calls: list[int] = []
+        connections = self.site.connections
+        self.assertEqual(connections.room(9), 0)
+        connections.when_room(lambda: calls.append(connections.room(9)))
+        wires[2].pump()
+        self.assertEqual((calls, connections.unfinished), ([1], 3))
+        self.assertClosed(wires)
+        self.assertEqual(connections.room(9), 4)
+
+    def test_silent_ones_make_room(self) -> None:
+        """Those that say nothing make room for who waits; those that have said something do not."""
+        self.limits = evolve(self.limits, connections=200)
+        self.site = self.make_site()
+        self.factory = TLSFactory(self.tls, self.site, clock=self.clock)
+        half = Wire.tls(self.factory, ClientTLS(DEVICE, trust=LAB), self.clock, THERE)
+        half.reading = False
+        half.pump()
+        silent = [self.silent(f"192.0.2.{n}") for n in range(3)]
+        connections = self.site.connections
+        self.assertEqual(connections.room(9), 0)
+        self.clock.advance(1.5)
+        self.assertEqual(connections.room(9), 3)
+        wire = self.wire()
+        self.assertClosed([*silent, half], 0)
+        self.assertFalse(wire.closed)
+
     def test_few_unfinished(self) -> None:
         """While less than half of their room is used, addresses are not counted."""
         self.quotas = evolve(self.quotas, unfinished=10, unfinished_per_address=1)
@@ -283,7 +318,7 @@ class CountTests(FactoryCase):
         self.clock.advance(30)
         held = vars(self.site.connections)
         self.assertEqual([len(held[name]) for name in ("_live", "_accounts")], [1, 1])
-        self.assertEqual(sum(len(held[name]) for name in ("_unfinished", "_by_origin", "_rates")), 0)
+        self.assertEqual((len(held["_rates"]), self.site.connections.unfinished), (0, 0))
         self.assertFalse(kept.closed)
 
 

@@ -102,6 +102,10 @@ class End:
     def stopProducing(self) -> None:
         self.loseConnection()
 
+    def has_unread(self) -> bool:
+        """What is moved is read in the same moment."""
+        return False
+
     def getPeer(self) -> IPv4Address:
         return self._peer
 
