@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from attrs import frozen
+from attrs import asdict, frozen
 
 from csipd.db import controls, documents, facts, former, groups, tally
 from csipd.db.audit import record
@@ -100,6 +100,17 @@ _FLEET = (
 _LATER = devices.c.changed_time > sa.bindparam("after")
 _LATER_COUNT = Prepared(sa.select(sa.func.count()).select_from(devices).where(_MANAGED, _LATER))
 _FLEET_PAGE = Prepared(_FLEET)
+# What comes behind an EndDevice: those of its changedTime, then those of an earlier one. In one statement
+# SQLite would pass over all of that time first.
+_BEHIND = (
+    Prepared(
+        _FLEET.where(
+            devices.c.changed_time == sa.bindparam("changed_time"),
+            sa.tuple_(devices.c.sfdi, devices.c.id) > sa.tuple_(sa.bindparam("sfdi"), sa.bindparam("id")),
+        )
+    ),
+    Prepared(_FLEET.where(devices.c.changed_time < sa.bindparam("changed_time"))),
+)
 _LATER_FLEET_PAGE = Prepared(_FLEET.where(_LATER))
 _BY_LFDI = Prepared(_DEVICE.where(devices.c.lfdi == sa.bindparam("lfdi")))
 _BY_NUMBER = Prepared(_DEVICE.where(devices.c.id == sa.bindparam("device")))
@@ -209,33 +220,59 @@ def end_device(connection: sa.Connection, device: int) -> r.EndDevice | None:
     return None if row is None else _end_device(row)
 
 
+@frozen
+class FleetPosition:
+    """An EndDevice of a fleet by what the list is ordered by: the ones behind it are sought on the index."""
+
+    changed_time: int
+    sfdi: int
+    id: int
+
+
 def end_devices(
-    connection: sa.Connection, asker: Caller, part: Page
-) -> tuple[int, list[tuple[Place, r.Resource]]]:
+    connection: sa.Connection, asker: Caller, part: Page, behind: FleetPosition | None = None
+) -> tuple[int, list[tuple[Place, r.Resource]], FleetPosition | None]:
     """The EndDeviceList as this caller sees it: itself, and the fleet of an aggregator.
 
     Ordered by changedTime, newest first, then sFDI (IEEE 2030.5-2018 8.5, Table 16 of the list orders).
+
+    :param behind: the EndDevice right before the part of a fleet, where that is known: what comes before the
+        part is then not passed over. For a list without the filter ``a``
+    :return: how many there are, those wanted, and the position of the last of these where it is a fleet
     """
     if asker.device is None:
-        return 0, []
+        return 0, [], None
     if not asker.aggregator:
         own = end_device(connection, asker.device)
         if own is None or (part.after is not None and own.changedTime <= part.after):
-            return 0, []
+            return 0, [], None
         alone: list[tuple[Place, r.Resource]] = [(Place(_EDEV, (asker.device,)), own)]
-        return 1, alone[part.start : part.start + part.limit]
-    wanted = {"asker": asker.device}
-    query = _FLEET_PAGE
+        return 1, alone[part.start : part.start + part.limit], None
+    wanted: dict[str, Any] = {"asker": asker.device}
     if part.after is None:
         total = end_device_count(connection, asker)
     else:
         wanted["after"] = part.after
-        query = _LATER_FLEET_PAGE
         total = _LATER_COUNT.scalar(connection, wanted)
     if part.start >= total or not part.limit:
-        return total, []
-    wanted |= {"limit": part.limit, "start": part.start}
-    return total, [(Place(_EDEV, (row.id,)), _end_device(row)) for row in query.all(connection, wanted)]
+        return total, [], None
+    if behind is not None:
+        rows = _fleet_behind(connection, asker.device, behind, part.limit)
+    else:
+        wanted |= {"limit": part.limit, "start": part.start}
+        rows = (_FLEET_PAGE if part.after is None else _LATER_FLEET_PAGE).all(connection, wanted)
+    last = FleetPosition(rows[-1].changed_time, rows[-1].sfdi, rows[-1].id) if rows else None
+    return total, [(Place(_EDEV, (row.id,)), _end_device(row)) for row in rows], last
+
+
+def _fleet_behind(connection: sa.Connection, manager: int, behind: FleetPosition, limit: int) -> list[Any]:
+    """The rows of a fleet behind an EndDevice."""
+    rows: list[Any] = []
+    wanted = {"asker": manager, "start": 0, **asdict(behind)}
+    for query in _BEHIND:
+        if len(rows) < limit:
+            rows += query.all(connection, wanted | {"limit": limit - len(rows)})
+    return rows
 
 
 def visible_to(aggregator: bool) -> sa.Select[tuple[int]]:

@@ -64,7 +64,7 @@ class _Asking(SynchronousTestCase):
 
     def shown(self, who: int, part: Page = documents.ALL) -> tuple[int, list[int]]:
         """How many EndDevices a caller sees, and the numbers of those on a page."""
-        total, members = devices.end_devices(self.connection, self.caller(who), part)
+        total, members, _ = devices.end_devices(self.connection, self.caller(who), part)
         return total, [place.ids[0] for place, _ in members]
 
 
@@ -136,6 +136,24 @@ class StandingTests(_Case):
         self.assertEqual(devices.find_by_name(self.connection, "dev1"), by_lfdi)
         self.assertIsNone(devices.find(self.connection, "dev1"))
         self.assertIsNone(devices.find_by_name(self.connection, lfdi(1)))
+
+
+class SoughtTests(_Case):
+    """Parts of a fleet's list that are sought behind an EndDevice (decision 55)."""
+
+    def test_like_skipped(self) -> None:
+        """They are those that an offset gives, also where many have one changedTime."""
+        boss = add_device(self.transaction, 1, aggregator=True)
+        for number in range(2, 14):
+            device = add_device(self.transaction, number, manager=boss)
+            devices.update(self.transaction, device, changed_time=NOW + number // 5)
+        asker = self.caller(1)
+        for limit in (1, 3, 20):
+            for start in range(1, 14):
+                _, _, before = devices.end_devices(self.connection, asker, Page(start - 1, 1))
+                part = Page(start, limit)
+                sought = devices.end_devices(self.connection, asker, part, before)
+                self.assertEqual(sought, devices.end_devices(self.connection, asker, part))
 
 
 class DirectTests(_Case):

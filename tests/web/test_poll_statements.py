@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,20 @@ class PollTests(SynchronousTestCase):
             said[:] = [
                 one for one in said if one.startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH"))
             ]
+
+    def test_far_pages(self) -> None:
+        """What was read of a long list is not passed over again, until the list changes (decision 55)."""
+        reader, _ = self.engines()
+
+        def skips(start: int) -> bool:
+            with self.driver(reader) as said:
+                self.assertEqual(self.world.fresh(AGGREGATOR, f"/edev?s={start}&l=1").status, 200)
+            return any(re.search("OFFSET [1-9]", one) for one in said)
+
+        self.assertEqual([skips(0), skips(1)], [False, False])
+        changed = r.EndDevice(lFDI=MANAGED.lfdi, sFDI=MANAGED.sfdi, changedTime=0, postRate=60)
+        self.assertEqual(self.world.put(MANAGED, f"/edev/{self.world.numbers.managed}", changed).status, 204)
+        self.assertEqual([skips(1), skips(2)], [True, False])
 
     def core(self, ask: Callable[[], None]) -> list[str]:
         """The statements that go through Core meanwhile."""

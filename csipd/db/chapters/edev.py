@@ -37,8 +37,14 @@ class EndDevice(Source):
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
         self._depend_on_fleet(context)
-        total, members = devices.end_devices(context.connection, context.caller, part)
+        caller = context.caller
+        behind = context.bookmark(("fleet", caller.device, part.start)) if part.after is None else None
+        total, members, last = devices.end_devices(context.connection, caller, part, behind)
         context.depend(*(facts.device(member.ids[0]) for member, _ in members))
+        if caller.device is not None and part.after is None and last is not None:
+            # Whoever pages on is given what follows without passing over what it has.
+            key = ("fleet", caller.device, part.start + len(members))
+            context.set_bookmark(key, last, facts.fleet(caller.device))
         return total, members
 
     def _depend_on_fleet(self, context: Context) -> None:

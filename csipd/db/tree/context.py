@@ -152,6 +152,16 @@ class Context:
         self.store.keep(key, value, weigh(value), mine, self.now, ends, own=own)
         return value
 
+    def bookmark(self, key: Hashable) -> Any:
+        """Where a part of a list begins, if it was noted and the list is still that one (decision 55)."""
+        entry = None if self.store is None else self.store.find(("bookmark", key), self.now, own=True)
+        return None if entry is None else entry.value
+
+    def set_bookmark(self, key: Hashable, value: Hashable, fact: str) -> None:
+        """Note where a part of a list begins, for as long as the fact is true that the list hangs on."""
+        if self.store is not None:
+            self.store.keep(("bookmark", key), value, SMALL, (fact,), self.now, own=True)
+
     def limit_validity(self, moment: int | None) -> None:
         """Note that what was read may change by itself at a moment (TimeType); None: it does not."""
         if moment is not None and (self.valid_until is None or moment < self.valid_until):
