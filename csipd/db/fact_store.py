@@ -73,9 +73,10 @@ class FactStore:
 
     def __init__(self, commits: Commits, largest: int = LARGEST) -> None:
         self._commits = commits
-        # What is of one caller does not take the room of what all share.
+        # What is of one caller does not take the room of what all share. There is always room for another's:
+        # who asks for one thing asks for the next at once, however many others have asked before.
         self._shared: Kept[Hashable, Any] = Kept(largest // 2)
-        self._own: Kept[Hashable, Any] = Kept(largest // 2)
+        self._own: Kept[Hashable, Any] = Kept(largest // 2, admitted=1)
         self._number: int | None = None
         # What an operation that may be rolled back has kept.
         self._journal: list[tuple[Kept[Hashable, Any], Hashable]] | None = None

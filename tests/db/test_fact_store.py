@@ -249,3 +249,11 @@ class RoomTests(SynchronousTestCase):
         self.assertTrue(all(store.find(("page", number), NOW) for number in range(50)))
         self.assertLessEqual(store.size, 200_000)
         self.assertGreater(sum(bool(store.find(("caller", n), NOW, own=True)) for n in range(10_000)), 50)
+
+    def test_next(self) -> None:
+        """However full it is, what is of a device is there when that device asks again at once."""
+        store = fact_store.FactStore(Commits(), 200_000)
+        for number in range(2_000):
+            store.keep(("caller", number), number, 500, [], NOW, own=True)
+            found = store.find(("caller", number), NOW, own=True)
+            self.assertEqual(found and found.value, number)

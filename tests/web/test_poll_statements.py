@@ -110,6 +110,20 @@ class PollTests(SynchronousTestCase):
             self.assertEqual(answer.status, 200, path)
             self.assertLessEqual(len(said), most, f"{path}: {said}")
 
+    def test_end_device_after_its_list(self) -> None:
+        """The EndDevice that a device's list has shown asks nothing more, until it changes."""
+        numbers = self.world.numbers
+        reading = next(self.engines())
+        listed = self.world.fresh(OWNER, "/edev").body
+        with self.driver(reading) as said:
+            alone = self.world.fresh(OWNER, f"/edev/{numbers.owner}").body
+        self.assertEqual(len(said), 1, said)  # the number of the last commit
+        self.assertEqual(etree.fromstring(listed)[0].attrib, etree.fromstring(alone).attrib)
+        self.assertEqual(self.world.post(OWNER, f"/edev/{numbers.owner}/lel", FULL["LogEvent"]).status, 201)
+        again = self.world.fresh(OWNER, f"/edev/{numbers.owner}").body
+        self.assertNotEqual(again, alone)
+        self.assertEqual(self.world.fresh(OWNER, "/edev").body.count(b"<LogEventListLink"), 1)
+
     def test_all_are_prepared(self) -> None:
         """Whatever a device or an aggregator can GET, PUT or POST, no statement goes through Core."""
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from csipd.db import devices, facts
 from csipd.db.database import Transaction
-from csipd.db.tree.chapter import Chapter, Ids, Members, Singleton, Source, record
+from csipd.db.tree.chapter import Chapter, Ids, Members, Places, Singleton, Source, record
 from csipd.db.tree.context import Context
 from csipd.sep2 import resources as r
 from csipd.sep2.differences import differences
 from csipd.sep2.paging import Page
-from csipd.sep2.site import Place
+from csipd.sep2.site import ROWS, Place
 
 
 class SelfDevice(Singleton):
@@ -34,6 +34,17 @@ class EndDevice(Source):
     def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
         self._depend_on_fleet(context)
         return [devices.end_device_count(context.connection, context.caller)] * len(many)
+
+    def is_shared(self, context: Context, ids: Ids) -> bool:
+        # A device's own: its list has it alone. Those of a fleet are many, and seen by two.
+        return not context.caller.aggregator and ids == (context.caller.device,)
+
+    def shared(self, context: Context, place: Place, part: Page) -> Places | None:
+        # A list from a moment on looks at changedTime.
+        device = context.caller.device
+        if device is None or context.caller.aggregator or part.after is not None:
+            return None
+        return 1, [Place(ROWS["EndDevice"], (device,))][part.start : part.start + part.limit]
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
         self._depend_on_fleet(context)

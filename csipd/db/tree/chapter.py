@@ -22,7 +22,7 @@ from csipd.refusals import Duplicate, Full, NotFound
 from csipd.sep2 import resources as r
 from csipd.sep2.differences import described, differences
 from csipd.sep2.paging import Page
-from csipd.sep2.site import Place, Row, bare, list_of, member
+from csipd.sep2.site import Audience, Place, Row, bare, list_of, member
 
 Ids = tuple[int, ...]
 #: A part of a list: how many members there are after the filter, and those wanted.
@@ -74,6 +74,10 @@ class Source:
         found = documents.present(context.connection, hrefs)
         return [href in found for href in hrefs]
 
+    def is_shared(self, context: Context, ids: Ids) -> bool:
+        """Whether the octets of its document are kept: all who may see it are given the same."""
+        return self.row.audience is Audience.PROGRAM
+
     def exists(self, context: Context, ids: Ids) -> bool:
         """Whether there is such a list, empty or not, for whoever may see it."""
         return True
@@ -86,7 +90,7 @@ class Source:
         return [found.get(href, 0) for href in hrefs]
 
     def shared(self, context: Context, place: Place, part: Page) -> Places | None:
-        """A part of the list by the places of its members, where these are documents that all callers share.
+        """A part of the list by the places of its members, where each of these `is_shared`.
 
         None where they are not: then `page` has the members.
         """

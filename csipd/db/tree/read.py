@@ -4,7 +4,8 @@ Links come from the resource table, so that a link is shown exactly where what i
 caller (IEEE 2030.5-2018 4.4; decisions 1 and 8).
 
 What is below a program is the same for all who may see it: its octets are kept and shared (`Context.kept`),
-and lists of programs are put together from those of their members.
+and lists of programs are put together from those of their members. So is the list of a device's EndDevices,
+which has its own alone: who asks for the list asks for the member next.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from csipd.sep2 import codec
 from csipd.sep2 import resources as r
 from csipd.sep2.paging import DEFAULT, Page
 from csipd.sep2.schema import fields
-from csipd.sep2.site import Audience, Place, Row, children, member
+from csipd.sep2.site import Place, Row, children, member
 from csipd.sep2.splicing import spliced
 
 #: By the name of the element: the href, and of a list how many members it has for the caller.
@@ -40,9 +41,9 @@ def read(context: Context, place: Place, part: Page, *, extensions: bool) -> byt
     :raises NotFound: there is nothing there
     """
     row = place.row
-    if row.audience is Audience.PROGRAM:
-        return _shared(context, place, part)
     source = source_of(row)
+    if source.is_shared(context, place.ids):
+        return _shared(context, place, part)
     if source.is_kept and not _linked(row) and (octets := _spliced(context, place, extensions)):
         return octets
     if source.is_all_links:
@@ -104,9 +105,9 @@ def _list(context: Context, place: Place, total: int, results: int) -> r.Resourc
 
 
 def _shared(context: Context, place: Place, part: Page) -> bytes:
-    """The octets of a document that all who may see it share."""
+    """The octets of a document that all who may see it share; of a device's own that is the device alone."""
     key = ("page", place.row.name, place.ids, part.start, part.limit, part.after)
-    own = programs.owner_of(place.ids[0]) is not None
+    own = place.device is not None or programs.owner_of(place.ids[0]) is not None
     return context.kept(key, lambda: codec.encode(document(context, place, part)), len, own=own)
 
 
