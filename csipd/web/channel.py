@@ -37,8 +37,9 @@ class Channel(LongWay):
 
     _log = Logger()
     _reads_are_announced = False
-    # The beginning of an ordinary request whose body is still to come, and how much of it is missing.
-    _held: list[bytes] | None = None
+    # The beginning of an ordinary request whose body is still to come, and how much of it is missing. In one
+    # piece: a body may come in a piece for each octet, and each would take forty times its size.
+    _held: bytearray | None = None
     _missing = 0
     # Whether a request is being answered by the straight path, and the Date that its answer will have.
     _straight = False
@@ -80,7 +81,7 @@ class Channel(LongWay):
         elif phase is HANDSHAKE:
             return
         elif self._held is not None:
-            self._held.append(data)
+            self._held += data
             self._missing -= len(data)
             if self._missing <= 0:
                 self._release()
@@ -163,13 +164,13 @@ class Channel(LongWay):
         """Wait for what is missing of a request."""
         if self._phase is IDLE:
             self._enter(REQUEST)
-        self._held = [data]
+        self._held = bytearray(data)
         self._missing = missing
 
     def _release(self) -> None:
         """Go on with a request that was held."""
         assert self._held is not None
-        data, self._held = b"".join(self._held), None
+        data, self._held = bytes(self._held), None
         if not self._take_straight(data):
             self._go_long_way(data)
 

@@ -34,6 +34,9 @@ from csipd.web.sitecontext import SiteContext
 _ABSOLUTE_FORM = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 _HTTP_VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
+# So many pieces of what waits behind a request are kept before they are joined. A client may send it in a
+# piece for each octet: each would take forty times its size, and Twisted adds all of them up for each.
+_PIECES = 64
 # Beyond this many digits a Content-Length is no number that anybody could mean.
 _LENGTH_DIGITS = 18
 
@@ -250,6 +253,8 @@ class LongWay(Connection):
             self._drain(data)
         else:
             super().rawDataReceived(data)
+            if len(self._dataBuffer) > _PIECES:
+                self._dataBuffer = [b"".join(self._dataBuffer)]
 
     def allContentReceived(self) -> None:
         # A decoder that was given up in the middle of a body still comes to its end.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -507,6 +508,38 @@ class TroubleTests(_Case):
             wire.client.send(whole[n - 100 : n - 99])
             wire.advance(1)
         self.assertTrue(wire.closed)
+
+    def test_body_in_drops(self) -> None:
+        """A body that comes in very many pieces takes no more room than one that comes in few."""
+        self.know()
+        wire = self.world.wire(OWNER)
+        whole = self.report(b"x" * 8_000)
+        wire.client.send(whole[:-8_000])
+        wire.pump()
+        self.assertLess(self.taken(wire, whole[-8_000:-2]), 4 * 8_000)
+        (asked,) = wire.client.raw(whole[-2:])
+        self.assertEqual((wire.result(asked).status, self.world.straight), (400, 1))
+
+    def test_drops_behind(self) -> None:
+        """So it is with what comes behind a request that is being answered."""
+        next_one = get(b"/dcap?" + b"x" * 8_000)
+        for data in (get(b"/tm"), get(b"/tm", b"X: " + b"x" * LONGEST_HEAD)):
+            wire = self.held(data)
+            self.assertLess(self.taken(wire, next_one), 4 * 8_000)
+            (other,) = wire.client.raw(b"")
+            self.world.back.release()
+            self.assertEqual([wire.result(each).status for each in (self.asked, other)], [200, 414])
+
+    def taken(self, wire: Wire, data: bytes) -> int:
+        """How much memory the server takes for octets that come two by two."""
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        before, _ = tracemalloc.get_traced_memory()
+        for at in range(0, len(data), 2):
+            wire.client.send(data[at : at + 2])
+            wire.pump()
+        now, _ = tracemalloc.get_traced_memory()
+        return now - before
 
     def test_certificate_ends(self) -> None:
         """A certificate that ends in the middle of a connection: 403, and closed, whatever is asked."""
