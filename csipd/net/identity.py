@@ -8,8 +8,8 @@ from typing import Any
 
 from attrs import frozen
 from cryptography import x509
-from OpenSSL import crypto
 
+from csipd.net import openssl
 from csipd.net.kept import Kept
 from csipd.sep2.identity import sfdi
 
@@ -42,8 +42,7 @@ def identify_by(lfdi_of: Callable[[bytes], str]) -> Identify:
     kept: Kept[Identity] = Kept()
 
     def identify(transport: Any) -> Identity:
-        certificate = transport.getHandle().get_peer_certificate()
-        der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+        der = openssl.peer_certificate(transport.getHandle())
         digest = sha256(der).digest()
         identity = kept.find(digest)
         if identity is None:

@@ -15,14 +15,15 @@ issuer and would then send nothing, so none are listed.
 
 Client certificates are verified in the verify callback. OpenSSL checks path, signatures and dates;
 `csipd.sep2.certificates.check_chain` then applies the rules of the profile that OpenSSL does not have
-(COMM-004 D to F), over the chain gathered while OpenSSL walks it from the root down. It is done there
-rather than after the handshake because a refusal ends the handshake with an alert: no byte of HTTP is
-ever read from, or answered to, such a peer. The alert is bad_certificate: pyOpenSSL hands a callback's "no"
-to OpenSSL without an error code, which would make it internal_error, so `_set_verify` adds the code.
+(COMM-004 D to F), over the chain that OpenSSL has put together and verified from the root down, when it
+comes to the leaf. It is done there rather than after the handshake because a refusal ends the handshake with
+an alert: no byte of HTTP is ever read from, or answered to, such a peer. The alert is bad_certificate:
+pyOpenSSL hands a callback's "no" to OpenSSL without an error code, which would make it internal_error, so
+`_set_verify` adds the code.
 
 The rules' verdict on a chain is kept, by the hash of all its certificates as OpenSSL put it together, until
 the files are read anew (decision 52). OpenSSL verifies each handshake all the same: dates are those of the
-moment.
+moment. Only what is not known as accepted goes through pyOpenSSL's part of the callback.
 
 OpenSSL finds the issuer of a certificate by name and, where the certificate names it, key identifier. Of two
 trust roots of one name it takes one for a certificate that names no key identifier, and does not try the
@@ -39,7 +40,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from attrs import Factory, frozen
+from attrs import frozen
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -50,6 +51,7 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
+from csipd.net import openssl
 from csipd.net.kept import Kept
 from csipd.net.origin import host_of, origin_of
 from csipd.net.peer_log import PeerLog
@@ -126,7 +128,6 @@ class ServerTLS:
         self._settings = settings
         self._now = now
         self._peer_log = peer_log
-        self._chain_walk: _ChainWalk | None = None
         self._announce_end = announce_end
         self._what = what
         self._loaded = self._load()
@@ -207,7 +208,7 @@ class ServerTLS:
         roots = _trust(context, settings.trust_roots)
         context.set_verify_depth(LONGEST_CHAIN)
         judge = _Judge(accept_legacy=settings.accept_legacy)
-        _set_verify(context, partial(self._verify, roots, judge))
+        _set_verify(context, partial(self._verify, roots, judge), judge)
         context.set_cipher_list(":".join((*CIPHERS, *settings.extra_ciphers, "@SECLEVEL=0")).encode())
         return _Loaded(context, leaf.not_valid_after_utc.timestamp())
 
@@ -221,31 +222,25 @@ class ServerTLS:
         depth: int,
         ok: int,
     ) -> bool:
-        """Judge one certificate of the peer's chain: called from the root down, once for each.
+        """Judge a certificate that OpenSSL refuses, or the leaf of a chain that it does not.
 
         A certificate whose signature is found wrong is verified twice if it is let through: its dates follow.
         Must not raise, or the exception would come out of the reactor's read of this connection.
         """
-        if self._chain_walk is None or self._chain_walk.connection is not connection:
-            self._chain_walk = _ChainWalk(connection)
-        walk = self._chain_walk
-        accepted = False
+        chain = judge.chain
         try:
-            der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
-            if error == SSL.X509VerificationCodes.ERR_CERT_SIGNATURE_FAILURE and len(walk.chain) == 1:
+            # The one below the root, which may be that of another root of the same name.
+            if error == SSL.X509VerificationCodes.ERR_CERT_SIGNATURE_FAILURE and depth == len(chain) - 2:
                 other = _other_root(roots, certificate.to_cryptography(), depth, self._now())
                 if other is not None:
-                    walk.chain[0] = other.public_bytes(Encoding.DER)
+                    judge.other_root = other.public_bytes(Encoding.DER)
                     return True
-            walk.chain.insert(0, der)
-            if not ok:
-                self._refused(walk, depth, _VERIFY_ERRORS.get(error, f"OpenSSL error {error}"))
-            else:
-                if depth == 0:
-                    judge.check(walk.chain)
-                accepted = True
+            if ok:
+                judge.check()
+                return True
+            self._refused(connection, chain, depth, _VERIFY_ERRORS.get(error, f"OpenSSL error {error}"))
         except ChainRefused as refused:
-            self._refused(walk, depth, refused.reason)
+            self._refused(connection, chain, depth, refused.reason)
         except Exception:
             if self._peer_log is not None:
                 peer: Any = connection.get_app_data().getPeer()
@@ -257,16 +252,14 @@ class ServerTLS:
                     origin=origin_of(peer),
                     host=host_of(peer),
                 )
-        if depth == 0 or not accepted:
-            self._chain_walk = None
-        return accepted
+        return False
 
-    def _refused(self, walk: _ChainWalk, depth: int, reason: str) -> None:
+    def _refused(self, connection: SSL.Connection, chain: list[bytes], depth: int, reason: str) -> None:
         if self._peer_log is None:
             return
         # Twisted makes the protocol of a connection its app data.
-        peer: Any = walk.connection.get_app_data().getPeer()
-        device = None if depth else lfdi(walk.chain[0])
+        peer: Any = connection.get_app_data().getPeer()
+        device = None if depth else lfdi(chain[0])
         self._peer_log.warn(
             self._log,
             device or host_of(peer),
@@ -290,31 +283,40 @@ class _Loaded:
 class _Judge:
     """Applies the rules of the profile to chains, and remembers those that it accepted.
 
-    One for each reading of the files, so that nothing that was accepted under other ones is remembered.
+    One for each reading of the files, so that nothing that was accepted under other ones is remembered. One
+    chain at a time: OpenSSL walks a whole one within one call.
     """
 
     def __init__(self, *, accept_legacy: bool) -> None:
         self._accept_legacy = accept_legacy
         self._accepted: Kept[bool] = Kept()
+        self._digest = b""
+        #: What is judged, in DER, leaf first, root last.
+        self.chain: list[bytes] = []
+        #: The trust root that signed it in place of that which OpenSSL took.
+        self.other_root: bytes | None = None
 
-    def check(self, chain: list[bytes]) -> None:
-        """Raise ChainRefused as `check_chain` does; a chain in DER, leaf first, root last."""
+    def take(self, chain: list[bytes], depth: int) -> None:
+        """Take in the chain that OpenSSL has put together.
+
+        :param depth: how far it has got; it begins with the root
+        """
+        if depth == len(chain) - 1:
+            self.other_root = None
+        if self.other_root is not None:
+            chain[-1] = self.other_root
+        self.chain = chain
         # DER says how long it is, so two chains never join to the same octets.
-        digest = sha256(b"".join(chain)).digest()
-        if not self._accepted.find(digest):
-            check_chain(chain, accept_legacy=self._accept_legacy)
-            self._accepted.keep(digest, True)
+        self._digest = sha256(b"".join(chain)).digest()
 
+    def is_known(self) -> bool:
+        """Whether the chain was accepted before."""
+        return self._accepted.find(self._digest) is not None
 
-@frozen
-class _ChainWalk:
-    """OpenSSL's way down the chain of one peer: what it has passed, leaf first.
-
-    One at a time: OpenSSL walks a whole chain within one call.
-    """
-
-    connection: SSL.Connection
-    chain: list[bytes] = Factory(list)
+    def check(self) -> None:
+        """Raise ChainRefused as `check_chain` does, or accept the chain."""
+        check_chain(self.chain, accept_legacy=self._accept_legacy)
+        self._accepted.keep(self._digest, True)
 
 
 def _read(path: Path) -> bytes:
@@ -379,25 +381,36 @@ def _other_root(
     return None
 
 
-def _set_verify(context: SSL.Context, callback: Callable[..., bool]) -> None:
-    """Have a callback verify certificates; what it alone refuses ends in the alert bad_certificate.
+def _set_verify(context: SSL.Context, callback: Callable[..., bool], judge: _Judge) -> None:
+    """Have certificates verified; what the callback alone refuses ends in the alert bad_certificate.
 
+    OpenSSL asks for each certificate, from the root down. What it accepts above the leaf needs nobody's word,
+    and a chain that is known to the judge none either; the rest is the callback's, by way of pyOpenSSL.
     pyOpenSSL has no way to give OpenSSL an error code with a "no". So its own wrapper of the callback is
     wrapped once more. Both are kept alive by the context.
     """
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, callback)
-    openssl: Any = vars(SSL)["_lib"]
+    library: Any = vars(SSL)["_lib"]
     ffi: Any = vars(SSL)["_ffi"]
     wrapped: Any = vars(context)["_verify_callback"]
 
-    def judge(ok: int, store_context: Any) -> int:
-        accepted: int = wrapped(ok, store_context)
-        if ok and not accepted:
-            openssl.X509_STORE_CTX_set_error(store_context, _CERTIFICATE_REJECTED)
+    def verify(ok: int, store_context: Any) -> int:
+        depth: int = library.X509_STORE_CTX_get_error_depth(store_context)
+        if ok and depth and judge.other_root is None:
+            return 1
+        judge.take(openssl.built_chain(store_context), depth)
+        if ok and (depth or judge.is_known()):
+            accepted = 1
+        else:
+            accepted = wrapped(ok, store_context)
+            if ok and not accepted:
+                library.X509_STORE_CTX_set_error(store_context, _CERTIFICATE_REJECTED)
+        if not accepted or (ok and depth == 0):
+            judge.other_root = None
         return accepted
 
-    outer = ffi.callback("int (*)(int, X509_STORE_CTX *)", judge)
-    openssl.SSL_CTX_set_verify(
+    outer = ffi.callback("int (*)(int, X509_STORE_CTX *)", verify)
+    library.SSL_CTX_set_verify(
         vars(context)["_context"], SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, outer
     )
     vars(context)["_csipd_verify_callback"] = outer

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from OpenSSL import SSL
+from typing import Any
+
+from cryptography import x509
+from OpenSSL import SSL, crypto
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.net import openssl
-from tests.support.tls_pair import Pair
+from tests.support.pki import Authority
+from tests.support.tls_pair import Pair, client_tls
 
 
 class OpenSSLTests(SynchronousTestCase):
@@ -44,3 +48,34 @@ class OpenSSLTests(SynchronousTestCase):
         self.assertIn("bad record mac", str(caught.exception))
         self.assertEqual(openssl.seal(pair.server, b"x"), (0, b""))
         self.assertRaises(SSL.Error, pair.server.send, b"x")
+
+    def test_peer_certificate(self) -> None:
+        """The octets of what was presented; who has presented nothing has none."""
+        pair = Pair()
+        theirs: Any = pair.server.get_peer_certificate()
+        self.assertEqual(
+            openssl.peer_certificate(pair.server), crypto.dump_certificate(crypto.FILETYPE_ASN1, theirs)
+        )
+        self.assertRaises(ValueError, openssl.peer_certificate, client_tls())
+
+    def test_chain(self) -> None:
+        """The chain as pyOpenSSL gives it, long certificates in it, as often as it is asked for."""
+        lab = Authority.make()
+        long = x509.SubjectAlternativeName([x509.DNSName(f"{n:060}.example") for n in range(1000)])
+        maker = lab.mica("maker", (long, False))
+        device = maker.device("dev1")
+        store = crypto.X509Store()
+        store.add_cert(crypto.X509.from_cryptography(lab.credential.certificate))
+        known = crypto.X509StoreContext(
+            store,
+            crypto.X509.from_cryptography(device.certificate),
+            [crypto.X509.from_cryptography(maker.credential.certificate)],
+        )
+        expected = [
+            crypto.dump_certificate(crypto.FILETYPE_ASN1, each) for each in known.get_verified_chain()
+        ]
+        self.assertEqual(expected, [device.der, maker.der, lab.der])
+        self.assertGreater(len(maker.der), 2**16)
+        verified: Any = vars(crypto.X509StoreContext)["_verify_certificate"](known)
+        for _ in range(3):
+            self.assertEqual(openssl.built_chain(verified), expected)

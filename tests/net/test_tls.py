@@ -382,6 +382,54 @@ class KeptVerdictTests(Lab):
         self.assertServed(self.talk(ClientTLS(DEVICE, trust=LAB), self.tls), DEVICE)
         self.assertEqual(len(self.judged), 3)
 
+    def test_known(self) -> None:
+        """What is known as accepted goes no further; a chain that is refused is judged each time."""
+        verify = ServerTLS._verify
+        asked: list[int] = []
+
+        def counted(*parameters: Any) -> bool:
+            asked.append(1)
+            return verify(*parameters)
+
+        self.patch(ServerTLS, "_verify", counted)
+        tls = self.server()
+        deep = LAB.mica().device("dev3")
+        for device, calls in ((DEVICE, 1), (DEVICE, 1), (deep, 2), (deep, 2), (DEVICE, 2)):
+            self.assertServed(self.talk(ClientTLS(device, trust=LAB), tls), device)
+            self.assertEqual(len(asked), calls)
+        for calls in (3, 4):
+            self.assertRefused(self.talk(ClientTLS(pki.critical_purpose(LAB), trust=LAB), tls))
+            self.assertEqual(len(asked), calls)
+
+    def test_root_that_signed(self) -> None:
+        """What is judged ends with the root that did sign, whatever came before it (case A15)."""
+        namesake = LAB.namesake("namesake 1")
+        tls = self.server(self.files(SERVER, LAB, namesake))
+        roots = (LAB, namesake)
+        for number in range(2):
+            for root in roots:
+                device = root.device(f"dev{number}", names_key=False)
+                self.assertServed(self.talk(ClientTLS(device, trust=LAB), tls), device)
+                self.assertEqual(self.judged.pop(), [device.der, root.der])
+                below = root.mica(f"below {number}")
+                deep = below.device("dev1")
+                self.assertServed(self.talk(ClientTLS(deep, trust=LAB), tls), deep)
+                self.assertEqual(self.judged.pop(), [deep.der, below.der, root.der])
+                bad = pki.critical_purpose(root)
+                self.assertRefused(self.talk(ClientTLS(bad, trust=LAB), tls))
+                self.assertEqual(self.judged.pop(), [bad.der, *bad.above])
+
+    def test_walk_that_was_broken_off(self) -> None:
+        """A root that was put in another's place is so for that walk alone."""
+        judge = tls_module._Judge(accept_legacy=False)
+        judge.take([b"leaf", b"root"], 1)
+        judge.other_root = b"other"
+        judge.take([b"leaf", b"root"], 0)
+        self.assertEqual(judge.chain, [b"leaf", b"other"])
+        judge.take([b"leaf", b"root"], 1)
+        judge.take([b"leaf", b"root"], 0)
+        self.assertEqual(judge.chain, [b"leaf", b"root"])
+
     def test_that_chain_alone(self) -> None:
         """A verdict is on the chain that OpenSSL put together: the same leaf elsewhere is judged."""
         good = LAB.mica("twin")
