@@ -5,7 +5,8 @@ where they are, in the kernel's queue, and come in as others finish: to cut a ha
 that begins, would only have all of it done twice. Three kinds are cut all the same:
 
 - the oldest of an address that has many, where half of the room is used, for one that comes from there;
-- those that have said nothing for `SILENCE_SECONDS`, which no client of TLS does;
+- those that have said nothing since they came for `SILENCE_SECONDS`, which no client of TLS does, or that
+  have gone no further for `STALL_SECONDS`;
 - where no handshake at all was finished for `STALL_SECONDS`, those that are as old as that.
 
 So whoever only opens connections, or begins handshakes and goes no further, has no more of the room than for
@@ -22,8 +23,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 #: After how many seconds a connection that has said nothing is given up, where others wait.
 SILENCE_SECONDS = 1.0
-#: For how many seconds handshakes may go on without one of them being finished, where others wait. A slow
-#: device takes two for its signature.
+#: For how many seconds one that has begun may say nothing more, and handshakes may go on without one of them
+#: being finished, where others wait. A slow device takes two for its signature.
 STALL_SECONDS = 3.0
 #: How often it is looked whether there are such, in seconds.
 _LOOK_SECONDS = 0.1
@@ -53,8 +54,10 @@ class Handshakes(Generic[C]):
         # Each with where it comes from and since when; the oldest first, as in all of these.
         self._begun: dict[C, tuple[str, float]] = {}
         self._by_origin: dict[str, dict[C, None]] = {}
-        # Of whom nothing was read, since when that is so; and those that are given up for it.
+        # Since when nothing was read: of those of whom nothing ever was, and of the others. And who is given up
+        # for it.
         self._silent: dict[C, float] = {}
+        self._paused: dict[C, float] = {}
         self._mute: dict[C, None] = {}
         # When one was last finished, and since when those must have begun that are not given up.
         self._finished = float("-inf")
@@ -77,8 +80,9 @@ class Handshakes(Generic[C]):
 
     def heard(self, connection: C) -> None:
         """Something was read of a connection."""
-        self._silent.pop(connection, None)
-        self._mute.pop(connection, None)
+        if connection in self._begun:
+            self._forget_silence(connection)
+            self._paused[connection] = self._clock.seconds()
 
     def finished(self, connection: C) -> None:
         """A handshake is finished."""
@@ -94,9 +98,13 @@ class Handshakes(Generic[C]):
         del here[connection]
         if not here:
             del self._by_origin[found[0]]
-        self.heard(connection)
+        self._forget_silence(connection)
         if self._waiting and len(self._begun) < self._most:
             self._go_on()
+
+    def _forget_silence(self, connection: C) -> None:
+        for silent in (self._silent, self._paused, self._mute):
+            silent.pop(connection, None)
 
     def oldest(self) -> C | None:
         """That which was there first, of all."""
@@ -147,15 +155,16 @@ class Handshakes(Generic[C]):
     def _give_up(self) -> None:
         """Find out who has said nothing for too long, and whether the rest stands still."""
         now = self._clock.seconds()
-        while self._silent:
-            connection, since = next(iter(self._silent.items()))
-            if now - since < SILENCE_SECONDS:
-                break
-            del self._silent[connection]
-            # A server that is late has not read what was said in time.
-            if connection.has_unread():
-                self._silent[connection] = now
-            else:
-                self._mute[connection] = None
+        for silent, seconds in ((self._silent, SILENCE_SECONDS), (self._paused, STALL_SECONDS)):
+            while silent:
+                connection, since = next(iter(silent.items()))
+                if now - since < seconds:
+                    break
+                del silent[connection]
+                # A server that is late has not read what was said in time.
+                if connection.has_unread():
+                    silent[connection] = now
+                else:
+                    self._mute[connection] = None
         if now - self._finished >= STALL_SECONDS:
             self._stalled = now - STALL_SECONDS

@@ -74,6 +74,8 @@ class HandshakesTests(SynchronousTestCase):
         begun = self.begin(MOST)
         for _ in range(8):
             self.clock.advance(STALL_SECONDS / 2)
+            for each in begun:
+                self.handshakes.heard(each)
             self.handshakes.finished(begun.pop(0))
             self.assertEqual(self.handshakes.room(5), 1)
             begun += self.begin(1)
@@ -104,6 +106,29 @@ class HandshakesTests(SynchronousTestCase):
         self.pass_by(SILENCE_SECONDS)
         self.assertEqual(self.handshakes.room(20), 1)
         self.assertIs(self.handshakes.in_the_way("new"), late)
+
+    def test_half_way(self) -> None:
+        """Who begins and goes no further is given up though others finish; not who was just not read."""
+        stuck = self.begin(4)
+        stuck[1].unread = True
+        others = self.begin(6)
+        self.clock.advance(STALL_SECONDS / 2)
+        for each in others:
+            self.handshakes.heard(each)
+        self.clock.advance(STALL_SECONDS / 2)
+        self.handshakes.finished(others.pop())
+        self.begin(1)
+        self.assertEqual(self.handshakes.room(20), 3)
+        self.assertIs(self.handshakes.in_the_way("new"), stuck[0])
+        # One of them goes on after all.
+        self.handshakes.heard(stuck[0])
+        self.assertEqual(self.handshakes.room(20), 2)
+        self.assertIs(self.handshakes.in_the_way("new"), stuck[2])
+        for each in (*stuck, *others):
+            self.handshakes.remove(each)
+        # What comes of one that is gone is nothing.
+        self.handshakes.heard(stuck[0])
+        self.assertEqual((len(self.handshakes), self.handshakes.room(20)), (1, 9))
 
     def test_not_read_yet(self) -> None:
         """What a server that is late has not read was said all the same."""
