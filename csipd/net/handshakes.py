@@ -54,8 +54,8 @@ class Handshakes(Generic[C]):
         # Each with where it comes from and since when; the oldest first, as in all of these.
         self._begun: dict[C, tuple[str, float]] = {}
         self._by_origin: dict[str, dict[C, None]] = {}
-        # Since when nothing was read: of those of whom nothing ever was, and of the others. And who is given up
-        # for it.
+        # Since when nothing was read: of those of whom nothing ever was, and of the others. And who is given
+        # up for it.
         self._silent: dict[C, float] = {}
         self._paused: dict[C, float] = {}
         self._mute: dict[C, None] = {}
