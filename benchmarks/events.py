@@ -23,7 +23,7 @@ from attrs import frozen
 
 from benchmarks import stores
 from csipd.daemon import scheduler
-from csipd.db import commands, controls, engine, facts, groups, in_force, programs, tables
+from csipd.db import commands, controls, engine, facts, group_counts, groups, in_force, programs, tables
 from csipd.db import schedules as stored
 from csipd.db.commands import Command, Target
 from csipd.db.database import Database, Transaction
@@ -185,7 +185,7 @@ def commanding(folder: Path, sizes: tuple[int, int]) -> tuple[list[str], list[di
             transaction = Transaction(connection)
             fsa = groups.assignment(transaction, "Topology")
             group = groups.put_group(transaction, f"{size}", parent=None, level=None, assignment=fsa)
-            groups.count_abilities(transaction, None, None, [group], size)
+            group_counts.count_abilities(transaction, None, None, [group], size)
             made[size] = programs.add(transaction, stores.ISSUER, group, f"Program of {size}", 1)
         members = ({"device": one, "group": group, "since": stores.NOW} for one in range(1, size + 1))
         stores.insert(opened, tables.memberships, members)

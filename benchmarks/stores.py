@@ -21,7 +21,7 @@ from attrs import asdict, frozen
 from rich.console import Console
 from rich.progress import track
 
-from csipd.db import controls, engine, groups, programs, tables
+from csipd.db import controls, engine, group_counts, programs, tables
 from csipd.db.database import Transaction
 from csipd.db.groups import assignment, put_group
 from csipd.sep2 import codec, identity
@@ -130,7 +130,7 @@ def build(folder: Path, layout: Layout, known: Sequence[str] = ()) -> Store:
         insert(opened, table, rows)
     if tally is not None:
         with opened.begin() as connection:
-            groups.recount(Transaction(connection))
+            group_counts.recount(Transaction(connection))
             tally.change(Transaction(connection), tally.devices("registered"), layout.devices + 1)
     opened.dispose()
     return Store(url, layout, numbers, busy_numbers)

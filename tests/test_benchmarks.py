@@ -16,7 +16,7 @@ from benchmarks import clients, get, processes, rig, stores
 from benchmarks.figures import NGINX, Row, Table, in_turns
 from benchmarks.fleets import Fleet
 from benchmarks.stores import BUSY, CONTROLS, Layout
-from csipd.db import devices, documents, engine, groups, schedules, tables
+from csipd.db import devices, documents, engine, group_counts, groups, schedules, tables
 from csipd.db.database import Database
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
@@ -139,7 +139,8 @@ class StoreTests(SynchronousTestCase):
         )
         members = sa.select(sa.func.count()).where(tables.memberships.c.group == feeder)
         self.assertEqual(
-            sum(groups.abilities_under(self.connection, feeder).values()), self.connection.scalar(members)
+            sum(group_counts.abilities_under(self.connection, feeder).values()),
+            self.connection.scalar(members),
         )
 
     def test_documents(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import groups
+from csipd.db import group_counts, group_devices
 from csipd.db.devices import is_shown
 from csipd.db.tables import devices, memberships
 
@@ -17,7 +17,7 @@ MOST_LOOKED_AT = 5000
 
 def some_under(connection: sa.Connection, group: int, limit: int) -> list[int]:
     """Some of the EndDevices in a group and below it: those that are found first, however many there are."""
-    query = groups.under(group).join(devices, devices.c.id == memberships.c.device).where(is_shown)
+    query = group_devices.under(group).join(devices, devices.c.id == memberships.c.device).where(is_shown)
     return sorted(connection.scalars(query.limit(limit)))
 
 
@@ -75,8 +75,8 @@ def addressed_under(connection: sa.Connection, group: int, category: int, limit:
 
     The sample is of the first that are found, however many there are.
     """
-    known, unknown, others = groups.numbers_by_category(connection, group, category)
-    some = groups.under(group).limit(MOST_LOOKED_AT).subquery()
+    known, unknown, others = group_counts.numbers_by_category(connection, group, category)
+    some = group_devices.under(group).limit(MOST_LOOKED_AT).subquery()
     said = sa.func.coalesce(devices.c.device_category, 0)
     sample = (
         sa.select(devices.c.id)

@@ -20,6 +20,7 @@ from csipd.db import (
     controls,
     devices,
     documents,
+    group_counts,
     groups,
     own_programs,
     programs,
@@ -425,7 +426,11 @@ def _addressed(
     if category is None:
         if named:
             return named[:SAMPLE], len(named), []
-        return addressees.some_under(connection, group, SAMPLE), groups.number_under(connection, group), []
+        return (
+            addressees.some_under(connection, group, SAMPLE),
+            group_counts.number_under(connection, group),
+            [],
+        )
     if named:
         found = addressees.addressed(connection, named, category, SAMPLE)
     else:
@@ -508,7 +513,7 @@ def _abilities(
         silent = addressees.number_without_modes(connection, named)
         return flaws, ([_unsaid(silent)] if silent else [])
     warnings = []
-    for modes, members in groups.abilities_under(
+    for modes, members in group_counts.abilities_under(
         connection, programs.group_of(connection, wanted[0])
     ).items():
         if modes < 0:

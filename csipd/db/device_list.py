@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import evolve, fields, frozen
 
-from csipd.db import contacts, former, groups, listing, tally
+from csipd.db import contacts, former, group_devices, listing, tally
 from csipd.db.devices import STANDINGS
 from csipd.db.prepared import Prepared
 from csipd.db.tables import devices, folded_name, standing_number
@@ -126,7 +126,7 @@ def total(connection: sa.Connection, wanted: Wanted = _EVERYTHING) -> Total:
         return Total(kept[wanted.standing] if wanted.standing is not None else sum(kept.values()))
     if wanted == Wanted(group=wanted.group):
         assert wanted.group is not None
-        return tally.up_to(connection, groups.under(wanted.group))
+        return tally.up_to(connection, group_devices.under(wanted.group))
     return listing.total(connection, devices.c.id, _conditions(connection, wanted))
 
 
@@ -138,7 +138,7 @@ def _merged(
     if wanted.group is None or wanted.lfdi is not None or wanted.name is not None:
         return None
     asked = limit + 1 if rest == _EVERYTHING else max(limit + 1, _LOOKED_AT_OF_GROUP)
-    numbers = groups.merged(connection, wanted.group, after, asked)
+    numbers = group_devices.merged(connection, wanted.group, after, asked)
     if numbers is None:
         return None
     if rest == _EVERYTHING:
@@ -162,7 +162,7 @@ def _conditions(connection: sa.Connection, wanted: Wanted) -> listing.Conditions
         None if wanted.manager is None else devices.c.manager == wanted.manager,
         None if wanted.standing is None else standing_number == STANDINGS.index(wanted.standing),
         others=[
-            None if wanted.group is None else groups.has(devices.c.id, wanted.group),
+            None if wanted.group is None else group_devices.has(devices.c.id, wanted.group),
             None if wanted.silent_since is None else contacts.silent_since(wanted.silent_since),
         ],
     )

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import asdict, frozen
 
-from csipd.db import controls, documents, facts, former, groups, tally
+from csipd.db import controls, documents, facts, former, group_counts, groups, tally
 from csipd.db.audit import record
 from csipd.db.columns import Unreadable
 from csipd.db.database import Transaction
@@ -502,8 +502,8 @@ def _tally(transaction: Transaction, state: Any, of: Sequence[int], change: int,
     """
     if state.shown:
         if moved and state.manager is not None:
-            groups.count(transaction, state.manager, of, change)
-        groups.count_abilities(transaction, state.modes, state.device_category, of, change)
+            group_counts.count_fleet(transaction, state.manager, of, change)
+        group_counts.count_abilities(transaction, state.modes, state.device_category, of, change)
 
 
 def join(transaction: Transaction, device: int, group: int, now: int) -> None:

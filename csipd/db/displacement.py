@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import groups, programs, schedules
+from csipd.db import group_counts, group_devices, groups, programs, schedules
 from csipd.db.schedules import Schedule, StoredControl
 from csipd.db.tables import controls, memberships
 from csipd.der.programs import EndReason, ProgramEvent, mode_outcomes, program_events
@@ -95,7 +95,7 @@ def _members(connection: sa.Connection, program: int) -> int:
     """How many devices have a program."""
     if programs.owner_of(program) is not None:
         return 1
-    return groups.number_under(connection, programs.group_of(connection, program))
+    return group_counts.number_under(connection, programs.group_of(connection, program))
 
 
 def _shared(connection: sa.Connection, program: int, others: Sequence[int]) -> dict[int, int]:
@@ -114,14 +114,14 @@ def shared_with_group(connection: sa.Connection, group: int, others: Sequence[in
     owners = [owner for other in others if (owner := programs.owner_of(other)) is not None]
     found: dict[int, int] = {}
     if owners:
-        query = groups.under(group).where(memberships.c.device.in_(owners))
+        query = group_devices.under(group).where(memberships.c.device.in_(owners))
         found = {programs.own_program(row.device): 1 for row in connection.execute(query)}
     common = {number: of for number, (_, of) in programs.names(connection, others).items()}
     above, around = groups.programs_above(connection, group), set(groups.programs_around(connection, group))
     below = [common[other] for other in common if other in around]
     apart = [of for other, of in common.items() if other not in above and other not in around]
-    known = groups.numbers_under(connection, [group, *below])
-    both = groups.numbers_in_both(connection, group, apart) if apart else {}
+    known = group_counts.numbers_under(connection, [group, *below])
+    both = group_devices.numbers_in_both(connection, group, apart) if apart else {}
     for other, of in common.items():
         number = known[group] if other in above else known[of] if other in around else both.get(of, 0)
         if number:

@@ -7,41 +7,27 @@ and nothing else (decision 9). Being in a group is being in every group above it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from typing import Any
 
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import facts, tally
+from csipd.db import facts, group_counts, group_tree, tally
 from csipd.db.columns import Unreadable
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.tables import (
     abilities,
     assignments,
-    devices,
     fleets,
     groups,
     memberships,
     programs,
-    standing_number,
 )
 from csipd.db.upsert import insert
 from csipd.refusals import Conflict
 
 #: The level of a group that stands for one connection point (CSIP IG 4.3).
 SERVICE_POINT = 6
-
-
-def _above(start: sa.Select[*tuple[Any, ...]]) -> sa.CTE:
-    """The groups of a select of (who, group), and all those above them."""
-    reach = start.cte("reach", recursive=True)
-    return reach.union(
-        sa.select(reach.c.who, groups.c.parent)
-        .join(groups, groups.c.id == reach.c.group)
-        .where(groups.c.parent.is_not(None))
-    )
 
 
 def set_of_row(device: sa.ColumnElement[int]) -> sa.ScalarSelect[str]:
@@ -64,13 +50,13 @@ def read_set(text: str | None) -> tuple[int, ...]:
 _NOW = sa.select(memberships.c.device.label("who"), memberships.c.group.label("group")).where(
     memberships.c.until.is_(None)
 )
-_OF_SET = _above(
+_OF_SET = group_tree.above(
     sa.select(sa.literal(0).label("who"), groups.c.id.label("group")).where(
         groups.c.id.in_(sa.bindparam("groups", expanding=True))
     )
 )
-_OF_DEVICES = _above(_NOW.where(memberships.c.device.in_(sa.bindparam("who", expanding=True))))
-_OF_FLEET = _above(
+_OF_DEVICES = group_tree.above(_NOW.where(memberships.c.device.in_(sa.bindparam("who", expanding=True))))
+_OF_FLEET = group_tree.above(
     sa.select(fleets.c.manager.label("who"), fleets.c.group.label("group")).where(
         fleets.c.manager == sa.bindparam("who"), fleets.c.members > 0
     )
@@ -115,13 +101,6 @@ _PROGRAMS = Prepared(_programs(_OF_SET))
 _PROGRAMS_OF_ANY = Prepared(_programs(_OF_DEVICES))
 _PROGRAMS_OF_FLEET = Prepared(_programs(_OF_FLEET))
 _FLEET_REACHES = Prepared(_programs(_OF_FLEET).where(programs.c.id == sa.bindparam("program")))
-_SINCE = _above(
-    sa.select(memberships.c.device.label("who"), memberships.c.group.label("group")).where(
-        memberships.c.device == sa.bindparam("who"),
-        sa.or_(memberships.c.until.is_(None), memberships.c.until > sa.bindparam("since")),
-    )
-)
-_BELONGED = Prepared(sa.select(_SINCE.c.who).where(_SINCE.c.group == sa.bindparam("group")))
 
 
 def set_of(connection: sa.Connection, device: int) -> tuple[int, ...]:
@@ -181,8 +160,8 @@ def programs_of_any(connection: sa.Connection, devices: Sequence[int]) -> list[i
 
 def programs_around(connection: sa.Connection, group: int) -> list[int]:
     """The programs of a group, of those above it and of those below it."""
-    below = _below(group)
-    above = _above(sa.select(sa.literal(0).label("who"), sa.literal(group).label("group")))
+    below = group_tree.below(group)
+    above = group_tree.above(sa.select(sa.literal(0).label("who"), sa.literal(group).label("group")))
     query = sa.select(programs.c.id).where(
         programs.c.retired.is_(None),
         sa.or_(
@@ -194,7 +173,7 @@ def programs_around(connection: sa.Connection, group: int) -> list[int]:
 
 def programs_above(connection: sa.Connection, group: int) -> set[int]:
     """The programs of a group and of those above it: of all that are in the group."""
-    above = _above(sa.select(sa.literal(0).label("who"), sa.literal(group).label("group")))
+    above = group_tree.above(sa.select(sa.literal(0).label("who"), sa.literal(group).label("group")))
     query = sa.select(programs.c.id).where(
         programs.c.retired.is_(None), programs.c.group.in_(sa.select(above.c.group))
     )
@@ -231,180 +210,12 @@ def _current(device: int, group: int) -> sa.ColumnElement[bool]:
     )
 
 
-def count(transaction: Transaction, manager: int, of: Sequence[int], change: int) -> None:
-    """Keep how many EndDevices a fleet has in each of these groups."""
-    for group in of:
-        statement = insert(transaction.connection.dialect.name, fleets).values(
-            manager=manager, group=group, members=change
-        )
-        transaction.connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[fleets.c.manager, fleets.c.group],
-                set_={"members": fleets.c.members + change},
-            )
-        )
-        if change < 0:
-            nothing = (fleets.c.manager == manager, fleets.c.group == group, fleets.c.members == 0)
-            transaction.connection.execute(sa.delete(fleets).where(*nothing))
-
-
 def memberships_of_many(connection: sa.Connection, devices: Sequence[int]) -> dict[int, list[int]]:
     """The groups that each device is in itself, now; devices in none are left out."""
     found: dict[int, list[int]] = {}
     for device, group in _SETS.all(connection, {"devices": devices}):
         found.setdefault(device, []).append(group)
     return {device: sorted(of) for device, of in found.items()}
-
-
-def count_abilities(
-    transaction: Transaction, modes: int | None, category: int | None, of: Sequence[int], change: int
-) -> None:
-    """Keep how many EndDevices of each of these groups, and of those above them, support what.
-
-    :param modes: DERControlType of the device that comes or goes; None while it has not said
-    :param category: its DeviceCategoryType; None while it has not said
-    """
-    connection = transaction.connection
-    said = {"modes": -1 if modes is None else modes, "category": category or 0}
-    for group in of:
-        connection.execute(_tally(connection.dialect.name), {"start": group, "change": change, **said})
-        if change < 0:
-            # A device could leave one that came to nothing behind for whatever it says.
-            connection.execute(_FORGET, {"start": group, **said})
-
-
-_CHAIN = _above(
-    sa.select(sa.literal(0).label("who"), groups.c.id.label("group")).where(
-        groups.c.id == sa.bindparam("start")
-    )
-)
-_UP = sa.select(_CHAIN.c.group)
-_EMPTY = sa.delete(abilities).where(abilities.c.group.in_(_UP), abilities.c.members == 0)
-_FORGET = _EMPTY.where(
-    abilities.c.modes == sa.bindparam("modes"), abilities.c.category == sa.bindparam("category")
-)
-
-
-@cache
-def _tally(dialect: str) -> sa.Insert:
-    """Count devices of one kind in or out of a group and those above it."""
-    integer = sa.BigInteger()
-    return _count_in(
-        dialect,
-        sa.select(
-            _CHAIN.c.group,
-            sa.bindparam("modes", type_=integer),
-            sa.bindparam("category", type_=integer),
-            sa.bindparam("change", type_=integer),
-        ).where(sa.true()),
-    )
-
-
-@cache
-def _tally_all(dialect: str) -> sa.Insert:
-    """Count all that a group counts in or out of another one and those above that."""
-    return _count_in(
-        dialect,
-        sa.select(
-            _CHAIN.c.group,
-            abilities.c.modes,
-            abilities.c.category,
-            abilities.c.members * sa.bindparam("sign", type_=sa.Integer),
-        )
-        .select_from(_CHAIN.join(abilities, abilities.c.group == sa.bindparam("of")))
-        .where(sa.true()),
-    )
-
-
-def _count_in(dialect: str, found: sa.Select[Any]) -> sa.Insert:
-    statement = insert(dialect, abilities).from_select(["group", "modes", "category", "members"], found)
-    return statement.on_conflict_do_update(
-        index_elements=[abilities.c.group, abilities.c.modes, abilities.c.category],
-        set_={"members": abilities.c.members + statement.excluded.members},
-    )
-
-
-def _shift(transaction: Transaction, number: int, was: int | None, will: int | None) -> None:
-    """Count what is in a group and below it out of those above it, and into those that will be."""
-    connection = transaction.connection
-    if was == will:
-        return
-    for parent, sign in ((was, -1), (will, 1)):
-        if parent is not None:
-            asked = {"start": parent, "of": number, "sign": sign}
-            connection.execute(_tally_all(connection.dialect.name), asked)
-            connection.execute(_EMPTY, {"start": parent})
-
-
-def recount(transaction: Transaction) -> None:
-    """Count anew what ``abilities`` keeps, of all groups."""
-    connection = transaction.connection
-    connection.execute(sa.delete(abilities))
-    chains = _above(sa.select(groups.c.id.label("who"), groups.c.id.label("group")))
-    said = (sa.func.coalesce(devices.c.modes, -1), sa.func.coalesce(devices.c.device_category, 0))
-    members = (
-        sa.select(chains.c.group, *said, sa.func.count())
-        .select_from(memberships)
-        .join(devices, devices.c.id == memberships.c.device)
-        .join(chains, chains.c.who == memberships.c.group)
-        .where(memberships.c.until.is_(None), standing_number == 0)
-        .group_by(chains.c.group, *said)
-    )
-    connection.execute(_count_in(connection.dialect.name, members))
-
-
-def abilities_under(connection: sa.Connection, group: int) -> dict[int, int]:
-    """How many EndDevices in a group and below it support what; -1 stands for those that have not said.
-
-    A device that is in several of these groups counts in each.
-    """
-    return {row.modes: int(row.members) for row in connection.execute(_ABILITIES, {"group": group})}
-
-
-_ABILITIES = (
-    sa.select(abilities.c.modes, sa.func.sum(abilities.c.members).label("members"))
-    .where(abilities.c.group == sa.bindparam("group"))
-    .group_by(abilities.c.modes)
-)
-_NUMBERS_UNDER = Prepared(
-    sa.select(abilities.c.group, sa.func.sum(abilities.c.members).label("members"))
-    .where(abilities.c.group.in_(sa.bindparam("groups", expanding=True)))
-    .group_by(abilities.c.group)
-)
-_MEANT = abilities.c.category.bitwise_and(sa.bindparam("category", type_=sa.BigInteger)) != 0
-_CATEGORIES = sa.select(
-    *(
-        sa.func.coalesce(sa.func.sum(sa.case((which, abilities.c.members), else_=0)), 0).label(name)
-        for name, which in (
-            ("meant", _MEANT),
-            ("unknown", abilities.c.category == 0),
-            ("every", sa.true()),
-        )
-    )
-).where(abilities.c.group == sa.bindparam("group"))
-
-
-def number_under(connection: sa.Connection, group: int) -> int:
-    """How many EndDevices are in a group and below it; one that is in several of these counts in each."""
-    return numbers_under(connection, [group])[group]
-
-
-def numbers_under(connection: sa.Connection, of: Sequence[int]) -> dict[int, int]:
-    """The same of several groups."""
-    found = {group: int(members) for group, members in _NUMBERS_UNDER.all(connection, {"groups": of})}
-    return {group: found.get(group, 0) for group in of}
-
-
-def numbers_by_category(connection: sa.Connection, group: int, category: int) -> tuple[int, int, int]:
-    """How many EndDevices in a group and below it are of a category, have not said theirs, and are of others.
-
-    One that is in several of these groups counts in each.
-
-    :param category: DeviceCategoryType: of any of these
-    """
-    row = connection.execute(_CATEGORIES, {"group": group, "category": category}).one()
-    meant, unknown = int(row.meant), int(row.unknown)
-    return meant, unknown, int(row.every) - meant - unknown
 
 
 def exists(connection: sa.Connection, group: int) -> bool:
@@ -414,7 +225,7 @@ def exists(connection: sa.Connection, group: int) -> bool:
 
 def service_points(connection: sa.Connection, group: int) -> list[int]:
     """The programs of the SERVICE_POINT groups that a group is, or is under."""
-    reach = _above(sa.select(sa.literal(0).label("who"), sa.literal(group).label("group")))
+    reach = group_tree.above(sa.select(sa.literal(0).label("who"), sa.literal(group).label("group")))
     query = (
         sa.select(programs.c.id)
         .join(groups, groups.c.id == programs.c.group)
@@ -498,7 +309,7 @@ def move(transaction: Transaction, number: int, *, parent: int | None, level: in
     :raises Conflict: it would be under itself
     """
     check_parent(transaction.connection, number, parent)
-    _shift(transaction, number, _parent_of(transaction.connection, number), parent)
+    group_counts.shift(transaction, number, _parent_of(transaction.connection, number), parent)
     transaction.connection.execute(
         sa.update(groups).where(groups.c.id == number).values(parent=parent, level=level)
     )
@@ -519,7 +330,7 @@ def check_parent(connection: sa.Connection, number: int, parent: int | None) -> 
 
 def is_below(connection: sa.Connection, number: int, other: int) -> bool:
     """Whether a group is another one, or below it."""
-    chain = sa.select(_CHAIN.c.group).where(_CHAIN.c.group == other)
+    chain = sa.select(group_tree.CHAIN.c.group).where(group_tree.CHAIN.c.group == other)
     return connection.scalar(chain, {"start": number}) is not None
 
 
@@ -555,143 +366,6 @@ def check_unused(connection: sa.Connection, number: int) -> None:
             )
 
 
-def _below(group: int, name: str = "below") -> sa.CTE:
-    """A group and all those below it; two in one statement need two names."""
-    reach = sa.select(sa.literal(group).label("group")).cte(name, recursive=True)
-    return reach.union(sa.select(groups.c.id).join(reach, groups.c.parent == reach.c.group))
-
-
-_BELOW = sa.select(sa.bindparam("of", type_=sa.BigInteger).label("group")).cte("below", recursive=True)
-_BELOW = _BELOW.union(sa.select(groups.c.id).join(_BELOW, groups.c.parent == _BELOW.c.group))
-_MEMBER = (
-    memberships.c.group == _BELOW.c.group,
-    memberships.c.until.is_(None),
-    memberships.c.device > sa.bindparam("after", type_=sa.BigInteger),
-)
-_NUMBER_BELOW = Prepared(
-    sa.select(sa.func.count()).select_from(
-        sa.select(_BELOW.c.group).limit(sa.bindparam("limit", type_=sa.Integer)).subquery()
-    )
-)
-_LAST_OF_PAGE = Prepared(
-    sa.select(
-        sa.func.min(
-            sa.select(memberships.c.device)
-            .where(*_MEMBER)
-            .order_by(memberships.c.device)
-            .limit(1)
-            .offset(sa.bindparam("skipped", type_=sa.Integer))
-            .correlate(_BELOW)
-            .scalar_subquery()
-        )
-    ).select_from(_BELOW)
-)
-_MERGED = Prepared(
-    sa.select(memberships.c.device)
-    .distinct()
-    .select_from(_BELOW.join(memberships, sa.and_(*_MEMBER)))
-    .where(memberships.c.device <= sa.bindparam("most", type_=sa.BigInteger))
-    .order_by(memberships.c.device)
-    .limit(sa.bindparam("limit", type_=sa.Integer))
-)
-
-
-_OTHERS = (
-    sa.select(groups.c.id.label("who"), groups.c.id.label("group"))
-    .where(groups.c.id.in_(sa.bindparam("others", expanding=True)))
-    .cte("others", recursive=True)
-)
-_OTHERS = _OTHERS.union(
-    sa.select(_OTHERS.c.who, groups.c.id).join(groups, groups.c.parent == _OTHERS.c.group)
-)
-_THEIRS = memberships.alias("theirs")
-_IN_BOTH = (
-    sa.select(_OTHERS.c.who, sa.func.count(memberships.c.device.distinct()).label("number"))
-    .select_from(_BELOW)
-    .join(memberships, sa.and_(memberships.c.group == _BELOW.c.group, memberships.c.until.is_(None)))
-    .join(_THEIRS, sa.and_(_THEIRS.c.device == memberships.c.device, _THEIRS.c.until.is_(None)))
-    .join(_OTHERS, _OTHERS.c.group == _THEIRS.c.group)
-    .group_by(_OTHERS.c.who)
-)
-
-
-def under(group: int, at: int | None = None) -> sa.Select[tuple[int]]:
-    """The devices in a group and below it, each once, as a query.
-
-    :param at: as it was at a moment (TimeType); None: as it is now
-    """
-    below = _below(group)
-    held = (
-        memberships.c.until.is_(None)
-        if at is None
-        else sa.and_(
-            memberships.c.since <= at, sa.or_(memberships.c.until.is_(None), memberships.c.until > at)
-        )
-    )
-    return (
-        sa.select(memberships.c.device)
-        .distinct()
-        .where(memberships.c.group.in_(sa.select(below.c.group)), held)
-    )
-
-
-#: Groups whose devices are merged in the order of their numbers; those of more are looked for one by one.
-MOST_MERGED = 1000
-
-
-def has(device: sa.ColumnElement[int], group: int) -> sa.ColumnElement[bool]:
-    """Whether a device is in a group or below it, now; for a query over devices."""
-    held = sa.select(memberships.c.id).where(
-        memberships.c.device == device,
-        memberships.c.until.is_(None),
-        memberships.c.group.in_(sa.select(_below(group).c.group)),
-    )
-    return held.exists()
-
-
-def merged(connection: sa.Connection, group: int, after: int, limit: int) -> list[int] | None:
-    """The devices in a group and below it, each once and in the order of their numbers, up to ``limit``.
-
-    Of each of the groups no more is read than that many.
-
-    :param after: only numbers above this one
-    :return: None where there are too many groups
-    """
-    asked = {"of": group, "after": after}
-    if _NUMBER_BELOW.scalar(connection, {"of": group, "limit": MOST_MERGED + 1}) > MOST_MERGED:
-        return None
-    # Of any group the number at that place is one that the page does not reach beyond.
-    last = _LAST_OF_PAGE.scalar(connection, {**asked, "skipped": limit - 1})
-    most = 2**62 if last is None else last
-    return _MERGED.scalars(connection, {**asked, "most": most, "limit": limit})
-
-
-def under_alone(group: int, other: int, *, cut_off: bool = False) -> sa.Select[tuple[int]]:
-    """The devices in a group and below it that are not in or below another one, too, as a query.
-
-    :param cut_off: as if the first group did not hang below the other
-    """
-    others = _below(other, "others")
-    theirs = sa.select(memberships.c.device).where(
-        memberships.c.group.in_(sa.select(others.c.group)), memberships.c.until.is_(None)
-    )
-    if cut_off:
-        theirs = theirs.where(memberships.c.group.not_in(sa.select(_below(group, "mine").c.group)))
-    return under(group).where(memberships.c.device.not_in(theirs.correlate(None)))
-
-
-def numbers_in_both(connection: sa.Connection, one: int, others: Sequence[int]) -> dict[int, int]:
-    """How many devices are in a group or below it and in or below each of others; where there are any."""
-    rows = connection.execute(_IN_BOTH, {"of": one, "others": others})
-    return {row.who: row.number for row in rows}
-
-
-def belonged(connection: sa.Connection, device: int, group: int, since: int) -> bool:
-    """Whether a device is in a group or below it, or was at any time since a moment (TimeType)."""
-    asked = {"who": device, "group": group, "since": since}
-    return _BELONGED.scalar(connection, asked) is not None
-
-
 def assignment(transaction: Transaction, name: str) -> int:
     """The number of the FSA of this name, which is made if there is none."""
     connection = transaction.connection
@@ -719,14 +393,14 @@ def put_group(
         # The configuration file may hang one below another before it hangs that elsewhere.
         circular = any(is_below(connection, one, present) for one in (before, parent) if one is not None)
         if not circular:
-            _shift(transaction, present, before, parent)
+            group_counts.shift(transaction, present, before, parent)
     statement = insert(transaction.connection.dialect.name, groups).values(name=name, **values)
     number: int | None = transaction.connection.scalar(
         statement.on_conflict_do_update(index_elements=[groups.c.name], set_=values).returning(groups.c.id)
     )
     assert number is not None
     if circular:
-        recount(transaction)
+        group_counts.recount(transaction)
     transaction.invalidate(facts.TOPOLOGY)
     return number
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from attrs import fields, frozen
 
-from csipd.db import devices, documents, facts, groups, tally
+from csipd.db import devices, documents, facts, group_devices, groups, tally
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.tables import OWN_PROGRAMS, default_versions, memberships, own_programs, programs
@@ -375,7 +375,7 @@ def between(connection: sa.Connection, least: int, most: int, limit: int) -> dic
 def number_shown_under(connection: sa.Connection, group: int) -> int:
     """How many devices in a group and below it have their own program shown."""
     query = sa.select(sa.func.count()).select_from(own_programs)
-    return connection.scalar(query.where(own_programs.c.device.in_(groups.under(group)))) or 0
+    return connection.scalar(query.where(own_programs.c.device.in_(group_devices.under(group)))) or 0
 
 
 def names(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, tuple[str, int]]:

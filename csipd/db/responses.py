@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import controls, devices, facts, groups, listing, programs
+from csipd.db import controls, devices, facts, group_devices, listing, programs
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.schedules import StoredControl
@@ -248,7 +248,7 @@ def _subject(connection: sa.Connection, device: int, mrid: str) -> tuple[int | N
     if owner is not None:
         return event.id, Subject.ADDRESSED if owner == device else Subject.OTHERS
     # It may be a device that was moved out of the group since, and says so.
-    member = groups.belonged(connection, device, event.group, event.creation_time)
+    member = group_devices.belonged(connection, device, event.group, event.creation_time)
     return event.id, Subject.ADDRESSED if member else Subject.OTHERS
 
 
@@ -421,7 +421,7 @@ def _addressed(connection: sa.Connection, kept: StoredControl) -> sa.Select[Any]
         )
     if owner is not None:
         return query.where(table.id == owner)
-    return query.where(table.id.in_(groups.under(programs.group_of(connection, kept.program), at)))
+    return query.where(table.id.in_(group_devices.under(programs.group_of(connection, kept.program), at)))
 
 
 def _answers_by_device(control: int) -> sa.Select[Any]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import addressees, device_list, devices, documents, groups
+from csipd.db import addressees, device_list, devices, documents, group_counts, group_devices
 from csipd.db.database import Transaction
 from csipd.db.tables import audit
 from csipd.db.tables import devices as table
@@ -407,8 +407,8 @@ class WithdrawalTests(_Case):
         devices.retire(self.transaction, device, NOW + 5)
         self.assertEqual(self.caller(1).standing, Standing.UNKNOWN)
         for at, there in ((None, []), (NOW + 4, [device]), (NOW + 5, [])):
-            self.assertEqual(list(self.connection.scalars(groups.under(group, at))), there)
-        self.assertEqual(groups.number_under(self.connection, group), 0)
+            self.assertEqual(list(self.connection.scalars(group_devices.under(group, at))), there)
+        self.assertEqual(group_counts.number_under(self.connection, group), 0)
 
     def test_some_under(self) -> None:
         """Of the devices under a group those are named that are shown, each once, and not too many."""

@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import addressees, device_list, devices, documents, groups, own_programs, programs
+from csipd.db import (
+    addressees,
+    device_list,
+    devices,
+    documents,
+    group_counts,
+    group_devices,
+    groups,
+    own_programs,
+    programs,
+)
 from csipd.db.database import Transaction
 from csipd.db.device_list import Wanted
 from csipd.db.tables import abilities, fleets, memberships
@@ -339,19 +349,19 @@ class ViewTests(SynchronousTestCase):
             for group in world.groups
         }
         for group, rows in under.items():
-            pages = [groups.merged(connection, group, 0, 2) or []]
+            pages = [group_devices.merged(connection, group, 0, 2) or []]
             while len(pages[-1]) == 2:
-                pages.append(groups.merged(connection, group, pages[-1][-1], 2) or [])
+                pages.append(group_devices.merged(connection, group, pages[-1][-1], 2) or [])
             self.assertEqual([row for page in pages for row in page], sorted(rows))
             shared = {other: len(rows & theirs) for other, theirs in under.items() if rows & theirs}
-            self.assertEqual(groups.numbers_in_both(connection, group, list(under)), shared)
+            self.assertEqual(group_devices.numbers_in_both(connection, group, list(under)), shared)
         for standing, number in device_list.numbers_by_standing(connection).items():
             found, following = device_list.page(connection, Wanted(standing=standing), limit=500)
             self.assertEqual(([one.standing for one in found], following), ([standing] * number, None))
         retired = sum(program.retired for program in world.programs.values())
         self.assertEqual(programs.number(connection), len(world.programs) - retired)
         before = connection.execute(sa.select(abilities)).all()
-        groups.recount(world.transaction)
+        group_counts.recount(world.transaction)
         self.assertEqual(sorted(connection.execute(sa.select(abilities)).all()), sorted(before))
 
     def compare_devices(self, world: World) -> None:
@@ -412,10 +422,10 @@ class ViewTests(SynchronousTestCase):
         for group in world.groups:
             below = world.below(group)
             expected = world.abilities(below)
-            self.assertEqual(groups.abilities_under(connection, group), dict(expected))
-            self.assertEqual(groups.number_under(connection, group), expected.total())
+            self.assertEqual(group_counts.abilities_under(connection, group), dict(expected))
+            self.assertEqual(group_counts.number_under(connection, group), expected.total())
             rows = [row for row, device in world.devices.items() if {*device.groups} & {*below}]
-            self.assertEqual(sorted(connection.scalars(groups.under(group))), sorted(rows))
+            self.assertEqual(sorted(connection.scalars(group_devices.under(group))), sorted(rows))
             shown = [row for row in rows if world.devices[row].shown]
             self.assertEqual(addressees.some_under(connection, group, 50), sorted(shown))
             own = [
@@ -465,8 +475,8 @@ class AbilityTests(SynchronousTestCase):
 
     def check(self, expected: dict[int, int]) -> None:
         for group in (self.group, self.top):
-            self.assertEqual(groups.abilities_under(self.transaction.connection, group), expected)
-            number = groups.number_under(self.transaction.connection, group)
+            self.assertEqual(group_counts.abilities_under(self.transaction.connection, group), expected)
+            number = group_counts.number_under(self.transaction.connection, group)
             self.assertEqual(number, sum(expected.values()))
 
     def test_several_ders(self) -> None:
@@ -490,10 +500,10 @@ class AbilityTests(SynchronousTestCase):
     def test_in_several_groups(self) -> None:
         """A device that is in several of the groups counts in each of them."""
         devices.join(self.transaction, self.device, self.top, NOW)
-        self.assertEqual(groups.abilities_under(self.transaction.connection, self.top), {-1: 2})
-        self.assertEqual(groups.abilities_under(self.transaction.connection, self.group), {-1: 1})
+        self.assertEqual(group_counts.abilities_under(self.transaction.connection, self.top), {-1: 2})
+        self.assertEqual(group_counts.abilities_under(self.transaction.connection, self.group), {-1: 1})
         devices.leave(self.transaction, self.device, self.group, NOW)
-        self.assertEqual(groups.abilities_under(self.transaction.connection, self.group), {})
+        self.assertEqual(group_counts.abilities_under(self.transaction.connection, self.group), {})
 
 
 class TreeTests(SynchronousTestCase):
@@ -532,7 +542,7 @@ class TreeTests(SynchronousTestCase):
 
         def counted() -> list[int]:
             numbers = [self.top, self.middle, self.low]
-            return [*groups.numbers_under(self.connection, numbers).values()]
+            return [*group_counts.numbers_under(self.connection, numbers).values()]
 
         self.assertEqual(counted(), [3, 3, 2])
         names = groups.names(self.connection, [self.middle, self.low])
@@ -561,10 +571,10 @@ class TreeTests(SynchronousTestCase):
         devices.leave(self.transaction, left, self.low, NOW + 1)
 
         def alone(group: int, of: int, *, cut_off: bool = False) -> set[int]:
-            return set(self.connection.scalars(groups.under_alone(group, of, cut_off=cut_off)))
+            return set(self.connection.scalars(group_devices.under_alone(group, of, cut_off=cut_off)))
 
         def under(group: int) -> set[int]:
-            return set(self.connection.scalars(groups.under(group)))
+            return set(self.connection.scalars(group_devices.under(group)))
 
         self.assertEqual(alone(self.middle, other), under(self.middle) - under(other))
         self.assertEqual(alone(self.low, self.middle), set())

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 #: What is written here, and dropped by the only caller of it, or with something else.
 ELSEWHERE = {
     ("groups.py", "memberships"): "devices.join and devices.leave",
-    ("groups.py", "fleets"): "the same, and devices.update",
+    ("group_counts.py", "fleets"): "the same, and devices.update",
     ("programs.py", "default_versions"): "goes with the document",
     ("numbering.py", "default_versions"): "a store that was restored, which nobody has open",
     ("numbering.py", "documents"): "the same",

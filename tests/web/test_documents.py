@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lxml import etree
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import controls, devices, documents, groups, programs
+from csipd.db import controls, devices, documents, group_counts, groups, programs
 from csipd.db.database import Transaction
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
@@ -151,7 +151,9 @@ class BitMapTests(DocumentCase):
             self.assertEqual(self.put("DERCapability", {}, modesSupported=put).status, 204)
             group = self.world.read(lambda connection: groups.find(connection, "Campaign"))
             assert group is not None
-            found = self.world.read(lambda connection, group=group: groups.abilities_under(connection, group))
+            found = self.world.read(
+                lambda connection, group=group: group_counts.abilities_under(connection, group)
+            )
             self.assertEqual(found, {3: 1})
 
     def test_reserved_bits(self) -> None:
@@ -227,7 +229,7 @@ class AbilityTests(DocumentCase):
             def read(connection: Any) -> dict[int, int]:
                 group = groups.find(connection, "Campaign")
                 assert group is not None
-                return groups.abilities_under(connection, group)
+                return group_counts.abilities_under(connection, group)
 
             return self.world.read(read)
 

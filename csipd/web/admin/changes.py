@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from csipd.db import addressees, controls, displacement, documents, groups, programs
+from csipd.db import addressees, controls, displacement, documents, group_devices, groups, programs
 from csipd.der.wording import counted, listed
 from csipd.sep2.site import ROWS, Place
 from csipd.web.admin.names import Names
@@ -52,7 +52,7 @@ def of_group(
     told = []
     for number, gains in changed[:MOST_LISTED]:
         # A device may see a program by another of its groups, too: that one neither gains nor loses it.
-        which = groups.under_alone(group.id, programs.group_of(connection, number), cut_off=True)
+        which = group_devices.under_alone(group.id, programs.group_of(connection, number), cut_off=True)
         told += _seen(connection, names, number, which, gains=gains, now=now)
     if len(changed) > MOST_LISTED:
         told.append(f"{counted(len(changed) - MOST_LISTED, 'more program')} are not told here.")
@@ -80,13 +80,13 @@ def of_program(
     sentences = []
     if program.retired is not None:
         sentences.append(f"{title} was retired and comes back, for {_group(names, group)}.")
-        sentences += _seen(connection, names, program.id, groups.under(group), gains=True, now=now)
+        sentences += _seen(connection, names, program.id, group_devices.under(group), gains=True, now=now)
     elif group != program.group:
         was, will = (_group(names, one) for one in (program.group, group))
         sentences.append(f"{title} will be for {will} instead of {was}.")
         for which, gains in (
-            (groups.under_alone(program.group, group), False),
-            (groups.under_alone(group, program.group), True),
+            (group_devices.under_alone(program.group, group), False),
+            (group_devices.under_alone(group, program.group), True),
         ):
             sentences += _seen(connection, names, program.id, which, gains=gains, now=now)
     if primacy != program.primacy:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from csipd.db import audit, groups
+from csipd.db import audit, group_counts, groups
 from csipd.db.database import Transaction
 from csipd.reconcile.statements import TOPOLOGY
 from csipd.refusals import Conflict, Impossible, NotFound
@@ -181,7 +181,7 @@ def _shown(connection: sa.Connection, found: Sequence[groups.Group]) -> list[Gro
     numbers = [group.id for group in found]
     programs = groups.own_programs_of(connection, numbers)
     names.programs([program for some in programs.values() for program in some])
-    members = groups.numbers_under(connection, numbers)
+    members = group_counts.numbers_under(connection, numbers)
     return [
         Group(
             number=group.id,

@@ -10,7 +10,7 @@ from datetime import tzinfo
 
 import sqlalchemy as sa
 
-from csipd.db import addressees, controls, documents, groups, programs, schedules
+from csipd.db import addressees, controls, documents, group_counts, programs, schedules
 from csipd.db.commands import Command, Effect, Overlap, Target
 from csipd.der.events import ALL_CATEGORIES, Event
 from csipd.der.wording import counted, duration_text, listed, mode_text, moment_text, value_text
@@ -122,7 +122,7 @@ def program_members(connection: sa.Connection, program: int) -> str:
 def group_members(connection: sa.Connection, group: int) -> str:
     """The devices under a group, likewise."""
     names = Names(connection)
-    total = groups.number_under(connection, group)
+    total = group_counts.number_under(connection, group)
     some = names.devices(addressees.some_under(connection, group, NAMED))
     named = f" ({listed(some, total)})" if some else ""
     return f"{counted(total, 'device')} under group {names.group(group)}{named}"

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import define, field
 
-from csipd.db import groups, listing, tally
+from csipd.db import group_counts, listing, tally
 from csipd.db.database import Transaction
 from csipd.db.tables import (
     alarms,
@@ -171,7 +171,7 @@ def fill(transaction: Transaction, first: int, number: int, aggregator: int) -> 
     )
     tally.change(transaction, tally.devices("registered"), number)
     tally.change(transaction, tally.OPEN_ALARMS, number)
-    groups.recount(transaction)
+    group_counts.recount(transaction)
 
 
 class CostTests(Case):

@@ -10,7 +10,7 @@ from attrs import evolve
 from twisted.internet.defer import fail
 from twisted.logger import capturedLogs
 
-from csipd.db import contacts, device_list, groups, listing, tally
+from csipd.db import contacts, device_list, group_devices, listing, tally
 from csipd.net.identity import Identity
 from csipd.refusals import Conflict, Impossible
 from csipd.sep2 import identity
@@ -77,8 +77,8 @@ class ListTests(Case):
         every = {query: self.office.get(f"/devices{query}&limit=500")["items"] for query in queries}
         self.patch(listing, "MOST_LOOKED_AT", 3)
         self.patch(device_list, "_LOOKED_AT_OF_GROUP", 2)
-        for merged, limit in itertools.product((groups.MOST_MERGED, 2), (1, 2, 500)):
-            self.patch(groups, "MOST_MERGED", merged)
+        for merged, limit in itertools.product((group_devices.MOST_MERGED, 2), (1, 2, 500)):
+            self.patch(group_devices, "MOST_MERGED", merged)
             for query, expected in every.items():
                 pages = list(self.office.pages(f"/devices{query}", limit))
                 self.assertEqual([one for page in pages for one in page], expected, query)
@@ -617,7 +617,7 @@ class MoveTests(Case):
         self.assertEqual(self.move(3, 3), [3])
         self.assertEqual(self.move(), [])
         self.assertEqual(self.world.document(OWNER, programs).get("all"), "0")
-        at = self.world.read(lambda connection: list(connection.scalars(groups.under(4, NOW))))
+        at = self.world.read(lambda connection: list(connection.scalars(group_devices.under(4, NOW))))
         self.assertIn(self.numbers.owner, at)
         self.assertEqual(
             [line.detail for line in self.office.log()],
