@@ -207,11 +207,13 @@ def answers(control: int = 12, **counts: int) -> Answers:
 
 
 def pages(page: Callable[..., Element], *items: Iterable[Element]) -> list[Element]:
-    """A list in pages: each but the last names the number of its last item as what follows."""
+    """A list in pages: each but the last names what follows, the number of its last item or a greater one."""
     made = []
+    last = 0
     for place, some in enumerate(items):
         listed = tuple(some)
-        more = {"next": listed[-1].number} if place < len(items) - 1 else {}
+        last = listed[-1].number if listed else last + 500
+        more = {"next": last} if place < len(items) - 1 else {}
         made.append(page(items=listed, **more))
     return made
 

@@ -134,6 +134,31 @@ class ListTests(SynchronousTestCase):
         for name in ("1  dev1", "2  dev1", "3  dev1"):
             self.assertIn(name, " ".join(done.stdout.split(" " * 6)))
 
+    def test_all_in_one(self) -> None:
+        """What --all shows has its heads once, and of pages without items nothing is said."""
+        pages = fake.pages(DevicePage, [device(1)], [], [device(3)], [])
+        self.api.answers("GET", "/devices", *pages)
+        done = self.api.run("devices", "list", "--all")
+        self.assertEqual([line.split()[0] for line in done.stdout.splitlines()], ["Device", "1", "3"])
+        self.assertEqual(done.stderr, "")
+
+    def test_all_of_nothing(self) -> None:
+        """Where no page has an item, that is said once."""
+        self.api.answers("GET", "/devices", *fake.pages(DevicePage, [], [], []))
+        done = self.api.run("devices", "list", "--all")
+        self.assertEqual((done.stdout, done.stderr), ("", "None.\n"))
+
+    def test_none_so_far(self) -> None:
+        """A page without items is not the end of the list, unless the list is known to have none."""
+        self.api.answers("GET", "/devices", DevicePage(next=500, total=1))
+        done = self.api.run("devices", "list")
+        self.assertEqual(
+            (done.stdout, done.stderr),
+            ("", "None so far, and more to look at (1 in all): --after 500 goes on, --all shows all.\n"),
+        )
+        self.api.answers("GET", "/devices", DevicePage(next=500, total=0))
+        self.assertEqual(self.api.run("devices", "list").stderr, "None.\n")
+
     def test_all_as_json(self) -> None:
         """All pages are one JSON document."""
         self.api.answers("GET", "/devices", *fake.pages(DevicePage, [device(1)], [device(2), device(3)]))

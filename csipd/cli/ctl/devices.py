@@ -76,7 +76,7 @@ def list_devices(
     standing: str | None,
     silent_since: int | None,
 ) -> None:
-    """List devices, in the order of their numbers.
+    """List devices, in the order of their numbers, or with --name in that of names.
 
     \b
     Examples:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import click
 from attrs import frozen
 
-from csipd.cli.ctl.client import PAGE_MAXIMUM, Query, Value
+from csipd.cli.ctl.client import PAGE_MAXIMUM, Document, Query, Value
 from csipd.cli.ctl.errors import Declined
 from csipd.cli.ctl.output import Part
 from csipd.cli.ctl.session import Session
@@ -120,25 +120,36 @@ def show_list(
         if session.out.as_json:
             session.out.pages(pages)
         else:
-            for page in pages:
-                _show_items(session, page.value.get("items", []), view)
+            _show_pages(session, pages, view)
         return
     page = session.client.get(path, **query, limit=paging.limit, after=paging.after)
     if session.out.as_json:
         session.out.document(page)
         return
-    _show_items(session, page.value.get("items", []), view)
-    if (following := page.value.get("next")) is not None:
-        total = f" ({page.value['total']} in all)" if "total" in page.value else ""
-        if "more_than" in page.value:
-            total = f" (over {page.value['more_than']} in all)"
-        session.out.note(f"There are more{total}: --after {following} goes on, --all shows all.")
-
-
-def _show_items(session: Session, items: list[Value], view: Callable[[list[Value]], Part]) -> None:
+    items = page.value.get("items", [])
+    total = page.value.get("total")
+    following = page.value.get("next") if total != 0 else None
     if items:
         session.out.show(view(items))
-    else:
+    elif following is None:
+        session.out.note("None.")
+    if following is not None:
+        many = "" if total is None else f" ({total} in all)"
+        if "more_than" in page.value:
+            many = f" (over {page.value['more_than']} in all)"
+        # Of very many that few fit not all are looked at for one page.
+        what = "There are more" if items else "None so far, and more to look at"
+        session.out.note(f"{what}{many}: --after {following} goes on, --all shows all.")
+
+
+def _show_pages(session: Session, pages: Iterable[Document], view: Callable[[list[Value]], Part]) -> None:
+    """Print the items of all pages, of which some may have none, as one list."""
+    found = False
+    for page in pages:
+        if items := page.value.get("items"):
+            session.out.show(view(items), goes_on=found)
+            found = True
+    if not found:
         session.out.note("None.")
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -38,11 +38,15 @@ _STYLES = {
 
 @frozen
 class Grid:
-    """Rows under heads."""
+    """Rows under heads.
+
+    :param headed: whether the heads are shown
+    """
 
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     title: str = ""
+    headed: bool = True
 
 
 @frozen
@@ -71,12 +75,17 @@ class Output:
         self.as_json = as_json
         self.console = Console(highlight=False)
 
-    def show(self, *parts: Part) -> None:
-        """Parts one below the other, on standard output."""
+    def show(self, *parts: Part, goes_on: bool = False) -> None:
+        """Parts one below the other, on standard output.
+
+        :param goes_on: they go on with what was shown before: in a pipe there are no heads again
+        """
         if self.console.is_terminal:
             self.console.print(self.drawn(*parts))
-        else:
-            click.echo(self._plain(*parts), nl=False)
+            return
+        if goes_on:
+            parts = tuple(evolve(part, headed=False) if isinstance(part, Grid) else part for part in parts)
+        click.echo(self._plain(*parts), nl=False)
 
     def drawn(self, *parts: Part) -> RenderableType:
         """The same for whoever draws it: a live display."""
@@ -133,6 +142,7 @@ def _drawn(part: Part, terminal: bool) -> RenderableType:
             table = Table(
                 title=_title(part.title),
                 title_justify="left",
+                show_header=part.headed,
                 box=box.SIMPLE_HEAD if terminal else None,
                 pad_edge=False,
                 padding=(0, 1 if terminal else 2, 0, 0),
