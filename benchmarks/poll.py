@@ -2,10 +2,10 @@
 
 50,000 devices, each with a certificate and an LFDI of its own, come one after the other, 16 at once: each
 shakes hands, PUTs a DERStatus that is another one each time, asks for the eight resources that it polls, and
-leaves. None has come before since csipd was started, and there are more of them than its caches hold. The
-quotas are those that csipd ships with. Beside it nginx shakes hands with the same devices under the same
-cipher and serves them the same eight answers from files: it is given no PUT, since it has nothing to do with
-one. Then the same on connections that were made beforehand.
+leaves; then the first ones come again. There are more of them than csipd keeps answers for: where fewer are
+asked for it keeps fewer in proportion. The quotas are those that it ships with. Beside it nginx shakes hands
+with the same devices under the same cipher and serves them the same eight answers from files: it is given no
+PUT, since it has nothing to do with one. Then the same on connections that were made beforehand.
 """
 
 from __future__ import annotations
@@ -22,21 +22,29 @@ from benchmarks.rig import AT_ONCE, Side
 from benchmarks.stores import SHOWN, Layout
 
 HEADLINE = "handshake + PUT DERStatus + 8 GETs, devices in turn"
+FIRST = "the same, each for the first time since the start"
 KEPT = "PUT DERStatus + 8 GETs on a kept connection"
-ROWS = (HEADLINE, KEPT)
+ROWS = (HEADLINE, FIRST, KEPT)
 #: Devices of one turn of a side.
 _PART, _KEPT_PART = 500, 250
-_KEPT_TURNS = 8
+_TURNS = 8
+#: The fleet that is meant, and the octets of answers that csipd keeps as it ships.
+_FLEET, _CACHE = 50_000, 64 * 2**20
 #: Gives the microseconds of CPU of each of the devices that it has come.
 Work = Callable[[Side, Sequence[int]], float]
 
 
-def headline(sides: Sequence[Side]) -> Row:
+def first(sides: Sequence[Side]) -> Row:
     """Each device comes once; sides take turns by parts of the fleet."""
-    return _in_parts(HEADLINE, sides, _PART, None, _came)
+    return _in_parts(FIRST, sides, _PART, None, _came)
 
 
-def kept(sides: Sequence[Side], turns: int = _KEPT_TURNS) -> Row:
+def headline(sides: Sequence[Side], turns: int = _TURNS) -> Row:
+    """The first ones come again, as they all do in turn."""
+    return _in_parts(HEADLINE, sides, _PART, turns, _came)
+
+
+def kept(sides: Sequence[Side], turns: int = _TURNS) -> Row:
     """The same without the handshake."""
     return _in_parts(KEPT, sides, _KEPT_PART, turns, _stayed)
 
@@ -76,7 +84,7 @@ def _in_parts(name: str, sides: Sequence[Side], size: int, turns: int | None, wo
             for side in sides:
                 found[side.name].append(work(side, list(islice(devices[side.name], size))))
                 progress.advance(task)
-    return Row(name, found, 1 if name == HEADLINE else 0)
+    return Row(name, found, 0 if name == KEPT else 1)
 
 
 def main() -> None:
@@ -84,11 +92,13 @@ def main() -> None:
     chosen = parser.parse_args()
     layout = Layout(chosen.devices, known=chosen.devices)
     shake = libraries.measure()
-    with rig.sides(chosen, layout, shipped=True) as sides:
+    cache = None if chosen.devices >= _FLEET else max(_CACHE * chosen.devices // _FLEET, 2**20)
+    with rig.sides(chosen, layout, shipped=True, cache=cache) as sides:
         print(libraries.versions())
         Table(libraries.ROWS, (rig.CSIPD, NGINX)).add(shake)
         print(f"\n{chosen.devices:,} devices, {AT_ONCE} at once, quotas as shipped")
         table = Table(ROWS, [side.name for side in sides], library=libraries.difference(shake))
+        table.add(first(sides))
         table.add(headline(sides))
         table.add(kept(sides))
         for side in sides:

@@ -111,9 +111,17 @@ class Csipd(Server):
 
     :param checkout: whose code runs
     :param shipped: whether the quotas are those of a configuration that says nothing of them
+    :param cache: octets of answers that it keeps; None: what it ships with
     """
 
-    def __init__(self, folder: Path, fleet: Fleet, checkout: Path = HERE, shipped: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        fleet: Fleet,
+        checkout: Path = HERE,
+        shipped: bool = False,
+        cache: int | None = None,
+    ) -> None:
         run = "from twisted.scripts.twistd import run; run()"
         command = [
             python_of(checkout),
@@ -130,12 +138,15 @@ class Csipd(Server):
         if not (folder / "tls").exists():
             pki.write(folder / "tls", fleet.authority, **{"127.0.0.1": fleet.server})
         shutil.copy(HERE / "openssl.cnf", folder)
+        limits = [] if shipped else [_WIDE]
+        if cache is not None:
+            limits.append(f"answer_cache: {cache}")
         (folder / "config.yml").write_text(
             f"server: 127.0.0.1\nhttps_port: {self.port}\nadmin_port: {self.admin_port}\n"
             f"tls_repository: {self.folder / 'tls'}\nstorage_path: {self.folder / 'var'}\n"
             f"openssl_cnf: {self.folder / 'openssl.cnf'}\nserver_mode: enddevices_create_on_start\n"
             f"operators: [{{name: benchmark, fingerprint: {_fingerprint(fleet)}}}]\n"
-            + ("" if shipped else f"limits: {{{_WIDE}}}\n")
+            + (f"limits: {{{', '.join(limits)}}}\n" if limits else "")
         )
 
 

@@ -126,16 +126,24 @@ def options(about: str, devices: int) -> argparse.ArgumentParser:
 
 @contextmanager
 def sides(
-    chosen: argparse.Namespace, layout: Layout, *, nginx: bool = True, shipped: bool = False
+    chosen: argparse.Namespace,
+    layout: Layout,
+    *,
+    nginx: bool = True,
+    shipped: bool = False,
+    cache: int | None = None,
 ) -> Iterator[list[Side]]:
-    """csipd, nginx, and the csipd of the other checkout if one was named: they run until the block ends."""
+    """csipd, nginx, and the csipd of the other checkout if one was named: they run until the block ends.
+
+    :param cache: octets of answers that csipd keeps; None: what it ships with
+    """
     # Who ends a benchmark ends its servers, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         older = chosen.against
         store, fleet, place = stored(layout, folder, chosen.keep, older or processes.HERE)
-        ours = Side(CSIPD, Csipd(place, fleet, shipped=shipped), store, fleet)
+        ours = Side(CSIPD, Csipd(place, fleet, shipped=shipped, cache=cache), store, fleet)
         found = [ours]
         if older is not None:
             other = folder / "other"
