@@ -277,11 +277,6 @@ class Fields:
         """Whether the key is there and not empty."""
         return self.node(key) is not None
 
-    def says(self, key: str) -> bool:
-        """Whether the key is there, though perhaps empty."""
-        self.asked.add(key)
-        return key in self._items
-
     def error(self, key: str, message: str) -> None:
         self.problems.error(self.line_of(key), self.key(key), message)
 

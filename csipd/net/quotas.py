@@ -72,10 +72,6 @@ class TokenBucket:
         self._full_at = full_at + self._interval
         return True
 
-    def wait(self, now: float) -> float:
-        """Seconds until there is one to be taken out."""
-        return max(self._full_at - now - self._depth, 0.0)
-
     def is_full(self, now: float) -> bool:
         return self._full_at <= now
 

@@ -25,12 +25,11 @@ class BucketTests(SynchronousTestCase):
         bucket = TokenBucket(2.0, 10)
         self.assertEqual([spent(bucket, now) for now in (0, 0, 1, 1.5, 3, 100, 100)], [10, 0, 2, 1, 3, 10, 0])
 
-    def test_wait(self) -> None:
-        """It says how long one has to wait."""
+    def test_full(self) -> None:
+        """It is full again when what was taken out has been filled in."""
         bucket = TokenBucket(2.0, 2)
-        self.assertEqual(bucket.wait(0), 0)
+        self.assertTrue(bucket.is_full(0))
         spent(bucket, 0)
-        self.assertAlmostEqual(bucket.wait(0), 0.5)
         self.assertFalse(bucket.is_full(0.9))
         self.assertTrue(bucket.is_full(1.0))
 
