@@ -1,7 +1,8 @@
 """The store as a service: reads, operators' reads and writes run in a thread each, in groups.
 
 A call into a thread costs more than the statements that it carries, so operations that wait are run
-together: while one group runs the next one gathers. Whose operations come first is a matter of fair shares
+together: a group gathers until the reactor has looked at all that came at once, since no answer goes out
+before that, and while it runs the next one gathers. Whose operations come first is a matter of fair shares
 (`fair_queue`), and a group ends when it has taken its time: what it did not come to waits again. Reads of a
 group share a transaction, hence a snapshot; writes share a commit, and each has a savepoint of its own, so
 that one that fails fails alone. A write is answered after its commit, and what it changed is published
@@ -12,13 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic as _monotonic
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from attrs import define, field, frozen
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, gatherResults, succeed
-from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -96,6 +96,14 @@ Report = Callable[[Remark], None]
 _Ask = Callable[[Callable[[], "_Group"], Callable[["_Group"], None]], None]
 
 
+class _Reactor(Protocol):
+    """What the threads need of a reactor."""
+
+    def callFromThread(self, function: Callable[..., Any], *arguments: Any) -> object: ...
+
+    def callLater(self, delay: float, function: Callable[[], Any]) -> object: ...
+
+
 @define
 class _Group:
     """What a group of operations came to.
@@ -131,6 +139,7 @@ class _Timer:
 class _Queue:
     """Operations wait while a group runs, and are run together when it has ended.
 
+    :param later: calls a function when the reactor has looked at what else came
     :param ask: calls a function in the thread of this queue, and another one with what it gave in this one
     :param run: carries out a group of operations, in that thread
     :param publish: called with what a group changed, before its callers are answered
@@ -139,16 +148,19 @@ class _Queue:
 
     def __init__(
         self,
+        later: Callable[[Callable[[], None]], object],
         ask: _Ask,
         run: Callable[[list[Any]], _Group],
         publish: Publish,
         report: Report,
     ) -> None:
+        self._later = later
         self._ask = ask
         self._run = run
         self._publish = publish
         self._report = report
         self._waiting: FairQueue[tuple[Any, Deferred[Any]]] = FairQueue()
+        self._gathering = False
         self._running = False
         self._observers: list[Deferred[None]] = []
 
@@ -158,20 +170,24 @@ class _Queue:
             return fail(Unavailable("too many requests wait for the database"))
         answer: Deferred[Any] = Deferred()
         self._waiting.put((operation, answer), share)
-        self._start()
+        if not (self._running or self._gathering):
+            self._gathering = True
+            self._later(self._gathered)
         return answer
 
     def idle(self) -> Deferred[None]:
         """Fires when nothing runs and nothing waits."""
-        if not self._running:
+        if not (self._running or self._gathering):
             return succeed(None)
         observer: Deferred[None] = Deferred()
         self._observers.append(observer)
         return observer
 
+    def _gathered(self) -> None:
+        self._gathering = False
+        self._start()
+
     def _start(self) -> None:
-        if self._running:
-            return
         if not self._waiting:
             self._waiting.forget()
             observers, self._observers = self._observers, []
@@ -230,7 +246,7 @@ class Database(Service):
     def __init__(
         self,
         url: str,
-        reactor: IReactorFromThreads | None,
+        reactor: _Reactor | None,
         publish: Publish = lambda facts: None,
         report: Report | None = None,
         *,
@@ -252,7 +268,7 @@ class Database(Service):
             return made
 
         def queue(run: Callable[[list[Any]], _Group]) -> _Queue:
-            made = _Queue(self._ask(), run, publish, report or self._log_remark)
+            made = _Queue(self._later, self._ask(), run, publish, report or self._log_remark)
             self._queues.append(made)
             return made
 
@@ -303,6 +319,12 @@ class Database(Service):
 
     def _log_remark(self, remark: Remark) -> None:
         self._log.info(remark.line, peer=remark.peer, **remark.values)
+
+    def _later(self, function: Callable[[], None]) -> None:
+        if self._reactor is None:
+            function()
+        else:
+            self._reactor.callLater(0, function)
 
     def _ask(self) -> _Ask:
         if self._reactor is None:

@@ -22,7 +22,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http
 
-from csipd.db import devices
 from csipd.db.database import Database, Transaction
 from csipd.db.fair_queue import device_share
 from csipd.db.tree import access, context
@@ -152,7 +151,7 @@ class Endpoint:
         """Who a caller is, for its quotas and before a body of its is read."""
 
         def ask(connection: sa.Connection) -> CallerInfo:
-            return _info(devices.caller(connection, identity.lfdi, identity.sfdi, self._server.policy))
+            return _info(context.find_caller(connection, self._server, identity))
 
         return self._database.read(ask, device_share(identity.lfdi))
 

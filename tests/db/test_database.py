@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
 from threading import Event
@@ -23,10 +24,30 @@ from tests.support.store import new_database
 
 
 class HandReactor:
-    """Takes what threads hand back, and gives it when the test says so: one hop a turn."""
+    """Takes what threads hand back, and gives it when the test says so: one hop a turn.
+
+    Each call is taken for a round of its own, unless `round` says what comes in one.
+    """
 
     def __init__(self) -> None:
         self._calls: Queue[Callable[[], object]] = Queue()
+        self._later: list[Callable[[], None]] | None = None
+
+    def callLater(self, delay: float, function: Callable[[], None]) -> None:
+        assert not delay
+        if self._later is None:
+            function()
+        else:
+            self._later.append(function)
+
+    @contextmanager
+    def round(self) -> Iterator[None]:
+        """What happens meanwhile happens in one round of the reactor."""
+        self._later = later = []
+        yield
+        self._later = None
+        for function in later:
+            function()
 
     def callFromThread(self, function: Callable[..., object], *args: Any, **kw: Any) -> None:
         self._calls.put(lambda: function(*args, **kw))
@@ -124,6 +145,17 @@ class GroupTests(_Threaded):
         self.reactor.turn()
         self.assertEqual([self.successResultOf(answer) for answer in answers], self.stored())
         self.assertTrue(self.reactor.idle)
+
+    def test_what_comes_at_once_leaves_in_one_hop(self) -> None:
+        """What is asked in one round of the reactor is one group, and begins when that ends."""
+        with self.reactor.round():
+            answers = [self.database.read(names) for _ in range(100)]
+            stopping = self.database.stopService()
+            self.assertFalse(stopping.called)
+        self.reactor.turn()
+        self.assertEqual([self.successResultOf(answer) for answer in answers], [[]] * 100)
+        self.assertTrue(self.reactor.idle)
+        self.successResultOf(stopping)
 
     def test_a_group_is_bounded(self) -> None:
         """No call waits for more than a group of the largest size before its own."""

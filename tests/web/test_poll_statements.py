@@ -124,6 +124,19 @@ class PollTests(SynchronousTestCase):
         self.assertNotEqual(again, alone)
         self.assertEqual(self.world.fresh(OWNER, "/edev").body.count(b"<LogEventListLink"), 1)
 
+    def test_looked_up(self) -> None:
+        """Who was looked up before its body was taken in is known to what it asks for next."""
+        number = self.world.numbers.owner
+        reading = next(self.engines())
+        self.world.fresh(OWNER, "/tm")
+        look_up = self.world.site.context.look_up
+        assert look_up is not None
+        self.world.write(lambda transaction: transaction.invalidate(facts.device(number)))
+        self.successResultOf(look_up(OWNER))
+        with self.driver(reading) as said:
+            self.assertEqual(self.world.fresh(OWNER, "/tm").status, 200)
+        self.assertEqual(len(said), 1, said)  # the number of the last commit
+
     def test_all_are_prepared(self) -> None:
         """Whatever a device or an aggregator can GET, PUT or POST, no statement goes through Core."""
 

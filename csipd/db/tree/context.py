@@ -186,7 +186,7 @@ def identify(
     :raises Outdated: it is the first request by a certificate that replaces another, which ends with it
     """
     store = fact_store.of(connection)
-    caller = _caller(connection, store, server, identity)
+    caller = find_caller(connection, server, identity)
     replaces = caller.replaces
     if replaces is not None:
         raise Outdated(lambda transaction: replacement.end_former(transaction, replaces))
@@ -205,8 +205,9 @@ def identify(
     return context
 
 
-def _caller(connection: sa.Connection, store: FactStore | None, server: Server, identity: Identity) -> Caller:
+def find_caller(connection: sa.Connection, server: Server, identity: Identity) -> Caller:
     """What the store knows of a certificate. What it knows of one that has an EndDevice is kept."""
+    store = fact_store.of(connection)
     key = ("caller", identity.lfdi)
     entry = None if store is None else store.find(key, 0, own=True)
     if entry is not None:
