@@ -12,7 +12,7 @@ compared to the octet:
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,12 @@ from attrs import asdict, frozen
 from twisted.logger import formatEvent as format_event
 from twisted.logger import globalLogPublisher
 
-from csipd.db import controls, devices, groups, programs, replacement
-from csipd.db.database import Transaction
 from csipd.net.identity import Identity
 from csipd.refusals import Refusal, Unavailable
-from csipd.sep2 import resources as r
+from tests.support.actions import ACTIONS
 from tests.support.memory_tls import Wire
-from tests.support.world import AGGREGATOR, ISSUER, LAB, OWNER, World, caller
+from tests.support.world import LAB, World
 
-#: The certificate that OWNER's is replaced by.
-NEW = caller("the owner's new certificate")
 #: What is on the other end of every connection with TLS, whomever it is taken for.
 _CREDENTIAL = LAB.device("anybody")
 #: Columns whose values are drawn at random.
@@ -105,9 +101,13 @@ class Drain:
 
 @frozen
 class Do:
-    """The operator does something, by its name in `DEEDS`."""
+    """Something is done to the utility, by its name in `ACTIONS`, if it can be.
 
-    deed: str
+    :param which: to whom, or to which, where there is a choice
+    """
+
+    action: str
+    which: int = 0
 
 
 Step = Send | Pass | Shift | Hold | Fail | Read | HangUp | Drain | Do
@@ -137,39 +137,6 @@ class Record:
     remarks: list[str]
     store: dict[str, list[Any]]
     noted: list[dict[str, Any]]
-
-
-def _deed(operation: Callable[[Transaction, World], Any]) -> Callable[[World], Any]:
-    def do(world: World) -> None:
-        # It was done before, or what it would be done to is gone.
-        with suppress(Refusal):
-            world.write(lambda transaction: operation(transaction, world))
-
-    return do
-
-
-def _group(transaction: Transaction, name: str) -> int:
-    number = groups.find(transaction.connection, name)
-    assert number is not None
-    return number
-
-
-def _default(watts: int) -> r.DefaultDERControl:
-    return r.DefaultDERControl(mRID="0", DERControlBase=r.DERControlBase(opModFixedW=watts))
-
-
-#: What an operator does between requests.
-DEEDS: Mapping[str, Callable[[World], Any]] = {
-    "withdraw": _deed(lambda t, w: devices.withdraw(t, OWNER.lfdi, "ada", int(w.now))),
-    "readmit": _deed(lambda t, w: devices.readmit(t, OWNER.lfdi, "ada", int(w.now))),
-    "withdraw the aggregator": _deed(lambda t, w: devices.withdraw(t, AGGREGATOR.lfdi, "ada", int(w.now))),
-    "replace": _deed(lambda t, w: replacement.replace(t, w.numbers.owner, NEW.lfdi, "ada", int(w.now))),
-    "control": lambda world: world.control(world.numbers.point_1, start=5, duration=10),
-    "cancel": _deed(lambda t, w: controls.cancel(t, w.numbers.scheduled, False, None, int(w.now))),
-    "default": _deed(lambda t, w: programs.set_default(t, ISSUER, w.numbers.system, _default(7), int(w.now))),
-    "leave": _deed(lambda t, w: devices.leave(t, w.numbers.owner, _group(t, "Campaign"), int(w.now))),
-    "retire": _deed(lambda t, w: programs.retire(t, w.numbers.feeder_a, int(w.now))),
-}
 
 
 class _Stage:
@@ -229,8 +196,10 @@ class _Stage:
                     self._wires[line].hang_up()
             case Drain():
                 world.site.connections.drain()
-            case Do(deed):
-                DEEDS[deed](world)
+            case Do(action, which):
+                # It was done before, or what it would be done to is gone.
+                with suppress(Refusal):
+                    world.write(lambda transaction: ACTIONS[action](transaction, world, which))
 
     def look(self, at: int) -> None:
         """Write down what every connection came to."""

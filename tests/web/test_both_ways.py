@@ -21,12 +21,11 @@ from csipd.der.access import Policy
 from csipd.net.limits import ConnectionLimits
 from csipd.net.quotas import Quotas
 from csipd.sep2 import codec
-from tests.support import octets
+from tests.support import raw_requests
+from tests.support.actions import ACTIONS, NEW
 from tests.support.bodies import MINIMAL
 from tests.support.examples import fewer
 from tests.support.scripts import (
-    DEEDS,
-    NEW,
     Do,
     Drain,
     Fail,
@@ -96,7 +95,7 @@ lines = st.builds(
 _numbers = st.integers(0, 2)
 
 
-_sending = octets.burst(USUAL).flatmap(octets.reads)
+_sending = raw_requests.burst(USUAL).flatmap(raw_requests.reads)
 _happenings = st.sampled_from(
     ["send"] * 30 + ["pass"] * 5 + ["do"] * 4 + ["shift", "hold", "go", "go", "still", "read", "gone", "end"]
 )
@@ -113,7 +112,7 @@ def steps(draw: st.DrawFn) -> Step:
         case "shift":
             return Shift(draw(st.sampled_from([-3600.0, -1.0, 5.0, 3600.0])))
         case "do":
-            return Do(draw(st.sampled_from(sorted(DEEDS))))
+            return Do(draw(st.sampled_from(sorted(ACTIONS))), draw(st.integers(0, 39)))
         case "hold" | "go" as what:
             return Hold(what == "hold")
         case "still" | "read" as what:
@@ -125,30 +124,30 @@ def steps(draw: st.DrawFn) -> Step:
 
 
 OWN = "/edev/1/der/1/ders"
-GET = octets.plain(OWN)
-PUT = octets.written("PUT", OWN, codec.encode(MINIMAL["DERStatus"]))
-BACK = octets.written("PUT", OWN, octets.BODIES["DERStatus"])
-WRONG = octets.written("PUT", OWN, b"<nothing/>")
-NOT_THERE = octets.plain("/edev/99")
-HEAD = octets.plain(OWN, "HEAD")
-POST = octets.written("POST", "/edev/1/lel", octets.BODIES["LogEvent"])
+GET = raw_requests.plain(OWN)
+PUT = raw_requests.written("PUT", OWN, codec.encode(MINIMAL["DERStatus"]))
+BACK = raw_requests.written("PUT", OWN, raw_requests.BODIES["DERStatus"])
+WRONG = raw_requests.written("PUT", OWN, b"<nothing/>")
+NOT_THERE = raw_requests.plain("/edev/99")
+HEAD = raw_requests.plain(OWN, "HEAD")
+POST = raw_requests.written("POST", "/edev/1/lel", raw_requests.BODIES["LogEvent"])
 #: Requests that an ordinary device makes, and some that it should not.
 REQUESTS: Mapping[str, bytes] = {
     "GET": GET,
-    "GET of time": octets.plain("/tm"),
-    "GET of a page": octets.plain("/edev/1/fsa/1/derp?s=0&l=2"),
-    "GET with a wrong query": octets.plain("/derp?l=x"),
+    "GET of time": raw_requests.plain("/tm"),
+    "GET of a page": raw_requests.plain("/edev/1/fsa/1/derp?s=0&l=2"),
+    "GET with a wrong query": raw_requests.plain("/derp?l=x"),
     "GET of nothing": NOT_THERE,
     "HEAD": HEAD,
-    "HEAD of nothing": octets.plain("/edev/99", "HEAD"),
+    "HEAD of nothing": raw_requests.plain("/edev/99", "HEAD"),
     "PUT": PUT,
     "PUT of what was there before": BACK,
     "PUT of something else": WRONG,
-    "PUT where none belongs": octets.written("PUT", "/tm", octets.BODIES["DERStatus"]),
+    "PUT where none belongs": raw_requests.written("PUT", "/tm", raw_requests.BODIES["DERStatus"]),
     "POST": POST,
-    "DELETE": octets.plain("/edev/1/lel/1", "DELETE"),
-    "OPTIONS": octets.plain("/dcap", "OPTIONS"),
-    "FOO": octets.plain("/dcap", "FOO"),
+    "DELETE": raw_requests.plain("/edev/1/lel/1", "DELETE"),
+    "OPTIONS": raw_requests.plain("/dcap", "OPTIONS"),
+    "FOO": raw_requests.plain("/dcap", "FOO"),
 }
 OWNERS = (Line(OWNER),)
 
@@ -261,7 +260,7 @@ class DirectedTests(BothCase):
 
     def test_garbage_behind(self) -> None:
         """Each request with something behind it that is none."""
-        garbage = (*octets.GARBAGE, b"\r\n" + GET, b"\r\n\r\n" + GET, b"GET /dcap HTTP/1.1\r\n")
+        garbage = (*raw_requests.GARBAGE, b"\r\n" + GET, b"\r\n\r\n" + GET, b"GET /dcap HTTP/1.1\r\n")
         for name, data in REQUESTS.items():
             with self.subTest(name):
                 script: list[Step] = []
@@ -292,7 +291,7 @@ class DirectedTests(BothCase):
 
     def test_certificate_ends(self) -> None:
         """A certificate that ends while its connection is open: 403 from then on, and closed."""
-        for data in (GET, HEAD, PUT, octets.plain("/tm")):
+        for data in (GET, HEAD, PUT, raw_requests.plain("/tm")):
             script = [
                 whole(GET),
                 whole(data),
@@ -378,7 +377,7 @@ class DirectedTests(BothCase):
 
     def test_not_read(self) -> None:
         """A client that does not read is not read from, and cut in time."""
-        large = octets.plain("/derp/4/derc?l=255")
+        large = raw_requests.plain("/derp/4/derc?l=255")
         for data in (large, GET, PUT, large * 30):
             script = [Read(0, False)] + [whole(data)] * 40 + [Pass(1), Read(0, True), whole(data)]
             self.played(OWNERS, script)
@@ -387,7 +386,7 @@ class DirectedTests(BothCase):
     def test_clock_set(self) -> None:
         """The wall clock goes back, and what is dated and what is over go with it."""
         for path in ("/tm", "/derp/4/derc?l=10", "/derp/4/actderc", "/edev/1"):
-            data = octets.plain(path)
+            data = raw_requests.plain(path)
             script: list[Step] = []
             for seconds in (0, 5, -5, -3600, 3600, 3600, 600, 1, -1):
                 script += [Shift(float(seconds)), whole(data), whole(data)]

@@ -1,6 +1,6 @@
 """Whatever overlaps with whatever: nobody is given what is no longer true, and nobody what is another's.
 
-The store's threads are turned by hand (tests/support/turned.py): reads that are under way overlap commits
+The store's threads are turned by hand (tests/support/stepped.py): reads that are under way overlap commits
 and their publication, and commits come between two statements of a read. What is given to a caller has to be
 what a server that keeps nothing gives over the same file, at some moment between question and answer; a write
 that was acknowledged before the question is in all of them.
@@ -25,12 +25,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.net.identity import Identity
 from csipd.refusals import Refusal
 from csipd.sep2 import codec
+from tests.support.actions import ACTIONS, NEW
 from tests.support.bodies import FULL, MINIMAL
 from tests.support.client import Answer
-from tests.support.deeds import DEEDS, NEW
 from tests.support.examples import fewer
 from tests.support.memory_tls import Wire
-from tests.support.turned import Turned
+from tests.support.stepped import SteppedDatabase
 from tests.support.world import (
     AGGREGATOR,
     BARE,
@@ -112,7 +112,7 @@ class Step:
     what: str
     who: int = 0
     which: int = 0
-    deed: str = ""
+    action: str = ""
     rests: bool = False
 
 
@@ -125,7 +125,7 @@ def script(chance: Random, length: int) -> list[Step]:
     """Steps by chance. A few callers ask for a few things again and again, so that answers are kept."""
     callers = chance.sample(range(len(CALLERS)), 3)
     asked = chance.sample(range(len(ASKED)), 5)
-    deeds = chance.sample(sorted(DEEDS), 4)
+    actions = chance.sample(sorted(ACTIONS), 4)
     rest = chance.choice((0.3, 0.6, 0.9))
 
     def step() -> Step:
@@ -137,7 +137,7 @@ def script(chance: Random, length: int) -> list[Step]:
             case "tell":
                 return Step(what, chance.choice(callers), chance.randrange(len(TOLD)), rests=rests)
             case "do":
-                return Step(what, 0, chance.randrange(40), chance.choice(deeds), rests)
+                return Step(what, 0, chance.randrange(40), chance.choice(actions), rests)
             case "pass" | "back":
                 return Step(what, 0, chance.choice((1, 5, 30, 60, 3600, 86_400 * 2)))
             case "run" | "arrive":
@@ -191,9 +191,9 @@ class Play:
         folder.mkdir(parents=True)
         self._folder = folder
         self._path = folder / "played.sqlite"
-        self.world = World(self._path, database=Turned, **how)
+        self.world = World(self._path, database=SteppedDatabase, **how)
         database: Any = self.world.database
-        self.store: Turned = database
+        self.store: SteppedDatabase = database
         self._reader = self.world.read(lambda connection: connection.connection.driver_connection)
         self.store.by_hand()
         self._questions: list[_Question] = []
@@ -224,7 +224,7 @@ class Play:
                 method, path, body = TOLD[step.which]
                 self.tell(who, method, path.format(number), body)
             case "do":
-                self.do(step.deed, step.which)
+                self.do(step.action, step.which)
             case "pass" | "back":
                 self.world.now += step.which if step.what == "pass" else -step.which
                 for question in self._questions:
@@ -260,8 +260,8 @@ class Play:
         assert isinstance(answer, Answer), answer
         assert answer.status in (201, 204, 400, 403, 404, 405, 409, 413), answer
 
-    def do(self, deed: str, which: int) -> None:
-        done: Deferred[Any] = self.world.database.write(lambda t: DEEDS[deed](t, self.world, which))
+    def do(self, action: str, which: int) -> None:
+        done: Deferred[Any] = self.world.database.write(lambda t: ACTIONS[action](t, self.world, which))
         done.addErrback(lambda failure: failure.trap(Refusal))
 
     def run(self, lane: int) -> None:

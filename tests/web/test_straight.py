@@ -129,6 +129,8 @@ class OrdinaryTests(SynchronousTestCase):
             b"Host: a b\r\n",
             b"Host: a/b\r\n",
             HOST + b"Transfer-Encoding: chunked\r\n",
+            # What Python takes for white space at the end of a value, and HTTP does not.
+            *(HOST + b"A: b%b\r\n" % octet for octet in (b"\n", b"\r", b"\x0b", b"\x0c", b"\x1c", b"\0")),
             HOST + b"Transfer-Encoding: identity\r\n",
             HOST + b"transfer-encoding:\r\n",
             HOST + b"Content-Length: 0\r\n",

@@ -1,7 +1,7 @@
 """What operators, the clock and the configuration do to a small utility (world.py), by name.
 
-Each deed is a function of a transaction, the world and a number that says to whom, or which, where there is a
-choice. What cannot be done, since it was done before or would break a rule, raises a `Refusal`.
+Each action is a function of a transaction, the world and a number that says to whom, or which, where there is
+a choice. What cannot be done, since it was done before or would break a rule, raises a `Refusal`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.support.world import AGGREGATOR, ISSUER, MANAGED, OTHER, OWNER, World
 #: The certificate that OWNER's is replaced by.
 NEW = caller("the owner's new certificate")
 
-Deed = Callable[[Transaction, World, int], Any]
+Action = Callable[[Transaction, World, int], Any]
 
 _GROUPS = ("System", "Feeder A", "Feeder B", "Point 1", "Campaign")
 
@@ -135,7 +135,7 @@ def _manager(transaction: Transaction, world: World, which: int) -> None:
     devices.update(transaction, (numbers.managed, numbers.bare)[which % 2], manager=manager)
 
 
-DEEDS: Mapping[str, Deed] = {
+ACTIONS: Mapping[str, Action] = {
     "withdraw": lambda t, w, n: devices.withdraw(t, _who(n).lfdi, "ada", int(w.now)),
     "readmit": lambda t, w, n: devices.readmit(t, _who(n).lfdi, "ada", int(w.now)),
     "replace": lambda t, w, n: replacement.replace(

@@ -58,7 +58,7 @@ class Lane:
         return True
 
 
-class Turned(WatchedDatabase):
+class SteppedDatabase(WatchedDatabase):
     """The store. Its lanes stand in the order in which its threads are made."""
 
     def __init__(self, *args: Any, **how: Any) -> None:
