@@ -2,30 +2,36 @@
 
 When a fleet comes back at once there are more of them than the server has room for. Those beyond it wait
 where they are, in the kernel's queue, and come in as others finish: to cut a handshake that goes on, for one
-that begins, would only have all of it done twice. Three kinds are cut all the same:
+that begins, would only have all of it done twice. Some are cut all the same:
 
 - the oldest of an address that has many, where half of the room is used, for one that comes from there;
+- those of an address that has a fifth of that and finishes none, but for so many, after `CROWD_SECONDS`;
 - those that have said nothing since they came for `SILENCE_SECONDS`, which no client of TLS does, or that
-  have gone no further for `STALL_SECONDS`;
+  have gone no further for `STALL_SECONDS`, and for twice as long as others take;
 - where no handshake at all was finished for `STALL_SECONDS`, those that are as old as that.
 
 So whoever only opens connections, or begins handshakes and goes no further, has no more of the room than for
-so long.
+so long, and the less the fewer addresses it has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import islice, takewhile
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
+from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+#: How old handshakes of an address are that are too many of it, where others wait.
+CROWD_SECONDS = 0.25
 #: After how many seconds a connection that has said nothing is given up, where others wait.
 SILENCE_SECONDS = 1.0
 #: For how many seconds one that has begun may say nothing more, and handshakes may go on without one of them
 #: being finished, where others wait. A slow device takes two for its signature.
 STALL_SECONDS = 3.0
+# An address is crowded with one in so many of what it may have.
+_CROWD = 5
 #: How often it is looked whether there are such, in seconds.
 _LOOK_SECONDS = 0.1
 
@@ -38,6 +44,18 @@ class Begun(Protocol):
 
 
 C = TypeVar("C", bound=Begun)
+
+
+@define(eq=False)
+class _Address(Generic[C]):
+    """What an address has.
+
+    :param begun: its connections, the oldest first
+    :param finished: when a handshake of it was last finished, while it had others
+    """
+
+    begun: dict[C, None] = field(factory=dict)
+    finished: float = float("-inf")
 
 
 class Handshakes(Generic[C]):
@@ -53,14 +71,17 @@ class Handshakes(Generic[C]):
         self._most_of_address = most_of_address
         # Each with where it comes from and since when; the oldest first, as in all of these.
         self._begun: dict[C, tuple[str, float]] = {}
-        self._by_origin: dict[str, dict[C, None]] = {}
-        # Since when nothing was read: of those of whom nothing ever was, and of the others. And who is given
-        # up for it.
+        self._addresses: dict[str, _Address[C]] = {}
+        # Since when nothing was read: of those of whom nothing ever was, and of the others. And those of whom
+        # that is so for too long.
         self._silent: dict[C, float] = {}
         self._paused: dict[C, float] = {}
         self._mute: dict[C, None] = {}
-        # When one was last finished, and since when those must have begun that are not given up.
+        # Who makes room for those that come next.
+        self._given_up: dict[C, None] = {}
+        # When one was last finished, and how long that took. Who began before the last of these is given up.
         self._finished = float("-inf")
+        self._took = 0.0
         self._stalled = float("-inf")
         self._waiting: list[Callable[[], None]] = []
         self._look: IDelayedCall | None = None
@@ -75,7 +96,10 @@ class Handshakes(Generic[C]):
         """
         now = self._clock.seconds()
         self._begun[connection] = origin, now
-        self._by_origin.setdefault(origin, {})[connection] = None
+        address = self._addresses.get(origin)
+        if address is None:
+            address = self._addresses[origin] = _Address()
+        address.begun[connection] = None
         self._silent[connection] = now
 
     def heard(self, connection: C) -> None:
@@ -86,24 +110,28 @@ class Handshakes(Generic[C]):
 
     def finished(self, connection: C) -> None:
         """A handshake is finished."""
-        self._finished = self._clock.seconds()
-        self.remove(connection)
+        found = self._begun.get(connection)
+        if found is not None:
+            now = self._clock.seconds()
+            self._finished = self._addresses[found[0]].finished = now
+            self._took = now - found[1]
+            self.remove(connection)
 
     def remove(self, connection: C) -> None:
         """Forget a connection, if it is here."""
         found = self._begun.pop(connection, None)
         if found is None:
             return
-        here = self._by_origin[found[0]]
-        del here[connection]
-        if not here:
-            del self._by_origin[found[0]]
+        address = self._addresses[found[0]]
+        del address.begun[connection]
+        if not address.begun:
+            del self._addresses[found[0]]
         self._forget_silence(connection)
         if self._waiting and len(self._begun) < self._most:
             self._go_on()
 
     def _forget_silence(self, connection: C) -> None:
-        for silent in (self._silent, self._paused, self._mute):
+        for silent in (self._silent, self._paused, self._mute, self._given_up):
             silent.pop(connection, None)
 
     def oldest(self) -> C | None:
@@ -112,12 +140,16 @@ class Handshakes(Generic[C]):
 
     def in_the_way(self, origin: str) -> C | None:
         """Which one has to be cut for another one from there; None: there is room."""
-        here = self._by_origin.get(origin, {})
-        if 2 * len(self._begun) >= self._most and len(here) >= self._most_of_address:
-            return next(iter(here))
+        here = self._addresses.get(origin)
+        if (
+            here is not None
+            and 2 * len(self._begun) >= self._most
+            and len(here.begun) >= self._most_of_address
+        ):
+            return next(iter(here.begun))
         if len(self._begun) < self._most:
             return None
-        return next(iter(self._mute or self._begun))
+        return next(iter(self._given_up or self._begun))
 
     # --- who waits
 
@@ -126,10 +158,12 @@ class Handshakes(Generic[C]):
         free = self._most - len(self._begun)
         if free >= wanted:
             return wanted
-        self._give_up()
-        stalled = takewhile(lambda begun: begun[1] <= self._stalled, self._begun.values())
-        given_up = max(len(self._mute), sum(1 for _ in islice(stalled, wanted)))
-        return min(max(free, 0) + given_up, wanted)
+        now = self._clock.seconds()
+        self._find_mute(now)
+        if now - self._finished >= STALL_SECONDS:
+            self._stalled = now - STALL_SECONDS
+        self._given_up = dict.fromkeys(islice(self._hopeless(now), wanted))
+        return min(max(free, 0) + len(self._given_up), wanted)
 
     def when_room(self, call: Callable[[], None]) -> None:
         """Have this called once, as soon as there is room."""
@@ -152,10 +186,11 @@ class Handshakes(Generic[C]):
         for call in waiting:
             call()
 
-    def _give_up(self) -> None:
-        """Find out who has said nothing for too long, and whether the rest stands still."""
-        now = self._clock.seconds()
-        for silent, seconds in ((self._silent, SILENCE_SECONDS), (self._paused, STALL_SECONDS)):
+    def _find_mute(self, now: float) -> None:
+        """Find out who has said nothing for too long."""
+        # Where all are slow, as the whole of a fleet behind one busy machine, each is as slow as the others.
+        pause = max(STALL_SECONDS, 2 * self._took)
+        for silent, seconds in ((self._silent, SILENCE_SECONDS), (self._paused, pause)):
             while silent:
                 connection, since = next(iter(silent.items()))
                 if now - since < seconds:
@@ -166,5 +201,18 @@ class Handshakes(Generic[C]):
                     silent[connection] = now
                 else:
                     self._mute[connection] = None
-        if now - self._finished >= STALL_SECONDS:
-            self._stalled = now - STALL_SECONDS
+
+    def _hopeless(self, now: float) -> Iterator[C]:
+        """Those that may be cut for others, some of them twice."""
+        few = max(self._most_of_address // _CROWD, 1)
+        for address in self._addresses.values():
+            if len(address.begun) > few and now - address.finished >= STALL_SECONDS:
+                for connection in islice(address.begun, len(address.begun) - few):
+                    if now - self._begun[connection][1] < CROWD_SECONDS:
+                        break
+                    yield connection
+        yield from self._mute
+        for connection, (_, since) in self._begun.items():
+            if since > self._stalled:
+                break
+            yield connection

@@ -6,7 +6,7 @@ from attrs import define
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.net.handshakes import SILENCE_SECONDS, STALL_SECONDS, Handshakes
+from csipd.net.handshakes import CROWD_SECONDS, SILENCE_SECONDS, STALL_SECONDS, Handshakes
 
 MOST, OF_ADDRESS = 10, 3
 
@@ -29,11 +29,11 @@ class HandshakesTests(SynchronousTestCase):
         self.handshakes: Handshakes[Begun] = Handshakes(self.clock, MOST, OF_ADDRESS)
         self.calls = 0
 
-    def begin(self, number: int, *, heard: bool = True) -> list[Begun]:
-        """So many, each from an address of its own."""
+    def begin(self, number: int, *, heard: bool = True, origin: str = "") -> list[Begun]:
+        """So many, each from an address of its own if none is named."""
         made = [Begun() for _ in range(number)]
         for each in made:
-            self.handshakes.add(each, f"{id(each)}")
+            self.handshakes.add(each, origin or f"{id(each)}")
             if heard:
                 self.handshakes.heard(each)
         return made
@@ -117,6 +117,8 @@ class HandshakesTests(SynchronousTestCase):
             self.handshakes.heard(each)
         self.clock.advance(STALL_SECONDS / 2)
         self.handshakes.finished(others.pop())
+        for each in self.begin(1):
+            self.handshakes.finished(each)
         self.begin(1)
         self.assertEqual(self.handshakes.room(20), 3)
         self.assertIs(self.handshakes.in_the_way("new"), stuck[0])
@@ -174,6 +176,44 @@ class HandshakesTests(SynchronousTestCase):
         self.begin(1)
         self.assertIs(self.handshakes.in_the_way("here"), here[0])
         self.assertIsNone(self.handshakes.in_the_way("there"))
+
+    def test_as_slow_as_others(self) -> None:
+        """Where handshakes take long each may: twice as long as the last one that was finished."""
+        first, *others = self.begin(MOST)
+        self.clock.advance(STALL_SECONDS - 1)
+        self.handshakes.heard(first)
+        self.handshakes.finished(first)
+        self.begin(1)
+        self.clock.advance(1.5)
+        self.assertEqual(self.handshakes.room(20), 0)
+        self.clock.advance(1)
+        # 2 * 2 seconds have passed for these, and the last one finished is too long ago for none.
+        self.assertEqual(self.handshakes.room(20), len(others))
+        self.assertIs(self.handshakes.in_the_way("new"), others[0])
+
+    def test_crowd(self) -> None:
+        """Of an address that finishes none all but a few make room, soon; not where it finishes some."""
+        handshakes: Handshakes[Begun] = Handshakes(self.clock, MOST, 3 * OF_ADDRESS)
+        self.handshakes = handshakes
+        crowd = self.begin(4, origin="crowd")
+        others = self.begin(MOST - 5)
+        late = self.begin(1, origin="crowd")
+        self.wait()
+        self.pass_by(CROWD_SECONDS - 0.1)
+        self.assertEqual((self.calls, handshakes.room(20)), (0, 0))
+        self.pass_by(0.2)
+        self.assertEqual((self.calls, handshakes.room(20), handshakes.room(2)), (1, 4, 2))
+        self.assertIs(handshakes.in_the_way("new"), crowd[0])
+        # One that says something is not the next to go.
+        handshakes.heard(crowd[0])
+        self.assertIs(handshakes.in_the_way("new"), crowd[1])
+        handshakes.finished(late[0])
+        self.begin(1)
+        self.assertEqual(handshakes.room(20), 0)
+        handshakes.remove(others[0])
+        self.begin(1)
+        self.clock.advance(STALL_SECONDS - 0.5)
+        self.assertEqual(handshakes.room(20), 0)
 
     def test_full(self) -> None:
         """Who is let in all the same has the place of the oldest."""
