@@ -142,8 +142,16 @@ class Channel(LongWay):
         if not self.peer.account.requests.spend(now):
             self.peer.too_many_requests()
             answer = octets(context.fault(http.SERVICE_UNAVAILABLE), context.date())
+        if context.log_requests:
+            self._log_octets(data, answer)
         self.transport.write(answer)
         return True
+
+    def _log_octets(self, data: bytes, answer: bytes) -> None:
+        """Log the answer to a GET of which there is nothing but octets."""
+        target, status = data.split(b" ", 2)[1], answer.split(b" ", 2)[1]
+        sent = len(answer.partition(b"\r\n\r\n")[2])
+        self.context.log_answer(self.peer, b"GET", target, int(status), sent)
 
     def _take_straight(self, data: bytes) -> bool:
         """Answer an ordinary request; whether `data` is one, or the beginning of one."""

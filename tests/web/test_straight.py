@@ -791,7 +791,8 @@ class LineTests(_Case):
 
         globalLogPublisher.addObserver(note)
         self.addCleanup(globalLogPublisher.removeObserver, note)
-        requests = (get(b"/sdev"), get(b"/no/such/thing?a"), get(b"/sdev", method=b"HEAD"), self.report())
+        seen = get(b"/sdev")
+        requests = (seen, seen, get(b"/no/such/thing?a"), get(b"/sdev", method=b"HEAD"), self.report())
         said = {}
         for straight in (True, False):
             self.world.site.context.endpoint = self.world.endpoint.answer if straight else None
@@ -800,6 +801,8 @@ class LineTests(_Case):
             said[straight], lines[:] = lines[:], []
         self.assertEqual(said[True], said[False])
         self.assertEqual(len(said[True]), len(requests))
+        self.assertEqual(self.world.hits, 1)
+        self.assertEqual(said[True][0], said[True][1])
         self.assertIn(f"{OWNER.lfdi} GET /no/such/thing?a 404 {len(error_document(1))}", said[True])
         self.assertIn(f"{OWNER.lfdi} HEAD /sdev 200 0", said[True])
 
