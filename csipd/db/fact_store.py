@@ -23,13 +23,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from csipd.db.columns import Unreadable
+from csipd.db.facts import REMEMBERED
 from csipd.db.kept import Entry, Kept
 from csipd.db.prepared import Prepared
 from csipd.db.tables import commits
 
 #: Octets that are kept for devices' reads where the configuration says nothing else.
 LARGEST = 64 * 2**20
-#: Commits that are remembered: a connection that was idle for longer begins with nothing.
+#: Commits that are remembered, as long as they drop no more than `REMEMBERED` facts: a connection that was
+#: idle for longer begins with nothing.
 _REMEMBERED = 4096
 _KEY = "facts"
 
@@ -43,13 +45,20 @@ class Commits:
     def __init__(self) -> None:
         # By the number before: the number after, and what was dropped.
         self._links: dict[int, tuple[int, Collection[str]]] = {}
+        self._facts = 0
 
     def note(self, before: int, after: int, dropped: Collection[str]) -> None:
         """Note what a commit is about to drop. One that fails is a link that nobody comes to."""
-        self._links.pop(before, None)
+        if before in self._links:
+            self._forget(before)
         self._links[before] = (after, dropped)
-        if len(self._links) > _REMEMBERED:
-            del self._links[next(iter(self._links))]
+        self._facts += len(dropped)
+        while len(self._links) > _REMEMBERED or self._facts > REMEMBERED:
+            self._forget(next(iter(self._links)))
+
+    def _forget(self, before: int) -> None:
+        _, dropped = self._links.pop(before)
+        self._facts -= len(dropped)
 
     def between(self, before: int, after: int) -> list[Collection[str]] | None:
         """What was dropped from one number to another; None where that is not known."""

@@ -75,6 +75,8 @@ KINDS: tuple[Kind, ...] = (
     responses,
     everything,
 )
+#: So many facts of the last changes are remembered for those who were under way meanwhile: 10 MB.
+REMEMBERED = 65_536
 TOPOLOGY = topology.name
 EVERYTHING = everything.name
 _BY_NAME = {kind.name: kind for kind in KINDS}

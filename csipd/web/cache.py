@@ -17,10 +17,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
-from csipd.db.facts import EVERYTHING
+from csipd.db.facts import EVERYTHING, REMEMBERED
 from csipd.db.kept import Kept
 
-#: Changes that are remembered for answers still under way; an answer that is older is not taken in.
+#: Changes that are remembered for answers still under way, as long as they dropped no more than `REMEMBERED`
+#: facts; an answer that is older is not taken in.
 _REMEMBERED = 4096
 #: Heads of requests for what is the same for everybody: there are few ways to ask for it.
 _MOST_COMMON = 256
@@ -47,7 +48,10 @@ class Cache:
         self._known: Kept[str, None] = Kept(largest // 16, admitted=1)
         self._common_hits = 0
         self._generation = 0
-        self._changes: deque[tuple[int, frozenset[str]]] = deque(maxlen=_REMEMBERED)
+        self._changes: deque[tuple[int, frozenset[str]]] = deque()
+        self._facts_of_changes = 0
+        # The last change that is no longer remembered.
+        self._forgotten = 0
 
     @property
     def generation(self) -> int:
@@ -67,13 +71,18 @@ class Cache:
     def changed(self, facts: Sequence[str]) -> None:
         """Drop what hangs on these facts."""
         self._generation += 1
-        self._changes.append((self._generation, frozenset(facts)))
+        dropped = frozenset(facts)
+        self._changes.append((self._generation, dropped))
+        self._facts_of_changes += len(dropped)
+        while len(self._changes) > _REMEMBERED or self._facts_of_changes > REMEMBERED:
+            self._forgotten, forgotten = self._changes.popleft()
+            self._facts_of_changes -= len(forgotten)
         self._answers.drop(facts)
         self._known.drop(facts)
 
     def changed_since(self, generation: int, facts: Collection[str]) -> bool:
         """Whether any of the facts was dropped after a generation, or that is too long ago to say."""
-        if self._generation - generation > _REMEMBERED:
+        if generation < self._forgotten:
             return True
         for at, dropped in reversed(self._changes):
             if at <= generation:

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.db import documents, fact_store, facts
 from csipd.db.database import Database, Transaction
 from csipd.db.fact_store import Commits
-from csipd.db.facts import EVERYTHING
+from csipd.db.facts import EVERYTHING, REMEMBERED
 from csipd.db.fair_queue import Kind, Share
 from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS, Place
@@ -234,6 +234,20 @@ class CommitsTests(SynchronousTestCase):
             commits.note(number, number + 1, [])
         self.assertIsNone(commits.between(0, 5000))
         self.assertIsNotNone(commits.between(4000, 5000))
+
+    def test_bounded_facts(self) -> None:
+        """Where each drops many facts fewer are remembered, and none that drops too many of them."""
+        commits = Commits()
+        for number in range(100):
+            commits.note(number, number + 1, ["x"] * (REMEMBERED // 10))
+            # As after a commit that failed: the facts of one are counted once.
+            commits.note(number, number + 1, ["x"] * (REMEMBERED // 10))
+        self.assertIsNone(commits.between(89, 100))
+        self.assertEqual(len(commits.between(90, 100) or ()), 10)
+        commits.note(100, 101, ["x"] * (REMEMBERED + 1))
+        self.assertIsNone(commits.between(100, 101))
+        commits.note(101, 102, ["a"])
+        self.assertEqual(commits.between(101, 102), [["a"]])
 
 
 class RoomTests(SynchronousTestCase):

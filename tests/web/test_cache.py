@@ -159,6 +159,23 @@ class ChangeTests(CacheCase):
         self.assertKept(False)
         self.assertFalse(self.cache.changed_since(self.cache.generation, ["device 1"]))
 
+    def test_many_facts(self) -> None:
+        """Where each change drops many facts fewer are remembered, and none that drops too many of them."""
+        several = [f"device {number}" for number in range(2, 2 + facts.REMEMBERED // 10)]
+        for _ in range(3):
+            asked = self.cache.generation
+            for _ in range(10):
+                self.cache.changed(several)
+            self.assertFalse(self.cache.changed_since(asked, ["device 1"]))
+            self.cache.changed(["device 2", *several])
+            self.assertTrue(self.cache.changed_since(asked, ["device 1"]))
+            self.assertFalse(self.cache.changed_since(asked + 3, ["device 1"]))
+            asked = self.cache.generation
+            self.cache.changed([f"device {number}" for number in range(2, 3 + facts.REMEMBERED)])
+            self.assertTrue(self.cache.changed_since(asked, ["device 1"]))
+            self.cache.changed([])
+            self.assertFalse(self.cache.changed_since(asked + 1, ["device 1"]))
+
     @given(st.data())
     def test_as_if_it_remembered_all(self, data: st.DataObject) -> None:
         """Whatever happens in whatever order: what is found is true, and what is true is found."""

@@ -60,8 +60,13 @@ CALLERS: tuple[tuple[Identity, int], ...] = (
 ASKED = (
     "/derp",
     "/edev",
+    "/edev?s=1",
+    "/edev?s=1&l=2",
+    "/edev?s=2&l=255",
+    "/edev?a=1767222000&l=3",
     "/edev/{}",
     "/edev/{}/fsa",
+    "/edev/{}/fsa?s=1&l=2",
     "/edev/{}/fsa/1/derp",
     "/edev/{}/fsa/2/derp",
     "/edev/{}/der/1/derp",
