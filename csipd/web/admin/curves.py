@@ -88,8 +88,8 @@ def add_curve(transaction: Transaction, call: Call) -> Created:
     curve = r.DERCurve(mRID="0", creationTime=call.now, **vars(call.body))
     doubts = commands.check_curve(curve)
     place = commands.add_curve(transaction, call.server.issuer, number, curve, call.now)
-    record(transaction, call, "add curve", number, f"{place.href}: {described(curve)}")
     shown = _with_href(place, documents.get(connection, place))
+    record(transaction, call, "add curve", number, f"{place.href}: {described(shown.replace(href=None))}")
     made = MadeCurve(**{**vars(shown), "warnings": tuple(doubts)})
     return Created(made, f"/admin/programs/{number}/curves/{place.ids[1]}")
 

@@ -264,6 +264,8 @@ class CurveTests(Case):
         self.assertEqual({name: made[name] for name in CURVE}, CURVE)
         self.assertEqual((made["href"], made["creationTime"]), (f"/derp/{self.numbers.feeder_a}/dc/3", NOW))
         self.assertEqual(self.world.document(OWNER, made["href"]).findtext("{*}mRID"), made["mRID"])
+        (line,) = self.office.get(f"/audit?subject=/derp/{self.numbers.feeder_a}")["items"]
+        self.assertTrue(line["detail"].startswith(f"{made['href']}: mRID {made['mRID']}; "), line["detail"])
 
     def test_all(self) -> None:
         """The list is in the order of numbers, whatever devices see, page by page."""
