@@ -212,7 +212,6 @@ class _Queue:
             return _Group([Failure()] * len(operations))
 
     def _ended(self, result: _Group, group: list[QueuedOperation[tuple[Any, Deferred[Any]]]]) -> None:
-        self._running = False
         outcomes = result.outcomes
         for queued, seconds in zip(group, result.seconds, strict=False):
             self._waiting.measured(queued, seconds)
@@ -222,7 +221,9 @@ class _Queue:
             self._publish(result.changed)
         for remark in result.remarks:
             self._report(remark)
-        # The next group starts before this one's callers work with what came of it.
+        # The next group starts before this one's callers work with what came of it. What was asked for until
+        # here is in it.
+        self._running = False
         self._start()
         for queued, outcome in zip(group, outcomes, strict=False):
             queued.item[1].callback(outcome)  # a Failure takes the errback side

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
@@ -307,6 +307,26 @@ class WriteTests(_Threaded):
         self.reactor.turn()
         self.successResultOf(answer)
         self.assertEqual(order, [(["/a", "/b"], ["a"]), "a"])
+
+    def test_asked_for_while_told(self) -> None:
+        """What is asked for by who is told of a commit is in the next group, and waited for at the end."""
+        asked: list[Deferred[str]] = []
+
+        def publish(dropped: Sequence[str]) -> None:
+            if not asked:
+                asked.append(database.write(note("more")))
+
+        database = self.started(publish)
+        first = database.write(note("first", "/first"))
+        stopping = database.stopService()
+        with self.reactor.round():
+            self.reactor.turn()
+        self.successResultOf(first)
+        self.assertNoResult(stopping)
+        self.reactor.turn()
+        self.assertEqual(self.successResultOf(asked[0]), "more")
+        self.successResultOf(stopping)
+        self.assertTrue(self.reactor.idle)
 
     def test_a_caller_that_gives_up(self) -> None:
         """A write whose caller no longer waits is committed and told of all the same."""
