@@ -25,8 +25,9 @@ V = TypeVar("V")
 _AROUND, _PER_FACT = 500, 150
 #: One in so many new values is taken in where others have to go for it, unless it is said otherwise.
 ADMITTED = 4
-#: So many are looked at for dead ones before one that is alive has to go.
-_SAMPLE = 6
+#: So many are looked at for dead ones before one that is alive has to go: where few are dead few are found by
+#: looking at more, and where many are each new value finds some, which makes room for the next.
+_SAMPLE = 2
 
 
 class Fact:
