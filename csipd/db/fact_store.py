@@ -22,9 +22,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from csipd.db.bounded_cache import BoundedCache, Entry
 from csipd.db.columns import Unreadable
 from csipd.db.facts import REMEMBERED
-from csipd.db.kept import Entry, Kept
 from csipd.db.prepared import Prepared
 from csipd.db.tables import commits
 
@@ -84,11 +84,11 @@ class FactStore:
         self._commits = commits
         # What is of one caller does not take the room of what all share. There is always room for another's:
         # who asks for one thing asks for the next at once, however many others have asked before.
-        self._shared: Kept[Hashable, Any] = Kept(largest // 2)
-        self._own: Kept[Hashable, Any] = Kept(largest // 2, admitted=1)
+        self._shared: BoundedCache[Hashable, Any] = BoundedCache(largest // 2)
+        self._own: BoundedCache[Hashable, Any] = BoundedCache(largest // 2, admitted=1)
         self._number: int | None = None
         # What an operation that may be rolled back has kept.
-        self._journal: list[tuple[Kept[Hashable, Any], Hashable]] | None = None
+        self._journal: list[tuple[BoundedCache[Hashable, Any], Hashable]] | None = None
 
     @property
     def hits(self) -> int:
@@ -187,7 +187,7 @@ class FactStore:
         *,
         own: bool = False,
     ) -> None:
-        """Keep a value: the arguments are those of `Kept.keep` and `find`."""
+        """Keep a value: the arguments are those of `BoundedCache.keep` and `find`."""
         kept = self._own if own else self._shared
         if self._journal is not None:
             self._journal.append((kept, key))

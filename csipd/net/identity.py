@@ -10,7 +10,7 @@ from attrs import frozen
 from cryptography import x509
 
 from csipd.net import openssl
-from csipd.net.kept import Kept
+from csipd.net.certificate_cache import CertificateCache
 from csipd.sep2.identity import sfdi
 
 
@@ -39,7 +39,7 @@ def identify_by(lfdi_of: Callable[[bytes], str]) -> Identify:
 
     What it finds follows from the certificate's octets alone, and is kept.
     """
-    kept: Kept[Identity] = Kept()
+    kept: CertificateCache[Identity] = CertificateCache()
 
     def identify(transport: Any) -> Identity:
         der = openssl.peer_certificate(transport.getHandle())

@@ -52,7 +52,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from csipd.net import openssl
-from csipd.net.kept import Kept
+from csipd.net.certificate_cache import CertificateCache
 from csipd.net.origin import host_of, origin_of
 from csipd.net.peer_log import PeerLog
 from csipd.sep2.certificates import LONGEST_CHAIN, ChainRefused, check_chain
@@ -289,7 +289,7 @@ class _Judge:
 
     def __init__(self, *, accept_legacy: bool) -> None:
         self._accept_legacy = accept_legacy
-        self._accepted: Kept[bool] = Kept()
+        self._accepted: CertificateCache[bool] = CertificateCache()
         self._digest = b""
         #: What is judged, in DER, leaf first, root last.
         self.chain: list[bytes] = []

@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
+from csipd.db.bounded_cache import BoundedCache
 from csipd.db.facts import EVERYTHING, REMEMBERED
-from csipd.db.kept import Kept
 
 #: Changes that are remembered for answers still under way, as long as they dropped no more than `REMEMBERED`
 #: facts; an answer that is older is not taken in.
@@ -41,11 +41,11 @@ class Cache:
         self._wall = wall
         self._date = date
         #: By LFDI and head: what stands before and after the value of the Date header.
-        self._answers: Kept[tuple[str, bytes], tuple[bytes, bytes]] = Kept(largest)
+        self._answers: BoundedCache[tuple[str, bytes], tuple[bytes, bytes]] = BoundedCache(largest)
         #: By the head: the same, from when and until when.
         self._common: dict[bytes, tuple[tuple[bytes, bytes], float, float]] = {}
         #: LFDIs of callers who are known. There is always room for another: it is needed at once.
-        self._known: Kept[str, None] = Kept(largest // 16, admitted=1)
+        self._known: BoundedCache[str, None] = BoundedCache(largest // 16, admitted=1)
         self._common_hits = 0
         self._generation = 0
         self._changes: deque[tuple[int, frozenset[str]]] = deque()

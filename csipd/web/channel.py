@@ -24,15 +24,15 @@ from csipd.sep2 import site
 from csipd.web.answers import Answer, octets
 from csipd.web.connection import ANSWER, CLOSING, HANDSHAKE, IDLE, REQUEST
 from csipd.web.endpoint import Ask
-from csipd.web.long_way import LongWay
 from csipd.web.ordinary import LONGEST_HEAD, Ordinary, parse
 from csipd.web.sitecontext import SiteContext
+from csipd.web.twisted_channel import TwistedChannel
 
 # More than can be missing of a body: nothing is looked at until it is known who sends it.
 _UNTIL_KNOWN = 1 << 62
 
 
-class Channel(LongWay):
+class Channel(TwistedChannel):
     """One connection, and what becomes of the octets that come on it."""
 
     _log = Logger()

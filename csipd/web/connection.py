@@ -1,8 +1,8 @@
 """A connection of the HTTPS server as such: who is there, what is waited for, and what is cut off.
 
 It knows its caller from the handshake on, holds every wait to a deadline and every buffer to a size. What is
-asked on it and how that is answered is for the classes made of it: `long_way.LongWay` by Twisted's parser,
-`channel.Channel` in front of it.
+asked on it and how that is answered is for the classes made of it: `twisted_channel.TwistedChannel` by
+Twisted's parser, `channel.Channel` in front of it.
 
 Deadlines cost nothing on the way: a connection notes the moment of its next deadline, and one timer of the
 site looks at all of them once a second. (A timer of its own for each would have to be moved twice a request,

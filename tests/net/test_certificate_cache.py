@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.net.kept import Kept
+from csipd.net.certificate_cache import CertificateCache
 
 
 class KeptTests(SynchronousTestCase):
@@ -12,7 +12,7 @@ class KeptTests(SynchronousTestCase):
 
     def test_bound(self) -> None:
         """It never holds more than its bound, and a fleet that is larger still finds most of it."""
-        kept: Kept[int] = Kept(10)
+        kept: CertificateCache[int] = CertificateCache(10)
         for _ in range(3):
             found = 0
             for number in range(15):
@@ -26,7 +26,7 @@ class KeptTests(SynchronousTestCase):
 
     def test_values(self) -> None:
         """What was kept is found under its own hash, and replaced there."""
-        kept: Kept[str] = Kept(2)
+        kept: CertificateCache[str] = CertificateCache(2)
         kept.keep(b"a", "one")
         kept.keep(b"b", "two")
         kept.keep(b"b", "three")

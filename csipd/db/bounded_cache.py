@@ -69,7 +69,7 @@ class Entry(Generic[V]):
         return True
 
 
-class Kept(Generic[K, V]):
+class BoundedCache(Generic[K, V]):
     """A dictionary, bounded by octets.
 
     :param largest: octets that are kept at most, by the weights that are given and what Python adds to them

@@ -41,7 +41,7 @@ _PIECES = 64
 _LENGTH_DIGITS = 18
 
 
-class LongWay(Connection):
+class TwistedChannel(Connection):
     """A connection whose requests Twisted parses."""
 
     _log = Logger()

@@ -14,7 +14,7 @@ V = TypeVar("V")
 MOST = 65_536
 
 
-class Kept(Generic[V]):
+class CertificateCache(Generic[V]):
     """Values by the SHA-256 of what they follow from.
 
     When it is full the newest makes room. The oldest would be that which comes next, where a fleet that is

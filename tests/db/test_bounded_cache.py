@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from csipd.db.bounded_cache import BoundedCache
 from csipd.db.facts import EVERYTHING, KINDS, kind_of
-from csipd.db.kept import Kept
 
 NAMES = ["device 1", "device 2", "schedule 1", "topology"]
 
@@ -21,7 +21,7 @@ class KeptTests(SynchronousTestCase):
     @given(st.data())
     def test_as_if_it_remembered_all(self, data: st.DataObject) -> None:
         """Where there is room for all, what is found is what is true, whatever happened."""
-        kept: Kept[str, int] = Kept(10**6)
+        kept: BoundedCache[str, int] = BoundedCache(10**6)
         model: dict[str, tuple[int, set[str], float, float]] = {}
         now = 100.0
         for step in range(data.draw(st.integers(0, 30))):
@@ -56,7 +56,7 @@ class KeptTests(SynchronousTestCase):
 
     def test_facts_go_with_what_hangs_on_them(self) -> None:
         """A fact that nothing hangs on any longer takes no room; one that is held is told of its end."""
-        kept: Kept[str, int] = Kept(10**6)
+        kept: BoundedCache[str, int] = BoundedCache(10**6)
         kept.keep("a", 1, 10, ["device 1"], 0.0)
         held = kept.fact("device 1")
         self.assertIs(held, kept.fact("device 1"))
@@ -68,14 +68,14 @@ class KeptTests(SynchronousTestCase):
 
     def test_everything(self) -> None:
         """Who holds a fact is told when everything is dropped."""
-        kept: Kept[str, int] = Kept(10**6)
+        kept: BoundedCache[str, int] = BoundedCache(10**6)
         held = kept.fact("device 1")
         kept.drop([EVERYTHING])
         self.assertFalse(held.holds)
 
     def test_counts(self) -> None:
         """Hits and misses are counted."""
-        kept: Kept[str, int] = Kept(10**6)
+        kept: BoundedCache[str, int] = BoundedCache(10**6)
         kept.find("a", 0.0)
         kept.keep("a", 1, 10, [], 0.0)
         for _ in range(2):
@@ -89,7 +89,7 @@ class RoomTests(SynchronousTestCase):
     def hits(self, number: int, room: int, turns: int = 12) -> float:
         """The share of hits where so many ask in turn and there is room for so many."""
         each = 1000
-        kept: Kept[int, bytes] = Kept(room * each, Random(1).randrange)
+        kept: BoundedCache[int, bytes] = BoundedCache(room * each, Random(1).randrange)
         found = 0
         for turn in range(turns):
             for key in range(number):
@@ -109,7 +109,7 @@ class RoomTests(SynchronousTestCase):
 
     def test_what_is_new_comes_in(self) -> None:
         """Where others ask from now on, they are those who are served before long."""
-        kept: Kept[int, bytes] = Kept(100_000, Random(1).randrange)
+        kept: BoundedCache[int, bytes] = BoundedCache(100_000, Random(1).randrange)
         for start in (0, 1000):
             for _ in range(20):
                 for key in range(start, start + 100):
@@ -119,7 +119,7 @@ class RoomTests(SynchronousTestCase):
 
     def test_dead_ones_go_first(self) -> None:
         """What is no longer true makes room for what is new, as a rule before anything that is true."""
-        kept: Kept[int, bytes] = Kept(100_000, Random(1).randrange)
+        kept: BoundedCache[int, bytes] = BoundedCache(100_000, Random(1).randrange)
         for key in range(100):
             kept.keep(key, b"", 350, ["device 1" if key % 2 else "device 2"], 0.0)
         self.assertEqual(len(kept), 100)
@@ -130,7 +130,7 @@ class RoomTests(SynchronousTestCase):
 
     def test_replaced(self) -> None:
         """A newer value takes the place of the one before, also where there is no room for others."""
-        kept: Kept[int, int] = Kept(10_000, Random(1).randrange)
+        kept: BoundedCache[int, int] = BoundedCache(10_000, Random(1).randrange)
         for key in range(10):
             kept.keep(key, 0, 500, [], 0.0)
         for value in range(1, 100):
