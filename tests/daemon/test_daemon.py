@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import resource
 import signal
+import socket
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from threading import Semaphore
 from typing import Any
 
 from lxml import etree
+from OpenSSL import SSL
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
@@ -43,6 +45,7 @@ from tests.support.daemon import (
     snapshot,
     twistd,
 )
+from tests.support.tls_pair import client_tls, outgoing, step
 
 STATUS = "/edev/1/der/1/ders"
 
@@ -85,6 +88,57 @@ class StopTests(DaemonCase):
         # An init system gives it half a minute; left to the peer it would take as long as that.
         self.assertEqual(daemon.process.wait(seconds=15), 0)
         self.assertNotIn("Traceback", "\n".join(daemon.process.log.all()))
+
+
+class Half:
+    """A device that has begun its handshake, from an address of its own."""
+
+    def __init__(self, port: int, number: int) -> None:
+        self._plain = socket.create_connection(("127.0.0.1", port), TIMEOUT, (f"127.0.1.{number}", 0))
+        self._tls = client_tls(LAB.device("dev1"), LAB)
+        step(self._tls)
+        self._plain.sendall(outgoing(self._tls))
+
+    def hear(self) -> None:
+        """Wait for the first that the server says."""
+        self._tls.bio_write(self._plain.recv(65_536))
+
+    def finish(self) -> None:
+        """Shake hands to the end."""
+        while True:
+            try:
+                self._tls.do_handshake()
+            except SSL.WantReadError:
+                self._plain.sendall(outgoing(self._tls))
+                self.hear()
+            else:
+                return
+
+    def close(self) -> None:
+        self._plain.close()
+
+
+class StormTests(DaemonCase):
+    """More devices than may shake hands at once."""
+
+    def test_none_is_cut(self) -> None:
+        """Whoever is one too many waits until another has finished, and all are served."""
+        self.serve("limits: {unfinished_handshakes: 10}")
+        known = self.daemon.device("dev1")
+        self.addCleanup(known.close)
+        begun = []
+        for number in range(1, 11):
+            begun.append(Half(self.place.port, number))
+            self.addCleanup(begun[-1].close)
+            begun[-1].hear()
+        late = Half(self.place.port, 11)
+        self.addCleanup(late.close)
+        # The server has had its turns to see that it is there.
+        for _ in range(2):
+            known.get("/tm")
+        for each in begun:
+            each.finish()
+        late.finish()
 
 
 class PowerCutTests(DaemonCase):
