@@ -780,17 +780,32 @@ class CostTests(_Case):
 class LineTests(_Case):
     """What the log says of a request."""
 
-    def test_each_answer(self) -> None:
-        """With log_requests each answer makes one line, whichever way and from wherever it comes."""
+    def setUp(self) -> None:
+        super().setUp()
         self.world.site.context.log_requests = True
-        lines: list[str] = []
+        self.lines: list[str] = []
 
         def note(event: Any) -> None:
             if event["log_namespace"] == "csipd.web.sitecontext.SiteContext":
-                lines.append(str(format_event(event)))
+                self.lines.append(str(format_event(event)))
 
         globalLogPublisher.addObserver(note)
         self.addCleanup(globalLogPublisher.removeObserver, note)
+
+    def test_not_given(self) -> None:
+        """An answer that comes when its connection was cut has no line."""
+        wire = self.world.wire(OWNER)
+        self.world.back.hold()
+        wire.client.raw(get(b"/tm"))[0].addErrback(lambda _: None)
+        wire.pump()
+        self.world.clock.advance(61)
+        wire.pump()
+        self.assertTrue(wire.closed)
+        self.world.back.release()
+        self.assertEqual((self.lines, len(self.world.site.connections)), ([], 0))
+
+    def test_each_answer(self) -> None:
+        """With log_requests each answer makes one line, whichever way and from wherever it comes."""
         seen = get(b"/sdev")
         requests = (seen, seen, get(b"/no/such/thing?a"), get(b"/sdev", method=b"HEAD"), self.report())
         said = {}
@@ -798,7 +813,7 @@ class LineTests(_Case):
             self.world.site.context.endpoint = self.world.endpoint.answer if straight else None
             for data in requests:
                 self.took(data, bodiless=data.startswith(b"HEAD"))
-            said[straight], lines[:] = lines[:], []
+            said[straight], self.lines = self.lines, []
         self.assertEqual(said[True], said[False])
         self.assertEqual(len(said[True]), len(requests))
         self.assertEqual(self.world.hits, 1)
