@@ -29,6 +29,7 @@ from tests.support.world import (
     NOW,
     OTHER,
     OWNER,
+    UNKNOWN,
     UNREGISTERED,
     World,
     end_device,
@@ -406,6 +407,21 @@ class FastPathTests(SynchronousTestCase):
         for who, path in every:
             self.world.get(who, path)
         return [answer.body for answer in given]
+
+    def test_listed(self) -> None:
+        """Who asked in vain and is listed then is known at its next request, by each thread of the store."""
+        mine = MINIMAL["DERStatus"]
+        self.assertEqual(self.world.get(UNKNOWN, "/edev").status, 404)
+        self.assertEqual(self.world.put(UNKNOWN, "/edev/1/der/1/ders", mine).status, 404)
+
+        def admit(transaction: Transaction) -> int:
+            device = devices.add(transaction, UNKNOWN.lfdi, now=NOW)
+            devices.make_end_device(transaction, device, NOW)
+            return device.id
+
+        number = self.world.write(admit)
+        self.assertEqual(self.world.put(UNKNOWN, f"/edev/{number}/der/1/ders", mine).status, 204)
+        self.assertEqual(self.world.get(UNKNOWN, f"/edev/{number}/der/1/ders").status, 200)
 
     def test_changes(self) -> None:
         """After any change, by whomever and wherever, whatever was kept is either gone or still true."""
