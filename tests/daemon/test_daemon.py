@@ -23,9 +23,9 @@ from lxml import etree
 from OpenSSL import SSL
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
-from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from csipd.daemon.listeners import Listeners
 from csipd.db import contacts, devices
 from csipd.db.database import Database, Transaction
 from csipd.sep2 import codec
@@ -380,16 +380,21 @@ class WithdrawalTests(TestCase):
         place.add("- id: dev2", "  pin: 123455")
         self.place = place
         self.asked: list[bytes] = []
-        globalLogPublisher.addObserver(self.note)
-        self.addCleanup(globalLogPublisher.removeObserver, self.note)
-
-    def note(self, event: dict[str, Any]) -> None:
-        """A request that went the ordinary way makes a line; the fast path makes none."""
-        if "uri" in event:
-            self.asked.append(event["uri"])
 
     def serve(self) -> MultiService:
         tree = serve_here(self, self.place, debug=True)
+        (listeners,) = (service for service in tree if isinstance(service, Listeners))
+        context = vars(listeners)["_listeners"][0].site.context
+        find_answer = context.find_answer
+
+        def note(caller: str, head: bytes) -> bytes | None:
+            """What is not found among the answers that are kept is asked of the store."""
+            answer: bytes | None = find_answer(caller, head)
+            if answer is None:
+                self.asked.append(head)
+            return answer
+
+        context.find_answer = note
         (self.database,) = (service for service in tree if isinstance(service, Database))
         return tree
 
