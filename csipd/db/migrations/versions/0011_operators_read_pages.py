@@ -36,9 +36,8 @@ def upgrade() -> None:
     for name, table, columns, where in _INDEXES:
         condition = None if where is None else sa.text(where)
         op.create_index(name, table, columns, sqlite_where=condition, postgresql_where=condition)
-    # Only PostgreSQL wants an expression in brackets.
-    standing = _STANDING if op.get_bind().dialect.name == "sqlite" else f"({_STANDING})"
-    op.create_index("ix_devices_standing", "devices", [sa.text(standing), "id"])
+    # PostgreSQL wants an expression in brackets; SQLite takes it with them.
+    op.create_index("ix_devices_standing", "devices", [sa.text(f"({_STANDING})"), "id"])
     if op.get_bind().dialect.name == "postgresql":
         # Names that begin with a text stand together only where they sort by their octets.
         op.alter_column("devices", "name", type_=sa.Text(collation="C"))
