@@ -55,23 +55,28 @@ class KeptTests(SynchronousTestCase):
                     )
 
     def test_facts_go_with_what_hangs_on_them(self) -> None:
-        """A fact that nothing hangs on any longer takes no room; one that is held is told of its end."""
+        """A fact that nothing hangs on any longer takes no room, whichever way that came."""
         kept: BoundedCache[str, int] = BoundedCache(10**6)
-        kept.keep("a", 1, 10, ["device 1"], 0.0)
-        held = kept.fact("device 1")
-        self.assertIs(held, kept.fact("device 1"))
+        kept.keep("a", 1, 10, ["device 1", "device 2"], 0.0)
+        kept.keep("b", 1, 10, ["device 1"], 0.0)
+        kept.forget("a")
+        self.assertEqual(list(kept._facts), ["device 1"])
         kept.drop(["device 1"])
-        self.assertFalse(held.holds)
-        self.assertTrue(kept.fact("device 1").holds)
-        self.assertIsNone(kept.find("a", 1.0))
-        self.assertEqual((len(kept), kept.size, len(kept._facts)), (0, 0, 0))
+        kept.keep("c", 2, 10, ["device 1"], 0.0)
+        self.assertIsNone(kept.find("b", 1.0))
+        self.assertEqual(list(kept._facts), ["device 1"])
+        self.assertIsNotNone(kept.find("c", 1.0))
+        kept.keep("c", 3, 10, [], 0.0)
+        self.assertEqual((len(kept), len(kept._facts)), (1, 0))
 
     def test_everything(self) -> None:
-        """Who holds a fact is told when everything is dropped."""
+        """Nothing is kept when everything is dropped, and what comes then is."""
         kept: BoundedCache[str, int] = BoundedCache(10**6)
-        held = kept.fact("device 1")
+        kept.keep("a", 1, 10, ["device 1"], 0.0)
         kept.drop([EVERYTHING])
-        self.assertFalse(held.holds)
+        self.assertEqual((kept.find("a", 0.0), kept.size, len(kept._facts)), (None, 0, 0))
+        kept.keep("a", 1, 10, ["device 1"], 0.0)
+        self.assertIsNotNone(kept.find("a", 0.0))
 
     def test_counts(self) -> None:
         """Hits and misses are counted."""
