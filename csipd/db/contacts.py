@@ -6,7 +6,6 @@ That is no part of any resource: writing it changes no changedTime and invalidat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -37,16 +36,14 @@ class LastContact:
 
 
 def write(transaction: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write what is new about callers, by one statement; those that are no devices are left out.
+    """Write what is new about callers; those that are no devices are left out.
 
     :param rows: with the fields of ``net.contacts.Contact``
     """
-    if rows:
-        connection = transaction.connection
-        connection.execute(_write(connection.dialect.name), list(rows))
+    for row in rows:
+        _WRITE.execute(transaction.connection, row)
 
 
-@cache
 def _write(dialect: str) -> sa.Insert:
     of_former = (
         sa.select(former_lfdis.c.device)
@@ -77,6 +74,9 @@ def _write(dialect: str) -> sa.Insert:
             "reason": sa.func.coalesce(new.reason, old.reason),
         },
     )
+
+
+_WRITE = Prepared(_write)
 
 
 def of(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, LastContact]:
