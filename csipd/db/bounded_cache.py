@@ -86,7 +86,7 @@ class BoundedCache(Generic[K, V]):
         self._draw = draw
         self._entries: dict[K, Entry[V]] = {}
         self._keys: list[K] = []
-        # Those that an entry hangs on. Counted: weak references would cost a fifth of a GET.
+        # Those that an entry hangs on, each counted: Python's dictionaries of weak references are slow.
         self._facts: dict[str, Fact] = {}
         self.size = 0
         self.hits = 0
