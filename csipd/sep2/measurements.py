@@ -1,9 +1,9 @@
 """What a reading's number means: its quantity, unit and phase, and which way it counts.
 
 A ReadingType (IEEE 2030.5-2018 10.4) says it in codes, most of which may be left out. To operators generation
-is positive and consumption negative, whoever meters it: forward is delivered to the customer (FlowDirectionType).
-Where a ReadingType does not say its direction the role of its meter does: that of a DER counts what the DER
-gives, that of premises what they take.
+is positive and consumption negative, whoever meters it: forward is what is delivered to the customer. Where a
+ReadingType does not say its direction the role of its meter does: that of a DER counts what the DER gives,
+that of premises what they take.
 """
 
 from __future__ import annotations
