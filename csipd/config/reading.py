@@ -9,6 +9,7 @@ from typing import Final
 from csipd.config.document import Mapping, parse
 from csipd.config.fields import Fields, boolean
 from csipd.config.fleet import Fleet, FleetContext, read_groups
+from csipd.config.notifications import read_notifications
 from csipd.config.problems import ConfigError, Problems
 from csipd.config.programs import (
     read_controls,
@@ -96,6 +97,9 @@ def _settings(top: Fields, problems: Problems, base: Path) -> Settings:
             default_program=cloned[1].description if cloned is not None and for_every_der else None,
         )
     ).read(top)
+    notifications = read_notifications(
+        top, [*(device.id for device in devices), *(aggregator.id for aggregator in aggregators)]
+    )
     top.close()
     problems.check()
     return Settings(
@@ -109,5 +113,6 @@ def _settings(top: Fields, problems: Problems, base: Path) -> Settings:
         groups=groups,
         devices=devices,
         aggregators=aggregators,
+        notifications=notifications,
         events=events,
     )

@@ -19,7 +19,9 @@ from attrs import Factory, field, frozen
 
 from csipd.config.codes import Level
 from csipd.config.problems import Problem
+from csipd.der.receivers import ReceiverPolicy
 from csipd.der.retention import Retention
+from csipd.der.subscribing import SubscriptionLimits
 from csipd.sep2 import resources as r
 from csipd.sep2.types import MODE
 
@@ -74,6 +76,14 @@ class HostPort:
             return False
         return self.host == other.host or _is_any(self.host) or _is_any(other.host)
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether what listens there is reached from this machine alone, as far as the name tells."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
 
 def _is_any(host: str) -> bool:
     try:
@@ -105,6 +115,23 @@ class Limits:
     listen_backlog: int = 4_096  #: connections that wait to be accepted
     answer_cache: int = 67_108_864  #: octets of answers that are kept, by caller
     fact_cache: int = 67_108_864  #: octets of what answers are made from
+
+
+@frozen
+class Notifications:
+    """Where Notifications may go and what sending them may cost; times in seconds.
+
+    :param receivers: as far as the section says; ``lfdis`` are by a device's id in the file, or an LFDI
+    :param limits: how many subscriptions there may be, and how long one lasts
+    """
+
+    receivers: ReceiverPolicy = Factory(ReceiverPolicy)
+    limits: SubscriptionLimits = Factory(SubscriptionLimits)
+    connections: int = 200  #: to all receivers at once
+    connections_per_receiver: int = 8  #: to one host and port
+    connect_timeout: int = 10  #: from the look-up of the name to the end of the handshake
+    answer_timeout: int = 10  #: from a Notification's first octet to the answer's last
+    idle_timeout: int = 60  #: a kept connection without Notifications is closed
 
 
 @frozen
@@ -309,6 +336,7 @@ class Settings:
     :param log_events_per_device: how many log events are kept for each
     :param straight_path: whether ordinary requests are answered without Twisted's parser and Klein, and
         repeated ones from what is kept
+    :param notifications: where they may go and what they may cost
     :param aggregators_may_add: an aggregator may register LFDIs that nobody listed for it
     :param mirror_usage_point_post_rate: postRate of a MirrorUsagePoint
     """
@@ -350,6 +378,7 @@ class Settings:
     mirror_usage_point_post_rate: int
     limits: Limits
     retention: Retention
+    notifications: Notifications = field(kw_only=True)
     curves: tuple[Curve, ...] = field(kw_only=True)
     controls: tuple[Control, ...] = field(kw_only=True)
     programs: tuple[Program, ...] = field(kw_only=True)

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from attrs import evolve, field, frozen
 
 from csipd import pki
-from csipd.config import ServerMode, Settings, UnknownCertificate
+from csipd.config import HostPort, ServerMode, Settings, UnknownCertificate
 from csipd.daemon import storage, zones
 from csipd.daemon.certificates import (
     admin_roots,
@@ -39,6 +39,7 @@ from csipd.db import engine, fact_store, numbering
 from csipd.db.database import Transaction
 from csipd.db.tree.context import Server
 from csipd.der.access import Policy
+from csipd.der.receivers import ReceiverPolicy
 from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.pki import Repository
 from csipd.reconcile.reconciliation import reconcile
@@ -174,6 +175,8 @@ def _make(settings: Settings, options: StartOptions, checked: CheckResult, lock:
         own_primacy=settings.service_point_primacy,
         log_events=settings.log_events_per_device,
         strict_pins=settings.strict_pins,
+        receivers=receiver_policy(settings, by_id),
+        subscriptions=settings.notifications.limits,
     )
     return PreparedDaemon(
         settings=settings,
@@ -255,6 +258,21 @@ def policy(settings: Settings) -> Policy:
         anyone=settings.server_mode is ServerMode.ALLOW_ALL_ACCESS,
         aggregators_may_add=settings.aggregators_may_add,
         empty_list=settings.unknown_certificate is UnknownCertificate.EMPTY_LIST,
+    )
+
+
+def receiver_policy(settings: Settings, by_id: Mapping[str, str]) -> ReceiverPolicy:
+    """Where Notifications may go.
+
+    A server that listens on loopback alone may notify there: who subscribes is on this machine (decision 67).
+
+    :param by_id: LFDIs by the ids of the file
+    """
+    said = settings.notifications.receivers
+    return evolve(
+        said,
+        loopback=HostPort(settings.server, settings.https_port).is_loopback,
+        lfdis={by_id.get(name, name): lfdis for name, lfdis in said.lfdis.items()},
     )
 
 

@@ -14,6 +14,8 @@ from csipd.db import devices, fact_store, facts, programs, replacement
 from csipd.db.database import Transaction
 from csipd.db.fact_store import FactStore
 from csipd.der.access import Caller, Owner, Policy
+from csipd.der.receivers import ReceiverPolicy
+from csipd.der.subscribing import SubscriptionLimits
 from csipd.sep2.mrid import Issuer
 from csipd.sep2.site import Place
 
@@ -60,6 +62,8 @@ class Server:
     :param own_primacy: primacy of devices' own programs
     :param log_events: how many log events are kept for each device
     :param strict_pins: whether a PIN with a wrong check digit is refused, and not only warned of
+    :param receivers: where Notifications may go
+    :param subscriptions: how many there may be, and how long one lasts
     """
 
     lfdi: str
@@ -73,6 +77,8 @@ class Server:
     own_primacy: int = 3
     log_events: int = 100
     strict_pins: bool = False
+    receivers: ReceiverPolicy = field(factory=ReceiverPolicy)
+    subscriptions: SubscriptionLimits = field(factory=SubscriptionLimits)
 
     @property
     def own(self) -> programs.OwnPrograms:
