@@ -52,7 +52,16 @@ controls = Kind("controls", "which controls a program has, and which of them wer
 schedule = Kind("schedule", "what a program's controls have come to: their lists, counts and statuses")
 #: By the number of the device, or of the aggregator of its fleet.
 responses = Kind("responses", "which Responses of its own and its fleet a caller sees")
-
+#: By the number of the device.
+mirrors = Kind("mirrors", "which MirrorUsagePoints a caller has made")
+#: By the number of the mirror, which is its UsagePoint's as well.
+mirror = Kind("mirror", "what a mirror and its MeterReadings say, and whether they are there")
+#: By the number of the device, or of the aggregator of its fleet.
+usage_points = Kind("usage-points", "which UsagePoints of its own and its fleet a caller sees")
+#: By the number of the MeterReading.
+readings = Kind("readings", "what a MeterReading reads: the latest, and its sets of readings")
+#: There is one.
+mirror_room = Kind("mirror-room", "whether there is room for one more mirror")
 #: There is one.
 topology = Kind("topology", "how the groups hang together, and which programs each has, in what order")
 #: There is one.
@@ -73,11 +82,17 @@ KINDS: tuple[Kind, ...] = (
     controls,
     schedule,
     responses,
+    mirrors,
+    mirror,
+    usage_points,
+    readings,
+    mirror_room,
     everything,
 )
 #: So many facts of the last changes are remembered for those who were under way meanwhile: 10 MB.
 REMEMBERED = 65_536
 TOPOLOGY = topology.name
+MIRROR_ROOM = mirror_room.name
 EVERYTHING = everything.name
 _BY_NAME = {kind.name: kind for kind in KINDS}
 

@@ -87,6 +87,12 @@ MADE_FROM: Mapping[str, Made] = {
     "controls": Made((facts.controls, facts.schedule)),
     "responses": Made((facts.responses,), dict.fromkeys(("latest", "flagged"), ())),
     "logevents": Made((facts.list_of,), {"classified": ()}),
+    "mirrors": Made(
+        (facts.mirrors, facts.mirror, facts.usage_points),
+        dict.fromkeys(("body", "roles", "wished_post_rate", "posted"), (facts.mirror,)),
+    ),
+    "meter_readings": Made((facts.mirror,), dict.fromkeys(("sets", "segments"), ())),
+    "reading_sets": Made((facts.readings,)),
     "documents": Made((facts.document,)),
     "lists": Made((facts.list_of,)),
     # What only operators see, and what the store keeps for itself.

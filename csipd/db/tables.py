@@ -421,6 +421,87 @@ lists = sa.Table(
     sa.Column("last", sa.BigInteger, nullable=False),
 )
 
+#: Mirrored usage points: a MirrorUsagePoint and its UsagePoint are one row, and have one number. The mRID is
+#: unique by who made it (decision 56).
+mirrors = sa.Table(
+    "mirrors",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    # Who posts to it: the device itself, or an aggregator.
+    sa.Column("owner", _Id, sa.ForeignKey("devices.id"), nullable=False),
+    # Whose readings they are: what deviceLFDI means.
+    sa.Column("device", _Id, sa.ForeignKey("devices.id"), nullable=False),
+    sa.Column("mrid", sa.String(32), nullable=False),
+    # roleFlags, as a number.
+    sa.Column("roles", sa.Integer, nullable=False),
+    sa.Column("wished_post_rate", sa.BigInteger),
+    # When something was posted last, at most an hour before it was.
+    sa.Column("posted", sa.BigInteger, nullable=False, index=True),
+    # Removed from the wire: what is left of it goes with the sweep.
+    sa.Column("deleted", sa.BigInteger),
+    # What was posted, without readings.
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index(
+        "ix_mirrors_owner_mrid",
+        "owner",
+        "mrid",
+        unique=True,
+        sqlite_where=sa.text("deleted IS NULL"),
+        postgresql_where=sa.text("deleted IS NULL"),
+    ),
+    # The UsagePointList of a device, in its order.
+    sa.Index(
+        "ix_mirrors_device_mrid",
+        "device",
+        sa.text("mrid DESC"),
+        "id",
+        sqlite_where=sa.text("deleted IS NULL"),
+        postgresql_where=sa.text("deleted IS NULL"),
+    ),
+    sa.Index(
+        "ix_mirrors_deleted",
+        "id",
+        sqlite_where=sa.text("deleted IS NOT NULL"),
+        postgresql_where=sa.text("deleted IS NOT NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+#: MeterReadings of usage points: readings of one kind. What they read is in series of their own (db/series.py).
+meter_readings = sa.Table(
+    "meter_readings",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("mirror", _Id, sa.ForeignKey("mirrors.id"), nullable=False),
+    sa.Column("mrid", sa.String(32), nullable=False),
+    sa.Column("description", sa.Text),
+    sa.Column("version", sa.Integer),
+    # How many segments its series had: one, and one more for each change of its ReadingType.
+    sa.Column("segments", sa.Integer, nullable=False),
+    # How many ReadingSets it has.
+    sa.Column("sets", sa.Integer, nullable=False),
+    sa.Index(None, "mirror", "mrid", unique=True),
+    sqlite_autoincrement=True,
+)
+
+#: ReadingSets of MeterReadings: readings of one period.
+reading_sets = sa.Table(
+    "reading_sets",
+    metadata,
+    sa.Column("id", _Id, primary_key=True),
+    sa.Column("meter_reading", _Id, sa.ForeignKey("meter_readings.id"), nullable=False),
+    sa.Column("mrid", sa.String(32), nullable=False),
+    sa.Column("description", sa.Text),
+    sa.Column("version", sa.Integer),
+    # timePeriod.
+    sa.Column("start", sa.BigInteger, nullable=False),
+    sa.Column("duration", sa.BigInteger, nullable=False),
+    sa.Index(None, "meter_reading", "mrid", unique=True),
+    # The ReadingSetList, in its order.
+    sa.Index("ix_reading_sets_order", "meter_reading", sa.text("start DESC"), sa.text("mrid DESC")),
+    sqlite_autoincrement=True,
+)
+
 #: What the store itself is known by: the number that makes its mRIDs its own.
 facts = sa.Table(
     "facts",

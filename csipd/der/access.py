@@ -103,12 +103,13 @@ def party(caller: Caller, owner: Owner | None) -> Party:
 
 
 def may_see(
-    caller: Caller, row: Row, owner: Owner | None, policy: Policy, reaches_program: bool = False
+    caller: Caller, row: Row, owner: Owner | None, policy: Policy, reaches: bool = False
 ) -> bool:
     """Whether the resource exists for this caller.
 
     :param owner: the EndDevice in its URI, if there is one and it exists
-    :param reaches_program: whether the DERProgram in its URI is in an FSA of a device of the caller
+    :param reaches: whether the caller reaches what the number in its URI means: a DERProgram through an FSA of a
+        device of its own, a mirror by ``may_mirror``, a usage point by ``may_see_usage``
     """
     registered = caller.standing is Standing.REGISTERED
     match row.audience:
@@ -123,10 +124,24 @@ def may_see(
             return registered and owner is not None and bool(party(caller, owner))
         case Audience.OWNER:
             return registered and owner is not None and party(caller, owner) is Party.OWNER
-        case Audience.PROGRAM:
-            return registered and reaches_program
+        case Audience.PROGRAM | Audience.MIRROR | Audience.USAGE_POINT:
+            return registered and reaches
         case Audience.NOBODY:
             return False
+
+
+def may_mirror(caller: Caller, maker: int, device: Owner | None) -> bool:
+    """Whether a caller may use a mirror of a device's readings: it made it, and the device is still its own.
+
+    :param maker: number of the EndDevice that made the mirror
+    :param device: whose readings they are, while it is an EndDevice
+    """
+    return maker == caller.device and may_see_usage(caller, device)
+
+
+def may_see_usage(caller: Caller, device: Owner | None) -> bool:
+    """Whether a caller may post and read a device's readings: it is the device, or its aggregator now."""
+    return device is not None and bool(party(caller, device))
 
 
 def may_use(caller: Caller, row: Row, method: str, owner: Owner | None) -> bool:

@@ -32,6 +32,8 @@ class Audience(Enum):
     DEVICE = auto()  #: the device {id1} and the aggregator that manages it
     OWNER = auto()  #: the device {id1} alone
     PROGRAM = auto()  #: one that reaches DERProgram {id1} through an FSA of a device it may see
+    MIRROR = auto()  #: who made MirrorUsagePoint {id1}, while its device is itself or in its fleet
+    USAGE_POINT = auto()  #: the device of UsagePoint {id1} and the aggregator that manages it
     NOBODY = auto()  #: not served to devices: another party's resource, or the operator's
 
 
@@ -87,6 +89,7 @@ class Row:
     :param most: members that one list holds; 0: no caller posts to it, or its chapter has a rule of its own.
         Members that are equal in the list's order are one
     :param measured: PUT again and again with values that were measured
+    :param bulky: takes readings, of which a body may have many: it may be larger than others
     """
 
     name: str
@@ -103,6 +106,7 @@ class Row:
     delete: Party = field(kw_only=True, default=_NONE)
     most: int = field(kw_only=True, default=0)
     measured: bool = field(kw_only=True, default=False)
+    bulky: bool = field(kw_only=True, default=False)
 
     @cached_property
     def resource_type(self) -> type[r.Resource]:
@@ -169,7 +173,7 @@ def _allowed(row: Row, party: Party) -> tuple[str, ...]:
 
 _A = Audience
 
-#: The table. In the order of the standard's WADL; one row of ours is marked.
+#: The table. In the order of the standard's WADL; the rows of ours are marked.
 TABLE: tuple[Row, ...] = (
     # Device capability, self device, end devices
     Row("DeviceCapability", "/dcap", "MMEEE", _A.ANYONE),
@@ -358,49 +362,52 @@ TABLE: tuple[Row, ...] = (
     Row("LoadShedAvailability", "/edev/{id1}/lsl/{id2}", "MMOEM", _A.DEVICE, False, delete=_BOTH),
     # Metering
     Row("UsagePointList", "/upt", "MMEOE", _A.REGISTERED, False, order="-mRID"),
-    Row("UsagePoint", "/upt/{id1}", "MMEEO", _A.REGISTERED, False),
-    Row("MeterReadingList", "/upt/{id1}/mr", "MMEOE", _A.REGISTERED, False, order="-mRID"),
-    Row("MeterReading", "/upt/{id1}/mr/{id2}", "MMEEO", _A.REGISTERED, False),
-    Row("ReadingType", "/upt/{id1}/mr/{id2}/rt", "MMOEE", _A.REGISTERED, False),
+    Row("UsagePoint", "/upt/{id1}", "MMEEO", _A.USAGE_POINT, False),
+    Row("MeterReadingList", "/upt/{id1}/mr", "MMEOE", _A.USAGE_POINT, False, order="-mRID"),
+    Row("MeterReading", "/upt/{id1}/mr/{id2}", "MMEEO", _A.USAGE_POINT, False),
+    Row("ReadingType", "/upt/{id1}/mr/{id2}/rt", "MMOEE", _A.USAGE_POINT, False),
+    # Ours: the latest Reading. The WADL has no place for what a MeterReading's ReadingLink names.
     Row(
-        "ReadingSetList",
-        "/upt/{id1}/mr/{id2}/rs",
-        "MMEOE",
-        _A.REGISTERED,
-        False,
-        order="-timePeriod.start -mRID",
+        "LatestReading",
+        "/upt/{id1}/mr/{id2}/r",
+        "MMEEE",
+        _A.USAGE_POINT, False,
+        type_name="Reading",
+        linked_as="Reading",
     ),
-    Row("ReadingSet", "/upt/{id1}/mr/{id2}/rs/{id3}", "MMEEO", _A.REGISTERED, False),
+    Row(
+        "ReadingSetList", "/upt/{id1}/mr/{id2}/rs", "MMEOE", _A.USAGE_POINT, False, order="-timePeriod.start -mRID"
+    ),
+    Row("ReadingSet", "/upt/{id1}/mr/{id2}/rs/{id3}", "MMEEO", _A.USAGE_POINT, False),
     Row(
         "ReadingList",
         "/upt/{id1}/mr/{id2}/rs/{id3}/r",
         "MMEOE",
-        _A.REGISTERED,
-        False,
+        _A.USAGE_POINT, False,
         order="localID consumptionBlock touTier",
     ),
-    Row("Reading", "/upt/{id1}/mr/{id2}/rs/{id3}/r/{id4}", "MMOEO", _A.REGISTERED, False),
+    Row("Reading", "/upt/{id1}/mr/{id2}/rs/{id3}/r/{id4}", "MMOEO", _A.USAGE_POINT, False),
     # Metering mirror
     Row(
         "MirrorUsagePointList",
         "/mup",
         "MMEME",
-        _A.REGISTERED,
-        False,
+        _A.REGISTERED, False,
         order="-mRID",
         accepts=("MirrorUsagePoint",),
         post=Party.CALLER,
+        bulky=True,
     ),
     Row(
         "MirrorUsagePoint",
         "/mup/{id1}",
         "OOMMM",
-        _A.REGISTERED,
-        False,
+        _A.MIRROR, False,
         accepts=("MirrorMeterReading", "MirrorMeterReadingList"),
         put=Party.CALLER,
         post=Party.CALLER,
         delete=Party.CALLER,
+        bulky=True,
     ),
     # Pricing
     Row("TariffProfileList", "/tp", "MMEDE", _A.REGISTERED, False, order="-mRID"),
