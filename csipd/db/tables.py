@@ -467,7 +467,7 @@ mirrors = sa.Table(
     sqlite_autoincrement=True,
 )
 
-#: MeterReadings of usage points: readings of one kind. What they read is in series of their own (db/series.py).
+#: MeterReadings of usage points: readings of one kind. What they read is in series (db/series.py).
 meter_readings = sa.Table(
     "meter_readings",
     metadata,

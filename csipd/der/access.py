@@ -102,14 +102,12 @@ def party(caller: Caller, owner: Owner | None) -> Party:
     return Party(0)
 
 
-def may_see(
-    caller: Caller, row: Row, owner: Owner | None, policy: Policy, reaches: bool = False
-) -> bool:
+def may_see(caller: Caller, row: Row, owner: Owner | None, policy: Policy, reaches: bool = False) -> bool:
     """Whether the resource exists for this caller.
 
     :param owner: the EndDevice in its URI, if there is one and it exists
-    :param reaches: whether the caller reaches what the number in its URI means: a DERProgram through an FSA of a
-        device of its own, a mirror by ``may_mirror``, a usage point by ``may_see_usage``
+    :param reaches: whether the caller reaches what the number in its URI means: a DERProgram through an FSA
+        of a device of its own, a mirror by ``may_mirror``, a usage point by ``may_see_usage``
     """
     registered = caller.standing is Standing.REGISTERED
     match row.audience:

@@ -1,4 +1,4 @@
-"""The rules of the metering mirror (IEEE 2030.5-2018 10.11.3): bounds, rates, and which readings are taken."""
+"""Rules of the metering mirror (IEEE 2030.5-2018 10.11.3): bounds, rates, and which readings are taken."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ NOTED_EVERY = 3600
 class Metering:
     """What is taken of readings, and how much of it.
 
-    :param mirrors_per_device: MirrorUsagePoints that a device may make; an aggregator, so many for each device
-        that it manages and for itself
+    :param mirrors_per_device: MirrorUsagePoints that a device may make; an aggregator, so many for
+        each device that it manages and for itself
     :param mirrors: of all devices together
     :param meter_readings_per_mirror: MirrorMeterReadings of one MirrorUsagePoint
     :param reading_sets: ReadingSets that devices are shown of each MeterReading; older ones make room

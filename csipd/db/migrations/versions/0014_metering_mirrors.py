@@ -75,5 +75,7 @@ def upgrade() -> None:
         op.f("ix_reading_sets_meter_reading_mrid"), "reading_sets", ["meter_reading", "mrid"], unique=True
     )
     op.create_index(
-        "ix_reading_sets_order", "reading_sets", ["meter_reading", sa.text("start DESC"), sa.text("mrid DESC")]
+        "ix_reading_sets_order",
+        "reading_sets",
+        ["meter_reading", sa.text("start DESC"), sa.text("mrid DESC")],
     )
