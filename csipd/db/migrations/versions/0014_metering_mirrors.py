@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -9,7 +11,7 @@ revision = "0014"
 down_revision = "0013"
 
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-_LIVE = {
+_LIVE: dict[str, Any] = {
     "sqlite_where": sa.text("deleted IS NULL"),
     "postgresql_where": sa.text("deleted IS NULL"),
 }
