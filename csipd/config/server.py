@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
@@ -45,6 +46,9 @@ EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 - names, no sockets
 
 #: IANA Private Enterprise Number of mRIDs where the file gives none: RFC 5612 keeps it for examples.
 EXAMPLE_PEN: Final = 32473
+
+#: How many times as fast as the machine's a lab's clock may run: an hour in a second.
+FASTEST: Final = 3600
 
 #: Resources that carry pollRate: the key in the file, and the default in seconds.
 POLL_RATES: Final = {
@@ -105,6 +109,7 @@ _LATER = {
     "proxy_hostname": "read, but this release has no proxy",
 }
 
+_OF_THIS_MACHINE = "expected an address of this machine alone in a lab, such as 127.0.0.1"
 _PORT = integer(0, 65_535)
 _PORT_DIGITS = re.compile("[0-9]{1,5}")
 _ACCOUNT = matching(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", "the name of an account")
@@ -182,8 +187,9 @@ def read_server(top: Fields, base: Path, file_folder: Path) -> dict[str, Any]:
     rates = {name: top.get(key, RATE, default) for name, (key, default) in POLL_RATES.items()}
     limits = _read_limits(top)
     _warn_of_rates_near(top, rates, limits)
+    listeners = _read_listeners(top)
     return {
-        **_read_listeners(top),
+        **listeners,
         "origins": _origins(top),
         "read_folders": folders,
         "server_policies": top.get("server_policies", boolean, True),
@@ -215,6 +221,7 @@ def read_server(top: Fields, base: Path, file_folder: Path) -> dict[str, Any]:
         "mirror_usage_point_post_rate": rates["MirrorUsagePointList"],
         "limits": limits,
         "retention": _read_retention(top),
+        **_read_lab(top, listeners),
     }
 
 
@@ -291,6 +298,35 @@ def _check_clashes(
     for (key, listener), (other_key, other) in combinations(listeners.items(), 2):
         if listener is not None and other is not None and listener.clashes(other):
             top.error(key, f"expected another port than {other_key}'s, got {listener} and {other}")
+
+
+def _read_lab(top: Fields, listeners: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether this is a lab, and how fast its clock runs. It may not leave this machine (decision 67).
+
+    What names stand for is seen at the start.
+    """
+    lab = top.get("lab", boolean, False)
+    speed = top.get("lab_speed", integer(1, FASTEST), 1)
+    if not lab:
+        if top.has("lab_speed"):
+            top.error("lab_speed", "expected lab: true beside it; without it the clock is this machine's")
+        return {"lab": False, "lab_speed": 1}
+    server = "server" if top.has("server") else "server_hostname"
+    for key, name in ((server, listeners["server"]), ("admin_host", listeners["admin"].host)):
+        if name is not None and _leaves_machine(name):
+            top.error(key, f"{_OF_THIS_MACHINE}, got {name}")
+    for key in ("service_user", "service_group"):
+        if top.has(key):
+            top.error(key, "expected no such key beside lab: true: a lab is no service")
+    return {"lab": True, "lab_speed": speed}
+
+
+def _leaves_machine(name: str) -> bool:
+    """Whether an address is of other machines as well; of a name that is not known here."""
+    try:
+        return not ip_address(name.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
 
 
 def _read_operators(top: Fields) -> tuple[Operator, ...]:

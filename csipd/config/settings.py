@@ -339,6 +339,8 @@ class Settings:
     :param notifications: where they may go and what they may cost
     :param aggregators_may_add: an aggregator may register LFDIs that nobody listed for it
     :param mirror_usage_point_post_rate: postRate of a MirrorUsagePoint
+    :param lab: whether this is a lab, on this machine alone, which may do what production refuses
+    :param lab_speed: how many times as fast as the machine's its clock runs; 1 where it is none
     """
 
     file: str
@@ -378,6 +380,8 @@ class Settings:
     mirror_usage_point_post_rate: int
     limits: Limits
     retention: Retention
+    lab: bool
+    lab_speed: int
     notifications: Notifications = field(kw_only=True)
     curves: tuple[Curve, ...] = field(kw_only=True)
     controls: tuple[Control, ...] = field(kw_only=True)

@@ -29,6 +29,10 @@ from csipd.refusals import Unavailable
 
 #: Seconds between two ticks when nothing is due. A wall clock that was set is noticed by then.
 TICK_SECONDS = 30
+#: Of a clock that runs fast it is sooner, but not less than this (s).
+_LEAST_TICK = 1.0
+#: The same of sweeps.
+_LEAST_SWEEP = 10.0
 #: A timer is never set further ahead than this (s): the safety net looks before.
 _LONGEST = 3600.0
 #: Seconds by which the wall clock may be set ahead while csipd runs, and ages still be believed.
@@ -38,6 +42,11 @@ _PAUSE = 1.0
 _TICK = "tick"
 #: Events that a tick names in the log; of more it gives the number.
 _NAMED = 50
+
+
+def tick_seconds(speed: float) -> float:
+    """Seconds between two ticks when nothing is due, while the wall clock runs at a speed."""
+    return max(_LEAST_TICK, TICK_SECONDS / speed)
 
 
 @frozen
@@ -97,6 +106,7 @@ class Scheduler(Service):
 
     :param clock: for timers; monotonic
     :param wall: seconds since 1970: what events go by
+    :param speed: how many of its seconds pass in one of the clock's: 1 but in a lab
     :param sweep_seconds: how often log events are aged and counted (log_event_list_poll_rate)
     :param log_events: how many are kept for each device
     :param retention: how long everything else is kept
@@ -111,6 +121,7 @@ class Scheduler(Service):
         clock: Any,
         wall: Callable[[], float],
         *,
+        speed: float = 1,
         sweep_seconds: float,
         log_events: int,
         retention: Retention,
@@ -118,21 +129,22 @@ class Scheduler(Service):
         self._database = database
         self._clock = clock
         self._wall = wall
+        self._speed = speed
         self._log_events = log_events
         self._retention = retention
         self._ticks = self._loop(self._tick)
         self._sweeps = self._loop(self._sweep)
-        self._sweep_seconds = sweep_seconds
+        self._sweep_seconds = max(_LEAST_SWEEP, sweep_seconds / speed)
         self._timer: IDelayedCall | None = None
         self._removal: IDelayedCall | None = None
         self._rest: IDelayedCall | None = None
-        self._watch = ClockWatch(clock.seconds, wall)
+        self._watch = ClockWatch(lambda: clock.seconds() * speed, wall)
         # Seconds by which the wall clock was set ahead since the start.
         self._ahead = 0.0
 
     def startService(self) -> None:
         super().startService()
-        self._ticks.start(TICK_SECONDS)
+        self._ticks.start(tick_seconds(self._speed))
         self._sweeps.start(self._sweep_seconds, now=True)
 
     def stopService(self) -> None:
@@ -166,7 +178,7 @@ class Scheduler(Service):
             self._log.debug("events began or ended in {programs} programs", programs=found.programs)
         if self.running and found.next is not None:
             # Events go by whole seconds: a timer that fires a little early would find nothing.
-            self._arm(max(0.0, found.next - self._wall()) + 0.01)
+            self._arm(max(0.0, found.next - self._wall()) / self._speed + 0.01)
 
     def _notice_step(self) -> None:
         """Say that the wall clock was set: times that were shown are no longer what they were."""

@@ -7,7 +7,6 @@ between then and the start proper.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -33,6 +32,7 @@ from csipd.net.identity import identify_by
 from csipd.net.limits import ConnectionLimits
 from csipd.net.peer_log import PeerLog
 from csipd.net.quotas import Quotas
+from csipd.sep2.identity import lfdi
 from csipd.version import VERSION
 from csipd.web.admin.app import Admin, fault
 from csipd.web.admin.issuing import Issuing
@@ -66,7 +66,7 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
 
     :param reactor: for sockets, threads and timers; its ``seconds`` is monotonic
     """
-    settings = ready.settings
+    settings, wall = ready.settings, ready.wall
     notifier = ChangeNotifier()
     peer_log = PeerLog(reactor)
     database = Database(
@@ -79,15 +79,16 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     scheduler = Scheduler(
         database,
         reactor,
-        time.time,
+        wall.now,
+        speed=wall.speed,
         sweep_seconds=settings.poll_rates["LogEventList"],
         log_events=settings.log_events_per_device,
         retention=settings.retention,
     )
     backlog = make_backlog(settings.limits.listen_backlog)
     room = make_room(settings.limits.connections, ADMIN_LIMITS.connections + OWN)
-    operators = OperatorDirectory(settings, ready.repository, ready.operators, time.time)
-    contacts = Contacts(reactor.seconds, time.time)
+    operators = OperatorDirectory(settings, ready.repository, ready.operators, wall.real)
+    contacts = Contacts(reactor.seconds, wall.now, speed=wall.speed)
     listeners = [_devices_listener(ready, reactor, database, notifier, room.connections, peer_log, contacts)]
     if ready.operators:
         listeners.append(_operators_listener(ready, reactor, database, operators.names, peer_log))
@@ -136,18 +137,18 @@ def _devices_listener(
     peer_log: PeerLog,
     contacts: Contacts,
 ) -> Listener:
-    settings = ready.settings
-    cache = Cache(time.time, lambda: site.date(), settings.limits.answer_cache)
+    settings, wall = ready.settings, ready.wall
+    cache = Cache(wall.now, lambda: site.date(), settings.limits.answer_cache)
     notifier.subscribe(cache.changed)
     limits = limits_of(settings, connections)
-    endpoint = Endpoint(database, ready.server, time.time, cache)
+    endpoint = Endpoint(database, ready.server, wall.now, cache)
     site = Site(
         Application(endpoint.answer).resource(),
         clock=reactor,
-        now=time.time,
+        now=wall.now,
         limits=limits,
         quotas=quotas_of(settings),
-        identify=identify_by(ready.lfdi_of),
+        identify=identify_by(ready.lfdi_of, wall.of_real),
         endpoint=endpoint.answer if settings.straight_path else None,
         find_answer=cache.find,
         look_up=endpoint.look_up,
@@ -161,13 +162,13 @@ def _devices_listener(
 def _operators_listener(
     ready: PreparedDaemon, reactor: Any, database: Database, operators: Mapping[str, str], peer_log: PeerLog
 ) -> Listener:
-    settings = ready.settings
+    settings, wall = ready.settings, ready.wall
     reserved = {settings.server, *((settings.proxy.host,) if settings.proxy else ())}
     issuing = Issuing(reactor, ready.repository, ready.issuing, ready.lfdi_of, reserved)
     admin = Admin(
         database,
         ready.server,
-        time.time,
+        wall.now,
         operators=operators,
         prepare={"certificate": issuing.for_device},
         version=VERSION,
@@ -175,9 +176,10 @@ def _operators_listener(
     site = Site(
         admin.resource(),
         clock=reactor,
-        now=time.time,
+        now=wall.now,
         limits=ADMIN_LIMITS,
         quotas=ADMIN_QUOTAS,
+        identify=identify_by(lfdi, wall.of_real),
         look_up=admin.look_up,
         fault=fault,
         log_requests=ready.options.debug,

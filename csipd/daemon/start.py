@@ -19,7 +19,7 @@ from attrs import evolve, field, frozen
 
 from csipd import pki
 from csipd.config import HostPort, ServerMode, Settings, UnknownCertificate
-from csipd.daemon import storage, zones
+from csipd.daemon import lab, storage, zones
 from csipd.daemon.certificates import (
     admin_roots,
     certificates,
@@ -31,10 +31,13 @@ from csipd.daemon.certificates import (
     operators,
 )
 from csipd.daemon.failures import StartError, attributed_to
+from csipd.daemon.lab import check_lab
 from csipd.daemon.operators import operators_ending
 from csipd.daemon.roots import check_roots
+from csipd.daemon.scheduler import last_tick, tick_seconds
 from csipd.daemon.sockets import try_ports
 from csipd.daemon.undo import Undo
+from csipd.daemon.wallclock import WallClock
 from csipd.db import engine, fact_store, numbering
 from csipd.db.database import Transaction
 from csipd.db.tree.context import Server
@@ -86,6 +89,7 @@ class PreparedDaemon:
 
     :param operators: names of the operators by the fingerprints of their certificates
     :param issuing: the CA that issues certificates of devices
+    :param wall: the clock that devices see
     :param notices: what was made and changed, a line each
     :param warnings: what an operator should know, a line each
     :param lock: a descriptor that keeps the storage folder for this daemon as long as it is open
@@ -101,6 +105,7 @@ class PreparedDaemon:
     repository: Repository
     issuing: pki.CertificateSpec
     lfdi_of: Callable[[bytes], str]
+    wall: WallClock
     notices: tuple[str, ...]
     warnings: tuple[str, ...]
     lock: int = field(repr=False)
@@ -158,7 +163,10 @@ def _make(settings: Settings, options: StartOptions, checked: CheckResult, lock:
     url = engine.sqlite_url(settings.storage_path)
     with attributed_to(settings, "storage_path"):
         prepared = engine.prepare(url)
-    issuer, changes = _reconcile(settings, by_id, url)
+    with attributed_to(settings, "storage_path"):
+        known = _last_tick(url)
+    wall = lab.wall_clock(settings, known, tick_seconds(settings.lab_speed))
+    issuer, changes = _reconcile(settings, by_id, url, int(wall.now()))
     if options.user is not None:
         with attributed_to(settings, "service_user"):
             repository.set_owner(wanted, *options.user)
@@ -170,6 +178,7 @@ def _make(settings: Settings, options: StartOptions, checked: CheckResult, lock:
         zone=settings.time_zone,
         time_quality=settings.time_quality,
         poll_rates=settings.poll_rates,
+        lab_speed=settings.lab_speed if settings.lab else None,
         policy=evolve(policy(settings), reserved=_reserved(settings, repository, known_operators, lfdi_of)),
         page_maximum=settings.page_maximum,
         own_primacy=settings.service_point_primacy,
@@ -189,12 +198,17 @@ def _make(settings: Settings, options: StartOptions, checked: CheckResult, lock:
         repository=repository,
         issuing=device_issuer(settings),
         lfdi_of=lfdi_of,
+        wall=wall,
         notices=(
             *(f"made {path}" for path in made),
             *prepared,
             *changes,
         ),
-        warnings=(*checked.warnings, *_warnings(settings, repository, wanted)),
+        warnings=(
+            *checked.warnings,
+            *lab.warnings(settings, known, wall.real()),
+            *_warnings(settings, repository, wanted),
+        ),
         lock=lock,
     )
 
@@ -203,6 +217,7 @@ def _check(settings: Settings, options: StartOptions) -> CheckResult:
     """Try everything that can be tried before anything is made."""
     _resolve(settings, options)
     storage.try_folder(settings, "storage_path", settings.storage_path)
+    check_lab(settings, options.user)
     runs = storage.is_locked(settings.storage_path)
     try_ports(settings, runs=runs)
     with attributed_to(settings, "tls_repository"):
@@ -295,13 +310,23 @@ def _reserved(
     return frozenset(found)
 
 
-def _reconcile(settings: Settings, by_id: Mapping[str, str], url: str) -> tuple[Issuer, list[str]]:
+def _last_tick(url: str) -> int | None:
+    """The last tick that the store knows of (epoch s)."""
+    opened = engine.make_engine(url)
+    try:
+        with opened.connect() as connection:
+            return last_tick(connection)
+    finally:
+        opened.dispose()
+
+
+def _reconcile(settings: Settings, by_id: Mapping[str, str], url: str, now: int) -> tuple[Issuer, list[str]]:
     opened = engine.make_engine(url, immediate=True, lock_seconds=1)
     try:
         with attributed_to(settings, "storage_path"), opened.begin() as connection:
             transaction = Transaction(connection)
             issuer = numbering.issuer(transaction, settings.pen, randbits)
-            said = reconcile(transaction, settings, by_id, issuer, int(time.time()))
+            said = reconcile(transaction, settings, by_id, issuer, now)
             fact_store.renumber(connection)
             return issuer, said
     except sa.exc.DBAPIError as error:

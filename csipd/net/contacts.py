@@ -54,13 +54,17 @@ class Contacts:
 
     :param clock: seconds of the clock that connections go by; monotonic
     :param wall: seconds since 1970
+    :param speed: how many of its seconds pass in one of the clock's: 1 but in a lab
     :param most: callers of whom something is kept; at that number ``full`` is called, and who comes before it
         is collected is counted and not kept
     """
 
-    def __init__(self, clock: Callable[[], float], wall: Callable[[], float], most: int = MOST) -> None:
+    def __init__(
+        self, clock: Callable[[], float], wall: Callable[[], float], most: int = MOST, *, speed: float = 1
+    ) -> None:
         self._clock = clock
         self._wall = wall
+        self._speed = speed
         self._most = most
         self._new: dict[str, Contact] = {}
         self._collected = float("-inf")
@@ -97,7 +101,7 @@ class Contacts:
             self._note(contact)
 
     def _epoch(self, used: float) -> float:
-        return self._wall() - (self._clock() - used)
+        return self._wall() - (self._clock() - used) * self._speed
 
     def _note(self, contact: Contact) -> None:
         known = self._new.get(contact.lfdi)

@@ -24,7 +24,8 @@ class Identity:
     #: 40 upper case hex digits.
     lfdi: str
     sfdi: int
-    #: When the certificate ends (epoch s); None if that is not known. A connection may outlive it.
+    #: When the certificate ends, by the clock that devices see (epoch s); None if that is not known. A
+    #: connection may outlive it.
     not_after: float | None
     #: SHA-256 of the whole certificate, 64 upper case hex digits: what operators are known by.
     fingerprint: str
@@ -34,9 +35,10 @@ class Identity:
 Identify = Callable[[Any], Identity]
 
 
-def identify_by(lfdi_of: Callable[[bytes], str]) -> Identify:
+def identify_by(lfdi_of: Callable[[bytes], str], seen: Callable[[float], float] = float) -> Identify:
     """An `Identify` for TLS transports; `lfdi_of` makes the LFDI from the leaf in DER.
 
+    `seen` gives what the clock that devices see shows at a moment of the machine's.
     What it finds follows from the certificate's octets alone, and is kept.
     """
     kept: CertificateCache[Identity] = CertificateCache()
@@ -50,7 +52,7 @@ def identify_by(lfdi_of: Callable[[bytes], str]) -> Identify:
             identity = Identity(
                 lfdi=name,
                 sfdi=sfdi(name),
-                not_after=x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp(),
+                not_after=seen(x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp()),
                 fingerprint=digest.hex().upper(),
             )
             kept.keep(digest, identity)

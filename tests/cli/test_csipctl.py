@@ -23,7 +23,7 @@ from csipd.cli.ctl.https import Credentials, Server
 from csipd.cli.ctl.output import Output
 from csipd.cli.ctl.session import Machine, Session
 from csipd.web.admin.devices import DevicePage
-from tests.cli.fake import FakeAPI, device
+from tests.cli.fake import NOW, FakeAPI, device
 
 DOCUMENTATION = Path(__file__).resolve().parent.parent.parent / "docs" / "csipctl.md"
 
@@ -135,6 +135,16 @@ class OptionTests(SynchronousTestCase):
         )
         self.assertEqual(server.name, "other")
         self.assertEqual(credentials.certificate, Path("mine/certs/admin.crt"))
+
+    def test_time_of_a_lab(self) -> None:
+        """Moments go by the server's clock where the configuration is a lab's: it may run fast."""
+        self.api.answers("GET", "/status", {"now": NOW + 86_400})
+        self.api.answers("GET", "/controls", {"items": []})
+        for lines, expected in (((), NOW - 60), (("lab: true",), NOW + 86_400 - 60)):
+            file = self.configure(*lines)
+            done = self.api.run("--config", file, "controls", "list", "--since", "-60s")
+            self.assertEqual(done.exit_code, 0, done.output)
+            self.assertEqual(self.api.requests[-1].query["since"], str(expected))
 
     def test_configuration_for_all_addresses(self) -> None:
         """A server on every address is reached on this machine, by the name that its certificate then has."""

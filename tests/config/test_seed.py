@@ -191,6 +191,7 @@ class ReferenceTests(ConfigCase):
         with mock.patch.object(fields.Fields, "close", note):
             loads(uncommented(SAMPLE.read_text()), "config.yml", BASE)
             read("default_program: {description: D, primacy: 1}\nfsas: [{description: F}]\n")
+            read("lab: true\nlab_speed: 60\n")
             read("devices: [{id: a, ders: [{description: D, capabilities: {type: 1}}]}]\n")
         self.assertLessEqual(known["devices[].nameplate"], known["devices[].ders[]"])
         known["devices[].ders[]"] -= known.pop("devices[].ders[].capabilities")

@@ -67,6 +67,31 @@ class ServerTests(ConfigCase):
             ["c.yml:1: server_hostname: expected host:port, got 'nowhere'"],
         )
 
+    def test_lab(self) -> None:
+        """A lab stays on this machine and is no service; only its clock may run fast."""
+        found = read("lab: true\nlab_speed: 3600\nadmin_host: '::1'\n")
+        self.assertEqual((found.lab, found.lab_speed, found.warnings), (True, 3600, ()))
+        self.assertEqual((read("lab: true\n").lab_speed, read("lab: false\n").lab), (1, False))
+        self.assertIs(loads("server: somewhere\nport: 1\nlab: true\n").lab, True)
+        self.assert_wrong(
+            "lab_speed: 60\n",
+            "c.yml:3: lab_speed: expected lab: true beside it; without it the clock is this machine's",
+        )
+        for speed in ("0", "3601", "1.5", "fast"):
+            (line,) = self.wrong(f"lab: true\nlab_speed: {speed}\n")
+            self.assertTrue(line.startswith("c.yml:4: lab_speed: expected an integer 1..3600, got "), line)
+        alone = "expected an address of this machine alone in a lab, such as 127.0.0.1, got"
+        for outside in ("0.0.0.0", "::", "192.0.2.1", "fe80::1%eth0"):
+            said = self.wrong(f"server: '{outside}'\nport: 1\nlab: true\n", minimal="")
+            self.assertEqual(said, [f"c.yml:1: server: {alone} {outside}"])
+        said = self.wrong("server_hostname: 192.0.2.1:7443\nlab: true\n", minimal="")
+        self.assertEqual(said, [f"c.yml:1: server_hostname: {alone} 192.0.2.1"])
+        self.assert_wrong("admin_host: 192.0.2.1\nlab: true\n", f"c.yml:3: admin_host: {alone} 192.0.2.1")
+        self.assert_wrong(
+            "lab: true\nservice_user: csipd\n",
+            "c.yml:4: service_user: expected no such key beside lab: true: a lab is no service",
+        )
+
     def test_hosts(self) -> None:
         """A host is an address or a name; what ends in a number must be an address."""
         for host in ("0.0.0.0", "::", "fe80::1%eth0", "localhost", "a-b.example.org", "gridappsd_dev"):

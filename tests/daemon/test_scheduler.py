@@ -49,7 +49,7 @@ class Shaky:
 class Running:
     """A scheduler on a database, and what is heard of its changes."""
 
-    def __init__(self, url: str, clock: Clock, wall: Callable[[], float]) -> None:
+    def __init__(self, url: str, clock: Clock, wall: Callable[[], float], speed: float = 1) -> None:
         notifier = ChangeNotifier()
         self.said: list[str] = []
         self.database = Database(url, None, notifier.publish, self.say)
@@ -58,6 +58,7 @@ class Running:
             self.shaky,  # type: ignore[arg-type]  # it needs no more of a database
             clock,
             wall,
+            speed=speed,
             sweep_seconds=SWEEP,
             log_events=10,
             retention=Retention(),
@@ -85,24 +86,27 @@ class Running:
 class _Case(SynchronousTestCase):
     """With a scheduler that runs, and two programs."""
 
+    #: How many seconds of the wall clock pass in one of the clock's.
+    speed = 1
+
     def setUp(self) -> None:
         self.clock = Clock()
         #: What the wall clock shows more than it should.
         self.shift = 0.0
         self.url = new_database(self.mktemp())
-        self.one = self.run_another()
+        self.one = self.run_another(self.speed)
         self.mine, self.other = self.write(self.set_up)
         self.one.scheduler.startService()
         self.one.notified()
 
-    def run_another(self) -> Running:
-        made = Running(self.url, self.clock, self.wall)
+    def run_another(self, speed: float = 1) -> Running:
+        made = Running(self.url, self.clock, self.wall, speed)
         self.addCleanup(made.database.stopService)
         self.addCleanup(made.stop)
         return made
 
     def wall(self) -> float:
-        return NOW + self.shift + self.clock.seconds()
+        return NOW + self.shift + self.clock.seconds() * self.speed
 
     def set_up(self, transaction: Transaction) -> list[int]:
         group = add_group(transaction, "feeder")
@@ -163,6 +167,39 @@ class TickTests(SynchronousTestCase):
         """Before the first there was none."""
         with store() as transaction:
             self.assertIsNone(last_tick(transaction.connection))
+
+
+class FastTests(_Case):
+    """In a lab whose clock runs fast."""
+
+    speed = 600
+
+    def setUp(self) -> None:
+        log: list[Any] = []
+        globalLogPublisher.addObserver(log.append)
+        self.addCleanup(globalLogPublisher.removeObserver, log.append)
+        self.log = log
+        super().setUp()
+
+    def test_when_due(self) -> None:
+        """Timers are set by its seconds: an event of an hour is told of to the second, six seconds long."""
+        self.add(1200, 3600)
+        for moment in (2.0, 8.0):
+            self.until(moment - 0.005)
+            self.assertEqual(self.one.notified(), [])
+            self.until(moment + SOON)
+            self.assertEqual(self.one.notified(), self.lists())
+
+    def test_ticks(self) -> None:
+        """What the store knows of the time is never older than ten minutes of it, and no step is seen."""
+        self.until(30)
+        last = self.successResultOf(self.one.database.read(last_tick))
+        self.assertLessEqual(self.wall() - last, 600)
+        self.assertEqual([one for one in self.log if "wall clock" in (one.get("log_format") or "")], [])
+
+    def test_intervals(self) -> None:
+        """What goes by an interval comes sooner by as much, but never all the time."""
+        self.assertEqual([module.tick_seconds(speed) for speed in (1, 10, 30, 3600)], [30, 3, 1, 1])
 
 
 class TellTests(_Case):

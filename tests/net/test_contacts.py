@@ -41,6 +41,12 @@ class ContactTests(SynchronousTestCase):
         self.assertEqual(self.contacts.collect(), [Contact("A", WALL + 70, "192.0.2.1")])
         self.assertEqual(self.contacts.collect(), [])
 
+    def test_of_a_fast_clock(self) -> None:
+        """Where the wall clock runs fast, what was a moment ago was longer ago by it."""
+        contacts = Contacts(self.clock.seconds, lambda: WALL + 60 * self.clock.seconds(), speed=60)
+        contacts.closed("A", OpenConnection(last_used=70.0))
+        self.assertEqual(contacts.collect(), [Contact("A", WALL + 60 * 70, "192.0.2.1")])
+
     def test_open(self) -> None:
         """Connections that are open are asked, and are nothing new until they are used again."""
         used = OpenConnection(last_used=90.0)

@@ -359,7 +359,7 @@ def _live_view(session: Session) -> Iterator[Callable[[Snapshot], None]]:
         grid = views.watched(snapshot, session.when)
         if last != [grid]:
             last[:] = [grid]
-            out.show(session.when(int(session.now())), grid)
+            out.show(session.when(int(session.now_there())), grid)
 
     if out.as_json:
         yield line
@@ -370,6 +370,6 @@ def _live_view(session: Session) -> Iterator[Callable[[Snapshot], None]]:
 
             def redraw(snapshot: Snapshot) -> None:
                 grid = views.watched(snapshot, session.when)
-                live.update(out.drawn(session.when(int(session.now())), grid), refresh=True)
+                live.update(out.drawn(session.when(int(session.now_there())), grid), refresh=True)
 
             yield redraw

@@ -57,7 +57,7 @@ class Moment(click.ParamType[Any]):
         session = ctx.find_object(Session)
         assert session is not None
         try:
-            return parse_moment(str(value), session.now(), session.zone, ahead=self._ahead)
+            return parse_moment(str(value), session.now_there(), session.zone, ahead=self._ahead)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

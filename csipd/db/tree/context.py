@@ -56,6 +56,7 @@ class Server:
     :param issuer: who makes its mRIDs
     :param zone: for the Time resource
     :param time_quality: Time.quality (7: intentionally uncoordinated)
+    :param lab_speed: how many times as fast as the machine's a lab's clock runs; None: this is no lab
     :param poll_rates: pollRate by resource name (s); the schema's default for the others
     :param policy: how certificates come to be registered
     :param page_maximum: the most members of a list in one answer
@@ -72,6 +73,7 @@ class Server:
     zone: tzinfo
     time_quality: int = 7
     poll_rates: Mapping[str, int] = field(factory=dict)
+    lab_speed: int | None = None
     policy: Policy = field(factory=Policy)
     page_maximum: int = 500
     own_primacy: int = 3

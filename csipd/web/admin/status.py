@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from csipd.daemon import scheduler
+from csipd.daemon.lab import lab_line
 from csipd.db import controls, device_list, logevents, programs
 from csipd.sep2.schema import Element
 from csipd.sep2.types import TimeType
@@ -17,6 +18,10 @@ class ServerState(Element):
     """How the server is."""
 
     version: Line
+    #: What is to be known of this server before anything else: that it is a lab.
+    warning: Line | None = None
+    #: How many times as fast as the machine's the clock runs; of a lab alone.
+    lab_speed: Count | None = None
     now: TimeType
     devices: Count
     registered: Count
@@ -36,8 +41,11 @@ def status(connection: sa.Connection, call: Call) -> ServerState:
     """How the server is."""
     standings = device_list.numbers_by_standing(connection)
     live = controls.numbers_now(connection, call.now)
+    speed = call.server.lab_speed
     return ServerState(
         version=VERSION,
+        warning=None if speed is None else lab_line(speed),
+        lab_speed=speed,
         now=call.now,
         devices=sum(number for standing, number in standings.items() if standing != "retired"),
         registered=standings["registered"],

@@ -24,7 +24,7 @@ from tests.support import pki
 from tests.support.client import Client, ClientTLS
 from tests.support.memory_tls import Wire
 from tests.support.operator import ALICE, BOB, GONE, Office
-from tests.support.world import AGGREGATOR, BOUNDLESS, EVERYBODY, LAB, NOW, OTHER, OWNER
+from tests.support.world import AGGREGATOR, BOUNDLESS, EVERYBODY, LAB, NOW, OTHER, OWNER, World
 from tests.web.admin.case import Case
 from tests.web.admin.examples import WRITES, example
 
@@ -105,6 +105,18 @@ class OperatorTests(Case):
         for not_after, shown in ((NOW + 10.0, NOW + 10), (253_402_300_799.0, None), (None, None)):
             answer = self.office.send("GET", "/status", who=evolve(ALICE, not_after=not_after))
             self.assertEqual(json.loads(answer.body).get("your_certificate_ends"), shown)
+
+    def test_lab_is_shown(self) -> None:
+        """The status says of a lab that it is one, and how fast its clock runs."""
+        plain = json.loads(self.office.send("GET", "/status").body)
+        self.assertEqual(plain.keys() & {"warning", "lab_speed"}, set())
+        world = World(Path(self.mktemp()), lab_speed=60)
+        self.addCleanup(world.close)
+        office = Office(world)
+        self.addCleanup(office.close)
+        shown = json.loads(office.send("GET", "/status").body)
+        self.assertEqual(shown["lab_speed"], 60)
+        self.assertIn("this is a lab, not for production", shown["warning"])
 
     def test_not_among_devices(self) -> None:
         """On the devices' listener there is no operator's API, neither for operators nor for devices."""

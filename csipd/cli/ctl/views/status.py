@@ -24,9 +24,11 @@ def _controls(one: Value, which: str) -> str:
 
 
 def status(one: Value, when: When) -> Facts:
+    warning = one.get("warning")
     return Facts(
         (
             ("csipd", text(one.get("version"))),
+            *((("Warning", text(warning)),) if warning else ()),
             ("Time", when(one.get("now"))),
             ("Devices", text(one.get("devices"))),
             ("Registered", text(one.get("registered"))),
