@@ -279,13 +279,14 @@ def policy(settings: Settings) -> Policy:
 def receiver_policy(settings: Settings, by_id: Mapping[str, str]) -> ReceiverPolicy:
     """Where Notifications may go.
 
-    A server that listens on loopback alone may notify there: who subscribes is on this machine (decision 67).
+    A lab may do without TLS. A server that listens on loopback alone may notify there: who subscribes is on this machine (decision 67).
 
     :param by_id: LFDIs by the ids of the file
     """
     said = settings.notifications.receivers
     return evolve(
         said,
+        plain=settings.lab,
         loopback=HostPort(settings.server, settings.https_port).is_loopback,
         lfdis={by_id.get(name, name): lfdis for name, lfdis in said.lfdis.items()},
     )
