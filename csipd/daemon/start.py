@@ -279,7 +279,8 @@ def policy(settings: Settings) -> Policy:
 def receiver_policy(settings: Settings, by_id: Mapping[str, str]) -> ReceiverPolicy:
     """Where Notifications may go.
 
-    A lab may do without TLS. A server that listens on loopback alone may notify there: who subscribes is on this machine (decision 67).
+    A server that listens on loopback alone may notify there: who subscribes is on this machine. A lab may do
+    without TLS (decision 67).
 
     :param by_id: LFDIs by the ids of the file
     """
