@@ -41,6 +41,23 @@ HTTP = ("http", "socketserver", "wsgiref", "urllib.request")
 # One name space for all chapters of the model: annotations name the classes of other chapters through it.
 RESOURCES = "csipd.sep2.resources"
 
+# The physics of the simulated fleet, in one room with what puts it on the network.
+PURE_SIM = tuple(
+    f"csipd.sim.{name}"
+    for name in (
+        "alarms",
+        "curves",
+        "feeder",
+        "inverter",
+        "loads",
+        "plant",
+        "reports",
+        "response",
+        "street",
+        "sun",
+    )
+)
+
 REACTOR = "twisted.internet.reactor"
 # These take no reactor and reach for the global one.
 TAKES_REACTOR = (
@@ -170,6 +187,8 @@ def breaches(modules: Iterable[Module]) -> Iterator[str]:
                 allowed = is_pure(use, ["csipd.sep2"])
             elif module.within("csipd.der"):
                 allowed = is_pure(use, ["csipd.sep2", "csipd.der"])
+            elif module.within(*PURE_SIM):
+                allowed = is_pure(use, ["csipd.sep2", "csipd.der", *PURE_SIM])
             elif module.within("csipd.db"):
                 own = ["csipd.sep2", "csipd.der", "csipd.db", *shared]
                 allowed = is_sql(use, own, module.name == "csipd.db.database")
