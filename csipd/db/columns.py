@@ -68,6 +68,10 @@ class _BigInteger(_Strict, sa.BigInteger):
     _kind = int
 
 
+class _Float(_Strict, sa.Float):  # type: ignore[type-arg]  # as SQLAlchemy's own subclasses have it
+    _kind = float
+
+
 class _Boolean(_Strict, sa.Boolean):
     _kind = int
 
@@ -86,7 +90,7 @@ class _LargeBinary(_Strict, sa.LargeBinary):
 
 _STRICT: dict[type[Any], type[Any]] = {
     cls.__mro__[2]: cls
-    for cls in (_SmallInteger, _Integer, _BigInteger, _Boolean, _Text, _String, _LargeBinary)
+    for cls in (_SmallInteger, _Integer, _BigInteger, _Float, _Boolean, _Text, _String, _LargeBinary)
 }
 
 

@@ -37,7 +37,9 @@ class Kind(Enum):
     OPERATORS = 6.0
     #: The server's own: what the scheduler changes.
     SERVER = 4.0
-    #: What may wait: clean-up, and whatever comes in bulk.
+    #: Readings that come many in one request: nobody's control or status waits behind them.
+    READINGS = 2.0
+    #: What may wait: clean-up, roll-ups, and whatever else comes in bulk.
     BULK = 1.0
 
 
@@ -61,6 +63,11 @@ BULK = Share(Kind.BULK)
 def device_share(lfdi: str, managed: int = 0) -> Share:
     """The share of a device, or of an aggregator with so many managed devices (decision 37)."""
     return Share(Kind.DEVICES, lfdi, 1 + managed / 100)
+
+
+def readings_share(lfdi: str, managed: int = 0) -> Share:
+    """The share in which the same caller's many readings of one request are stored."""
+    return Share(Kind.READINGS, lfdi, 1 + managed / 100)
 
 
 @define(eq=False)

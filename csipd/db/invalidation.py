@@ -95,6 +95,12 @@ MADE_FROM: Mapping[str, Made] = {
     "reading_sets": Made((facts.readings,)),
     "documents": Made((facts.document,)),
     "lists": Made((facts.list_of,)),
+    "series": Made(
+        (facts.readings,),
+        dict.fromkeys(("ended", "doomed", "stored", "newest", "rolled", "kept"), ()),
+        "the others are of its latest reading",
+    ),
+    "readings": Made((facts.readings,)),
     # What only operators see, and what the store keeps for itself.
     **dict.fromkeys(
         (
@@ -107,6 +113,8 @@ MADE_FROM: Mapping[str, Made] = {
             "declarations",
             "facts",
             "idempotency",
+            "late_hours",
+            "rollups",
         ),
         _NOTHING,
     ),

@@ -83,6 +83,11 @@ class Prepared:
         changed: int = self.compiled(connection.dialect).run(connection, parameters, _count_rows)
         return changed
 
+    def execute_many(self, connection: sa.Connection, rows: Sequence[Sequence[Any]]) -> None:
+        """Carry out a write once for each row of values, which are in the order of ``names``."""
+        compiled = self.compiled(connection.dialect)
+        compiled.run_many(connection, self.names, rows)
+
 
 def run(connection: sa.Connection, sql: str) -> None:
     """Carry out a statement that has neither parameters nor rows, on the driver's cursor.
@@ -169,6 +174,32 @@ class _Compiled:
                 cursor.close()
         except connection.dialect.loaded_dbapi.Error as error:
             raise _as_core(error, sql, connection.dialect) from error
+
+    def run_many(
+        self, connection: sa.Connection, names: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Say the same again and again; the values must need no conversion."""
+        form = self._forms.get(())
+        if form is None:
+            form = self._forms[()] = self._form(())
+        assert not self._converting and not self._defaults and not self._expanding
+        said: Sequence[Any] = rows
+        if not self._dialect.positional:
+            said = [dict(zip(names, row, strict=True)) for row in rows]
+        elif tuple(form.order) != tuple(names):
+            places = [names.index(name) for name in form.order]
+            said = [[row[place] for place in places] for row in rows]
+        try:
+            cursor = connection.connection.cursor()
+            try:
+                if len(said) == 1:
+                    cursor.execute(form.sql, said[0])
+                else:
+                    cursor.executemany(form.sql, said)
+            finally:
+                cursor.close()
+        except connection.dialect.loaded_dbapi.Error as error:
+            raise _as_core(error, form.sql, connection.dialect) from error
 
     def said(self, parameters: _Parameters) -> tuple[str, Any]:
         """What is said to the driver: SQL and values.

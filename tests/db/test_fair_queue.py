@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db.fair_queue import BULK, SERVER, FairQueue, Kind, Share, device_share
+from csipd.db.fair_queue import (
+    BULK,
+    SERVER,
+    FairQueue,
+    Kind,
+    Share,
+    device_share,
+    readings_share,
+)
 from tests.support.steps import steps
 
 A, B, C = (device_share(name) for name in "ABC")
@@ -66,6 +74,23 @@ class TurnsTests(SynchronousTestCase):
         self.put(device_share("B", 300), 200)
         served = Counter(self.serve(100))
         self.assertAlmostEqual(served["B"], 80, delta=1)
+
+    def test_many_readings(self) -> None:
+        """Lists of readings, which cost much, delay neither a status nor an operator, nor are held up by
+        what may wait (decision 37)."""
+        for name in "ABC":
+            for _ in range(100):
+                self.queue.put("many readings", readings_share(name))
+        self.put(A, 3000)
+        self.put(OPERATOR, 2000)
+        self.put(BULK, 100)
+        cost = {"many readings": 0.02, "BULK": 0.02}
+        served = Counter(self.serve(2000, lambda key: cost.get(key, 0.001)))
+        seconds = {key: number * cost.get(key, 0.001) for key, number in served.items()}
+        self.assertGreater(seconds["A"], 2.5 * seconds["many readings"])
+        self.assertGreater(seconds["alice"], 2 * seconds["many readings"])
+        self.assertGreaterEqual(seconds["many readings"], seconds["BULK"])
+        self.assertGreater(seconds["BULK"], 0)
 
     def test_idle_time_is_not_saved(self) -> None:
         """Who did not ask for a while gets no more than its share when it does."""
