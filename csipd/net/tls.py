@@ -1,4 +1,4 @@
-"""The server's side of TLS, as IEEE 2030.5-2018 clause 6 wants it.
+"""TLS as IEEE 2030.5-2018 clause 6 wants it: what both sides have in common, and the server's side.
 
 TLS 1.2 only, ECDHE-ECDSA-AES128-CCM8 first and AES128-GCM-SHA256 beside it, key agreement on P-256
 whatever the client would rather have, a client certificate always. No compression, no renegotiation
@@ -33,6 +33,7 @@ other. So when such a signature does not verify, `_other_root` tries the rest.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -64,9 +65,9 @@ CIPHERS = ("ECDHE-ECDSA-AES128-CCM8", "ECDHE-ECDSA-AES128-GCM-SHA256")
 #: How long before its end the server's certificate is announced, in seconds.
 WARN_BEFORE_END = 90 * 86400
 
-_OPTIONS = (
-    SSL.OP_NO_COMPRESSION | SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE
-)
+#: Of a context of either side.
+OPTIONS = SSL.OP_NO_COMPRESSION | SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION
+
 # SSL_MODE_NO_AUTO_CHAIN, for which pyOpenSSL has no name: send what was configured, nothing from the store.
 _MODE_NO_AUTO_CHAIN = 0x8
 # X509_V_ERR_CERT_REJECTED, which OpenSSL answers with the alert bad_certificate.
@@ -103,35 +104,23 @@ class TLSSettings:
     accept_legacy: bool = False
 
 
-@implementer(IOpenSSLServerConnectionCreator)
-class ServerTLS:
-    """Makes the server's side of each TLS connection, and reads its files anew on request."""
+class TLSContexts(ABC):
+    """What both sides of TLS have in common: contexts of key, certificate and trust roots, and whom they let.
+
+    Files are read anew on request. Which side it is, and what is done about a refusal, a subclass says.
+    """
 
     _log = Logger()
 
-    def __init__(
-        self,
-        settings: TLSSettings,
-        *,
-        now: Callable[[], float],
-        peer_log: PeerLog | None = None,
-        announce_end: bool = True,
-        what: str = "IEEE 2030.5",
-    ) -> None:
-        """Read the files of `settings`; `now` is the time of day (epoch s).
+    def __init__(self, settings: TLSSettings, *, now: Callable[[], float], what: str) -> None:
+        """Read the files of `settings`; `now` is the time of day (epoch s), `what` it is for, for the log.
 
-        `what` is served, for the log, which says of each listener whether its files were reloaded.
-        `peer_log` writes why peers are refused; without it nothing is written, as where TLS is only tried.
-        `announce_end`: warn when the server's certificate ends; of several that share it one does.
         Raises `TLSError` when a file cannot be read or used.
         """
         self._settings = settings
         self._now = now
-        self._peer_log = peer_log
-        self._announce_end = announce_end
         self._what = what
         self._loaded = self._load()
-        self.warn_if_ending()
 
     @property
     def certificate_end(self) -> float:
@@ -154,23 +143,22 @@ class ServerTLS:
             )
             return False
         self._log.info("TLS of {what}: key, certificate and trust roots reloaded", what=self._what)
-        self.warn_if_ending()
         return True
 
-    def warn_if_ending(self) -> None:
-        """Log a warning when the server's certificate ends within 90 days (to be asked once a day)."""
-        left = self.certificate_end - self._now()
-        if self._announce_end and left < WARN_BEFORE_END:
-            self._log.warn(
-                "TLS: the server's certificate {file} {ends} on {end}",
-                file=str(self._settings.certificate),
-                ends="ends" if left > 0 else "has ended",
-                end=datetime.fromtimestamp(self.certificate_end, UTC).date().isoformat(),
-            )
+    @abstractmethod
+    def _new_context(self) -> SSL.Context:
+        """A context of this side, with what that side alone has to say."""
 
-    def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        """The TLS connection of one peer, from the context in force at this moment."""
-        return SSL.Connection(self._loaded.context, None)
+    @abstractmethod
+    def _refused(self, connection: SSL.Connection, chain: list[bytes], depth: int, reason: str) -> None:
+        """Hear that the peer's chain is refused.
+
+        :param depth: of the certificate that is at fault, 0 for the peer's own
+        """
+
+    @abstractmethod
+    def _not_judged(self, connection: SSL.Connection) -> None:
+        """Hear that an error kept the peer's chain from being judged; it is being handled."""
 
     def _load(self) -> _Loaded:
         settings = self._settings
@@ -188,13 +176,11 @@ class ServerTLS:
         for name in settings.extra_ciphers:
             _check_cipher(name)
 
-        context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        context = self._new_context()
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
         context.set_max_proto_version(SSL.TLS1_2_VERSION)
-        context.set_options(_OPTIONS)
         context.set_mode(SSL.MODE_RELEASE_BUFFERS | _MODE_NO_AUTO_CHAIN)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-        context.set_session_id(b"csipd")
         context.set_tmp_ecdh(ec.SECP256R1())
         _set_signature_algorithms(context, _ECDSA if ecdsa else f"{_ECDSA}:{_RSA}")
         try:
@@ -242,17 +228,73 @@ class ServerTLS:
         except ChainRefused as refused:
             self._refused(connection, chain, depth, refused.reason)
         except Exception:
-            if self._peer_log is not None:
-                peer: Any = connection.get_app_data().getPeer()
-                self._peer_log.failure(
-                    self._log,
-                    host_of(peer),
-                    "a certificate could not be judged",
-                    "TLS: {host}: a certificate could not be judged",
-                    origin=origin_of(peer),
-                    host=host_of(peer),
-                )
+            self._not_judged(connection)
         return False
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class ServerTLS(TLSContexts):
+    """Makes the server's side of each TLS connection."""
+
+    def __init__(
+        self,
+        settings: TLSSettings,
+        *,
+        now: Callable[[], float],
+        peer_log: PeerLog | None = None,
+        announce_end: bool = True,
+        what: str = "IEEE 2030.5",
+    ) -> None:
+        """Read the files of `settings`; see `TLSContexts`.
+
+        `what` is served, for the log, which says of each listener whether its files were reloaded.
+        `peer_log` writes why peers are refused; without it nothing is written, as where TLS is only tried.
+        `announce_end`: warn when the server's certificate ends; of several that share it one does.
+        """
+        self._peer_log = peer_log
+        self._announce_end = announce_end
+        super().__init__(settings, now=now, what=what)
+        self.warn_if_ending()
+
+    def reload(self) -> bool:
+        """Read the files anew; see `TLSContexts.reload`."""
+        reloaded = super().reload()
+        if reloaded:
+            self.warn_if_ending()
+        return reloaded
+
+    def warn_if_ending(self) -> None:
+        """Log a warning when the server's certificate ends within 90 days (to be asked once a day)."""
+        left = self.certificate_end - self._now()
+        if self._announce_end and left < WARN_BEFORE_END:
+            self._log.warn(
+                "TLS: the server's certificate {file} {ends} on {end}",
+                file=str(self._settings.certificate),
+                ends="ends" if left > 0 else "has ended",
+                end=datetime.fromtimestamp(self.certificate_end, UTC).date().isoformat(),
+            )
+
+    def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """The TLS connection of one peer, from the context in force at this moment."""
+        return SSL.Connection(self._loaded.context, None)
+
+    def _new_context(self) -> SSL.Context:
+        context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        context.set_options(OPTIONS | SSL.OP_CIPHER_SERVER_PREFERENCE)
+        context.set_session_id(b"csipd")
+        return context
+
+    def _not_judged(self, connection: SSL.Connection) -> None:
+        if self._peer_log is not None:
+            peer: Any = connection.get_app_data().getPeer()
+            self._peer_log.failure(
+                self._log,
+                host_of(peer),
+                "a certificate could not be judged",
+                "TLS: {host}: a certificate could not be judged",
+                origin=origin_of(peer),
+                host=host_of(peer),
+            )
 
     def _refused(self, connection: SSL.Connection, chain: list[bytes], depth: int, reason: str) -> None:
         if self._peer_log is None:
