@@ -67,7 +67,7 @@ class _Connector:
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         connection = SSL.Connection(self._context, None)
-        if not _is_address(self._host):
+        if not is_address(self._host):
             connection.set_tlsext_host_name(self._host.encode("ascii"))
         return connection
 
@@ -79,7 +79,8 @@ def _user_of(connection: SSL.Connection) -> Refusable:
     return user
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address and no name."""
     try:
         ip_address(host)
     except ValueError:

@@ -1,0 +1,1 @@
+"""Notifications on their way: connections to receivers, and the service that sends what is pending."""
