@@ -57,7 +57,7 @@ class ReceiverConnection(Protocol):
         self.identity: Identity | None = None
         self.posts = 0
         self.usable = False
-        self.ready: Deferred[None] = Deferred(lambda _: self.abort())
+        self.ready: Deferred[None] = Deferred(self._give_up_begin)
 
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
@@ -85,7 +85,7 @@ class ReceiverConnection(Protocol):
         assert self._answer is None
         self.posts += 1
         self._parser = AnswerParser()
-        answer: Deferred[int] = Deferred(lambda _: self.abort())
+        answer: Deferred[int] = Deferred(self._give_up_answer)
         self._answer = answer
         self._deadline = self._clock.callLater(seconds, self._late, seconds)
         self.transport.write(request)
@@ -139,6 +139,14 @@ class ReceiverConnection(Protocol):
     def _give_up(self) -> None:
         self._deadline = None
         self.abort()
+
+    def _give_up_begin(self, ready: Deferred[None]) -> None:
+        self._begun = True
+        self.abort()
+
+    def _give_up_answer(self, answer: Deferred[int]) -> None:
+        self._answer = None
+        self._end(None)
 
     def _late(self, seconds: float) -> None:
         self._deadline = None
