@@ -20,6 +20,7 @@ from csipd.cli.ctl.completion import completion
 from csipd.cli.ctl.controls import controls
 from csipd.cli.ctl.devices import devices
 from csipd.cli.ctl.errors import Code
+from csipd.cli.ctl.exports import exports
 from csipd.cli.ctl.groups import groups
 from csipd.cli.ctl.https import DEFAULT_PORT, Credentials, Server, parse_server
 from csipd.cli.ctl.init import init
@@ -177,6 +178,7 @@ for command in (
     responses,
     alarms,
     audit,
+    exports,
     status,
     lfdi,
     certs,

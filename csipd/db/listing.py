@@ -89,6 +89,20 @@ def conditions(*given: _Condition | None, others: Sequence[_Condition | None] = 
     return Conditions(found[:1], [*found[1:], *(one for one in others if one is not None)])
 
 
+def period(
+    moment: sa.ColumnElement[int], since: int | None, until: int | None
+) -> sa.ColumnElement[bool] | None:
+    """That a moment lies in a period; None: any does.
+
+    :param since: from then on; None: from the beginning
+    :param until: before then; None: to the end
+    """
+    bounds = [] if since is None else [moment >= since]
+    if until is not None:
+        bounds.append(moment < until)
+    return sa.and_(*bounds) if bounds else None
+
+
 def page(
     connection: sa.Connection,
     query: sa.Select[Any],

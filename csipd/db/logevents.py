@@ -434,28 +434,76 @@ def _classify_missed(transaction: Transaction) -> int:
 
 
 def listed(
-    connection: sa.Connection, *, device: int, before: int | None = None, limit: int = 100
+    connection: sa.Connection,
+    *,
+    device: int,
+    since: int | None = None,
+    until: int | None = None,
+    before: int | None = None,
+    limit: int = 100,
 ) -> tuple[list[StoredLogEvent], int | None]:
     """A page of the log events of a device, also those that it deleted, the last to come first.
 
+    :param since: only those that came from this time on
+    :param until: only those that came before this time
     :param before: only those of lower numbers
-    :return: the log events, and before which the next page begins; None: nothing follows
+    :return: the log events, and before which the next page begins; None: nothing follows. There may be fewer
+        than ``limit`` though more follow
     """
-    query = sa.select(
-        logevents.c.id, logevents.c.device, logevents.c.body, logevents.c.hidden, logevents.c.received
-    )
     after = None if before is None else (before,)
-    asked = listing.conditions(logevents.c.device == device)
-    rows, following = listing.page(connection, query, _NEWEST, asked, after=after, limit=limit)
-    found = [
+    asked = _log_of(device, since, until)
+    rows, following = listing.page(connection, _STORED, _NEWEST, asked, after=after, limit=limit)
+    return _stored(rows), None if following is None else following[0]
+
+
+def received(
+    connection: sa.Connection,
+    *,
+    since: int | None = None,
+    until: int | None = None,
+    device: int | None = None,
+    after: Sequence[int] | None = None,
+    limit: int = 500,
+) -> tuple[list[StoredLogEvent], Sequence[int] | None]:
+    """Log events that came in a period, of one device or of all, in the order in which they came.
+
+    :param since: from this time on
+    :param until: before this time
+    :param after: the place that they begin after
+    :return: the log events, and the place after which the rest begins; None: nothing follows. There may be
+        fewer than ``limit`` though more follow
+    """
+    if device is None:
+        order = _BY_RECEIPT
+        asked = listing.conditions(listing.period(logevents.c.received, since, until))
+    else:
+        order, asked = _OLDEST, _log_of(device, since, until)
+    rows, following = listing.page(connection, _STORED, order, asked, after=after, limit=limit)
+    return _stored(rows), following
+
+
+def _log_of(device: int, since: int | None, until: int | None) -> listing.Conditions:
+    return listing.conditions(
+        logevents.c.device == device, others=[listing.period(logevents.c.received, since, until)]
+    )
+
+
+def _stored(rows: Sequence[Any]) -> list[StoredLogEvent]:
+    return [
         StoredLogEvent(number, of, decode(body, r.LogEvent, f"logevents {number}"), hidden, received)
         for number, of, body, hidden, received in rows
     ]
-    return found, None if following is None else following[0]
 
 
+_STORED = sa.select(
+    logevents.c.id, logevents.c.device, logevents.c.body, logevents.c.hidden, logevents.c.received
+)
 _NEWEST = listing.Order((logevents.c.id,))
+_OLDEST = listing.Order((logevents.c.id,), newest_first=False)
+_BY_RECEIPT = listing.Order((logevents.c.received, logevents.c.id), newest_first=False)
 _NEWEST_ALARMS = listing.Order((alarm_table.c.id,))
+_OLDEST_ALARMS = listing.Order((alarm_table.c.id,), newest_first=False)
+_ALARMS_AS_RAISED = listing.Order((alarm_table.c.raised, alarm_table.c.id), newest_first=False)
 _ALARM = sa.select(
     alarm_table.c.id,
     alarm_table.c.device,
@@ -489,6 +537,33 @@ def alarms(
         connection, _ALARM, _NEWEST_ALARMS, _alarms_of(device, open), after=after, limit=limit
     )
     return [Alarm(*row) for row in rows], None if following is None else following[0]
+
+
+def raised(
+    connection: sa.Connection,
+    *,
+    since: int | None = None,
+    until: int | None = None,
+    device: int | None = None,
+    after: Sequence[int] | None = None,
+    limit: int = 500,
+) -> tuple[list[Alarm], Sequence[int] | None]:
+    """Alarms that were raised in a period, of one device or of all, in the order in which they were.
+
+    :param since: from this time on
+    :param until: before this time
+    :param after: the place that they begin after
+    :return: the alarms, and the place after which the rest begins; None: nothing follows. There may be fewer
+        than ``limit`` though more follow
+    """
+    period = listing.period(alarm_table.c.raised, since, until)
+    if device is None:
+        order, asked = _ALARMS_AS_RAISED, listing.conditions(period)
+    else:
+        order = _OLDEST_ALARMS
+        asked = listing.conditions(alarm_table.c.device == device, others=[period])
+    rows, following = listing.page(connection, _ALARM, order, asked, after=after, limit=limit)
+    return [Alarm(*row) for row in rows], following
 
 
 def alarm(connection: sa.Connection, number: int) -> Alarm | None:
@@ -532,9 +607,11 @@ def total_of_alarms(connection: sa.Connection, device: int | None = None, open: 
     return listing.total(connection, alarm_table.c.id, _alarms_of(device, open))
 
 
-def total_of_events(connection: sa.Connection, device: int) -> Total:
+def total_of_events(
+    connection: sa.Connection, device: int, since: int | None = None, until: int | None = None
+) -> Total:
     """How many log events of a device ``listed`` has in all."""
-    return listing.total(connection, logevents.c.id, listing.conditions(logevents.c.device == device))
+    return listing.total(connection, logevents.c.id, _log_of(device, since, until))
 
 
 def _alarms_of(device: int | None, open: bool | None) -> listing.Conditions:

@@ -109,6 +109,19 @@ _PAGE = {way: Prepared(_page(*way)) for way in _WAYS}
 
 
 _NEWEST = listing.Order((responses.c.id,))
+_OLDEST = listing.Order((responses.c.id,), newest_first=False)
+_BY_RECEIPT = listing.Order((responses.c.received, responses.c.id), newest_first=False)
+_STORED = sa.select(
+    responses.c.id,
+    responses.c.control,
+    responses.c.subject,
+    responses.c.lfdi,
+    responses.c.device,
+    responses.c.status,
+    responses.c.created_time,
+    responses.c.received,
+    responses.c.flagged,
+)
 
 
 @frozen
@@ -313,22 +326,43 @@ def listed(
     :return: the Responses, and before which the next page begins; None: nothing follows. There may be fewer
         than ``limit`` though more follow
     """
-    query = sa.select(
-        responses.c.id,
-        responses.c.control,
-        responses.c.subject,
-        responses.c.lfdi,
-        responses.c.device,
-        responses.c.status,
-        responses.c.created_time,
-        responses.c.received,
-        responses.c.flagged,
-    )
     after = None if before is None else (before,)
     rows, following = listing.page(
-        connection, query, _NEWEST, _of(control, device, flagged), after=after, limit=limit
+        connection, _STORED, _NEWEST, _of(control, device, flagged), after=after, limit=limit
     )
     return [StoredResponse(*row) for row in rows], None if following is None else following[0]
+
+
+def received(
+    connection: sa.Connection,
+    *,
+    since: int | None = None,
+    until: int | None = None,
+    control: int | None = None,
+    device: int | None = None,
+    after: Sequence[int] | None = None,
+    limit: int = 500,
+) -> tuple[list[StoredResponse], Sequence[int] | None]:
+    """Responses that came in a period, in the order in which they came.
+
+    :param since: from this time on
+    :param until: before this time
+    :param after: the place that they begin after
+    :return: the Responses, and the place after which the rest begins; None: nothing follows. There may be
+        fewer than ``limit`` though more follow
+    """
+    period = listing.period(responses.c.received, since, until)
+    if device is None and control is None:
+        order, asked = _BY_RECEIPT, listing.conditions(period)
+    else:
+        order = _OLDEST
+        asked = listing.conditions(
+            None if device is None else responses.c.device == device,
+            None if control is None else responses.c.control == control,
+            others=[period],
+        )
+    rows, following = listing.page(connection, _STORED, order, asked, after=after, limit=limit)
+    return [StoredResponse(*row) for row in rows], following
 
 
 def total(

@@ -313,6 +313,8 @@ responses = sa.Table(
     sa.Index(None, "control", "device", "status", "latest"),
     # The operator's lists: those to an event, and those that somebody should look at.
     sa.Index(None, "control", "id"),
+    # In the order in which they came, for a period.
+    sa.Index(None, "received", "id"),
     sa.Index(
         "ix_responses_flagged",
         "id",
@@ -350,8 +352,9 @@ logevents = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Index(None, "device", "hidden", "created_time", "event_id"),
     sa.Index(None, "device", "event_id", "created_time"),
-    # In the order in which they came.
+    # In the order in which they came, of a device and of all.
     sa.Index(None, "device", "id"),
+    sa.Index(None, "received", "id"),
     sa.Index(
         "ix_logevents_unclassified",
         "id",
@@ -378,6 +381,7 @@ alarms = sa.Table(
     sa.Column("closed_by", sa.Text),
     sa.Index(None, "device", "function_set", "code", "cleared"),
     sa.Index(None, "device", "id"),
+    sa.Index(None, "raised", "id"),
     sa.Index(
         "ix_alarms_over",
         "cleared",

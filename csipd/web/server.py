@@ -1,7 +1,8 @@
 """The HTTP side of the server: requests whose caller is known, and the site that connections belong to.
 
 An answer leaves whole and with its length, whoever wrote it and in how many pieces: some clients know no
-chunked encoding. Whatever goes wrong ends in an ``Error`` document; a traceback is for the log.
+chunked encoding. The exception is what operators ask for in portions (`Request.stream`). Whatever goes wrong
+ends in an ``Error`` document; a traceback is for the log.
 """
 
 from __future__ import annotations
@@ -139,6 +140,17 @@ class Request(server.Request):
         else:
             self._body.append(data)
 
+    def stream(self, data: bytes) -> None:
+        """Send a portion of an answer at once, in chunks: its length is not known before its end."""
+        if not self._disconnected:
+            self.channel.answer_goes_on()
+            self._send(data)
+
+    def cut(self) -> None:
+        """Give up an answer of which a portion has left: without its last chunk nobody takes it for whole."""
+        if not self._disconnected:
+            self.channel.transport.abortConnection()
+
     def _send(self, data: bytes) -> None:
         if not self.startedWriting:
             if self.responseHeaders.hasHeader(b"Connection"):
@@ -165,7 +177,7 @@ class Request(server.Request):
         if self._disconnected or self.finished:
             return reason
         if self.startedWriting:
-            self.channel.transport.abortConnection()
+            self.cut()
             return reason
         self._body.clear()
         self.responseHeaders.removeHeader(b"Content-Length")

@@ -15,6 +15,7 @@ the resource says; what the peer still sends is dropped, and the connection clos
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -274,6 +275,19 @@ class TwistedChannel(Connection):
         if self._unsent_head:
             data, self._unsent_head = self._unsent_head + data, b""
         self.transport.write(data)
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        self.write(b"".join(iovec))
+
+    def answer_goes_on(self) -> None:
+        """A portion of an answer leaves: the time for an answer counts anew for the next one."""
+        if self._phase is ANSWER:
+            self._enter(ANSWER)
+
+    @property
+    def peer_is_behind(self) -> bool:
+        """Whether the peer has yet to take what was written, so that nothing more is to be."""
+        return bool(self._waitingForTransport)
 
     def requestDone(self, request: Any) -> None:
         if self._unsent_head:

@@ -59,6 +59,8 @@ class FakeAPI:
         self.slept: list[float] = []
         self.connections: list[tuple[Server, Credentials, float]] = []
         self.closed = 0
+        #: How a stream ends before its time.
+        self.cut: Exception | None = None
         self.on_sleep: Callable[[], None] = lambda: None
         self._answers: dict[tuple[str, str], list[StoredResponse]] = {}
 
@@ -76,6 +78,16 @@ class FakeAPI:
         if isinstance(one, Exception):
             raise one
         return one
+
+    def stream(self, target: str, headers: Mapping[str, str], take: Callable[[bytes], None]) -> Answer:
+        answer = self.send("GET", target, headers, None)
+        if answer.status >= 300:
+            return answer
+        for start in range(0, len(answer.body), 10):
+            take(answer.body[start : start + 10])
+        if self.cut:
+            raise self.cut
+        return Answer(answer.status, answer.media_type, b"")
 
     def close(self) -> None:
         self.closed += 1

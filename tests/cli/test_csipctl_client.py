@@ -200,6 +200,16 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+def _send_chunks(handler: Handler, *chunks: bytes) -> None:
+    """An answer in chunks; an empty one is the last."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", "text/csv; charset=utf-8")
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    for chunk in chunks:
+        handler.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+
+
 def answer_well(handler: Handler) -> None:
     handler.reply(b'{"number": 1}')
 
@@ -303,6 +313,37 @@ class TLSTests(SynchronousTestCase):
         self.assertEqual(client.get("/devices/1").value, {"number": 1})
         self.assertRaises(Failure, client.get, "/devices/2")
         self.assertEqual(client.get("/devices/1").value, {"number": 1})
+
+    def test_stream(self) -> None:
+        """What comes in chunks is handed over as it comes; a refusal is not."""
+
+        def behaviour(handler: Handler) -> None:
+            if "refused" in handler.path:
+                return handler.reply(b'{"detail": "No such device."}', 404, PROBLEM)
+            _send_chunks(handler, b"[\n{}", b",\n{}", b"\n]\n", b"")
+
+        client = Client(self.transport(self.serve(behaviour)))
+        for _ in range(2):
+            parts: list[bytes] = []
+            client.stream("/exports/alarms", {"since": 5, "device": None}, parts.append)
+            self.assertEqual(b"".join(parts), b"[\n{},\n{}\n]\n")
+        self.assertEqual(self.heard[0][1], "/admin/exports/alarms?since=5")
+        error = self.assertRaises(Failure, client.stream, "/refused", {}, parts.append)
+        self.assertIn("No such device", error.message)
+
+    def test_cut_stream(self) -> None:
+        """One that ends without its last chunk was cut: that is an error, and it is not asked for again."""
+
+        def behaviour(handler: Handler) -> None:
+            _send_chunks(handler, b"[\n{}", b",\n{}")
+            handler.close_connection = True
+
+        transport = self.transport(self.serve(behaviour))
+        parts: list[bytes] = []
+        for _ in range(2):
+            error = self.assertRaises(Unreachable, transport.stream, "/admin/x", {}, parts.append)
+            self.assertIn("cut off", error.message)
+        self.assertEqual(len(self.heard), 2)
 
     def test_kept_connection_that_was_closed(self) -> None:
         """A kept connection that the server closed is opened anew, for a question or what has a key."""

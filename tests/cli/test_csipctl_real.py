@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,13 @@ class OfficeTransport:
         wire = self._office.wire()
         answer = wire.result(wire.client.request(method, target, body, dict(headers)))
         return Answer(answer.status, answer.headers.get("content-type", "").partition(";")[0], answer.body)
+
+    def stream(self, target: str, headers: Mapping[str, str], take: Callable[[bytes], None]) -> Answer:
+        answer = self.send("GET", target, headers, None)
+        if answer.status >= 300:
+            return answer
+        take(answer.body)
+        return Answer(answer.status, answer.media_type, b"")
 
     def close(self) -> None:
         pass
@@ -182,6 +189,15 @@ class DeviceTests(Case):
             lines,
         )
         self.assertTrue(any(line.startswith("inverterStatus 4 since") for line in lines), lines)
+
+    def test_exports(self) -> None:
+        """What devices logged, answered and raised comes out as CSV and as JSON."""
+        for what in ("responses", "alarms", "log"):
+            lines = self.ctl("export", what).stdout.splitlines()
+            rows = json.loads(self.ctl("--json", "export", what).stdout)
+            self.assertEqual(len(lines), 1 + len(rows), what)
+            self.assertIn("device_name", lines[0])
+        self.assertIn(",other,", self.ctl("export", "alarms").stdout)
 
     def test_log_and_alarms(self) -> None:
         """A log event is an alarm until that of its end comes."""

@@ -2,7 +2,7 @@
 
 It speaks over any transport: memory, memory with TLS, a socket. One connection, kept alive; requests may be
 sent before the last answer has come and are answered in order. What it does not forgive: an answer without
-Content-Length, chunked answers, bytes that belong to no request.
+Content-Length, chunked answers (but where `takes_chunks` is set), bytes that belong to no request.
 
     client = yield connect(reactor, port, ClientTLS(device, trust=lab))
     answer = yield client.get("/dcap")
@@ -65,7 +65,12 @@ class _Expected:
 
 
 class Client(Protocol):
-    """One connection. `lost` is why it ended, `interim` how many 1xx answers there were."""
+    """One connection. `lost` is why it ended, `interim` how many 1xx answers there were.
+
+    `takes_chunks` says whether answers may come in chunks: no device is sent such a one.
+    """
+
+    takes_chunks = False
 
     def __init__(self) -> None:
         self.lost: Failure | None = None
@@ -142,7 +147,7 @@ class Client(Protocol):
         self._buffer += data
         while self._expected:
             try:
-                parsed = _parse(self._buffer, self._expected[0].bodiless)
+                parsed = _parse(self._buffer, self._expected[0].bodiless, self.takes_chunks)
             except BadAnswer:
                 self._expected.pop(0).deferred.errback(Failure())
                 self.transport.abortConnection()
@@ -174,7 +179,7 @@ class Client(Protocol):
         return self._buffer
 
 
-def _parse(data: bytes, bodiless: bool) -> tuple[Answer, bytes] | None:
+def _parse(data: bytes, bodiless: bool, takes_chunks: bool) -> tuple[Answer, bytes] | None:
     """The first answer in `data` and what follows it, or None if it is not all there."""
     head, end, rest = data.partition(b"\r\n\r\n")
     if not end:
@@ -189,15 +194,36 @@ def _parse(data: bytes, bodiless: bool) -> tuple[Answer, bytes] | None:
     answer = Answer(int(status), reason, fields)
     length = answer.headers.get("content-length")
     if "transfer-encoding" in answer.headers:
-        raise BadAnswer(f"chunked: {answer}")
+        if not takes_chunks:
+            raise BadAnswer(f"chunked: {answer}")
+        return _chunks(answer, rest)
     if answer.status < 200 or answer.status in (204, 304):
         return (answer, rest) if length is None else _bad(f"a length where there is no body: {answer}")
+    if length is None and bodiless and takes_chunks:
+        return answer, rest
     if length is None:
         raise BadAnswer(f"without Content-Length: {answer}")
     size = 0 if bodiless else int(length)
     if len(rest) < size:
         return None
     return Answer(answer.status, reason, fields, rest[:size]), rest[size:]
+
+
+def _chunks(answer: Answer, rest: bytes) -> tuple[Answer, bytes] | None:
+    """An answer in chunks, and what follows it; None if the last one is not there."""
+    if answer.headers["transfer-encoding"] != "chunked" or "content-length" in answer.headers:
+        raise BadAnswer(f"a body without one clear end: {answer}")
+    body = []
+    while True:
+        line, end, rest = rest.partition(b"\r\n")
+        if not end or len(rest) < (size := int(line, 16)) + 2:
+            return None
+        if rest[size : size + 2] != b"\r\n":
+            raise BadAnswer(f"a chunk that goes on behind its end: {rest[:size]!r}")
+        body.append(rest[:size])
+        rest = rest[size + 2 :]
+        if not size:
+            return Answer(answer.status, answer.reason, answer.fields, b"".join(body)), rest
 
 
 def _bad(reason: str) -> Any:

@@ -160,6 +160,10 @@ class Wire:
                 return
         raise AssertionError("the two ends never come to rest")
 
+    def take_once(self) -> None:
+        """The client reads once what waits for it, and no more."""
+        self._carry(self._server_end, self._client_end, True)
+
     def advance(self, seconds: float, step: float = 1.0) -> None:
         """Turn the time in steps, and pump after each."""
         for _ in range(round(seconds / step)):

@@ -114,6 +114,7 @@ class Office:
         if wire is None or wire.closed:
             self._asks = who
             wire = self._wires[who] = Wire.plain(self.site, self.world.clock)
+            wire.client.takes_chunks = True
         return wire
 
     def ask(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -38,6 +38,13 @@ class Transport(Protocol):
 
     def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         """`target` is path and query, in ASCII."""
+        ...
+
+    def stream(self, target: str, headers: Mapping[str, str], take: Callable[[bytes], None]) -> Answer:
+        """GET what may be of any length: the body of a good answer is handed over as it comes.
+
+        What was handed over is whole once this returns.
+        """
         ...
 
     def close(self) -> None:
@@ -90,6 +97,16 @@ class Client:
             if following == after:
                 raise ServerFailed(f"{path}: a page of the list names itself as the next one")
             after = following
+
+    def stream(self, path: str, query: Query, take: Callable[[bytes], None]) -> None:
+        """GET what comes in portions; `take` is given its octets as they come.
+
+        What was taken is whole once this returns; where it fails it is not.
+        """
+        target = f"/admin{path}{query_text(query)}"
+        answer = self._transport.stream(target, {"Accept": f"{JSON}, text/csv, {PROBLEM}"}, take)
+        if not 200 <= answer.status < 300:
+            document_of(answer)
 
     def _request(
         self,

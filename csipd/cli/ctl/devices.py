@@ -484,17 +484,21 @@ def show_state(session: Session, device: str) -> None:
 
 @devices.command("log")
 @_one_device
+@click.option("--since", type=Moment(ahead=False), help=f"Only those that came since then {MOMENT_HELP}.")
+@click.option("--until", type=Moment(ahead=False), help="Only those that came before this.")
 @paged
 @pass_session
-def show_log(session: Session, device: str, paging: Paging) -> None:
+def show_log(session: Session, device: str, paging: Paging, since: int | None, until: int | None) -> None:
     """List the log events of a device, the newest first.
 
     \b
     Examples:
       csipctl devices log dev1 --limit 10
+      csipctl devices log dev1 --since -24h --all
     """
     path = f"/devices/{lookup.device(session.client, device)}/logevents"
-    show_list(session, path, paging, lambda items: log_events(items, session.when))
+    period: dict[str, str | int | bool | None] = {"since": since, "until": until}
+    show_list(session, path, paging, lambda items: log_events(items, session.when), period)
 
 
 def _in_group(session: Session, device: str, group: str) -> str:

@@ -22,6 +22,8 @@ ANSWER_LIMIT = 64 << 20
 
 _CHUNK = 1 << 16
 
+Take = Callable[[bytes], None]
+
 # How a kept connection looks that the other side has closed.
 _GONE = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
@@ -105,18 +107,29 @@ class HTTPSTransport:
         self._monotonic = monotonic
         self._context: ssl.SSLContext | None = None
         self._connection: HTTPConnection | None = None
+        self._taken = False  # whether something of the answer in progress was handed over
 
     def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         """One request. Only what does no harm twice is repeated, where a kept connection turns out closed."""
+        return self._carry(method, target, headers, body, None)
+
+    def stream(self, target: str, headers: Mapping[str, str], take: Callable[[bytes], None]) -> Answer:
+        """GET, and hand the body of a good answer over as it comes, however long that takes in all."""
+        return self._carry("GET", target, headers, None, take)
+
+    def _carry(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, take: Take | None
+    ) -> Answer:
         kept = self._connection is not None
         harmless = method == "GET"
         try:
             try:
-                return self._send(method, target, headers, body)
+                return self._send(method, target, headers, body, take)
             except _GONE:
-                if not kept or not (harmless or "Idempotency-Key" in headers):
+                # What was handed over cannot be taken back.
+                if not kept or self._taken or not (harmless or "Idempotency-Key" in headers):
                     raise
-            return self._send(method, target, headers, body)
+            return self._send(method, target, headers, body, take)
         except TimeoutError:
             what = f"no answer within {self._timeout:g} s"
         except OSError as error:
@@ -131,14 +144,20 @@ class HTTPSTransport:
             self._connection.close()
             self._connection = None
 
-    def _send(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+    def _send(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, take: Take | None
+    ) -> Answer:
+        self._taken = False
         if self._connection is None:
             self._connection = self._connect()
         done = False
         try:
             self._connection.request(method, target, body, dict(headers))
             with self._connection.getresponse() as response:
-                content = self._read(response)
+                good = 200 <= response.status < 300
+                content = (
+                    self._read(response) if take is None or not good else self._hand_over(response, take)
+                )
                 kind = response.headers.get_content_type() if "Content-Type" in response.headers else ""
                 done = not response.will_close
                 return Answer(response.status, kind, content)
@@ -160,6 +179,14 @@ class HTTPSTransport:
         if response.length:  # read1 does not mind an end before its time
             raise ConnectionResetError("the answer was cut off")
         return bytes(content)
+
+    def _hand_over(self, response: HTTPResponse, take: Take) -> bytes:
+        while part := response.read1(_CHUNK):
+            self._taken = True
+            take(part)
+        if response.length:
+            raise ConnectionResetError("the answer was cut off")
+        return b""
 
     def _connect(self) -> HTTPConnection:
         server = self._server

@@ -82,8 +82,9 @@ def close(transaction: Transaction, call: Call) -> Alarm:
 def log_events(connection: sa.Connection, call: Call) -> LogEventPage:
     """The log events of a device, the last to come first; those that it deleted are marked hidden."""
     number = number_of(connection, call)
+    period = {name: call.query[name] for name in ("since", "until")}
     items, following = logevents.listed(
-        connection, device=number, before=call.query["after"], limit=call.query["limit"]
+        connection, device=number, **period, before=call.query["after"], limit=call.query["limit"]
     )
     return LogEventPage(
         items=tuple(
@@ -91,7 +92,7 @@ def log_events(connection: sa.Connection, call: Call) -> LogEventPage:
             for one in items
         ),
         next=following,
-        **counted(logevents.total_of_events(connection, number)),
+        **counted(logevents.total_of_events(connection, number, **period)),
     )
 
 
@@ -145,6 +146,10 @@ OPERATIONS = (
         "The log events of a device",
         log_events,
         gives=LogEventPage,
-        query=PAGE,
+        query=(
+            *PAGE,
+            Parameter("since", int, "only those that came from this time on", least=0),
+            Parameter("until", int, "only those that came before this time", least=0),
+        ),
     ),
 )

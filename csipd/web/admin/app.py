@@ -8,14 +8,15 @@ carries an idempotency key is answered, when it is repeated, with what it was an
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
 import sqlalchemy as sa
 from attrs import evolve, frozen
 from klein import Klein
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
@@ -29,9 +30,10 @@ from csipd.net.identity import Identity
 from csipd.net.quotas import CallerInfo
 from csipd.refusals import Refusal, Unavailable
 from csipd.sep2.schema import Element
-from csipd.web.admin import problems, requests
+from csipd.web.admin import portions, problems, requests
 from csipd.web.admin.openapi import DESCRIPTION, document
-from csipd.web.admin.operations import Call, Created, Operation
+from csipd.web.admin.operations import Call, Created, Operation, Portion
+from csipd.web.admin.portions import Outlet, Writer
 from csipd.web.admin.problems import Problem
 from csipd.web.admin.requests import RequestRefused
 from csipd.web.admin.table import OPERATIONS
@@ -175,6 +177,8 @@ class Admin:
             asked = self._read(request, who, requests.numbers(request, path, given), methods)
         except RequestRefused as refused:
             return _give_problem(request, refused.problem)
+        if asked.operation.streams:
+            return self._stream(request, asked)
         answer = self._run_write(asked) if asked.operation.writes else self._run_read(asked)
         return answer.addCallbacks(_give, _refused, (request,), errbackArgs=(request,))
 
@@ -208,6 +212,43 @@ class Admin:
         return self._database.read(
             lambda connection: _answer(operation, operation.run(connection, call)), asked.share
         )
+
+    @inlineCallbacks
+    def _stream(self, request: Request, asked: _Request) -> Generator[Deferred[Any], Any, bytes]:
+        """Answer in portions. What is refused before the first one is a problem; later the answer is cut."""
+        form = asked.operation.gives
+        assert form is not None
+        rows = portions.writer(form, asked.call.query["format"])
+        place: Any = None
+        outlet: Outlet | None = None
+        try:
+            while True:
+                read = partial(_portion, asked, rows, place)
+                data, place = yield self._database.read(read, asked.share)
+                if outlet is None:
+                    outlet = Outlet(request)
+                    request.setHeader(b"Content-Type", rows.media_type)
+                    request.setHeader(b"Cache-Control", b"no-store")
+                if place is None:
+                    request.stream(data)
+                    return b""
+                yield outlet.send(data)
+        except Refusal:
+            failure = Failure()
+            if outlet is None:
+                return _refused(failure, request)
+            request.peer.warn(
+                self._log,
+                "an export was cut",
+                "{peer}: the answer to {uri} was cut in the midst of it: {why}",
+                uri=request.uri.decode("ascii", "replace"),
+                why=str(failure.value),
+            )
+            request.cut()
+            return b""
+        finally:
+            if outlet is not None:
+                outlet.close()
 
     def _run_write(self, asked: _Request) -> Deferred[_Answer]:
         name, check = asked.operation.prepare, asked.operation.check
@@ -273,6 +314,13 @@ def _answer(operation: Operation, result: Element | Created | None) -> _Answer:
     document = to_json(form)
     kept = {name: value for name, value in document.items() if name not in _SECRET}
     return _Answer(operation.status, location, json.dumps(document).encode(), json.dumps(kept).encode())
+
+
+def _portion(asked: _Request, rows: Writer, place: Any, connection: sa.Connection) -> tuple[bytes, Any]:
+    """The octets of the portion that begins at a place, and where the next one does; None: nowhere."""
+    portion: Portion = asked.operation.run(connection, evolve(asked.call, place=place))
+    data = rows.write(portion.items)
+    return (data, portion.following) if portion.following is not None else (data + rows.end(), None)
 
 
 def _give(answer: _Answer, request: Request) -> bytes:

@@ -102,7 +102,15 @@ def _refusals(statuses: set[int]) -> dict[str, Any]:
 
 def _success(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {"description": operation.summary + "."}
-    if operation.gives is not None:
+    if operation.streams:
+        assert operation.gives is not None
+        rows = {"type": "array", "items": _reference(operation.gives.__name__)}
+        described["description"] += _IN_PORTIONS
+        described["content"] = {
+            "application/json": {"schema": rows},
+            "text/csv": {"schema": {"type": "string"}},
+        }
+    elif operation.gives is not None:
         described["content"] = {"application/json": {"schema": _reference(operation.gives.__name__)}}
     if operation.status == 201:
         described["headers"] = {
@@ -139,6 +147,11 @@ def _query_parameter(parameter: Parameter) -> dict[str, Any]:
         "schema": schema,
     }
 
+
+_IN_PORTIONS = (
+    " It comes in portions (chunked). Whole is what has HTTP's last chunk, and as JSON its closing bracket;"
+    " a connection that ends before has cut it."
+)
 
 _IDEMPOTENCY: dict[str, Any] = {
     "name": "Idempotency-Key",

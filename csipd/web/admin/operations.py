@@ -7,7 +7,7 @@ only reads, a connection) and a ``Call``. It gives a form, or a form and where w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -27,6 +27,18 @@ class Created:
 
     form: Element
     location: str
+
+
+@frozen
+class Portion:
+    """A part of an answer that is given in portions, each a read of its own.
+
+    :param items: forms that the operation ``gives``; there may be none, though more follow
+    :param following: where the next portion begins, as ``Call.place`` has it; None: this was the last
+    """
+
+    items: Sequence[Element]
+    following: Any = None
 
 
 @frozen
@@ -70,6 +82,7 @@ class Call:
     :param query: the query parameters, defaults filled in
     :param body: what was sent
     :param prepared: what the operation's ``prepare`` made of it
+    :param place: where a portion begins, for an operation that ``streams``; None: at the start
     :param certificate_ends: when the operator's certificate does (TimeType); None: it has no end
     """
 
@@ -80,6 +93,7 @@ class Call:
     query: Mapping[str, Any]
     body: Any = None
     prepared: Any = None
+    place: Any = None
     certificate_ends: int | None = None
 
     @property
@@ -97,7 +111,8 @@ class Operation:
     :param run: what it does; of a ``Transaction`` if it writes, else of a connection
     :param takes: the form of the body
     :param body_optional: whether the body may be left out, which is the same as an empty form
-    :param gives: the form of the answer; None for 204
+    :param gives: the form of the answer; None for 204. Of each row, where it ``streams``
+    :param streams: whether the answer comes in portions, as JSON or CSV: ``run`` gives a ``Portion``
     :param status: of the answer
     :param writes: whether it changes anything
     :param refuses: statuses that it may refuse with, besides those that follow from the rest
@@ -114,6 +129,7 @@ class Operation:
     takes: type[Element] | None = None
     body_optional: bool = False
     gives: type[Element] | None = None
+    streams: bool = False
     status: int = 200
     writes: bool = False
     query: tuple[Parameter, ...] = ()

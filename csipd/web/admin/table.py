@@ -14,6 +14,7 @@ from csipd.web.admin import (
     curves,
     defaults,
     devices,
+    exports,
     groups,
     membership,
     programs,
@@ -38,5 +39,6 @@ OPERATIONS: tuple[Operation, ...] = (
     *controls.OPERATIONS,
     *responses.OPERATIONS,
     *alarms.OPERATIONS,
+    *exports.OPERATIONS,
     *audit.OPERATIONS,
 )

@@ -126,7 +126,7 @@ def calls(operation: Operation, numbers: Numbers, server: Server) -> list[Call]:
     form = operation.takes
     content = None if form is None else from_json(form, {} if body is None else body)
     plain = {parameter.name: parameter.default for parameter in operation.query}
-    named = [name for name in plain if name not in ("limit", "after", "zone")]
+    named = [name for name in plain if name not in ("limit", "after", "zone", "format")]
     given = {name: VALUES[name](numbers) for name in named}
     asked = [{}, *({name: value} for name, value in given.items()), *([given] if len(given) > 1 else [])]
     return [

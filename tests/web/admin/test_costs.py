@@ -27,6 +27,8 @@ from csipd.db.tables import (
     memberships,
     responses,
 )
+from csipd.sep2 import codec
+from csipd.sep2 import resources as r
 from csipd.web.admin.operations import Call, Operation
 from csipd.web.admin.table import OPERATIONS
 from tests.support.steps import steps
@@ -51,6 +53,10 @@ _SCAN = re.compile(rf"SCAN ({'|'.join(BIG)})\b")
 _SORT = re.compile(r"USE TEMP B-TREE FOR (RIGHT PART OF )?ORDER BY")
 _STATEMENT = re.compile("SELECT|WITH|UPDATE|DELETE|INSERT")
 _VALUES = re.compile(r"INSERT INTO \w+ \([^()]*\) VALUES")
+#: What each of the devices has logged.
+EVENT = codec.encode(
+    r.LogEvent(createdDateTime=NOW, functionSet=11, logEventCode=0, logEventID=1, logEventPEN=1, profileID=2)
+)
 #: Numbers of the devices that a test adds begin here.
 FIRST = 1000
 
@@ -161,7 +167,7 @@ def fill(transaction: Transaction, first: int, number: int, aggregator: int) -> 
             "hidden": False,
             "classified": True,
             "received": NOW,
-            "body": b"",
+            "body": EVENT,
         },
     )
     insert(alarms, lambda one: {"device": one, "function_set": 11, "code": 0, "raised": NOW})
