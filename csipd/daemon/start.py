@@ -38,7 +38,7 @@ from csipd.daemon.scheduler import last_tick, tick_seconds
 from csipd.daemon.sockets import try_ports
 from csipd.daemon.undo import Undo
 from csipd.daemon.wallclock import WallClock
-from csipd.db import engine, fact_store, numbering
+from csipd.db import changes, engine, fact_store, numbering
 from csipd.db.database import Transaction
 from csipd.db.tree.context import Server
 from csipd.der.access import Policy
@@ -166,7 +166,7 @@ def _make(settings: Settings, options: StartOptions, checked: CheckResult, lock:
     with attributed_to(settings, "storage_path"):
         known = _last_tick(url)
     wall = lab.wall_clock(settings, known, tick_seconds(settings.lab_speed))
-    issuer, changes = _reconcile(settings, by_id, url, int(wall.now()))
+    issuer, said = _reconcile(settings, by_id, url, int(wall.now()))
     if options.user is not None:
         with attributed_to(settings, "service_user"):
             repository.set_owner(wanted, *options.user)
@@ -186,6 +186,7 @@ def _make(settings: Settings, options: StartOptions, checked: CheckResult, lock:
         strict_pins=settings.strict_pins,
         receivers=receiver_policy(settings, by_id),
         subscriptions=settings.notifications.limits,
+        base_uri=f"https://{settings.server}:{settings.https_port}",
     )
     return PreparedDaemon(
         settings=settings,
@@ -202,7 +203,7 @@ def _make(settings: Settings, options: StartOptions, checked: CheckResult, lock:
         notices=(
             *(f"made {path}" for path in made),
             *prepared,
-            *changes,
+            *said,
         ),
         warnings=(
             *checked.warnings,
@@ -329,6 +330,7 @@ def _reconcile(settings: Settings, by_id: Mapping[str, str], url: str, now: int)
             transaction = Transaction(connection)
             issuer = numbering.issuer(transaction, settings.pen, randbits)
             said = reconcile(transaction, settings, by_id, issuer, now)
+            changes.record(connection, transaction.changed)
             fact_store.renumber(connection)
             return issuer, said
     except sa.exc.DBAPIError as error:

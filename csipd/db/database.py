@@ -22,7 +22,7 @@ from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from csipd.db import fact_store
+from csipd.db import changes, fact_store
 from csipd.db.columns import Unreadable
 from csipd.db.engine import (
     DriverTransaction,
@@ -415,6 +415,8 @@ class _Connection:
                         remarks.extend(transaction.remarks)
                     if timer.is_over():
                         break
+                # Who subscribed is told of what caches hear of: nobody can forget to say so.
+                changes.record(connection, changed)
                 number = self._kept.commit(connection, changed) if changed else None
                 committing = True
             if number is not None:

@@ -222,7 +222,7 @@ def post(transaction: Transaction, place: Place, resource: Resource, now: int, d
     :return: the place of the member
     """
     connection = transaction.connection
-    number: int = _LENGTHEN.scalar(connection, {"href": place.href})
+    number = lengthen(connection, place.href)
     made = Place(member(place.row), (*place.ids, number))
     body = codec.encode(resource, extensions=True)
     row = {
@@ -238,6 +238,17 @@ def post(transaction: Transaction, place: Place, resource: Resource, now: int, d
     _INSERT.execute(connection, row)
     transaction.invalidate(facts.list_of(place.href), facts.document(made.href))
     return made
+
+
+def lengthen(connection: sa.Connection, href: str) -> int:
+    """Count one member more of the list at an href; gives the number that it may have."""
+    number: int = _LENGTHEN.scalar(connection, {"href": href})
+    return number
+
+
+def shorten(connection: sa.Connection, href: str) -> None:
+    """Count one member less."""
+    _SHORTEN.execute(connection, {"list": href})
 
 
 def find_equal(connection: sa.Connection, place: Place, resource: Resource) -> Place | None:
@@ -288,7 +299,7 @@ def delete(transaction: Transaction, place: Place) -> bool:
     if parent is None:
         return False
     if parent.list is not None:
-        _SHORTEN.execute(connection, {"list": parent.list})
+        shorten(connection, parent.list)
         transaction.invalidate(facts.list_of(parent.list))
     transaction.invalidate(facts.document(place.href))
     return True

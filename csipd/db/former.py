@@ -16,6 +16,11 @@ from csipd.db.tables import former_lfdis
 _FIND = Prepared(
     sa.select(former_lfdis.c.device, former_lfdis.c.works).where(former_lfdis.c.lfdi == sa.bindparam("lfdi"))
 )
+_WORKING = Prepared(
+    sa.select(former_lfdis.c.lfdi).where(
+        former_lfdis.c.device == sa.bindparam("device"), former_lfdis.c.works
+    )
+)
 _OF = Prepared(sa.select(former_lfdis.c.lfdi).where(former_lfdis.c.device == sa.bindparam("device")))
 
 
@@ -40,6 +45,11 @@ def find(connection: sa.Connection, lfdi: str) -> FormerCertificate | None:
 def of(connection: sa.Connection, device: int) -> list[str]:
     """The LFDIs that a device had before."""
     return _OF.scalars(connection, {"device": device})
+
+
+def working(connection: sa.Connection, device: int) -> list[str]:
+    """The LFDIs that a device had before and whose certificates are still let in."""
+    return _WORKING.scalars(connection, {"device": device})
 
 
 def among(connection: sa.Connection, lfdis: Sequence[str]) -> Mapping[str, int]:

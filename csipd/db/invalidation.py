@@ -101,12 +101,33 @@ MADE_FROM: Mapping[str, Made] = {
         "the others are of its latest reading",
     ),
     "readings": Made((facts.readings,)),
+    "subscriptions": Made(
+        (facts.list_of, facts.document),
+        dict.fromkeys(
+            (
+                "attempts",
+                "certain",
+                "changed",
+                "digest",
+                "error",
+                "expires",
+                "failing_since",
+                "next_at",
+                "notified",
+                "revision",
+                "told",
+            ),
+            (),
+        ),
+        "how far its subscriber was told, no resource shows",
+    ),
     # What only operators see, and what the store keeps for itself.
     **dict.fromkeys(
         (
             "abilities",
             "alarms",
             "audit",
+            "changes",
             "commits",
             "contacts",
             "counts",
@@ -115,6 +136,8 @@ MADE_FROM: Mapping[str, Made] = {
             "idempotency",
             "late_hours",
             "rollups",
+            "receivers",
+            "watched",
         ),
         _NOTHING,
     ),

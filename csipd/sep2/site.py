@@ -90,6 +90,7 @@ class Row:
         Members that are equal in the list's order are one
     :param measured: PUT again and again with values that were measured
     :param bulky: takes readings, of which a body may have many: it may be larger than others
+    :param subscribable: whether who may see it may subscribe to it (decision 64)
     """
 
     name: str
@@ -107,6 +108,7 @@ class Row:
     most: int = field(kw_only=True, default=0)
     measured: bool = field(kw_only=True, default=False)
     bulky: bool = field(kw_only=True, default=False)
+    subscribable: bool = field(kw_only=True, default=False)
 
     @cached_property
     def resource_type(self) -> type[r.Resource]:
@@ -186,11 +188,27 @@ TABLE: tuple[Row, ...] = (
         order="-changedTime sFDI href",
         accepts=("EndDevice",),
         post=Party.CALLER,
+        subscribable=True,
     ),
-    Row("EndDevice", "/edev/{id1}", "MMOEO", _A.DEVICE, put=_BOTH, delete=Party.MANAGER),
+    Row(
+        "EndDevice",
+        "/edev/{id1}",
+        "MMOEO",
+        _A.DEVICE,
+        put=_BOTH,
+        delete=Party.MANAGER,
+        subscribable=True,
+    ),
     Row("Registration", "/edev/{id1}/rg", "MMOEO", _A.DEVICE),
     Row("DeviceStatus", "/edev/{id1}/dstat", "MMMEO", _A.DEVICE, put=_BOTH, measured=True),
-    Row("FunctionSetAssignmentsList", "/edev/{id1}/fsa", "MMEDE", _A.DEVICE, order="-mRID"),
+    Row(
+        "FunctionSetAssignmentsList",
+        "/edev/{id1}/fsa",
+        "MMEDE",
+        _A.DEVICE,
+        order="-mRID",
+        subscribable=True,
+    ),
     Row("FunctionSetAssignments", "/edev/{id1}/fsa/{id2}", "MMEED", _A.DEVICE),
     # Ours: the programs of one FSA. The WADL has no place for the list that an FSA's
     # DERProgramListLink names (decision 10).
@@ -202,6 +220,7 @@ TABLE: tuple[Row, ...] = (
         type_name="DERProgramList",
         linked_as="DERProgramList",
         order="primacy -mRID",
+        subscribable=True,
     ),
     # Subscription and notification
     Row(
@@ -209,7 +228,6 @@ TABLE: tuple[Row, ...] = (
         "/edev/{id1}/sub",
         "MMEME",
         _A.OWNER,
-        False,
         order="href",
         accepts=("Subscription",),
         post=Party.OWNER,
@@ -219,7 +237,6 @@ TABLE: tuple[Row, ...] = (
         "/edev/{id1}/sub/{id2}",
         "MMMEM",
         _A.OWNER,
-        False,
         put=Party.OWNER,
         delete=Party.OWNER,
     ),
@@ -605,6 +622,7 @@ TABLE: tuple[Row, ...] = (
         _A.DEVICE,
         type_name="DERProgramList",
         order="primacy -mRID",
+        subscribable=True,
     ),
     Row("CurrentDERProgram", "/edev/{id1}/der/{id2}/cdp", "MMEEO", _A.DEVICE, type_name="DERProgram"),
     Row("DERSettings", "/edev/{id1}/der/{id2}/derg", "MMMEE", _A.DEVICE, put=_BOTH),
@@ -612,8 +630,8 @@ TABLE: tuple[Row, ...] = (
     Row("DERAvailability", "/edev/{id1}/der/{id2}/dera", "MMMEE", _A.DEVICE, put=_BOTH, measured=True),
     Row("DERCapability", "/edev/{id1}/der/{id2}/dercap", "MMMEE", _A.DEVICE, put=_BOTH),
     # DER programs
-    Row("DERProgramList", "/derp", "MMEOE", _A.REGISTERED, order="primacy -mRID"),
-    Row("DERProgram", "/derp/{id1}", "MMEEO", _A.PROGRAM),
+    Row("DERProgramList", "/derp", "MMEOE", _A.REGISTERED, order="primacy -mRID", subscribable=True),
+    Row("DERProgram", "/derp/{id1}", "MMEEO", _A.PROGRAM, subscribable=True),
     Row(
         "ActiveDERControlList",
         "/derp/{id1}/actderc",
@@ -623,10 +641,15 @@ TABLE: tuple[Row, ...] = (
         order="interval.start -creationTime -mRID",
     ),
     Row(
-        "DERControlList", "/derp/{id1}/derc", "MMEOE", _A.PROGRAM, order="interval.start -creationTime -mRID"
+        "DERControlList",
+        "/derp/{id1}/derc",
+        "MMEOE",
+        _A.PROGRAM,
+        order="interval.start -creationTime -mRID",
+        subscribable=True,
     ),
-    Row("DERControl", "/derp/{id1}/derc/{id2}", "MMEEO", _A.PROGRAM),
-    Row("DefaultDERControl", "/derp/{id1}/dderc", "MMOEE", _A.PROGRAM),
+    Row("DERControl", "/derp/{id1}/derc/{id2}", "MMEEO", _A.PROGRAM, subscribable=True),
+    Row("DefaultDERControl", "/derp/{id1}/dderc", "MMOEE", _A.PROGRAM, subscribable=True),
     Row("DERCurveList", "/derp/{id1}/dc", "MMEOE", _A.PROGRAM, order="-creationTime -mRID"),
     Row("DERCurve", "/derp/{id1}/dc/{id2}", "MMEEO", _A.PROGRAM),
 )

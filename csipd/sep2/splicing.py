@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from functools import cache
 
 from csipd.sep2 import codec
-from csipd.sep2.resources import Resource
+from csipd.sep2.resources import Notification, Resource
 from csipd.sep2.schema import fields
 
+_NAMESPACE = f' xmlns="{codec.NAMESPACE}"'.encode()
 # Nobody's href: hrefs of the table have no such octet.
 _HREF = "|"
 
@@ -54,3 +55,20 @@ def _start_tag(kind: type[Resource], attributes: Mapping[str, object]) -> bytes:
     value = kind.__new__(kind)
     value.__dict__.update(attributes)
     return codec.encode(value).removesuffix(b"/>")
+
+
+def with_resource(notification: Notification, document: bytes) -> bytes:
+    """A Notification's octets with a resource, as a GET of it has it.
+
+    :param notification: without one
+    :param document: what `codec.encode` gave of the resource
+    """
+    around = codec.encode(notification)
+    if notification.newResourceURI is not None:
+        raise ValueError("a Notification of what has moved has no resource")
+    kind = document[1 : min(document.index(b" "), document.index(b">"))]
+    inner = document[len(kind) + 1 :].replace(_NAMESPACE, b"", 1)
+    if not inner.endswith(b"/>"):
+        inner = inner[: -len(kind) - 1] + b"Resource>"
+    before, mark, after = around.partition(b"</subscribedResource>")
+    return b'%b%b<Resource xsi:type="%b"%b%b' % (before, mark, kind, inner, after)

@@ -27,6 +27,8 @@ ELSEWHERE = {
     ("groups.py", "memberships"): "devices.join and devices.leave",
     ("group_counts.py", "fleets"): "the same, and devices.update",
     ("programs.py", "default_versions"): "goes with the document",
+    ("outbox.py", "subscriptions"): "columns that no resource shows",
+    ("notifications.py", "subscriptions"): "the same",
     ("numbering.py", "default_versions"): "a store that was restored, which nobody has open",
     ("numbering.py", "documents"): "the same",
     ("numbering.py", "lists"): "the same",

@@ -104,6 +104,9 @@ TABLE: Mapping[str, Rule] = {
     "/edev/{managed}/fsa": READ,
     "/edev/{managed}/fsa/{topology}": READ,
     "/edev/{managed}/fsa/{topology}/derp": READ,
+    # The device's own, not its aggregator's.
+    "/edev/{managed}/sub": Rule(("owner",), ("POST",)),
+    "/edev/{managed}/sub/1": Rule(("owner",), ("PUT", "DELETE")),
     "/edev/{managed}/di": REPORT,
     "/edev/{managed}/di/loc": Rule(("owner", "manager"), ("POST",)),
     "/edev/{managed}/di/loc/1": Rule(("owner", "manager"), ("PUT", "DELETE")),
@@ -142,6 +145,7 @@ TABLE: Mapping[str, Rule] = {
     # The aggregator's own EndDevice, which none of its devices sees.
     "/edev/{aggregator}": Rule(("manager",), ("PUT",)),
     "/edev/{aggregator}/rg": Rule(("manager",)),
+    "/edev/{aggregator}/sub": Rule(("manager",), ("POST",)),
     "/edev/{aggregator}/dstat": Rule(("manager",), ("PUT",)),
     "/edev/{aggregator}/di/loc": Rule(("manager",), ("POST",)),
     "/edev/{aggregator}/lel": Rule(("manager",), ("POST",)),
@@ -150,6 +154,7 @@ TABLE: Mapping[str, Rule] = {
 #: Kinds of resources that may be absent where their owner may look, and what they take.
 ABSENT: Mapping[str, Rule] = {
     "/edev/{managed}/di/loc/99": Rule(("owner", "manager"), ("PUT", "DELETE")),
+    "/edev/{managed}/sub/99": Rule(("owner",), ("PUT", "DELETE")),
     "/edev/{managed}/lel/99": Rule(("owner", "manager"), ("DELETE",)),
     "/edev/{managed}/der/2": READ,
     "/edev/{managed}/fsa/{campaigns}": READ,
@@ -189,7 +194,6 @@ NOWHERE = (
     "/rsps/2/rsp",
     "/rsps/2/rsp/1",
     "/rsps/1/rsp/99",
-    "/edev/{managed}/sub",
     "/edev/{managed}/ns",
     "/edev/{managed}/frq",
     "/msg",
@@ -214,15 +218,27 @@ LOOKERS: Mapping[Policy, tuple[str, ...]] = {
 }
 
 
+def subscription(resource: str) -> r.Subscription:
+    """A subscription to a resource that a device may see."""
+    return r.Subscription(
+        subscribedResource=resource,
+        encoding=0,
+        level="-S1",
+        limit=1,
+        notificationURI="https://receiver.example/notified",
+    )
+
+
 class WalkCase(SynchronousTestCase):
     """Worlds, and what they answer."""
 
     def make(self, policy: Policy = IN_BAND) -> World:
         world = World(Path(self.mktemp()), policy=policy)
         self.addCleanup(world.close)
-        # A response and a log event of the managed device: number 1 of each.
+        # A response, a log event and a subscription of the managed device: number 1 of each.
         world.post(MANAGED, RESPONSES, self.response(MANAGED))
         world.post(MANAGED, f"/edev/{world.numbers.managed}/lel", MINIMAL["LogEvent"])
+        world.post(MANAGED, f"/edev/{world.numbers.managed}/sub", subscription("/edev"))
         world.changed.clear()
         return world
 
@@ -243,6 +259,9 @@ class WalkCase(SynchronousTestCase):
                 return codec.encode(end_device(who))
             case "EndDevice":
                 return codec.encode(end_device(owner))
+            case "SubscriptionList" | "Subscription":
+                # A PUT of the one there is; another one to be made.
+                return codec.encode(subscription("/edev" if name == "Subscription" else "/derp"))
             case "SupportedLocaleList" | "LogEventList":
                 return codec.encode(FULL[name.removesuffix("List")])
             case "ResponseList":

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from csipd.db import facts
-from csipd.db.chapters import dcap, der, derprogram, di, edev, fsa, logevent, response, time
+from csipd.db.chapters import dcap, der, derprogram, di, edev, fsa, logevent, pubsub, response, time
 from csipd.db.facts import KINDS, Kind
 from csipd.db.tree import chapter
 from csipd.db.tree.chapter import Chapter, Source, WriteRule
@@ -23,6 +23,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     edev.CHAPTER,
     fsa.CHAPTER,
     logevent.CHAPTER,
+    pubsub.CHAPTER,
     response.CHAPTER,
     time.CHAPTER,
 )

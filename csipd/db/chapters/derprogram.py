@@ -169,6 +169,18 @@ class DERControl(Source):
         context.limit_validity(until)
         return total, list(members)
 
+    def said(self, context: Context, place: Place) -> bytes | None:
+        program = place.ids[0]
+
+        def make() -> bytes:
+            listed = _schedules(context, [program])[program].listed(self._active)
+            # Besides its status a control never changes.
+            stand = [(kept.number, kept.status) for kept in listed]
+            return repr([(n, s.state.value, s.since, s.version, s.partly_since) for n, s in stand]).encode()
+
+        own = programs.owner_of(program) is not None
+        return context.kept(("own level", self.row.name, place.ids), make, len, own=own)
+
     @property
     def _active(self) -> bool:
         return self.row.name == "ActiveDERControlList"

@@ -58,6 +58,16 @@ class EndDevice(Source):
             context.set_bookmark(key, last, facts.fleet(caller.device))
         return total, members
 
+    def said(self, context: Context, place: Place) -> bytes | None:
+        # A fleet may be large: what changes in its list drops the fact of it.
+        return b"%d" % self.counts(context, [place.ids])[0] if context.caller.aggregator else None
+
+    def certain(self, context: Context, place: Place) -> Sequence[str]:
+        caller = context.caller
+        if not (self.row.is_list and caller.aggregator) or caller.device is None:
+            return ()
+        return (facts.fleet(caller.device),)
+
     def _depend_on_fleet(self, context: Context) -> None:
         # Of another caller's list its rights say all.
         if context.caller.aggregator and context.caller.device is not None:

@@ -96,6 +96,17 @@ class Source:
         """
         return None
 
+    def said(self, context: Context, place: Place) -> bytes | None:
+        """What all members of the list say, in a few octets that are others when one of them changes.
+
+        None: what they say is read. For who subscribed to the list (`own_level`).
+        """
+        return None
+
+    def certain(self, context: Context, place: Place) -> Sequence[str]:
+        """Facts of which a drop is a change of what is at a place, without a look at what it says."""
+        return ()
+
     def page(self, context: Context, place: Place, part: Page) -> Members:
         """A part of the list."""
         total, members = documents.page(context.connection, place, part)

@@ -65,6 +65,7 @@ class Server:
     :param strict_pins: whether a PIN with a wrong check digit is refused, and not only warned of
     :param receivers: where Notifications may go
     :param subscriptions: how many there may be, and how long one lasts
+    :param base_uri: what its paths are behind in absolute URIs: scheme and authority
     """
 
     lfdi: str
@@ -81,6 +82,7 @@ class Server:
     strict_pins: bool = False
     receivers: ReceiverPolicy = field(factory=ReceiverPolicy)
     subscriptions: SubscriptionLimits = field(factory=SubscriptionLimits)
+    base_uri: str = "https://localhost"
 
     @property
     def own(self) -> programs.OwnPrograms:
@@ -175,6 +177,13 @@ class Context:
         if moment is not None and (self.valid_until is None or moment < self.valid_until):
             self.valid_until = moment
 
+    @property
+    def may_subscribe(self) -> bool:
+        """Whether the caller may have subscriptions."""
+        caller = self.caller
+        limits = self.server.subscriptions
+        return caller.device is not None and limits.most(aggregator=caller.aggregator, managed=0) > 0
+
     def is_own_aggregator(self, device: int) -> bool:
         """Whether this is the caller's own EndDevice and it is an aggregator.
 
@@ -193,23 +202,28 @@ def identify(
     :return: a context; `access.authorize` says whether the place exists for it
     :raises Outdated: it is the first request by a certificate that replaces another, which ends with it
     """
-    store = fact_store.of(connection)
     caller = find_caller(connection, server, identity)
     replaces = caller.replaces
     if replaces is not None:
         raise Outdated(lambda transaction: replacement.end_former(transaction, replaces))
+    context = known(connection, server, caller, place, now)
+    if context.store is not None:
+        context.store.settle()
+    return context
+
+
+def known(connection: sa.Connection, server: Server, caller: Caller, place: Place, now: int) -> Context:
+    """The context of somebody who is known already, for another place."""
     owner = None
     if place.device is not None:
         # Its own device needs no second query: the caller was found by it.
         own = place.device == caller.device
         owner = Owner(place.device, caller.manager) if own else devices.owner(connection, place.device)
-    context = Context(connection, server, caller, owner, now, store=store)
+    context = Context(connection, server, caller, owner, now, store=fact_store.of(connection))
     if context.rights is not None:
         context.depend(context.rights)
     if place.device is not None:
         context.depend(facts.device(place.device))
-    if store is not None:
-        store.settle()
     return context
 
 

@@ -74,7 +74,7 @@ def _spliced(context: Context, place: Place, extensions: bool) -> bytes | None:
     stored = context.cached(documents.stored_at, href)
     if stored is None or not stored.sound:
         return None
-    rate = _poll_rate(context, place.row) if "pollRate" in _names(kind) else None
+    rate = poll_rate(context, place.row) if "pollRate" in _names(kind) else None
     return spliced(stored.body, kind, href, rate, extensions=extensions)
 
 
@@ -87,7 +87,11 @@ def document(context: Context, place: Place, part: Page) -> r.Resource:
         found = source_of(target.row).get(context, target.ids)
         if found is None:
             raise NotFound(place.href)
-        return add_links(context, target.row, [(target, found)])[0].replace(href=place.href)
+        shown = add_links(context, target.row, [(target, found)])[0]
+        if target.row.subscribable and not row.subscribable:
+            # Under its other name.
+            return shown.replace(href=place.href, subscribable=None)
+        return shown.replace(href=place.href)
     if not source.exists(context, place.ids):
         raise NotFound(place.href)
     total, members = source.page(context, place, part)
@@ -100,13 +104,15 @@ def _list(context: Context, place: Place, total: int, results: int) -> r.Resourc
     """A list without its members."""
     attributes: dict[str, Any] = {"href": place.href, "all": total, "results": results}
     if "pollRate" in _names(place.row.resource_type):
-        attributes["pollRate"] = _poll_rate(context, place.row)
+        attributes["pollRate"] = poll_rate(context, place.row)
+    if place.row.subscribable and context.may_subscribe:
+        attributes["subscribable"] = 1
     return place.row.resource_type(**attributes)
 
 
 def _shared(context: Context, place: Place, part: Page) -> bytes:
     """The octets of a document that all who may see it share; of a device's own that is the device alone."""
-    key = ("page", place.row.name, place.ids, part.start, part.limit, part.after)
+    key = ("page", place.row.name, place.ids, part.start, part.limit, part.after, context.may_subscribe)
     own = place.device is not None or programs.owner_of(place.ids[0]) is not None
     return context.kept(key, lambda: codec.encode(document(context, place, part)), len, own=own)
 
@@ -124,11 +130,14 @@ def _of_parts(around: r.Resource, members: Sequence[bytes]) -> bytes:
 def add_links(context: Context, row: Row, members: Sequence[tuple[Place, r.Resource]]) -> list[r.Resource]:
     """Bare resources of one row with their href, pollRate and links."""
     added: list[dict[str, Any]] = [{"href": place.href} for place, _ in members]
+    if row.subscribable and context.may_subscribe:
+        for more in added:
+            more["subscribable"] = 1
     if "pollRate" in _names(row.resource_type):
         for (_, resource), more in zip(members, added, strict=True):
             # A resource of its own rate (a device's Registration) keeps it.
             if "pollRate" not in resource.__dict__:
-                more["pollRate"] = _poll_rate(context, row)
+                more["pollRate"] = poll_rate(context, row)
     for more, links in zip(added, _links(context, row, [place for place, _ in members]), strict=True):
         for name, (href, number) in links.items():
             link = getattr(r, name)
@@ -174,7 +183,8 @@ def _owner(context: Context, place: Place) -> Owner | None:
     return Owner(device, None if device == context.caller.device else context.caller.device)
 
 
-def _poll_rate(context: Context, row: Row) -> int:
+def poll_rate(context: Context, row: Row) -> int:
+    """How often what is at places of a row is to be asked for (s)."""
     default: int = getattr(row.resource_type, "pollRate")  # noqa: B009  (the schema's default, where it has one)
     # By type, not by row: an FSA's list of programs has the rate of every such list.
     return context.server.poll_rates.get(row.resource_type.__name__, default)

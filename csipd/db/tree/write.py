@@ -5,16 +5,24 @@ What a refused request asked for leaves no trace: its transaction is rolled back
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from csipd.db.chapters import write_rule
 from csipd.db.database import Transaction
+from csipd.db.tree import subscribing
 from csipd.db.tree.access import authorize
+from csipd.db.tree.chapter import WriteRule
 from csipd.db.tree.context import Context
 from csipd.refusals import Impossible
 from csipd.sep2 import resources as r
 from csipd.sep2 import rules
 from csipd.sep2.site import Place
+
+#: Rules of writes that are about other places of the tree than their own.
+_RULES: Mapping[tuple[str, str], WriteRule] = {
+    ("SubscriptionList", "POST"): subscribing.subscribe,
+    ("Subscription", "PUT"): subscribing.change,
+}
 
 
 def write(
@@ -35,4 +43,5 @@ def write(
     document = body()
     if document is not None and (flaws := rules.errors(rules.reported_flaws(document))):
         raise Impossible(flaws)
-    return write_rule(place.row, method)(transaction, context, place, document)
+    rule = _RULES.get((place.row.name, method)) or write_rule(place.row, method)
+    return rule(transaction, context, place, document)
