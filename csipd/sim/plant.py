@@ -63,8 +63,8 @@ class Battery:
     def run(self, watts: float, seconds: float) -> None:
         """Give `watts` for a lapse, or take them where they are negative, within `supply` and `intake`."""
         energy = watts * seconds / HOUR
-        self.charge_wh -= energy / self.efficiency if energy > 0.0 else energy * self.efficiency
-        self.charge_wh = min(self.capacity_wh, max(0.0, self.charge_wh))
+        spent = energy / self.efficiency if energy > 0.0 else energy * self.efficiency
+        self.charge_wh = min(self.capacity_wh, max(0.0, self.charge_wh - spent))
 
 
 @frozen
