@@ -28,6 +28,7 @@ from csipd.config.fields import (
 from csipd.config.model import capability
 from csipd.config.programs import DESCRIPTION, program_of
 from csipd.config.settings import DER, FSA, Aggregator, Device, Group, Program
+from csipd.der import rates
 from csipd.sep2.identity import LFDI_DIGITS, PIN_MAX
 from csipd.sep2.rules import pin_flaws
 
@@ -35,7 +36,7 @@ from csipd.sep2.rules import pin_flaws
 MOST: Final = 15
 
 #: Seconds; UInt32 in the schema.
-RATE: Final = integer(1, 2**32 - 1)
+RATE: Final = integer(rates.LEAST, rates.MOST)
 
 _NAME = text(64, "a name")
 _ID = matching(
@@ -58,14 +59,6 @@ def pin(node: Node) -> int:
     if _PIN_DIGITS.fullmatch(written) is None:
         raise InvalidValue(expected)
     return int(written)
-
-
-#: A poll rate is near idle_timeout where they differ by less than this factor.
-_NEAR: Final = 1.25
-#: What comes of that.
-LOST_POLLS: Final = (
-    "a poll on a kept connection may be lost as the server closes it; expected a far longer idle_timeout"
-)
 
 
 def _level(node: Node) -> Level | None:
@@ -127,11 +120,6 @@ def ancestry(groups: Mapping[str, Group], name: str) -> Iterator[Group]:
         passed.add(current)
         yield groups[current]
         current = groups[current].parent
-
-
-def is_near(rate: int, idle_timeout: int) -> bool:
-    """Whether who polls at a rate may find a kept connection just being closed."""
-    return idle_timeout / _NEAR <= rate <= idle_timeout * _NEAR
 
 
 @frozen
@@ -207,8 +195,8 @@ class Fleet:
 
     def _rate(self, entry: Fields, key: str, default: int) -> int:
         rate = entry.get(key, RATE, default)
-        if entry.has(key) and is_near(rate, self._context.idle_timeout):
-            entry.warn(key, f"near idle_timeout, which is {self._context.idle_timeout} s; {LOST_POLLS}")
+        if entry.has(key) and rates.is_near(rate, self._context.idle_timeout):
+            entry.warn(key, f"near idle_timeout, which is {self._context.idle_timeout} s; {rates.LOST_POLLS}")
         return rate
 
     def _pin(self, entry: Fields) -> int | None:

@@ -28,7 +28,7 @@ from csipd.config.fields import (
     text,
     word_of,
 )
-from csipd.config.fleet import LOST_POLLS, RATE, is_near
+from csipd.config.fleet import RATE
 from csipd.config.settings import (
     DeviceIssuer,
     HostPort,
@@ -39,6 +39,7 @@ from csipd.config.settings import (
     ServerMode,
     UnknownCertificate,
 )
+from csipd.der.rates import LOST_POLLS, is_near
 from csipd.der.retention import Retention
 
 #: What a server may listen on that no client can call it by.

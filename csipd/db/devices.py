@@ -89,6 +89,12 @@ _COLUMNS = sa.select(
 )
 _END_DEVICE = Prepared(_COLUMNS.where(_THIS))
 
+_WITH_POST_RATE = Prepared(
+    sa.select(devices.c.id).where(
+        devices.c.id.in_(sa.bindparam("devices", expanding=True)), devices.c.post_rate.is_not(None)
+    )
+)
+
 _MANAGED = (devices.c.manager == sa.bindparam("asker")) & is_shown
 _FLEET_SIZE = Prepared(sa.select(devices.c.fleet).where(devices.c.id == sa.bindparam("asker")))
 _FLEET = (
@@ -275,6 +281,11 @@ def _fleet_behind(connection: sa.Connection, manager: int, behind: FleetPosition
     return rows
 
 
+def with_post_rate(connection: sa.Connection, numbers: Sequence[int]) -> set[int]:
+    """Those of the EndDevices that an operator has set a postRate for."""
+    return set(_WITH_POST_RATE.scalars(connection, {"devices": numbers}))
+
+
 def visible_to(aggregator: bool) -> sa.Select[tuple[int]]:
     """The numbers of the EndDevices that a registered caller sees, as a query; its own is ``asker``."""
     own = devices.c.manager if aggregator else devices.c.id
@@ -427,6 +438,12 @@ def add(
         manager = number
         update(transaction, number, manager=number)
     return Device(number, lfdi, manager, aggregator, name=name)
+
+
+def setting(connection: sa.Connection, device: int, column: str) -> int | None:
+    """What an operator has set in a row of the list."""
+    found: int | None = connection.scalar(sa.select(devices.c[column]).where(devices.c.id == device))
+    return found
 
 
 def retire(transaction: Transaction, number: int, now: int) -> None:

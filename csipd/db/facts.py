@@ -64,6 +64,15 @@ readings = Kind("readings", "what a MeterReading reads: the latest, and its sets
 mirror_room = Kind("mirror-room", "whether there is room for one more mirror")
 #: There is one.
 topology = Kind("topology", "how the groups hang together, and which programs each has, in what order")
+#: By the name of the resource.
+rates = Kind(
+    "rates",
+    "what operators want a resource's rate to be in general and by group, and whether any device has its own",
+)
+#: By the number of the device.
+own_rates = Kind(
+    "own-rates", "what operators want rates to be for a device alone, but EndDevice, Registration"
+)
 #: There is one.
 everything = Kind("everything", "all that is kept: another process has written")
 
@@ -87,6 +96,8 @@ KINDS: tuple[Kind, ...] = (
     usage_points,
     readings,
     mirror_room,
+    rates,
+    own_rates,
     everything,
 )
 #: So many facts of the last changes are remembered for those who were under way meanwhile: 10 MB.

@@ -22,6 +22,7 @@ from csipd.db.tables import (
     groups,
     memberships,
     programs,
+    rates,
 )
 from csipd.db.upsert import insert
 from csipd.refusals import Conflict
@@ -96,6 +97,9 @@ _ASSIGNMENT_COUNTS = Prepared(
     sa.select(_OF_DEVICES.c.who, sa.func.count(groups.c.assignment.distinct()).label("number"))
     .join(groups, groups.c.id == _OF_DEVICES.c.group)
     .group_by(_OF_DEVICES.c.who)
+)
+_PARENTS_OF_SET = Prepared(
+    sa.select(groups.c.id, groups.c.parent).distinct().join(_OF_SET, _OF_SET.c.group == groups.c.id)
 )
 _PROGRAMS = Prepared(_programs(_OF_SET))
 _PROGRAMS_OF_ANY = Prepared(_programs(_OF_DEVICES))
@@ -216,6 +220,11 @@ def memberships_of_many(connection: sa.Connection, devices: Sequence[int]) -> di
     for device, group in _SETS.all(connection, {"devices": devices}):
         found.setdefault(device, []).append(group)
     return {device: sorted(of) for device, of in found.items()}
+
+
+def parents_of_set(connection: sa.Connection, of: Sequence[int]) -> dict[int, int | None]:
+    """All groups that a device is in by being in these, each with the one that it hangs below."""
+    return dict(_PARENTS_OF_SET.all(connection, {"groups": of}))
 
 
 def exists(connection: sa.Connection, group: int) -> bool:
@@ -349,7 +358,9 @@ def remove(transaction: Transaction, number: int) -> None:
     """
     connection = transaction.connection
     check_unused(connection, number)
-    for table in (fleets, abilities):
+    for resource in connection.scalars(sa.select(rates.c.resource).where(rates.c.group == number)).all():
+        transaction.invalidate(facts.rates(resource))
+    for table in (fleets, abilities, rates):
         connection.execute(sa.delete(table).where(table.c.group == number))
     connection.execute(sa.delete(groups).where(groups.c.id == number))
     transaction.invalidate(facts.TOPOLOGY)

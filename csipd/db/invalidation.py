@@ -94,6 +94,8 @@ MADE_FROM: Mapping[str, Made] = {
     "meter_readings": Made((facts.mirror,), dict.fromkeys(("sets", "segments"), ())),
     "reading_sets": Made((facts.readings,)),
     "documents": Made((facts.document,)),
+    "rates": Made((facts.rates,)),
+    "device_rates": Made((facts.own_rates,)),
     "lists": Made((facts.list_of,)),
     "series": Made(
         (facts.readings,),

@@ -542,6 +542,27 @@ lists = sa.Table(
     sa.Column("last", sa.BigInteger, nullable=False),
 )
 
+#: Rates that operators set while the server runs (s): for the devices of a group, or where that is 0 for all.
+#: The resource is its class's name; EndDevice and MirrorUsagePoint have a postRate, others a pollRate.
+rates = sa.Table(
+    "rates",
+    metadata,
+    sa.Column("resource", sa.String(64), primary_key=True),
+    sa.Column("group", _Id, primary_key=True, autoincrement=False),
+    sa.Column("seconds", sa.BigInteger, nullable=False),
+    sa.Index(None, "group"),
+)
+
+#: The same for single devices, but for what has a column in ``devices``: post_rate, poll_rate.
+device_rates = sa.Table(
+    "device_rates",
+    metadata,
+    sa.Column("device", _Id, sa.ForeignKey("devices.id"), primary_key=True),
+    sa.Column("resource", sa.String(64), primary_key=True),
+    sa.Column("seconds", sa.BigInteger, nullable=False),
+    sa.Index(None, "resource", "device"),
+)
+
 #: Mirrored usage points: a MirrorUsagePoint and its UsagePoint are one row, and have one number. The mRID is
 #: unique by who made it (decision 56).
 mirrors = sa.Table(

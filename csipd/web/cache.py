@@ -44,6 +44,8 @@ class Cache:
         self._answers: BoundedCache[tuple[str, bytes], tuple[bytes, bytes]] = BoundedCache(largest)
         #: By the head: the same, from when and until when.
         self._common: dict[bytes, tuple[tuple[bytes, bytes], float, float]] = {}
+        #: What these hang on.
+        self._common_facts: set[str] = set()
         #: LFDIs of callers who are known. There is always room for another: it is needed at once.
         self._known: BoundedCache[str, None] = BoundedCache(largest // 16, admitted=1)
         self._common_hits = 0
@@ -77,6 +79,9 @@ class Cache:
         while len(self._changes) > _REMEMBERED or self._facts_of_changes > REMEMBERED:
             self._forgotten, forgotten = self._changes.popleft()
             self._facts_of_changes -= len(forgotten)
+        if EVERYTHING in dropped or not self._common_facts.isdisjoint(dropped):
+            self._common.clear()
+            self._common_facts.clear()
         self._answers.drop(facts)
         self._known.drop(facts)
 
@@ -108,12 +113,14 @@ class Cache:
         :param head: the whole request
         :param answer: what stands before and after the value of the Date header
         :param until: when it stops being true (epoch s; infinity: never)
-        :param depends_on: the facts that it was made from, the caller's rights among them
-        :param common: whether it is the same for everybody, and hangs on nothing but time
+        :param depends_on: the facts that it was made from, the caller's rights among them unless it is common
+        :param common: whether it is the same for everybody
         """
+        if self.changed_since(generation, depends_on):
+            return
         if common:
-            self._keep_common(head, answer, until)
-        elif not self.changed_since(generation, depends_on):
+            self._keep_common(head, answer, until, depends_on)
+        else:
             weight = len(head) + len(answer[1])
             self._answers.keep((lfdi, head), answer, weight, depends_on, self._wall(), until)
 
@@ -127,9 +134,12 @@ class Cache:
         if self._known.find(lfdi, self._wall()) is None and not self.changed_since(generation, [rights]):
             self._known.keep(lfdi, None, 0, [rights], self._wall(), until)
 
-    def _keep_common(self, head: bytes, answer: tuple[bytes, bytes], until: float) -> None:
+    def _keep_common(
+        self, head: bytes, answer: tuple[bytes, bytes], until: float, depends_on: Collection[str]
+    ) -> None:
         if len(self._common) >= _MOST_COMMON:
             self._common.clear()
+        self._common_facts.update(depends_on)
         self._common[head] = answer, self._wall(), until
 
     def find(self, lfdi: str, head: bytes) -> bytes | None:

@@ -88,12 +88,14 @@ class _Document:
 
     :param depends_on: facts (``csipd.db.facts``)
     :param rights: the one that the caller's rights hang on; None for a caller without an EndDevice
+    :param common: whether it is the same for everybody
     """
 
     body: bytes
     until: int | None
     depends_on: set[str]
     rights: str | None
+    common: bool
 
 
 @define(eq=False)
@@ -173,7 +175,8 @@ class Endpoint:
         # What a device added to the base schema comes back to that device alone (decision 11).
         own = asked.owner is not None and asked.owner.device == asked.caller.device
         body = reading.read(asked, place, part, extensions=own and wanted(ask.accept).extensions)
-        return _Document(body, asked.valid_until, asked.depends_on, asked.rights)
+        common = reading.is_common(asked, place)
+        return _Document(body, asked.valid_until, asked.depends_on, asked.rights, common)
 
     def _give(self, document: _Document, exchange: _Exchange) -> Answer | Deferred[Answer]:
         """The answer to a GET, which is kept where it may be."""
@@ -198,8 +201,8 @@ class Endpoint:
                 ask.key,
                 around,
                 until,
-                document.depends_on,
-                common=reading.is_common(exchange.place),
+                document.depends_on - {rights} if document.common else document.depends_on,
+                common=document.common,
             )
         return answer
 

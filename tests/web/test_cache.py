@@ -219,7 +219,7 @@ class CommonTests(CacheCase):
     OTHER = "B" * 40
 
     def common(self, until: float, head: bytes = HEAD) -> None:
-        self.cache.keep(self.cache.generation, LFDI, head, ANSWER, until, ["device 1"], common=True)
+        self.cache.keep(self.cache.generation, LFDI, head, ANSWER, until, ["rates Time"], common=True)
 
     def know(self, lfdi: str = LFDI, rights: str = "device 1", until: float = inf) -> None:
         self.cache.know(self.cache.generation, lfdi, rights, until)
@@ -238,6 +238,19 @@ class CommonTests(CacheCase):
         self.assertKept(False)
         self.common(1002)
         self.assertKept(True)
+
+    def test_dropped(self) -> None:
+        """What it hangs on drops it for everybody, also while it is under way; nothing else does."""
+        self.know()
+        self.common(1001)
+        self.cache.changed(["rates DERList"])
+        self.assertKept(True)
+        self.cache.changed(["rates Time"])
+        self.assertKept(False)
+        before = self.cache.generation
+        self.cache.changed(["rates Time"])
+        self.cache.keep(before, LFDI, HEAD, ANSWER, 1001, ["rates Time"], common=True)
+        self.assertKept(False)
 
     def test_withdrawn(self) -> None:
         """Whose rights have changed is not known any longer; the answer stays for others."""

@@ -13,6 +13,9 @@ from csipd.db.chapters import dcap, der, derprogram, di, edev, fsa, logevent, pu
 from csipd.db.facts import KINDS, Kind
 from csipd.db.tree import chapter
 from csipd.db.tree.chapter import Chapter, Source, WriteRule
+from csipd.der.rates import POSTED
+from csipd.sep2.resources import Resource
+from csipd.sep2.schema import fields
 from csipd.sep2.site import ROWS, Audience, Row, children, list_of, member
 
 CHAPTERS: tuple[Chapter, ...] = (
@@ -64,9 +67,16 @@ def read_facts(row: Row) -> tuple[Kind, ...]:
     for child in children(shown):
         if child.on:
             own |= {*source_of(child).linked}
+    if any(_has_rate(each.resource_type) for each in (row, shown)):
+        own |= {facts.rates, facts.own_rates, facts.groups_of, facts.topology}
     if row.audience is Audience.PROGRAM:
         own |= {facts.groups_of, facts.fleet_groups, facts.own_program, facts.topology}
     return _in_order(own)
+
+
+def _has_rate(kind: type[Resource]) -> bool:
+    """Whether what a GET gives of a class has a rate, which operators may set."""
+    return kind.__name__ in POSTED or any(item.name == "pollRate" for item in fields(kind))
 
 
 def written_facts(row: Row, method: str) -> tuple[Kind, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from csipd.db import devices, facts
 from csipd.db.database import Transaction
+from csipd.db.tree import rates
 from csipd.db.tree.chapter import Chapter, Ids, Members, Places, Singleton, Source, record
 from csipd.db.tree.context import Context
 from csipd.sep2 import resources as r
@@ -29,7 +30,10 @@ class EndDevice(Source):
 
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
         context.depend(facts.device(ids[0]))
-        return devices.end_device(context.connection, ids[0])
+        found = devices.end_device(context.connection, ids[0])
+        if found is None:
+            return None
+        return rates.with_post_rates(context, [(Place(ROWS["EndDevice"], ids), found)])[0][1]
 
     def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
         self._depend_on_fleet(context)
@@ -56,11 +60,13 @@ class EndDevice(Source):
             # Whoever pages on is given what follows without passing over what it has.
             key = ("fleet", caller.device, part.start + len(members))
             context.set_bookmark(key, last, facts.fleet(caller.device))
-        return total, members
+        return total, rates.with_post_rates(context, members)
 
     def said(self, context: Context, place: Place) -> bytes | None:
-        # A fleet may be large: what changes in its list drops the fact of it.
-        return b"%d" % self.counts(context, [place.ids])[0] if context.caller.aggregator else None
+        # A fleet may be large: what changes in its list drops the fact of it, but for what is set for groups.
+        if not context.caller.aggregator:
+            return None
+        return b"%d %r" % (self.counts(context, [place.ids])[0], rates.set_for_many(context, "EndDevice"))
 
     def certain(self, context: Context, place: Place) -> Sequence[str]:
         caller = context.caller

@@ -47,7 +47,7 @@ def _said(context: Context, place: Place) -> Iterator[bytes]:
     row = place.row
     source = source_of(row)
     if "pollRate" in _names(row.resource_type):
-        yield b"%d" % poll_rate(context, row)
+        yield b"%d" % poll_rate(context, place)
     if not row.is_list:
         yield _of_one(context, place)
         return

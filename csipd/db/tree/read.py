@@ -16,6 +16,7 @@ from typing import Any
 
 from csipd.db import documents, facts, programs
 from csipd.db.chapters import source_of
+from csipd.db.tree import rates
 from csipd.db.tree.chapter import Source
 from csipd.db.tree.context import Context
 from csipd.der.access import Owner, may_see
@@ -49,7 +50,9 @@ def read(context: Context, place: Place, part: Page, *, extensions: bool) -> byt
     if source.is_all_links:
         links = tuple(_links(context, row, [place])[0].items())
         return context.kept(
-            ("links", row.name, place.ids, links), lambda: codec.encode(document(context, place, part)), len
+            ("links", row.name, place.ids, links, _rate_of(context, place)),
+            lambda: codec.encode(document(context, place, part)),
+            len,
         )
     found = source.shared(context, place, part) if row.is_list else None
     if found is None:
@@ -62,9 +65,9 @@ def read(context: Context, place: Place, part: Page, *, extensions: bool) -> byt
     )
 
 
-def is_common(place: Place) -> bool:
-    """Whether what is at a place is the same for everybody, and hangs on nothing but time."""
-    return source_of(place.row).is_common
+def is_common(context: Context, place: Place) -> bool:
+    """Whether what was read at a place is the same for everybody: nothing but time and the server."""
+    return source_of(place.row).is_common and rates.is_one(context, place.row.resource_type)
 
 
 def _spliced(context: Context, place: Place, extensions: bool) -> bytes | None:
@@ -74,7 +77,7 @@ def _spliced(context: Context, place: Place, extensions: bool) -> bytes | None:
     stored = context.cached(documents.stored_at, href)
     if stored is None or not stored.sound:
         return None
-    rate = poll_rate(context, place.row) if "pollRate" in _names(kind) else None
+    rate = poll_rate(context, place) if "pollRate" in _names(kind) else None
     return spliced(stored.body, kind, href, rate, extensions=extensions)
 
 
@@ -104,7 +107,7 @@ def _list(context: Context, place: Place, total: int, results: int) -> r.Resourc
     """A list without its members."""
     attributes: dict[str, Any] = {"href": place.href, "all": total, "results": results}
     if "pollRate" in _names(place.row.resource_type):
-        attributes["pollRate"] = poll_rate(context, place.row)
+        attributes["pollRate"] = poll_rate(context, place)
     if place.row.subscribable and context.may_subscribe:
         attributes["subscribable"] = 1
     return place.row.resource_type(**attributes)
@@ -112,7 +115,8 @@ def _list(context: Context, place: Place, total: int, results: int) -> r.Resourc
 
 def _shared(context: Context, place: Place, part: Page) -> bytes:
     """The octets of a document that all who may see it share; of a device's own that is the device alone."""
-    key = ("page", place.row.name, place.ids, part.start, part.limit, part.after, context.may_subscribe)
+    shown = context.may_subscribe, _rate_of(context, place)
+    key = ("page", place.row.name, place.ids, part.start, part.limit, part.after, *shown)
     own = place.device is not None or programs.owner_of(place.ids[0]) is not None
     return context.kept(key, lambda: codec.encode(document(context, place, part)), len, own=own)
 
@@ -134,10 +138,10 @@ def add_links(context: Context, row: Row, members: Sequence[tuple[Place, r.Resou
         for more in added:
             more["subscribable"] = 1
     if "pollRate" in _names(row.resource_type):
-        for (_, resource), more in zip(members, added, strict=True):
+        for (place, resource), more in zip(members, added, strict=True):
             # A resource of its own rate (a device's Registration) keeps it.
             if "pollRate" not in resource.__dict__:
-                more["pollRate"] = poll_rate(context, row)
+                more["pollRate"] = poll_rate(context, place)
     for more, links in zip(added, _links(context, row, [place for place, _ in members]), strict=True):
         for name, (href, number) in links.items():
             link = getattr(r, name)
@@ -183,11 +187,15 @@ def _owner(context: Context, place: Place) -> Owner | None:
     return Owner(device, None if device == context.caller.device else context.caller.device)
 
 
-def poll_rate(context: Context, row: Row) -> int:
-    """How often what is at places of a row is to be asked for (s)."""
-    default: int = getattr(row.resource_type, "pollRate")  # noqa: B009  (the schema's default, where it has one)
-    # By type, not by row: an FSA's list of programs has the rate of every such list.
-    return context.server.poll_rates.get(row.resource_type.__name__, default)
+def _rate_of(context: Context, place: Place) -> int | None:
+    """The pollRate that a document shows, so that devices with another one do not share its octets."""
+    return poll_rate(context, place) if "pollRate" in _names(place.row.resource_type) else None
+
+
+def poll_rate(context: Context, place: Place) -> int:
+    """pollRate for the device whose resource it is; of what is nobody's, for who asks."""
+    device = context.caller.device if place.device is None else place.device
+    return rates.poll_rate(context, place.row.resource_type, device)
 
 
 @cache
