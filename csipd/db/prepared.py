@@ -178,17 +178,25 @@ class _Compiled:
     def run_many(
         self, connection: sa.Connection, names: Sequence[str], rows: Sequence[Sequence[Any]]
     ) -> None:
-        """Say the same again and again; the values must need no conversion."""
+        """Say the same again and again."""
         form = self._forms.get(())
         if form is None:
             form = self._forms[()] = self._form(())
-        assert not self._converting and not self._defaults and not self._expanding
+        assert not self._defaults and not self._expanding
         said: Sequence[Any] = rows
+        if self._converting:
+            said = [
+                [
+                    value if (convert := self._converting.get(name)) is None else convert(value)
+                    for name, value in zip(names, row, strict=True)
+                ]
+                for row in rows
+            ]
         if not self._dialect.positional:
-            said = [dict(zip(names, row, strict=True)) for row in rows]
+            said = [dict(zip(names, row, strict=True)) for row in said]
         elif tuple(form.order) != tuple(names):
             places = [names.index(name) for name in form.order]
-            said = [[row[place] for place in places] for row in rows]
+            said = [[row[place] for place in places] for row in said]
         try:
             cursor = connection.connection.cursor()
             try:
