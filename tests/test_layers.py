@@ -41,20 +41,27 @@ HTTP = ("http", "socketserver", "wsgiref", "urllib.request")
 # One name space for all chapters of the model: annotations name the classes of other chapters through it.
 RESOURCES = "csipd.sep2.resources"
 
-# The physics of the simulated fleet, in one room with what puts it on the network.
+# The physics and the decisions of the simulated fleet, in one room with what puts it on the network.
 PURE_SIM = tuple(
     f"csipd.sim.{name}"
     for name in (
         "alarms",
+        "behaviour",
+        "counts",
         "curves",
         "feeder",
         "inverter",
         "loads",
+        "log",
+        "metering",
+        "neighbourhood",
         "plant",
         "reports",
         "response",
+        "seen",
         "street",
         "sun",
+        "unit",
     )
 )
 

@@ -30,6 +30,7 @@ from csipd.cli.ctl.output import Output
 from csipd.cli.ctl.programs import programs
 from csipd.cli.ctl.responses import responses
 from csipd.cli.ctl.session import Machine, Session
+from csipd.cli.ctl.simulate import simulate
 from csipd.cli.ctl.status import status
 
 _SERVER = f"https://127.0.0.1:{DEFAULT_PORT}"
@@ -186,6 +187,7 @@ for command in (
     check_config,
     backup,
     restore,
+    simulate,
     completion,
 ):
     csipctl.add_command(command)

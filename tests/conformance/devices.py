@@ -19,6 +19,7 @@ from csipd.der.client import Device, ProgramSeen, ResponseDue
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
 from csipd.sep2.types import EventState, ResponseStatus
+from csipd.sim import seen
 from tests.support.bodies import FULL
 from tests.support.client import Answer, ClientTLS
 from tests.support.memory_tls import Wire
@@ -318,8 +319,8 @@ class Station:
                 if program.href not in read:
                     read[program.href] = self._read_program(program)
             der.seen = tuple(read[program.href] for program in programs)
-            for seen in der.seen:
-                for named in (*seen.controls, seen.default):
+            for read_now in der.seen:
+                for named in (*read_now.controls, read_now.default):
                     if named is not None:
                         der.labels[named.mRID] = named.description or named.mRID
             self._answer(der, der.brain.read(self.now, der.seen))
@@ -331,10 +332,9 @@ class Station:
             _, controls = self.members(program.DERControlListLink.href, r.DERControlList)
         if program.DefaultDERControlLink is not None:
             default = self.get(program.DefaultDERControlLink.href, r.DefaultDERControl)
-        for base in (*(c.DERControlBase for c in controls), *([default.DERControlBase] if default else ())):
-            for link in vars(base).values():
-                if isinstance(link, r.DERCurveLink) and link.href not in self._curves:
-                    self._curves[link.href] = self.get(link.href, r.DERCurve)
+        for href in seen.curves_named(controls, default):
+            if href not in self._curves:
+                self._curves[href] = self.get(href, r.DERCurve)
         assert program.href is not None
         return ProgramSeen(program.href, program.primacy, tuple(controls), default)
 
@@ -378,11 +378,7 @@ class Station:
         ran = der.brain.ran()
         controls = []
         for control in program.controls:
-            begins = control.interval.start + min(0, control.randomizeStart or 0)
-            if (
-                control.mRID in ran
-                or not begins <= self.now < control.interval.start + control.interval.duration
-            ):
+            if not seen.is_to_be_looked_at(control, ran, self.now):
                 controls.append(control)
                 continue
             assert control.href is not None

@@ -74,6 +74,7 @@ class Output:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self.console = Console(highlight=False)
+        self.error_console = Console(highlight=False, stderr=True)
 
     def show(self, *parts: Part, goes_on: bool = False) -> None:
         """Parts one below the other, on standard output.

@@ -1,0 +1,196 @@
+"""A fleet from its roster: each device with its brain, plant, certificate and misbehaviour, on a street."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from ipaddress import ip_address
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from attrs import field, frozen
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
+
+from csipd.der.client import Device
+from csipd.sep2.types import ResponseStatus
+from csipd.sim import neighbourhood, receiver, strangers
+from csipd.sim.aggregator import Aggregator
+from csipd.sim.behaviour import Behaviour
+from csipd.sim.clock import SimulatedClock
+from csipd.sim.counts import Counts
+from csipd.sim.fleet import Fleet
+from csipd.sim.http import HTTPClient
+from csipd.sim.roster import Member, Roster
+from csipd.sim.station import Station
+from csipd.sim.tls import Credential, TLSEndpoint, Trust
+from csipd.sim.unit import Unit
+
+DAY: Final = 86_400
+
+
+@frozen
+class Plan:
+    """What a fleet is to be like.
+
+    :param devices: that have a certificate of their own
+    :param aggregated: that an aggregator speaks for
+    :param misbehaving: how many of each kind, among those with a certificate of their own
+    :param seed: of clouds, loads and everything that is drawn
+    :param hour: of the day when it begins (0 to 24); the sun stands highest at 12
+    :param cloudiness: 0 a clear sky, 1 clouds all the time
+    :param spread: real seconds within which the devices come
+    """
+
+    devices: int
+    aggregated: int = 0
+    misbehaving: Mapping[Behaviour, int] = field(factory=dict)
+    seed: int = 1
+    hour: float = 11.0
+    cloudiness: float = 0.3
+    spread: float = 10.0
+
+
+@frozen
+class Place:
+    """Where the server is, and how it and its notifications are trusted.
+
+    :param roots: PEM file of the roots
+    :param connect: connects to the server, without TLS
+    :param listen: has a protocol factory listened with; the authority of its URI, None: nobody is notified
+    """
+
+    host: str
+    port: int
+    roots: Path
+    connect: Callable[[], IStreamClientEndpoint]
+    listen: Callable[[Any], str] | None = None
+
+    @property
+    def authority(self) -> str:
+        """Host and port as in a URI."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def place_of(reactor: Any, host: str, port: int, roots: Path) -> Place:
+    """A server on the network. Who notifies is listened to where the server is on this machine."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return Place(host, port, roots, lambda: HostnameEndpoint(reactor, host, port))
+    kind = TCP4ClientEndpoint if address.version == 4 else TCP6ClientEndpoint
+
+    def listen(factory: Any) -> str:
+        opened = reactor.listenTCP(0, factory, interface=host)
+        at: int = opened.getHost().port
+        return f"[{host}]:{at}" if ":" in host else f"{host}:{at}"
+
+    return Place(
+        host, port, roots, lambda: kind(reactor, host, port), listen if address.is_loopback else None
+    )
+
+
+def assemble(reactor: Any, clock: SimulatedClock, roster: Roster, plan: Plan, place: Place) -> Fleet:
+    """A fleet that has not begun. RosterError, TLSError and OSError where files cannot be used."""
+    return _Assembly(reactor, clock, roster, plan, place).fleet()
+
+
+class _Assembly:
+    def __init__(self, reactor: Any, clock: SimulatedClock, roster: Roster, plan: Plan, place: Place) -> None:
+        self._reactor = reactor
+        self._clock = clock
+        self._roster = roster
+        self._plan = plan
+        self._place = place
+        self._trust = Trust(place.roots.read_bytes())
+        self._counts = Counts()
+        direct = [member for member in roster.devices if not member.aggregator][: plan.devices]
+        managed = [member for member in roster.devices if member.aggregator][: plan.aggregated]
+        self._direct, self._managed = direct, managed
+        self._behaviours = _behaviours(direct, plan)
+        noon = clock.now() + (12.0 - plan.hour) * DAY / 24
+        self._places = {
+            member.name: neighbourhood.house_of(place) for place, member in enumerate(roster.devices)
+        }
+        self._streets = neighbourhood.streets(len(roster.devices), noon, plan.seed, plan.cloudiness)
+
+    def fleet(self) -> Fleet:
+        stations: list[Station] = [self._device(member) for member in self._direct]
+        stations += self._aggregators()
+        return Fleet(self._clock, self._streets, self._places, stations, self._counts, self._reactor)
+
+    def _device(self, member: Member) -> Station:
+        behaviour = self._behaviours.get(member.name, Behaviour.GOOD)
+        credential = self._roster.credential(member.name)
+        if behaviour is Behaviour.WRONG_CERTIFICATE:
+            credential = strangers.credential(member.name)
+        return Station(
+            self._client(credential),
+            self._clock,
+            member.lfdi,
+            [self._unit(member, behaviour, ResponseStatus.SUPERSEDED)],
+            self._counts,
+            chance=self._chance(member.name),
+            behaviour=behaviour,
+            spread=self._plan.spread * self._clock.speed,
+        )
+
+    def _aggregators(self) -> Sequence[Station]:
+        if not self._managed:
+            return []
+        (member,) = self._roster.aggregators
+        units = [self._unit(each, Behaviour.GOOD, ResponseStatus.ABORTED_PROGRAM) for each in self._managed]
+        made = Aggregator(
+            self._client(self._roster.credential(member.name)),
+            self._clock,
+            member.lfdi,
+            units,
+            self._counts,
+            chance=self._chance(member.name),
+            spread=self._plan.spread * self._clock.speed,
+        )
+        if self._place.listen is not None:
+            factory = receiver.receiver_factory(
+                made.receive,
+                self._roster.certificate(member.name),
+                self._roster.key(member.name),
+                self._place.roots,
+                self._reactor,
+            )
+            made.listen_at(f"https://{self._place.listen(factory)}{receiver.PATH}")
+        return [made]
+
+    def _unit(self, member: Member, behaviour: Behaviour, early: ResponseStatus) -> Unit:
+        street, house = self._places[member.name]
+        plant = self._streets[street].houses[house].plant
+        assert plant is not None
+        chance = self._chance(f"{member.name} starts")
+        brain = Device(
+            member.lfdi,
+            int(plant.category),
+            lambda bound: chance.randint(min(0, bound), max(0, bound)),
+            supported=plant.nameplate.modes,
+            superseded_early=early,
+        )
+        shown = neighbourhood.copy_of(plant) if behaviour is Behaviour.CHEATING_METER else None
+        return Unit(member.name, member.lfdi, plant, brain, pin=member.pin, behaviour=behaviour, shown=shown)
+
+    def _client(self, credential: Credential) -> HTTPClient:
+        endpoint = TLSEndpoint(self._place.connect(), self._trust.client(credential), self._reactor)
+        return HTTPClient(endpoint, self._reactor, self._place.authority, self._counts)
+
+    def _chance(self, name: str) -> Random:
+        """What is drawn for one of the fleet: the same for the same seed."""
+        return Random(sha256(f"{self._plan.seed} {name}".encode()).digest())  # noqa: S311 - no secret
+
+
+def _behaviours(direct: Sequence[Member], plan: Plan) -> Mapping[str, Behaviour]:
+    """Who misbehaves, and how: drawn, each one way at most."""
+    chance = Random(plan.seed)  # noqa: S311 - no secret
+    drawn = chance.sample([member.name for member in direct], len(direct))
+    found: dict[str, Behaviour] = {}
+    for behaviour, count in plan.misbehaving.items():
+        for _ in range(min(count, len(drawn))):
+            found[drawn.pop()] = behaviour
+    return found

@@ -1,0 +1,131 @@
+"""How simulated devices come to be known: through the operator's API, as an operator would do it.
+
+A group with a program is made for the whole fleet and one for each of its feeders, an aggregator where one is
+wanted, and the devices, each with a certificate for which it made the key itself; those of an aggregator have
+none. What was made is in the roster, so that a second run makes only what is missing, and `remove` undoes it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from csipd.sim.neighbourhood import HOUSES, category
+from csipd.sim.roster import Feeder, Member, Roster
+
+#: Primacy of the program of the whole fleet, and of those of its feeders, which win.
+FLEET_PRIMACY: Final = 20
+FEEDER_PRIMACY: Final = 15
+#: Levels of their groups: a substation, and feeders.
+_SUBSTATION, _FEEDER = 2, 3
+
+
+class API(Protocol):
+    """The operator's API. What it refuses is raised as an exception with its reason."""
+
+    def post(self, path: str, content: dict[str, Any] | None = None) -> Any: ...
+
+    def delete(self, path: str) -> Any: ...
+
+
+def missing(roster: Roster, name: str, devices: int, aggregated: int) -> Iterator[Callable[[API], None]]:
+    """What is to be done so that the fleet has so many devices of its own and so many of an aggregator.
+
+    :param name: what all names begin with
+    """
+    count = devices + aggregated
+    feeders = -(-count // HOUSES)
+    for number in range(len(roster.feeders), feeders + 1):
+        yield lambda api, number=number: _make_feeder(api, roster, name, number)  # type: ignore[misc]
+    direct = [member for member in roster.devices if not member.aggregator]
+    managed = [member for member in roster.devices if member.aggregator]
+    if aggregated and not roster.aggregators:
+        yield lambda api: _make_aggregator(api, roster, f"{name}-aggregator")
+    # One after the other along the street, those of the aggregator spread among the rest.
+    wanted = [False] * (devices - len(direct)), [True] * (aggregated - len(managed))
+    for is_managed in _spread(*wanted):
+        yield lambda api, is_managed=is_managed: _make_device(api, roster, name, is_managed)  # type: ignore[misc]
+
+
+def remove(roster: Roster) -> Iterator[Callable[[API], None]]:
+    """What is to be done so that nothing of the fleet is left at the server; its history stays there."""
+    for member in reversed(roster.members):
+        yield lambda api, member=member: api.delete(f"/devices/{member.number}")  # type: ignore[misc]
+    for feeder in reversed(roster.feeders):
+        yield lambda api, feeder=feeder: api.delete(f"/programs/{feeder.program}")  # type: ignore[misc]
+        yield lambda api, feeder=feeder: api.delete(f"/groups/{feeder.group}")  # type: ignore[misc]
+
+
+def _spread(few: list[bool], many: list[bool]) -> list[bool]:
+    """Two lists as one, the members of each at even distances."""
+    places = [((place + 0.5) / len(each), value) for each in (few, many) for place, value in enumerate(each)]
+    return [value for _, value in sorted(places)]
+
+
+def _make_feeder(api: API, roster: Roster, name: str, number: int) -> None:
+    called = f"{name} feeder {number}" if number else name
+    above = {"parent": roster.feeders[0].group, "level": _FEEDER} if number else {"level": _SUBSTATION}
+    group = api.post("/groups", {"name": called, **above}).value["number"]
+    program = api.post(
+        "/programs",
+        {
+            "description": called,
+            "primacy": FEEDER_PRIMACY if number else FLEET_PRIMACY,
+            "group": group,
+        },
+    ).value["number"]
+    roster.add(Feeder(called, group, program))
+
+
+def _make_aggregator(api: API, roster: Roster, name: str) -> None:
+    key, request = _request()
+    made = api.post("/devices", {"name": name, "aggregator": True, "csr": request}).value
+    roster.keep(name, made["certificate"], key)
+    device = made["device"]
+    roster.add(Member(name, device["number"], device["lFDI"], device.get("pIN"), 0, is_aggregator=True))
+
+
+def _make_device(api: API, roster: Roster, name: str, is_managed: bool) -> None:
+    place = len(roster.devices)
+    called = f"{name}-{place + 1:04}"
+    feeder = place // HOUSES + 1
+    content: dict[str, Any] = {
+        "name": called,
+        "groups": [roster.feeders[feeder].group],
+        "deviceCategory": f"{category(place):08X}",
+        "ders": 1,
+    }
+    key = b""
+    if is_managed:
+        # A device of an aggregator may have no certificate at all: its LFDI is drawn (CSIP IG 5.2.2).
+        content |= {"lFDI": os.urandom(20).hex().upper(), "manager": roster.aggregators[0].number}
+    else:
+        key, content["csr"] = _request()
+    made = api.post("/devices", content).value
+    device = made["device"]
+    if not is_managed:
+        roster.keep(called, made["certificate"], key)
+    roster.add(
+        Member(
+            called,
+            device["number"],
+            device["lFDI"],
+            device.get("pIN"),
+            feeder,
+            aggregator=roster.aggregators[0].name if is_managed else "",
+        )
+    )
+
+
+def _request() -> tuple[bytes, str]:
+    """A new key, and a signing request for it, both in PEM. The key does not leave this machine."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private, request.public_bytes(Encoding.PEM).decode()
