@@ -48,6 +48,10 @@ class ConformanceCase(SynchronousTestCase):
         for name in names or ("dev1", "dev2"):
             self.assertEqual(self.bench.answers(name), expected, name)
 
+    def assertForced(self, *expected: str) -> None:
+        """Whose values the client of others' making put into force, one after the other."""
+        self.assertEqual(self.other.forced, list(expected))
+
     def assertStory(self, der: DER, mode: str, *expected: tuple[float, Any, str | None]) -> None:
         """What a control mode of a client of ours did: (minutes, value, whose)."""
         self.assertEqual(der.story(mode), list(expected))

@@ -19,6 +19,7 @@ from tests.conformance.bench import LAB, LADDER
 from tests.conformance.case import WHOLE, ConformanceCase
 from tests.conformance.devices import DER
 from tests.conformance.test_basic import power_factor
+from tests.conformance.test_core import shown_programs
 from tests.support.ways import both_ways
 
 FLEET = {"EDA1": "SPA1", "EDA2": "SPA2", "EDB1": "SPB1", "EDB2": "SPB2"}
@@ -79,8 +80,14 @@ class TopologyTests(FleetCase):
         for name, point in FLEET.items():
             side = point[2]
             above = ["SY", "ST", "SS", f"FD{side}", f"SG{side}", f"TF{side}", point]
-            # Each once, from the service point up.
-            self.assertEqual([program.description for program in self.der(name).programs], above[::-1])
+            # Each once, from the service point up; in one FSA, as documents of the wire have it.
+            der = self.der(name)
+            self.assertEqual([program.description for program in der.programs], above[::-1])
+            (fsa,) = der.fsas
+            assert fsa.DERProgramListLink is not None
+            shown = shown_programs(self.aggregator, fsa.DERProgramListLink.href)
+            self.assertEqual([name for name, _ in shown], above[::-1])
+            self.assertEqual(fsa.DERProgramListLink.all, len(above))
 
     def test_util_002(self) -> None:
         """An aggregator PUTs capability, settings, status and availability for each of its DERs."""

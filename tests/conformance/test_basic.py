@@ -111,6 +111,7 @@ class WalkTests(ConformanceCase):
             (5, 6000, "SP"),
             (6, 5004, "SP default"),
         )
+        self.assertForced("SP default", "SP", "SP default")
 
     def test_basic_003(self) -> None:
         """A client that is moved to another branch drops the old branch's control and runs the new one's."""
@@ -154,6 +155,7 @@ class WalkTests(ConformanceCase):
             (4, 7000, "TFB"),
             (6, 5000, "SY default"),
         )
+        self.assertForced("SY default", "TFB", "SY default")
 
 
 class ModeTests(ConformanceCase):
@@ -181,7 +183,7 @@ class ModeTests(ConformanceCase):
             3:00  SP is gone
             3:00  dev1, dev2 answer SP: 3 (completed)
         """)
-        self.assertEqual(self.other.forced, ["SP default", "SP", "SP default"])
+        self.assertForced("SP default", "SP", "SP default")
 
     def assertCycle(self, mode: str, default: Any, control: Any) -> None:
         self.assertStory(
@@ -350,6 +352,7 @@ class ScheduleTests(ConformanceCase):
         lines = [line for line in self.device.der.story("opModMaxLimW") if line[2] is not None]
         expected = [(2 * n, 5000 + n, f"SP{n}") for n in range(1, 13)]
         self.assertEqual(lines, [expected[0], (3, 4000, "TF"), *expected[1:]])
+        self.assertForced("SP1", "TF", *(f"SP{n}" for n in range(2, 13)))
 
     def test_basic_016(self) -> None:
         """Of two defaults the one of the nearer group holds."""
@@ -362,7 +365,7 @@ class ScheduleTests(ConformanceCase):
             0:00  SY default: opModMaxLimW 4000
         """)
         self.assertStory(self.device.der, "opModMaxLimW", (0, 5000, "SP default"))
-        self.assertEqual(self.other.forced, ["SP default"])
+        self.assertForced("SP default")
 
     def test_basic_017(self) -> None:
         """One control, and nothing before or after."""
@@ -379,6 +382,7 @@ class ScheduleTests(ConformanceCase):
             3:00  dev1, dev2 answer SP: 3 (completed)
         """)
         self.assertStory(self.device.der, "opModMaxLimW", (2, 6000, "SP"), (3, None, None))
+        self.assertForced("SP")
 
     def test_basic_018(self) -> None:
         """Default, control, default."""
@@ -403,6 +407,7 @@ class ScheduleTests(ConformanceCase):
             (2, 6000, "SP"),
             (3, 5000, "SP default"),
         )
+        self.assertForced("SP default", "SP", "SP default")
 
     def test_basic_019(self) -> None:
         """Two controls of one program, with the default between them."""
@@ -437,6 +442,7 @@ class ScheduleTests(ConformanceCase):
             (4, 7000, "second"),
             (5, 5000, "SP default"),
         )
+        self.assertForced("SP default", "first", "SP default", "second", "SP default")
 
     def test_basic_020(self) -> None:
         """Controls of two programs one after the other; the nearer group's default whenever none runs."""
@@ -473,6 +479,7 @@ class ScheduleTests(ConformanceCase):
             (4, 7000, "SP"),
             (5, 5000, "SP default"),
         )
+        self.assertForced("SP default", "SY", "SP default", "SP", "SP default")
 
 
 class AlikeTests(ConformanceCase):
@@ -521,6 +528,7 @@ class AlikeTests(ConformanceCase):
             4:00  dev1, dev2 answer SP: 3 (completed)
         """)
         self.assertLimits((3, self.SP_W, "SP"), (4, 5000, "SP default"))
+        self.assertForced("SP default", "SP", "SP default")
 
     def test_basic_022(self) -> None:
         """The higher program's control comes first: the lower's never starts, though it would last longer."""
@@ -546,6 +554,7 @@ class AlikeTests(ConformanceCase):
             5:00  SY is gone
         """)
         self.assertLimits((2, self.SP_W, "SP"), (4, 5000, "SP default"))
+        self.assertForced("SP default", "SP", "SP default")
 
     def test_basic_023(self) -> None:
         """The higher program's control is made while the lower's runs: that ends when it starts, for good."""
@@ -571,6 +580,7 @@ class AlikeTests(ConformanceCase):
             5:00  SY is gone
         """)
         self.assertLimits((1, self.SY_W, "SY"), (2, self.SP_W, "SP"), (4, 5000, "SP default"))
+        self.assertForced("SP default", "SY", "SP", "SP default")
 
 
 class UnlikeTests(ConformanceCase):
@@ -631,6 +641,7 @@ class UnlikeTests(ConformanceCase):
             4:00  dev1, dev2 answer SY: 3 (completed)
         """)
         self.assertBoth((2, 4), (3, 4))
+        self.assertForced("SP default", "SY", "SP", "SP default")
 
     def test_basic_025(self) -> None:
         """The higher program's control first: both run."""
@@ -656,6 +667,7 @@ class UnlikeTests(ConformanceCase):
             5:00  dev1, dev2 answer SY: 3 (completed)
         """)
         self.assertBoth((3, 5), (2, 4))
+        self.assertForced("SP default", "SP", "SY", "SP default")
 
     def test_basic_026(self) -> None:
         """The higher program's control made while the lower's runs: both run."""
@@ -681,6 +693,7 @@ class UnlikeTests(ConformanceCase):
             5:00  dev1, dev2 answer SY: 3 (completed)
         """)
         self.assertBoth((1, 5), (2, 4))
+        self.assertForced("SP default", "SY", "SP", "SP default")
 
 
 class ReportTests(ConformanceCase):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from cryptography import x509
 
 from csipd.sep2 import resources as r
-from tests.conformance.bench import LAB
+from tests.conformance.bench import LAB, SERVER
 from tests.conformance.case import ConformanceCase
+from tests.conformance.devices import Station
 from tests.support import pki
 from tests.support.client import CCM8, ClientTLS
 from tests.support.pki import Credential
@@ -20,11 +21,13 @@ class CommunicationTests(ConformanceCase):
         super().setUp()
         self.bench.ladder("SY")
 
-    def assertServed(self, credential: Credential) -> None:
-        """It walks to its own EndDevice."""
+    def assertServed(self, credential: Credential, length: int) -> None:
+        """With a chain of that length it walks to its own EndDevice; the server sent its own chain."""
+        self.assertEqual(1 + len(credential.above), length)
         station = self.bench.direct("dev1", "SY", credential=credential)
         station.walk()
         self.assertEqual(station.der.device.lFDI, credential.lfdi)
+        self.assertEqual(sent_chain(station)[0], SERVER.certificate)
 
     def assertRefused(self, credential: Credential | None) -> None:
         """No byte of HTTP comes, although its LFDI is registered, and the connection is gone."""
@@ -62,7 +65,7 @@ class CommunicationTests(ConformanceCase):
             self.bench.ladder("SY")
             station = self.bench.direct("dev1", "SY")
             station.walk()
-            sent = [one.to_cryptography() for one in station.tls.last.get_peer_cert_chain() or ()]
+            sent = sent_chain(station)
             self.assertEqual(sent[0], credential.certificate)
             above = [x509.load_der_x509_certificate(der) for der in credential.above]
             self.assertEqual(sent[1 : len(above)], above[:-1])
@@ -70,15 +73,15 @@ class CommunicationTests(ConformanceCase):
 
     def test_comm_004a(self) -> None:
         """A chain of two is good."""
-        self.assertServed(LAB.device("deep"))
+        self.assertServed(LAB.device("deep"), 2)
 
     def test_comm_004b(self) -> None:
         """A chain of three is good."""
-        self.assertServed(LAB.mica().device("deep"))
+        self.assertServed(LAB.mica().device("deep"), 3)
 
     def test_comm_004c(self) -> None:
         """A chain of four is good."""
-        self.assertServed(LAB.mca().mica().device("deep"))
+        self.assertServed(LAB.mca().mica().device("deep"), 4)
 
     def test_comm_004d(self) -> None:
         """An issuer with a critical extension that is wrong there is refused."""
@@ -95,6 +98,11 @@ class CommunicationTests(ConformanceCase):
     def test_comm_004g(self) -> None:
         """A certificate that issued itself is refused."""
         self.assertRefused(pki.self_signed())
+
+
+def sent_chain(station: Station) -> list[x509.Certificate]:
+    """The certificates that the server sent in the handshake, its own first."""
+    return [one.to_cryptography() for one in station.tls.last.get_peer_cert_chain() or ()]
 
 
 both_ways(globals())

@@ -13,7 +13,7 @@ from csipd.sep2 import resources as r
 from csipd.sep2.site import SERVED, Row, locate, member
 from tests.conformance.bench import LADDER, MINUTE, PIN, RATES, REGISTERED, T0, Command
 from tests.conformance.case import RECEIVED, SUPERSEDED, WHOLE, ConformanceCase
-from tests.conformance.devices import requests
+from tests.conformance.devices import Station, requests
 from tests.conformance.test_basic import drawn, power_factor
 from tests.support.bodies import FULL
 from tests.support.walk import is_list, links
@@ -204,10 +204,12 @@ class WalkTests(ConformanceCase):
                 (fsa,) = der.fsas
                 assert fsa.DERProgramListLink is not None and fsa.TimeLink is not None
                 station.get(fsa.TimeLink.href, r.Time)
-                found = {program.description: program.primacy for program in der.programs}
-                self.assertEqual(found, {name: primacy for name, (_, primacy) in LADDER.items()})
-                order = [program.primacy for program in der.programs]
-                self.assertEqual(order, sorted(order))
+                # Exactly these, each once, by rank; the link that leads to them counts them.
+                nearest_first = [(name, primacy) for name, (_, primacy) in reversed(LADDER.items())]
+                found = [(program.description, program.primacy) for program in der.programs]
+                self.assertEqual(found, nearest_first)
+                self.assertEqual(shown_programs(station, fsa.DERProgramListLink.href), nearest_first)
+                self.assertEqual(fsa.DERProgramListLink.all, len(LADDER))
         self.assertEqual(direct.get("/edev?l=255", r.EndDeviceList).all, 1)
 
     def test_core_011(self) -> None:
@@ -261,6 +263,14 @@ def amount(document: etree._Element, name: str) -> Decimal:
     return Decimal(number or "").scaleb(int(quantity.findtext("{*}multiplier") or ""))
 
 
+def shown_programs(station: Station, href: str) -> list[tuple[str | None, int]]:
+    """Name and primacy of each program of a list, by lxml alone."""
+    document = etree.fromstring(station.request("GET", f"{href}?l=255").body)
+    programs = document.findall("{*}DERProgram")
+    assert document.get("all") == document.get("results") == str(len(programs)), document.attrib
+    return [(one.findtext("{*}description"), int(one.findtext("{*}primacy") or "")) for one in programs]
+
+
 class ProgramTests(ConformanceCase):
     """What clients do with controls, and how they answer."""
 
@@ -295,6 +305,7 @@ class ProgramTests(ConformanceCase):
                 (3, value, "SP"),
                 (5, default, "SP default"),
             )
+        self.assertForced("SP default", "SP", "SP default")
 
     def ten_programs(self) -> list[str]:
         """Ten programs, of primacy 1 to 10, and the clients in all of them."""
@@ -325,6 +336,7 @@ class ProgramTests(ConformanceCase):
         )
         never = {f"{name} again": [RECEIVED, SUPERSEDED] for name in names[1:]}
         self.assertAnswered(**dict.fromkeys([*names, "P1 again"], WHOLE), **never)
+        self.assertForced(*names, "P1 again")
         for number, name in enumerate(names, 1):
             self.assertSaid(
                 f"{number}:00  {name} is active since {number}:00", f"{number}:30  {name} is gone"
@@ -346,6 +358,7 @@ class ProgramTests(ConformanceCase):
         self.assertStory(
             self.device.der, "opModFixedPFInjectW", (6.5, power_factor(901), "P1"), (8, None, None)
         )
+        self.assertForced("P1")
 
     def test_core_021(self) -> None:
         """Start and duration of controls that are curves are randomised within their bounds. The server
@@ -444,6 +457,7 @@ class ProgramTests(ConformanceCase):
         whole = {ResponseKind.RECEIVED, ResponseKind.STARTED, ResponseKind.COMPLETED}
         for command in (second, third):
             self.assertEqual(self.counted(command), whole, command.label)
+        self.assertForced("SP", "TF", "SY")
 
     def counted(self, command: Command) -> set[ResponseKind]:
         """What the devices that an event was for have said to it, as the operator is told."""
@@ -487,6 +501,7 @@ class ProgramTests(ConformanceCase):
         self.assertStory(self.device.der, "opModMaxLimW", (2, 6000, "SP"), (3, None, None))
         points = ((9000, 3000), (11000, -3000))
         self.assertStory(self.device.der, "opModVoltVar", (2, points, "SP"), (3, None, None))
+        self.assertForced("SP")
 
 
 both_ways(globals())
