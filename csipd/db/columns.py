@@ -88,6 +88,9 @@ class _LargeBinary(_Strict, sa.LargeBinary):
     _kind = bytes
 
 
+#: What PostgreSQL calls a number of double precision: its driver asks for it.
+_DOUBLE = 701
+
 _STRICT: dict[type[Any], type[Any]] = {
     cls.__mro__[2]: cls
     for cls in (_SmallInteger, _Integer, _BigInteger, _Float, _Boolean, _Text, _String, _LargeBinary)
@@ -98,7 +101,12 @@ def conversion(kind: TypeEngine[Any], dialect: sa.Dialect) -> Callable[[Any], An
     """What values of a type go through when they are read, apart from the look at their class."""
     if isinstance(kind, _Strict):
         return kind.conversion(dialect, None)
-    return kind.result_processor(dialect, None)
+    return reader(kind, dialect)
+
+
+def reader(kind: TypeEngine[Any], dialect: sa.Dialect) -> Callable[[Any], Any] | None:
+    """What values of a type go through when they are read."""
+    return kind.result_processor(dialect, _DOUBLE if isinstance(kind, sa.Float) else None)
 
 
 def make_strict(metadata: sa.MetaData) -> None:

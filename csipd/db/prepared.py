@@ -19,7 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import define, field, frozen
 
-from csipd.db.columns import conversion
+from csipd.db.columns import conversion, reader
 
 #: Different columns' types that rows were seen with, of one statement; a few columns may be NULL.
 _MOST_TYPES = 256
@@ -306,6 +306,6 @@ def _compile(statement: Any, names: Sequence[str], dialect: sa.Dialect) -> _Comp
         [name for name, bind in binds.items() if bind.expanding],
         converting,
         partial(tuple.__new__, namedtuple("Row", [str(c.key) for c in columns], rename=True)),
-        [kind.result_processor(dialect, None) for kind in types],
+        [reader(kind, dialect) for kind in types],
         [(position, convert) for position, convert in enumerate(converters) if convert is not None],
     )

@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
-from csipd.db.series import reading_type_of
+from csipd.db.series import mark_rolled, reading_type_of
 from csipd.db.tables import late_hours, readings, rollups, series
 from csipd.der.rollups import (
     DAY,
@@ -122,9 +122,6 @@ _FROM = Prepared(
     .order_by(readings.c.start)
     .limit(1)
 )
-_MARK = Prepared(
-    sa.update(series).where(series.c.id == sa.bindparam("number")).values(rolled=sa.bindparam("until"))
-)
 
 
 @define
@@ -151,7 +148,7 @@ class _Portion:
             self._make(row.id, behaviour, hour)
             mark = hour + HOUR
         if mark != (row.rolled or 0):
-            _MARK.execute(self.connection, {"number": row.id, "until": mark})
+            mark_rolled(self.connection, row.id, mark)
         return self.left > 0
 
     def again(self, number: int, hour: int) -> None:

@@ -321,6 +321,16 @@ def _note(dialect: str) -> sa.Insert:
 _NOTE = Prepared(_note, "series", "start")
 
 
+def mark_rolled(connection: sa.Connection, number: int, until: int) -> None:
+    """Note up to where the roll-ups of a series are made: no resource says so."""
+    _ROLLED.execute(connection, {"number": number, "until": until})
+
+
+_ROLLED = Prepared(
+    sa.update(series).where(series.c.id == sa.bindparam("number")).values(rolled=sa.bindparam("until"))
+)
+
+
 def drop_set(transaction: Transaction, meter_reading: int, in_set: int) -> None:
     """Remove the readings of a ReadingSet, which another takes the place of."""
     connection = transaction.connection
