@@ -16,6 +16,7 @@ from tests.conformance.case import RECEIVED, SUPERSEDED, WHOLE, ConformanceCase
 from tests.conformance.devices import Station, requests
 from tests.conformance.test_basic import drawn, power_factor
 from tests.support.bodies import FULL
+from tests.support.subscribing import subscription
 from tests.support.walk import is_list, links
 from tests.support.ways import both_ways
 
@@ -43,6 +44,7 @@ class HTTPTests(ConformanceCase):
             self.device.put(getattr(end_device, f"{name}Link").href, body)
         self.device.post(f"{end_device.href}/lel", FULL["LogEvent"])
         self.device.post(f"{end_device.href}/di/loc", FULL["SupportedLocale"])
+        self.device.post(f"{end_device.href}/sub", subscription("/edev"))
         found: list[str] = []
         ahead = ["/dcap"]
         while ahead:
@@ -92,7 +94,11 @@ class HTTPTests(ConformanceCase):
             self.device.put(path, body)
         elif method == "POST":
             name = "DERControlResponse" if row.name == "ResponseList" else member(row).name
-            body = FULL[name]
+            if name == "Subscription":
+                assert self.device.der.device.href is not None
+                body = subscription(self.device.der.device.href)
+            else:
+                body = FULL[name]
             if name == "DERControlResponse":
                 body = body.replace(endDeviceLFDI=self.device.credential.lfdi)
             made = self.device.post(path, body)

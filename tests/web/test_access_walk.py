@@ -21,6 +21,7 @@ from csipd.sep2 import resources as r
 from tests.support.bodies import FULL, MINIMAL
 from tests.support.client import Answer
 from tests.support.schema import validate
+from tests.support.subscribing import subscription
 from tests.support.walk import EVERYTHING, is_list, judge, links, walk
 from tests.support.ways import both_ways
 from tests.support.world import (
@@ -216,17 +217,6 @@ LOOKERS: Mapping[Policy, tuple[str, ...]] = {
     ALLOW_ALL: ("unknown", "listed", "idle"),
     EMPTY_LIST: ("unknown", "listed", "idle", "withdrawn", "retired"),
 }
-
-
-def subscription(resource: str) -> r.Subscription:
-    """A subscription to a resource that a device may see."""
-    return r.Subscription(
-        subscribedResource=resource,
-        encoding=0,
-        level="-S1",
-        limit=1,
-        notificationURI="https://receiver.example/notified",
-    )
 
 
 class WalkCase(SynchronousTestCase):
