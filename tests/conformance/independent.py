@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from lxml import etree
 from py20305.client import CsipClient, TlsConfig
 from py20305.events.dispatch import NullDispatcher
 
@@ -111,14 +112,14 @@ class _Session:
 class _Recorder(NullDispatcher):  # type: ignore[misc]
     """Takes down whose values the client put into force, by the names that they have on the wire."""
 
-    def __init__(self, acted: Callable[[str], None]) -> None:
+    def __init__(self, acted: Callable[[str, str], None]) -> None:
         self._acted = acted
 
     async def apply_control(self, device_href: str, derc: Any, curves: Any) -> None:
-        self._acted(str(derc.description))
+        self._acted(device_href, str(derc.description))
 
     async def apply_default_control(self, device_href: str, dderc: Any, curves: Any, **_: Any) -> None:
-        self._acted(str(dderc.description))
+        self._acted(device_href, str(dderc.description))
 
 
 class Independent:
@@ -137,6 +138,9 @@ class Independent:
         self.name = name
         #: (minutes after T0, whose control or default it put into force).
         self.acted: list[tuple[float, str]] = []
+        #: The same by EndDevice, for an aggregator.
+        self._acted_on: dict[str, list[tuple[float, str]]] = {}
+        self._seconds = seconds
         base = "https://localhost:7443"
         tls = TlsConfig(
             client_cert=keys / "certs" / f"{name}.crt",
@@ -147,7 +151,7 @@ class Independent:
             base,
             tls=tls,
             server_2018_compat=True,
-            dispatcher=_Recorder(lambda whose: self.acted.append((round(seconds() / 60, 2), whose))),
+            dispatcher=_Recorder(self._note),
             registration_pins={station.credential.lfdi.lower(): pin},
         )
         http = self._client.http
@@ -157,15 +161,29 @@ class Independent:
         http._get_session = lambda: session
         self._running: asyncio.Task[None] | None = None
 
+    def _note(self, device: str, whose: str) -> None:
+        line = (round(self._seconds() / 60, 2), whose)
+        self.acted.append(line)
+        self._acted_on.setdefault(device, []).append(line)
+
     @property
     def forced(self) -> list[str]:
         """Whose values were in force one after the other, once it had read everything twice.
 
         While it finds its way it forces each default that it comes by, the better one last.
         """
-        settled = sum(at < _SETTLED for at, _ in self.acted)
-        every = [whose for _, whose in self.acted[max(0, settled - 1) :]]
-        return [whose for whose, before in zip(every, ["", *every], strict=False) if whose != before]
+        return _settled(self.acted)
+
+    def forced_on(self, lfdi: str) -> list[str]:
+        """The same of the device of its fleet that has an LFDI."""
+        (href,) = {
+            device.get("href")
+            for exchange in self.station.log
+            if b"<EndDeviceList" in exchange.answer.body
+            for device in etree.fromstring(exchange.answer.body).iterfind("{*}EndDevice")
+            if device.findtext("{*}lFDI") == lfdi
+        }
+        return _settled(self._acted_on[href])
 
     async def start(self) -> None:
         """Find everything, and follow it from now on."""
@@ -176,6 +194,12 @@ class Independent:
         await self._client.shutdown()
         if self._running is not None:
             await self._running
+
+
+def _settled(acted: list[tuple[float, str]]) -> list[str]:
+    settled = sum(at < _SETTLED for at, _ in acted)
+    every = [whose for _, whose in acted[max(0, settled - 1) :]]
+    return [whose for whose, before in zip(every, ["", *every], strict=False) if whose != before]
 
 
 class Independents:

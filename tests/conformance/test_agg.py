@@ -49,11 +49,17 @@ class FleetCase(ConformanceCase):
         """Both aggregators walk, ours and that of others' making; what any device is shown is observed."""
         self.bench.observe("SPA1", "SPB1")
         self.aggregator.walk()
-        self.bench.independent_aggregator("other", OTHERS)
+        self.others = self.bench.independent_aggregator("other", OTHERS)
 
     def der(self, name: str) -> DER:
         """A DER by name, as its aggregator knows it."""
         return self.aggregator.by_lfdi(LAB.device(name).lfdi)
+
+    def assertForcedOn(self, *, side_a: list[str], side_b: list[str]) -> None:
+        """Whose values the aggregator of others' making put into force on its DERs, by side."""
+        for name, point in OTHERS.items():
+            forced = self.others.forced_on(LAB.device(name).lfdi)
+            self.assertEqual(forced, side_a if point[2] == "A" else side_b, name)
 
     def assertEach(self, names: tuple[str, ...], mode: str, *story: tuple[float, Any, str | None]) -> None:
         """What a mode of each of these DERs did."""
@@ -126,6 +132,7 @@ class DispatchTests(FleetCase):
         """)
         self.assertEach(SIDE_A, "opModMaxLimW", (0, 5000, "TFA default"))
         self.assertEach(SIDE_B, "opModMaxLimW", (0, 4000, "SY default"))
+        self.assertForcedOn(side_a=["TFA default"], side_b=["SY default"])
 
     def test_agg_003(self) -> None:
         """A control of TFA is answered for those under TFA only."""
@@ -150,6 +157,7 @@ class DispatchTests(FleetCase):
         flagged = self.bench.read(lambda connection: responses.listed(connection, flagged=True)[0])
         self.assertEqual({one.lfdi for one in flagged}, {LAB.aggregator("other").lfdi})
         self.assertEqual([one.status for one in flagged], [3, 2, 1])
+        self.assertForcedOn(side_a=["TFA default", "TFA", "TFA default"], side_b=["SY default"])
 
     def test_agg_004(self) -> None:
         """Default, control, default, for those under TFA."""
@@ -169,6 +177,7 @@ class DispatchTests(FleetCase):
         """)
         self.assertEach(SIDE_A, "opModMaxLimW", (0, 5000, default), (2, 6000, "TFA"), (3, 5000, default))
         self.assertEach(SIDE_B, "opModMaxLimW", (0, 4000, "SY default"))
+        self.assertForcedOn(side_a=["TFA default", "TFA", "TFA default"], side_b=["SY default"])
 
     def test_agg_005(self) -> None:
         """Two controls of TFA, and the default between them."""
@@ -201,6 +210,9 @@ class DispatchTests(FleetCase):
             (3, 5000, "TFA default"),
             (4, 7000, "second"),
             (5, 5000, "TFA default"),
+        )
+        self.assertForcedOn(
+            side_a=["TFA default", "first", "TFA default", "second", "TFA default"], side_b=["SY default"]
         )
 
     def test_agg_006(self) -> None:
@@ -237,6 +249,10 @@ class DispatchTests(FleetCase):
         )
         self.assertEach(
             SIDE_B, "opModMaxLimW", (0, 4000, "SY default"), (4, 7000, "SY"), (5, 4000, "SY default")
+        )
+        self.assertForcedOn(
+            side_a=["TFA default", "TFA", "TFA default", "SY", "TFA default"],
+            side_b=["SY default", "SY", "SY default"],
         )
 
 
@@ -288,6 +304,9 @@ class AlikeTests(FleetCase):
             4:00  EDB1, EDB2, ODB1, ODB2 answer SY: 3 (completed)
         """)
         self.assertLimits((2, 4), (3, 7000, "TFA"), (4, 5000, "TFA default"))
+        self.assertForcedOn(
+            side_a=["TFA default", "TFA", "TFA default"], side_b=["SY default", "SY", "SY default"]
+        )
 
     def test_agg_008(self) -> None:
         """TFA's control first: after it those under TFA go to the default, not to SY's that lasts on."""
@@ -315,6 +334,9 @@ class AlikeTests(FleetCase):
             5:00  EDB1, EDB2, ODB1, ODB2 answer SY: 3 (completed)
         """)
         self.assertLimits((3, 5), (2, 7000, "TFA"), (4, 5000, "TFA default"))
+        self.assertForcedOn(
+            side_a=["TFA default", "TFA", "TFA default"], side_b=["SY default", "SY", "SY default"]
+        )
 
     def test_agg_009(self) -> None:
         """TFA's control made while SY's runs: under TFA that of SY ends when it starts, for good."""
@@ -341,6 +363,9 @@ class AlikeTests(FleetCase):
             5:00  EDB1, EDB2, ODB1, ODB2 answer SY: 3 (completed)
         """)
         self.assertLimits((1, 5), (1, 6000, "SY"), (2, 7000, "TFA"), (4, 5000, "TFA default"))
+        self.assertForcedOn(
+            side_a=["TFA default", "SY", "TFA", "TFA default"], side_b=["SY default", "SY", "SY default"]
+        )
 
 
 class UnlikeTests(FleetCase):
@@ -401,6 +426,9 @@ class UnlikeTests(FleetCase):
             4:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 3 (completed)
         """)
         self.assertBoth((2, 4), (3, 4))
+        self.assertForcedOn(
+            side_a=["TFA default", "SY", "TFA", "TFA default"], side_b=["SY default", "SY", "SY default"]
+        )
 
     def test_agg_011(self) -> None:
         """TFA's control first: both run."""
@@ -426,6 +454,9 @@ class UnlikeTests(FleetCase):
             5:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 3 (completed)
         """)
         self.assertBoth((3, 5), (2, 4))
+        self.assertForcedOn(
+            side_a=["TFA default", "TFA", "SY", "TFA default"], side_b=["SY default", "SY", "SY default"]
+        )
 
     def test_agg_012(self) -> None:
         """TFA's control made while SY's runs: both run."""
@@ -451,6 +482,9 @@ class UnlikeTests(FleetCase):
             5:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 3 (completed)
         """)
         self.assertBoth((1, 5), (2, 4))
+        self.assertForcedOn(
+            side_a=["TFA default", "SY", "TFA", "TFA default"], side_b=["SY default", "SY", "SY default"]
+        )
 
 
 both_ways(globals())
