@@ -2,13 +2,15 @@
 
 A group with a program is made for the whole fleet and one for each of its feeders, an aggregator where one is
 wanted, and the devices, each with a certificate for which it made the key itself; those of an aggregator have
-none. What was made is in the roster, so that a second run makes only what is missing, and `remove` undoes it.
+none. What was made is in the roster, so that a second run makes only what is missing, and `remove` undoes it:
+but for groups and retired programs, which the server keeps with the history of what was commanded to them,
+and which are used again.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 from cryptography import x509
@@ -31,7 +33,11 @@ class API(Protocol):
 
     def post(self, path: str, content: dict[str, Any] | None = None) -> Any: ...
 
+    def patch(self, path: str, content: dict[str, Any]) -> Any: ...
+
     def delete(self, path: str) -> Any: ...
+
+    def pages(self, path: str, query: Mapping[str, Any]) -> Iterator[Any]: ...
 
 
 def missing(roster: Roster, name: str, devices: int, aggregated: int) -> Iterator[Callable[[API], None]]:
@@ -54,12 +60,11 @@ def missing(roster: Roster, name: str, devices: int, aggregated: int) -> Iterato
 
 
 def remove(roster: Roster) -> Iterator[Callable[[API], None]]:
-    """What is to be done so that nothing of the fleet is left at the server; its history stays there."""
+    """What is to be done so that nothing of the fleet takes part any more; groups and history stay."""
     for member in reversed(roster.members):
         yield lambda api, member=member: api.delete(f"/devices/{member.number}")  # type: ignore[misc]
     for feeder in reversed(roster.feeders):
         yield lambda api, feeder=feeder: api.delete(f"/programs/{feeder.program}")  # type: ignore[misc]
-        yield lambda api, feeder=feeder: api.delete(f"/groups/{feeder.group}")  # type: ignore[misc]
 
 
 def _spread(few: list[bool], many: list[bool]) -> list[bool]:
@@ -71,16 +76,26 @@ def _spread(few: list[bool], many: list[bool]) -> list[bool]:
 def _make_feeder(api: API, roster: Roster, name: str, number: int) -> None:
     called = f"{name} feeder {number}" if number else name
     above = {"parent": roster.feeders[0].group, "level": _FEEDER} if number else {"level": _SUBSTATION}
-    group = api.post("/groups", {"name": called, **above}).value["number"]
-    program = api.post(
-        "/programs",
-        {
-            "description": called,
-            "primacy": FEEDER_PRIMACY if number else FLEET_PRIMACY,
-            "group": group,
-        },
-    ).value["number"]
+    group = _find(api, "/groups", "name", called)
+    if group is None:
+        group = api.post("/groups", {"name": called, **above}).value["number"]
+    values = {"primacy": FEEDER_PRIMACY if number else FLEET_PRIMACY, "group": group}
+    program = _find(api, "/programs", "description", called)
+    if program is None:
+        program = api.post("/programs", {"description": called, **values}).value["number"]
+    else:
+        api.patch(f"/programs/{program}", values)
     roster.add(Feeder(called, group, program))
+
+
+def _find(api: API, path: str, key: str, name: str) -> int | None:
+    """The number of what is called so in a list: it may be left of a fleet before."""
+    for page in api.pages(path, {}):
+        for item in page.value["items"]:
+            if item[key] == name:
+                number: int = item["number"]
+                return number
+    return None
 
 
 def _make_aggregator(api: API, roster: Roster, name: str) -> None:

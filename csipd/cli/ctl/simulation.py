@@ -1,0 +1,163 @@
+"""What ``csipctl simulate`` does: devices are made known, run, and summed up. It brings Twisted in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+from attrs import frozen
+from rich.console import Group
+from rich.live import Live
+from rich.progress import Progress
+
+from csipd.cli.ctl.client import Client
+from csipd.cli.ctl.errors import Failure
+from csipd.cli.ctl.session import Session
+from csipd.cli.ctl.views import simulate as views
+from csipd.net.tls import TLSError
+from csipd.sim import enrolment
+from csipd.sim.assembly import Plan, assemble, place_of
+from csipd.sim.clock import SimulatedClock
+from csipd.sim.fleet import Fleet
+from csipd.sim.roster import Roster, RosterError
+from csipd.sim.running import new_reactor, run
+
+#: Where devices find the server, where nothing else is said.
+_PORT = 7443
+#: Real seconds between two lines where there is no terminal.
+_EVERY = 10.0
+#: Refusals that are shown.
+_SHOWN = 3
+
+
+@frozen
+class Wish:
+    """What is wanted of a run.
+
+    :param name: what the names of all begin with
+    :param at: where devices find the server; None: where csipctl does
+    :param speed: of their clock; None: the server's
+    :param lasts: real seconds; None: until Ctrl-C
+    """
+
+    plan: Plan
+    name: str
+    folder: Path
+    at: tuple[str, int] | None
+    speed: float | None
+    lasts: int | None
+
+
+def carry_out(session: Session, wish: Wish) -> None:
+    """Make the fleet known as far as it is not, and run it. Failure."""
+    try:
+        roster = Roster.read(wish.folder)
+        status = session.client.get("/status").value
+        _check_known(session.client, roster)
+        _enrol(session, roster, wish)
+        _run(session, roster, wish, float(status["now"]), wish.speed or status.get("lab_speed", 1))
+    except (RosterError, TLSError, OSError) as error:
+        raise Failure(str(error)) from None
+
+
+def clean(session: Session, folder: Path) -> None:
+    """Take the fleet of a folder away from the server, and its files. Failure."""
+    try:
+        _clean(session, Roster.read(folder))
+    except (RosterError, OSError) as error:
+        raise Failure(str(error)) from None
+
+
+def _where(session: Session) -> tuple[str, int]:
+    settings = session.settings
+    port = settings.https_port if settings is not None else 0
+    return session.server.host, port or _PORT
+
+
+def _check_known(client: Client, roster: Roster) -> None:
+    """See that the server is that for which the fleet in the folder was made."""
+    for member in roster.members[:1]:
+        try:
+            found = client.get(f"/devices/{member.number}").value
+        except Failure:
+            found = {}
+        if found.get("lFDI") != member.lfdi or found.get("standing") == "retired":
+            raise Failure(
+                f"the fleet in {roster.folder} was made for another server, or another database:"
+                f" --clean removes its files, --folder names another one"
+            )
+
+
+def _enrol(session: Session, roster: Roster, wish: Wish) -> None:
+    steps = list(enrolment.missing(roster, wish.name, wish.plan.devices, wish.plan.aggregated))
+    if steps:
+        _each(session, "Making devices known", steps)
+
+
+def _clean(session: Session, roster: Roster) -> None:
+    if not roster.members and not roster.feeders:
+        session.out.note(f"There is no fleet in {roster.folder}.")
+        return
+    count = len(roster.members)
+    refused = _each(session, "Taking the fleet away", enrolment.remove(roster), forgive=True)
+    roster.remove()
+    for line in refused[:_SHOWN]:
+        session.out.note(f"Not taken away: {line}")
+    session.out.note(f"Took away {count} devices; their history and their groups are kept.")
+
+
+def _each(
+    session: Session,
+    what: str,
+    steps: Iterable[Callable[[Any], None]],
+    *,
+    forgive: bool = False,
+) -> list[str]:
+    """Take each step with a bar that shows how far it is; what was refused, where that is forgiven."""
+    refused = []
+    with Progress(console=session.out.error_console, transient=True) as progress:
+        for step in progress.track(list(steps), description=what):
+            try:
+                step(session.client)
+            except Failure as error:
+                if not forgive or error.exit_code != Failure.exit_code:
+                    raise
+                refused.append(error.message)
+    return refused
+
+
+def _run(session: Session, roster: Roster, wish: Wish, begins: float, speed: float) -> None:
+    reactor = new_reactor()
+    clock = SimulatedClock(reactor, begins, speed)
+    place = place_of(reactor, *(wish.at or _where(session)), session.credentials.ca)
+    fleet = assemble(reactor, clock, roster, wish.plan, place)
+    console = session.out.console
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=4, transient=True) as live:
+            run(
+                reactor,
+                fleet.start,
+                fleet.stop,
+                seconds=wish.lasts,
+                show=lambda: live.update(Group(session.out.drawn(*views.fleet(fleet, session.zone)))),
+            )
+    else:
+        session.out.note(f"{len(fleet.units)} devices begin at https://{place.authority}/dcap.")
+        run(
+            reactor,
+            fleet.start,
+            fleet.stop,
+            seconds=wish.lasts,
+            show=lambda: click.echo(views.line(fleet, session.zone)),
+            every=_EVERY,
+        )
+    _sum_up(session, fleet)
+
+
+def _sum_up(session: Session, fleet: Fleet) -> None:
+    if session.out.as_json:
+        session.out.json(views.figures(fleet))
+        return
+    session.out.show(*views.summary(fleet))
