@@ -214,6 +214,13 @@ def owner_by_lfdi(connection: sa.Connection, lfdi: str) -> Owner | None:
     return None if before is None else owner(connection, before.device)
 
 
+def meant_by(connection: sa.Connection, asker: Caller, lfdi: str) -> Owner | None:
+    """The EndDevice of an LFDI that a caller names in a body, if there is one. Its own is known."""
+    if lfdi == asker.lfdi and asker.device is not None:
+        return Owner(asker.device, asker.manager)
+    return owner_by_lfdi(connection, lfdi)
+
+
 def is_lfdi_of(connection: sa.Connection, device: int, lfdi: str) -> bool:
     """Whether a device has this LFDI, or had it before its certificate was replaced."""
     found = find(connection, lfdi)

@@ -91,7 +91,7 @@ MADE_FROM: Mapping[str, Made] = {
         (facts.mirrors, facts.mirror, facts.usage_points),
         dict.fromkeys(("body", "roles", "wished_post_rate", "posted"), (facts.mirror,)),
     ),
-    "meter_readings": Made((facts.mirror,), dict.fromkeys(("sets", "segments"), ())),
+    "meter_readings": Made((facts.mirror,), {"sets": ()}),
     "reading_sets": Made((facts.readings,)),
     "documents": Made((facts.document,)),
     "rates": Made((facts.rates,)),

@@ -25,7 +25,7 @@ from csipd.db.tables import programs as programs_table
 from csipd.db.tables import responses
 from csipd.db.tally import Total
 from csipd.der import responses as rules
-from csipd.der.access import Caller, Owner
+from csipd.der.access import Caller, acts_for
 from csipd.der.events import ALL_CATEGORIES
 from csipd.der.responses import ResponseKind, Stage, Subject
 from csipd.refusals import BadRequest, Forbidden, Full
@@ -182,8 +182,8 @@ def post(transaction: Transaction, asker: Caller, body: r.Response, now: int) ->
     :raises Full: too many are kept of that device to this event, or to events that did not address it
     """
     connection = transaction.connection
-    owner = _whose(connection, asker, body.endDeviceLFDI)
-    if owner is None or not rules.may_speak(asker, owner):
+    owner = devices.meant_by(connection, asker, body.endDeviceLFDI)
+    if owner is None or not acts_for(asker, owner):
         raise Forbidden(f"{asker.lfdi} does not answer for {body.endDeviceLFDI}")
     if not rules.may_give(body.status):
         raise BadRequest(f"Response.status is {body.status}, not one of 1 to 14 or 251 to 254")
@@ -223,13 +223,6 @@ def post(transaction: Transaction, asker: Caller, body: r.Response, now: int) ->
     )
     _invalidate(transaction, owner.device, owner.manager)
     return Place(_ITEM, (SET, number))
-
-
-def _whose(connection: sa.Connection, asker: Caller, lfdi: str) -> Owner | None:
-    """The EndDevice of an LFDI, if there is one. The caller's own is known."""
-    if lfdi == asker.lfdi and asker.device is not None:
-        return Owner(asker.device, asker.manager)
-    return devices.owner_by_lfdi(connection, lfdi)
 
 
 def _invalidate(transaction: Transaction, device: int, manager: int | None) -> None:

@@ -390,6 +390,11 @@ def of_set(connection: sa.Connection, in_set: int) -> list[tuple[int, Sample]]:
     return [(row[-1], _sample(*row[:-1])) for row in rows]
 
 
+def set_counts(connection: sa.Connection, sets: Sequence[int]) -> dict[int, int]:
+    """How many readings each of the ReadingSets has; those without any are left out."""
+    return dict(_SET_COUNTS.all(connection, {"sets": sets}))
+
+
 def in_set(connection: sa.Connection, in_set: int, number: int) -> Sample | None:
     """One reading of a ReadingSet."""
     row = _IN_SET.first(connection, {"in_set": in_set, "place": number})
@@ -412,6 +417,11 @@ _OF_SET = Prepared(
     sa.select(*_SAMPLE, readings.c.number)
     .where(_OF_THIS_SET)
     .order_by(readings.c.local_id, readings.c.block, readings.c.tier, readings.c.number)
+)
+_SET_COUNTS = Prepared(
+    sa.select(readings.c.in_set, sa.func.count())
+    .where(readings.c.in_set.in_(sa.bindparam("sets", expanding=True)), readings.c.in_set > 0)
+    .group_by(readings.c.in_set)
 )
 _IN_SET = Prepared(sa.select(*_SAMPLE).where(_OF_THIS_SET, readings.c.number == sa.bindparam("place")))
 

@@ -618,8 +618,6 @@ meter_readings = sa.Table(
     sa.Column("mrid", sa.String(32), nullable=False),
     sa.Column("description", sa.Text),
     sa.Column("version", sa.Integer),
-    # How many segments its series had: one, and one more for each change of its ReadingType.
-    sa.Column("segments", sa.Integer, nullable=False),
     # How many ReadingSets it has.
     sa.Column("sets", sa.Integer, nullable=False),
     sa.Index(None, "mirror", "mrid", unique=True),

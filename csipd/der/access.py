@@ -107,7 +107,7 @@ def may_see(caller: Caller, row: Row, owner: Owner | None, policy: Policy, reach
 
     :param owner: the EndDevice in its URI, if there is one and it exists
     :param reaches: whether the caller reaches what the number in its URI means: a DERProgram through an FSA
-        of a device of its own, a mirror by ``may_mirror``, a usage point by ``may_see_usage``
+        of a device of its own, a mirror by ``may_mirror``, a usage point of a device that it ``acts_for``
     """
     registered = caller.standing is Standing.REGISTERED
     match row.audience:
@@ -134,11 +134,14 @@ def may_mirror(caller: Caller, maker: int, device: Owner | None) -> bool:
     :param maker: number of the EndDevice that made the mirror
     :param device: whose readings they are, while it is an EndDevice
     """
-    return maker == caller.device and may_see_usage(caller, device)
+    return maker == caller.device and acts_for(caller, device)
 
 
-def may_see_usage(caller: Caller, device: Owner | None) -> bool:
-    """Whether a caller may post and read a device's readings: it is the device, or its aggregator now."""
+def acts_for(caller: Caller, device: Owner | None) -> bool:
+    """Whether a caller speaks for a device: it is that one, or its aggregator now (CSIP IG 6.2.4).
+
+    :param device: None: there is no such EndDevice
+    """
     return device is not None and bool(party(caller, device))
 
 

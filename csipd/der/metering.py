@@ -6,8 +6,6 @@ from attrs import frozen
 
 #: The longest postRate that a device may wish for (s).
 LONGEST_POST_RATE = 86_400
-#: Times that the ReadingType of one MeterReading may change: each begins a new segment of its series.
-MOST_SEGMENTS = 32
 #: Seconds between two notes of when something was posted to a mirror: not each post writes them.
 NOTED_EVERY = 3600
 

@@ -16,7 +16,6 @@ from enum import Enum, IntEnum
 
 from attrs import frozen
 
-from csipd.der.access import Caller, Owner, party
 from csipd.der.events import Event, Status
 from csipd.sep2.types import EventState, ResponseRequired, ResponseStatus
 
@@ -110,14 +109,6 @@ class Subject(Enum):
     ADDRESSED = "an event for it"
     OTHERS = "an event for others"
     UNKNOWN = "no event"
-
-
-def may_speak(caller: Caller, owner: Owner | None) -> bool:
-    """Whether a caller may give Responses for a device: its own, or one of its fleet (CSIP IG 6.2.4).
-
-    :param owner: the device that endDeviceLFDI names, if it is an EndDevice
-    """
-    return owner is not None and bool(party(caller, owner))
 
 
 def flag(subject: Subject, status: int | None) -> str | None:

@@ -27,6 +27,7 @@ from csipd.db.fair_queue import device_share
 from csipd.db.tree import access, context
 from csipd.db.tree import read as reading
 from csipd.db.tree import write as writing
+from csipd.db.tree.chapter import Outcome, Overwritten
 from csipd.der.access import Barred, Caller, Standing
 from csipd.net.identity import Identity
 from csipd.net.quotas import CallerInfo
@@ -210,7 +211,7 @@ class Endpoint:
 
     def _write(self, exchange: _Exchange) -> Deferred[Answer]:
         share = exchange.ask.peer.share
-        made: Deferred[Place | None]
+        made: Deferred[Outcome]
         if _never_writes(exchange.ask, exchange.place):
             # The writers' turn is not taken for it.
             made = self._database.read(partial(self._refuse, exchange), share)
@@ -220,7 +221,7 @@ class Endpoint:
             self._done, self._failed, callbackArgs=(exchange,), errbackArgs=(exchange, self._write)
         )
 
-    def _carry_out(self, exchange: _Exchange, transaction: Transaction) -> Place | None:
+    def _carry_out(self, exchange: _Exchange, transaction: Transaction) -> Outcome:
         """Write what is asked for; in the writing thread."""
         ask, place = exchange.ask, exchange.place
         asked = self._identify(exchange, transaction.connection)
@@ -234,14 +235,16 @@ class Endpoint:
         # Better a 500 than a 204 for what was not written.
         raise AssertionError("nothing was to come of it, and nothing refuses it")
 
-    def _done(self, made: Place | None, exchange: _Exchange) -> Answer:
+    def _done(self, made: Outcome, exchange: _Exchange) -> Answer:
         """The answer to a write, which is committed."""
         self._learn(exchange)
         if made is None:
             return _NO_CONTENT
+        if isinstance(made, Overwritten):
+            return Answer(http.NO_CONTENT, _location(made.place))
         if exchange.place.row.name == "EndDeviceList":
             exchange.ask.peer.info(self._log, "registered", "{peer} registered {href}", href=made.href)
-        return Answer(http.CREATED, ((b"Location", made.href.encode()),))
+        return Answer(http.CREATED, _location(made))
 
     # --- both
 
@@ -318,6 +321,10 @@ class Endpoint:
             href=place.href,
             why=str(refusal),
         )
+
+
+def _location(place: Place) -> tuple[tuple[bytes, bytes], ...]:
+    return ((b"Location", place.href.encode()),)
 
 
 def _never_writes(ask: Ask, place: Place) -> bool:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.der.access import Caller, Owner, Policy, Standing, may_see, may_use, party
+from csipd.der.access import Caller, Owner, Policy, Standing, acts_for, may_mirror, may_see, may_use, party
 from csipd.sep2.site import ROWS, Audience, Party, Row
 
 DEVICE, FLEET_DEVICE, MANAGER, STRANGER = 7, 8, 3, 9
@@ -53,6 +53,42 @@ class PartyTests(SynchronousTestCase):
             self.assertFalse(party(caller, DIRECT))
         for caller in (UNKNOWN, LISTED, OTHER, OWNER, someone(device=MANAGER)):
             self.assertFalse(party(caller, MANAGED), caller)
+
+    def test_acts_for(self) -> None:
+        """A device speaks for itself, an aggregator for its fleet too, and nobody for others."""
+        device = Caller("A" * 40, 1, Standing.REGISTERED, 1)
+        aggregator = Caller("B" * 40, 2, Standing.REGISTERED, 2, aggregator=True)
+        listed = Caller("C" * 40, 3, Standing.LISTED)
+        for caller, owner, may in (
+            (device, Owner(1), True),
+            (device, Owner(1, 2), True),
+            (device, Owner(3), False),
+            (device, Owner(3, 1), False),
+            (device, None, False),
+            (aggregator, Owner(2, 2), True),
+            (aggregator, Owner(3, 2), True),
+            (aggregator, Owner(3, 4), False),
+            (aggregator, Owner(3), False),
+            (aggregator, None, False),
+            (listed, Owner(1), False),
+        ):
+            self.assertIs(acts_for(caller, owner), may, (caller, owner))
+
+    def test_mirrors(self) -> None:
+        """A mirror is used by who made it, and by it only while the device is itself or in its fleet."""
+        device = Caller("A" * 40, 1, Standing.REGISTERED, 1)
+        aggregator = Caller("B" * 40, 2, Standing.REGISTERED, 2, aggregator=True)
+        for caller, maker, owner, may in (
+            (device, 1, Owner(1), True),
+            (device, 1, Owner(1, 2), True),
+            (device, 2, Owner(1, 2), False),
+            (aggregator, 2, Owner(1, 2), True),
+            (aggregator, 1, Owner(1, 2), False),
+            (aggregator, 2, Owner(1, 4), False),
+            (aggregator, 2, Owner(1), False),
+            (aggregator, 2, None, False),
+        ):
+            self.assertIs(may_mirror(caller, maker, owner), may, (caller, maker, owner))
 
 
 class SeeTests(SynchronousTestCase):

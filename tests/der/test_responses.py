@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.der import responses
-from csipd.der.access import Caller, Owner, Standing
 from csipd.der.events import Event, statuses
 from csipd.der.responses import ReceivedResponse, ResponseKind, Stage, Subject
 from csipd.sep2.types import ResponseStatus
@@ -81,28 +80,8 @@ class MeaningTests(SynchronousTestCase):
         self.assertTrue(responses.may_give(None))
 
 
-class LegalityTests(SynchronousTestCase):
-    """Who may speak for whom, and what is looked at."""
-
-    def test_may_speak(self) -> None:
-        """A device speaks for itself, an aggregator for its fleet too, and nobody for others."""
-        device = Caller("A" * 40, 1, Standing.REGISTERED, 1)
-        aggregator = Caller("B" * 40, 2, Standing.REGISTERED, 2, aggregator=True)
-        listed = Caller("C" * 40, 3, Standing.LISTED)
-        for caller, owner, may in (
-            (device, Owner(1), True),
-            (device, Owner(1, 2), True),
-            (device, Owner(3), False),
-            (device, Owner(3, 1), False),
-            (device, None, False),
-            (aggregator, Owner(2, 2), True),
-            (aggregator, Owner(3, 2), True),
-            (aggregator, Owner(3, 4), False),
-            (aggregator, Owner(3), False),
-            (aggregator, None, False),
-            (listed, Owner(1), False),
-        ):
-            self.assertIs(responses.may_speak(caller, owner), may, (caller, owner))
+class FlagTests(SynchronousTestCase):
+    """What is looked at."""
 
     def test_nothing_to_flag(self) -> None:
         """A known status to an event for the device is nothing to look at."""

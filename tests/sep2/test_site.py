@@ -16,14 +16,18 @@ from csipd.sep2.schema import fields
 from csipd.sep2.site import ROWS, SERVED, TABLE, Audience, Party, Place
 
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
-#: One row is not in the WADL: the programs of one FSA.
-OURS = "FSADERProgramList"
+#: Rows that are not in the WADL: the programs of one FSA, the latest Reading of a MeterReading.
+PROGRAMS, LATEST = "FSADERProgramList", "LatestReading"
+OURS = (PROGRAMS, LATEST)
 #: Served in this release. The rest waits for function sets of their own.
 ON = """
     DeviceCapability SelfDevice Time
     EndDeviceList EndDevice Registration DeviceStatus DeviceInformation SupportedLocaleList SupportedLocale
     PowerStatus Configuration
     FunctionSetAssignmentsList FunctionSetAssignments FSADERProgramList
+    MirrorUsagePointList MirrorUsagePoint
+    UsagePointList UsagePoint MeterReadingList MeterReading ReadingType LatestReading
+    ReadingSetList ReadingSet ReadingList Reading
     ResponseSetList ResponseSet ResponseList Response PriceResponse TextResponse DERControlResponse
     FlowReservationResponseResponse DrResponse
     LogEventList LogEvent
@@ -76,9 +80,9 @@ class TableTests(SynchronousTestCase):
     def test_rows(self) -> None:
         """All 126 resources of the WADL are there with their URIs and marks, and one of ours."""
         self.assertEqual(len(FACTS), 126)
-        ours = [(row.name, row.uri, row.marks) for row in TABLE if row.name != OURS]
+        ours = [(row.name, row.uri, row.marks) for row in TABLE if row.name not in OURS]
         self.assertEqual(sorted(ours), sorted((fact.name, fact.uri, fact.marks) for fact in FACTS))
-        programs = ROWS[OURS]
+        programs = ROWS[PROGRAMS]
         self.assertEqual((programs.uri, programs.marks), ("/edev/{id1}/fsa/{id2}/derp", "MMEEE"))
         self.assertEqual(len(TABLE), 127)
 
@@ -93,7 +97,8 @@ class TableTests(SynchronousTestCase):
         """The document of each resource is of the type that the WADL names."""
         for fact in FACTS:
             self.assertIs(ROWS[fact.name].resource_type, getattr(r, fact.type_name), fact.name)
-        self.assertIs(ROWS[OURS].resource_type, r.DERProgramList)
+        self.assertIs(ROWS[PROGRAMS].resource_type, r.DERProgramList)
+        self.assertIs(ROWS[LATEST].resource_type, r.Reading)
 
     def test_lists(self) -> None:
         """A list is a resource whose type is a list, which is one that takes a query."""
@@ -119,7 +124,7 @@ class TableTests(SynchronousTestCase):
             row = ROWS[fact.name]
             keys = tuple(("-" if key.descending else "") + ".".join(key.path) for key in row.keys)
             self.assertEqual(keys, fact.keys, fact.name)
-        self.assertEqual(ROWS[OURS].keys, ROWS["DERProgramList"].keys)
+        self.assertEqual(ROWS[PROGRAMS].keys, ROWS["DERProgramList"].keys)
 
     def test_keys(self) -> None:
         """Every ordering key is an element of the list's members."""
@@ -227,6 +232,19 @@ class LinkTests(SynchronousTestCase):
         der = {child.name: child.link for child in site.children(ROWS["DER"])}
         self.assertEqual(der["AssociatedDERProgramList"], "AssociatedDERProgramListLink")
         self.assertEqual(der["CurrentDERProgram"], "CurrentDERProgramLink")
+
+    def test_latest_reading(self) -> None:
+        """A MeterReading links to its latest Reading, what it means and its sets; a set to its readings."""
+        links = {child.name: child.link for child in site.children(ROWS["MeterReading"]) if child.on}
+        self.assertEqual(
+            links,
+            {
+                "ReadingType": "ReadingTypeLink",
+                "LatestReading": "ReadingLink",
+                "ReadingSetList": "ReadingSetListLink",
+            },
+        )
+        self.assertEqual([child.link for child in site.children(ROWS["ReadingSet"])], ["ReadingListLink"])
 
     def test_not_to_itself(self) -> None:
         """A list does not link to its members, nor the entry point to itself."""

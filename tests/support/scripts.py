@@ -259,5 +259,6 @@ def _content(database: Any) -> dict[str, list[Any]]:
         kept = ", ".join(
             f'"{column}"' for column in columns if _RANDOM.isdisjoint((column, f"{table}.{column}"))
         )
-        content[table] = database.execute(f'SELECT {kept} FROM "{table}" ORDER BY rowid').fetchall()
+        # Not every table has row numbers.
+        content[table] = sorted(database.execute(f'SELECT {kept} FROM "{table}"').fetchall(), key=repr)
     return content

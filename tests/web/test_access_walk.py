@@ -20,6 +20,7 @@ from csipd.sep2 import codec, site
 from csipd.sep2 import resources as r
 from tests.support.bodies import FULL, MINIMAL
 from tests.support.client import Answer
+from tests.support.metering import WATTS, meter, reading, reading_set, usage_point
 from tests.support.schema import validate
 from tests.support.subscribing import subscription
 from tests.support.walk import EVERYTHING, is_list, judge, links, walk
@@ -92,6 +93,7 @@ NEXT_DOOR = Rule(("other", "manager", "rival"))
 CLOSED = Rule(())
 LIST_OF_DEVICES = "/edev"
 RESPONSES = "/rsps/1/rsp"
+MIRRORS = "/mup"
 
 #: Paths, with the numbers of the world to be filled in.
 TABLE: Mapping[str, Rule] = {
@@ -125,6 +127,21 @@ TABLE: Mapping[str, Rule] = {
     "/rsps/1": ANY_REGISTERED,
     RESPONSES: Rule(REGISTERED, ("POST",)),
     "/rsps/1/rsp/1": READ,
+    # Mirror 1 is the managed device's own, mirror 2 its aggregator's, of the same device.
+    MIRRORS: Rule(REGISTERED, ("POST",)),
+    "/mup/1": Rule(("owner",), ("PUT", "POST", "DELETE")),
+    "/mup/2": Rule(("manager",), ("PUT", "POST", "DELETE")),
+    "/upt": ANY_REGISTERED,
+    "/upt/1": READ,
+    "/upt/2": READ,
+    "/upt/1/mr": READ,
+    "/upt/1/mr/1": READ,
+    "/upt/1/mr/1/rt": READ,
+    "/upt/1/mr/1/r": READ,
+    "/upt/1/mr/1/rs": READ,
+    "/upt/1/mr/1/rs/1": READ,
+    "/upt/1/mr/1/rs/1/r": READ,
+    "/upt/1/mr/1/rs/1/r/1": READ,
     "/edev/{managed}/lel": Rule(("owner", "manager"), ("POST",)),
     "/edev/{managed}/lel/1": Rule(("owner", "manager"), ("DELETE",)),
     "/derp": ANY_REGISTERED,
@@ -159,6 +176,12 @@ ABSENT: Mapping[str, Rule] = {
     "/edev/{managed}/lel/99": Rule(("owner", "manager"), ("DELETE",)),
     "/edev/{managed}/der/2": READ,
     "/edev/{managed}/fsa/{campaigns}": READ,
+    "/upt/1/mr/99": READ,
+    "/upt/1/mr/1/rs/99": READ,
+    "/upt/1/mr/1/rs/1/r/99": READ,
+    # MeterReading 2 and ReadingSet 2 lie in UsagePoint 2.
+    "/upt/1/mr/2": READ,
+    "/upt/1/mr/1/rs/2": READ,
     "/derp/{point_1}/derc/{forgotten}": OWN_PROGRAM,
     "/derp/{system}/derc/{active}": ANY_REGISTERED,
     "/derp/{point_1}/dc/99": OWN_PROGRAM,
@@ -191,6 +214,17 @@ NOWHERE = (
     "/derp/{gone}/derc",
     "/derp/999999",
     "/derp/999999/dderc",
+    "/mup/99",
+    "/upt/99",
+    "/upt/99/mr",
+    "/upt/1/mr/2/rt",
+    "/upt/1/mr/2/r",
+    "/upt/1/mr/2/rs",
+    "/upt/1/mr/2/rs/2",
+    "/upt/1/mr/2/rs/2/r",
+    "/upt/1/mr/2/rs/2/r/1",
+    "/upt/1/mr/1/rs/2/r",
+    "/upt/1/mr/1/rs/2/r/1",
     "/rsps/2",
     "/rsps/2/rsp",
     "/rsps/2/rsp/1",
@@ -229,6 +263,10 @@ class WalkCase(SynchronousTestCase):
         world.post(MANAGED, RESPONSES, self.response(MANAGED))
         world.post(MANAGED, f"/edev/{world.numbers.managed}/lel", MINIMAL["LogEvent"])
         world.post(MANAGED, f"/edev/{world.numbers.managed}/sub", subscription("/edev"))
+        # Mirrors 1 and 2 of it, each with a MeterReading and a ReadingSet of the mirror's number.
+        for who in (MANAGED, AGGREGATOR):
+            metered = meter("A1", WATTS, reading(5), reading_set("B1", [1, 2]))
+            world.post(who, MIRRORS, usage_point(MANAGED, "F0", metered))
         world.changed.clear()
         return world
 
@@ -239,7 +277,7 @@ class WalkCase(SynchronousTestCase):
     def path(self, world: World, template: str) -> str:
         return template.format(**attrs.asdict(world.numbers))
 
-    def body(self, world: World, path: str, who: Identity) -> bytes:
+    def body(self, world: World, path: str, who: Identity, method: str) -> bytes:
         """A body that would be right at a path, for those who may write there."""
         place = site.locate(path)
         name = place.row.resource_type.__name__ if place else "DERStatus"
@@ -256,6 +294,12 @@ class WalkCase(SynchronousTestCase):
                 return codec.encode(FULL[name.removesuffix("List")])
             case "ResponseList":
                 return codec.encode(self.response(who))
+            case "MirrorUsagePointList":
+                return codec.encode(usage_point(who, "F1"))
+            case "MirrorUsagePoint" if method == "PUT":
+                return codec.encode(usage_point(MANAGED))
+            case "MirrorUsagePoint":
+                return codec.encode(meter("A2"))
             case "DeviceInformation":
                 return codec.encode(FULL[name].replace(lFDI=owner.lfdi))
             case _ if name in FULL:
@@ -265,7 +309,7 @@ class WalkCase(SynchronousTestCase):
 
     def ask(self, world: World, who: Identity, method: str, path: str) -> Answer:
         """One request, right in all but its right to be made; what it gets has the form of an answer."""
-        body = self.body(world, path, who) if method in ("PUT", "POST", "PATCH") else None
+        body = self.body(world, path, who, method) if method in ("PUT", "POST", "PATCH") else None
         answer = world.send(who, method, path, body)
         self.assertEqual(answer.headers.get("transfer-encoding"), None)
         if method == "HEAD" or answer.status in (201, 204):
@@ -317,9 +361,16 @@ class MatrixTests(WalkCase):
             world = self.make()
             own = REGISTRATION[IN_BAND].get(kind, 409)
             # What changes who is registered comes last, so that nobody is gone or new before its turn.
-            last = {("DELETE", "/edev/{managed}"), ("POST", LIST_OF_DEVICES)}
+            last = [
+                ("POST", LIST_OF_DEVICES),
+                ("DELETE", "/mup/1"),
+                ("DELETE", "/mup/2"),
+                ("DELETE", "/edev/{managed}"),
+            ]
             questions = [(method, template) for method in METHODS for template in TABLE]
-            for method, template in sorted(questions, key=last.__contains__):
+            for method, template in sorted(
+                questions, key=lambda each: last.index(each) + 1 if each in last else 0
+            ):
                 self.check(world, kind, method, template, TABLE[template], own)
 
     def test_policies(self) -> None:
@@ -367,8 +418,8 @@ class MatrixTests(WalkCase):
         before = world.read(lambda connection: list(connection.connection.iterdump()))
         for kind in ("unknown", "other", "rival", "withdrawn", "retired"):
             for template in TABLE:
-                # Everybody who is registered may respond.
-                if template != RESPONSES:
+                # Everybody who is registered may respond, and mirror what it meters.
+                if template not in (RESPONSES, MIRRORS):
                     for method in ("PUT", "POST", "DELETE"):
                         self.ask(world, KINDS[kind], method, self.path(world, template))
         self.assertEqual(world.read(lambda connection: list(connection.connection.iterdump())), before)
@@ -585,7 +636,7 @@ class ListTests(WalkCase):
         """a leaves out what is not later where the order begins with a time, and nothing elsewhere."""
         world = self.make()
         # EndDevices by changedTime, controls by start, curves by creationTime, what devices tell by its time.
-        timed = ("/edev", "/derc", "/actderc", "/dc", "/rsp", "/lel")
+        timed = ("/edev", "/derc", "/actderc", "/dc", "/rsp", "/lel", "/rs")
         for path, whole in self.lists(world, AGGREGATOR).items():
             page = world.document(AGGREGATOR, f"{path}?a={2**62}&l=255")
             expected = "0" if path.endswith(timed) else whole.get("all")

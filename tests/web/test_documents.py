@@ -22,6 +22,7 @@ from tests.support.bodies import FULL, MINIMAL
 from tests.support.client import Answer
 from tests.support.examples import fewer
 from tests.support.instances import instances
+from tests.support.metering import WATTS, meter, reading, reading_set, usage_point
 from tests.support.schema import validate
 from tests.support.walk import EVERYTHING, judge, walk
 from tests.support.ways import both_ways
@@ -259,6 +260,8 @@ class MadeTests(DocumentCase):
         """Every type that is served is among the documents that are judged."""
         self.world.post(OWNER, "/rsps/1/rsp", r.Response(endDeviceLFDI=OWNER.lfdi, subject="A"))
         self.world.post(OWNER, f"/edev/{self.numbers.owner}/lel", FULL["LogEvent"])
+        metered = meter("A1", WATTS, reading(5), reading_set("B1", [1, 2]))
+        self.world.post(OWNER, "/mup", usage_point(OWNER, "F0", metered))
         found = self.judge_all(OWNER, AGGREGATOR)
         roots = {etree.fromstring(body).tag.removeprefix(NAMESPACE) for body in found.values()}
         self.assertEqual(roots, {row.resource_type.__name__ for row in SERVED.values()})

@@ -98,7 +98,7 @@ class RequestTests(FuzzCase):
         ids = attrs.asdict(self.world.numbers)
         for row in SERVED.values():
             for device in (ids["managed"], ids["owner"]):
-                path = row.href((device, 1, 1)[: row.uri.count("{")])
+                path = row.href((device, 1, 1, 1)[: row.uri.count("{")])
                 for who in (OWNER, AGGREGATOR, EVERYBODY["unknown"]):
                     for method in ("GET", "PUT", "POST", "OPTIONS", "FOO"):
                         body = BODIES["DERStatus"] if method != "GET" else None

@@ -8,14 +8,16 @@ from pathlib import Path
 import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import audit, documents, logevents, responses
+from csipd.db import audit, documents, logevents, responses, series
 from csipd.db.audit import AuditEntry
 from csipd.db.chapters import CHAPTERS
 from csipd.db.tables import metadata
+from csipd.db.tables import series as series_table
 from csipd.sep2 import resources as r
 from csipd.sep2 import site
 from csipd.sep2.site import TABLE, Party
 from tests.support.bodies import MINIMAL
+from tests.support.metering import WATTS, meter, meters, reading, reading_set, usage_point
 from tests.support.ways import both_ways
 from tests.support.world import AGGREGATOR, MANAGED, NOW, OWNER, World, end_device
 
@@ -36,9 +38,13 @@ class _Case(SynchronousTestCase):
 
     def rows(self) -> int:
         return self.world.read(
-            lambda connection: sum(
-                connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
-                for table in metadata.sorted_tables
+            lambda connection: (
+                sum(
+                    connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+                    for table in metadata.sorted_tables
+                )
+                # Series that the next sweep takes.
+                - len(connection.scalars(sa.select(series_table.c.id).where(series_table.c.doomed)).all())
             )
         )
 
@@ -103,8 +109,8 @@ class AuditTests(_Case):
         there = site.locate(place)
         assert there is not None
         self.world.write(lambda transaction: documents.delete(transaction, there))
-        for reading in range(1, 6):
-            self.world.put(OWNER, place, r.DERStatus(readingTime=reading))
+        for moment in range(1, 6):
+            self.world.put(OWNER, place, r.DERStatus(readingTime=moment))
         (line,) = self.log()
         self.assertEqual((line.action, line.subject, line.detail), ("put", place, "readingTime 1"))
 
@@ -232,6 +238,7 @@ class RepetitionTests(_Case):
         self.patch(audit, "LINES_OF_DEVICE", 5)
         self.patch(responses, "MOST_UNADDRESSED", 5)
         self.patch(logevents, "MOST_OVER", 5)
+        self.patch(series, "MOST_ENDED", 5)
 
     def put(self, path: str, body: r.Resource) -> None:
         self.world.put(OWNER, f"{self.here}{path}", body)
@@ -266,6 +273,19 @@ class RepetitionTests(_Case):
         if n % 2:
             self.world.delete(OWNER, href)
 
+    def mirror(self, n: int) -> None:
+        """Mirrors that come and go; as many as may be are there after a while."""
+        href = self.post("/mup", usage_point(OWNER, f"{n:X}", meter("A1")))
+        if href and n % 2:
+            self.world.delete(OWNER, href)
+
+    def readings(self, n: int) -> None:
+        """Readings and sets of the same times, with other values each time."""
+        sets = [reading_set(f"{n % 50:X}", [n, n + 1], NOW - 60 * (n % 10))]
+        body = meter(f"{n % 3:X}", WATTS, reading(n, NOW - n % 10), *sets, description=f"{n}")
+        self.post("/mup", usage_point(OWNER, "F0"))
+        self.post("/mup/1", meters(body))
+
     def response(self, n: int) -> None:
         body = r.DERControlResponse(
             endDeviceLFDI=OWNER.lfdi, subject=f"{n:032X}", status=1, createdDateTime=NOW + n
@@ -292,6 +312,8 @@ class RepetitionTests(_Case):
             "LogEventList": self.log_event,
             "LogEvent": lambda n: self.log_event(20_000 + n),
             "ResponseList": self.response,
+            "MirrorUsagePoint": self.readings,
+            "MirrorUsagePointList": self.mirror,
             "DERCapability": self.capability,
             "DeviceStatus": self.single("/dstat", "DeviceStatus", "changedTime"),
             "PowerStatus": self.single("/ps", "PowerStatus", "changedTime"),

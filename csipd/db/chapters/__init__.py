@@ -9,7 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from csipd.db import facts
-from csipd.db.chapters import dcap, der, derprogram, di, edev, fsa, logevent, pubsub, response, time
+from csipd.db.chapters import (
+    dcap,
+    der,
+    derprogram,
+    di,
+    edev,
+    fsa,
+    logevent,
+    metering,
+    mirror,
+    pubsub,
+    response,
+    time,
+)
 from csipd.db.facts import KINDS, Kind
 from csipd.db.tree import chapter
 from csipd.db.tree.chapter import Chapter, Source, WriteRule
@@ -26,6 +39,8 @@ CHAPTERS: tuple[Chapter, ...] = (
     edev.CHAPTER,
     fsa.CHAPTER,
     logevent.CHAPTER,
+    metering.CHAPTER,
+    mirror.CHAPTER,
     pubsub.CHAPTER,
     response.CHAPTER,
     time.CHAPTER,
@@ -71,6 +86,8 @@ def read_facts(row: Row) -> tuple[Kind, ...]:
         own |= {facts.rates, facts.own_rates, facts.groups_of, facts.topology}
     if row.audience is Audience.PROGRAM:
         own |= {facts.groups_of, facts.fleet_groups, facts.own_program, facts.topology}
+    if row.audience in (Audience.MIRROR, Audience.USAGE_POINT):
+        own |= {facts.mirror}
     return _in_order(own)
 
 

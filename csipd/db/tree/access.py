@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from csipd.db import documents
 from csipd.db.chapters import source_of
+from csipd.db.tree import metering
 from csipd.db.tree.context import Context
 from csipd.db.tree.reach import reaches
 from csipd.der.access import Standing, may_see, may_use, party
@@ -33,8 +34,7 @@ def authorize(context: Context, place: Place, method: str) -> None:
 def is_visible(context: Context, place: Place) -> bool:
     """Whether a place exists for the caller."""
     caller = context.caller
-    reached = place.row.audience is Audience.PROGRAM and reaches(context, place.ids[0])
-    if not may_see(caller, place.row, context.owner, context.server.policy, reached):
+    if not may_see(caller, place.row, context.owner, context.server.policy, _reaches(context, place)):
         return False
     by_number = place.row.audience is not Audience.REGISTERED
     if not by_number and place.ids and not place.row.is_list:
@@ -48,3 +48,15 @@ def is_visible(context: Context, place: Place) -> bool:
         # Documents are kept in what is there, and who is let in goes on with this one.
         return True
     return source_of(around.row).present(context, [around.ids]) == [True]
+
+
+def _reaches(context: Context, place: Place) -> bool:
+    """Whether the caller reaches what the number in a URI means, where its audience goes by that."""
+    match place.row.audience:
+        case Audience.PROGRAM:
+            return reaches(context, place.ids[0])
+        case Audience.MIRROR:
+            return metering.may_mirror(context, place.ids[0])
+        case Audience.USAGE_POINT:
+            return metering.may_see(context, place.ids[0])
+    return False

@@ -126,8 +126,17 @@ class Singleton(Source):
         return [True] * len(many)
 
 
-#: What a write does: given the decoded body of a PUT or POST, it returns the place of what a POST made.
-WriteRule = Callable[[Transaction, Context, Place, "r.Resource | None"], "Place | None"]
+@frozen
+class Overwritten:
+    """A POST found at ``place`` what it is about, and overwrote it."""
+
+    place: Place
+
+
+#: What a write comes to: the place of what a POST made, or of what it overwrote.
+Outcome = Place | Overwritten | None
+#: What a write does, given the decoded body of a PUT or POST.
+WriteRule = Callable[[Transaction, Context, Place, "r.Resource | None"], Outcome]
 
 
 @frozen

@@ -14,6 +14,7 @@ from csipd.db import devices, fact_store, facts, programs, replacement
 from csipd.db.database import Transaction
 from csipd.db.fact_store import FactStore
 from csipd.der.access import Caller, Owner, Policy
+from csipd.der.metering import Metering
 from csipd.der.receivers import ReceiverPolicy
 from csipd.der.subscribing import SubscriptionLimits
 from csipd.sep2.mrid import Issuer
@@ -62,6 +63,7 @@ class Server:
     :param page_maximum: the most members of a list in one answer
     :param own_primacy: primacy of devices' own programs
     :param log_events: how many log events are kept for each device
+    :param metering: what is taken of readings
     :param strict_pins: whether a PIN with a wrong check digit is refused, and not only warned of
     :param receivers: where Notifications may go
     :param subscriptions: how many there may be, and how long one lasts
@@ -79,6 +81,7 @@ class Server:
     page_maximum: int = 500
     own_primacy: int = 3
     log_events: int = 100
+    metering: Metering = field(factory=Metering)
     strict_pins: bool = False
     receivers: ReceiverPolicy = field(factory=ReceiverPolicy)
     subscriptions: SubscriptionLimits = field(factory=SubscriptionLimits)

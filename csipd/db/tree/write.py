@@ -11,7 +11,7 @@ from csipd.db.chapters import write_rule
 from csipd.db.database import Transaction
 from csipd.db.tree import subscribing
 from csipd.db.tree.access import authorize
-from csipd.db.tree.chapter import WriteRule
+from csipd.db.tree.chapter import Outcome, WriteRule
 from csipd.db.tree.context import Context
 from csipd.refusals import Impossible
 from csipd.sep2 import resources as r
@@ -31,12 +31,12 @@ def write(
     place: Place,
     method: str,
     body: Callable[[], r.Resource | None],
-) -> Place | None:
+) -> Outcome:
     """Carry out a write.
 
     :param context: of the caller, from this transaction: rights are asked where they are used (decision 35)
     :param body: decodes the body of a PUT or POST; called once the caller is known to be allowed to send it
-    :return: the place of what a POST made
+    :return: where what a POST made or overwrote is
     :raises Refusal: as `authorize` and ``body`` do, and what the chapter refuses
     """
     authorize(context, place, method)

@@ -51,7 +51,6 @@ def upgrade() -> None:
         sa.Column("mrid", sa.String(length=32), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=True),
-        sa.Column("segments", sa.Integer(), nullable=False),
         sa.Column("sets", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["mirror"], ["mirrors.id"], name=op.f("fk_meter_readings_mirror")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_meter_readings")),
