@@ -42,6 +42,9 @@ is_shown = is_admitted & devices.c.registered.is_not(None)
 #: Columns that no resource shows and no right hangs on.
 _UNSHOWN = frozenset(("added", "modes", "name", "withdrawn_reason"))
 
+#: Columns that a device's own resources show, and no list of devices.
+_UNLISTED = frozenset((*_UNSHOWN, "former_works", "pin", "poll_rate"))
+
 _EDEV = ROWS["EndDevice"]
 _DER_LIST = ROWS["DERList"]
 
@@ -500,7 +503,9 @@ def update(transaction: Transaction, device: int, **values: Any) -> None:
     if values.keys() <= _UNSHOWN:
         return
     transaction.invalidate(facts.device(device))
-    for manager in {before.manager, after.manager} - {None}:
+    if not moved and values.keys() <= _UNLISTED:
+        return
+    for manager in {_fleet_of(before), _fleet_of(after)} - {None}:
         # Its list is in the order of changes.
         transaction.invalidate(facts.fleet(manager))
         if moved:

@@ -114,6 +114,7 @@ MADE_FROM: Mapping[str, Made] = {
                 "error",
                 "expires",
                 "failing_since",
+                "look_at",
                 "next_at",
                 "notified",
                 "revision",

@@ -64,6 +64,7 @@ class Outgoing:
     :param changed: the last change that it tells of
     :param digest: of what it tells
     :param revision: of the subscription that it is for
+    :param look_at: when its resource may change though nothing is written (TimeType); None: never
     """
 
     subscription: int
@@ -75,6 +76,7 @@ class Outgoing:
     changed: int
     digest: bytes
     revision: int
+    look_at: int | None
 
 
 @frozen
@@ -82,6 +84,7 @@ class Settled:
     """There is nothing to send; what was found out is to be written down.
 
     :param changed: the last change that was looked at; the subscriber knows all up to it
+    :param look_at: as of `Outgoing`
     :param look: what the subscription hangs on, where that is not what it watches: it is looked at once more
     :param gone: whether it is deleted, and its subscriber told nothing
     :param update: what has to be brought up to date before it can be looked at
@@ -90,6 +93,7 @@ class Settled:
     subscription: int
     changed: int = 0
     revision: int = 0
+    look_at: int | None = None
     look: Look | None = None
     gone: bool = False
     update: Callable[[Transaction], None] | None = None
@@ -181,11 +185,13 @@ _THIS = (subscriptions.c.id == sa.bindparam("row")) & (
 )
 _WORKS: dict[str, Any] = {"attempts": 0, "failing_since": None, "error": None}
 _KNOWS = Prepared(
-    sa.update(subscriptions).where(_THIS).values(told=sa.bindparam("up_to", type_=sa.BigInteger), **_WORKS)
+    sa.update(subscriptions).where(_THIS).values(told=sa.bindparam("up_to", type_=sa.BigInteger), **_WORKS),
+    "look_at",
 )
 _TOLD = Prepared(
     sa.update(subscriptions).where(_THIS).values(told=sa.bindparam("up_to", type_=sa.BigInteger), **_WORKS),
     "digest",
+    "look_at",
     "next_at",
     "notified",
 )
@@ -279,9 +285,8 @@ def next_moment(connection: sa.Connection, now: int) -> int | None:
     if outbox.waits(connection):
         return now
     moments = [max(row.next_at, row.soonest) for row in _AWAITED.all(connection)]
-    ends = store.next_end(connection)
-    if ends is not None:
-        moments.append(ends)
+    by_clock = (store.next_end(connection), outbox.next_look(connection))
+    moments += [moment for moment in by_clock if moment is not None]
     return max(now, min(moments)) if moments else None
 
 
@@ -308,15 +313,15 @@ def prepare(connection: sa.Connection, server: Server, subscription: int, now: i
         access.authorize(asked, place, "GET")
         look = own_level.look(asked, place)
         if store.facts_of(look) != store.watched_facts(connection, subscription):
-            return Settled(subscription, row.changed, row.revision, look)
+            return Settled(subscription, row.changed, row.revision, look=look)
         if row.digest == look.digest and row.certain <= row.told:
-            return Settled(subscription, row.changed, row.revision)
+            return Settled(subscription, row.changed, row.revision, look.until)
         body = _document(asked, place, row.limit)
     except Outdated as outdated:
         return Settled(subscription, row.changed, row.revision, update=outdated.update)
     except (NotFound, NotAllowed):
         return _outgoing(connection, server, row, NotificationStatus.DELETED)
-    return _outgoing(connection, server, row, NotificationStatus.NORMAL, look.digest, body)
+    return _outgoing(connection, server, row, NotificationStatus.NORMAL, look, body)
 
 
 def _document(asked: context.Context, place: Place, limit: int) -> bytes | None:
@@ -331,7 +336,7 @@ def _outgoing(
     server: Server,
     row: Any,
     status: NotificationStatus,
-    digest: bytes = b"",
+    look: Look | None = None,
     document: bytes | None = None,
 ) -> Outgoing:
     said = r.Notification(
@@ -351,8 +356,9 @@ def _outgoing(
         body=codec.encode(said) if document is None else with_resource(said, document),
         last=status is not NotificationStatus.NORMAL,
         changed=row.changed,
-        digest=digest,
+        digest=b"" if look is None else look.digest,
         revision=row.revision,
+        look_at=None if look is None else look.until,
     )
 
 
@@ -387,14 +393,20 @@ def _settle(transaction: Transaction, settled: Settled, now: int) -> None:
         if _ATTEMPTS.scalar(connection, this) is not None:
             store.watch(connection, settled.subscription, settled.look)
     elif settled.changed:
-        _KNOWS.execute(connection, {**this, "up_to": settled.changed})
+        _KNOWS.execute(connection, {**this, "up_to": settled.changed, "look_at": settled.look_at})
 
 
 def _delivered(transaction: Transaction, outgoing: Outgoing, now: int) -> None:
     if outgoing.last:
         _end(transaction, outgoing.subscription, outgoing.revision, "its subscriber was told of its end", now)
         return
-    said = {"up_to": outgoing.changed, "digest": outgoing.digest, "next_at": now + APART, "notified": now}
+    said = {
+        "up_to": outgoing.changed,
+        "digest": outgoing.digest,
+        "look_at": outgoing.look_at,
+        "next_at": now + APART,
+        "notified": now,
+    }
     this = {"row": outgoing.subscription, "at_revision": outgoing.revision}
     _TOLD.execute(transaction.connection, {**this, **said})
 

@@ -38,11 +38,13 @@ class Look:
     :param digest: of what it said
     :param facts: names of facts (`csipd.db.facts`)
     :param certain: those of them of which a drop is a change of the resource, whatever it says
+    :param until: when it may say something else though nothing is written (TimeType); None: never
     """
 
     digest: bytes
     facts: frozenset[str]
     certain: frozenset[str] = frozenset()
+    until: int | None = None
 
 
 @frozen
@@ -101,6 +103,7 @@ _ADD = Prepared(
     "certain",
     "told",
     "digest",
+    "look_at",
     "next_at",
 )
 _THIS = subscriptions.c.id == sa.bindparam("row")
@@ -255,6 +258,7 @@ def add(transaction: Transaction, device: int, wanted: Wanted, look: Look, expir
             "expires": expires,
             **dict.fromkeys(("changed", "certain", "told"), known),
             "digest": look.digest,
+            "look_at": look.until,
             "next_at": now,
         },
     )
@@ -283,7 +287,8 @@ def change(
     if look is not None:
         known = changes.draw(connection)
         told = sa.update(subscriptions).where(subscriptions.c.id == number)
-        connection.execute(told.values(changed=known, certain=known, told=known, digest=look.digest))
+        said = {"digest": look.digest, "look_at": look.until}
+        connection.execute(told.values(changed=known, certain=known, told=known, **said))
         watch(connection, number, look)
     _FORGET_RECEIVER.execute(connection, {"receiver": before})
     _invalidate(transaction, device, number)
@@ -299,7 +304,7 @@ def remove(transaction: Transaction, number: int) -> bool:
     _FORGET_RECEIVER.execute(connection, {"receiver": row.receiver})
     if row.cancelled is None:
         documents.shorten(connection, _LIST.href((row.device,)))
-        _invalidate(transaction, row.device, number)
+    _invalidate(transaction, row.device, number)
     return True
 
 

@@ -745,6 +745,8 @@ subscriptions = sa.Table(
     sa.Column("told", sa.BigInteger, nullable=False),
     # Of what the resource said at its own level when its subscriber was told last.
     sa.Column("digest", sa.LargeBinary),
+    # When what it says may change though nothing is written, as events begin and end.
+    sa.Column("look_at", sa.BigInteger),
     # Nothing is sent before: 30 s after the last Notification, or what the back-off says.
     sa.Column("next_at", sa.BigInteger, nullable=False),
     sa.Column("notified", sa.BigInteger),
@@ -763,6 +765,12 @@ subscriptions = sa.Table(
         "next_at",
         sqlite_where=sa.text("changed > told"),
         postgresql_where=sa.text("changed > told"),
+    ),
+    sa.Index(
+        "ix_subscriptions_looked_at",
+        "look_at",
+        sqlite_where=sa.text("look_at IS NOT NULL"),
+        postgresql_where=sa.text("look_at IS NOT NULL"),
     ),
     sa.Index(
         "ix_subscriptions_ending",

@@ -40,7 +40,7 @@ def look(context: Context, place: Place) -> Look:
         digest.update(b"%d:%b" % (len(part), part))
     certain = source_of(place.row).certain(context, place)
     context.depend(*certain)
-    return Look(digest.digest(), frozenset(context.depends_on), frozenset(certain))
+    return Look(digest.digest(), frozenset(context.depends_on), frozenset(certain), context.valid_until)
 
 
 def _said(context: Context, place: Place) -> Iterator[bytes]:

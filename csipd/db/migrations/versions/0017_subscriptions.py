@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.Column("certain", sa.BigInteger(), nullable=False),
         sa.Column("told", sa.BigInteger(), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=True),
+        sa.Column("look_at", sa.BigInteger(), nullable=True),
         sa.Column("next_at", sa.BigInteger(), nullable=False),
         sa.Column("notified", sa.BigInteger(), nullable=True),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
@@ -58,6 +59,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_subscriptions_receiver_id"), "subscriptions", ["receiver", "id"])
     for name, columns, condition in (
         ("pending", ["receiver", "next_at"], "changed > told"),
+        ("looked_at", ["look_at"], "look_at IS NOT NULL"),
         ("ending", ["expires"], "cancelled IS NULL"),
         ("cancelled", ["cancelled"], "cancelled IS NOT NULL"),
         ("failing", ["id"], "failing_since IS NOT NULL"),
