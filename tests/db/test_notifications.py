@@ -551,7 +551,7 @@ class DeliveryTests(NotificationCase):
         self.later(3600)
         (told,) = self.courier.deliver()
         self.assertSame(told, AGGREGATOR, f"{self.path}?l=10")
-        self.later(100_000)
+        self.later(130_000)
         self.assertEqual(self.courier.deliver()[0].status, 1)  # not renewed
 
     def test_renewal_tries(self) -> None:
