@@ -26,7 +26,7 @@ from csipd.der.receivers import Forbidden, ReceiverPolicy, Target
 from csipd.net.client_tls import ClientTLS, is_address
 from csipd.net.identity import Identify
 from csipd.notify.connection import ReceiverConnection
-from csipd.notify.failures import Unanswered, Undelivered, Unreachable
+from csipd.notify.failures import ClosedInSilence, Undelivered, Unreachable
 
 #: Addresses of a name that are tried, one after the other.
 MOST_ADDRESSES: Final = 4
@@ -97,7 +97,8 @@ class Client:
     def post(self, uri: str, lfdis: tuple[str, ...], body: bytes) -> Deferred[int]:
         """Send a Notification; fires with the status that it is answered with.
 
-        Fails with `Undelivered`: `Unreachable` where that is so for all that goes to this receiver.
+        Fails with `Undelivered`: `Unreachable` where that is so for all that goes to this receiver,
+        `Unanswered` where it may have arrived all the same.
 
         :param lfdis: of which one has to answer; empty: any
         """
@@ -121,7 +122,7 @@ class Client:
         if kept is not None:
             try:
                 return await self._send(kept, lfdis, request)
-            except Unanswered:
+            except ClosedInSilence:
                 pass
         return await self._send(await self._connect_to(target), lfdis, request)
 

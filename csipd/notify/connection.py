@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from csipd.net.identity import Identify, Identity
 from csipd.notify.answers import AnswerParser, BadAnswer, Rest
-from csipd.notify.failures import Unanswered, Unreachable
+from csipd.notify.failures import ClosedInSilence, Unanswered, Unreachable
 
 #: Characters of what OpenSSL says that are shown.
 _LONGEST_REASON: Final = 200
@@ -77,7 +77,7 @@ class ReceiverConnection(Protocol):
     def post(self, request: bytes, seconds: float) -> Deferred[int]:
         """Send a request; fires with the status of its answer.
 
-        Fails with `Unreachable`, or `Unanswered` where the connection closed in silence.
+        Fails with `Unanswered`, or `ClosedInSilence`.
 
         :param seconds: from the first octet sent to the last one received
         """
@@ -99,7 +99,7 @@ class ReceiverConnection(Protocol):
         try:
             self._parser.feed(data)
         except BadAnswer as error:
-            self._end(Unreachable(f"answered what is no HTTP response: {error}"))
+            self._end(Unanswered(f"answered what is no HTTP response: {error}"))
             return
         if self._parser.rest is not Rest.LEFT:
             self._end(None)
@@ -111,9 +111,9 @@ class ReceiverConnection(Protocol):
             self.ready.errback(Unreachable(self._refusal or f"TLS failed: {_why(reason)}"))
         if self._answer is not None:
             if self._parser is not None and self._parser.came:
-                self._end(Unreachable("closed the connection in the midst of its answer"))
+                self._end(Unanswered("closed the connection in the midst of its answer"))
             else:
-                self._end(Unanswered(f"closed the connection without an answer ({_why(reason)})"))
+                self._end(ClosedInSilence(f"closed the connection without an answer ({_why(reason)})"))
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -150,9 +150,9 @@ class ReceiverConnection(Protocol):
 
     def _late(self, seconds: float) -> None:
         self._deadline = None
-        self._end(Unreachable(f"no answer within {seconds:g} s"))
+        self._end(Unanswered(f"no answer within {seconds:g} s"))
 
-    def _end(self, error: Unreachable | None) -> None:
+    def _end(self, error: Unanswered | None) -> None:
         """What was sent is answered or given up. A status that is known counts, whatever came after it."""
         answer, self._answer = self._answer, None
         parser, self._parser = self._parser, None
@@ -166,7 +166,7 @@ class ReceiverConnection(Protocol):
         if parser is not None and parser.status is not None:
             answer.callback(parser.status)
         else:
-            answer.errback(error or Unreachable("closed the connection"))
+            answer.errback(error or Unanswered("closed the connection"))
 
 
 def _why(reason: Failure) -> str:

@@ -1,18 +1,19 @@
-"""The ways in which a Notification does not arrive."""
+"""The ways in which a Notification does not arrive. Their texts are a line for the operator."""
 
 from __future__ import annotations
 
 
 class Undelivered(Exception):
-    """It did not arrive, for a reason that is the subscription's own; others at the receiver may fare better.
-
-    The text is one line for the operator.
-    """
+    """It did not arrive, for a reason that is the subscription's own, and not its receiver's."""
 
 
 class Unreachable(Undelivered):
-    """It did not arrive because its receiver cannot be talked to, which is so for all that goes there."""
+    """It was not sent, because its receiver cannot be talked to; that is so for all that goes there."""
 
 
 class Unanswered(Unreachable):
+    """It was sent and not answered: it may have arrived."""
+
+
+class ClosedInSilence(Unanswered):
     """The connection closed before anything was answered: on one that was kept that says little."""

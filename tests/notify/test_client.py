@@ -18,7 +18,7 @@ from csipd.net.identity import identify_by
 from csipd.net.tls import ServerTLS
 from csipd.notify.answers import BODY_BYTES
 from csipd.notify.client import Client, ClientLimits
-from csipd.notify.failures import Unanswered, Undelivered, Unreachable
+from csipd.notify.failures import ClosedInSilence, Unanswered, Undelivered, Unreachable
 from csipd.sep2.identity import lfdi
 from tests.support.pki import Authority, Credential, critical_purpose, expired
 from tests.support.receivers import (
@@ -354,7 +354,7 @@ class HostileTests(ClientCase):
     def test_hangs(self) -> None:
         """A receiver that takes a Notification and says nothing."""
         self.receiver(lambda request: None)
-        self.assert_failed(self.post(seconds=10), "no answer within 10 s")
+        self.assert_failed(self.post(seconds=10), "no answer within 10 s", Unanswered)
         self.at_rest()
 
     def test_trickles(self) -> None:
@@ -395,21 +395,21 @@ class HostileTests(ClientCase):
     def test_endless_head(self) -> None:
         """A head without end is cut."""
         receiver = self.receiver(lambda request: b"HTTP/1.1 201 Created\r\nX: " + b"x" * 20_000)
-        self.assert_failed(self.post(), "a head of more than")
+        self.assert_failed(self.post(), "a head of more than", Unanswered)
         self.assertEqual(receiver.open, [])
         self.at_rest()
 
     def test_garbage(self) -> None:
         """What is no HTTP is no answer."""
         self.receiver(lambda request: b"220 mail.example ESMTP\r\n")
-        self.assert_failed(self.post(), "answered what is no HTTP response: no HTTP/1.1")
+        self.assert_failed(self.post(), "answered what is no HTTP response: no HTTP/1.1", Unanswered)
         self.at_rest()
 
     def test_hangs_up(self) -> None:
         """A receiver that closes a new connection instead of answering has not got it."""
         receiver = self.receiver()
         receiver.answers = lambda request: receiver.open[-1].transport.loseConnection()
-        self.assert_failed(self.post(), "closed the connection without an answer", Unanswered)
+        self.assert_failed(self.post(), "closed the connection without an answer", ClosedInSilence)
         self.assertEqual(len(receiver.received), 1)
         self.at_rest()
 
@@ -452,7 +452,7 @@ class HostileTests(ClientCase):
             return None
 
         receiver.answers = answer
-        self.assert_failed(self.post(), "in the midst of its answer")
+        self.assert_failed(self.post(), "in the midst of its answer", Unanswered)
         self.assertEqual(len(receiver.received), 2)
         self.at_rest()
 

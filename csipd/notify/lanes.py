@@ -1,0 +1,109 @@
+"""Which receivers are served at once, and how many Notifications are under way to each.
+
+Every receiver that is served has a lane with room for one Notification; one that has answered gets more, from
+what is common to all. Lanes for receivers that are not known to work are half of them at most: however many
+hang, those that work find a lane free. Nothing here knows of time or of the store.
+"""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+from csipd.db.notifications import Receiver
+
+
+@define(eq=False)
+class Lane:
+    """A receiver that is served.
+
+    :param sure: whether it is known to work
+    :param failure: why nothing more is sent to it
+    :param under_way: the subscriptions whose Notifications are
+    """
+
+    receiver: Receiver
+    sure: bool
+    failure: str | None = None
+    under_way: set[int] = field(factory=set)
+
+
+class Lanes:
+    """The lanes that there are.
+
+    :param most: Notifications that are under way at once, half of them the first of their lanes
+    :param each: Notifications that are under way to one receiver
+    """
+
+    def __init__(self, most: int, each: int) -> None:
+        self._most = max(2, most // 2)
+        self._extra = most - most // 2
+        self._each = each
+        self._lanes: dict[int, Lane] = {}
+        # Receivers whose last attempt went well, since the start.
+        self._works: set[int] = set()
+        self._unsure = 0
+
+        self._sent = 0
+
+    @property
+    def receivers(self) -> list[int]:
+        """Numbers of the receivers that are served."""
+        return list(self._lanes)
+
+    @property
+    def under_way(self) -> int:
+        """How many Notifications are."""
+        return self._sent
+
+    def begin(self, receiver: Receiver) -> Lane | None:
+        """Begin to serve a receiver; None where there is no lane for it now."""
+        known = receiver.number in self._works
+        if receiver.number in self._lanes or len(self._lanes) >= self._most:
+            return None
+        if not known and self._unsure >= self._most // 2:
+            return None
+        lane = self._lanes[receiver.number] = Lane(receiver, sure=known)
+        self._unsure += not known
+        return lane
+
+    def end(self, lane: Lane) -> None:
+        """A receiver is served no more."""
+        del self._lanes[lane.receiver.number]
+        self._unsure -= not lane.sure
+
+    def has_room(self, lane: Lane) -> bool:
+        """Whether one more Notification may be sent to a receiver now."""
+        if not lane.under_way:
+            return True
+        return lane.sure and len(lane.under_way) < self._each and self._beyond_first() < self._extra
+
+    def start(self, lane: Lane, subscription: int) -> None:
+        """A Notification is under way."""
+        lane.under_way.add(subscription)
+        self._sent += 1
+
+    def stop(self, lane: Lane, subscription: int) -> None:
+        """It is no more."""
+        lane.under_way.discard(subscription)
+        self._sent -= 1
+
+    def worked(self, lane: Lane) -> bool:
+        """Note that a receiver has answered; whether that was not known."""
+        news = lane.receiver.number not in self._works
+        self._works.add(lane.receiver.number)
+        if not lane.sure:
+            lane.sure = True
+            self._unsure -= 1
+        return news
+
+    def failed(self, lane: Lane, why: str) -> bool:
+        """Note that a receiver cannot be talked to; whether that was not known."""
+        news = lane.failure is None
+        if news:
+            lane.failure = why
+        self._works.discard(lane.receiver.number)
+        return news
+
+    def _beyond_first(self) -> int:
+        """How many are under way that are not the first of their lanes."""
+        return self._sent - sum(1 for lane in self._lanes.values() if lane.under_way)
