@@ -8,6 +8,7 @@ hang, those that work find a lane free. Nothing here knows of time or of the sto
 from __future__ import annotations
 
 from attrs import define, field
+from twisted.internet.defer import Deferred
 
 from csipd.db.notifications import Receiver
 
@@ -25,6 +26,19 @@ class Lane:
     sure: bool
     failure: str | None = None
     under_way: set[int] = field(factory=set)
+    _waiting: list[Deferred[None]] = field(factory=list)
+
+    def one_ended(self) -> Deferred[None]:
+        """Fires when something that is under way has ended."""
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        return waiting
+
+    def ended(self) -> None:
+        """Tell who waits that something has ended."""
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            one.callback(None)
 
 
 class Lanes:
@@ -44,6 +58,8 @@ class Lanes:
         self._unsure = 0
 
         self._sent = 0
+        # Lanes with something under way.
+        self._used = 0
 
     @property
     def receivers(self) -> list[int]:
@@ -75,17 +91,19 @@ class Lanes:
         """Whether one more Notification may be sent to a receiver now."""
         if not lane.under_way:
             return True
-        return lane.sure and len(lane.under_way) < self._each and self._beyond_first() < self._extra
+        return lane.sure and len(lane.under_way) < self._each and self._sent - self._used < self._extra
 
     def start(self, lane: Lane, subscription: int) -> None:
         """A Notification is under way."""
+        self._used += not lane.under_way
         lane.under_way.add(subscription)
         self._sent += 1
 
     def stop(self, lane: Lane, subscription: int) -> None:
         """It is no more."""
-        lane.under_way.discard(subscription)
+        lane.under_way.remove(subscription)
         self._sent -= 1
+        self._used -= not lane.under_way
 
     def worked(self, lane: Lane) -> bool:
         """Note that a receiver has answered; whether that was not known."""
@@ -103,7 +121,3 @@ class Lanes:
             lane.failure = why
         self._works.discard(lane.receiver.number)
         return news
-
-    def _beyond_first(self) -> int:
-        """How many are under way that are not the first of their lanes."""
-        return self._sent - sum(1 for lane in self._lanes.values() if lane.under_way)
