@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -58,10 +58,12 @@ class Listeners(Service):
         reactor: Any,
         peer_log: PeerLog,
         backlog: int,
+        at_hangup: Callable[[], object],
     ) -> None:
         """Make what opens them.
 
         :param backlog: connections that the kernel keeps, for each of them, until they are accepted
+        :param at_hangup: reads anew what else depends on those files
         """
         self._settings = settings
         self._backlog = backlog
@@ -69,6 +71,7 @@ class Listeners(Service):
         self._operators = operators
         self._reactor = reactor
         self._peer_log = peer_log
+        self._at_hangup = at_hangup
         self._ports: list[Any] = []
         self._contexts: list[ServerTLS] = []
         self._daily: LoopingCall | None = None
@@ -124,6 +127,7 @@ class Listeners(Service):
     def _reload(self) -> None:
         for tls in self._contexts:
             tls.reload()
+        self._at_hangup()
         self._operators.reload()
         try:
             warnings = check_roots(self._settings, (), time.time())

@@ -22,6 +22,7 @@ from csipd.daemon.contacts import ContactWriter
 from csipd.daemon.descriptors import OWN, make_room
 from csipd.daemon.garbage import GarbageCollection
 from csipd.daemon.listeners import Listener, Listeners
+from csipd.daemon.notifying import build_notifying
 from csipd.daemon.operators import OperatorDirectory
 from csipd.daemon.scheduler import Scheduler
 from csipd.daemon.start import PreparedDaemon
@@ -86,13 +87,16 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
         retention=settings.retention,
     )
     backlog = make_backlog(settings.limits.listen_backlog)
-    room = make_room(settings.limits.connections, ADMIN_LIMITS.connections + OWN)
+    reserved = ADMIN_LIMITS.connections + settings.notifications.connections + OWN
+    room = make_room(settings.limits.connections, reserved)
     operators = OperatorDirectory(settings, ready.repository, ready.operators, wall.real)
     contacts = Contacts(reactor.seconds, wall.now, speed=wall.speed)
     listeners = [_devices_listener(ready, reactor, database, notifier, room.connections, peer_log, contacts)]
     if ready.operators:
         listeners.append(_operators_listener(ready, reactor, database, operators.names, peer_log))
     notifier.subscribe(scheduler.changed)
+    notifying = build_notifying(ready, reactor, database)
+    notifier.subscribe(notifying.deliverer.changed)
     tree = StopInOrder()
     StoreLock(ready.lock).setServiceParent(tree)
     notices, warnings = ready.notices, ready.warnings
@@ -109,10 +113,19 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     peer_log.setServiceParent(tree)
     database.setServiceParent(tree)
     scheduler.setServiceParent(tree)
+    notifying.add_to(tree)
     ContactWriter(database, contacts, listeners[0].site.connections, reactor).setServiceParent(tree)
     for listener in listeners:
         DrainConnections(listener.site, reactor).setServiceParent(tree)
-    Listeners(settings, listeners, operators, reactor, peer_log, backlog.connections).setServiceParent(tree)
+    Listeners(
+        settings,
+        listeners,
+        operators,
+        reactor,
+        peer_log,
+        backlog.connections,
+        at_hangup=notifying.tls.reload,
+    ).setServiceParent(tree)
     GarbageCollection(reactor).setServiceParent(tree)
     ThreadSwitching().setServiceParent(tree)
     if ready.options.hints:

@@ -88,6 +88,7 @@ class Client:
         self._idle: OrderedDict[ReceiverConnection, IDelayedCall] = OrderedDict()
         self._idle_at: dict[_Place, list[ReceiverConnection]] = {}
         self._places: dict[ReceiverConnection, _Place] = {}
+        self._closing: list[Deferred[None]] = []
 
     @property
     def connections(self) -> int:
@@ -104,13 +105,15 @@ class Client:
         """
         return ensureDeferred(self._post(uri, lfdis, body))
 
-    def close(self) -> None:
-        """Close what is not in use, and give up what is."""
+    def close(self) -> Deferred[None]:
+        """Close all connections, in use or not; fires when they are gone."""
         for connection in list(self._connections):
-            if connection in self._idle:
-                connection.close()
-            else:
-                connection.abort()
+            self._forget(connection)
+            connection.abort()
+        gone: Deferred[None] = Deferred()
+        self._closing.append(gone)
+        self._tell_closing()
+        return gone
 
     async def _post(self, uri: str, lfdis: tuple[str, ...], body: bytes) -> int:
         try:
@@ -197,12 +200,9 @@ class Client:
         return made
 
     def _make_room(self) -> None:
-        """Close the connections that were idle longest, so that one more may be made."""
-        while self._idle and len(self._connections) >= self._limits.connections:
-            connection = next(iter(self._idle))
-            self._forget(connection)
-            self._connections.discard(connection)
-            connection.close()
+        """Close the connection that was idle longest, where there are as many as there may be."""
+        if self._idle and len(self._connections) >= self._limits.connections:
+            self._let_go(next(iter(self._idle)))
 
     def _take(self, target: Target) -> ReceiverConnection | None:
         """A kept connection of which the certificate is still good."""
@@ -239,6 +239,13 @@ class Client:
         self._forget(connection)
         self._connections.discard(connection)
         self._places.pop(connection, None)
+        self._tell_closing()
+
+    def _tell_closing(self) -> None:
+        if not self._connections:
+            closing, self._closing = self._closing, []
+            for gone in closing:
+                gone.callback(None)
 
 
 class _OneConnection(Factory):

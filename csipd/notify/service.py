@@ -61,7 +61,7 @@ class Poster(Protocol):
 
     def post(self, uri: str, lfdis: tuple[str, ...], body: bytes) -> Deferred[int]: ...
 
-    def close(self) -> None: ...
+    def close(self) -> Deferred[None]: ...
 
 
 class _Rest:
@@ -147,9 +147,9 @@ class Deliverer(Service):
         if self._rest is not None and (self._rest.wakes or not self.running):
             self._rest.end()
 
-    def _stopped(self, _: object) -> None:
+    def _stopped(self, _: object) -> Deferred[None]:
         self._settling.stop()
-        self._client.close()
+        return self._client.close()
 
     async def _run(self) -> None:
         begun = False

@@ -487,7 +487,9 @@ class HostileTests(ClientCase):
         results: list[Any] = []
         self.client.post(URI, (), BODY).addErrback(lambda failure: results.append(str(failure.value)))
         self.network.pump()
-        self.client.close()
+        closed = self.client.close()
         self.network.pump()
+        self.successResultOf(closed)
         self.assertEqual(len(results), 1)
+        self.assertEqual((self.clock.getDelayedCalls(), self.client.connections), ([], 0))
         self.at_rest()
