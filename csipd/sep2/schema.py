@@ -31,9 +31,9 @@ from typing import (
 
 from attrs import field, frozen
 
-from csipd.sep2.types import Bool, Constraint, Hexadecimal, Integer, Range, Reference, Text
+from csipd.sep2.types import Bool, Constraint, Hexadecimal, Integer, Range, Real, Reference, Text
 
-Form = Integer | Hexadecimal | Text | Reference | Bool
+Form = Integer | Hexadecimal | Text | Reference | Bool | Real
 T = TypeVar("T")
 
 

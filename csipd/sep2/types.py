@@ -86,6 +86,11 @@ class Bool:
     """true, false, 1 or 0."""
 
 
+@frozen
+class Real:
+    """Any number, held as a Decimal: what the operator's API gives, and no document of the standard has."""
+
+
 # Rules: what the standard's text demands and its schema does not check.
 @frozen
 class Range:

@@ -25,7 +25,7 @@ from csipd.sep2 import codec, lexical, resources
 from csipd.sep2 import resources as r
 from csipd.sep2.quantities import magnitude, quantity
 from csipd.sep2.schema import Element, Field, Occurs, fields
-from csipd.sep2.types import Bool, Choice, Constraint, Hexadecimal, Integer, Reference, Text
+from csipd.sep2.types import Bool, Choice, Constraint, Hexadecimal, Integer, Real, Reference, Text
 
 E = TypeVar("E", bound=Element)
 Schema = dict[str, Any]
@@ -115,11 +115,18 @@ def _writer(field: Field) -> Callable[[Any], Any]:
             write = _typed if field.polymorphic else to_json
         case Hexadecimal(octets) if field.type is int:
             write = f"%0{2 * octets}X".__mod__
+        case Real():
+            write = _number
         case _:
             write = field.type  # members of enumerations become plain numbers
     if field.occurs is None:
         return write
     return lambda values: [write(value) for value in values]
+
+
+def _number(value: Decimal) -> int | float:
+    whole = int(value)
+    return whole if whole == value else float(value)
 
 
 def _typed(value: Element) -> dict[str, Any]:
@@ -412,6 +419,8 @@ def _simple_schema(field: Field) -> Schema:
             return {"type": "integer", "minimum": low, "maximum": high, **described}
         case Bool():
             return {"type": "boolean"}
+        case Real():
+            return {"type": "number"}
         case Hexadecimal(octets):
             digits = 2 * octets
             # The length keeps out a line break that some take for the end.

@@ -229,7 +229,7 @@ class Admin:
                     outlet = Outlet(request)
                     request.setHeader(b"Content-Type", rows.media_type)
                     request.setHeader(b"Cache-Control", b"no-store")
-                if place is None:
+                if place is None or request.method == b"HEAD":
                     request.stream(data)
                     return b""
                 yield outlet.send(data)

@@ -8,16 +8,19 @@ Devices, groups, programs, curves and controls go by the numbers in their URIs.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, ClassVar
 
 from csipd.der.programs import EndReason
 from csipd.sep2.schema import Element
-from csipd.sep2.types import MODES, Choice, Integer, Text
+from csipd.sep2.types import MODES, Choice, Integer, Real, Text
 
 #: A number in a URI.
 Number = Annotated[int, Integer(1, 2**63 - 1)]
 #: The number of what has none yet or no more of it, and counts.
 Count = Annotated[int, Integer(0, 2**63 - 1)]
+#: An amount in its unit.
+Amount = Annotated[Decimal, Real()]
 #: Names that the operator gives: of devices, groups.
 Name = Annotated[str, Text(64)]
 #: A place in the topology: 0 is the System, 6 a Service Point, nearest to a DER (CSIP IG 4.3).

@@ -151,8 +151,7 @@ class Outlet:
     @inlineCallbacks
     def send(self, data: bytes) -> Generator[Deferred[Any], Any, None]:
         """Write a portion; fires once another one may come."""
-        if data:
-            self._request.stream(data)
+        self._request.stream(data)
         if self._paused:
             self._waiting = Deferred()
             yield self._waiting

@@ -18,6 +18,7 @@ from csipd.web.admin import (
     groups,
     membership,
     programs,
+    readings,
     responses,
     state,
     status,
@@ -39,6 +40,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *controls.OPERATIONS,
     *responses.OPERATIONS,
     *alarms.OPERATIONS,
+    *readings.OPERATIONS,
     *exports.OPERATIONS,
     *audit.OPERATIONS,
 )

@@ -25,7 +25,10 @@ from csipd.db.tables import (
     documents,
     logevents,
     memberships,
+    readings,
     responses,
+    rollups,
+    series,
 )
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
@@ -48,6 +51,9 @@ BIG = (
     "audit",
     "alarms",
     "contacts",
+    "series",
+    "readings",
+    "rollups",
 )
 _SCAN = re.compile(rf"SCAN ({'|'.join(BIG)})\b")
 _SORT = re.compile(r"USE TEMP B-TREE FOR (RIGHT PART OF )?ORDER BY")
@@ -57,6 +63,8 @@ _VALUES = re.compile(r"INSERT INTO \w+ \([^()]*\) VALUES")
 EVENT = codec.encode(
     r.LogEvent(createdDateTime=NOW, functionSet=11, logEventCode=0, logEventID=1, logEventPEN=1, profileID=2)
 )
+#: What their meters read.
+VOLTS, WATTS = (codec.encode(r.ReadingType(uom=uom)) for uom in (29, 38))
 #: Numbers of the devices that a test adds begin here.
 FIRST = 1000
 
@@ -168,6 +176,49 @@ def fill(transaction: Transaction, first: int, number: int, aggregator: int) -> 
             "classified": True,
             "received": NOW,
             "body": EVENT,
+        },
+    )
+    insert(
+        series,
+        lambda one: {
+            "id": one,
+            "meter_reading": one,
+            "device": one,
+            "der": True,
+            "unit": 29 if one % 5 else 38,
+            "body": VOLTS if one % 5 else WATTS,
+            "since": REGISTERED,
+            "latest_at": NOW - 60,
+            "latest_start": NOW - 60,
+            "latest_duration": -1,
+            "latest_value": 2300,
+        },
+    )
+    insert(
+        readings,
+        lambda one: {
+            "series": one,
+            "start": NOW - 60,
+            "duration": -1,
+            "local_id": -1,
+            "block": 0,
+            "tier": 0,
+            "value": 2300,
+            "widths": 0,
+            "in_set": 0,
+            "number": 0,
+        },
+    )
+    insert(
+        rollups,
+        lambda one: {
+            "series": one,
+            "step": 300,
+            "start": NOW - 600,
+            "block": 0,
+            "tier": 0,
+            "readings": 1,
+            "mean": 2300.0,
         },
     )
     insert(alarms, lambda one: {"device": one, "function_set": 11, "code": 0, "raised": NOW})

@@ -1,0 +1,522 @@
+"""What operators read of readings: by device, group, quantity and time, the newest of each, and sums.
+
+Readings of a group are those of the devices that were in it or below it when they were made: who has moved
+since leaves what it gave before where it gave it (decision 58). All of it is read by key, device by device
+and series by series, a portion at a time: a place says how far a portion came.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+from attrs import field, frozen
+
+from csipd.db import device_list, group_devices, group_tree
+from csipd.db.device_list import Wanted
+from csipd.db.prepared import Prepared
+from csipd.db.series import NONE, Sample, page, reading_type_of
+from csipd.db.tables import devices as device_table
+from csipd.db.tables import memberships, rollups, series
+from csipd.sep2.measurements import MEASURANDS, Behaviour, Quantity, is_whole, quantity_of
+
+#: Devices that one portion goes over at most.
+DEVICES = 100
+#: Steps that a portion of sums is of: what it keeps until all devices have been added up.
+STEPS = 24
+_LAST = 2**62
+_NO_END = 2**62
+
+Span = tuple[int, int]  # from this moment until before that one (TimeType)
+Key = tuple[int, ...]
+
+
+@frozen
+class Series:
+    """A series as operators see it.
+
+    :param is_der: whether a DER's own meter has it; else it is that of the premises
+    :param since: when it began (TimeType); ``ended`` when another ReadingType took its place, or None
+    :param phase: PhaseCode
+    """
+
+    number: int
+    device: int
+    meter_reading: int
+    is_der: bool
+    quantity: Quantity
+    phase: int
+    since: int
+    ended: int | None
+
+    @property
+    def meter(self) -> str:
+        """What it is the meter of."""
+        return "der" if self.is_der else "premises"
+
+
+@frozen
+class Measured:
+    """One reading, or what readings come to in a step of time. Amounts are in the unit, generation positive.
+
+    :param at: when it was, or begins (TimeType)
+    :param duration: of its period or step (s); None: it has none
+    :param value: read; in a step the mean, and of what adds up how much came
+    :param quality: qualityFlags
+    :param readings: of a step, how many there were; ``resets`` how often a register was set back
+    """
+
+    series: Series
+    at: int
+    duration: int | None
+    value: Decimal | None
+    quality: int | None = None
+    least: Decimal | None = None
+    greatest: Decimal | None = None
+    readings: int | None = None
+    resets: int | None = None
+
+
+@frozen
+class Place:
+    """How far readings have been read: up to a device, a series of it, and a reading of that."""
+
+    device: int = 0
+    series: int = 0
+    key: Key | None = None
+
+
+# Whose.
+
+
+@frozen
+class Whose:
+    """Whose readings are asked for: a device's, or those of a group and of all below it.
+
+    :param unit: UomType; None: all that is measured
+    """
+
+    device: int | None = None
+    group: int | None = None
+    unit: int | None = None
+
+
+_SERIES = (
+    series.c.id,
+    series.c.device,
+    series.c.meter_reading,
+    series.c.der,
+    series.c.body,
+    series.c.since,
+    series.c.ended,
+)
+_OF_DEVICES = Prepared(
+    sa.select(*_SERIES)
+    .where(
+        series.c.device.in_(sa.bindparam("devices", expanding=True)),
+        series.c.doomed == sa.false(),
+    )
+    .order_by(series.c.device, series.c.id)
+)
+_LATEST_OF_DEVICES = Prepared(
+    sa.select(
+        *_SERIES,
+        series.c.latest_at,
+        series.c.latest_start,
+        series.c.latest_duration,
+        series.c.latest_value,
+        series.c.latest_quality,
+    )
+    .where(
+        series.c.device.in_(sa.bindparam("devices", expanding=True)),
+        series.c.ended.is_(None),
+        series.c.doomed == sa.false(),
+    )
+    .order_by(series.c.device, series.c.id)
+)
+
+
+@lru_cache(maxsize=1024)
+def _meaning(body: bytes, is_der: bool) -> tuple[Quantity, int, int]:
+    found = reading_type_of(body)
+    return quantity_of(found, is_der=is_der), found.phase or 0, found.uom or 0
+
+
+def _series(row: Any) -> Series:
+    quantity, phase, _ = _meaning(row.body, row.der)
+    return Series(row.id, row.device, row.meter_reading, row.der, quantity, phase, row.since, row.ended)
+
+
+def _is_of(row: Any, unit: int | None) -> bool:
+    return unit is None or _meaning(row.body, row.der)[2] == unit
+
+
+def of_devices(
+    connection: sa.Connection, devices: Sequence[int], unit: int | None = None
+) -> dict[int, list[Series]]:
+    """The series of devices, also those that have ended, by device."""
+    found: dict[int, list[Series]] = defaultdict(list)
+    for row in _OF_DEVICES.all(connection, {"devices": list(devices)}):
+        if _is_of(row, unit):
+            found[row.device].append(_series(row))
+    return found
+
+
+def members(
+    connection: sa.Connection, group: int, since: int, until: int, after: int, limit: int
+) -> tuple[dict[int, list[Span]], int | None]:
+    """The devices that were in a group or below it at some time of a period, and when they were.
+
+    :param after: only devices of greater numbers
+    :return: spans by device in the order of numbers, each within the period, apart and in order; and the
+        device after which the rest begins. None: nothing follows
+    """
+    numbers, following = _candidates(connection, group, since, after, limit)
+    # Looked for by device: the condition is so written that no index over the group's whole history is used.
+    inside = memberships.c.group.in_(sa.select(group_tree.below(group).c.group))
+    query = sa.select(memberships.c.device, memberships.c.since, memberships.c.until).where(
+        memberships.c.device.in_(numbers), sa.case((inside, 1), else_=0) == 1
+    )
+    spans: dict[int, list[Span]] = {number: [] for number in numbers}
+    for row in connection.execute(query):
+        start, end = max(row.since, since), min(_NO_END if row.until is None else row.until, until)
+        if start < end:
+            spans[row.device].append((start, end))
+    return {number: _joined(some) for number, some in spans.items() if some}, following
+
+
+def _candidates(
+    connection: sa.Connection, group: int, since: int, after: int, limit: int
+) -> tuple[list[int], int | None]:
+    """The next devices that are in a group or have left it since a moment, by number."""
+    now = group_devices.merged(connection, group, after, limit)
+    if now is None:
+        # Of so many groups: whoever is not in one of them has no span.
+        query = sa.select(device_table.c.id).where(device_table.c.id > after)
+        now = list(connection.scalars(query.order_by(device_table.c.id).limit(limit)))
+    left = connection.scalars(_left(group, since, after, limit))
+    found: list[int] = sorted({*now, *left})[:limit]
+    return found, found[-1] if len(found) == limit else None
+
+
+def _left(group: int, since: int, after: int, limit: int) -> sa.Select[tuple[int]]:
+    """Who has left a group or what is below it since a moment: few, beside who is in it."""
+    below = group_tree.below(group)
+    return (
+        sa.select(memberships.c.device)
+        .distinct()
+        .select_from(
+            below.join(
+                memberships,
+                sa.and_(
+                    memberships.c.group == below.c.group,
+                    memberships.c.until.is_not(None),
+                    memberships.c.until > since,
+                    memberships.c.device > after,
+                ),
+            )
+        )
+        .order_by(memberships.c.device)
+        .limit(limit)
+    )
+
+
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    """The same time in spans that do not touch, in order."""
+    found: list[Span] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return found
+
+
+# Series.
+
+
+def portion(
+    connection: sa.Connection,
+    whose: Whose,
+    since: int,
+    until: int,
+    step: int | None,
+    place: Place | None,
+    limit: int,
+) -> tuple[list[Measured], Place | None]:
+    """Readings of a period, by device, series and time.
+
+    :param step: length of the roll-ups that are wanted (s); None: the readings themselves
+    :param place: where they begin; None: at the start
+    :return: the readings, and where the rest begins; None: nothing follows. There may be fewer than ``limit``
+        though more follow
+    """
+    place = place or Place()
+    spans, following = _whose(connection, whose, since, until, max(place.device - 1, 0))
+    known = of_devices(connection, list(spans), whose.unit)
+    found: list[Measured] = []
+    for device, some in spans.items():
+        for one in known.get(device, ()):
+            if device == place.device and one.number < place.series:
+                continue
+            key = place.key if (device, one.number) == (place.device, place.series) else None
+            for span in some:
+                if key is not None and key[0] >= span[1]:
+                    continue
+                rows, key = _read(connection, one, span, step, key, limit - len(found))
+                found += rows
+                if len(found) >= limit:
+                    # Where the series ends with its span the next portion finds nothing more of it.
+                    return found, Place(device, one.number, key or (span[1], NONE - 1, NONE, 0, 0))
+    return found, None if following is None else Place(following + 1)
+
+
+def _whose(
+    connection: sa.Connection, whose: Whose, since: int, until: int, after: int
+) -> tuple[Mapping[int, list[Span]], int | None]:
+    if whose.group is not None:
+        return members(connection, whose.group, since, until, after, DEVICES)
+    assert whose.device is not None
+    return ({} if after >= whose.device else {whose.device: [(since, until)]}), None
+
+
+def _read(
+    connection: sa.Connection, one: Series, span: Span, step: int | None, key: Key | None, limit: int
+) -> tuple[list[Measured], Key | None]:
+    since, until = span
+    if key is not None and key[0] < since:
+        key = None
+    if step is not None:
+        return _rolled(connection, one, since, until, step, key, limit)
+    rows, following = page(connection, one.number, since, until, after=key, limit=limit)
+    return [_measured(one, row.at, row.sample) for row in rows], following
+
+
+def _measured(one: Series, at: int, sample: Sample) -> Measured:
+    value = None if sample.value is None else one.quantity.amount(sample.value)
+    return Measured(one, at, sample.duration, value, sample.quality)
+
+
+_ROLLUP = (
+    rollups.c.start,
+    rollups.c.block,
+    rollups.c.tier,
+    rollups.c.readings,
+    rollups.c.mean,
+    rollups.c.least,
+    rollups.c.greatest,
+    rollups.c.resets,
+    rollups.c.total,
+)
+_ROLLED = Prepared(
+    sa.select(*_ROLLUP)
+    .where(
+        rollups.c.series == sa.bindparam("number"),
+        rollups.c.step == sa.bindparam("step"),
+        sa.tuple_(rollups.c.start, rollups.c.block, rollups.c.tier)
+        > sa.tuple_(
+            *(sa.bindparam(f"after_{name}", type_=sa.BigInteger()) for name in ("start", "block", "tier"))
+        ),
+        rollups.c.start < sa.bindparam("until"),
+    )
+    .order_by(rollups.c.start, rollups.c.block, rollups.c.tier)
+    .limit(sa.bindparam("most", type_=sa.Integer()))
+)
+
+
+def _rolled(
+    connection: sa.Connection, one: Series, since: int, until: int, step: int, key: Key | None, limit: int
+) -> tuple[list[Measured], Key | None]:
+    start, block, tier = (since, -1, 0) if key is None else (key[0], key[-2], key[-1])
+    asked = {
+        "number": one.number,
+        "step": step,
+        "after_start": start,
+        "after_block": block,
+        "after_tier": tier,
+        "until": until,
+        "most": limit,
+    }
+    rows = _ROLLED.all(connection, asked)
+    found = [_of_rollup(one, row, step) for row in rows]
+    last = rows[-1] if len(rows) == limit else None
+    return found, None if last is None else (last.start, last.block, last.tier)
+
+
+def _of_rollup(one: Series, row: Any, step: int) -> Measured:
+    quantity = one.quantity
+    value = row.mean if quantity.behaviour is Behaviour.INSTANTANEOUS else row.total
+    bounds = [None if bound is None else quantity.amount(bound) for bound in (row.least, row.greatest)]
+    least, greatest = bounds if quantity.sign > 0 else reversed(bounds)
+    return Measured(
+        one,
+        row.start,
+        step,
+        None if value is None else _amount(quantity, value),
+        None,
+        least,
+        greatest,
+        row.readings,
+        row.resets,
+    )
+
+
+def _amount(quantity: Quantity, value: int | float) -> Decimal:
+    # As many digits as a mean of readings has, not as many as a float.
+    return quantity.amount(value) if isinstance(value, int) else round(quantity.amount(value), 6)
+
+
+# The newest.
+
+
+@frozen
+class Newest:
+    """The newest reading of a series.
+
+    :param at: when it counts (TimeType)
+    """
+
+    series: Series
+    at: int
+    duration: int | None
+    value: Decimal | None
+    quality: int | None
+
+
+def newest(connection: sa.Connection, devices: Sequence[int]) -> dict[int, list[Newest]]:
+    """The newest reading of each series that devices have now: one row each, however long the series are."""
+    found: dict[int, list[Newest]] = {device: [] for device in devices}
+    for row in _LATEST_OF_DEVICES.all(connection, {"devices": list(devices)}):
+        if row.latest_at is None:
+            continue
+        one = _series(row)
+        value = None if row.latest_value is None else one.quantity.amount(row.latest_value)
+        duration = None if row.latest_duration == NONE else row.latest_duration
+        found[row.device].append(Newest(one, row.latest_at, duration, value, row.latest_quality))
+    return found
+
+
+def newest_of_group(
+    connection: sa.Connection, group: int, after: int, limit: int
+) -> tuple[dict[int, list[Newest]], int | None]:
+    """The newest readings of the devices that are in a group and below it now, a page of devices.
+
+    :return: by device, and the device after which the next page begins; None: nothing follows
+    """
+    rows, following = device_list.page(connection, Wanted(group=group), after=after, limit=limit)
+    return newest(connection, [row.id for row in rows]), following
+
+
+# Sums.
+
+
+def symbol(unit: int) -> str | None:
+    """The symbol of a UomType; None where there is none."""
+    known = MEASURANDS.get(unit)
+    return known.unit or None if known is not None else None
+
+
+@frozen
+class Sum:
+    """What the devices of a group come to in a step.
+
+    :param at: when it begins (TimeType)
+    :param devices: how many of them have readings there
+    """
+
+    at: int
+    value: Decimal
+    devices: int
+
+
+@frozen
+class SumPlace:
+    """How far sums have been made: those of which steps, and up to which device.
+
+    :param start: of the steps that are being added up (TimeType)
+    :param so_far: what came so far by start: the sum, and of how many devices
+    """
+
+    start: int
+    device: int = 0
+    so_far: Mapping[int, tuple[Decimal, int]] = field(factory=dict)
+
+
+_OF_SERIES = Prepared(
+    sa.select(rollups.c.series, rollups.c.start, rollups.c.mean, rollups.c.total).where(
+        rollups.c.series.in_(sa.bindparam("numbers", expanding=True)),
+        rollups.c.step == sa.bindparam("step"),
+        rollups.c.start >= sa.bindparam("since"),
+        rollups.c.start < sa.bindparam("until"),
+    )
+)
+
+
+def sums(
+    connection: sa.Connection,
+    group: int,
+    unit: int,
+    since: int,
+    until: int,
+    step: int,
+    place: SumPlace | None,
+    *,
+    is_der: bool,
+) -> tuple[list[Sum], SumPlace | None]:
+    """What a quantity comes to in a group, step by step: of the mean of power, of the amount of energy.
+
+    Of each device its own meter's (or its premises') readings of all phases together; where it has none of
+    these, the sum of its single phases. A step that a device has entered or left the group in counts where it
+    begins.
+
+    :return: sums, and where the rest begins; None: nothing follows. No sum is there before its last device is
+    """
+    place = place or SumPlace(since - since % step)
+    end = min(place.start + STEPS * step, until)
+    spans, following = members(connection, group, place.start, end, place.device, DEVICES)
+    counted = _counted(connection, list(spans), unit, is_der)
+    so_far = dict(place.so_far)
+    by_device: dict[tuple[int, int], Decimal] = {}
+    for some in _batches(list(counted), 500):
+        asked = {"numbers": some, "step": step, "since": max(place.start, since), "until": end}
+        for row in _OF_SERIES.all(connection, asked):
+            one = counted[row.series]
+            instantaneous = one.quantity.behaviour is Behaviour.INSTANTANEOUS
+            value = row.mean if instantaneous else row.total
+            if value is None or not _within(row.start, spans[one.device]):
+                continue
+            at = (row.start, one.device)
+            by_device[at] = by_device.get(at, Decimal(0)) + _amount(one.quantity, value)
+    for (start, _), value in by_device.items():
+        total, number = so_far.get(start, (Decimal(0), 0))
+        so_far[start] = total + value, number + 1
+    if following is not None:
+        return [], SumPlace(place.start, following, so_far)
+    found = [Sum(start, *so_far[start]) for start in sorted(so_far)]
+    return found, SumPlace(end) if end < until else None
+
+
+def _counted(connection: sa.Connection, devices: Sequence[int], unit: int, is_der: bool) -> dict[int, Series]:
+    """The series of devices that a sum is made of, by number."""
+    found: dict[int, Series] = {}
+    for some in of_devices(connection, devices, unit).values():
+        fitting = [
+            one
+            for one in some
+            if one.is_der == is_der and one.quantity.qualifier in ("", "average", "normal")
+        ]
+        whole = [one for one in fitting if is_whole(one.phase)]
+        found |= {one.number: one for one in whole or fitting}
+    return found
+
+
+def _within(at: int, spans: Sequence[Span]) -> bool:
+    return any(start <= at < end for start, end in spans)
+
+
+def _batches(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    return (numbers[start : start + size] for start in range(0, len(numbers), size))
