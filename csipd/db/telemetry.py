@@ -19,9 +19,11 @@ from attrs import field, frozen
 from csipd.db import device_list, group_devices, group_tree
 from csipd.db.device_list import Wanted
 from csipd.db.prepared import Prepared
+from csipd.db.rollups import read as made_and_fresh
 from csipd.db.series import NONE, Sample, page, reading_type_of
 from csipd.db.tables import devices as device_table
 from csipd.db.tables import memberships, rollups, series
+from csipd.der.rollups import floor
 from csipd.sep2.measurements import MEASURANDS, Behaviour, Quantity, is_whole, quantity_of
 
 #: Devices that one portion goes over at most.
@@ -42,6 +44,7 @@ class Series:
     :param is_der: whether a DER's own meter has it; else it is that of the premises
     :param since: when it began (TimeType); ``ended`` when another ReadingType took its place, or None
     :param phase: PhaseCode
+    :param rolled: up to when its roll-ups are made; None: there are none yet
     """
 
     number: int
@@ -52,6 +55,7 @@ class Series:
     phase: int
     since: int
     ended: int | None
+    rolled: int | None
 
     @property
     def meter(self) -> str:
@@ -113,6 +117,7 @@ _SERIES = (
     series.c.body,
     series.c.since,
     series.c.ended,
+    series.c.rolled,
 )
 _OF_DEVICES = Prepared(
     sa.select(*_SERIES)
@@ -148,7 +153,17 @@ def _meaning(body: bytes, is_der: bool) -> tuple[Quantity, int, int]:
 
 def _series(row: Any) -> Series:
     quantity, phase, _ = _meaning(row.body, row.der)
-    return Series(row.id, row.device, row.meter_reading, row.der, quantity, phase, row.since, row.ended)
+    return Series(
+        row.id,
+        row.device,
+        row.meter_reading,
+        row.der,
+        quantity,
+        phase,
+        row.since,
+        row.ended,
+        row.rolled,
+    )
 
 
 def _is_of(row: Any, unit: int | None) -> bool:
@@ -332,19 +347,25 @@ def _rolled(
     connection: sa.Connection, one: Series, since: int, until: int, step: int, key: Key | None, limit: int
 ) -> tuple[list[Measured], Key | None]:
     start, block, tier = (since, -1, 0) if key is None else (key[0], key[-2], key[-1])
+    # The step that the mark is in may be made in part: it is made anew, with what has come since.
+    edge = floor(one.rolled or 0, step)
     asked = {
         "number": one.number,
         "step": step,
         "after_start": start,
         "after_block": block,
         "after_tier": tier,
-        "until": until,
+        "until": min(until, edge),
         "most": limit,
     }
-    rows = _ROLLED.all(connection, asked)
-    found = [_of_rollup(one, row, step) for row in rows]
-    last = rows[-1] if len(rows) == limit else None
-    return found, None if last is None else (last.start, last.block, last.tier)
+    rows: list[Any] = _ROLLED.all(connection, asked)
+    if len(rows) == limit:
+        last = rows[-1]
+        return [_of_rollup(one, row, step) for row in rows], (last.start, last.block, last.tier)
+    for bucket in made_and_fresh(connection, one.number, step, max(since, edge), until):
+        if (bucket.start, bucket.block, bucket.tier) > (start, block, tier):
+            rows.append(bucket)
+    return [_of_rollup(one, row, step) for row in rows], None
 
 
 def _of_rollup(one: Series, row: Any, step: int) -> Measured:
@@ -481,14 +502,9 @@ def sums(
     counted = _counted(connection, list(spans), unit, is_der)
     so_far = dict(place.so_far)
     by_device: dict[tuple[int, int], Decimal] = {}
-    for some in _batches(list(counted), 500):
-        asked = {"numbers": some, "step": step, "since": max(place.start, since), "until": end}
-        for row in _OF_SERIES.all(connection, asked):
-            one = counted[row.series]
-            instantaneous = one.quantity.behaviour is Behaviour.INSTANTANEOUS
-            value = row.mean if instantaneous else row.total
-            if value is None or not _within(row.start, spans[one.device]):
-                continue
+    for one, row in _steps(connection, counted, step, max(place.start, since), end):
+        value = row.mean if one.quantity.behaviour is Behaviour.INSTANTANEOUS else row.total
+        if value is not None and _within(row.start, spans[one.device]):
             at = (row.start, one.device)
             by_device[at] = by_device.get(at, Decimal(0)) + _amount(one.quantity, value)
     for (start, _), value in by_device.items():
@@ -498,6 +514,20 @@ def sums(
         return [], SumPlace(place.start, following, so_far)
     found = [Sum(start, *so_far[start]) for start in sorted(so_far)]
     return found, SumPlace(end) if end < until else None
+
+
+def _steps(
+    connection: sa.Connection, counted: Mapping[int, Series], step: int, since: int, until: int
+) -> Iterator[tuple[Series, Any]]:
+    """What the readings of some series come to in the steps of a period."""
+    made = [one.number for one in counted.values() if floor(one.rolled or 0, step) >= until]
+    for some in _batches(made, 500):
+        asked = {"numbers": some, "step": step, "since": since, "until": until}
+        for row in _OF_SERIES.all(connection, asked):
+            yield counted[row.series], row
+    for number in counted.keys() - set(made):
+        for bucket in made_and_fresh(connection, number, step, since, until):
+            yield counted[number], bucket
 
 
 def _counted(connection: sa.Connection, devices: Sequence[int], unit: int, is_der: bool) -> dict[int, Series]:

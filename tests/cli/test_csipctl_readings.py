@@ -1,0 +1,73 @@
+"""`csipctl readings`: the newest, series, sums."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from csipd.cli.ctl.client import Answer
+from csipd.cli.ctl.errors import Code
+from csipd.web.admin.devices import DevicePage
+from csipd.web.admin.groups import GroupPage
+from csipd.web.admin.readings import DeviceReadings, DeviceReadingsPage, Reading
+from tests.cli import fake
+from tests.cli.fake import NOW, FakeAPI
+
+VOLTS = Reading(
+    series=4,
+    quantity="voltage",
+    phase="AN",
+    meter="der",
+    value=Decimal("239.5"),
+    unit="V",
+    at=NOW - 90,
+    age=90,
+)
+
+
+class ReadingTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.api = FakeAPI()
+        self.api.answers("GET", "/devices", DevicePage(items=(fake.device(3),)))
+        self.api.answers("GET", "/groups", GroupPage(items=(fake.group(7),)))
+        for path in ("devices/3/readings", "groups/7/readings", "groups/7/sums"):
+            self.api.answers("GET", f"/exports/{path}", Answer(200, "text/csv", b"value\r\n1\r\n"))
+
+    def lines(self, *arguments: str) -> list[str]:
+        done = self.api.run("readings", *arguments)
+        self.assertEqual(done.exit_code, 0, done.stderr)
+        return [" ".join(line.split()) for line in done.stdout.splitlines()]
+
+    def test_newest(self) -> None:
+        """Each quantity has its value with unit and age; a device without readings is named."""
+        found = DeviceReadings(device=3, device_name="dev1", now=NOW, items=(VOLTS,))
+        self.api.answers("GET", "/devices/3/readings", found)
+        self.assertEqual(
+            self.lines("newest", "--device", "dev1")[1:],
+            ["dev1 (3) voltage AN der 239.5 V 2026-07-01 06:58:30-07:00 1m30s"],
+        )
+        silent = DeviceReadings(device=4, device_name="dev2", now=NOW)
+        self.api.answers("GET", "/groups/7/readings", DeviceReadingsPage(items=(found, silent)))
+        self.assertEqual(self.lines("newest", "--group", "feeder-1")[2], "dev2 (4) no readings")
+
+    def test_series(self) -> None:
+        """A series is asked for by device or group, quantity, step and period."""
+        self.lines("series", "--device", "dev1", "--quantity", "voltage", "--since", "-1h")
+        asked = {"quantity": "voltage", "step": "raw", "since": str(NOW - 3600), "format": "csv"}
+        self.assertEqual(self.api.requests[-1].query, asked)
+        self.assertEqual(self.lines("series", "--group", "feeder-1", "--step", "hour"), ["value", "1"])
+        self.assertEqual(self.api.requests[-1].path, "/exports/groups/7/readings")
+
+    def test_sums(self) -> None:
+        """Sums are of a group."""
+        self.lines("sums", "feeder-1", "--step", "day", "--meter", "premises")
+        asked = {"quantity": "active_power", "step": "day", "meter": "premises", "format": "csv"}
+        self.assertEqual(self.api.requests[-1].query, asked)
+
+    def test_usage(self) -> None:
+        """A device or a group has to be named, and not both."""
+        for command in ("newest", "series"):
+            for arguments in ((), ("--device", "3", "--group", "7")):
+                done = self.api.run("readings", command, *arguments)
+                self.assertEqual((done.exit_code, self.api.requests), (Code.USAGE, []))
