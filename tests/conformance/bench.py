@@ -15,7 +15,7 @@ and threads are missing. All times of the procedures are minutes after the start
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import Any, TypeVar
@@ -271,6 +271,10 @@ class Bench:
         member = Independent(station, self._keys, name, PIN, self.clock.seconds)
         self._independents.add(member)
         return member
+
+    def tell(self, steps: Awaitable[T]) -> T:
+        """Have a client of others do something, and let time pass until it is done."""
+        return self._independents.do(steps)
 
     # --- the operator
 

@@ -11,17 +11,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import selectors
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from unittest import mock
 
 from lxml import etree
 from py20305.client import CsipClient, TlsConfig
+from py20305.connectors.base import BaseConnector
 from py20305.events.dispatch import NullDispatcher
+from py20305.readings import DirectConnectorSource
+from py20305.telemetry import TelemetryManager
 
 from tests.conformance.devices import Station
+
+T = TypeVar("T")
 
 #: No wait is longer, so that everybody else on the bench acts on time.
 _LONGEST = 1.0
@@ -122,6 +127,16 @@ class _Recorder(NullDispatcher):  # type: ignore[misc]
         self._acted(device_href, str(dderc.description))
 
 
+class _Meter(BaseConnector):  # type: ignore[misc]
+    """What the device measures: W and var that it feeds in, Hz, V."""
+
+    def __init__(self, values: Mapping[str, float]) -> None:
+        self.values = values
+
+    async def fetch_monitoring(self) -> dict[str, Any]:
+        return dict(self.values)
+
+
 class Independent:
     """A direct client for one device.
 
@@ -160,6 +175,7 @@ class Independent:
         session = _Session(station, base)
         http._get_session = lambda: session
         self._running: asyncio.Task[None] | None = None
+        self._telemetry: TelemetryManager | None = None
 
     def _note(self, device: str, whose: str) -> None:
         line = (round(self._seconds() / 60, 2), whose)
@@ -190,7 +206,35 @@ class Independent:
         await self._client.connect()
         self._running = asyncio.create_task(self._client.run())
 
+    async def meter(self, values: Mapping[str, float], wall: Callable[[], float]) -> None:
+        """Mirror what the device measures from now on, by its own telemetry.
+
+        :param values: W, Var, Hz and V; may change as time goes
+        :param wall: the bench's clock (epoch s)
+        """
+        meter = _Meter(values)
+
+        def resolve(_: str) -> BaseConnector:
+            return meter
+
+        (href,) = self._client.state.end_devices
+        self._telemetry = TelemetryManager(
+            self._client.http,
+            "/mup",
+            resolve,
+            source=DirectConnectorSource(resolve, clock=wall),
+        )
+        self._telemetry.start_metering(self.station.credential.lfdi, 300, log_event_list_href=f"{href}/lel")
+
+    async def burst(self) -> int:
+        """POST log events as BASIC-027 asks it to; how many were taken."""
+        assert self._telemetry is not None
+        posted: int = await self._telemetry.post_log_event_burst(self.station.credential.lfdi)
+        return posted
+
     async def stop(self) -> None:
+        if self._telemetry is not None:
+            await self._telemetry.shutdown()
         await self._client.shutdown()
         if self._running is not None:
             await self._running
@@ -226,6 +270,11 @@ class Independents:
         self._members.append(member)
         self._run(member.start())
 
+    def do(self, steps: Awaitable[T]) -> T:
+        """What a client is told to do besides, and what comes of it."""
+        result: T = self._run(steps)
+        return result
+
     def run(self, until: float) -> None:
         """Let them live up to a moment of the bench's clock (s)."""
         if until > self._seconds():
@@ -237,8 +286,8 @@ class Independents:
         self._loop.close()
         self._log.removeHandler(self._silent)
 
-    def _run(self, steps: Any) -> None:
+    def _run(self, steps: Any) -> Any:
         with ExitStack() as stack:
             stack.enter_context(mock.patch("time.time", self._wall))
             stack.enter_context(mock.patch("time.monotonic", self._seconds))
-            self._loop.run_until_complete(steps)
+            return self._loop.run_until_complete(steps)

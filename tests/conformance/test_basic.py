@@ -18,6 +18,7 @@ from tests.conformance.bench import LAB, LADDER, PIN, RATES, T0, Points
 from tests.conformance.case import CANCELLED, RECEIVED, WHOLE, ConformanceCase
 from tests.conformance.devices import REPORTS, Station, requests
 from tests.support.bodies import FULL, MINIMAL
+from tests.support.metering import HERTZ, VARS, VOLTS, WATTS, meter, meters, reading, usage_point
 from tests.support.ways import both_ways
 
 #: BASIC-004.
@@ -726,6 +727,24 @@ class ReportTests(ConformanceCase):
             [event.createdDateTime for event in found.LogEvent], [T0 + n for n in (4, 3, 2, 1, 0)]
         )
 
+    def test_basic_027_other(self) -> None:
+        """The burst of five log events that a client of others' making has for this test."""
+        other = self.bench.independent("dev2", "SY")
+        self.bench.tell(other.meter({}, self.bench.wall))
+        self.assertEqual(self.bench.tell(other.burst()), 5)
+        posts = list(requests(other.station, "POST", "/edev/"))
+        self.assertEqual([exchange.answer.status for exchange in posts], [201] * 5)
+        places = [exchange.answer.headers["location"] for exchange in posts]
+        listed = posts[0].path
+        found = etree.fromstring(other.station.request("GET", f"{listed}?l=255").body)
+        self.assertEqual((found.get("all"), found.get("results")), ("5", "5"))
+        events = found.findall("{*}LogEvent")
+        self.assertEqual([event.get("href") for event in events], places[::-1])
+        self.assertEqual([event.findtext("{*}logEventID") for event in events], ["4", "3", "2", "1", "0"])
+        times = [int(event.findtext("{*}createdDateTime") or "") for event in events]
+        self.assertEqual(times, sorted(times, reverse=True))
+        self.assertEqual(len(set(times)), 5)
+
     def test_basic_028(self) -> None:
         """All four documents of a DER are PUT, and each is given back, element by element."""
         (unit,) = self.device.der.ders
@@ -735,6 +754,128 @@ class ReportTests(ConformanceCase):
             self.assertEqual(self.device.request("PUT", href, sent).status, 204)
             given = self.device.request("GET", href)
             self.assertEqual(elements(given.body), elements(sent), document)
+
+
+class MeteringTests(ConformanceCase):
+    """What a DER meters, mirrored: the client's own documents, and what /upt makes of them."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.bench.ladder("SY")
+
+    def mirrored(self, station: Station) -> dict[tuple[str, str], etree._Element]:
+        """The newest Readings of the one UsagePoint that a caller sees, by uom and multiplier; by links."""
+
+        def document(href: str | None) -> etree._Element:
+            answer = station.request("GET", href or "")
+            self.assertEqual(answer.status, 200, href)
+            return etree.fromstring(answer.body)
+
+        dcap = document("/dcap")
+        link = dcap.find("{*}UsagePointListLink")
+        assert link is not None
+        self.assertEqual(link.get("all"), "1")
+        (point,) = document(f"{link.get('href')}?l=255").findall("{*}UsagePoint")
+        self.assertEqual(int(point.findtext("{*}roleFlags") or "", 16) & 1, 1)
+        self.assertEqual(point.findtext("{*}deviceLFDI"), station.credential.lfdi)
+        link = point.find("{*}MeterReadingListLink")
+        assert link is not None
+        found = {}
+        for metered in document(f"{link.get('href')}?l=255").findall("{*}MeterReading"):
+            kind, newest = metered.find("{*}ReadingTypeLink"), metered.find("{*}ReadingLink")
+            assert kind is not None
+            of_type = document(kind.get("href"))
+            measure = of_type.findtext("{*}uom", ""), of_type.findtext("{*}powerOfTenMultiplier", "")
+            # Until the first value has come there is none to be linked to.
+            found[measure] = metered if newest is None else document(newest.get("href"))
+        return found
+
+    def values(self, station: Station) -> dict[tuple[str, str], tuple[int, int]]:
+        """Value and start of each of them."""
+        return {
+            measure: (
+                int(reading.findtext("{*}value") or ""),
+                int(reading.findtext("{*}timePeriod/{*}start") or ""),
+            )
+            for measure, reading in self.mirrored(station).items()
+            if reading.find("{*}value") is not None
+        }
+
+    def test_basic_029(self) -> None:
+        """A MirrorUsagePoint with W, var, Hz and V is 201, and says how often to post; its readings then are
+        204 with a Location, however they come, and stand in /upt as they were sent."""
+        device = self.bench.direct("dev1", "SY")
+        device.walk()
+        assert device.capability is not None and device.capability.MirrorUsagePointListLink is not None
+        mirrors = device.capability.MirrorUsagePointListLink.href
+        kinds = {
+            "A1": WATTS,
+            "A2": VARS,
+            "A3": HERTZ.replace(powerOfTenMultiplier=-2),
+            "A4": VOLTS.replace(powerOfTenMultiplier=-1, phase=129),
+        }
+        who = device.credential
+        made = device.post(
+            mirrors, usage_point(who, "F0", *(meter(mrid, kind) for mrid, kind in kinds.items()))
+        )
+        kept = device.get(made, r.MirrorUsagePoint)
+        self.assertEqual((kept.postRate, kept.deviceLFDI, kept.MirrorMeterReading), (300, who.lfdi, ()))
+        self.assertEqual(self.values(device), {})
+
+        measures = [("38", "0"), ("63", "0"), ("33", "-2"), ("29", "-1")]
+        self.assertEqual(set(self.mirrored(device)), set(measures))
+
+        def readings(values: tuple[int, ...], start: int) -> list[r.MirrorMeterReading]:
+            return [
+                meter(mrid, None, reading(value, start, 0)) for mrid, value in zip(kinds, values, strict=True)
+            ]
+
+        # With the MirrorUsagePoint once more; as a list; one by one.
+        first, second, third = (4000, -300, 6001, 2412), (4100, -310, 5999, 2420), (-50, 0, 6000, 2399)
+        self.bench.run(until=5)
+        answer = device.request("POST", mirrors, usage_point(who, "F0", *readings(first, T0 + 300)))
+        self.assertEqual((answer.status, answer.headers["location"]), (204, made))
+        self.assertEqual(
+            self.values(device), {m: (v, T0 + 300) for m, v in zip(measures, first, strict=True)}
+        )
+        self.bench.run(until=10)
+        answer = device.request("POST", made, meters(*readings(second, T0 + 600)))
+        self.assertEqual(
+            (answer.status, answer.headers["location"]), (204, f"{made.replace('mup', 'upt')}/mr")
+        )
+        self.assertEqual(
+            self.values(device), {m: (v, T0 + 600) for m, v in zip(measures, second, strict=True)}
+        )
+        self.bench.run(until=15)
+        places = set()
+        for one in readings(third, T0 + 900):
+            answer = device.request("POST", made, one)
+            self.assertEqual(answer.status, 204)
+            places.add(answer.headers["location"])
+        self.assertEqual(
+            self.values(device), {m: (v, T0 + 900) for m, v in zip(measures, third, strict=True)}
+        )
+        page = device.get(f"{made.replace('mup', 'upt')}/mr?l=255", r.MeterReadingList)
+        self.assertEqual(places, {one.href for one in page.MeterReading})
+
+    def test_basic_029_other(self) -> None:
+        """A client of others' making mirrors W, var, Hz and V by its own telemetry: 201, then it asks for its
+        postRate and posts by it; what it measured stands in /upt."""
+        other = self.bench.independent("dev2", "SY")
+        measured = {"W": 4000.0, "Var": -300.0, "Hz": 60.01, "V": 241.2}
+        self.bench.tell(other.meter(measured, self.bench.wall))
+        self.bench.run(until=5.5)
+        expected = {("38", "0"): 4000, ("63", "0"): 300, ("33", "-3"): 60010, ("29", "-1"): 2412}
+        self.assertEqual({m: v for m, (v, _) in self.values(other.station).items()}, expected)
+        measured["W"] = 3500.0
+        self.bench.run(until=10.5)
+        posts = list(requests(other.station, "POST", "/mup"))
+        self.assertEqual([exchange.answer.status for exchange in posts], [201, 204, 204])
+        self.assertEqual([exchange.at for exchange in posts], [0, 300, 600])
+        made = posts[0].answer.headers["location"]
+        self.assertEqual([exchange.path for exchange in posts], ["/mup", made, made])
+        self.assertTrue(list(requests(other.station, "GET", made)))
+        self.assertEqual(self.values(other.station)["38", "0"], (3500, T0 + 600))
 
 
 def elements(document: bytes) -> list[tuple[str, str | None]]:
