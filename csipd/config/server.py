@@ -91,6 +91,9 @@ _RETENTION = {
     "audit_days": (30, 36_500),
     "alarms_days": (1, 36_500),
     "refusals_days": (1, 36_500),
+    "readings_days": (1, 36_500),
+    "five_minutes_days": (1, 36_500),
+    "hours_days": (1, 36_500),
 }
 
 #: Keys of other servers' files that mean nothing here, and why.
@@ -372,6 +375,9 @@ def _read_retention(top: Fields) -> Retention:
         name: section.get(name, integer(low, high), getattr(Retention(), name))
         for name, (low, high) in _RETENTION.items()
     }
+    if given["hours_days"] < given["readings_days"]:
+        # A reading that comes late has its day made again, of its hours.
+        section.error("hours_days", f"expected at least readings_days, which is {given['readings_days']}")
     section.close()
     return Retention(**given)
 

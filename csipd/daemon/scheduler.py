@@ -162,6 +162,11 @@ class Scheduler(Service):
         if self.running and any(facts.kind_of(fact) is facts.controls for fact in dropped):
             self._arm(0)
 
+    def ages_count(self) -> bool:
+        """Whether what seems too old is so: while the wall clock is far ahead of where it was, all would."""
+        self._notice_step()
+        return self._ahead <= _TOO_FAR_AHEAD
+
     def _loop(self, work: Callable[[], Deferred[Any]]) -> LoopingCall:
         # A loop that fails once would never run again; one that is still at work is not started anew.
         loop = LoopingCall(lambda: work().addErrback(self._failed))
@@ -226,12 +231,8 @@ class Scheduler(Service):
         ).addCallback(self._swept)
 
     def _remove(self) -> Deferred[None]:
-        """Remove some of what is older than it may be; the rest follows, with pauses for others' writes.
-
-        Nothing is removed while the wall clock is far ahead of where it was: everything would seem old.
-        """
-        self._notice_step()
-        if self._ahead > _TOO_FAR_AHEAD:
+        """Remove some of what is older than it may be; the rest follows, with pauses for others' writes."""
+        if not self.ages_count():
             return succeed(None)
         now = int(self._wall())
         return self._database.write(

@@ -24,6 +24,7 @@ from csipd.daemon.garbage import GarbageCollection
 from csipd.daemon.listeners import Listener, Listeners
 from csipd.daemon.notifying import build_notifying
 from csipd.daemon.operators import OperatorDirectory
+from csipd.daemon.readings import ReadingSweeps
 from csipd.daemon.scheduler import Scheduler
 from csipd.daemon.start import PreparedDaemon
 from csipd.daemon.switching import ThreadSwitching
@@ -86,6 +87,14 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
         log_events=settings.log_events_per_device,
         retention=settings.retention,
     )
+    sweeps = ReadingSweeps(
+        database,
+        reactor,
+        wall.now,
+        speed=wall.speed,
+        retention=settings.retention,
+        ages_count=scheduler.ages_count,
+    )
     backlog = make_backlog(settings.limits.listen_backlog)
     reserved = ADMIN_LIMITS.connections + settings.notifications.connections + OWN
     room = make_room(settings.limits.connections, reserved)
@@ -114,6 +123,7 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     database.setServiceParent(tree)
     scheduler.setServiceParent(tree)
     notifying.add_to(tree)
+    sweeps.setServiceParent(tree)
     ContactWriter(database, contacts, listeners[0].site.connections, reactor).setServiceParent(tree)
     for listener in listeners:
         DrainConnections(listener.site, reactor).setServiceParent(tree)

@@ -326,6 +326,14 @@ class ServerTests(ConfigCase):
             "retention:\n  audit_days: 7\n",
             "c.yml:4: retention.audit_days: expected an integer 30..36500, got '7'",
         )
+        found = read("retention: {readings_days: 7, five_minutes_days: 90, hours_days: 7}\n").retention
+        self.assertEqual((found.readings_days, found.five_minutes_days, found.hours_days), (7, 90, 7))
+        usual = read("").retention
+        self.assertEqual((usual.readings_days, usual.five_minutes_days, usual.hours_days), (30, 365, 1826))
+        self.assert_wrong(
+            "retention:\n  hours_days: 29\n",
+            "c.yml:4: retention.hours_days: expected at least readings_days, which is 30",
+        )
 
     def test_other_values(self) -> None:
         """What is left of the server's keys."""

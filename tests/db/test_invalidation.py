@@ -24,6 +24,7 @@ from tests.support.world import AGGREGATOR, MANAGED, OWNER, UNREGISTERED, World,
 ROOT = Path(__file__).parents[2]
 #: What is written here, and dropped by the only caller of it, or with something else.
 ELSEWHERE = {
+    ("old_readings.py", "meter_readings"): "how many sets there are, which nothing is made from",
     ("groups.py", "memberships"): "devices.join and devices.leave",
     ("group_counts.py", "fleets"): "the same, and devices.update",
     ("programs.py", "default_versions"): "goes with the document",
