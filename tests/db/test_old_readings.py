@@ -40,7 +40,7 @@ class _Case(SynchronousTestCase):
             posted=MIDNIGHT,
             body=b"",
         )
-        self.meter = self.add(meter_readings, mirror=mirror, mrid="1" * 32, segments=1, sets=0)
+        self.meter = self.add(meter_readings, mirror=mirror, mrid="1" * 32, sets=0)
         self.segment = series.open_segment(self.transaction, self.meter, self.device, ENERGY, True, MIDNIGHT)
 
     def add(self, table: sa.Table, **values: Any) -> int:
