@@ -28,6 +28,7 @@ from csipd.cli.ctl.offline import certs, check_config, lfdi
 from csipd.cli.ctl.options import Command, Parsed
 from csipd.cli.ctl.output import Output
 from csipd.cli.ctl.programs import programs
+from csipd.cli.ctl.rates import rates
 from csipd.cli.ctl.readings import readings
 from csipd.cli.ctl.responses import responses
 from csipd.cli.ctl.session import Machine, Session
@@ -176,6 +177,7 @@ for command in (
     devices,
     groups,
     programs,
+    rates,
     controls,
     readings,
     responses,

@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from csipd.daemon.clockwatch import ClockWatch
-from csipd.db import controls, declarations, facts, logevents, retention
+from csipd.db import controls, declarations, facts, logevents, rates, retention
 from csipd.db.database import Database, Transaction
 from csipd.db.fair_queue import BULK
 from csipd.der.retention import Retention
@@ -40,6 +40,9 @@ _TOO_FAR_AHEAD = 86_400.0
 #: Seconds between two transactions that remove what is too old.
 _PAUSE = 1.0
 _TICK = "tick"
+#: By whose pollRate log events are swept, and the fact of it.
+_SWEPT = "LogEventList"
+_SWEPT_AT = facts.rates(_SWEPT)
 #: Events that a tick names in the log; of more it gives the number.
 _NAMED = 50
 
@@ -107,7 +110,8 @@ class Scheduler(Service):
     :param clock: for timers; monotonic
     :param wall: seconds since 1970: what events go by
     :param speed: how many of its seconds pass in one of the clock's: 1 but in a lab
-    :param sweep_seconds: how often log events are aged and counted (log_event_list_poll_rate)
+    :param sweep_seconds: how often log events are aged and counted, where no operator has set a rate
+        (log_event_list_poll_rate)
     :param log_events: how many are kept for each device
     :param retention: how long everything else is kept
     """
@@ -122,7 +126,7 @@ class Scheduler(Service):
         wall: Callable[[], float],
         *,
         speed: float = 1,
-        sweep_seconds: float,
+        sweep_seconds: int,
         log_events: int,
         retention: Retention,
     ) -> None:
@@ -134,7 +138,8 @@ class Scheduler(Service):
         self._retention = retention
         self._ticks = self._loop(self._tick)
         self._sweeps = self._loop(self._sweep)
-        self._sweep_seconds = max(_LEAST_SWEEP, sweep_seconds / speed)
+        self._configured = sweep_seconds
+        self._sweep_seconds = self._interval(sweep_seconds)
         self._timer: IDelayedCall | None = None
         self._removal: IDelayedCall | None = None
         self._rest: IDelayedCall | None = None
@@ -146,6 +151,7 @@ class Scheduler(Service):
         super().startService()
         self._ticks.start(tick_seconds(self._speed))
         self._sweeps.start(self._sweep_seconds, now=True)
+        self._pace()
 
     def stopService(self) -> None:
         super().stopService()
@@ -161,6 +167,25 @@ class Scheduler(Service):
         """Hear of facts that were dropped: a new control may be due before the timer."""
         if self.running and any(facts.kind_of(fact) is facts.controls for fact in dropped):
             self._arm(0)
+        if self.running and _SWEPT_AT in dropped:
+            self._pace()
+
+    def _pace(self) -> None:
+        """Sweep at the rate that counts now: operators may set it while csipd runs."""
+        without = {_SWEPT: self._configured}
+        rate = self._database.read(lambda connection: rates.poll_rate(connection, _SWEPT, without))
+        rate.addCallback(self._paced).addErrback(self._failed)
+
+    def _paced(self, rate: int) -> None:
+        seconds = self._interval(rate)
+        if seconds != self._sweep_seconds and self._sweeps.running:
+            self._sweep_seconds = seconds
+            self._sweeps.stop()
+            self._sweeps.start(seconds, now=False)
+
+    def _interval(self, rate: float) -> float:
+        """Seconds of the clock between two sweeps."""
+        return max(_LEAST_SWEEP, rate / self._speed) if self._speed > 1 else rate
 
     def ages_count(self) -> bool:
         """Whether what seems too old is so: while the wall clock is far ahead of where it was, all would."""

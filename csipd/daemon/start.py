@@ -178,6 +178,7 @@ def _make(settings: Settings, options: StartOptions, checked: CheckResult, lock:
         zone=settings.time_zone,
         time_quality=settings.time_quality,
         poll_rates=settings.poll_rates,
+        idle_timeout=settings.limits.idle_timeout,
         lab_speed=settings.lab_speed if settings.lab else None,
         policy=evolve(policy(settings), reserved=_reserved(settings, repository, known_operators, lfdi_of)),
         page_maximum=settings.page_maximum,

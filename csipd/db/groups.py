@@ -343,6 +343,11 @@ def is_below(connection: sa.Connection, number: int, other: int) -> bool:
     return connection.scalar(chain, {"start": number}) is not None
 
 
+def numbers_below(connection: sa.Connection, group: int) -> set[int]:
+    """A group and all those below it."""
+    return set(connection.scalars(sa.select(group_tree.below(group).c.group)))
+
+
 def level_below(connection: sa.Connection, number: int) -> int | None:
     """The highest level (the least number) of the groups right below one; None: none of them has a level."""
     found: int | None = connection.scalar(

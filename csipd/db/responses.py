@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import controls, devices, facts, group_devices, listing, programs
+from csipd.db import controls, devices, facts, group_devices, listing, programs, rates
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.schedules import StoredControl
@@ -41,6 +41,8 @@ _ITEM = ROWS["Response"]
 SET = 1
 #: Where devices answer to: the replyTo of every event.
 REPLY_TO = _LIST.href((SET,))
+#: What devices read events from: of each the answer is due after so many of its polls.
+POLLED = "DERProgramList"
 #: Responses that are kept of a device to one event (decision 38).
 MOST_TO_EVENT = 64
 #: Responses that are kept of a device to events that are not known or did not address it (decision 7).
@@ -385,24 +387,33 @@ def answers(
     A few statements for an event, however many devices it is for.
 
     :param events: with the status that they have now
-    :param poll_rate: of the lists that devices read events from (s)
+    :param poll_rate: of the lists that devices read events from, for those for which no other was set (s)
     """
     documents = controls.shown(connection, events)
+    others = rates.of_devices(connection, POLLED)
     return [
-        _answers(
-            connection,
-            kept,
-            rules.required(kept.event, kept.status, document.responseRequired or 0, poll_rate, now),
-        )
+        _answers(connection, kept, document.responseRequired or 0, poll_rate, others, now)
         for kept, document in zip(events, documents, strict=True)
     ]
 
 
-def _answers(connection: sa.Connection, kept: StoredControl, required: Stage) -> ResponseCounts:
+def _answers(
+    connection: sa.Connection,
+    kept: StoredControl,
+    required: int,
+    poll_rate: int,
+    others: Sequence[sa.Subquery],
+    now: int,
+) -> ResponseCounts:
     asked = _addressed(connection, kept).subquery()
     said = _answers_by_device(kept.number).subquery()
-    both = asked.outerjoin(said, said.c.device == asked.c.device)
-    owing = sa.func.coalesce(said.c.stage, int(Stage.NOTHING)) < int(required)
+    rate: sa.ColumnElement[int] = sa.literal(poll_rate)
+    if others:
+        rate = sa.func.coalesce(*(one.c.seconds for one in others), poll_rate)
+    both: sa.FromClause = asked.outerjoin(said, said.c.device == asked.c.device)
+    for one in others:
+        both = both.outerjoin(one, one.c.device == asked.c.device)
+    owing = sa.func.coalesce(said.c.stage, int(Stage.NOTHING)) < _required(kept, required, rate, now)
     counted = connection.execute(
         sa.select(
             sa.func.count().label("asked"),
@@ -421,6 +432,15 @@ def _answers(connection: sa.Connection, kept: StoredControl, required: Stage) ->
         silent=int(counted.silent),
         sample=sample,
     )
+
+
+def _required(
+    kept: StoredControl, required: int, poll_rate: sa.ColumnElement[int], now: int
+) -> sa.ColumnElement[int]:
+    """As ``rules.required`` says of one device."""
+    due = rules.due(kept.event, kept.status, required)
+    reached = [(moment + rules.POLLS * poll_rate < now, int(stage)) for stage, moment in due]
+    return sa.case(*reached, else_=int(Stage.NOTHING)) if reached else sa.literal(int(Stage.NOTHING))
 
 
 def _number(which: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:

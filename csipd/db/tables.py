@@ -98,6 +98,11 @@ standing_number: sa.ColumnElement[int] = sa.case(
 )
 # PostgreSQL wants an expression of an index in brackets; to SQLite it is the same one with them.
 sa.Index("ix_devices_standing", Grouping(standing_number), devices.c.id)
+#: Whether an operator has set a rate for a device alone that stands in its row.
+own_rate_in_row: sa.ColumnElement[bool] = sa.or_(
+    devices.c.post_rate.is_not(None), devices.c.poll_rate.is_not(None)
+)
+sa.Index("ix_devices_own_rate", devices.c.id, sqlite_where=own_rate_in_row, postgresql_where=own_rate_in_row)
 #: A device's name as operators search for it: capitals count as small letters.
 folded_name: sa.ColumnElement[str] = sa.func.lower(devices.c.name)
 sa.Index("ix_devices_folded_name", folded_name, devices.c.id)

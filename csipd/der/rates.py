@@ -12,6 +12,9 @@ from typing import Final
 
 from attrs import field, frozen
 
+from csipd.sep2.schema import fields
+from csipd.sep2.site import SERVED
+
 #: Seconds; a rate is a UInt32 in the schema.
 LEAST: Final = 1
 MOST: Final = 2**32 - 1
@@ -24,6 +27,17 @@ _NEAR: Final = 1.25
 #: What comes of that.
 LOST_POLLS: Final = (
     "a poll on a kept connection may be lost as the server closes it; expected a far longer idle_timeout"
+)
+
+#: All resources that have a rate, by their classes' names.
+RESOURCES: Final = tuple(
+    sorted(
+        {
+            row.resource_type.__name__
+            for row in SERVED.values()
+            if any(item.name == "pollRate" for item in fields(row.resource_type))
+        }.union(POSTED)
+    )
 )
 
 

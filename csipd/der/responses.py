@@ -162,6 +162,10 @@ def repeated(
     return next((one for one in answers if one.status == status and one.created == created), None)
 
 
+#: Poll rates that a device has for each answer (decision 20).
+POLLS = 2
+
+
 def required(event: Event, status: Status, asked: int, poll_rate: int, now: int) -> Stage:
     """The stage that every device should have reported by a moment (decision 20).
 
@@ -171,17 +175,26 @@ def required(event: Event, status: Status, asked: int, poll_rate: int, now: int)
     :param asked: responseRequired
     :param poll_rate: of the lists that devices read events from (s)
     """
-    grace = 2 * poll_rate
+    grace = POLLS * poll_rate
+    return next((stage for stage, moment in due(event, status, asked) if moment + grace < now), Stage.NOTHING)
+
+
+def due(event: Event, status: Status, asked: int) -> list[tuple[Stage, int]]:
+    """When each stage is reached, as far as it is to be reported; the furthest first.
+
+    :param status: of the event now
+    :param asked: responseRequired
+    """
+    found = []
     if asked & ResponseRequired.SPECIFIC:
         over, begun = _over(event, status)
-        if over + grace < now:
-            return Stage.ENDED
-        starts = max(event.start + max(0, event.randomize_start), event.created)
-        if begun and starts + grace < now:
-            return Stage.STARTED
-    if asked & ResponseRequired.RECEIVED and event.created + grace < now:
-        return Stage.RECEIVED
-    return Stage.NOTHING
+        found.append((Stage.ENDED, over))
+        if begun:
+            starts = max(event.start + max(0, event.randomize_start), event.created)
+            found.append((Stage.STARTED, starts))
+    if asked & ResponseRequired.RECEIVED:
+        found.append((Stage.RECEIVED, event.created))
+    return found
 
 
 def _over(event: Event, status: Status) -> tuple[int, bool]:

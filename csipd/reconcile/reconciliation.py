@@ -11,13 +11,19 @@ from csipd.db import audit, declarations, devices, former
 from csipd.db.database import Transaction
 from csipd.db.declarations import Change
 from csipd.reconcile import devices as device_rules
-from csipd.reconcile import events, groups, programs
+from csipd.reconcile import events, groups, programs, rates
 from csipd.reconcile.context import WHO, Context, Rule
 from csipd.reconcile.statements import Declared
 from csipd.sep2.mrid import Issuer
 
 #: The rule of each kind of statement. Their order is that of work: each kind needs only those before it.
-RULES: Mapping[str, Rule] = {**groups.RULES, **programs.RULES, **device_rules.RULES, **events.RULES}
+RULES: Mapping[str, Rule] = {
+    **rates.RULES,
+    **groups.RULES,
+    **programs.RULES,
+    **device_rules.RULES,
+    **events.RULES,
+}
 _ORDER = {kind: place for place, kind in enumerate(RULES)}
 
 

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from csipd.config import Aggregator, Control, Device, Event, Program, ServerMode, Settings
 from csipd.config.canonical import canonical, event_key
+from csipd.config.server import POLL_RATES
 from csipd.config.settings import DEFAULT_POST_RATE
 from csipd.db.declarations import Entry
 
@@ -39,6 +40,7 @@ class Declared:
     def statements(self) -> Iterator[Statement]:
         """All statements of the file, each once, in the file's order."""
         group_of = self._groups_of_programs()
+        yield from self._rates()
         yield from self._groups()
         for program in self.settings.programs:
             yield from self._program(program, group_of[program.description])
@@ -75,6 +77,12 @@ class Declared:
     def devices(self) -> Mapping[str, Device]:
         """The devices by their ids."""
         return {device.id: device for device in self.settings.devices}
+
+    def _rates(self) -> Iterator[Statement]:
+        # Of a key that it does not have the file says nothing: defaults may be others in another release.
+        for name, (key, _) in POLL_RATES.items():
+            if key in self.settings.origins:
+                yield ("rate", key), self.settings.poll_rates[name]
 
     def _groups(self) -> Iterator[Statement]:
         for group in self.settings.groups:

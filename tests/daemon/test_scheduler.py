@@ -17,8 +17,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.daemon import scheduler as module
 from csipd.daemon.changes import ChangeNotifier
 from csipd.daemon.scheduler import TICK_SECONDS, Scheduler, TickResult, last_tick, tick
-from csipd.db import controls, engine, facts, logevents, retention
-from csipd.db.database import Database, Remark, Transaction, Write
+from csipd.db import controls, engine, facts, logevents, rates, retention
+from csipd.db.database import Database, Read, Remark, Transaction, Write
 from csipd.db.fair_queue import SERVER, Share
 from csipd.db.tables import audit
 from csipd.db.tables import logevents as table
@@ -44,6 +44,9 @@ class Shaky:
 
     def write(self, operation: Write[Any], share: Share = SERVER) -> Deferred[Any]:
         return self._database.write(operation) if self.failure is None else fail(self.failure)
+
+    def read(self, operation: Read[Any]) -> Deferred[Any]:
+        return self._database.read(operation) if self.failure is None else fail(self.failure)
 
 
 class Running:
@@ -517,6 +520,31 @@ class SweepTests(_Case):
         self.one.scheduler.startService()
         self.clock.pump([SWEEP / 2] * 5)
         self.assertEqual(asked, [(0, 10), (SWEEP, 10), (2 * SWEEP, 10)])
+
+    def test_rate_that_was_set(self) -> None:
+        """A rate that an operator sets counts from then on, also after a restart, until it is unset."""
+        asked: list[float] = []
+        sweep = module.logevents.sweep
+
+        def counted(transaction: Transaction, keep: int, after: int) -> logevents.SweepResult:
+            asked.append(self.clock.seconds())
+            return sweep(transaction, keep, after)
+
+        self.patch(module.logevents, "sweep", counted)
+        self.clock.advance(10)
+        self.write(lambda transaction: rates.set_general(transaction, "LogEventList", 60))
+        self.clock.pump([30] * 4)
+        self.assertEqual(asked, [70, 130])
+        self.one.scheduler.stopService()
+        self.one.scheduler.startService()
+        self.clock.pump([30] * 2)
+        self.assertEqual(asked[2:], [130, 190])
+        self.write(lambda transaction: rates.set_general(transaction, "LogEventList", None))
+        self.clock.pump([SWEEP / 2] * 2)
+        self.assertEqual(asked[4:], [190 + SWEEP])
+        self.write(lambda transaction: rates.set_general(transaction, "DERList", 60))
+        self.clock.pump([60] * 2)
+        self.assertEqual(len(asked), 5)
 
     def test_what_is_too_old(self) -> None:
         """What is older than it is kept goes in portions, with pauses between them (decision 47)."""

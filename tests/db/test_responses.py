@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import controls, devices, facts, programs, responses
+from csipd.db import controls, devices, facts, programs, rates, responses
 from csipd.db.controls import StoredControl
 from csipd.db.database import Transaction
 from csipd.db.responses import ResponseCounts
@@ -448,6 +448,28 @@ class AnswerTests(SynchronousTestCase):
             due = NOW + 1300 + 2 * POLL
             for now, silent in ((due, [2]), (due + 1, [1, 2])):
                 self.assertEqual(b.answers(number, now).sample, tuple(b.numbers[d] for d in silent))
+
+    def test_own_rates(self) -> None:
+        """A device has two polls at the rate that counts for it: its own, a group's or the general one."""
+        with bench() as b:
+            number, _ = b.event(b.above, start=NOW + 10**6)
+            connection = b.transaction.connection
+            feeder, system = (programs.group_of(connection, one) for one in (b.program, b.above))
+
+            def silent(after: int) -> list[int]:
+                found = b.answers(number, NOW + after + 1).sample
+                return sorted(device for device, known in b.numbers.items() if known in found)
+
+            self.assertEqual((silent(2 * POLL - 1), silent(2 * POLL)), ([], [1, 2, 3, 4]))
+            rates.set_of_group(b.transaction, "DERProgramList", system, 100)
+            self.assertEqual((silent(199), silent(200)), ([], [1, 2, 3, 4]))
+            rates.set_of_group(b.transaction, "DERProgramList", feeder, 1000)
+            self.assertEqual((silent(199), silent(200), silent(2000)), ([], [3, 4], [1, 2, 3, 4]))
+            rates.set_of_device(b.transaction, "DERProgramList", b.numbers[1], 10, NOW)
+            rates.set_of_device(b.transaction, "DERProgramList", b.numbers[3], 5000, NOW)
+            rates.set_of_device(b.transaction, "DERList", b.numbers[4], 1, NOW)
+            self.assertEqual((silent(19), silent(20), silent(200)), ([], [1], [1, 4]))
+            self.assertEqual((silent(2000), silent(10_000)), ([1, 2, 4], [1, 2, 3, 4]))
 
     def test_strangers(self) -> None:
         """What those say that were not asked does not count."""

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.config import Settings, loads
-from csipd.db import controls, devices, documents, groups, programs, replacement
+from csipd.db import controls, devices, documents, groups, programs, rates, replacement
 from csipd.db.database import Transaction
 from csipd.db.tables import audit, metadata
 from csipd.db.tables import devices as device_table
@@ -1035,3 +1035,41 @@ class HistoryTests(SynchronousTestCase):
         with opened() as fresh:
             fresh.start(history[-1])
             self.assertEqual(found, picture(fresh, history[-1]))
+
+
+class RateTests(SynchronousTestCase):
+    """Rates of the file against those that operators set."""
+
+    def general(self, store: Store) -> dict[str, int | None]:
+        kinds = ("DERList", "MirrorUsagePointList", "MirrorUsagePoint")
+        return {kind: rates.commanded(store.connection, kind).general for kind in kinds}
+
+    def test_line_that_changes(self) -> None:
+        """An operator's rate stays until the file's own line of it changes, comes or goes (decision 23)."""
+        with opened() as store:
+            file: Document = {**SERVER, "der_list_poll_rate": 100}
+
+            def set_rates() -> None:
+                for kind in self.general(store):
+                    rates.set_general(store.transaction, kind, 60)
+                group = groups.assignment(store.transaction, "Topology")
+                number = groups.put_group(
+                    store.transaction, "pilot", parent=None, level=None, assignment=group
+                )
+                rates.set_of_group(store.transaction, "DERList", number, 7)
+
+            self.assertEqual(store.start(file), ["added rate der_list_poll_rate"])
+            set_rates()
+            every = {"DERList": 60, "MirrorUsagePointList": 60, "MirrorUsagePoint": 60}
+            self.assertEqual(store.start({**file, "time_zone": "UTC"}), [])
+            self.assertEqual(self.general(store), every)
+            said = store.start({**file, "der_list_poll_rate": 200})
+            self.assertEqual(said, ["changed rate der_list_poll_rate"])
+            self.assertEqual(self.general(store), {**every, "DERList": None})
+            rates.set_general(store.transaction, "DERList", 60)
+            self.assertEqual(store.start(SERVER), ["removed rate der_list_poll_rate"])
+            self.assertEqual(self.general(store), {**every, "DERList": None})
+            said = store.start({**SERVER, "mirror_usage_point_post_rate": 300})
+            self.assertEqual(said, ["added rate mirror_usage_point_post_rate"])
+            self.assertEqual(set(self.general(store).values()), {None})
+            self.assertEqual(list(rates.commanded(store.connection, "DERList").groups.values()), [7])

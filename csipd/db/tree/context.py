@@ -57,6 +57,7 @@ class Server:
     :param issuer: who makes its mRIDs
     :param zone: for the Time resource
     :param time_quality: Time.quality (7: intentionally uncoordinated)
+    :param idle_timeout: after so many seconds without a request a connection is closed
     :param lab_speed: how many times as fast as the machine's a lab's clock runs; None: this is no lab
     :param poll_rates: pollRate by resource name (s); the schema's default for the others
     :param policy: how certificates come to be registered
@@ -76,6 +77,7 @@ class Server:
     zone: tzinfo
     time_quality: int = 7
     poll_rates: Mapping[str, int] = field(factory=dict)
+    idle_timeout: int = 172_800
     lab_speed: int | None = None
     policy: Policy = field(factory=Policy)
     page_maximum: int = 500

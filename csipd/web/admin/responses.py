@@ -7,10 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from csipd.db import controls, responses
+from csipd.db import controls, rates, responses
 from csipd.der.responses import ResponseKind
 from csipd.refusals import NotFound
-from csipd.sep2 import resources as r
 from csipd.sep2.schema import Element
 from csipd.sep2.types import HexBinary160, TimeType, UInt8
 from csipd.web.admin.forms import Count, Line, Number, Page
@@ -63,7 +62,7 @@ def answers(connection: sa.Connection, call: Call) -> Answers:
     kept = controls.commanded(connection, call.numbers["control"], call.now)
     if kept is None:
         raise NotFound(f"there is no control {call.numbers['control']}")
-    (found,) = responses.answers(connection, [kept], _poll_rate(call), call.now)
+    (found,) = responses.answers(connection, [kept], _poll_rate(connection, call), call.now)
     counts: dict[str, Any] = {kind.value.replace(" ", "_"): found.said.get(kind, 0) for kind in ResponseKind}
     return Answers(
         control=kept.number,
@@ -115,9 +114,9 @@ def response_forms(connection: sa.Connection, found: Sequence[responses.StoredRe
     ]
 
 
-def _poll_rate(call: Call) -> int:
-    """Of the lists that devices read events from (s)."""
-    return call.server.poll_rates.get("DERProgramList", r.DERProgramList.pollRate)
+def _poll_rate(connection: sa.Connection, call: Call) -> int:
+    """Of the lists that devices read events from, in general (s)."""
+    return rates.poll_rate(connection, responses.POLLED, call.server.poll_rates)
 
 
 OPERATIONS = (

@@ -10,7 +10,7 @@ from datetime import tzinfo
 
 import sqlalchemy as sa
 
-from csipd.db import addressees, controls, documents, group_counts, programs, schedules
+from csipd.db import addressees, controls, documents, group_counts, programs, rates, schedules
 from csipd.db.commands import Command, Effect, Overlap, Target
 from csipd.der.events import ALL_CATEGORIES, Event
 from csipd.der.wording import counted, duration_text, listed, mode_text, moment_text, value_text
@@ -193,8 +193,8 @@ def _delivery_text(
     connection: sa.Connection, names: Names, effect: Effect, poll_rates: Mapping[str, int], now: int
 ) -> list[str]:
     """How long it takes until devices know of it, where that may be after its start."""
-    lists = poll_rates.get("DERProgramList", r.DERProgramList.pollRate)
-    fsas = poll_rates.get("FunctionSetAssignmentsList", r.FunctionSetAssignmentsList.pollRate)
+    lists = _slowest(connection, "DERProgramList", effect, poll_rates)
+    fsas = _slowest(connection, "FunctionSetAssignmentsList", effect, poll_rates)
     owned = {
         program: owner for program in effect.programs if (owner := programs.owner_of(program)) is not None
     }
@@ -214,6 +214,16 @@ def _delivery_text(
             " so much later."
         )
     return sentences
+
+
+def _slowest(connection: sa.Connection, resource: str, effect: Effect, poll_rates: Mapping[str, int]) -> int:
+    """The longest pollRate that counts where a control goes (s); devices of a group may have others alone."""
+    found = []
+    for program in effect.programs[:NAMED]:
+        owner = programs.owner_of(program)
+        whose = {"group": programs.group_of(connection, program)} if owner is None else {"device": owner}
+        found.append(rates.poll_rate(connection, resource, poll_rates, **whose))
+    return max(found, default=poll_rates.get(resource, r.DERProgramList.pollRate))
 
 
 def _supersedes_text(names: Names, one: Overlap, zone: tzinfo) -> str:

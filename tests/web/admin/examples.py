@@ -27,6 +27,13 @@ CURVE: dict[str, Any] = {
     "yRefType": 3,
 }
 CONTROL: dict[str, Any] = {"duration": 600, "base": {"opModMaxLimW": 6000}}
+RATES: dict[str, Any] = {
+    "rates": [
+        {"resource": "DERProgramList", "seconds": 300},
+        {"resource": "EndDevice", "seconds": 60},
+        {"resource": "Time", "seconds": 0},
+    ]
+}
 
 
 @frozen
@@ -68,6 +75,13 @@ _SPECIAL: Mapping[str, Callable[[Numbers], tuple[dict[str, int], Any]]] = {
     "removeGroup": lambda n: ({"group": 6}, None),
     "previewRemoveGroup": lambda n: ({"group": 6}, None),
     "listGroupDevices": lambda n: ({"group": 1}, None),
+    **{f"{does}GeneralRates": lambda n: ({}, RATES) for does in ("change", "preview")},
+    "showGroupRates": lambda n: ({"group": 1}, None),
+    "changeGroupRates": lambda n: ({"group": 1}, RATES),
+    "previewGroupRates": lambda n: ({"group": 1}, RATES),
+    "showDeviceRates": lambda n: ({"device": n.owner}, None),
+    "changeDeviceRates": lambda n: ({"device": n.owner}, RATES),
+    "previewDeviceRates": lambda n: ({"device": n.owner}, RATES),
     "addProgram": lambda n: ({}, {"description": "New", "primacy": 5, "group": 3}),
     "showProgram": lambda n: ({"program": n.system}, None),
     "changeProgram": lambda n: ({"program": n.system}, {"primacy": 11}),

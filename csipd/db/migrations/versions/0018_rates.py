@@ -27,4 +27,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["device"], ["devices.id"], name=op.f("fk_device_rates_device")),
         sa.PrimaryKeyConstraint("device", "resource", name=op.f("pk_device_rates")),
     )
+    has_own = sa.text("post_rate IS NOT NULL OR poll_rate IS NOT NULL")
+    op.create_index("ix_devices_own_rate", "devices", ["id"], sqlite_where=has_own, postgresql_where=has_own)
     op.create_index(op.f("ix_device_rates_resource_device"), "device_rates", ["resource", "device"])
