@@ -71,15 +71,24 @@ class Lanes:
         """How many Notifications are."""
         return self._sent
 
+    def works(self, receiver: Receiver) -> bool:
+        """Whether a receiver is known to work."""
+        return receiver.number in self._works
+
+    def has_lane(self, *, sure: bool) -> bool:
+        """Whether there is a lane for one more receiver.
+
+        :param sure: whether it is known to work
+        """
+        return len(self._lanes) < self._most and (sure or self._unsure < self._most // 2)
+
     def begin(self, receiver: Receiver) -> Lane | None:
-        """Begin to serve a receiver; None where there is no lane for it now."""
-        known = receiver.number in self._works
-        if receiver.number in self._lanes or len(self._lanes) >= self._most:
+        """Begin to serve a receiver, for which there is a lane; None where it is served already."""
+        if receiver.number in self._lanes:
             return None
-        if not known and self._unsure >= self._most // 2:
-            return None
-        lane = self._lanes[receiver.number] = Lane(receiver, sure=known)
-        self._unsure += not known
+        sure = self.works(receiver)
+        lane = self._lanes[receiver.number] = Lane(receiver, sure=sure)
+        self._unsure += not sure
         return lane
 
     def end(self, lane: Lane) -> None:

@@ -110,8 +110,10 @@ class Deliverer(Service):
         self._speed = speed
         self._lanes = Lanes(connections, per_receiver)
         self._settling = Settling(store.settle, clock)
-        self._backlog: deque[Receiver] = deque()
+        # Receivers that wait for a lane, by whether they are known to work.
+        self._backlog: dict[bool, deque[Receiver]] = {True: deque(), False: deque()}
         self._after = 0
+        self._passes = 0
         self._aside: dict[int, float] = {}
         self._woken = False
         self._rest: _Rest | None = None
@@ -126,7 +128,8 @@ class Deliverer(Service):
     def stopService(self) -> Deferred[None]:
         """Begin nothing more, and let what is under way end, for a while."""
         super().stopService()
-        self._backlog.clear()
+        for backlog in self._backlog.values():
+            backlog.clear()
         self.wake()
         ended: Deferred[None] = Deferred()
         if self._lanes.receivers:
@@ -177,10 +180,13 @@ class Deliverer(Service):
 
     async def _pass(self) -> float:
         """Do what there is to do; gives the seconds until there is more."""
+        self._passes += 1
         look = await self._store.look(self._lanes.receivers, self._after)
         if not self.running:
             return 0.0
-        self._backlog = deque(look.receivers)
+        for sure, backlog in self._backlog.items():
+            backlog.clear()
+            backlog.extend(receiver for receiver in look.receivers if self._lanes.works(receiver) is sure)
         self._serve_more()
         if look.waits:
             await self._store.hand_on()
@@ -199,42 +205,47 @@ class Deliverer(Service):
             self._rest = None
 
     def _serve_more(self) -> None:
-        """Begin to serve receivers, as many as there are lanes for."""
-        left: deque[Receiver] = deque()
-        while self._backlog:
-            receiver = self._backlog.popleft()
-            lane = self._lanes.begin(receiver)
-            if lane is None:
-                left.append(receiver)
-                continue
-            self._after = receiver.number
-            ensureDeferred(self._serve(lane)).addErrback(
-                lambda failure: self._log.failure("a receiver could not be served", failure=failure)
-            )
-        self._backlog = left
+        """Begin to serve receivers, as many as there are lanes for; those first that are known to work."""
+        for sure in (True, False):
+            backlog = self._backlog[sure]
+            while backlog and self._lanes.has_lane(sure=sure):
+                receiver = backlog.popleft()
+                lane = self._lanes.begin(receiver)
+                if lane is not None:
+                    self._after = receiver.number
+                    ensureDeferred(self._serve(lane)).addErrback(self._not_served)
+
+    def _not_served(self, failure: Failure) -> None:
+        self._log.failure("a receiver could not be served", failure=failure)
 
     async def _serve(self, lane: Lane) -> None:
-        """Send what is pending for a receiver, until nothing is or it cannot be talked to."""
-        try:
-            while self.running and lane.failure is None:
+        """Send what is pending for a receiver, until nothing is, it cannot be talked to, or others wait."""
+        again = False
+        passes = self._passes
+        while self.running and lane.failure is None:
+            passes = self._passes
+            try:
                 busy = lane.under_way | self._set_aside()
                 numbers = await self._store.due(lane.receiver.number, PORTION, busy)
-                if not numbers and not lane.under_way:
-                    break
-                for number in numbers:
-                    while lane.failure is None and not self._lanes.has_room(lane):
-                        await lane.one_ended()
-                    if lane.failure is not None or not self.running:
-                        break
-                    self._begin(lane, number)
-                if not numbers:
+            except Unavailable:
+                break  # the store says so itself
+            if not numbers and not lane.under_way:
+                break
+            for number in numbers:
+                while lane.failure is None and not self._lanes.has_room(lane):
                     await lane.one_ended()
-        except Unavailable:
-            pass  # the store says so itself
-        finally:
-            while lane.under_way:
+                if lane.failure is not None or not self.running:
+                    break
+                self._begin(lane, number)
+                again = True
+            if any(self._backlog.values()):
+                break
+            if not numbers:
                 await lane.one_ended()
-            self._end(lane)
+        while lane.under_way:
+            await lane.one_ended()
+        # What a pass has left to this lane, it may not have seen. What it did changes what is next.
+        self._end(lane, again=again or passes != self._passes)
 
     def _begin(self, lane: Lane, subscription: int) -> None:
         self._lanes.start(lane, subscription)
@@ -287,14 +298,19 @@ class Deliverer(Service):
                 return Refused(outgoing, status)
         return Failed(outgoing, f"answered with status {status}")
 
-    def _end(self, lane: Lane) -> None:
+    def _end(self, lane: Lane, *, again: bool) -> None:
+        """Serve a receiver no more.
+
+        :param again: whether there may be something to do that no pass has seen
+        """
         self._lanes.end(lane)
+        waited = any(self._backlog.values())
         self._serve_more()
         if not self._lanes.receivers:
             idle, self._idle = self._idle, []
             for waiting in idle:
                 waiting.callback(None)
-        if not self._backlog:
+        if (again or waited) and not any(self._backlog.values()):
             self.wake()
 
     def _set_aside(self) -> set[int]:

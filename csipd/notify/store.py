@@ -74,8 +74,8 @@ class OutboxStore:
             whole = int(now)
             found = notifications.due_receivers(connection, whole, MOST_RECEIVERS, busy=busy, after=after)
             moment = notifications.next_moment(connection, whole)
-            ends = subscriptions.next_end(connection)
-            waits = outbox.waits(connection) or (ends is not None and ends <= whole)
+            by_clock = (subscriptions.next_end(connection), outbox.next_look(connection))
+            waits = outbox.waits(connection) or any(due is not None and due <= whole for due in by_clock)
             return Look(waits, found, None if moment is None else max(0.0, moment - now))
 
         return self._database.read(look, OUTBOX)
