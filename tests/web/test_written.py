@@ -13,6 +13,7 @@ from csipd.db.audit import AuditEntry
 from csipd.db.chapters import CHAPTERS
 from csipd.db.tables import metadata
 from csipd.db.tables import series as series_table
+from csipd.der.metering import Metering
 from csipd.sep2 import resources as r
 from csipd.sep2 import site
 from csipd.sep2.site import TABLE, Party
@@ -233,7 +234,7 @@ class RepetitionTests(_Case):
         super().setUp()
         self.world.close()
         # As for a server that keeps little, so that the bounds are soon reached.
-        self.world = World(Path(self.mktemp()), log_events=5)
+        self.world = World(Path(self.mktemp()), log_events=5, metering=Metering(reading_sets=5))
         self.addCleanup(self.world.close)
         self.patch(audit, "LINES_OF_DEVICE", 5)
         self.patch(responses, "MOST_UNADDRESSED", 5)
