@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from attrs import evolve
+
 from csipd.config.document import Node
 from csipd.config.fields import (
     MISSING,
@@ -39,6 +41,7 @@ from csipd.config.settings import (
     ServerMode,
     UnknownCertificate,
 )
+from csipd.der.metering import Metering
 from csipd.der.rates import LOST_POLLS, is_near
 from csipd.der.retention import Retention
 
@@ -71,6 +74,7 @@ _LIMITS = {
     "header_size": (1024, 65_536),
     "body_size": (1024, 16_777_216),
     "reading_body_size": (1024, 67_108_864),
+    "reading_bodies": (1_048_576, 68_719_476_736),
     "uri_length": (64, 8192),
     "connections": (1, 1_000_000),
     "connections_per_device": (1, 100_000),
@@ -83,6 +87,16 @@ _LIMITS = {
     "listen_backlog": (1, 1_000_000),
     "answer_cache": (1_048_576, 1_099_511_627_776),
     "fact_cache": (1_048_576, 1_099_511_627_776),
+}
+
+_METERING = {
+    "mirrors_per_device": (1, 10_000),
+    "mirrors": (1, 100_000_000),
+    "meter_readings_per_mirror": (1, 1000),
+    "reading_sets": (1, 100_000),
+    "least_post_rate": (1, 86_400),
+    "ahead_seconds": (0, 31_536_000),
+    "expiry_hours": (1, 8760),
 }
 
 #: Days for which something is kept: long enough for an event of the past to be looked into.
@@ -222,8 +236,8 @@ def read_server(top: Fields, base: Path, file_folder: Path) -> dict[str, Any]:
         "straight_path": top.get("straight_path", boolean, True),
         "aggregators_may_add": top.get("aggregators_may_add", boolean, False),
         "poll_rates": rates,
-        "mirror_usage_point_post_rate": rates["MirrorUsagePointList"],
         "limits": limits,
+        "metering": _read_metering(top, rates["MirrorUsagePointList"]),
         "retention": _read_retention(top),
         **_read_lab(top, listeners),
     }
@@ -365,6 +379,19 @@ def _read_limits(top: Fields) -> Limits:
         )
     section.close()
     return Limits(**given)
+
+
+def _read_metering(top: Fields, post_rate: int) -> Metering:
+    usual = Metering(post_rate=post_rate)
+    section = top.section("metering")
+    if section is None:
+        return usual
+    given = {
+        name: section.get(name, integer(low, high), getattr(usual, name))
+        for name, (low, high) in _METERING.items()
+    }
+    section.close()
+    return evolve(usual, **given)
 
 
 def _read_retention(top: Fields) -> Retention:

@@ -19,6 +19,7 @@ from attrs import Factory, field, frozen
 
 from csipd.config.codes import Level
 from csipd.config.problems import Problem
+from csipd.der.metering import Metering
 from csipd.der.receivers import ReceiverPolicy
 from csipd.der.retention import Retention
 from csipd.der.subscribing import SubscriptionLimits
@@ -102,6 +103,7 @@ class Limits:
     header_size: int = 8192
     body_size: int = 65_536
     reading_body_size: int = 1_048_576  #: of a MirrorMeterReading or a list of them
+    reading_bodies: int = 67_108_864  #: of all those together that are being taken in
     uri_length: int = 255  #: IEEE 2030.5-2018 wants no more
     connections: int = 20_000
     # What one caller may use of the server; the rates are sustained ones.
@@ -338,7 +340,7 @@ class Settings:
         repeated ones from what is kept
     :param notifications: where they may go and what they may cost
     :param aggregators_may_add: an aggregator may register LFDIs that nobody listed for it
-    :param mirror_usage_point_post_rate: postRate of a MirrorUsagePoint
+    :param metering: what is taken of readings
     :param lab: whether this is a lab, on this machine alone, which may do what production refuses
     :param lab_speed: how many times as fast as the machine's its clock runs; 1 where it is none
     """
@@ -377,7 +379,7 @@ class Settings:
     straight_path: bool
     aggregators_may_add: bool
     poll_rates: Mapping[str, int]
-    mirror_usage_point_post_rate: int
+    metering: Metering
     limits: Limits
     retention: Retention
     lab: bool

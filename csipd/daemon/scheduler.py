@@ -24,6 +24,7 @@ from csipd.daemon.clockwatch import ClockWatch
 from csipd.db import controls, declarations, facts, logevents, rates, retention
 from csipd.db.database import Database, Transaction
 from csipd.db.fair_queue import BULK
+from csipd.der.metering import Metering
 from csipd.der.retention import Retention
 from csipd.refusals import Unavailable
 
@@ -114,6 +115,7 @@ class Scheduler(Service):
         (log_event_list_poll_rate)
     :param log_events: how many are kept for each device
     :param retention: how long everything else is kept
+    :param metering: after how long mirrors expire
     """
 
     name = "scheduler"
@@ -129,6 +131,7 @@ class Scheduler(Service):
         sweep_seconds: int,
         log_events: int,
         retention: Retention,
+        metering: Metering = Metering(),  # noqa: B008 - frozen
     ) -> None:
         self._database = database
         self._clock = clock
@@ -136,6 +139,7 @@ class Scheduler(Service):
         self._speed = speed
         self._log_events = log_events
         self._retention = retention
+        self._metering = metering
         self._ticks = self._loop(self._tick)
         self._sweeps = self._loop(self._sweep)
         self._configured = sweep_seconds
@@ -261,7 +265,7 @@ class Scheduler(Service):
             return succeed(None)
         now = int(self._wall())
         return self._database.write(
-            lambda transaction: retention.sweep(transaction, self._retention, now), BULK
+            lambda transaction: retention.sweep(transaction, self._retention, now, self._metering), BULK
         ).addCallback(self._removed)
 
     def _removed(self, found: retention.Removed) -> None:

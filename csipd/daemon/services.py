@@ -86,6 +86,7 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
         sweep_seconds=settings.poll_rates["LogEventList"],
         log_events=settings.log_events_per_device,
         retention=settings.retention,
+        metering=settings.metering,
     )
     sweeps = ReadingSweeps(
         database,
@@ -225,6 +226,9 @@ def limits_of(settings: config.Settings, connections: int) -> ConnectionLimits:
         head_bytes=own.header_size,
         uri_bytes=own.uri_length,
         body_bytes=own.body_size,
+        # It says what is more than others' bodies: never less than they.
+        reading_body_bytes=max(own.reading_body_size, own.body_size),
+        reading_bodies_bytes=own.reading_bodies,
         connections=connections,
     )
 

@@ -184,6 +184,7 @@ def _make(settings: Settings, options: StartOptions, checked: CheckResult, lock:
         page_maximum=settings.page_maximum,
         own_primacy=settings.service_point_primacy,
         log_events=settings.log_events_per_device,
+        metering=settings.metering,
         strict_pins=settings.strict_pins,
         receivers=receiver_policy(settings, by_id),
         subscriptions=settings.notifications.limits,

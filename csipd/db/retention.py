@@ -12,10 +12,11 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import facts
+from csipd.db import facts, mirrors
 from csipd.db.database import Transaction
 from csipd.db.responses import remove as remove_responses
 from csipd.db.tables import alarms, audit, contacts, controls, memberships
+from csipd.der.metering import Metering
 from csipd.der.retention import Retention
 
 #: Rows that one transaction removes at most.
@@ -32,7 +33,12 @@ class Removed:
     more: bool
 
 
-def sweep(transaction: Transaction, retention: Retention, now: int) -> Removed:
+def sweep(
+    transaction: Transaction,
+    retention: Retention,
+    now: int,
+    metering: Metering = Metering(),  # noqa: B008 - frozen
+) -> Removed:
     """Remove what is older than it may be, at most ``AT_ONCE`` rows of it."""
     connection = transaction.connection
     left = AT_ONCE
@@ -42,6 +48,7 @@ def sweep(transaction: Transaction, retention: Retention, now: int) -> Removed:
         ("audit", lambda most: _audit(connection, retention.audit(now), most)),
         ("alarms", lambda most: _alarms(connection, retention.alarms(now), most)),
         ("refusals", lambda most: _refusals(connection, retention.refusals(now), most)),
+        ("mirrors", lambda most: mirrors.sweep(transaction, metering, now, most)),
         ("memberships", lambda most: _memberships(connection, now, most)),
     )
     for name, step in steps:

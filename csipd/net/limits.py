@@ -32,6 +32,10 @@ class ConnectionLimits:
     uri_bytes: int = field(default=255, validator=gt(0))
     #: A request's body.
     body_bytes: int = field(default=64 * 1024, validator=gt(0))
+    #: The same where readings are sent; not less.
+    reading_body_bytes: int = field(default=1024 * 1024, validator=gt(0))
+    #: All bodies beyond ``body_bytes`` that are being taken in, of all callers.
+    reading_bodies_bytes: int = field(default=64 * 1024 * 1024, validator=gt(0))
     #: Bytes taken in behind a request that is still being answered, before reading stops.
     pipelined_bytes: int = field(default=16 * 1024, validator=gt(0))
     #: Requests answered without a pause; behind the last the connection is closed, lest it starve the rest.

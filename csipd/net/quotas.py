@@ -99,12 +99,14 @@ class Account:
 
     :param info: what was last known of the caller; None: nothing yet
     :param connections: those that are counted, in the order in which they came
+    :param large_bodies: octets of those that are being taken in (``bodies``)
     """
 
     lfdi: str
     quotas: Quotas
     info: CallerInfo | None = None
     connections: dict[Any, None] = field(factory=dict)
+    large_bodies: int = 0
     requests: TokenBucket = field(init=False)
     handshakes: TokenBucket = field(init=False)
 

@@ -162,6 +162,10 @@ class Channel(TwistedChannel):
             if self._is_stranger():
                 self._look_up_sender(request, data)
                 return True
+            why_not = self._why_no_room(request.fields.length, request.fields.length)
+            if why_not is not None:
+                self._answer_without_body(request, why_not)
+                return True
             if request.missing:
                 self._hold(data, request.missing)
                 return True
@@ -193,10 +197,7 @@ class Channel(TwistedChannel):
             if self._phase is CLOSING:
                 return
             if why_not is not None:
-                # It is not read; neither is what stands behind it.
-                self._held = None
-                self.persistent = False
-                self._answer(request, why_not)
+                self._answer_without_body(request, why_not)
                 return
             if not self._waitingForTransport:
                 self._networkProducer.resumeProducing()
@@ -207,6 +208,12 @@ class Channel(TwistedChannel):
         self._look_up().addCallback(go_on)
         if self._looking_up:
             self._networkProducer.pauseProducing()
+
+    def _answer_without_body(self, request: Ordinary, why: Refusal) -> None:
+        """Answer a request whose body is not read; neither is what stands behind it."""
+        self._held = None
+        self.persistent = False
+        self._answer(request, why)
 
     def _answer(self, request: Ordinary, body: bytes | Refusal, key: bytes | None = None) -> None:
         """Have an ordinary request answered by the endpoint; `body` and `key` as an `Ask` has them."""
@@ -252,6 +259,7 @@ class Channel(TwistedChannel):
 
     def _answered(self, answer: Answer) -> None:
         """Write an answer, if the peer is still there and has not waited too long."""
+        self._give_room_back()
         if self._phase is not ANSWER:
             return
         self._straight = self._handlingRequest = False

@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from twisted.web import http
 
 from csipd.db.database import Database, Transaction
-from csipd.db.fair_queue import device_share
+from csipd.db.fair_queue import Share, device_share
 from csipd.db.tree import access, context
 from csipd.db.tree import read as reading
 from csipd.db.tree import write as writing
@@ -52,6 +52,8 @@ from csipd.web.peer import Peer
 
 _METHODS = frozenset(method.decode() for method in METHODS)
 _CONTENT_TYPE = ((b"Content-Type", CONTENT_TYPE),)
+#: A body of readings that is larger has the share of those that come in bulk (octets).
+_MANY_READINGS = 8 * 1024
 _NO_CONTENT = Answer(http.NO_CONTENT)
 
 
@@ -210,7 +212,7 @@ class Endpoint:
     # --- writes
 
     def _write(self, exchange: _Exchange) -> Deferred[Answer]:
-        share = exchange.ask.peer.share
+        share = _share(exchange.ask, exchange.place)
         made: Deferred[Outcome]
         if _never_writes(exchange.ask, exchange.place):
             # The writers' turn is not taken for it.
@@ -327,6 +329,12 @@ def _location(place: Place) -> tuple[tuple[bytes, bytes], ...]:
     return ((b"Location", place.href.encode()),)
 
 
+def _share(ask: Ask, place: Place) -> Share:
+    """On whose account a write is carried out: many readings at once delay nobody's other requests."""
+    many = place.row.bulky and isinstance(ask.body, bytes) and len(ask.body) > _MANY_READINGS
+    return ask.peer.readings_share if many else ask.peer.share
+
+
 def _never_writes(ask: Ask, place: Place) -> bool:
     """Whether nothing can come of a write, whoever asks.
 
@@ -357,7 +365,8 @@ def _read_body(ask: Ask, place: Place) -> r.Resource | None:
     if not is_xml(ask.content_type):
         raise WrongMediaType("Content-Type is not that of a document in XML")
     try:
-        return codec.decode(ask.body, *expected)
+        # How large it may be was seen to before it was taken in.
+        return codec.decode(ask.body, *expected, max_bytes=max(len(ask.body), codec.MAX_BYTES))
     except codec.DocumentError as wrong:
         refusal = BadDocument(str(wrong), wrong.reason)
     # Not its cause as well: that has hold of all that was parsed.

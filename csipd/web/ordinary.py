@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from urllib.parse import unquote_to_bytes
 
 from attrs import define, frozen
 
 from csipd.net.limits import ConnectionLimits
+from csipd.sep2.site import locate
 
 END_OF_HEAD = b"\r\n\r\n"
 #: A path and a query as they may stand in a request line, and the value of a Host header.
@@ -31,6 +33,8 @@ _REQUEST_LINE = re.compile(
 )
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~\w-]+", re.ASCII)
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+#: An escape of a character that needs none (RFC 3986 2.3).
+_NEEDLESS_ESCAPE = re.compile(rb"%(?:2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9Aa]|5[Ff]|6[1-9A-Fa-f]|7[0-9Aa]|7[Ee])")
 _LENGTH = re.compile(rb"[1-9][0-9]{0,8}")
 #: Headers that say where a body ends in other ways, or want something before it is sent.
 _UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade"))
@@ -70,6 +74,17 @@ class Ordinary:
     missing: int
 
 
+def most_octets(limits: ConnectionLimits, path: bytes) -> int:
+    """How large a body may be that is sent to a path: readings may be many."""
+    place = locate(path.decode("latin-1"))
+    return limits.reading_body_bytes if place is not None and place.row.bulky else limits.body_bytes
+
+
+def canonical(path: bytes) -> bytes:
+    """A path without needless escapes: with them it is another spelling of the same (RFC 3986 6.2.2.2)."""
+    return _NEEDLESS_ESCAPE.sub(lambda found: unquote_to_bytes(found[0]), path)
+
+
 def parse(data: bytes, limits: ConnectionLimits) -> Ordinary | None:
     """The request that `data` is, or None if it is not ordinary.
 
@@ -91,7 +106,7 @@ def parse(data: bytes, limits: ConnectionLimits) -> Ordinary | None:
         or fields.lines > limits.header_lines
         or end > limits.head_bytes
         or len(target) > limits.uri_bytes
-        or fields.length > limits.body_bytes
+        or (fields.length > limits.body_bytes and fields.length > most_octets(limits, path))
         # What has a body is sent with one, and nothing else is.
         or (method in (b"PUT", b"POST")) is (fields.length == 0)
     ):

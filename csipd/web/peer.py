@@ -9,7 +9,7 @@ from attrs import define, field
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
-from csipd.db.fair_queue import Share, device_share
+from csipd.db.fair_queue import Share, device_share, readings_share
 from csipd.net.contacts import Contacts
 from csipd.net.identity import Identity
 from csipd.net.origin import host_of, origin_of
@@ -46,6 +46,12 @@ class Peer:
             self._managed = managed
             self._share = device_share(self.identity.lfdi, managed)
         return self._share
+
+    @property
+    def readings_share(self) -> Share:
+        """On whose account it stores many readings at once for it."""
+        info = self.account.info
+        return readings_share(self.identity.lfdi, 0 if info is None else info.managed)
 
     @property
     def name(self) -> str:

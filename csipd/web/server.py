@@ -7,7 +7,6 @@ ends in an ``Error`` document; a traceback is for the log.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -32,12 +31,9 @@ from csipd.web.answers import Answer
 from csipd.web.channel import Channel
 from csipd.web.endpoint import Answerer
 from csipd.web.errors import METHODS, Fault, fault
+from csipd.web.ordinary import canonical
 from csipd.web.peer import Peer
 from csipd.web.sitecontext import FindAnswer, SiteContext
-
-#: An escape of a character that needs none (RFC 3986 2.3).
-_NEEDLESS_ESCAPE = re.compile(rb"%(?:2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9Aa]|5[Ff]|6[1-9A-Fa-f]|7[0-9Aa]|7[Ee])")
-
 
 #: A chunk of a body counts as at least so many octets.
 _LEAST_CHUNK = 16
@@ -71,10 +67,11 @@ class Request(server.Request):
             return
         # A chunk has its cost, however short it is.
         self._taken += max(len(data), _LEAST_CHUNK) if self.channel.length is None else len(data)
-        if self._taken > self.channel.context.limits.body_bytes:
-            self.channel.body_too_large(self)
-        else:
+        why_not = self.channel.why_not_more(self._taken)
+        if why_not is None:
             super().handleContentChunk(data)
+        else:
+            self.channel.stop_body(self, why_not)
 
     def header(self, name: bytes) -> str | None:
         """The value of a header; of one that comes in several lines, one list (RFC 9110 5.2).
@@ -107,7 +104,7 @@ class Request(server.Request):
             self._fail(http.SERVICE_UNAVAILABLE)
             return
         # Two spellings of one path (RFC 3986 6.2.2.2).
-        self.path = _NEEDLESS_ESCAPE.sub(lambda found: unquote_to_bytes(found[0]), self.path)
+        self.path = canonical(self.path)
         self.prepath = []
         self.postpath = [unquote_to_bytes(segment) for segment in self.path[1:].split(b"/")]
         try:

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http
 
+from csipd.net.bodies import BodyRoom
 from csipd.net.connections import Connections
 from csipd.net.contacts import Contacts
 from csipd.net.identity import Identify
@@ -57,9 +58,13 @@ class SiteContext:
     look_up: LookUp | None = None
     contacts: Contacts | None = None
     log_requests: bool = False
+    large_bodies: BodyRoom = field(init=False)
     _date: tuple[int, bytes] = field(default=(0, b""), init=False)
 
     _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self.large_bodies = BodyRoom(self.limits.reading_bodies_bytes)
 
     def date(self) -> bytes:
         """The time of day as a Date header has it, made once a second."""

@@ -26,10 +26,10 @@ from twisted.web import http
 from twisted.web.http_headers import Headers
 
 from csipd.net.quotas import CallerInfo
-from csipd.refusals import Refusal, TooLarge
+from csipd.refusals import Refusal, TooLarge, Unavailable
 from csipd.web.answers import octets
 from csipd.web.connection import ANSWER, CLOSING, IDLE, REQUEST, Connection
-from csipd.web.ordinary import END_OF_HEAD, HOST, TARGET
+from csipd.web.ordinary import END_OF_HEAD, HOST, TARGET, canonical, most_octets
 from csipd.web.sitecontext import SiteContext
 
 _ABSOLUTE_FORM = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
@@ -50,6 +50,9 @@ class TwistedChannel(Connection):
     _head_size = 0
     _is_1_0 = False
     _unsent_head = b""
+    # How large the body of the request in progress may be, and what a large one has taken of their room.
+    _most_octets = 0
+    _room = 0
     # A client that waits for 100 Continue before it sends its body.
     _expects_continue = False
 
@@ -64,6 +67,7 @@ class TwistedChannel(Connection):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)
+        self._give_room_back()
         self._unsent_head = b""
         self._transferDecoder = None
 
@@ -143,7 +147,8 @@ class TwistedChannel(Connection):
         super().allHeadersReceived()
         if self.length == 0:
             return
-        if self.length is not None and self.length > self.context.limits.body_bytes:
+        self._most_octets = most_octets(self.context.limits, canonical(self._target.partition(b"?")[0]))
+        if self.length is not None and self.length > self._most_octets:
             self.withhold_body(request, _too_large())
         elif self._is_stranger():
             self._looking_up = True
@@ -151,7 +156,34 @@ class TwistedChannel(Connection):
             if self._looking_up:
                 self._stop_reading()
         else:
-            self._ask_for_body()
+            why_not = self._why_no_room(self.length or 0, self.length)
+            if why_not is None:
+                self._ask_for_body()
+            else:
+                self.withhold_body(request, why_not)
+
+    def why_not_more(self, octets: int) -> Refusal | None:
+        """Why no more of a body is taken in, of which there are so many octets; None: it is."""
+        return _too_large() if octets > self._most_octets else self._why_no_room(octets, self.length)
+
+    def _why_no_room(self, octets: int, length: int | None) -> Refusal | None:
+        """Why there is no room for a body of so many octets, or None: what it needs is taken then.
+
+        :param length: of all of it; None: it is not known, and as much is taken as it may need
+        """
+        if octets <= self.context.limits.body_bytes or self._room:
+            return None
+        wanted = length or self._most_octets
+        if not self.context.large_bodies.take(self.peer.account, wanted):
+            return Unavailable("too many large bodies are being taken in")
+        self._room = wanted
+        return None
+
+    def _give_room_back(self) -> None:
+        """A large body is no longer kept."""
+        if self._room:
+            self.context.large_bodies.give_back(self.peer.account, self._room)
+            self._room = 0
 
     def _is_stranger(self) -> bool:
         """Whether the caller is on no list, as far as is known; nobody is where there is nobody to ask."""
@@ -180,6 +212,7 @@ class TwistedChannel(Connection):
         self._looking_up = False
         if self._phase is CLOSING:
             return
+        why_not = why_not or self._why_no_room(self.length or 0, self.length)
         if why_not is None:
             self._ask_for_body()
         else:
@@ -207,9 +240,9 @@ class TwistedChannel(Connection):
         # To Twisted's parser this is a request without a body, which has ended.
         self.length = 0
 
-    def body_too_large(self, request: Any) -> None:
+    def stop_body(self, request: Any, why: Refusal) -> None:
         """More of a body came than there is room for, and its length was not known before."""
-        self.withhold_body(request, _too_large())
+        self.withhold_body(request, why)
         self.allContentReceived()
 
     def _send100Continue(self) -> None:
@@ -292,6 +325,7 @@ class TwistedChannel(Connection):
     def requestDone(self, request: Any) -> None:
         if self._unsent_head:
             self.write(b"")
+        self._give_room_back()
         self._method = b""
         if self._phase is ANSWER and self.persistent:
             self._enter(IDLE)

@@ -15,6 +15,7 @@ from csipd.config import (
     loads,
 )
 from csipd.config import settings as settings_module
+from csipd.der.metering import Metering
 from tests.config.support import BASE, ConfigCase, read
 
 
@@ -32,7 +33,7 @@ class ServerTests(ConfigCase):
         self.assertEqual((found.service_point_primacy, found.log_events_per_device), (3, 100))
         self.assertIs(found.straight_path, True)
         self.assertEqual(found.poll_rates["EndDeviceList"], 86_400)
-        self.assertEqual(found.poll_rates["MirrorUsagePointList"], found.mirror_usage_point_post_rate)
+        self.assertEqual(found.poll_rates["MirrorUsagePointList"], found.metering.post_rate)
         self.assertEqual((found.devices, found.programs, found.events), ((), (), ()))
 
     def test_required(self) -> None:
@@ -304,7 +305,7 @@ class ServerTests(ConfigCase):
         found = read("".join(f"{key}_poll_rate: {n}\n" for n, key in enumerate(keys, 11)))
         for n, name in enumerate(keys.values(), 11):
             self.assertEqual(found.poll_rates[name], n)
-        self.assertEqual(read("mirror_usage_point_post_rate: 15\n").mirror_usage_point_post_rate, 15)
+        self.assertEqual(read("mirror_usage_point_post_rate: 15\n").metering.post_rate, 15)
         self.assert_each_wrong("time_poll_rate", "an integer 1..4294967295", "0", "15s")
 
     def test_limits(self) -> None:
@@ -315,6 +316,19 @@ class ServerTests(ConfigCase):
         self.assert_wrong(
             "limits:\n  uri_length: 10\n",
             "c.yml:4: limits.uri_length: expected an integer 64..8192, got '10'",
+        )
+
+    def test_metering(self) -> None:
+        """What is taken of readings: numbers within bounds, and the postRate of its own key."""
+        found = read("mirror_usage_point_post_rate: 60\nmetering: {mirrors_per_device: 4}\n").metering
+        self.assertEqual(found, Metering(post_rate=60, mirrors_per_device=4))
+        self.assertEqual(read("").metering, Metering())
+        self.assert_wrong(
+            "metering:\n  expiry_hours: 0\n",
+            "c.yml:4: metering.expiry_hours: expected an integer 1..8760, got '0'",
+        )
+        self.assert_wrong(
+            "metering:\n  mirors: 5\n", "c.yml:4: metering.mirors: unknown key; did you mean 'mirrors'?"
         )
 
     def test_retention(self) -> None:

@@ -433,16 +433,16 @@ class BodyTests(ChannelCase):
     limits = ConnectionLimits(body_bytes=100)
 
     def post(self, headers: bytes, body: bytes) -> bytes:
-        return b"POST /mup HTTP/1.1\r\nHost: a\r\n%s\r\n%s" % (headers, body)
+        return b"POST /edev HTTP/1.1\r\nHost: a\r\n%s\r\n%s" % (headers, body)
 
     def test_length(self) -> None:
         """A body of the length it is said to have is taken, also with blanks behind the number."""
         for blanks in (b"", b"   ", b"\t"):
-            self.assertAnswered(self.post(b"Content-Length: 5%s\r\n" % blanks, b"hello"), b"POST /mup hello")
+            self.assertAnswered(self.post(b"Content-Length: 5%s\r\n" % blanks, b"hello"), b"POST /edev hello")
 
     def test_no_body(self) -> None:
         """A POST that names no length has no body."""
-        self.assertAnswered(self.post(b"", b""), b"POST /mup ")
+        self.assertAnswered(self.post(b"", b""), b"POST /edev ")
 
     def test_no_length(self) -> None:
         """A length that is none, is doubled, or has more digits than there are bytes on earth is refused."""
@@ -453,20 +453,20 @@ class BodyTests(ChannelCase):
 
     def test_too_long(self) -> None:
         """A body that is announced too long goes no further than its head, which is refused."""
-        self.assertAnswered(self.post(b"Content-Length: 100\r\n", b"x" * 100), b"POST /mup " + b"x" * 100)
+        self.assertAnswered(self.post(b"Content-Length: 100\r\n", b"x" * 100), b"POST /edev " + b"x" * 100)
         self.assertRefused(self.post(b"Content-Length: 101\r\n", b""), 413, FULL)
 
     def test_chunked(self) -> None:
         """A chunked body is taken, with extensions and trailers, in whatever pieces it comes."""
         body = b"3\r\nhel\r\n2;a=b\r\nlo\r\n0\r\nTrailer: x\r\n\r\n"
         request = self.post(b"Transfer-Encoding: chunked\r\n", body)
-        self.assertAnswered(request, b"POST /mup hello")
+        self.assertAnswered(request, b"POST /edev hello")
         wire = self.wire()
         for octet in request[:-1]:
             wire.client.send(bytes([octet]))
             wire.pump()
         (answer,) = wire.results(wire.client.raw(request[-1:]))
-        self.assertEqual(answer.body, b"POST /mup hello")
+        self.assertEqual(answer.body, b"POST /edev hello")
 
     def test_chunked_too_long(self) -> None:
         """A chunked body is refused as soon as more of it came than there is room for."""
@@ -474,13 +474,13 @@ class BodyTests(ChannelCase):
         request = self.post(b"Transfer-Encoding: chunked\r\n", b"")
         self.assertRefused(request + chunks * 3, 413, FULL)
         self.assertRefused(request + chunks * 3 + b"0\r\n\r\n", 413, FULL)
-        self.assertAnswered(request + chunks * 2 + b"0\r\n\r\n", b"POST /mup " + b"x" * 100)
+        self.assertAnswered(request + chunks * 2 + b"0\r\n\r\n", b"POST /edev " + b"x" * 100)
 
     def test_many_chunks(self) -> None:
         """A body in chunks of an octet each has fewer of them: their number is bounded, too (kind of F1)."""
         request = self.post(b"Transfer-Encoding: chunked\r\n", b"")
         few = b"1\r\nx\r\n" * 6
-        self.assertAnswered(request + few + b"0\r\n\r\n", b"POST /mup xxxxxx")
+        self.assertAnswered(request + few + b"0\r\n\r\n", b"POST /edev xxxxxx")
         self.assertRefused(request + b"1\r\nx\r\n" * 7, 413, FULL)
 
     def test_chunked_badly(self) -> None:
@@ -506,7 +506,7 @@ class BodyTests(ChannelCase):
 
     def test_chunked_1_0(self) -> None:
         """HTTP/1.0 knows no chunks."""
-        self.assertRefused(b"POST /mup HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400)
+        self.assertRefused(b"POST /edev HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400)
 
     def test_expect(self) -> None:
         """A client that waits to be told to send its body is told so, once."""
@@ -697,7 +697,7 @@ class DeadlineTests(ChannelCase):
     def test_slow_body(self) -> None:
         """So is a body."""
         wire = self.wire()
-        wire.client.send(b"POST /mup HTTP/1.1\r\nContent-Length: 1000\r\n" + HEAD)
+        wire.client.send(b"POST /edev HTTP/1.1\r\nContent-Length: 1000\r\n" + HEAD)
         wire.pump()
         self.assertCutAfter(wire, 30, before=lambda: wire.client.send(b"x"))
         self.assertEqual(self.app.seen, [])
@@ -849,7 +849,7 @@ class FastPathTests(ChannelCase):
     def test_inside_a_body(self) -> None:
         """What looks like a plain GET inside a body is body."""
         wire = self.wire()
-        head = b"POST /mup HTTP/1.1\r\nContent-Length: %d\r\n%s" % (len(self.plain) + 3, HEAD)
+        head = b"POST /edev HTTP/1.1\r\nContent-Length: %d\r\n%s" % (len(self.plain) + 3, HEAD)
         wire.client.send(head)
         wire.pump()
         wire.client.send(self.plain)

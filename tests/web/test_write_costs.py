@@ -17,6 +17,7 @@ from csipd.sep2 import codec, site
 from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS
 from tests.support.bodies import FULL, MINIMAL
+from tests.support.metering import meter, reading, reading_set, usage_point
 from tests.support.steps import steps
 from tests.support.store import statements
 from tests.support.world import AGGREGATOR, NOW, OTHER, OWNER, UNKNOWN, Identity, World
@@ -141,6 +142,23 @@ class StatementTests(_Case):
             self.said(OWNER, "POST", path, over),
             [*kept, "UPDATE alarms", "DELETE alarms", "INSERT counts", "DELETE logevents"],
         )
+
+    def test_readings(self) -> None:
+        """One reading of a MeterReading that is known costs a look at its series, its row, and what is latest
+        there: once what the mirror says is known, nothing else is asked."""
+        self.world.post(OWNER, "/mup", usage_point(OWNER, "F0", meter("A1")))
+        hot = ["SELECT series", "INSERT readings", "UPDATE series"]
+        mirror = ["SELECT mirrors", "SELECT meter_readings"]
+        for number in range(3):
+            body = meter("A1", None, reading(number, NOW - 10 + number))
+            expected = hot if number else [*mirror, *hot]
+            self.assertEqual(self.said(OWNER, "POST", "/mup/1", body), expected, number)
+        # Of a set each reading is a row, and nothing else is asked for each.
+        for many in (2, 50):
+            body = meter("A1", None, None, reading_set(f"B{many}", [1] * many, NOW - 600))
+            said = self.said(OWNER, "POST", "/mup/1", body)
+            self.assertEqual(said.count("INSERT readings"), many)
+            self.assertLess(len(said) - many, 10)
 
     def test_responses(self) -> None:
         """An answer costs a look at those before, at what its event is to the device, and its row."""
