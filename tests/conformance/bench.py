@@ -17,10 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import UTC
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import frozen
+from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
@@ -31,11 +33,16 @@ from csipd.db.database import Database, Read, Write
 from csipd.db.responses import REPLY_TO, ResponseCounts
 from csipd.db.tree.context import Server
 from csipd.der.access import Policy
+from csipd.der.receivers import ReceiverPolicy
 from csipd.der.retention import Retention
+from csipd.net.client_tls import ClientTLS
 from csipd.net.identity import identify_by
 from csipd.net.limits import ConnectionLimits
 from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.net.tls_factory import TLSFactory
+from csipd.notify.client import Client, ClientLimits
+from csipd.notify.service import Deliverer
+from csipd.notify.store import OutboxStore
 from csipd.sep2 import identity
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Issuer
@@ -46,11 +53,13 @@ from csipd.web.endpoint import Endpoint
 from csipd.web.server import Site
 from tests.conformance.devices import Station
 from tests.conformance.independent import Independent, Independents
+from tests.conformance.listener import Listener
 from tests.conformance.transcript import GRID, Observer, answers, labels_of, written
 from tests.support import pki
-from tests.support.client import ClientTLS
+from tests.support.client import ClientTLS as StationTLS
 from tests.support.memory_tls import Wire
 from tests.support.pki import Authority, Credential
+from tests.support.receivers import MemoryNetwork
 from tests.support.store import new_database
 from tests.support.ways import goes_straight
 
@@ -67,6 +76,8 @@ SERVER = LAB.server("localhost")
 ISSUER = Issuer(store=0xABCDEF, pen=40732)
 OPERATOR = "operator"
 
+#: Where Notifications may go.
+RECEIVERS = ReceiverPolicy(names=frozenset({"*.fleet.example"}), networks=(ip_network("192.0.2.0/24"),))
 #: The topology from the top down: level and primacy of each group's program.
 LADDER: Mapping[str, tuple[int, int]] = {
     "SY": (0, 10),
@@ -118,7 +129,9 @@ class Bench:
         self.clock = Clock()
         notifier = ChangeNotifier()
         self.database = Database(new_database(str(folder / "db")), None, notifier.publish)
+        self.trust = LAB
         self.server = Server(
+            receivers=RECEIVERS,
             lfdi=credential.lfdi,
             sfdi=credential.sfdi,
             issuer=ISSUER,
@@ -156,13 +169,39 @@ class Bench:
         self._observers: list[Observer] = []
         self._keys = folder / "clients"
         self._independents = Independents(self.clock.seconds, self.wall, self._pass)
+        self._network = MemoryNetwork(self.clock)
+        self._addresses: dict[str, str] = {}
+        sender = ClientTLS(settings, now=self.wall)
+        client = Client(
+            self.clock,
+            self.wall,
+            RECEIVERS,
+            lambda name: succeed([self._addresses[name]]),
+            self._network.connect,
+            lambda: sender,
+            identify_by(identity.lfdi),
+            ClientLimits(connections=50, connecting=10, answering=10, idle=60),
+        )
+        self._deliverer = Deliverer(
+            OutboxStore(self.database, self.server, self.wall),
+            client,
+            self.clock,
+            speed=1,
+            connections=50,
+            per_receiver=4,
+        )
+        notifier.subscribe(self._deliverer.changed)
+        self._deliverer.startService()
         self._groups: dict[str, int] = {}
-        self._programs: dict[str, int] = {}
+        #: Numbers of programs, by the name of their group.
+        self.programs: dict[str, int] = {}
 
     def close(self) -> None:
         self._independents.close()
         for station in self._stations:
             station.hang_up()
+        self._deliverer.stopService()
+        self._network.pump()
         self._scheduler.stopService()
         self.database.stopService()
 
@@ -187,7 +226,11 @@ class Bench:
         """Let so many seconds pass for everybody but the clients of others, who turn this very clock."""
         end = self.clock.seconds() + seconds
         while True:
+            self._network.pump()
             moments = [at - T0 for s in self._stations if (at := s.next_moment()) is not None]
+            if self._addresses:
+                # Whatever has a time of its own falls on it: the 30 s between two Notifications, back-offs.
+                moments += [call.getTime() for call in self.clock.getDelayedCalls()]
             if self._observers:
                 moments.append((self.clock.seconds() // GRID + 1) * GRID)
             moment = min([end, *moments])
@@ -197,8 +240,9 @@ class Bench:
             due = [s for s in self._stations if (at := s.next_moment()) is not None and at - T0 <= moment]
             for station in due:
                 station.act()
+            self._network.pump()
             self._observe()
-            if moment >= end and not due:
+            if moment >= end and not due and not any(station.has_heard for station in self._stations):
                 return
 
     # --- the record
@@ -228,7 +272,7 @@ class Bench:
 
     # --- those who call
 
-    def wire(self, tls: ClientTLS, host: str = "198.51.100.7") -> Wire:
+    def wire(self, tls: StationTLS, host: str = "198.51.100.7") -> Wire:
         """A connection from somebody, the handshake over one way or the other."""
         wire = Wire.tls(self._factory, tls, self.clock, host)
         wire.pump()
@@ -239,6 +283,12 @@ class Bench:
         made = Station(self, credential, LAB, **how)
         self._stations.append(made)
         return made
+
+    def listen(self, station: Station, name: str) -> Listener:
+        """Have a station run a notification receiver, at a host of that name."""
+        host = f"{name.lower()}.fleet.example"
+        self._addresses[host] = address = f"192.0.2.{len(self._addresses) + 10}"
+        return Listener(self, station, host, address, self._network)
 
     def direct(self, name: str, *places: str, credential: Credential | None = None, **how: Any) -> Station:
         """A direct DER that is registered and in these groups."""
@@ -280,6 +330,7 @@ class Bench:
 
     def write(self, operation: Write[T]) -> T:
         found: T = _result(self.database.write(operation))
+        self._network.pump()
         return found
 
     def read(self, operation: Read[T]) -> T:
@@ -322,7 +373,7 @@ class Bench:
             assignment = groups.assignment(transaction, fsa or name)
             group = groups.put_group(transaction, name, parent=above, level=level, assignment=assignment)
             self._groups[name] = group
-            self._programs[name] = programs.add(transaction, ISSUER, group, name, primacy)
+            self.programs[name] = programs.add(transaction, ISSUER, group, name, primacy)
 
         self.write(make)
 
@@ -353,7 +404,7 @@ class Bench:
             CurveData=tuple(r.CurveData(xvalue=x, yvalue=y) for x, y in points),
             **{**scale, **more},
         )
-        number = self._programs[program]
+        number = self.programs[program]
         place = self.write(lambda t: programs.add_curve(t, ISSUER, number, made, self.now))
         return r.DERCurveLink(href=place.href)
 
@@ -365,7 +416,7 @@ class Bench:
             DERControlBase=r.DERControlBase(**base),
             **(settings or {}),
         )
-        number = self._programs[program]
+        number = self.programs[program]
         self.write(lambda t: programs.set_default(t, ISSUER, number, made, self.now))
 
     def command(
@@ -390,7 +441,7 @@ class Bench:
             response_required=required,
             description=label or program,
         )
-        target = commands.Target(program=self._programs[program])
+        target = commands.Target(program=self.programs[program])
         own, now = self.server.own, self.now
         (place,), _ = self.write(lambda t: commands.create(t, own, REPLY_TO, target, command, now, OPERATOR))
         kept = self.read(lambda connection: controls.find(connection, place.ids[1], now))

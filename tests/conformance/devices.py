@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from attrs import Factory, define, frozen
+from lxml import etree
 from twisted.internet.task import Clock
 
 from csipd.der.client import Device, ProgramSeen, ResponseDue
@@ -25,6 +26,10 @@ from tests.support.client import Answer, ClientTLS
 from tests.support.memory_tls import Wire
 from tests.support.pki import Authority, Credential
 from tests.support.schema import validate
+from tests.support.subscribing import subscription
+
+if TYPE_CHECKING:
+    from tests.conformance.listener import Listener, Told
 
 R = TypeVar("R", bound=r.Resource)
 
@@ -35,6 +40,9 @@ REPORTS = (
     ("DERStatusLink", "DERStatus"),
     ("DERAvailabilityLink", "DERAvailability"),
 )
+
+#: What a station does not poll that has subscribed.
+_TOLD_OF = ("edev", "fsa", "derp")
 
 _valid = lru_cache(maxsize=1024)(validate)
 
@@ -141,6 +149,9 @@ class Station:
         self._polls: dict[str, int] = {}
         self._curves: dict[str, r.DERCurve] = {}
         self._last = 0
+        self._listener: Listener | None = None
+        self._subscribed: dict[str, str] = {}
+        self._heard: list[Told] = []
 
     @property
     def der(self) -> DER:
@@ -167,13 +178,13 @@ class Station:
         if body:
             _valid(body)
         wire = self._connected()
-        return self._heard(method, path, wire.result(wire.client.request(method, path, body)), body)
+        return self._note_answer(method, path, wire.result(wire.client.request(method, path, body)), body)
 
     def raw(self, data: bytes) -> Answer:
         """What bytes that are one request are answered with."""
         wire = self._connected()
         (answer,) = wire.results(wire.client.raw(data))
-        return self._heard("", "", answer)
+        return self._note_answer("", "", answer)
 
     def _connected(self) -> Wire:
         if self._wire is not None:
@@ -182,7 +193,7 @@ class Station:
             self._wire = self._bench.wire(self.tls)
         return self._wire
 
-    def _heard(self, method: str, path: str, answer: Answer, sent: bytes | None = None) -> Answer:
+    def _note_answer(self, method: str, path: str, answer: Answer, sent: bytes | None = None) -> Answer:
         self.log.append(Exchange(int(self._bench.clock.seconds()), method, path, answer, sent))
         if answer.body:
             assert answer.headers["content-type"] == "application/sep+xml", answer
@@ -338,15 +349,94 @@ class Station:
         assert program.href is not None
         return ProgramSeen(program.href, program.primacy, tuple(controls), default)
 
+    # --- being told
+
+    def subscribe(self, listener: Listener) -> None:
+        """Subscribe to what CSIP has an aggregator subscribe to, and poll none of it any more.
+
+        That is the list of devices, and of each DER its lists of FSAs and programs, and the controls and
+        default of each program; what several share once.
+        """
+        self._listener = listener
+        for what in _TOLD_OF:
+            self._polls.pop(what, None)
+        self._subscribe_to_all()
+
+    def subscribe_to(self, resource: str, *, limit: int = 100) -> str:
+        """One subscription; its place."""
+        assert self._listener is not None and self.capability is not None
+        shown = etree.fromstring(self.request("GET", resource).body)
+        assert shown.get("subscribable") == "1", resource
+        asked = subscription(resource, self._listener.uri, limit)
+        place = self.post(f"{self._own_href()}/sub", asked)
+        self._listener.expects(place, limit)
+        self._subscribed[resource] = place
+        return place
+
+    def _own_href(self) -> str:
+        """The EndDevice of the station itself."""
+        for device in self.members("/edev", r.EndDeviceList)[1]:
+            if device.lFDI == self.credential.lfdi:
+                return str(device.href)
+        raise Gone("its own EndDevice")
+
+    def _subscribe_to_all(self) -> None:
+        assert self.capability is not None and self.capability.EndDeviceListLink is not None
+        wanted = [self.capability.EndDeviceListLink.href]
+        for der in self.ders:
+            assert der.device.FunctionSetAssignmentsListLink is not None
+            wanted.append(der.device.FunctionSetAssignmentsListLink.href)
+            wanted += [fsa.DERProgramListLink.href for fsa in der.fsas if fsa.DERProgramListLink]
+            for program in der.programs:
+                wanted += [
+                    link.href for link in (program.DERControlListLink, program.DefaultDERControlLink) if link
+                ]
+        for resource in wanted:
+            if resource not in self._subscribed:
+                self.subscribe_to(resource)
+
+    def hear(self, told: Told) -> None:
+        """Take a Notification in; what follows from it is done in `act`."""
+        self._heard.append(told)
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether there are Notifications that nothing was done about yet."""
+        return bool(self._heard)
+
+    def _follow_what_was_heard(self) -> None:
+        heard, self._heard = self._heard, []
+        if not heard:
+            return
+        for told in heard:
+            if told.status:
+                self._subscribed = {
+                    resource: place
+                    for resource, place in self._subscribed.items()
+                    if place != told.subscription
+                }
+        kinds = {told.kind for told in heard}
+        if "EndDeviceList" in kinds or any(told.status for told in heard):
+            self._read_devices()
+        if kinds & {"EndDeviceList", "FunctionSetAssignmentsList"} or any(told.status for told in heard):
+            self._read_assignments()
+            self._read_ders()
+        self._read_programs()
+        self._subscribe_to_all()
+
     # --- acting
 
     def _again(self, what: str, rate: int) -> None:
-        self._polls[what] = self._bench.now + rate
+        # Who is told of changes does not ask for them (8.7.3.4).
+        if self._listener is None or what not in _TOLD_OF:
+            self._polls[what] = self._bench.now + rate
 
     def next_moment(self) -> int | None:
         """When there is something to do next; None before it has walked."""
         if not self._polls:
             return None
+        if self._heard:
+            return self._bench.now
         moments = [*self._polls.values()]
         moments += [at for der in self.ders if (at := der.brain.next_moment(self._last)) is not None]
         return min(moments)
@@ -354,6 +444,7 @@ class Station:
     def act(self) -> None:
         """Do what is due by now: poll, look at events that are about to start, answer."""
         now = self._bench.now
+        self._follow_what_was_heard()
         for what, read in (
             ("dcap", self._read_capability),
             ("tm", self._read_time),

@@ -49,6 +49,8 @@ class FleetCase(ConformanceCase):
         """Both aggregators walk, ours and that of others' making; what any device is shown is observed."""
         self.bench.observe("SPA1", "SPB1")
         self.aggregator.walk()
+        self.listener = self.bench.listen(self.aggregator, "aggregator")
+        self.aggregator.subscribe(self.listener)
         self.others = self.bench.independent_aggregator("other", OTHERS)
 
     def der(self, name: str) -> DER:
@@ -60,6 +62,13 @@ class FleetCase(ConformanceCase):
         for name, point in OTHERS.items():
             forced = self.others.forced_on(LAB.device(name).lfdi)
             self.assertEqual(forced, side_a if point[2] == "A" else side_b, name)
+
+    def assertTold(self, *expected: tuple[float, str]) -> None:
+        """The Notifications that came to our aggregator, all of them: (minutes, of what)."""
+        controls = {f"/derp/{number}/derc": name for name, number in self.bench.programs.items()}
+        told = [(at, f"controls of {controls[resource]}") for at, resource, _ in self.listener.names()]
+        self.assertEqual(sorted(told), list(expected))
+        self.assertEqual({status for _, _, status in self.listener.names()} | {0}, {0})
 
     def assertEach(self, names: tuple[str, ...], mode: str, *story: tuple[float, Any, str | None]) -> None:
         """What a mode of each of these DERs did."""
@@ -133,6 +142,7 @@ class DispatchTests(FleetCase):
         self.assertEach(SIDE_A, "opModMaxLimW", (0, 5000, "TFA default"))
         self.assertEach(SIDE_B, "opModMaxLimW", (0, 4000, "SY default"))
         self.assertForcedOn(side_a=["TFA default"], side_b=["SY default"])
+        self.assertTold()
 
     def test_agg_003(self) -> None:
         """A control of TFA is answered for those under TFA only."""
@@ -142,8 +152,7 @@ class DispatchTests(FleetCase):
             0:00  TFA is scheduled: 2:00 to 3:00, opModEnergize true
             0:00  TFA default: opModMaxLimW 5000
             0:00  SY default: opModMaxLimW 4000
-            0:00  ODA1, ODA2, other answer TFA: 1 (received)
-            0:37  EDA1, EDA2 answer TFA: 1 (received)
+            0:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 1 (received)
             2:00  TFA is active since 2:00
             2:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 2 (started)
             3:00  TFA is gone
@@ -158,6 +167,7 @@ class DispatchTests(FleetCase):
         self.assertEqual({one.lfdi for one in flagged}, {LAB.aggregator("other").lfdi})
         self.assertEqual([one.status for one in flagged], [3, 2, 1])
         self.assertForcedOn(side_a=["TFA default", "TFA", "TFA default"], side_b=["SY default"])
+        self.assertTold((0, "controls of TFA"), (2, "controls of TFA"), (3, "controls of TFA"))
 
     def test_agg_004(self) -> None:
         """Default, control, default, for those under TFA."""
@@ -168,8 +178,7 @@ class DispatchTests(FleetCase):
             0:00  TFA is scheduled: 2:00 to 3:00, opModMaxLimW 6000
             0:00  TFA default: opModMaxLimW 5000
             0:00  SY default: opModMaxLimW 4000
-            0:00  ODA1, ODA2, other answer TFA: 1 (received)
-            0:37  EDA1, EDA2 answer TFA: 1 (received)
+            0:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 1 (received)
             2:00  TFA is active since 2:00
             2:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 2 (started)
             3:00  TFA is gone
@@ -178,6 +187,7 @@ class DispatchTests(FleetCase):
         self.assertEach(SIDE_A, "opModMaxLimW", (0, 5000, default), (2, 6000, "TFA"), (3, 5000, default))
         self.assertEach(SIDE_B, "opModMaxLimW", (0, 4000, "SY default"))
         self.assertForcedOn(side_a=["TFA default", "TFA", "TFA default"], side_b=["SY default"])
+        self.assertTold((0, "controls of TFA"), (2, "controls of TFA"), (3, "controls of TFA"))
 
     def test_agg_005(self) -> None:
         """Two controls of TFA, and the default between them."""
@@ -189,10 +199,8 @@ class DispatchTests(FleetCase):
             0:00  second in TFA is scheduled: 4:00 to 5:00, opModMaxLimW 7000
             0:00  TFA default: opModMaxLimW 5000
             0:00  SY default: opModMaxLimW 4000
-            0:00  ODA1, ODA2, other answer first: 1 (received)
-            0:00  ODA1, ODA2, other answer second: 1 (received)
-            0:37  EDA1, EDA2 answer first: 1 (received)
-            0:37  EDA1, EDA2 answer second: 1 (received)
+            0:00  EDA1, EDA2, ODA1, ODA2, other answer first: 1 (received)
+            0:00  EDA1, EDA2, ODA1, ODA2, other answer second: 1 (received)
             2:00  first in TFA is active since 2:00
             2:00  EDA1, EDA2, ODA1, ODA2, other answer first: 2 (started)
             3:00  first is gone
@@ -214,6 +222,14 @@ class DispatchTests(FleetCase):
         self.assertForcedOn(
             side_a=["TFA default", "first", "TFA default", "second", "TFA default"], side_b=["SY default"]
         )
+        self.assertTold(
+            (0, "controls of TFA"),
+            (0.5, "controls of TFA"),
+            (2, "controls of TFA"),
+            (3, "controls of TFA"),
+            (4, "controls of TFA"),
+            (5, "controls of TFA"),
+        )
 
     def test_agg_006(self) -> None:
         """A control of TFA, then one of SY: those under TFA run both, the others the second."""
@@ -225,10 +241,8 @@ class DispatchTests(FleetCase):
             0:00  TFA default: opModMaxLimW 5000
             0:00  SY is scheduled: 4:00 to 5:00, opModMaxLimW 7000
             0:00  SY default: opModMaxLimW 4000
-            0:00  ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
-            0:00  ODA1, ODA2, other answer TFA: 1 (received)
-            0:37  EDA1, EDA2 answer TFA: 1 (received)
-            0:37  EDA1, EDA2, EDB1, EDB2 answer SY: 1 (received)
+            0:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
+            0:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 1 (received)
             2:00  TFA is active since 2:00
             2:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 2 (started)
             3:00  TFA is gone
@@ -253,6 +267,14 @@ class DispatchTests(FleetCase):
         self.assertForcedOn(
             side_a=["TFA default", "TFA", "TFA default", "SY", "TFA default"],
             side_b=["SY default", "SY", "SY default"],
+        )
+        self.assertTold(
+            (0, "controls of SY"),
+            (0, "controls of TFA"),
+            (2, "controls of TFA"),
+            (3, "controls of TFA"),
+            (4, "controls of SY"),
+            (5, "controls of SY"),
         )
 
 
@@ -288,12 +310,10 @@ class AlikeTests(FleetCase):
             0:00  TFA default: opModMaxLimW 5000
             0:00  SY is scheduled: 2:00 to 4:00, opModMaxLimW 6000
             0:00  SY default: opModMaxLimW 4000
-            0:00  ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
-            0:00  ODA1, ODA2, other answer TFA: 1 (received)
+            0:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
+            0:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 1 (received)
             0:00  ODA1, ODA2, other answer SY: 7 (superseded)
-            0:37  EDA1, EDA2 answer TFA: 1 (received)
-            0:37  EDA1, EDA2, EDB1, EDB2 answer SY: 1 (received)
-            0:37  EDA1, EDA2 answer SY: 14 (given up for another program)
+            0:00  EDA1, EDA2 answer SY: 14 (given up for another program)
             2:00  SY is active since 2:00
             2:00  EDB1, EDB2, ODB1, ODB2 answer SY: 2 (started)
             3:00  TFA is active since 3:00
@@ -307,6 +327,14 @@ class AlikeTests(FleetCase):
         self.assertForcedOn(
             side_a=["TFA default", "TFA", "TFA default"], side_b=["SY default", "SY", "SY default"]
         )
+        self.assertTold(
+            (0, "controls of SY"),
+            (0, "controls of TFA"),
+            (2, "controls of SY"),
+            (3, "controls of TFA"),
+            (4, "controls of SY"),
+            (4, "controls of TFA"),
+        )
 
     def test_agg_008(self) -> None:
         """TFA's control first: after it those under TFA go to the default, not to SY's that lasts on."""
@@ -318,12 +346,10 @@ class AlikeTests(FleetCase):
             0:00  TFA default: opModMaxLimW 5000
             0:00  SY is scheduled: 3:00 to 5:00, opModMaxLimW 6000
             0:00  SY default: opModMaxLimW 4000
-            0:00  ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
-            0:00  ODA1, ODA2, other answer TFA: 1 (received)
+            0:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
+            0:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 1 (received)
             0:00  ODA1, ODA2, other answer SY: 7 (superseded)
-            0:37  EDA1, EDA2 answer TFA: 1 (received)
-            0:37  EDA1, EDA2, EDB1, EDB2 answer SY: 1 (received)
-            0:37  EDA1, EDA2 answer SY: 14 (given up for another program)
+            0:00  EDA1, EDA2 answer SY: 14 (given up for another program)
             2:00  TFA is active since 2:00
             2:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 2 (started)
             3:00  SY is active since 3:00
@@ -337,6 +363,14 @@ class AlikeTests(FleetCase):
         self.assertForcedOn(
             side_a=["TFA default", "TFA", "TFA default"], side_b=["SY default", "SY", "SY default"]
         )
+        self.assertTold(
+            (0, "controls of SY"),
+            (0, "controls of TFA"),
+            (2, "controls of TFA"),
+            (3, "controls of SY"),
+            (4, "controls of TFA"),
+            (5, "controls of SY"),
+        )
 
     def test_agg_009(self) -> None:
         """TFA's control made while SY's runs: under TFA that of SY ends when it starts, for good."""
@@ -348,11 +382,11 @@ class AlikeTests(FleetCase):
             0:00  TFA default: opModMaxLimW 5000
             0:00  SY is scheduled: 1:00 to 5:00, opModMaxLimW 6000
             0:00  SY default: opModMaxLimW 4000
-            0:00  ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
-            0:37  EDA1, EDA2, EDB1, EDB2 answer SY: 1 (received)
+            0:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
             1:00  SY is active since 1:00
             1:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 2 (started)
-            1:14  EDA1, EDA2, ODA1, ODA2, other answer TFA: 1 (received)
+            1:12  EDA1, EDA2 answer TFA: 1 (received)
+            1:14  ODA1, ODA2, other answer TFA: 1 (received)
             1:15  TFA is scheduled: 2:00 to 4:00, opModMaxLimW 7000
             2:00  TFA is active since 2:00
             2:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 2 (started)
@@ -365,6 +399,14 @@ class AlikeTests(FleetCase):
         self.assertLimits((1, 5), (1, 6000, "SY"), (2, 7000, "TFA"), (4, 5000, "TFA default"))
         self.assertForcedOn(
             side_a=["TFA default", "SY", "TFA", "TFA default"], side_b=["SY default", "SY", "SY default"]
+        )
+        self.assertTold(
+            (0, "controls of SY"),
+            (1, "controls of SY"),
+            (1.2, "controls of TFA"),
+            (2, "controls of TFA"),
+            (4, "controls of TFA"),
+            (5, "controls of SY"),
         )
 
 
@@ -412,10 +454,8 @@ class UnlikeTests(FleetCase):
             0:00  TFA default: opModFixedW 5000
             0:00  SY is scheduled: 2:00 to 4:00, opModFixedPFInjectW 900 false -3
             0:00  SY default: opModFixedPFInjectW 990 false -3
-            0:00  ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
-            0:00  ODA1, ODA2, other answer TFA: 1 (received)
-            0:37  EDA1, EDA2 answer TFA: 1 (received)
-            0:37  EDA1, EDA2, EDB1, EDB2 answer SY: 1 (received)
+            0:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
+            0:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 1 (received)
             2:00  SY is active since 2:00
             2:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 2 (started)
             3:00  TFA is active since 3:00
@@ -429,6 +469,14 @@ class UnlikeTests(FleetCase):
         self.assertForcedOn(
             side_a=["TFA default", "SY", "TFA", "TFA default"], side_b=["SY default", "SY", "SY default"]
         )
+        self.assertTold(
+            (0, "controls of SY"),
+            (0, "controls of TFA"),
+            (2, "controls of SY"),
+            (3, "controls of TFA"),
+            (4, "controls of SY"),
+            (4, "controls of TFA"),
+        )
 
     def test_agg_011(self) -> None:
         """TFA's control first: both run."""
@@ -440,10 +488,8 @@ class UnlikeTests(FleetCase):
             0:00  TFA default: opModFixedW 5000
             0:00  SY is scheduled: 3:00 to 5:00, opModFixedPFInjectW 900 false -3
             0:00  SY default: opModFixedPFInjectW 990 false -3
-            0:00  ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
-            0:00  ODA1, ODA2, other answer TFA: 1 (received)
-            0:37  EDA1, EDA2 answer TFA: 1 (received)
-            0:37  EDA1, EDA2, EDB1, EDB2 answer SY: 1 (received)
+            0:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
+            0:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 1 (received)
             2:00  TFA is active since 2:00
             2:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 2 (started)
             3:00  SY is active since 3:00
@@ -457,6 +503,14 @@ class UnlikeTests(FleetCase):
         self.assertForcedOn(
             side_a=["TFA default", "TFA", "SY", "TFA default"], side_b=["SY default", "SY", "SY default"]
         )
+        self.assertTold(
+            (0, "controls of SY"),
+            (0, "controls of TFA"),
+            (2, "controls of TFA"),
+            (3, "controls of SY"),
+            (4, "controls of TFA"),
+            (5, "controls of SY"),
+        )
 
     def test_agg_012(self) -> None:
         """TFA's control made while SY's runs: both run."""
@@ -468,11 +522,11 @@ class UnlikeTests(FleetCase):
             0:00  TFA default: opModFixedW 5000
             0:00  SY is scheduled: 1:00 to 5:00, opModFixedPFInjectW 900 false -3
             0:00  SY default: opModFixedPFInjectW 990 false -3
-            0:00  ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
-            0:37  EDA1, EDA2, EDB1, EDB2 answer SY: 1 (received)
+            0:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 1 (received)
             1:00  SY is active since 1:00
             1:00  EDA1, EDA2, EDB1, EDB2, ODA1, ODA2, ODB1, ODB2, other answer SY: 2 (started)
-            1:14  EDA1, EDA2, ODA1, ODA2, other answer TFA: 1 (received)
+            1:12  EDA1, EDA2 answer TFA: 1 (received)
+            1:14  ODA1, ODA2, other answer TFA: 1 (received)
             1:15  TFA is scheduled: 2:00 to 4:00, opModFixedW 7000
             2:00  TFA is active since 2:00
             2:00  EDA1, EDA2, ODA1, ODA2, other answer TFA: 2 (started)
@@ -484,6 +538,14 @@ class UnlikeTests(FleetCase):
         self.assertBoth((1, 5), (2, 4))
         self.assertForcedOn(
             side_a=["TFA default", "SY", "TFA", "TFA default"], side_b=["SY default", "SY", "SY default"]
+        )
+        self.assertTold(
+            (0, "controls of SY"),
+            (1, "controls of SY"),
+            (1.2, "controls of TFA"),
+            (2, "controls of TFA"),
+            (4, "controls of TFA"),
+            (5, "controls of SY"),
         )
 
 
