@@ -26,34 +26,20 @@ from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from csipd.daemon.changes import ChangeNotifier
-from csipd.daemon.scheduler import Scheduler
-from csipd.db import commands, controls, devices, groups, programs, responses
+from csipd.db import commands, controls, devices, groups, programs, responses, subscriptions
 from csipd.db.database import Database, Read, Write
 from csipd.db.responses import REPLY_TO, ResponseCounts
 from csipd.db.tree.context import Server
 from csipd.der.access import Policy
 from csipd.der.receivers import ReceiverPolicy
-from csipd.der.retention import Retention
-from csipd.net.client_tls import ClientTLS
-from csipd.net.identity import identify_by
-from csipd.net.limits import ConnectionLimits
-from csipd.net.tls import ServerTLS, TLSSettings
-from csipd.net.tls_factory import TLSFactory
-from csipd.notify.client import Client, ClientLimits
-from csipd.notify.service import Deliverer
-from csipd.notify.store import OutboxStore
-from csipd.sep2 import identity
+from csipd.net.tls import TLSSettings
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Issuer
 from csipd.sep2.types import MODE, CurveType, UnitRef
-from csipd.web.app import Application
-from csipd.web.cache import Cache
-from csipd.web.endpoint import Endpoint
-from csipd.web.server import Site
 from tests.conformance.devices import Station
 from tests.conformance.independent import Independent, Independents
 from tests.conformance.listener import Listener
+from tests.conformance.served import Served
 from tests.conformance.transcript import GRID, Observer, answers, labels_of, written
 from tests.support import pki
 from tests.support.client import ClientTLS as StationTLS
@@ -61,7 +47,6 @@ from tests.support.memory_tls import Wire
 from tests.support.pki import Authority, Credential
 from tests.support.receivers import MemoryNetwork
 from tests.support.store import new_database
-from tests.support.ways import goes_straight
 
 T = TypeVar("T")
 Points = Sequence[tuple[int, int]]
@@ -127,9 +112,6 @@ class Bench:
         credential: Credential = SERVER,
     ) -> None:
         self.clock = Clock()
-        notifier = ChangeNotifier()
-        self.database = Database(new_database(str(folder / "db")), None, notifier.publish)
-        self.trust = LAB
         self.server = Server(
             receivers=RECEIVERS,
             lfdi=credential.lfdi,
@@ -139,71 +121,54 @@ class Bench:
             policy=policy,
             poll_rates=rates,
         )
-        cache = Cache(self.wall, lambda: site.date())
-        notifier.subscribe(cache.changed)
-        endpoint = Endpoint(self.database, self.server, self.wall, cache)
-        site = Site(
-            Application(endpoint.answer).resource(),
-            clock=self.clock,
-            now=self.wall,
-            limits=ConnectionLimits(),
-            identify=identify_by(identity.lfdi),
-            endpoint=endpoint.answer if goes_straight() else None,
-            find_answer=cache.find,
-        )
         pki.write(folder, LAB, server=credential)
-        settings = TLSSettings(
+        self._settings = TLSSettings(
             private_key=folder / "private" / "server.pem",
             certificate=folder / "certs" / "server.crt",
             trust_roots=(folder / "certs" / "ca.crt",),
         )
-        tls = ServerTLS(settings, now=self.wall)
-        self._factory = TLSFactory(tls, site, clock=self.clock)
-        self._scheduler = Scheduler(
-            self.database, self.clock, self.wall, sweep_seconds=900, log_events=100, retention=Retention()
-        )
-        notifier.subscribe(self._scheduler.changed)
-        self._scheduler.startService()
+        self._url = new_database(str(folder / "db"))
+        self._network = MemoryNetwork(self.clock)
+        self._addresses: dict[str, str] = {}
         self._stations: list[Station] = []
         self._names: dict[str, str] = {}
         self._observers: list[Observer] = []
         self._keys = folder / "clients"
         self._independents = Independents(self.clock.seconds, self.wall, self._pass)
-        self._network = MemoryNetwork(self.clock)
-        self._addresses: dict[str, str] = {}
-        sender = ClientTLS(settings, now=self.wall)
-        client = Client(
-            self.clock,
-            self.wall,
-            RECEIVERS,
-            lambda name: succeed([self._addresses[name]]),
-            self._network.connect,
-            lambda: sender,
-            identify_by(identity.lfdi),
-            ClientLimits(connections=50, connecting=10, answering=10, idle=60),
-        )
-        self._deliverer = Deliverer(
-            OutboxStore(self.database, self.server, self.wall),
-            client,
-            self.clock,
-            speed=1,
-            connections=50,
-            per_receiver=4,
-        )
-        notifier.subscribe(self._deliverer.changed)
-        self._deliverer.startService()
         self._groups: dict[str, int] = {}
         #: Numbers of programs, by the name of their group.
         self.programs: dict[str, int] = {}
+        self._served = self._serve()
+
+    def _serve(self) -> Served:
+        return Served(
+            self.server,
+            self._url,
+            self._settings,
+            self.clock,
+            self.wall,
+            self._network,
+            lambda name: succeed([self._addresses[name]]),
+        )
+
+    def restart(self) -> None:
+        """Stop the server, and start another one on its store; all connections are gone."""
+        for station in self._stations:
+            station.hang_up()
+        self._served.close()
+        self._served = self._serve()
+        self._network.pump()
+
+    @property
+    def database(self) -> Database:
+        """That of the server as it runs now."""
+        return self._served.database
 
     def close(self) -> None:
         self._independents.close()
         for station in self._stations:
             station.hang_up()
-        self._deliverer.stopService()
-        self._network.pump()
-        self._scheduler.stopService()
-        self.database.stopService()
+        self._served.close()
 
     # --- the clock
 
@@ -274,7 +239,7 @@ class Bench:
 
     def wire(self, tls: StationTLS, host: str = "198.51.100.7") -> Wire:
         """A connection from somebody, the handshake over one way or the other."""
-        wire = Wire.tls(self._factory, tls, self.clock, host)
+        wire = Wire.tls(self._served.factory, tls, self.clock, host)
         wire.pump()
         return wire
 
@@ -351,6 +316,41 @@ class Bench:
             return device.id
 
         return self.write(make_end_device)
+
+    def join_fleet(self, aggregator: str, name: str, place: str) -> str:
+        """Put one more DER under an aggregator; its EndDevice's place."""
+        station = self._device(aggregator)
+        number = self.make_end_device(LAB.device(name).lfdi, name, place, at=self.now, manager=station)
+        return f"/edev/{number}"
+
+    def unregister(self, name: str) -> None:
+        """Take a device's EndDevice away."""
+        number = self._device(name)
+        self.write(lambda t: devices.unregister(t, number, OPERATOR, self.now))
+
+    def categorize(self, name: str, category: int) -> None:
+        """Say what kind of device one is."""
+        number = self._device(name)
+        self.write(lambda t: devices.update(t, number, device_category=category, changed_time=self.now))
+
+    def rank(self, primacies: Mapping[str, int]) -> None:
+        """Change the primacy of programs, in one transaction."""
+
+        def rank(transaction: Any) -> None:
+            for name, primacy in primacies.items():
+                programs.change(transaction, self.programs[name], group=self._groups[name], primacy=primacy)
+
+        self.write(rank)
+
+    def end_subscription(self, place: str) -> None:
+        """End a client's subscription, by the number at the end of its place."""
+        number = int(place.rpartition("/")[2])
+        assert self.write(lambda t: subscriptions.cancel(t, number, self.now)), place
+
+    def _device(self, name: str) -> int:
+        found = self.read(lambda connection: devices.find_by_name(connection, name))
+        assert found is not None, name
+        return found.id
 
     def move(self, name: str, out_of: str, into: str) -> None:
         """Put a device into another group."""

@@ -137,6 +137,7 @@ class Station:
         skew: int = 0,
     ) -> None:
         self.credential = credential
+        self.trust = trust
         self.log: list[Exchange] = []
         self.ders: list[DER] = []
         self.skew = skew

@@ -59,7 +59,7 @@ class Listener:
         self._bench = bench
         self._station = station
         self._limits: dict[str, int] = {}
-        tls = receiver_tls(station.credential, bench.trust, now=bench.wall())
+        tls = receiver_tls(station.credential, station.trust, now=bench.wall())
         network.listen(address, PORT, Receiver(self._take), tls)
 
     def expects(self, subscription: str, limit: int) -> None:
