@@ -34,8 +34,8 @@ from csipd.sep2.types import Role
 NUMBER = "mirrors"
 #: Rows of what a mirror holds that go with it at once; the sweep removes the others.
 AT_ONCE = 1000
-#: Mirrors that one transaction of the sweep removes.
-MOST_SILENT = 50
+#: Mirrors that the sweep looks up at a time.
+_SOME = 20
 
 _MIRRORS = sa.select(
     mirrors.c.id,
@@ -210,10 +210,13 @@ _SILENT = Prepared(
     sa.select(mirrors.c.id)
     .where(mirrors.c.posted < sa.bindparam("before"), _LIVE)
     .order_by(mirrors.c.posted)
-    .limit(MOST_SILENT)
+    .limit(_SOME)
 )
 _DELETED = Prepared(
-    sa.select(mirrors.c.id).where(mirrors.c.deleted.is_not(None)).order_by(mirrors.c.id).limit(MOST_SILENT)
+    sa.select(mirrors.c.id, mirrors.c.owner, mirrors.c.device)
+    .where(mirrors.c.deleted.is_not(None))
+    .order_by(mirrors.c.id)
+    .limit(_SOME)
 )
 
 
@@ -616,10 +619,12 @@ def _sample(given: r.Reading, metering: Metering, now: int) -> Sample:
 # Removing.
 
 
-def remove(transaction: Transaction, mirror: Mirror, metering: Metering, now: int) -> None:
+def remove(transaction: Transaction, mirror: Mirror, metering: Metering, now: int) -> int:
     """Remove a mirror and its usage point. What was read stays with the device, for operators.
 
     Of a large one some rows are left for the sweep.
+
+    :return: how many rows were removed
     """
     connection = transaction.connection
     for number in _METER_NUMBERS.scalars(connection, {"mirror": mirror.number}):
@@ -630,7 +635,7 @@ def remove(transaction: Transaction, mirror: Mirror, metering: Metering, now: in
     if was_full and has_room(connection, metering):
         transaction.invalidate(facts.MIRROR_ROOM)
     _drop(transaction, mirror.number, mirror.owner, mirror.subject or Owner(mirror.device))
-    _clear(transaction, mirror.number, AT_ONCE)
+    return _clear(transaction, mirror.number, AT_ONCE)
 
 
 def sweep(transaction: Transaction, metering: Metering, now: int, most: int) -> int:
@@ -640,17 +645,17 @@ def sweep(transaction: Transaction, metering: Metering, now: int, most: int) -> 
     """
     connection = transaction.connection
     removed = 0
-    for number in _SILENT.scalars(connection, {"before": metering.expired(now)}):
-        mirror = find(connection, number)
-        assert mirror is not None
-        remove(transaction, mirror, metering, now)
-        removed += 1
-        if removed >= most:
-            return removed
-    for number in _DELETED.scalars(connection):
-        removed += _clear(transaction, number, most - removed)
-        if removed >= most:
-            break
+    before = {"before": metering.expired(now)}
+    while removed < most and (silent := _SILENT.scalars(connection, before)):
+        for number in silent:
+            mirror = find(connection, number)
+            if removed < most and mirror is not None:
+                removed += remove(transaction, mirror, metering, now)
+    while removed < most and (deleted := _DELETED.all(connection)):
+        for number, owner, device in deleted:
+            if removed < most:
+                removed += _clear(transaction, number, most - removed)
+                _drop(transaction, number, owner, Owner(device))
     return removed
 
 
