@@ -352,14 +352,16 @@ class Bench:
         assert found is not None, name
         return found.id
 
-    def move(self, name: str, out_of: str, into: str) -> None:
-        """Put a device into another group."""
+    def move(self, name: str, out_of: str | None, into: str | None) -> None:
+        """Put a device into another group; None: only take it out, or only put it in."""
 
         def move(transaction: Any) -> None:
             device = devices.find_by_name(transaction.connection, name)
             assert device is not None
-            devices.leave(transaction, device.id, self._groups[out_of], self.now)
-            devices.join(transaction, device.id, self._groups[into], self.now)
+            if out_of is not None:
+                devices.leave(transaction, device.id, self._groups[out_of], self.now)
+            if into is not None:
+                devices.join(transaction, device.id, self._groups[into], self.now)
 
         self.write(move)
 

@@ -151,6 +151,7 @@ class Station:
         self._curves: dict[str, r.DERCurve] = {}
         self._last = 0
         self._listener: Listener | None = None
+        self._follows_all = False
         self._subscribed: dict[str, str] = {}
         self._heard: list[Told] = []
 
@@ -358,10 +359,15 @@ class Station:
         That is the list of devices, and of each DER its lists of FSAs and programs, and the controls and
         default of each program; what several share once.
         """
-        self._listener = listener
+        self.listen(listener)
         for what in _TOLD_OF:
             self._polls.pop(what, None)
+        self._follows_all = True
         self._subscribe_to_all()
+
+    def listen(self, listener: Listener) -> None:
+        """Run a notification receiver."""
+        self._listener = listener
 
     def subscribe_to(self, resource: str, *, limit: int = 100) -> str:
         """One subscription; its place."""
@@ -369,12 +375,12 @@ class Station:
         shown = etree.fromstring(self.request("GET", resource).body)
         assert shown.get("subscribable") == "1", resource
         asked = subscription(resource, self._listener.uri, limit)
-        place = self.post(f"{self._own_href()}/sub", asked)
+        place = self.post(f"{self.own_href()}/sub", asked)
         self._listener.expects(place, limit)
         self._subscribed[resource] = place
         return place
 
-    def _own_href(self) -> str:
+    def own_href(self) -> str:
         """The EndDevice of the station itself."""
         for device in self.members("/edev", r.EndDeviceList)[1]:
             if device.lFDI == self.credential.lfdi:
@@ -423,13 +429,14 @@ class Station:
             self._read_assignments()
             self._read_ders()
         self._read_programs()
-        self._subscribe_to_all()
+        if self._follows_all:
+            self._subscribe_to_all()
 
     # --- acting
 
     def _again(self, what: str, rate: int) -> None:
         # Who is told of changes does not ask for them (8.7.3.4).
-        if self._listener is None or what not in _TOLD_OF:
+        if not self._follows_all or what not in _TOLD_OF:
             self._polls[what] = self._bench.now + rate
 
     def next_moment(self) -> int | None:

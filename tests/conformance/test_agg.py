@@ -1,7 +1,10 @@
-"""UTIL and AGG: an aggregator and its four DERs, by polling (CSIP Conformance Test Procedures v1.3).
+"""UTIL and AGG: aggregators and their four DERs (CSIP Conformance Test Procedures v1.3).
 
 The topology: SY over ST over SS over two feeders, A and B; each has a segment, a transformer and two service
 points, with a DER at each: EDA1, EDA2, EDB1, EDB2.
+
+Each timeline is lived by two aggregators. Ours has subscribed to all that CSIP has it subscribe to, runs a
+notification receiver over TLS, and polls none of it: what it knows it was told. That of others' making polls.
 
 The aggregator of others' making answers for its DERs and, besides, in its own name ("other" in transcripts).
 No event is for an aggregator: the server keeps those answers, flagged, and counts them nowhere
@@ -29,20 +32,25 @@ OTHERS = {"ODA1": "SPA1", "ODA2": "SPA2", "ODB1": "SPB1", "ODB2": "SPB2"}
 
 
 class FleetCase(ConformanceCase):
-    """The aggregator has walked; TFA and SY have defaults for the modes that are used."""
+    """An aggregator, its DERs and their topology.
+
+    `fsa` is the FSA that all programs are in; empty: one each.
+    """
+
+    fsa = "Topology"
 
     def setUp(self) -> None:
         super().setUp()
-        self.bench.ladder("SY", "ST", "SS")
+        self.bench.ladder("SY", "ST", "SS", fsa=self.fsa)
         for side in "AB":
             above = "SS"
             for name in (f"FD{side}", f"SG{side}", f"TF{side}"):
                 level, primacy = LADDER[name[:2]]
-                self.bench.program(name, primacy, parent=above, level=level, fsa="Topology")
+                self.bench.program(name, primacy, parent=above, level=level, fsa=self.fsa)
                 above = name
             for point in "12":
                 level, primacy = LADDER["SP"]
-                self.bench.program(f"SP{side}{point}", primacy, parent=above, level=level, fsa="Topology")
+                self.bench.program(f"SP{side}{point}", primacy, parent=above, level=level, fsa=self.fsa)
         self.aggregator = self.bench.aggregator("aggregator", FLEET)
 
     def begin_fleets(self) -> None:
