@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from csipd.db import facts
 from csipd.db.prepared import Prepared
 from csipd.db.tables import changes, watched
-from csipd.sep2.site import locate
+from csipd.sep2.site import SERVED, Place, enclosing, locate
 
 #: Kinds of facts that a subscription may watch. Documents are told apart by whose they are.
 _KINDS = frozenset(
@@ -28,12 +28,26 @@ _KINDS = frozenset(
         facts.fleet_groups,
         facts.groups_of,
         facts.own_program,
+        facts.own_rates,
         facts.program,
+        facts.rates,
         facts.schedule,
         facts.topology,
     )
 )
 _DOCUMENT = facts.document("")
+_SUBSCRIBABLE = [row for row in SERVED.values() if row.subscribable]
+#: Of what they say, and of what they lie in.
+_ROWS = frozenset(
+    (
+        *(row.name for row in _SUBSCRIBABLE),
+        *(
+            around.row.name
+            for row in _SUBSCRIBABLE
+            if (around := enclosing(Place(row, (1,) * row.depth))) is not None
+        ),
+    )
+)
 
 _ANYBODY = Prepared(sa.select(watched.c.subscription).limit(1))
 _SOMEBODY = Prepared(sa.select(watched.c.subscription).where(watched.c.fact == sa.bindparam("fact")).limit(1))
@@ -45,7 +59,7 @@ def is_watchable(fact: str) -> bool:
     """Whether a subscription may hang on a fact. What devices write all the time is none of these."""
     if fact.startswith(_DOCUMENT):
         place = locate(fact.removeprefix(_DOCUMENT))
-        return place is not None and place.row.subscribable
+        return place is not None and place.row.name in _ROWS
     return fact.partition(" ")[0] in _KINDS
 
 

@@ -142,6 +142,7 @@ _SUBSCRIPTION = Prepared(
         subscriptions.c.digest,
         devices.c.lfdi,
         devices.c.sfdi,
+        devices.c.former_works,
     )
     .join_from(subscriptions, devices, devices.c.id == subscriptions.c.device)
     .where(subscriptions.c.id == sa.bindparam("subscription"))
@@ -345,7 +346,7 @@ def _outgoing(
         subscriptionURI=server.base_uri + store.place_of(row.device, row.id).href,
     )
     lfdis = server.receivers.may_answer(row.lfdi)
-    if lfdis:
+    if lfdis and row.former_works:
         for before in former.working(connection, row.device):
             lfdis += server.receivers.may_answer(before)
     return Outgoing(
