@@ -25,6 +25,7 @@ from csipd.daemon.listeners import Listener, Listeners
 from csipd.daemon.notifying import build_notifying
 from csipd.daemon.operators import OperatorDirectory
 from csipd.daemon.readings import ReadingSweeps
+from csipd.daemon.rounds import DeliveryRounds
 from csipd.daemon.scheduler import Scheduler
 from csipd.daemon.start import PreparedDaemon
 from csipd.daemon.switching import ThreadSwitching
@@ -123,6 +124,9 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     peer_log.setServiceParent(tree)
     database.setServiceParent(tree)
     scheduler.setServiceParent(tree)
+    DeliveryRounds(
+        database, reactor, wall.now, metering=ready.server.metering, speed=wall.speed
+    ).setServiceParent(tree)
     notifying.add_to(tree)
     sweeps.setServiceParent(tree)
     ContactWriter(database, contacts, listeners[0].site.connections, reactor).setServiceParent(tree)

@@ -12,10 +12,10 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import facts, mirrors
+from csipd.db import der_reports, facts, mirrors
 from csipd.db.database import Transaction
 from csipd.db.responses import remove as remove_responses
-from csipd.db.tables import alarms, audit, contacts, controls, memberships
+from csipd.db.tables import alarms, audit, contacts, controls, deliveries, memberships
 from csipd.der.metering import Metering
 from csipd.der.retention import Retention
 
@@ -49,6 +49,7 @@ def sweep(
         ("alarms", lambda most: _alarms(connection, retention.alarms(now), most)),
         ("refusals", lambda most: _refusals(connection, retention.refusals(now), most)),
         ("mirrors", lambda most: mirrors.sweep(transaction, metering, now, most)),
+        ("former settings", lambda most: der_reports.forget(connection, retention.controls(now), most)),
         ("memberships", lambda most: _memberships(connection, now, most)),
     )
     for name, step in steps:
@@ -69,6 +70,7 @@ def _controls(transaction: Transaction, before: int, most: int) -> int:
             break
         number, program = found
         removed += remove_responses(transaction, number, most - removed)
+        connection.execute(sa.delete(deliveries).where(deliveries.c.control == number))
         if removed < most:
             removed += _remove(
                 connection, controls, sa.select(controls.c.id).where(controls.c.id == number), 1

@@ -519,6 +519,39 @@ late_hours = sa.Table(
     sqlite_with_rowid=False,
 )
 
+#: DERSettings that a DER had before what shares are of was changed: a control commands shares of what was set
+#: when it ran (db/der_reports.py).
+former_settings = sa.Table(
+    "former_settings",
+    metadata,
+    sa.Column("device", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("der", sa.BigInteger, primary_key=True, autoincrement=False),
+    # They held until then (TimeType).
+    sa.Column("until", sa.BigInteger, primary_key=True, autoincrement=False, index=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+#: What the devices of a control delivered in all, mode by mode, as it was last gone over (db/delivery.py).
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("control", _Id, sa.ForeignKey("controls.id"), primary_key=True, autoincrement=False),
+    sa.Column("mode", sa.String(64), primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    # Whether it was gone over after its end.
+    sa.Column("final", sa.Boolean, nullable=False),
+    sa.Column("devices", sa.Integer, nullable=False),
+    sa.Column("obeyed", sa.Integer, nullable=False),
+    sa.Column("not_obeyed", sa.Integer, nullable=False),
+    sa.Column("no_readings", sa.Integer, nullable=False),
+    sa.Column("not_yet", sa.Integer, nullable=False),
+    sa.Column("no_settings", sa.Integer, nullable=False),
+    sa.Column("declined", sa.Integer, nullable=False),
+    # Of those that have both: what was commanded and delivered (W, var).
+    sa.Column("commanded", sa.Float(53), nullable=False),
+    sa.Column("delivered", sa.Float(53), nullable=False),
+)
+
 #: The tree of documents: everything that is kept as it was given.
 documents = sa.Table(
     "documents",

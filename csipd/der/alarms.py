@@ -56,6 +56,10 @@ _KINDS: Mapping[tuple[int, int], _Kind] = {
         for alarm in Alarm
     },
 }
+#: Stands in the place of a function set for what the server itself finds: no device can report it.
+OWN = 255
+MISSING_READINGS, NOT_OBEYED = 1, 2
+_OWN_NAMES: Mapping[int, str] = {MISSING_READINGS: "readings are missing", NOT_OBEYED: "control not obeyed"}
 _RAISED_BY = {
     (function_set, kind.clears): code
     for (function_set, code), kind in _KINDS.items()
@@ -65,6 +69,8 @@ _RAISED_BY = {
 
 def name(function_set: int, code: int) -> str:
     """The name of an alarm by the code that raises it, for people."""
+    if function_set == OWN and code in _OWN_NAMES:
+        return _OWN_NAMES[code]
     kind = _KINDS.get((function_set, code))
     return f"alarm {code} of function set {function_set}" if kind is None else kind.name
 

@@ -37,6 +37,7 @@ from csipd.cli.ctl.output import Grid
 from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.values import Unitless, parse_category
 from csipd.cli.ctl.views import controls as views
+from csipd.cli.ctl.views import delivery as delivery_views
 
 Snapshot = list[tuple[Value, Value]]
 """Controls as they are at a moment, each with its answers."""
@@ -251,6 +252,47 @@ def show_control(session: Session, control: int) -> None:
     """
     document = session.client.get(f"/controls/{control}")
     session.out.document(document, views.control(document.value, session.when))
+
+
+@controls.command("delivery")
+@click.argument("control", type=NUMBER)
+@paged
+@pass_session
+def show_delivery(session: Session, control: int, paging: Paging) -> None:
+    """Show what was commanded, and what readings say was delivered: in all, and by device.
+
+    The totals are as of when the server last went over the control; devices are judged as of now. A device
+    without readings is named as such. All of it, as CSV or JSON: csipctl export delivery.
+
+    \b
+    Examples:
+      csipctl controls delivery 12
+      csipctl controls delivery 12 --all
+    """
+    path = f"/controls/{control}/delivery"
+    if paging.everything:
+        pages = session.client.pages(path, {}, paging.after)
+        if session.out.as_json:
+            session.out.pages(pages)
+            return
+    else:
+        pages = iter([session.client.get(path, limit=paging.limit, after=paging.after)])
+    following = None
+    for place, page in enumerate(pages):
+        if session.out.as_json:
+            session.out.document(page)
+            return
+        value = page.value
+        rows = value.get("items", [])
+        if place == 0:
+            session.out.show(*delivery_views.totals(value.get("totals", ()), session.when))
+            if not rows:
+                session.out.note("It commands no power, or is for no device.")
+        if rows:
+            session.out.show(delivery_views.devices(rows), goes_on=place > 0)
+        following = value.get("next")
+    if following is not None:
+        session.out.note(f"There are more: --after {following} goes on, --all shows all.")
 
 
 @controls.command("cancel")

@@ -66,16 +66,20 @@ class Download:
             raise Failure(f"{self._part}: {error.strerror}") from None
 
 
+#: Of every command that exports.
+output_option = click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="A file for it, which is there once it is whole; nothing is overwritten [standard output].",
+)
+
+
 def export_options(command: Command) -> Command:
-    """--since and --until, and --output, of every command that exports."""
+    """--since and --until, and --output, of every command that exports what is of a period."""
 
     @click.option("--since", type=Moment(ahead=False), help=f"Only from this moment on {MOMENT_HELP}.")
     @click.option("--until", type=Moment(ahead=False), help="Only before this.")
-    @click.option(
-        "--output",
-        type=click.Path(path_type=Path),
-        help="A file for it, which is there once it is whole; nothing is overwritten [standard output].",
-    )
+    @output_option
     @functools.wraps(command)
     def with_options(*args: Any, since: int | None, until: int | None, **more: Any) -> Any:
         return command(*args, period={"since": since, "until": until}, **more)
@@ -186,6 +190,20 @@ def export_log(session: Session, device: str | None, period: Value, output: Path
       csipctl export log --device dev1
     """
     export(session, "/exports/logevents", {"device": _device(session, device), **period}, output)
+
+
+@exports.command("delivery")
+@click.argument("control", type=NUMBER)
+@output_option
+@pass_session
+def export_delivery(session: Session, control: int, output: Path | None) -> None:
+    """What each device of a control was commanded, and what its readings say that it delivered.
+
+    \b
+    Examples:
+      csipctl export delivery 12 --output delivery.csv
+    """
+    export(session, f"/exports/controls/{control}/delivery", {}, output)
 
 
 def _device(session: Session, device: str | None) -> int | None:

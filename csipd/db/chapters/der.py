@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from csipd.db import devices, documents
+from csipd.db import der_reports, devices, documents
 from csipd.db.database import Transaction
 from csipd.db.tree.chapter import Change, Chapter, Ids, Source, replace
 from csipd.db.tree.context import Context
@@ -32,8 +32,11 @@ def put_capability(transaction: Transaction, context: Context, place: Place, bod
 
 
 def put_settings(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> None:
-    """Settings are kept as they come."""
-    _put_rating(transaction, context, place, body)
+    """Settings are kept as they come, and those of before as far as commands were shares of them."""
+    change = _put_rating(transaction, context, place, body)
+    if change is not None:
+        device, der = place.ids
+        der_reports.keep_former(transaction, device, der, change.before, change.after, context.now)
 
 
 def _put_rating(

@@ -103,6 +103,8 @@ _SPECIAL: Mapping[str, Callable[[Numbers], tuple[dict[str, int], Any]]] = {
     "cancelControl": lambda n: ({"control": n.active}, {}),
     "closeAlarm": lambda n: ({"alarm": 1}, None),
     "previewCancelControl": lambda n: ({"control": n.active}, {}),
+    "controlDelivery": lambda n: ({"control": n.active}, None),
+    "exportDelivery": lambda n: ({"control": n.active}, None),
     "controlAnswers": lambda n: ({"control": n.active}, None),
 }
 

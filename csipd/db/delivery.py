@@ -1,0 +1,494 @@
+"""Delivered against commanded: what devices' readings say of a control (decision 59).
+
+A control is gone over device by device, a portion at a time: for a page that an operator asks for, and by
+the daemon's rounds (`csipd.daemon.rounds`), which keep the totals and raise and clear alarms. The rules are
+those of ``csipd.der.delivery``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from attrs import frozen
+
+from csipd.db import controls, der_reports, programs, rates, tally, telemetry
+from csipd.db.database import Transaction
+from csipd.db.prepared import Prepared
+from csipd.db.rollups import read as made_and_fresh
+from csipd.db.schedules import StoredControl
+from csipd.db.series import page
+from csipd.db.tables import alarms as alarm_table
+from csipd.db.tables import controls as control_table
+from csipd.db.tables import deliveries, meter_readings, mirrors, responses
+from csipd.db.tables import devices as device_table
+from csipd.db.telemetry import Series
+from csipd.db.upsert import insert
+from csipd.der import alarms as alarm_rules
+from csipd.der.delivery import (
+    QUANTITIES,
+    Command,
+    Delivery,
+    Interval,
+    Point,
+    Ratings,
+    Verdict,
+    commands,
+    judge,
+    judged,
+    mean,
+)
+from csipd.der.events import ALL_CATEGORIES
+from csipd.der.metering import Metering
+from csipd.der.responses import ResponseKind, kind_of
+from csipd.der.rollups import HOLD, HOUR, MINUTES
+from csipd.sep2 import resources as r
+from csipd.sep2.measurements import Behaviour, is_whole
+from csipd.sep2.types import EventState
+
+#: Intervals up to so long are judged by the readings themselves; longer ones by what they come to in steps.
+_BY_READINGS = 6 * HOUR
+_BY_MINUTES = 7 * 24 * HOUR
+#: Readings of one series that are looked at for one interval.
+_MOST_READINGS = 5_000
+#: A control is gone over once more when readings of its end have had so long to come (s).
+LAG = 900
+#: Controls that ended longer ago are not taken up any more (s).
+_TOO_OLD = 86_400
+_DECLINED = frozenset((ResponseKind.OPTED_OUT, ResponseKind.SUPERSEDED, ResponseKind.REJECTED))
+_POST_RATE = "MirrorUsagePoint"
+
+
+@frozen
+class DeviceDelivery:
+    """What a device made of a control: of each mode that commands power.
+
+    :param meter: whose meter says so: ``der`` or ``premises``; None: it has none of the quantity
+    :param metered: whether it ever had one
+    """
+
+    device: int
+    delivery: Delivery
+    meter: str | None
+    metered: bool
+
+
+@frozen
+class Total:
+    """What all devices of a control came to in one mode, when they were last gone over.
+
+    :param at: TimeType; ``final``: after the control's end
+    :param verdicts: how many devices by verdict
+    :param commanded: and ``delivered``: sums over those that have both (W, var)
+    """
+
+    mode: str
+    at: int
+    final: bool
+    verdicts: Mapping[Verdict, int]
+    commanded: float
+    delivered: float
+
+    @property
+    def quantity(self) -> str:
+        """What the mode commands."""
+        return QUANTITIES[self.mode]
+
+
+@frozen
+class Control:
+    """A control and what of it is judged.
+
+    :param begin: when it began, ``end`` when it was over or will be (TimeType)
+    """
+
+    kept: StoredControl
+    document: r.DERControl
+    begin: int
+    end: int
+
+    @property
+    def modes(self) -> list[str]:
+        """Those that command power."""
+        base = vars(self.document.DERControlBase)
+        return [mode for mode in QUANTITIES if base.get(mode) not in (None, True)]
+
+
+def find(connection: sa.Connection, number: int, now: int) -> Control | None:
+    """The control of a number; None: there is none."""
+    kept = controls.commanded(connection, number, now)
+    return None if kept is None else _control(connection, kept)
+
+
+def _control(connection: sa.Connection, kept: StoredControl) -> Control:
+    (document,) = controls.shown(connection, [kept])
+    event, status = kept.event, kept.status
+    end = event.end
+    if status.state in (EventState.CANCELLED, EventState.CANCELLED_RANDOMIZED, EventState.SUPERSEDED):
+        end = min(end, status.since)
+    return Control(kept, document, event.begins, end)
+
+
+# Devices.
+
+
+def addressed(
+    connection: sa.Connection, control: Control, after: int, limit: int
+) -> tuple[list[int], int | None]:
+    """The devices that a control was for when it began, some at a time and by number.
+
+    :return: the devices, and the one after which the rest begins; None: nothing follows
+    """
+    kept, at = control.kept, control.begin
+    owner = programs.owner_of(kept.program)
+    following: int | None = None
+    if owner is not None:
+        candidates = [owner] if owner > after else []
+    else:
+        group = programs.group_of(connection, kept.program)
+        found, following = telemetry.members(connection, group, at, at + 1, after, limit)
+        candidates = list(found)
+    rows = connection.execute(
+        sa.select(device_table.c.id, device_table.c.device_category)
+        .where(
+            device_table.c.id.in_(candidates),
+            sa.not_(device_table.c.aggregator),
+            device_table.c.registered <= at,
+            *(
+                sa.or_(gone.is_(None), gone > at)
+                for gone in (device_table.c.withdrawn, device_table.c.retired)
+            ),
+        )
+        .order_by(device_table.c.id)
+    )
+    categories = kept.event.categories
+    return [
+        row.id
+        for row in rows
+        if categories == ALL_CATEGORIES or not row.device_category or row.device_category & categories
+    ], following
+
+
+def of_devices(
+    connection: sa.Connection, metering: Metering, control: Control, devices: Sequence[int], now: int
+) -> list[DeviceDelivery]:
+    """What devices made of a control so far."""
+    if not devices or not control.modes:
+        return []
+    known = der_reports.ratings_at(connection, devices, control.begin)
+    said = _declined(connection, control.kept.number, devices)
+    series = telemetry.of_devices(connection, devices)
+    waits = _post_rates(connection, metering, series)
+    base, event = control.document.DERControlBase, control.kept.event
+    found = []
+    for device in devices:
+        ratings, ders = known.get(device, (Ratings(), 1))
+        interval = judged(
+            control.begin,
+            control.end,
+            randomize_start=event.randomize_start,
+            randomize_duration=event.randomize_duration,
+            ramp_hundredths=base.rampTms,
+            gradient=ratings.gradient,
+        )
+        for command in commands(base, ratings, ders):
+            own = series.get(device, [])
+            meter, of = _meter(own, command, interval)
+            points, newest = _points(connection, of, Interval(interval.begin, min(interval.end, now)))
+            outcome = judge(
+                command,
+                interval,
+                ratings,
+                points,
+                newest=newest,
+                post_rate=waits.get(device, metering.post_rate),
+                now=now,
+                declined=device in said,
+            )
+            metered = any(one.quantity.name == command.quantity for one in own)
+            found.append(DeviceDelivery(device, outcome, meter, metered))
+    return found
+
+
+def _declined(connection: sa.Connection, control: int, devices: Sequence[int]) -> set[int]:
+    rows = _SAID.all(connection, {"control": control, "devices": list(devices)})
+    return {row.device for row in rows if kind_of(row.status) in _DECLINED}
+
+
+_SAID = Prepared(
+    sa.select(responses.c.device, responses.c.status).where(
+        responses.c.control == sa.bindparam("control"),
+        responses.c.device.in_(sa.bindparam("devices", expanding=True)),
+        responses.c.latest,
+    )
+)
+
+
+def _post_rates(
+    connection: sa.Connection, metering: Metering, series: Mapping[int, Sequence[Series]]
+) -> dict[int, int]:
+    """How long a device may take from one reading to the next: of what may hold for it the longest (s)."""
+    own = rates.own_of_each(connection, _POST_RATE, list(series))
+    general = rates.commanded(connection, _POST_RATE)
+    commanded = max((*general.groups.values(), *filter(None, [general.general])), default=None)
+    of = {one.meter_reading: device for device, some in series.items() for one in some if one.ended is None}
+    wished: dict[int, int] = {}
+    for row in _WISHED.all(connection, {"numbers": list(of)}):
+        if row.wished_post_rate is not None:
+            device = of[row.id]
+            wished[device] = max(wished.get(device, 0), row.wished_post_rate)
+    return {device: metering.rate(own.get(device, commanded), wished.get(device)) for device in series}
+
+
+_WISHED = Prepared(
+    sa.select(meter_readings.c.id, mirrors.c.wished_post_rate)
+    .join(mirrors, mirrors.c.id == meter_readings.c.mirror)
+    .where(meter_readings.c.id.in_(sa.bindparam("numbers", expanding=True)))
+)
+
+
+def _meter(own: Sequence[Series], command: Command, interval: Interval) -> tuple[str | None, list[Series]]:
+    """The series that say what came of a command: a DER's own meter's, else the premises'."""
+    fitting = [
+        one
+        for one in own
+        if one.quantity.name == command.quantity
+        and one.quantity.behaviour is Behaviour.INSTANTANEOUS
+        and one.quantity.qualifier in ("", "average", "normal")
+        and one.since < interval.end
+        and (one.ended is None or one.ended > interval.begin)
+    ]
+    for is_der, name in ((True, "der"), (False, "premises")):
+        some = [one for one in fitting if one.is_der is is_der]
+        if some:
+            whole = [one for one in some if is_whole(one.phase)]
+            return name, whole or some
+    return None, []
+
+
+def _points(
+    connection: sa.Connection, of: Sequence[Series], interval: Interval
+) -> tuple[list[Point], int | None]:
+    """The readings of an interval; of several meters (of phases, or of DERs) what they come to together.
+
+    Where one of these gives none there are none: a part is not the whole.
+
+    :return: in the order of time; and when the newest is, of the meter that is the furthest behind
+    """
+    if not interval.seconds or not of:
+        return [], None
+    by_meter: dict[int, list[Point]] = defaultdict(list)
+    for one in of:
+        # Another ReadingType began another series of the same meter.
+        by_meter[one.meter_reading] += _read(connection, one, interval)
+    each = [sorted(points, key=lambda point: point.start) for points in by_meter.values()]
+    if not all(each):
+        return [], None
+    newest = min(points[-1].start for points in each)
+    if len(each) == 1:
+        return each[0], newest
+    parts = [mean(points, interval) for points in each]
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return [], newest
+    return [Point(interval.begin, interval.seconds, sum(known, Decimal(0)))], newest
+
+
+def _read(connection: sa.Connection, one: Series, interval: Interval) -> list[Point]:
+    since = interval.begin - HOLD
+    amount = one.quantity.amount
+    if interval.seconds <= _BY_READINGS:
+        rows, _ = page(connection, one.number, since, interval.end, limit=_MOST_READINGS)
+        found = [
+            Point(row.at, row.sample.duration, amount(row.sample.value))
+            for row in rows
+            if row.sample.value is not None
+        ]
+        if found:
+            return found
+    # Raw readings are kept for a time; what they came to, for longer.
+    step = MINUTES if interval.seconds <= _BY_MINUTES else HOUR
+    buckets = made_and_fresh(connection, one.number, step, interval.begin, interval.end)
+    return [Point(b.start, step, amount(b.mean)) for b in buckets if b.mean is not None]
+
+
+# Totals.
+
+
+def totals(connection: sa.Connection, control: int) -> list[Total]:
+    """What a control came to in all when it was last gone over, mode by mode."""
+    rows = connection.execute(sa.select(deliveries).where(deliveries.c.control == control)).all()
+    return [
+        Total(
+            row.mode,
+            row.at,
+            row.final,
+            {verdict: getattr(row, verdict.name.lower()) for verdict in Verdict},
+            row.commanded,
+            row.delivered,
+        )
+        for row in rows
+    ]
+
+
+@frozen
+class Sums:
+    """What a part of a control's devices came to in one mode."""
+
+    verdicts: Mapping[Verdict, int]
+    commanded: Decimal
+    delivered: Decimal
+
+
+def summed(found: Iterable[DeviceDelivery], before: Mapping[str, Sums]) -> dict[str, Sums]:
+    """What devices came to, by mode, with what came before."""
+    sums = dict(before)
+    for one in found:
+        delivery = one.delivery
+        mode = delivery.command.mode
+        known = sums[mode]
+        verdicts = {**known.verdicts, delivery.verdict: known.verdicts.get(delivery.verdict, 0) + 1}
+        both = delivery.command.amount is not None and delivery.delivered is not None
+        sums[mode] = Sums(
+            verdicts,
+            known.commanded + ((delivery.command.amount or 0) if both else 0),
+            known.delivered + ((delivery.delivered or 0) if both else 0),
+        )
+    return sums
+
+
+def no_sums(control: Control) -> dict[str, Sums]:
+    """The sums of no device: also of a control that is for nobody it is kept that it was gone over."""
+    return {mode: Sums({}, Decimal(0), Decimal(0)) for mode in control.modes}
+
+
+def keep_totals(
+    transaction: Transaction, control: int, sums: Mapping[str, Sums], at: int, *, final: bool
+) -> None:
+    """Keep what all devices of a control came to, unless it is gone."""
+    connection = transaction.connection
+    if connection.scalar(sa.select(control_table.c.id).where(control_table.c.id == control)) is None:
+        return
+    for mode, one in sums.items():
+        values: dict[str, Any] = {
+            "at": at,
+            "final": final,
+            "devices": sum(one.verdicts.values()),
+            "commanded": float(one.commanded),
+            "delivered": float(one.delivered),
+            **{verdict.name.lower(): one.verdicts.get(verdict, 0) for verdict in Verdict},
+        }
+        statement = insert(connection.dialect.name, deliveries).values(control=control, mode=mode, **values)
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[deliveries.c.control, deliveries.c.mode], set_=values
+            )
+        )
+
+
+# What the daemon's round goes over.
+
+
+def due(connection: sa.Connection, now: int, most: int) -> list[int]:
+    """The controls that are to be gone over: those that run, and those that are over and were not since."""
+    power = sa.or_(*(control_table.c.modes.contains(mode) for mode in QUANTITIES))
+    done = sa.select(deliveries.c.control).where(
+        deliveries.c.control == control_table.c.id, deliveries.c.final
+    )
+    query = (
+        sa.select(control_table.c.id)
+        .where(
+            control_table.c.latest > now - _TOO_OLD,
+            control_table.c.earliest <= now,
+            sa.or_(control_table.c.cancelled.is_(None), control_table.c.cancelled > control_table.c.earliest),
+            power,
+            sa.not_(done.exists()),
+        )
+        .order_by(control_table.c.latest)
+        .limit(most)
+    )
+    return list(connection.scalars(query))
+
+
+def is_final(control: Control, now: int) -> bool:
+    """Whether all readings of a control have had their time to come."""
+    return now >= control.end + LAG
+
+
+@frozen
+class AlarmChange:
+    """An alarm that is to be raised (``number`` is None), or cleared."""
+
+    device: int
+    code: int
+    number: int | None
+
+
+def alarm_changes(
+    connection: sa.Connection, found: Sequence[DeviceDelivery], control: Control, *, final: bool
+) -> list[AlarmChange]:
+    """Which alarms of devices that were gone over are to be raised and cleared.
+
+    A control that is over is no longer disobeyed, and clears what was raised for it. Readings are missing of
+    a device that had given some of the quantity: one that was never metered is named where what was
+    delivered is asked for.
+    """
+    wanted: dict[tuple[int, int], bool] = defaultdict(bool)
+    for one in found:
+        verdict = one.delivery.verdict
+        if verdict is Verdict.NOT_YET and not final:
+            continue
+        disobeys = verdict is Verdict.NOT_OBEYED and not final
+        wanted[one.device, alarm_rules.NOT_OBEYED] |= disobeys
+        missing = verdict is Verdict.NO_READINGS and one.metered and not final
+        wanted[one.device, alarm_rules.MISSING_READINGS] |= missing
+    devices = sorted({device for device, _ in wanted})
+    open_now = {(row.device, row.code): row for row in _OPEN.all(connection, {"devices": devices})}
+    changes = []
+    for (device, code), is_so in sorted(wanted.items()):
+        row = open_now.get((device, code))
+        if is_so and row is None:
+            changes.append(AlarmChange(device, code, None))
+        elif not is_so and row is not None and row.details == _details(control):
+            # What was raised for another control, that one clears.
+            changes.append(AlarmChange(device, code, row.id))
+    return changes
+
+
+def _details(control: Control) -> str:
+    return f"control {control.kept.number}"
+
+
+def change_alarms(
+    transaction: Transaction, changes: Sequence[AlarmChange], control: Control, now: int
+) -> None:
+    """Raise and clear alarms, unless that was done meanwhile."""
+    connection = transaction.connection
+    devices = sorted({one.device for one in changes})
+    open_now = {(row.device, row.code): row.id for row in _OPEN.all(connection, {"devices": devices})}
+    opened = 0
+    for one in changes:
+        number = open_now.get((one.device, one.code))
+        if one.number is None and number is None:
+            row = {"device": one.device, "code": one.code, "raised": now, "details": _details(control)}
+            _RAISE.execute(connection, {**row, "function_set": alarm_rules.OWN})
+            opened += 1
+        elif one.number is not None and number == one.number:
+            _CLEAR.execute(connection, {"number": number, "cleared": now})
+            opened -= 1
+    if opened:
+        tally.change(transaction, tally.OPEN_ALARMS, opened)
+
+
+_OPEN = Prepared(
+    sa.select(alarm_table.c.id, alarm_table.c.device, alarm_table.c.code, alarm_table.c.details).where(
+        alarm_table.c.device.in_(sa.bindparam("devices", expanding=True)),
+        alarm_table.c.function_set == alarm_rules.OWN,
+        alarm_table.c.cleared.is_(None),
+    )
+)
+_RAISE = Prepared(sa.insert(alarm_table), "device", "function_set", "code", "raised", "details")
+_CLEAR = Prepared(sa.update(alarm_table).where(alarm_table.c.id == sa.bindparam("number")), "cleared")

@@ -1,0 +1,307 @@
+"""Delivered against commanded, from readings to what the operator sees: pages, totals, exports, alarms."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from twisted.internet.task import Clock
+
+from csipd.daemon import rounds
+from csipd.daemon.rounds import DeliveryRounds
+from csipd.db import retention, series
+from csipd.db.database import Transaction
+from csipd.db.series import Sample
+from csipd.der.metering import Metering
+from csipd.der.retention import Retention
+from csipd.net.identity import Identity
+from csipd.sep2 import resources as r
+from tests.support.world import MANAGED, NOW, OWNER, REGISTERED
+from tests.web.admin.case import Case
+
+WATTS = r.ReadingType(uom=38, flowDirection=19, accumulationBehaviour=12)
+SETTINGS = r.DERSettings(setGradW=10_000, setMaxW=r.ActivePower(multiplier=3, value=5), updatedTime=NOW)
+
+
+class DeliveryCase(Case):
+    """Point 1 with the owner and the managed device, which are told to give at most 60 %: 3 kW of 5."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        n = self.numbers
+        self.meters = count(1)
+        self.put(OWNER, n.owner, SETTINGS)
+        self.put(MANAGED, n.managed, SETTINGS)
+        for status in ("active", "scheduled"):
+            for one in self.office.get(f"/controls?status={status}")["items"]:
+                self.office.post(f"/controls/{one['number']}/cancel", {}, expect=200)
+        made = self.office.post(
+            "/controls", {"program": n.point_1, "duration": 3600, "base": {"opModMaxLimW": 6000}}
+        )
+        self.control = made["items"][0]["number"]
+        self.rounds = DeliveryRounds(
+            self.world.database, Clock(), lambda: float(self.world.now), metering=Metering()
+        )
+        self.rounds.startService()
+        self.addCleanup(self.rounds.stopService)
+
+    def put(self, who: Identity, device: int, settings: r.DERSettings) -> None:
+        self.assertLess(self.world.put(who, f"/edev/{device}/der/1/derg", settings).status, 300)
+
+    def meter(self, device: int, *, is_der: bool = True, kind: r.ReadingType = WATTS) -> int:
+        def opened(transaction: Transaction) -> int:
+            return series.open_segment(
+                transaction, next(self.meters), device, kind, is_der, REGISTERED
+            ).number
+
+        number: int = self.world.write(opened)
+        return number
+
+    def read(self, number: int, watts: int, since: int = NOW, until: int | None = None) -> None:
+        """The same every five minutes until now."""
+        end = self.world.now if until is None else until
+        samples = [Sample(start, 300, watts) for start in range(since, end, 300)]
+        self.world.write(
+            lambda t: series.store(t, series._of_number(t.connection, number), samples, self.world.now)
+        )
+
+    def delivery(self, query: str = "") -> dict[str, Any]:
+        return self.office.get(f"/controls/{self.control}/delivery{query}")
+
+    def verdicts(self) -> dict[str, str]:
+        return {one["device_name"]: one["verdict"] for one in self.delivery()["items"]}
+
+    def go_round(self) -> None:
+        done: list[Any] = []
+        self.rounds.go_round().addBoth(done.append)
+        clock = self.rounds._clock
+        for _ in range(100):
+            if done:
+                break
+            clock.advance(rounds.PAUSE)
+        self.assertEqual(done, [None])
+
+    def alarms(self) -> list[tuple[int, str]]:
+        """What the server itself has found, and is open."""
+        found = self.office.get("/alarms?open=true")["items"]
+        return sorted((one["device"], one["name"]) for one in found if one["functionSet"] == 255)
+
+
+class DeviceTests(DeliveryCase):
+    """Device by device."""
+
+    def test_verdicts(self) -> None:
+        """One obeys, one does not, and one that has no readings is named as such, not as obeying."""
+        n = self.numbers
+        self.world.now += 1800
+        self.assertEqual(set(self.verdicts().values()), {"no readings"})
+        self.read(self.meter(n.owner), 2900)
+        self.read(self.meter(n.managed), 4000)
+        found = {one["device"]: one for one in self.delivery()["items"]}
+        self.assertEqual((found[n.owner]["verdict"], found[n.managed]["verdict"]), ("obeyed", "not obeyed"))
+        one = found[n.owner]
+        self.assertEqual(
+            (one["commanded"], one["delivered"], one["tolerance"], one["unit"], one["limits"], one["meter"]),
+            (3000, 2900, 100, "W", True, "der"),
+        )
+        self.assertEqual((one["mode"], one["quantity"]), ("opModMaxLimW", "active_power"))
+
+    def test_running_and_over(self) -> None:
+        """It is asked while the control runs and afterwards; before the ramp is over there is nothing."""
+        n = self.numbers
+        number = self.meter(n.owner)
+        self.assertEqual(self.verdicts()["owner"], "not yet")
+        self.world.now += 1200
+        self.read(number, 2000)
+        self.assertEqual(self.verdicts()["owner"], "obeyed")
+        self.world.now += 2700
+        self.assertEqual(self.verdicts()["owner"], "no readings", "they have stopped")
+        self.read(number, 5000, since=NOW + 1200)
+        one = next(one for one in self.delivery()["items"] if one["device"] == n.owner)
+        self.assertEqual((one["verdict"], one["seconds"]), ("not obeyed", 3599))
+        self.assertAlmostEqual(one["delivered"], (1199 * 2000 + 2400 * 5000) / 3599, 2)
+
+    def test_cancelled(self) -> None:
+        """What is delivered after it was cancelled is not held against anybody."""
+        n = self.numbers
+        number = self.meter(n.owner)
+        self.world.now += 1500
+        self.office.post(f"/controls/{self.control}/cancel", {}, expect=200)
+        self.read(number, 2000)
+        self.world.now += 1500
+        self.read(number, 5000, since=NOW + 1500)
+        one = next(one for one in self.delivery()["items"] if one["device"] == n.owner)
+        self.assertEqual((one["verdict"], one["delivered"]), ("obeyed", 2000))
+
+    def test_settings_as_they_were(self) -> None:
+        """A share is of what was set when the control began, whatever was set since (decision 59)."""
+        n = self.numbers
+        self.world.now += 1800
+        self.read(self.meter(n.owner), 2900)
+        self.put(OWNER, n.owner, SETTINGS.replace(setMaxW=r.ActivePower(multiplier=3, value=1)))
+        self.assertEqual(self.verdicts()["owner"], "obeyed")
+        self.world.now += 60
+        self.put(OWNER, n.owner, SETTINGS.replace(setMaxW=r.ActivePower(multiplier=3, value=2)))
+        self.assertEqual(self.verdicts()["owner"], "obeyed")
+        # When no control can ask for them any more they go.
+        later = self.world.now + 500 * 86_400
+        removed = self.world.write(lambda t: retention.sweep(t, Retention(), later))
+        self.assertEqual(removed.rows.get("former settings"), 4, "two are from the beginning")
+
+    def test_unchanged_settings(self) -> None:
+        """Settings that are put again with another time leave nothing behind."""
+        n = self.numbers
+        for second in range(3):
+            self.world.now += 1
+            self.put(OWNER, n.owner, SETTINGS.replace(updatedTime=NOW + second + 1))
+        later = self.world.now + 500 * 86_400
+        removed = self.world.write(lambda t: retention.sweep(t, Retention(), later))
+        self.assertEqual(removed.rows.get("former settings"), 2, "those of the beginning")
+
+    def test_meters(self) -> None:
+        """A DER's own meter counts before the premises', which is labelled; phases are added up."""
+        n = self.numbers
+        self.world.now += 1800
+        self.read(self.meter(n.owner, is_der=False), 4000)
+        found = {one["device"]: one for one in self.delivery()["items"]}
+        self.assertEqual((found[n.owner]["meter"], found[n.owner]["verdict"]), ("premises", "not obeyed"))
+        for phase in (128, 64, 32):
+            self.read(self.meter(n.owner, kind=WATTS.replace(phase=phase)), 900)
+        found = {one["device"]: one for one in self.delivery()["items"]}
+        self.assertEqual((found[n.owner]["meter"], found[n.owner]["delivered"]), ("der", 2700))
+
+    def test_declined(self) -> None:
+        """Who said that it opted out is not held to it."""
+        n = self.numbers
+        self.world.now += 1800
+        self.read(self.meter(n.owner), 5000)
+        mrid = self.office.get(f"/controls/{self.control}")["control"]["mRID"]
+        said = r.DERControlResponse(createdDateTime=NOW + 5, endDeviceLFDI=OWNER.lfdi, status=4, subject=mrid)
+        self.assertEqual(self.world.post(OWNER, "/rsps/1/rsp", said).status, 201)
+        self.assertEqual(self.verdicts()["owner"], "declined")
+
+    def test_no_power(self) -> None:
+        """A control that commands no power has nothing to compare; an unknown one is not there."""
+        base = {"opModFixedPFInjectW": {"displacement": 95, "multiplier": -2, "excitation": False}}
+        made = self.office.post("/controls", {"program": self.numbers.point_1, "duration": 600, "base": base})
+        self.assertEqual(self.office.get(f"/controls/{made['items'][0]['number']}/delivery")["items"], [])
+        self.office.refused("GET", "/controls/999/delivery", expect=404)
+
+    def test_pages(self) -> None:
+        """Devices come page by page, and all at once as an export."""
+        seen: list[int] = []
+        after = ""
+        while True:
+            page = self.delivery(f"?limit=1{after}")
+            seen += [one["device"] for one in page["items"]]
+            if "next" not in page:
+                break
+            after = f"&after={page['next']}"
+        n = self.numbers
+        self.assertEqual(seen, sorted((n.owner, n.managed)))
+        lines = self.office.send("GET", f"/exports/controls/{self.control}/delivery?format=csv").body
+        self.assertEqual(len(lines.splitlines()), 3)
+
+
+class RoundTests(DeliveryCase):
+    """What the daemon goes over."""
+
+    def test_totals(self) -> None:
+        """The totals say when they are of; after the end they are made once more, and are final then."""
+        n = self.numbers
+        self.assertNotIn("totals", self.delivery())
+        mine, theirs = self.meter(n.owner), self.meter(n.managed)
+        self.world.now += 1800
+        self.read(mine, 2900)
+        self.read(theirs, 4000)
+        self.patch(rounds, "DEVICES", 1)
+        self.go_round()
+        (total,) = self.delivery()["totals"]
+        self.assertEqual(
+            (total["devices"], total["obeyed"], total["not_obeyed"], total["no_readings"]), (2, 1, 1, 0)
+        )
+        self.assertEqual((total["commanded"], total["delivered"]), (6000, 6900))
+        self.assertEqual((total["at"], total["final"]), (NOW + 1800, False))
+        self.world.now += 1800
+        self.read(theirs, 0, since=NOW + 1800)
+        self.go_round()
+        self.assertFalse(self.delivery()["totals"][0]["final"], "readings are still on their way")
+        self.world.now += 901
+        self.go_round()
+        self.assertTrue(self.delivery()["totals"][0]["final"])
+        self.world.now += 60
+        self.go_round()
+        self.assertEqual(self.delivery()["totals"][0]["at"], NOW + 4501)
+
+    def test_alarms(self) -> None:
+        """Who does not obey, and who has stopped to post, is an alarm; what is over is cleared."""
+        n = self.numbers
+        mine, theirs = self.meter(n.owner), self.meter(n.managed)
+        self.world.now += 1200
+        self.read(mine, 5000)
+        self.read(theirs, 100)
+        before = self.office.get("/status")["alarms_open"]
+        self.go_round()
+        self.assertEqual(self.alarms(), [(n.owner, "control not obeyed")])
+        self.assertEqual(self.office.get("/status")["alarms_open"], before + 1)
+        self.go_round()
+        self.assertEqual(len(self.alarms()), 1, "the same is not raised twice")
+        self.world.now += 1500
+        self.read(mine, 0, since=NOW + 1200)
+        self.go_round()
+        self.assertEqual(self.alarms(), [(n.managed, "readings are missing")])
+        self.read(theirs, 100, since=NOW + 1200)
+        self.go_round()
+        self.assertEqual(self.alarms(), [])
+        self.assertEqual(self.office.get("/status")["alarms_open"], before)
+        (raised, _) = self.office.get(f"/alarms?device={n.owner}")["items"], None
+        self.assertEqual(raised[0]["details"], f"control {self.control}")
+
+    def test_never_metered(self) -> None:
+        """A device that has no meter at all is named, and no alarm."""
+        self.world.now += 1800
+        self.go_round()
+        self.assertEqual(self.delivery()["totals"][0]["no_readings"], 2)
+        self.assertEqual(self.alarms(), [])
+
+    def test_over(self) -> None:
+        """A control that is over is no longer disobeyed."""
+        n = self.numbers
+        number = self.meter(n.owner)
+        self.world.now += 1200
+        self.read(number, 5000)
+        self.go_round()
+        self.assertEqual(len(self.alarms()), 1)
+        self.world.now += 3600
+        self.read(number, 5000, since=NOW + 1200)
+        self.go_round()
+        self.assertEqual(self.alarms(), [])
+
+    def test_not_begun(self) -> None:
+        """What has not begun, was cancelled before, or commands no power is not gone over."""
+        n = self.numbers
+        self.office.post(f"/controls/{self.control}/cancel", {}, expect=200)
+        self.world.now += 1
+        self.go_round()
+        self.assertNotIn("totals", self.office.get(f"/controls/{n.scheduled}/delivery"))
+
+    def test_stop(self) -> None:
+        """A round that is stopped ends, and the next start begins anew."""
+        self.world.now += 1200
+        self.patch(rounds, "DEVICES", 1)
+        done: list[Any] = []
+        self.rounds.go_round().addBoth(done.append)
+        self.assertEqual(done, [])
+        self.rounds.stopService()
+        self.assertEqual(done, [None])
+        self.assertNotIn("totals", self.delivery())
+        self.rounds.startService()
+        self.go_round()
+        self.assertIn("totals", self.delivery())
+
+    def test_loop(self) -> None:
+        """It goes round every minute."""
+        self.world.now += 1200
+        clock = self.rounds._clock
+        clock.pump([rounds.EVERY / 2] * 2)
+        self.assertIn("totals", self.delivery())
