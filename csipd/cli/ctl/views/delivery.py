@@ -16,13 +16,13 @@ def totals(items: Iterable[Value], when: When) -> list[Facts]:
     return [
         Facts(
             (
+                ("As of", f"{when(one.get('at'))}{', after its end' if one.get('final') else ''}"),
                 ("Commanded", _amount(one, "commanded")),
                 ("Delivered", _amount(one, "delivered")),
                 ("Devices", text(one.get("devices"))),
                 *((name.replace("_", " ").capitalize(), text(one.get(name))) for name in _COUNTS),
             ),
-            title=f"{text(one.get('mode'))}, {'in the end' if one.get('final') else 'so far'}, as of"
-            f" {when(one.get('at'))}",
+            title=text(one.get("mode")),
         )
         for one in items
     ]
