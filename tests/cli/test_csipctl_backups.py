@@ -21,7 +21,7 @@ from csipd.cli.ctl import archives
 from csipd.cli.ctl.archives import ArchiveError
 from csipd.daemon import start
 from csipd.daemon.start import PreparedDaemon, StartOptions
-from csipd.db import controls, engine, programs
+from csipd.db import controls, engine, programs, rollups, series
 from csipd.db.database import Database, Transaction
 from csipd.db.tables import audit, devices, facts
 from csipd.sep2 import resources as r
@@ -212,6 +212,36 @@ class RestoreTests(_Case):
         self.ctl("restore", "--yes", str(self.file))
         again = self.with_store(command)
         self.assertEqual(set(again) & {*found, *lost, *self.first}, set())
+
+    def test_readings(self) -> None:
+        """Readings, and what they come to, are in it; a series that is new has a number of its own."""
+
+        def add(transaction: Transaction, ready: PreparedDaemon) -> int:
+            device = transaction.connection.scalar(sa.select(devices.c.id).where(devices.c.name == "dev1"))
+            assert device is not None
+            segment = series.open_segment(transaction, 1, device, r.ReadingType(uom=38), True, NOW)
+            samples = [series.Sample(NOW - NOW % 3600 + 60 * each, 60, each) for each in range(120)]
+            series.store(transaction, segment, samples, NOW)
+            rollups.roll(transaction, NOW + 3600)
+            return segment.number
+
+        def seen(transaction: Transaction, ready: PreparedDaemon) -> tuple[Any, ...]:
+            connection = transaction.connection
+            return (
+                series.current(connection, 1),
+                series.latest(connection, 1),
+                rollups.read(connection, number, 3600, 0, 2**40),
+            )
+
+        number = self.with_store(add)
+        before = self.with_store(seen)
+        self.assertEqual([bucket.readings for bucket in before[2]], [60, 60])
+        file = self.place.folder / "with readings.tar.gz"
+        self.ctl("backup", "--with-keys", str(file))
+        lost = self.with_store(add)
+        self.ctl("restore", "--yes", str(file))
+        self.assertEqual(self.with_store(seen), before)
+        self.assertGreater(self.with_store(add), lost)
 
     def test_what_is_computed_stays(self) -> None:
         """mRIDs of what is no row keep the store's first number for ever (decision 46, case B4)."""
