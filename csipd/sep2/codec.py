@@ -85,9 +85,9 @@ def decode(data: bytes, expected: type[E], *others: type[E], max_bytes: int = MA
 
 
 def _decode_plain(data: bytes, classes: tuple[type[E], ...]) -> E | None:
-    """The value of a plain document (plain.py) that is not large; None: it is another one, or wrong."""
+    """The value of a plain document (plain.py); None: it is another one, or wrong."""
     named = _PLAIN_ROOT.match(data)
-    cls = None if named is None or len(data) > MAX_TAGS else _CLASSES.get(named[1].decode())
+    cls = None if named is None or _too_many_tags(data) else _CLASSES.get(named[1].decode())
     if cls is None or not issubclass(cls, classes):
         return None
     value = _plain_reader(cls)(data)
@@ -158,12 +158,18 @@ def _parse(data: bytes) -> etree._Element:
         raise Malformed(f"the document is not well-formed: {fault}", expected="XML") from None
 
 
+def _too_many_tags(data: bytes) -> int:
+    """How many tags there are, where that is more than may be; else 0."""
+    tags = data.count(b"<") if len(data) > MAX_TAGS else 0
+    return tags if tags > MAX_TAGS else 0
+
+
 def _check_bounds(data: bytes) -> None:
     """Refuse octets of which a tree would cost too much.
 
     Nothing is parsed: comments and text may count for elements and attributes, but none of these is missed.
     """
-    if len(data) > MAX_TAGS and (tags := data.count(b"<")) > MAX_TAGS:
+    if tags := _too_many_tags(data):
         raise Malformed(f"the document has {tags} tags", expected=f"at most {MAX_TAGS}")
     if data.count(b"=") > MAX_ATTRIBUTES and _MANY_ATTRIBUTES in data.translate(None, _NO_MARKS):
         for tag in data.split(b"<"):
