@@ -162,6 +162,26 @@ class PlainTests(SynchronousTestCase):
             "/RespondableResource",
         )
 
+    def test_large(self) -> None:
+        """A document of many members is read by its pattern; one of more tags than may be is refused."""
+        reading = r.Reading(timePeriod=r.DateTimeInterval(duration=60, start=1_700_000_000), value=1)
+        period = r.DateTimeInterval(duration=1, start=1)
+
+        def posted(number: int) -> bytes:
+            found = r.MirrorReadingSet(mRID="1", timePeriod=period, Reading=(reading,) * number)
+            return codec.encode(r.MirrorMeterReading(mRID="2", MirrorReadingSet=(found,)))
+
+        data = posted(2000)
+        expected = codec.decode(data + COMMENT, r.MirrorMeterReading)
+        self.patch(codec, "_decode_tree", lambda *_: self.fail("a tree was made"))
+        self.assertGreater(len(data), codec.MAX_TAGS)
+        self.assertEqual(codec.decode(data, r.MirrorMeterReading), expected)
+        self.patch(codec, "MAX_TAGS", len(data) - 1)
+        self.assertEqual(codec.decode(data, r.MirrorMeterReading), expected)
+        self.patch(codec, "MAX_TAGS", data.count(b"<") - 1)
+        with self.assertRaises(self.failureException):
+            codec.decode(data, r.MirrorMeterReading)
+
     @given(documents())
     def test_no_difference(self, drawn: tuple[type[Element], bytes]) -> None:
         """A document is what it is, and refused for what it is, whether a tree is made of it or not."""
