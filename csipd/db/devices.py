@@ -20,7 +20,7 @@ from csipd.db.audit import record
 from csipd.db.columns import Unreadable
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
-from csipd.db.tables import devices, own_programs, standing_number
+from csipd.db.tables import devices, mirrors, own_programs, standing_number
 from csipd.der.access import Barred, Caller, Owner, Policy, Standing
 from csipd.refusals import BadRequest, Conflict, Duplicate, Forbidden, Full, NotFound
 from csipd.sep2 import identity
@@ -138,6 +138,9 @@ _STATE = Prepared(
         is_shown.label("shown"),
     ).where(devices.c.id == sa.bindparam("device"))
 )
+
+
+_MOVE_MIRRORS = Prepared(sa.update(mirrors).where(mirrors.c.device == sa.bindparam("of")), "fleet")
 
 
 @frozen
@@ -493,6 +496,8 @@ def update(transaction: Transaction, device: int, **values: Any) -> None:
         for standing, change in ((before.standing, -1), (after.standing, 1)):
             tally.change(transaction, tally.devices(STANDINGS[standing]), change)
     moved = _fleet_of(before) != _fleet_of(after)
+    if moved:
+        _MOVE_MIRRORS.execute(connection, {"of": device, "fleet": _fleet_of(after)})
     if before != after:
         of = groups.set_of(connection, device)
         for seen, change in ((before, -1), (after, 1)):

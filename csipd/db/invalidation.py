@@ -89,7 +89,10 @@ MADE_FROM: Mapping[str, Made] = {
     "logevents": Made((facts.list_of,), {"classified": ()}),
     "mirrors": Made(
         (facts.mirrors, facts.mirror, facts.usage_points),
-        dict.fromkeys(("body", "roles", "wished_post_rate", "posted"), (facts.mirror,)),
+        {
+            "fleet": (facts.fleet,),
+            **dict.fromkeys(("body", "roles", "wished_post_rate", "posted"), (facts.mirror,)),
+        },
     ),
     "meter_readings": Made((facts.mirror,), {"sets": ()}),
     "reading_sets": Made((facts.readings,)),

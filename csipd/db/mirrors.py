@@ -44,6 +44,7 @@ _MIRRORS = sa.select(
     mirrors.c.roles,
     mirrors.c.wished_post_rate,
     mirrors.c.posted,
+    mirrors.c.mrid,
     mirrors.c.body,
     devices_table.c.manager,
     devices_table.c.lfdi,
@@ -57,26 +58,50 @@ _BY_MRID = Prepared(_MIRRORS.where(_OWNED, mirrors.c.mrid == sa.bindparam("mrid"
 _OWNED_COUNT = Prepared(sa.select(sa.func.count()).select_from(mirrors).where(_OWNED))
 
 
-def _made_by(aggregator: bool) -> sa.ColumnElement[bool]:
-    """The mirrors that a caller has made, of devices that are its own now."""
-    return _OWNED & mirrors.c.device.in_(devices.visible_to(aggregator))
-
-
 def _metered(aggregator: bool) -> sa.ColumnElement[bool]:
     """Those of a caller and its fleet, whoever made them."""
-    return mirrors.c.device.in_(devices.visible_to(aggregator)) & _LIVE
+    own = mirrors.c.fleet if aggregator else mirrors.c.device
+    return (own == sa.bindparam("asker")) & _LIVE
+
+
+def _made_by(aggregator: bool) -> sa.ColumnElement[bool]:
+    """Those of them that the caller has made."""
+    return _OWNED & _metered(aggregator)
 
 
 def _number(which: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
     return sa.select(sa.func.count()).select_from(mirrors).where(which).scalar_subquery()
 
 
-def _page(which: sa.ColumnElement[bool]) -> Prepared:
-    return Prepared(
+# What comes behind a mirror in the order of both lists: those of its mRID, then those of lower ones. In one
+# statement SQLite would pass over what comes before.
+_BEHIND = (
+    (mirrors.c.mrid == sa.bindparam("behind_mrid")) & (mirrors.c.id > sa.bindparam("behind_number")),
+    mirrors.c.mrid < sa.bindparam("behind_mrid"),
+)
+
+
+@frozen
+class _Pages:
+    """A list of mirrors.
+
+    :param whole: by where a part starts
+    :param behind: by which mirror is right before it
+    """
+
+    whole: Prepared
+    behind: tuple[Prepared, ...]
+
+
+def _pages(which: sa.ColumnElement[bool]) -> _Pages:
+    ordered = (
         _MIRRORS.where(which)
         .order_by(mirrors.c.mrid.desc(), mirrors.c.id)
         .limit(sa.bindparam("limit", type_=sa.Integer))
-        .offset(sa.bindparam("start", type_=sa.Integer))
+    )
+    return _Pages(
+        Prepared(ordered.offset(sa.bindparam("start", type_=sa.Integer))),
+        tuple(Prepared(ordered.where(condition)) for condition in _BEHIND),
     )
 
 
@@ -92,13 +117,14 @@ _COUNTS = {
     )
     for aggregator in (False, True)
 }
-_MADE_PAGE = {aggregator: _page(_made_by(aggregator)) for aggregator in (False, True)}
-_METERED_PAGE = {aggregator: _page(_metered(aggregator)) for aggregator in (False, True)}
+_MADE = {aggregator: _pages(_made_by(aggregator)) for aggregator in (False, True)}
+_METERED = {aggregator: _pages(_metered(aggregator)) for aggregator in (False, True)}
 
 _INSERT = Prepared(
     sa.insert(mirrors).returning(mirrors.c.id),
     "owner",
     "device",
+    "fleet",
     "mrid",
     "roles",
     "wished_post_rate",
@@ -221,6 +247,14 @@ _DELETED = Prepared(
 
 
 @frozen
+class Position:
+    """A mirror by what lists of them are ordered by."""
+
+    mrid: str
+    number: int
+
+
+@frozen
 class Mirror:
     """A MirrorUsagePoint, and with it a UsagePoint.
 
@@ -243,7 +277,13 @@ class Mirror:
     rate: int | None
     wished: int | None
     posted: int
+    mrid: str
     body: bytes
+
+    @property
+    def position(self) -> Position:
+        """Where it stands in lists."""
+        return Position(self.mrid, self.number)
 
     def document(self) -> r.MirrorUsagePoint:
         """What was posted, without readings; deviceLFDI is the one that the device has now."""
@@ -294,6 +334,7 @@ def _mirror(row: Any) -> Mirror:
         rate=row.post_rate,
         wished=row.wished_post_rate,
         posted=row.posted,
+        mrid=row.mrid,
         body=row.body,
     )
 
@@ -303,19 +344,35 @@ def counts(connection: sa.Connection, asker: Caller) -> Counts:
     return Counts(*_COUNTS[asker.aggregator].first(connection, {"asker": asker.device}))
 
 
-def made(connection: sa.Connection, asker: Caller, part: Page) -> list[Mirror]:
-    """A part of the mirrors that a caller has made, by mRID descending."""
-    return _part(connection, _MADE_PAGE, asker, part)
+def made(
+    connection: sa.Connection, asker: Caller, part: Page, behind: Position | None = None
+) -> list[Mirror]:
+    """A part of the mirrors that a caller has made, by mRID descending.
+
+    :param behind: the mirror right before the part, where that is known: what comes before is not passed over
+    """
+    return _part(connection, _MADE[asker.aggregator], asker, part, behind)
 
 
-def metered(connection: sa.Connection, asker: Caller, part: Page) -> list[Mirror]:
-    """A part of the usage points of a caller and its fleet, by mRID descending."""
-    return _part(connection, _METERED_PAGE, asker, part)
+def metered(
+    connection: sa.Connection, asker: Caller, part: Page, behind: Position | None = None
+) -> list[Mirror]:
+    """A part of the usage points of a caller and its fleet, in the same order; ``behind`` as there."""
+    return _part(connection, _METERED[asker.aggregator], asker, part, behind)
 
 
-def _part(connection: sa.Connection, pages: dict[bool, Prepared], asker: Caller, part: Page) -> list[Mirror]:
-    wanted = {"asker": asker.device, "limit": part.limit, "start": part.start}
-    return [_mirror(row) for row in pages[asker.aggregator].all(connection, wanted)]
+def _part(
+    connection: sa.Connection, pages: _Pages, asker: Caller, part: Page, behind: Position | None
+) -> list[Mirror]:
+    wanted: dict[str, Any] = {"asker": asker.device, "limit": part.limit, "start": part.start}
+    if behind is None:
+        return [_mirror(row) for row in pages.whole.all(connection, wanted)]
+    found: list[Any] = []
+    wanted |= {"behind_mrid": behind.mrid, "behind_number": behind.number}
+    for query in pages.behind:
+        if len(found) < part.limit:
+            found += query.all(connection, wanted | {"limit": part.limit - len(found)})
+    return [_mirror(row) for row in found]
 
 
 def has_room(connection: sa.Connection, metering: Metering) -> bool:
@@ -408,7 +465,7 @@ def overwrite(transaction: Transaction, asker: Caller, mirror: Mirror, body: r.M
     device = devices.meant_by(transaction.connection, asker, body.deviceLFDI)
     if device is None or not acts_for(asker, device):
         raise Forbidden(f"{asker.lfdi} does not meter {body.deviceLFDI}")
-    if device.device != mirror.device or body.mRID != mirror.document().mRID:
+    if device.device != mirror.device or body.mRID != mirror.mrid:
         raise BadRequest("mRID and deviceLFDI of a MirrorUsagePoint do not change: POST makes another one")
     _overwrite(transaction, mirror, body)
 
@@ -429,7 +486,14 @@ def _make(
         raise Full(f"there are {metering.mirrors} mirrors")
     number: int = _INSERT.scalar(
         connection,
-        {"owner": asker.device, "device": device.device, "mrid": body.mRID, "posted": now, **_content(body)},
+        {
+            "owner": asker.device,
+            "device": device.device,
+            "fleet": device.manager,
+            "mrid": body.mRID,
+            "posted": now,
+            **_content(body),
+        },
     )
     tally.change(transaction, NUMBER, 1)
     if not has_room(connection, metering):

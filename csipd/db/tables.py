@@ -611,6 +611,8 @@ mirrors = sa.Table(
     sa.Column("owner", _Id, sa.ForeignKey("devices.id"), nullable=False),
     # Whose readings they are: what deviceLFDI means.
     sa.Column("device", _Id, sa.ForeignKey("devices.id"), nullable=False),
+    # The aggregator in whose fleet that device is shown: kept, so that a fleet's are read in order.
+    sa.Column("fleet", _Id, sa.ForeignKey("devices.id")),
     sa.Column("mrid", sa.String(32), nullable=False),
     # roleFlags, as a number.
     sa.Column("roles", sa.Integer, nullable=False),
@@ -633,6 +635,15 @@ mirrors = sa.Table(
     sa.Index(
         "ix_mirrors_device_mrid",
         "device",
+        sa.text("mrid DESC"),
+        "id",
+        sqlite_where=sa.text("deleted IS NULL"),
+        postgresql_where=sa.text("deleted IS NULL"),
+    ),
+    # The same of a fleet.
+    sa.Index(
+        "ix_mirrors_fleet_mrid",
+        "fleet",
         sa.text("mrid DESC"),
         "id",
         sqlite_where=sa.text("deleted IS NULL"),

@@ -166,6 +166,11 @@ class CountTests(_Case):
                 for n in range(0, total, 2)
             ]
             self.assertEqual([each for part in parts for each in part], whole)
+            for n, each in enumerate(whole):
+                rest = self.world.read(
+                    lambda c, read=read, at=each.position: read(c, asker, WHOLE, at)  # type: ignore[misc]
+                )
+                self.assertEqual(rest, whole[n + 1 :])
 
     def test_plans(self) -> None:
         """No statement of a device looks at all mirrors."""
@@ -176,9 +181,11 @@ class CountTests(_Case):
                 mirrors._BY_MRID,
                 mirrors._OWNED_COUNT,
                 mirrors._COUNTS[False],
-                mirrors._MADE_PAGE[False],
-                mirrors._METERED_PAGE[False],
-                mirrors._METERED_PAGE[True],
+                *(
+                    prepared
+                    for pages in (*mirrors._MADE.values(), *mirrors._METERED.values())
+                    for prepared in (pages.whole, *pages.behind)
+                ),
                 mirrors._SILENT,
                 mirrors._DELETED,
                 mirrors._METER,
@@ -194,3 +201,4 @@ class CountTests(_Case):
 
         for line in self.world.read(plans):
             self.assertFalse(line.startswith(("SCAN mirrors:", "SCAN meter", "SCAN reading")), line)
+            self.assertNotIn("TEMP B-TREE", line)

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.db import controls, facts
 from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS, Place
+from tests.support.metering import usage_point
 from tests.support.world import AGGREGATOR, BARE, FULL, MANAGED, NOW, OTHER, OWNER, World, end_device
 
 #: Statements of a GET by a device that has not asked before, what devices share being known: the number of
@@ -76,6 +77,24 @@ class PollTests(SynchronousTestCase):
         changed = r.EndDevice(lFDI=MANAGED.lfdi, sFDI=MANAGED.sfdi, changedTime=0, postRate=60)
         self.assertEqual(self.world.put(MANAGED, f"/edev/{self.world.numbers.managed}", changed).status, 204)
         self.assertEqual([skips(1), skips(2)], [True, False])
+
+    def test_far_pages_of_mirrors(self) -> None:
+        """The same of an aggregator's mirrors and of its fleet's usage points."""
+        reader, _ = self.engines()
+        for n in range(6):
+            of = (BARE, MANAGED)[n % 2]
+            self.assertEqual(self.world.post(AGGREGATOR, "/mup", usage_point(of, f"F{n}")).status, 201)
+
+        def skips(path: str, start: int) -> bool:
+            with self.driver(reader) as said:
+                self.assertEqual(self.world.fresh(AGGREGATOR, f"{path}?s={start}&l=2").status, 200)
+            return any(re.search("OFFSET [1-9]", one) for one in said)
+
+        for path in ("/mup", "/upt"):
+            self.assertEqual([skips(path, start) for start in (0, 2, 4)], [False] * 3)
+        self.world.post(AGGREGATOR, "/mup", usage_point(BARE, "F9"))
+        for path in ("/mup", "/upt"):
+            self.assertEqual([skips(path, start) for start in (2, 4)], [True, False])
 
     def core(self, ask: Callable[[], None]) -> list[str]:
         """The statements that go through Core meanwhile."""

@@ -37,9 +37,7 @@ class UsagePoint(Source):
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
         total = metering.seen(context).usage_points
-        found = mirrors.metered(context.connection, context.caller, part)
-        for each in found:
-            context.depend(facts.mirror(each.number), facts.device(each.device))
+        found = metering.part(context, place.href, mirrors.metered, part)
         return total, [(Place(ROWS["UsagePoint"], (each.number,)), _usage_point(each)) for each in found]
 
 

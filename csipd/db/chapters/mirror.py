@@ -41,9 +41,7 @@ class MirrorUsagePoint(Source):
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
         total = metering.seen(context).mirrors
-        found = mirrors.made(context.connection, context.caller, part)
-        for each in found:
-            context.depend(facts.mirror(each.number), facts.device(each.device))
+        found = metering.part(context, place.href, mirrors.made, part)
         places = [Place(_MIRROR, (each.number,)) for each in found]
         return total, list(zip(places, _documents(context, found), strict=True))
 

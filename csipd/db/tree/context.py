@@ -172,10 +172,10 @@ class Context:
         entry = None if self.store is None else self.store.find(("bookmark", key), self.now, own=True)
         return None if entry is None else entry.value
 
-    def set_bookmark(self, key: Hashable, value: Hashable, fact: str) -> None:
-        """Note where a part of a list begins, for as long as the fact is true that the list hangs on."""
+    def set_bookmark(self, key: Hashable, value: Hashable, *of: str) -> None:
+        """Note where a part of a list begins, for as long as the facts are true that the list hangs on."""
         if self.store is not None:
-            self.store.keep(("bookmark", key), value, SMALL, (fact,), self.now, own=True)
+            self.store.keep(("bookmark", key), value, SMALL, of, self.now, own=True)
 
     def limit_validity(self, moment: int | None) -> None:
         """Note that what was read may change by itself at a moment (TimeType); None: it does not."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import sqlalchemy as sa
 from attrs import frozen
 
 from csipd.db import facts, mirrors
-from csipd.db.mirrors import Meter, Mirror
+from csipd.db.mirrors import Meter, Mirror, Position
 from csipd.db.tree.context import SMALL, Context
 from csipd.der import access
+from csipd.der.access import Caller
+from csipd.sep2.paging import Page
 
 
 @frozen
@@ -57,6 +62,30 @@ def meter(context: Context, number: int, mrid: str) -> Meter | None:
         return mirrors.find_meter(context.connection, number, mrid)
 
     return context.kept(("meter", number, mrid), make, lambda _: SMALL, own=True)
+
+
+def part(
+    context: Context,
+    name: str,
+    read: Callable[[sa.Connection, Caller, Page, Position | None], list[Mirror]],
+    wanted: Page,
+) -> list[Mirror]:
+    """A part of a list of mirrors; whoever pages on is given what follows without passing over what it has.
+
+    :param name: of the list
+    :param read: `mirrors.made` or `mirrors.metered`
+    """
+    caller = context.caller
+    device = caller.device
+    behind = context.bookmark((name, device, wanted.start))
+    found = read(context.connection, caller, wanted, behind)
+    for each in found:
+        context.depend(facts.mirror(each.number), facts.device(each.device))
+    if found:
+        key = (name, device, wanted.start + len(found))
+        of = facts.mirrors(device), facts.usage_points(device), facts.fleet(device)
+        context.set_bookmark(key, found[-1].position, *of)
+    return found
 
 
 def seen(context: Context) -> Seen:

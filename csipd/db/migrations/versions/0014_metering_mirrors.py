@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("id", _ID, nullable=False),
         sa.Column("owner", _ID, nullable=False),
         sa.Column("device", _ID, nullable=False),
+        sa.Column("fleet", _ID, nullable=True),
         sa.Column("mrid", sa.String(length=32), nullable=False),
         sa.Column("roles", sa.Integer(), nullable=False),
         sa.Column("wished_post_rate", sa.BigInteger(), nullable=True),
@@ -31,11 +32,13 @@ def upgrade() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["owner"], ["devices.id"], name=op.f("fk_mirrors_owner")),
         sa.ForeignKeyConstraint(["device"], ["devices.id"], name=op.f("fk_mirrors_device")),
+        sa.ForeignKeyConstraint(["fleet"], ["devices.id"], name=op.f("fk_mirrors_fleet")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_mirrors")),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_mirrors_owner_mrid", "mirrors", ["owner", "mrid"], unique=True, **_LIVE)
     op.create_index("ix_mirrors_device_mrid", "mirrors", ["device", sa.text("mrid DESC"), "id"], **_LIVE)
+    op.create_index("ix_mirrors_fleet_mrid", "mirrors", ["fleet", sa.text("mrid DESC"), "id"], **_LIVE)
     op.create_index(op.f("ix_mirrors_posted"), "mirrors", ["posted"])
     op.create_index(
         "ix_mirrors_deleted",
