@@ -15,7 +15,7 @@ from attrs import frozen
 from csipd.db import der_reports, facts, mirrors
 from csipd.db.database import Transaction
 from csipd.db.responses import remove as remove_responses
-from csipd.db.tables import alarms, audit, contacts, controls, deliveries, memberships
+from csipd.db.tables import alarms, audit, contacts, controls, deliveries, memberships, series
 from csipd.der.metering import Metering
 from csipd.der.retention import Retention
 
@@ -50,7 +50,7 @@ def sweep(
         ("refusals", lambda most: _refusals(connection, retention.refusals(now), most)),
         ("mirrors", lambda most: mirrors.sweep(transaction, metering, now, most)),
         ("former settings", lambda most: der_reports.forget(connection, retention.controls(now), most)),
-        ("memberships", lambda most: _memberships(connection, now, most)),
+        ("memberships", lambda most: _memberships(connection, retention, now, most)),
     )
     for name, step in steps:
         if left and (removed := step(left)):
@@ -111,9 +111,14 @@ def _refusals(connection: sa.Connection, before: int, most: int) -> int:
     return len(numbers)
 
 
-def _memberships(connection: sa.Connection, now: int, most: int) -> int:
-    """Memberships that ended before any control that is kept was made or began."""
-    needed = now
+def _memberships(connection: sa.Connection, retention: Retention, now: int, most: int) -> int:
+    """Memberships that ended before any control that is kept was made or began, and any reading was.
+
+    Whose readings a group had is asked as long as days of them are kept (decision 58), which is for ever.
+    """
+    # Series are numbered in the order in which they began; what is read may have been some days old by then.
+    first = connection.scalar(sa.select(series.c.since).order_by(series.c.id).limit(1))
+    needed = now if first is None else min(now, retention.readings(first))
     for column in (controls.c.creation_time, controls.c.earliest):
         needed = min(needed, connection.scalar(sa.select(sa.func.min(column))) or now)
     ended = sa.select(memberships.c.id).where(memberships.c.until < needed)

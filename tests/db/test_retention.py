@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import audit, controls, devices, retention
+from csipd.db import audit, controls, devices, old_readings, retention, series
 from csipd.db.retention import Removed
 from csipd.db.tables import abilities, alarms, contacts, fleets, memberships, metadata, responses
 from csipd.db.tables import audit as audit_table
@@ -147,6 +147,18 @@ class AgeTests(_Case):
         self.assertEqual(self.sweep(NOW + 100 * DAY), Removed({}, more=False))
         later = NOW + 601 + 400 * DAY
         self.assertEqual(self.sweep(later), Removed({"controls": 1, "memberships": 1}, more=False))
+
+    def test_memberships_of_readings(self) -> None:
+        """One stays as long as there is anything that was read while it held, or before it ended."""
+        device = add_device(self.transaction, 1)
+        group = add_group(self.transaction, "G")
+        devices.join(self.transaction, device, group, NOW - 1000)
+        devices.leave(self.transaction, device, group, NOW + 60)
+        series.open_segment(self.transaction, 1, device, r.ReadingType(uom=38), True, NOW)
+        self.assertEqual(self.sweep(NOW + 4000 * DAY), Removed({}, more=False))
+        series.end(self.transaction, 1, NOW)
+        old_readings.remove(self.transaction, KEPT, NOW)
+        self.assertEqual(self.sweep(NOW + 4000 * DAY), Removed({"memberships": 1}, more=False))
 
     def test_memberships_that_hold(self) -> None:
         """One that has not ended stays, and so does one that has just ended."""
