@@ -47,8 +47,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_series")),
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_series_meter_reading"), "series", ["meter_reading", "id"])
-    op.create_index(op.f("ix_series_device"), "series", ["device", "id"])
+    op.create_index(op.f("ix_series_meter_reading_id"), "series", ["meter_reading", "id"])
+    op.create_index(op.f("ix_series_device_id"), "series", ["device", "id"])
     op.create_index(
         "ix_series_doomed",
         "series",
