@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -71,3 +72,30 @@ class ReadingTests(SynchronousTestCase):
             for arguments in ((), ("--device", "3", "--group", "7")):
                 done = self.api.run("readings", command, *arguments)
                 self.assertEqual((done.exit_code, self.api.requests), (Code.USAGE, []))
+
+    def test_capability(self) -> None:
+        """What a group can deliver is shown with of how many and how old; as JSON, and as CSV."""
+        rows = (
+            b'[\n{"type": "all", "devices": 2, "ders": 3, "capability_ders": 2, "capability_youngest": 60,'
+            b' "capability_oldest": 3600, "rtgMaxW": 7500, "settings_ders": 0, "availability_ders": 1,'
+            b' "availability_youngest": 5, "availability_oldest": 5, "statVarAvail": 9, "status_ders": 1,'
+            b' "status_youngest": 1, "status_oldest": 1, "charged_ders": 1, "storedWh": 1600,'
+            b' "stateOfCharge": 40}\n]\n'
+        )
+        self.api.answers("GET", "/exports/groups/7/capability", Answer(200, "application/json", rows))
+        done = self.api.run("groups", "capability", "feeder-1")
+        lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+        for line in (
+            "Rated rtgMaxW 7500 W, of 2, 1m to 1h old",
+            "Set nobody has said",
+            "Available statVarAvail 9 var, of 1, 5s old",
+            "Status charged 40 %, 1600 Wh, of 1, 1s old",
+        ):
+            self.assertIn(line, lines)
+        self.assertEqual(
+            json.loads(self.api.run("--json", "groups", "capability", "7").stdout), json.loads(rows)
+        )
+        self.api.answers("GET", "/exports/groups/7/capability", Answer(200, "text/csv", b"type\r\n"))
+        self.assertEqual(self.api.run("export", "capability", "7").stdout_bytes, b"type\r\n")
+        self.api.answers("GET", "/exports/groups/7/capability", Answer(200, "application/json", b"{}"))
+        self.assertEqual(self.api.run("groups", "capability", "7").exit_code, Code.SERVER)

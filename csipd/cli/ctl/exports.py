@@ -192,6 +192,20 @@ def export_log(session: Session, device: str | None, period: Value, output: Path
     export(session, "/exports/logevents", {"device": _device(session, device), **period}, output)
 
 
+@exports.command("capability")
+@click.argument("group")
+@output_option
+@pass_session
+def export_capability(session: Session, group: str, output: Path | None) -> None:
+    """What the devices of a group (number or name) can deliver now, by kind of DER and in all.
+
+    \b
+    Examples:
+      csipctl export capability feeder-1
+    """
+    export(session, f"/exports/groups/{lookup.group(session.client, group)}/capability", {}, output)
+
+
 @exports.command("delivery")
 @click.argument("control", type=NUMBER)
 @output_option

@@ -71,6 +71,27 @@ def show_group(session: Session, group: str) -> None:
     _show(session, session.client.get(f"/groups/{lookup.group(session.client, group)}"))
 
 
+@groups.command("capability")
+@_one_group
+@pass_session
+def show_capability(session: Session, group: str) -> None:
+    """Show what the devices of a group can deliver now, by kind of DER and in all.
+
+    These are sums of what the devices last said of themselves: each with how many DERs have said it, and how
+    old that is. As CSV: csipctl export capability.
+
+    \b
+    Examples:
+      csipctl groups capability feeder-1
+    """
+    path = f"/exports/groups/{lookup.group(session.client, group)}/capability"
+    rows = session.client.rows(path)
+    if session.out.as_json:
+        session.out.json(rows)
+    else:
+        session.out.show(*(views.capability(row) for row in rows))
+
+
 @groups.command("add")
 @click.argument("name")
 @click.option("--parent", help="The group that it hangs below (number or name).")

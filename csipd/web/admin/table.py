@@ -9,6 +9,7 @@ from csipd.web.admin import (
     admission,
     alarms,
     audit,
+    capability,
     certificate,
     controls,
     curves,
@@ -45,6 +46,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *responses.OPERATIONS,
     *alarms.OPERATIONS,
     *readings.OPERATIONS,
+    *capability.OPERATIONS,
     *exports.OPERATIONS,
     *audit.OPERATIONS,
 )

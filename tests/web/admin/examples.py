@@ -67,6 +67,7 @@ _SPECIAL: Mapping[str, Callable[[Numbers], tuple[dict[str, int], Any]]] = {
     "groupReadings": lambda n: ({"group": 1}, None),
     "exportDeviceReadings": lambda n: ({"device": n.owner}, None),
     "exportGroupReadings": lambda n: ({"group": 1}, None),
+    "exportCapability": lambda n: ({"group": 1}, None),
     "exportGroupSums": lambda n: ({"group": 1}, None),
     "addGroup": lambda n: ({}, {"name": "Feeder C", "parent": 1, "level": 3}),
     "showGroup": lambda n: ({"group": 1}, None),

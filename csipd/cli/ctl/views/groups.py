@@ -8,7 +8,15 @@ from typing import Any
 from csipd.cli.ctl.client import Value
 from csipd.cli.ctl.output import Branch, Facts
 from csipd.cli.ctl.values import show_level
-from csipd.cli.ctl.views.cells import all_named, named, text
+from csipd.cli.ctl.views.cells import all_named, duration, named, text
+
+_FIGURES = (
+    ("capability", "Rated", ("rtgMaxW", "rtgMaxVA", "rtgMaxVar", "rtgMaxChargeRateW", "rtgMaxWh")),
+    ("settings", "Set", ("setMaxW", "setMaxVA", "setMaxVar", "setMaxChargeRateW", "setMaxWh")),
+    ("availability", "Available", ("statWAvail", "statVarAvail")),
+    ("status", "Status", ()),
+)
+_UNITS = (("Wh", "Wh"), ("VA", "VA"), ("VarAvail", "var"), ("Var", "var"), ("W", "W"), ("WAvail", "W"))
 
 
 def group_tree(items: Iterable[Value]) -> list[Branch]:
@@ -52,3 +60,27 @@ def group(one: Value) -> Facts:
             ("Devices", text(one.get("devices"))),
         )
     )
+
+
+def capability(one: Value) -> Facts:
+    """What DERs of a kind can deliver, thing by thing, with how many have said it and how old it is."""
+    pairs = [("Devices", text(one.get("devices"))), ("DERs", text(one.get("ders")))]
+    for what, label, names in _FIGURES:
+        amounts = [f"{name} {text(one[name])} {_unit(name)}" for name in names if name in one]
+        if what == "status" and "stateOfCharge" in one:
+            amounts.append(f"charged {text(one['stateOfCharge'])} %, {text(one.get('storedWh'))} Wh")
+        pairs.append((label, ", ".join([*amounts, _said(one, what)])))
+    return Facts(tuple(pairs), title=text(one.get("type")))
+
+
+def _said(one: Value, what: str) -> str:
+    """Of how many DERs, and how old."""
+    number = one.get(f"{what}_ders", 0)
+    if not number:
+        return "nobody has said"
+    young, old = (duration(one.get(f"{what}_{end}")) for end in ("youngest", "oldest"))
+    return f"of {number}, {young} old" if young == old else f"of {number}, {young} to {old} old"
+
+
+def _unit(name: str) -> str:
+    return next((unit for end, unit in _UNITS if name.endswith(end)), "")
