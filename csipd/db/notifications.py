@@ -13,12 +13,13 @@ stored first, and it is looked at once more.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from hashlib import blake2b
 from typing import Any
 
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import audit, former, outbox
+from csipd.db import audit, declarations, facts, former, outbox
 from csipd.db import subscriptions as store
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
@@ -40,6 +41,7 @@ from csipd.sep2.types import NotificationStatus
 APART = 30
 #: Seconds until the next attempt after each that failed, from the first on; the last is for all that follow.
 BACK_OFF = (10, 100, 300, 1800, 3600)
+_CONFIGURED = "notified configuration"
 #: Characters of a reason that are kept.
 LONGEST_REASON = 200
 
@@ -245,12 +247,19 @@ class _Subscriber:
     sfdi: int
 
 
-def resume(transaction: Transaction) -> None:
-    """Begin anew after a stop: of what was under way it is not known whether it has arrived.
+def resume(transaction: Transaction, server: Server) -> None:
+    """Begin anew after a stop, once, before anything is prepared.
 
-    Once, before anything is prepared.
+    Of what was under way it is not known whether it has arrived. Where the configuration says other rates, or
+    whatever else documents hang on that is not in the store, every resource is looked at.
     """
-    transaction.connection.execute(sa.update(subscriptions).where(_PENDING).values(digest=None))
+    connection = transaction.connection
+    connection.execute(sa.update(subscriptions).where(_PENDING).values(digest=None))
+    said = repr((sorted(server.poll_rates.items()), server.own_primacy, server.page_maximum, server.policy))
+    known = blake2b(said.encode(), digest_size=16).hexdigest()
+    before = declarations.fact(transaction, _CONFIGURED, known)
+    if before != known and declarations.move_fact(transaction, _CONFIGURED, before, known):
+        transaction.invalidate(facts.EVERYTHING)
 
 
 def due_receivers(

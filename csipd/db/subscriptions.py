@@ -181,6 +181,7 @@ _UNHEARD = Prepared(
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
 _NEXT_END = Prepared(sa.select(sa.func.min(subscriptions.c.expires)).where(_LIVE))
+_LONGEST_CANCELLED = Prepared(sa.select(sa.func.min(subscriptions.c.cancelled)))
 _FORGET_RECEIVER = Prepared(
     sa.delete(receivers).where(
         receivers.c.id == sa.bindparam("receiver"),
@@ -333,9 +334,13 @@ def expire(transaction: Transaction, now: int, most: int) -> int:
 
 
 def next_end(connection: sa.Connection) -> int | None:
-    """When the next subscription expires (TimeType)."""
-    found: int | None = _NEXT_END.scalar(connection)
-    return found
+    """When the next subscription expires, or its subscriber is given up that was to hear of its end."""
+    expires: int | None = _NEXT_END.scalar(connection)
+    cancelled: int | None = _LONGEST_CANCELLED.scalar(connection)
+    if cancelled is None:
+        return expires
+    given_up = cancelled + FAREWELL
+    return given_up if expires is None else min(given_up, expires)
 
 
 def watched_facts(connection: sa.Connection, number: int) -> Collection[tuple[str, bool]]:
@@ -357,7 +362,10 @@ def watch(connection: sa.Connection, number: int, look: Look) -> None:
 
 
 def mark_all(connection: sa.Connection) -> None:
-    """Have every subscriber told what its resource says now, whatever it was told last (decision 46)."""
+    """Have every subscriber told what its resource says now, whatever it was told last (decision 46).
+
+    The outbox is emptied: there is nothing more in it to tell.
+    """
     number = changes.draw(connection)
     connection.execute(sa.delete(outbox_rows))
     connection.execute(sa.update(subscriptions).values(changed=number, certain=number, next_at=0))

@@ -60,7 +60,9 @@ class OutboxStore:
 
     def begin(self) -> Deferred[None]:
         """Begin anew after a stop."""
-        return self._database.write(notifications.resume, OUTBOX)
+        return self._database.write(
+            lambda transaction: notifications.resume(transaction, self._server), OUTBOX
+        )
 
     def look(self, busy: Collection[int], after: int) -> Deferred[Look]:
         """Find out what there is to do.

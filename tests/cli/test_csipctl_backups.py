@@ -21,7 +21,8 @@ from csipd.cli.ctl import archives
 from csipd.cli.ctl.archives import ArchiveError
 from csipd.daemon import start
 from csipd.daemon.start import PreparedDaemon, StartOptions
-from csipd.db import controls, engine, programs, rollups, series
+from csipd.db import controls, engine, programs, rollups, series, subscriptions, tables
+from csipd.db import devices as device_list
 from csipd.db.database import Database, Transaction
 from csipd.db.tables import audit, devices, facts
 from csipd.sep2 import resources as r
@@ -247,6 +248,31 @@ class RestoreTests(_Case):
         """mRIDs of what is no row keep the store's first number for ever (decision 46, case B4)."""
         self.ctl("restore", "--yes", str(self.file))
         self.assertEqual(self.with_store(own_mrid), self.own)
+
+    def test_subscribers(self) -> None:
+        """Each subscriber is told what is true now: it may have heard of what came after the backup."""
+
+        def subscribe(transaction: Transaction, ready: PreparedDaemon) -> None:
+            made = device_list.add(transaction, "A" * 40, now=NOW, name="subscriber")
+            wanted = subscriptions.Wanted("/edev", "/edev", "https://r.example/", "r.example", 443, "-S1", 1)
+            look = subscriptions.Look(b"digest", frozenset(["device 1"]))
+            number = subscriptions.add(transaction, made.id, wanted, look, NOW + 100_000, NOW)
+            transaction.connection.execute(sa.insert(tables.changes).values(fact="device 1"))
+            table = tables.subscriptions
+            this = sa.update(table).where(table.c.id == number)
+            transaction.connection.execute(this.values(told=70, changed=70, certain=70))
+
+        def marked(transaction: Transaction, ready: PreparedDaemon) -> tuple[bool, bool, int | None]:
+            table = tables.subscriptions
+            row = transaction.connection.execute(sa.select(table)).one()
+            outbox = sa.select(sa.func.count()).select_from(tables.changes)
+            waiting = transaction.connection.scalar(outbox)
+            return row.changed > row.told, row.certain > row.told, waiting
+
+        self.with_store(subscribe)
+        self.ctl("backup", "--with-keys", str(self.file.with_name("other.tar.gz")))
+        self.ctl("restore", "--yes", str(self.file.with_name("other.tar.gz")))
+        self.assertEqual(self.with_store(marked), (True, True, 0))
 
     def test_live_controls(self) -> None:
         """Controls that are not over are shown and cancelled; --keep leaves them; the audit log has it."""

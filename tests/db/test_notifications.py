@@ -690,6 +690,61 @@ class DeliveryTests(NotificationCase):
         self.later(10)
         self.assertIn(path, self.told())
 
+    def test_crash_after_sending(self) -> None:
+        """What was under way when the server stopped is sent anew, though all is as it was before that."""
+        n = self.numbers
+        path = f"/edev/{n.bare}/fsa"
+        self.subscribe(path)
+        group = self.world.read(lambda connection: groups.set_of(connection, n.bare)[0])
+        self.world.write(lambda transaction: devices.leave(transaction, n.bare, group, NOW))
+        self.courier.fan_out()
+        under_way = [self.courier.prepare(number) for number in self.courier.due()]
+        self.assertEqual([read(one).subscribed for one in under_way if isinstance(one, Outgoing)], [path])
+        # Then the server stops. Its subscriber has heard of it, and nobody has written that down.
+        self.world.write(lambda transaction: devices.join(transaction, n.bare, group, NOW))
+        self.world.write(lambda transaction: notifications.resume(transaction, self.world.server))
+        self.assertIn(path, self.told())
+
+    def test_other_configuration(self) -> None:
+        """After a start with other rates whoever they concern is told; after one with the same nobody is."""
+        self.subscribe("/derp")
+
+        def start() -> list[str]:
+            self.world.write(lambda transaction: notifications.resume(transaction, self.world.server))
+            return self.told()
+
+        self.assertEqual(start(), [])
+        self.assertEqual(start(), [])
+        self.world.server = evolve(self.world.server, poll_rates={"DERProgramList": 17})
+        self.assertEqual(start(), ["/derp"])
+        self.assertEqual(start(), [])
+
+    def test_what_it_hangs_on_changes(self) -> None:
+        """A change of what a resource hangs on only since the last change is told, also between two steps."""
+        n = self.numbers
+        path = f"/edev/{n.bare}/fsa/{n.topology}/derp"
+        number = self.number(self.subscribe(path))
+        (of,) = self.world.read(lambda connection: groups.set_of(connection, n.bare))
+        self.made: list[int] = []
+        self.world.write(
+            lambda transaction: self.made.append(programs.add(transaction, ISSUER, of, "New", 3))
+        )
+        self.courier.fan_out()
+        looked = self.courier.prepare(number)
+        # It hangs on the new program from now on, which is not watched yet; and that changes.
+        assert isinstance(looked, Settled) and looked.look is not None
+        self.assertIn(f"program {self.made[0]}", looked.look.facts)
+        change = partial(programs.change, number=self.made[0], group=of, primacy=2)
+        self.world.write(change)
+        self.courier.settle(looked)
+        (told,) = self.courier.deliver()
+        self.assertSame(told, AGGREGATOR, f"{path}?l=10")
+        self.later()
+        self.assertEqual(self.told(), [])
+        # From now on it is watched.
+        self.world.write(partial(change, primacy=1))
+        self.assertEqual(self.told(), [path])
+
     def test_changed_meanwhile(self) -> None:
         """A change that is made while a Notification is under way is told after it."""
         self.control()

@@ -233,7 +233,7 @@ class Story:
             if (number + choice) % 2:
                 self.arrive(outgoing)
         self.under_way.clear()
-        self.world.write(notifications.resume)
+        self.write(notifications.resume, self.world.server)
 
     def end(self) -> None:
         """All is delivered, and everybody knows what is true."""

@@ -394,7 +394,7 @@ def _devices(some: Sequence[_Device], title: str) -> Grid:
 
 def _go_on_elsewhere(url: str, manifest: Manifest, cancelled: list[int], now: int) -> None:
     """Have a restored store use no number again, and cancel controls."""
-    from csipd.db import audit, controls, engine, fact_store, numbering
+    from csipd.db import audit, controls, engine, fact_store, numbering, subscriptions
     from csipd.db.database import Transaction
 
     opened = engine.make_engine(url, immediate=True)
@@ -405,6 +405,7 @@ def _go_on_elsewhere(url: str, manifest: Manifest, cancelled: list[int], now: in
             numbering.go_on_elsewhere(transaction, randbits)
             for number in cancelled:
                 controls.cancel(transaction, number, False, f"restored from a backup of {made}", now)
+            subscriptions.mark_all(connection)
             what = f"backup of {made}, controls cancelled: {cancelled or 'none'}"
             audit.record(transaction, now, _WHO, "restore", "store", what[:2000])
             fact_store.renumber(connection)
