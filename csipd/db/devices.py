@@ -8,14 +8,14 @@ file, the second is the operator's and stays until the operator lifts it.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from attrs import asdict, frozen
 
-from csipd.db import controls, documents, facts, former, group_counts, groups, tally
+from csipd.db import controls, documents, facts, fleet_counts, former, group_counts, groups, tally
 from csipd.db.audit import record
 from csipd.db.columns import Unreadable
 from csipd.db.database import Transaction
@@ -44,6 +44,9 @@ _UNSHOWN = frozenset(("added", "modes", "name", "withdrawn_reason"))
 
 #: Columns that a device's own resources show, and no list of devices.
 _UNLISTED = frozenset((*_UNSHOWN, "former_works", "pin", "poll_rate"))
+
+#: Before every TimeType.
+_EVER = -1
 
 _EDEV = ROWS["EndDevice"]
 _DER_LIST = ROWS["DERList"]
@@ -100,15 +103,15 @@ _WITH_POST_RATE = Prepared(
 
 _MANAGED = (devices.c.manager == sa.bindparam("asker")) & is_shown
 _FLEET_SIZE = Prepared(sa.select(devices.c.fleet).where(devices.c.id == sa.bindparam("asker")))
+_LATER = devices.c.changed_time > sa.bindparam("after")
 _FLEET = (
     _COLUMNS.where(_MANAGED)
     .order_by(devices.c.changed_time.desc(), devices.c.sfdi, devices.c.id)
     .limit(sa.bindparam("limit", type_=sa.Integer))
     .offset(sa.bindparam("start", type_=sa.Integer))
 )
-_LATER = devices.c.changed_time > sa.bindparam("after")
 _LATER_COUNT = Prepared(sa.select(sa.func.count()).select_from(devices).where(_MANAGED, _LATER))
-_FLEET_PAGE = Prepared(_FLEET)
+_FLEET_PAGE = Prepared(_FLEET.where(_LATER))
 # What comes behind an EndDevice: those of its changedTime, then those of an earlier one. In one statement
 # SQLite would pass over all of that time first.
 _BEHIND = (
@@ -118,9 +121,8 @@ _BEHIND = (
             sa.tuple_(devices.c.sfdi, devices.c.id) > sa.tuple_(sa.bindparam("sfdi"), sa.bindparam("id")),
         )
     ),
-    Prepared(_FLEET.where(devices.c.changed_time < sa.bindparam("changed_time"))),
+    Prepared(_FLEET.where(_LATER, devices.c.changed_time < sa.bindparam("changed_time"))),
 )
-_LATER_FLEET_PAGE = Prepared(_FLEET.where(_LATER))
 _BY_LFDI = Prepared(_DEVICE.where(devices.c.lfdi == sa.bindparam("lfdi")))
 _BY_NUMBER = Prepared(_DEVICE.where(devices.c.id == sa.bindparam("device")))
 _BY_NAME = Prepared(_DEVICE.where(devices.c.name == sa.bindparam("name")))
@@ -249,14 +251,19 @@ class FleetPosition:
 
 
 def end_devices(
-    connection: sa.Connection, asker: Caller, part: Page, behind: FleetPosition | None = None
+    connection: sa.Connection,
+    asker: Caller,
+    part: Page,
+    behind: FleetPosition | None = None,
+    total: int | None = None,
 ) -> tuple[int, list[tuple[Place, r.Resource]], FleetPosition | None]:
     """The EndDeviceList as this caller sees it: itself, and the fleet of an aggregator.
 
     Ordered by changedTime, newest first, then sFDI (IEEE 2030.5-2018 8.5, Table 16 of the list orders).
 
     :param behind: the EndDevice right before the part of a fleet, where that is known: what comes before the
-        part is then not passed over. For a list without the filter ``a``
+        part is then not passed over
+    :param total: how many there are in the fleet that ``a`` leaves, where that is known
     :return: how many there are, those wanted, and the position of the last of these where it is a fleet
     """
     if asker.device is None:
@@ -267,27 +274,33 @@ def end_devices(
             return 0, [], None
         alone: list[tuple[Place, r.Resource]] = [(Place(_EDEV, (asker.device,)), own)]
         return 1, alone[part.start : part.start + part.limit], None
-    wanted: dict[str, Any] = {"asker": asker.device}
-    if part.after is None:
-        total = end_device_count(connection, asker)
-    else:
-        wanted["after"] = part.after
-        total = _LATER_COUNT.scalar(connection, wanted)
+    wanted: dict[str, Any] = {"asker": asker.device, "after": _EVER if part.after is None else part.after}
+    if total is None:
+        total = later_count(connection, asker, part.after)
     if part.start >= total or not part.limit:
         return total, [], None
     if behind is not None:
-        rows = _fleet_behind(connection, asker.device, behind, part.limit)
+        rows = _fleet_behind(connection, wanted, behind, part.limit)
     else:
-        wanted |= {"limit": part.limit, "start": part.start}
-        rows = (_FLEET_PAGE if part.after is None else _LATER_FLEET_PAGE).all(connection, wanted)
+        rows = _FLEET_PAGE.all(connection, wanted | {"limit": part.limit, "start": part.start})
     last = FleetPosition(rows[-1].changed_time, rows[-1].sfdi, rows[-1].id) if rows else None
     return total, [(Place(_EDEV, (row.id,)), _end_device(row)) for row in rows], last
 
 
-def _fleet_behind(connection: sa.Connection, manager: int, behind: FleetPosition, limit: int) -> list[Any]:
+def later_count(connection: sa.Connection, asker: Caller, after: int | None) -> int:
+    """How many EndDevices of an aggregator's fleet changed after a moment; None: how many there are."""
+    if after is None:
+        return end_device_count(connection, asker)
+    found: int = _LATER_COUNT.scalar(connection, {"asker": asker.device, "after": after})
+    return found
+
+
+def _fleet_behind(
+    connection: sa.Connection, asked: Mapping[str, Any], behind: FleetPosition, limit: int
+) -> list[Any]:
     """The rows of a fleet behind an EndDevice."""
     rows: list[Any] = []
-    wanted = {"asker": manager, "start": 0, **asdict(behind)}
+    wanted = {**asked, "start": 0, **asdict(behind)}
     for query in _BEHIND:
         if len(rows) < limit:
             rows += query.all(connection, wanted | {"limit": limit - len(rows)})
@@ -498,6 +511,7 @@ def update(transaction: Transaction, device: int, **values: Any) -> None:
     moved = _fleet_of(before) != _fleet_of(after)
     if moved:
         _MOVE_MIRRORS.execute(connection, {"of": device, "fleet": _fleet_of(after)})
+        fleet_counts.moved(transaction, device, _fleet_of(before), _fleet_of(after))
     if before != after:
         of = groups.set_of(connection, device)
         for seen, change in ((before, -1), (after, 1)):
@@ -569,6 +583,7 @@ def leave(transaction: Transaction, device: int, group: int, now: int) -> None:
 def _moved(transaction: Transaction, device: int, group: int, change: int) -> None:
     state = _STATE.first(transaction.connection, {"device": device})
     transaction.invalidate(facts.groups_of(device))
+    fleet_counts.place_own_program(transaction, device)
     _tally(transaction, state, [group], change)
     if state.manager is not None:
         transaction.invalidate(facts.fleet_groups(state.manager))

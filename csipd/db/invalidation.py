@@ -82,10 +82,12 @@ MADE_FROM: Mapping[str, Made] = {
     "groups": Made((facts.topology,)),
     "assignments": Made(why="no group is of a new FSA, and none changes"),
     "programs": Made((facts.topology, facts.program), {"mrid": (facts.program,)}),
-    "own_programs": Made((facts.own_program,)),
+    "own_programs": Made((facts.own_program,), {"fleet": (facts.fleet_groups,)}),
     "default_versions": Made((facts.document,)),
     "controls": Made((facts.controls, facts.schedule)),
-    "responses": Made((facts.responses,), dict.fromkeys(("latest", "flagged"), ())),
+    "responses": Made(
+        (facts.responses,), {**dict.fromkeys(("latest", "flagged"), ()), "fleet": (facts.fleet,)}
+    ),
     "logevents": Made((facts.list_of,), {"classified": ()}),
     "mirrors": Made(
         (facts.mirrors, facts.mirror, facts.usage_points),

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import controls, devices, documents, facts, groups, programs
+from csipd.db import controls, devices, documents, facts, fleet_counts, groups, programs
 from csipd.db.database import Transaction
 from csipd.db.tables import groups as group_rows
 from csipd.db.tables import memberships, own_programs
@@ -71,6 +71,7 @@ def show(transaction: Transaction, program: int, now: int) -> None:
         return
     statement = insert(transaction.connection.dialect.name, own_programs).values(device=device, shown=now)
     transaction.connection.execute(statement.on_conflict_do_nothing())
+    fleet_counts.place_own_program(transaction, device)
     _invalidate(transaction, device)
 
 
@@ -85,6 +86,7 @@ def hide(transaction: Transaction, program: int, now: int) -> None:
         raise NotFound(f"program {program} is no device's own program that is shown")
     if live := controls.live_numbers(transaction.connection, [program], now):
         raise Conflict(f"program {program} has controls that are not over: {controls.named(live)}")
+    fleet_counts.take_own_program(transaction, device)
     transaction.connection.execute(sa.delete(own_programs).where(own_programs.c.device == device))
     _invalidate(transaction, device)
 

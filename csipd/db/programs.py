@@ -8,15 +8,15 @@ from that. Nobody sees it before it is first used.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import sqlalchemy as sa
 from attrs import fields, frozen
 
-from csipd.db import devices, documents, facts, group_devices, groups, tally
+from csipd.db import devices, documents, facts, fleet_counts, group_devices, groups, tally
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
-from csipd.db.tables import OWN_PROGRAMS, default_versions, memberships, own_programs, programs
-from csipd.db.tables import devices as device_rows
+from csipd.db.tables import OWN_PROGRAMS, default_versions, own_programs, programs
 from csipd.db.upsert import insert
 from csipd.refusals import Conflict
 from csipd.sep2 import resources as r
@@ -41,19 +41,10 @@ _BEFORE = Prepared(
 _SHOWN = Prepared(
     sa.select(own_programs.c.device).where(own_programs.c.device.in_(sa.bindparam("devices", expanding=True)))
 )
-_SHOWN_OF_FLEET = sa.select(own_programs.c.device).where(
-    # No join: a database that has not counted would begin with the fleet, which may be large.
-    sa.exists().where(
-        device_rows.c.id == own_programs.c.device,
-        device_rows.c.manager == sa.bindparam("manager"),
-        devices.is_shown,
-    ),
-    # Without a group it has no FSA that the program could be in.
-    sa.exists().where(memberships.c.device == own_programs.c.device, memberships.c.until.is_(None)),
-)
-_COUNT_OF_FLEET = Prepared(sa.select(sa.func.count()).select_from(_SHOWN_OF_FLEET.subquery()))
 _PAGE_OF_FLEET = Prepared(
-    _SHOWN_OF_FLEET.order_by(own_programs.c.device.desc())
+    sa.select(own_programs.c.device)
+    .where(own_programs.c.fleet == sa.bindparam("manager"), own_programs.c.device < sa.bindparam("behind"))
+    .order_by(own_programs.c.device.desc())
     .limit(sa.bindparam("limit", type_=sa.Integer))
     .offset(sa.bindparam("start", type_=sa.Integer))
 )
@@ -145,16 +136,29 @@ def of_set(
     return found
 
 
+class Bookmarks(Protocol):
+    """Where parts of a list of devices begin: behind which device, by how many come before."""
+
+    def find(self, start: int) -> int | None: ...
+
+    def note(self, start: int, device: int) -> None: ...
+
+
 def of_fleet(
-    connection: sa.Connection, own: OwnPrograms, manager: int, part: tuple[int, int] | None
+    connection: sa.Connection,
+    own: OwnPrograms,
+    manager: int,
+    part: tuple[int, int] | None,
+    bookmarks: Bookmarks | None = None,
 ) -> tuple[int, list[int]]:
     """The programs of an aggregator's fleet in the order of a DERProgramList: of all FSAs of its devices.
 
     :param part: the first that is wanted, from 0, and how many at most; None: none, to count them
+    :param bookmarks: of devices' own programs; what is read is noted there
     :return: how many there are, and those wanted
     """
     common = [number for number, _ in groups.programs_of_fleet(connection, manager)]
-    owned = _COUNT_OF_FLEET.scalar(connection, {"manager": manager})
+    owned = fleet_counts.number(connection, fleet_counts.own_programs_of(manager))
     total = len(common) + owned
     if part is None:
         return total, []
@@ -166,10 +170,26 @@ def of_fleet(
     first, last = max(start - before, 0), min(start + limit - before, owned)
     wanted = common[start : min(start + limit, before)]
     if first < last:
-        asked = {"manager": manager, "start": first, "limit": last - first}
-        wanted += [own_program(device) for device in _PAGE_OF_FLEET.scalars(connection, asked)]
+        wanted += map(own_program, _owners(connection, manager, first, last - first, bookmarks))
     after = before + max(start - before - owned, 0)
     return total, wanted + common[after : after + limit - len(wanted)]
+
+
+def _owners(
+    connection: sa.Connection, manager: int, start: int, limit: int, bookmarks: Bookmarks | None
+) -> list[int]:
+    """Devices of a fleet whose own programs are shown, the highest number first."""
+    behind = bookmarks.find(start) if bookmarks is not None and start else None
+    asked = {
+        "manager": manager,
+        "behind": OWN_PROGRAMS if behind is None else behind,
+        "start": start if behind is None else 0,
+        "limit": limit,
+    }
+    found: list[int] = _PAGE_OF_FLEET.scalars(connection, asked)
+    if found and bookmarks is not None:
+        bookmarks.note(start + len(found), found[-1])
+    return found
 
 
 def _before(connection: sa.Connection, own: OwnPrograms, numbers: Sequence[int]) -> int:

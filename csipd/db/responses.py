@@ -8,13 +8,14 @@ is a question over rows that are there anyway.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from attrs import frozen
+from attrs import asdict, frozen
 
-from csipd.db import controls, devices, facts, group_devices, listing, programs, rates
+from csipd.db import controls, devices, facts, fleet_counts, group_devices, listing, programs, rates
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.schedules import StoredControl
@@ -76,38 +77,69 @@ _NUMBER_OF_OTHERS = Prepared(sa.select(sa.func.count()).select_from(responses).w
 _REMOVE_OTHERS = Prepared(sa.delete(responses).where(_OTHERS, responses.c.received < sa.bindparam("before")))
 
 
-def _seen_by(aggregator: bool, later: bool = False) -> sa.ColumnElement[bool]:
-    """Of the caller or its fleet; and created after a moment."""
-    mine = responses.c.device.in_(devices.visible_to(aggregator))
-    # As everywhere, an optional time that is absent counts as 0.
-    return mine & (sa.func.coalesce(responses.c.created_time, 0) > sa.bindparam("after")) if later else mine
+# As everywhere, an optional time that is absent counts as 0, spelled as the index has it.
+_created_time = sa.func.coalesce(responses.c.created_time, sa.literal_column("0"))
+_LATER = _created_time > sa.bindparam("after", type_=sa.BigInteger)
+_ORDER = (_created_time.desc(), responses.c.lfdi, responses.c.id.desc())
 
 
-def _page(aggregator: bool, later: bool) -> sa.Select[int, bytes]:
+def _seen_by(aggregator: bool) -> sa.ColumnElement[bool]:
+    """Of the caller or its fleet."""
+    if aggregator:
+        return responses.c.fleet == sa.bindparam("asker")
+    return responses.c.device.in_(devices.visible_to(aggregator=False))
+
+
+def _page(aggregator: bool) -> sa.Select[Any]:
     """In the order of a ResponseList: by createdDateTime, then endDeviceLFDI (8.8)."""
     return (
-        sa.select(responses.c.id, responses.c.body)
-        .where(_seen_by(aggregator, later))
-        .order_by(
-            sa.func.coalesce(responses.c.created_time, 0).desc(), responses.c.lfdi, responses.c.id.desc()
-        )
+        sa.select(responses.c.id, responses.c.body, _created_time.label("created"), responses.c.lfdi)
+        .where(_seen_by(aggregator))
+        .order_by(*_ORDER)
         .limit(sa.bindparam("limit", type_=sa.Integer))
         .offset(sa.bindparam("start", type_=sa.Integer))
     )
 
 
-# By whether an aggregator asks, and whether for what was created after a moment.
+#: Before every TimeType.
+_EVER = -1
+# By whether an aggregator asks.
 _BODY = {
     aggregator: Prepared(
         sa.select(responses.c.body).where(responses.c.id == sa.bindparam("number"), _seen_by(aggregator))
     )
     for aggregator in (False, True)
 }
-_WAYS = [(aggregator, later) for aggregator in (False, True) for later in (False, True)]
 _COUNT = {
-    way: Prepared(sa.select(sa.func.count()).select_from(responses).where(_seen_by(*way))) for way in _WAYS
+    aggregator: Prepared(
+        sa.select(sa.func.count()).select_from(responses).where(_seen_by(aggregator), _LATER)
+    )
+    for aggregator in (False, True)
 }
-_PAGE = {way: Prepared(_page(*way)) for way in _WAYS}
+_PAGE = {aggregator: Prepared(_page(aggregator).where(_LATER)) for aggregator in (False, True)}
+_THEN = _created_time == sa.bindparam("created")
+# What comes behind a Response of a fleet, in three statements: each begins at its place in the index. What
+# all rows of one have in common is left out of its order: SQLite would sort them.
+_BEHIND = tuple(
+    Prepared(_page(aggregator=True).where(*where).order_by(None).order_by(*order))
+    for where, order in (
+        (
+            (_THEN, responses.c.lfdi == sa.bindparam("lfdi"), responses.c.id < sa.bindparam("number")),
+            (responses.c.id.desc(),),
+        ),
+        ((_THEN, responses.c.lfdi > sa.bindparam("lfdi")), (responses.c.lfdi, responses.c.id.desc())),
+        ((_created_time < sa.bindparam("created"), _LATER), _ORDER),
+    )
+)
+
+
+@frozen
+class Position:
+    """A Response by what the list is ordered by: the ones behind it are sought on the index."""
+
+    created: int
+    lfdi: str
+    number: int
 
 
 _NEWEST = listing.Order((responses.c.id,))
@@ -199,7 +231,8 @@ def post(transaction: Transaction, asker: Caller, body: r.Response, now: int) ->
         if len(given) >= MOST_TO_EVENT:
             raise Full(f"device {owner.device} has given {len(given)} responses to {body.subject}")
     else:
-        _make_room(connection, owner.device, now)
+        removed = _make_room(connection, owner.device, now)
+        fleet_counts.count_responses(transaction, owner.manager, -removed)
     before = rules.latest(given)
     # Its number will be the highest.
     this = rules.ReceivedResponse(
@@ -221,8 +254,10 @@ def post(transaction: Transaction, asker: Caller, body: r.Response, now: int) ->
             "latest": is_latest,
             "flagged": rules.flag(subject, body.status),
             "body": codec.encode(body, extensions=True),
+            "fleet": owner.manager,
         },
     )
+    fleet_counts.count_responses(transaction, owner.manager, 1)
     _invalidate(transaction, owner.device, owner.manager)
     return Place(_ITEM, (SET, number))
 
@@ -237,11 +272,13 @@ def remove(transaction: Transaction, control: int, most: int) -> int:
     :return: how many were removed
     """
     connection = transaction.connection
-    query = sa.select(responses.c.id, responses.c.device, devices_table.c.manager)
+    query = sa.select(responses.c.id, responses.c.device, responses.c.fleet, devices_table.c.manager)
     query = query.join(devices_table, devices_table.c.id == responses.c.device)
     gone = connection.execute(query.where(responses.c.control == control).limit(most)).all()
     if gone:
         connection.execute(sa.delete(responses).where(responses.c.id.in_([row.id for row in gone])))
+        for fleet, number in Counter(row.fleet for row in gone).items():
+            fleet_counts.count_responses(transaction, fleet, -number)
         for device, manager in {(row.device, row.manager) for row in gone}:
             _invalidate(transaction, device, manager)
     return len(gone)
@@ -260,14 +297,19 @@ def _subject(connection: sa.Connection, device: int, mrid: str) -> tuple[int | N
     return event.id, Subject.ADDRESSED if member else Subject.OTHERS
 
 
-def _make_room(connection: sa.Connection, device: int, now: int) -> None:
-    """See that one more Response of a device can be kept that no event for it asks for."""
+def _make_room(connection: sa.Connection, device: int, now: int) -> int:
+    """See that one more Response of a device can be kept that no event for it asks for.
+
+    :return: how many were removed for that
+    """
     if _NUMBER_OF_OTHERS.scalar(connection, {"device": device}) < MOST_UNADDRESSED:
-        return
-    if not _REMOVE_OTHERS.execute(connection, {"device": device, "before": now - UNADDRESSED_KEPT}):
+        return 0
+    removed = _REMOVE_OTHERS.execute(connection, {"device": device, "before": now - UNADDRESSED_KEPT})
+    if not removed:
         raise Full(
             f"{MOST_UNADDRESSED} responses of device {device} to events that are not known are kept already"
         )
+    return removed
 
 
 def get(connection: sa.Connection, asker: Caller, number: int) -> r.Response | None:
@@ -276,28 +318,49 @@ def get(connection: sa.Connection, asker: Caller, number: int) -> r.Response | N
     return None if body is None else decode(body, r.Response, "responses")
 
 
-def count(connection: sa.Connection, asker: Caller) -> int:
-    """How many Responses this caller sees."""
-    found: int = _COUNT[asker.aggregator, False].scalar(connection, {"asker": asker.device})
+def count(connection: sa.Connection, asker: Caller, after: int | None = None) -> int:
+    """How many Responses this caller sees, or of these were created after a moment."""
+    if after is None and asker.aggregator and asker.device is not None:
+        return fleet_counts.number(connection, fleet_counts.responses_of(asker.device))
+    asked = {"asker": asker.device, "after": _EVER if after is None else after}
+    found: int = _COUNT[asker.aggregator].scalar(connection, asked)
     return found
 
 
-def page(connection: sa.Connection, asker: Caller, part: Page) -> tuple[int, list[tuple[Place, r.Response]]]:
+def page(
+    connection: sa.Connection,
+    asker: Caller,
+    part: Page,
+    behind: Position | None = None,
+    total: int | None = None,
+) -> tuple[int, list[tuple[Place, r.Response]], Position | None]:
     """A part of the ResponseList as this caller sees it: its own Responses, and those of its fleet.
 
     Ordered by createdDateTime, the newest first and those without one last, then endDeviceLFDI (8.8).
 
-    :return: how many there are (after the filter ``a``), and those wanted with their places
+    :param behind: the Response right before the part of a fleet's, where that is known: what comes before the
+        part is then not passed over
+    :param total: how many there are (after the filter ``a``), where that is known
+    :return: how many there are, those wanted with their places, and the position of the last of these
     """
-    way = asker.aggregator, part.after is not None
-    asked = {"asker": asker.device, "after": part.after, "limit": part.limit, "start": part.start}
-    total = _COUNT[way].scalar(connection, asked)
+    if total is None:
+        total = count(connection, asker, part.after)
     if part.start >= total or not part.limit:
-        return total, []
-    return total, [
-        (Place(_ITEM, (SET, row.id)), decode(row.body, r.Response, f"responses {row.id}"))
-        for row in _PAGE[way].all(connection, asked)
+        return total, [], None
+    asked = {"asker": asker.device, "after": _EVER if part.after is None else part.after}
+    rows: list[Any] = []
+    if behind is None:
+        rows = _PAGE[asker.aggregator].all(connection, asked | {"limit": part.limit, "start": part.start})
+    else:
+        wanted = {**asked, **asdict(behind), "start": 0}
+        for query in _BEHIND:
+            if len(rows) < part.limit:
+                rows += query.all(connection, wanted | {"limit": part.limit - len(rows)})
+    last = Position(rows[-1].created, rows[-1].lfdi, rows[-1].id) if rows else None
+    shown = [
+        (Place(_ITEM, (SET, row.id)), decode(row.body, r.Response, f"responses {row.id}")) for row in rows
     ]
+    return total, shown, last
 
 
 # What the operator sees.

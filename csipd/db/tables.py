@@ -229,6 +229,15 @@ own_programs = sa.Table(
     metadata,
     sa.Column("device", _Id, sa.ForeignKey("devices.id"), primary_key=True, autoincrement=False),
     sa.Column("shown", sa.BigInteger, nullable=False),
+    # In whose fleet it is shown (fleet_counts.py); None: in none.
+    sa.Column("fleet", sa.BigInteger),
+    sa.Index(
+        "ix_own_programs_fleet",
+        "fleet",
+        "device",
+        sqlite_where=sa.text("fleet IS NOT NULL"),
+        postgresql_where=sa.text("fleet IS NOT NULL"),
+    ),
 )
 
 #: The version that each program's DefaultDERControl was given last: it rises even where the control was
@@ -312,6 +321,18 @@ responses = sa.Table(
     # Why the operator should look at it: an unknown subject, or no status.
     sa.Column("flagged", sa.Text),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    # Of whose fleet its device is shown (fleet_counts.py); None: of none.
+    sa.Column("fleet", sa.BigInteger),
+    # The ResponseList of an aggregator, in its order.
+    sa.Index(
+        "ix_responses_fleet",
+        "fleet",
+        sa.text("coalesce(created_time, 0) DESC"),
+        "lfdi",
+        sa.text("id DESC"),
+        sqlite_where=sa.text("fleet IS NOT NULL"),
+        postgresql_where=sa.text("fleet IS NOT NULL"),
+    ),
     sa.Index(None, "device", "id"),
     sa.Index(None, "device", "subject"),
     # Who has said what to an event, from the index alone.

@@ -45,6 +45,14 @@ def change(transaction: Transaction, name: str, by: int) -> None:
     _CHANGE.execute(transaction.connection, {"name": name, "number": by})
 
 
+def put(connection: sa.Connection, name: str, found: int) -> None:
+    """Keep a number that was counted, whatever it was before."""
+    statement = insert(connection.dialect.name, counts).values(name=name, number=found)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=[counts.c.name], set_={"number": found})
+    )
+
+
 def _change(dialect: str) -> sa.Insert:
     statement = insert(dialect, counts)
     return statement.on_conflict_do_update(

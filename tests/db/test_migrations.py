@@ -203,10 +203,23 @@ class MigrationTests(SynchronousTestCase):
                 )
         connection.close()
         engine.prepare(self.url)
-        self.assertEqual(self.found(self.file, "own_programs"), [{"device": device, "shown": 70}])
+        shown = [{"device": device, "shown": 70, "fleet": None}]
+        self.assertEqual(self.found(self.file, "own_programs"), shown)
         left = {row["href"] for row in self.found(self.file, "documents")}
         self.assertNotIn(f"/derp/{own}/dderc", left)
         self.assertLess({f"/derp/{number}/dderc" for number in (5, 15, 1555)}, left)
+
+    def test_lists_of_fleets(self) -> None:
+        """Responses of a fleet's devices are found by the aggregator, and counted."""
+        with sqlite3.connect(self.file) as connection:
+            connection.execute("UPDATE devices SET manager = id, retired = NULL, withdrawn = NULL")
+        connection.close()
+        engine.prepare(self.url)
+        (device,) = self.found(self.file, "devices")
+        (response,) = self.found(self.file, "responses")
+        self.assertEqual(response["fleet"], device["id"])
+        kept = {row["name"]: row["number"] for row in self.found(self.file, "counts")}
+        self.assertEqual(kept[f"responses of fleet {device['id']}"], 1)
 
     def test_numbers_go_on(self) -> None:
         """No table has forgotten which numbers it gave: the next one is higher."""

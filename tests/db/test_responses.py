@@ -45,7 +45,10 @@ class Bench:
     numbers: dict[int, int] = field(factory=dict)
 
     def caller(self, device: int, aggregator: bool = False) -> Caller:
-        return Caller(lfdi(device), 0, Standing.REGISTERED, self.numbers[device], aggregator)
+        number = self.numbers[device]
+        owner = devices.owner(self.transaction.connection, number)
+        manager = None if owner is None else owner.manager
+        return Caller(lfdi(device), 0, Standing.REGISTERED, number, aggregator, manager=manager)
 
     def event(
         self,
@@ -96,7 +99,7 @@ class Bench:
 
     def seen(self, asker: Caller) -> list[int]:
         """Numbers of the responses in the list of a caller."""
-        total, members = responses.page(self.transaction.connection, asker, EVERY)
+        total, members, _ = responses.page(self.transaction.connection, asker, EVERY)
         assert total == len(members) == responses.count(self.transaction.connection, asker)
         return [place.ids[1] for place, _ in members]
 
@@ -386,7 +389,7 @@ class ListTests(SynchronousTestCase):
                 (n for n, key in sent.items() if after is None or -key[0] > after), key=sent.__getitem__
             )
             asker = b.caller(8, aggregator=True)
-            total, members = responses.page(b.transaction.connection, asker, Page(start, limit, after))
+            total, members, _ = responses.page(b.transaction.connection, asker, Page(start, limit, after))
             self.assertEqual(total, len(wanted))
             self.assertEqual([place.ids[1] for place, _ in members], wanted[start : start + limit])
 

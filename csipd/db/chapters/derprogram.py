@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from attrs import frozen
+
 from csipd.db import controls, facts, groups, in_force, own_programs, programs, schedules
 from csipd.db.facts import Kind
 from csipd.db.tree.chapter import Chapter, Ids, Members, Places, Source
@@ -13,6 +15,24 @@ from csipd.refusals import NotFound
 from csipd.sep2 import resources as r
 from csipd.sep2.paging import Page
 from csipd.sep2.site import ROWS, Place
+
+
+@frozen
+class _Bookmarks:
+    """Where parts of the own programs of a fleet begin, for as long as its groups are what they are."""
+
+    context: Context
+
+    def find(self, start: int) -> int | None:
+        found: int | None = self.context.bookmark(self._key(start))
+        return found
+
+    def note(self, start: int, device: int) -> None:
+        asker = self.context.caller.device
+        self.context.set_bookmark(self._key(start), device, facts.fleet_groups(asker))
+
+    def _key(self, start: int) -> tuple[object, ...]:
+        return ("own programs", self.context.caller.device, start)
 
 
 class DERProgram(Source):
@@ -44,7 +64,8 @@ class DERProgram(Source):
         if self._is_of_fleet(context):
             self._depend_on_fleet(context)
             within = (part.start, part.limit)
-            total, wanted = programs.of_fleet(context.connection, *self._fleet(context), within)
+            marks = _Bookmarks(context)
+            total, wanted = programs.of_fleet(context.connection, *self._fleet(context), within, marks)
         else:
             every = self.numbers(context, place.ids)
             total, wanted = len(every), every[part.start : part.start + part.limit]

@@ -8,7 +8,7 @@ from csipd.db import devices, facts
 from csipd.db.database import Transaction
 from csipd.db.tree import rates
 from csipd.db.tree.chapter import Chapter, Ids, Members, Places, Singleton, Source, record
-from csipd.db.tree.context import Context
+from csipd.db.tree.context import SMALL, Context
 from csipd.sep2 import resources as r
 from csipd.sep2.differences import differences
 from csipd.sep2.paging import Page
@@ -53,14 +53,28 @@ class EndDevice(Source):
     def page(self, context: Context, place: Place, part: Page) -> Members:
         self._depend_on_fleet(context)
         caller = context.caller
-        behind = context.bookmark(("fleet", caller.device, part.start)) if part.after is None else None
-        total, members, last = devices.end_devices(context.connection, caller, part, behind)
+        behind = context.bookmark(("fleet", caller.device, part.after, part.start))
+        total, members, last = devices.end_devices(
+            context.connection, caller, part, behind, self._later(context, part.after)
+        )
         context.depend(*(facts.device(member.ids[0]) for member, _ in members))
-        if caller.device is not None and part.after is None and last is not None:
+        if caller.device is not None and last is not None:
             # Whoever pages on is given what follows without passing over what it has.
-            key = ("fleet", caller.device, part.start + len(members))
+            key = ("fleet", caller.device, part.after, part.start + len(members))
             context.set_bookmark(key, last, facts.fleet(caller.device))
         return total, rates.with_post_rates(context, members)
+
+    def _later(self, context: Context, after: int | None) -> int | None:
+        """How many of a fleet changed after a moment, counted once; None: it is kept with the aggregator."""
+        caller = context.caller
+        if after is None or not caller.aggregator:
+            return None
+
+        def count() -> int:
+            self._depend_on_fleet(context)
+            return devices.later_count(context.connection, caller, after)
+
+        return context.kept(("fleet later", caller.device, after), count, lambda _: SMALL, own=True)
 
     def said(self, context: Context, place: Place) -> bytes | None:
         # A fleet may be large: what changes in its list drops the fact of it, but for what is set for groups.

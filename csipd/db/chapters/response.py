@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from csipd.db import facts, responses
 from csipd.db.database import Transaction
 from csipd.db.tree.chapter import Chapter, Ids, Members, Source
-from csipd.db.tree.context import Context
+from csipd.db.tree.context import SMALL, Context
 from csipd.sep2 import resources as r
 from csipd.sep2.mrid import Kind
 from csipd.sep2.paging import Page
@@ -62,8 +62,26 @@ class Response(Source):
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
         self._depend(context)
-        total, members = responses.page(context.connection, context.caller, part)
+        caller, fleet = context.caller, context.caller.aggregator
+        key = ("responses", caller.device, part.after)
+        behind = context.bookmark((*key, part.start)) if fleet else None
+        total = self._later(context, part.after) if fleet else None
+        total, members, last = responses.page(context.connection, caller, part, behind, total)
+        if fleet and caller.device is not None and last is not None:
+            # Whoever pages on is given what follows without passing over what it has.
+            hangs_on = facts.responses(caller.device), facts.fleet(caller.device)
+            context.set_bookmark((*key, part.start + len(members)), last, *hangs_on)
         return total, list(members)
+
+    def _later(self, context: Context, after: int | None) -> int:
+        """How many of a fleet's were created after a moment, counted once; without one that is kept."""
+
+        def count() -> int:
+            self._depend(context)
+            return responses.count(context.connection, context.caller, after)
+
+        key = ("responses later", context.caller.device, after)
+        return count() if after is None else context.kept(key, count, lambda _: SMALL, own=True)
 
     def _depend(self, context: Context) -> None:
         asker = context.caller.device
