@@ -20,7 +20,7 @@ from csipd.sim.aggregator import Aggregator
 from csipd.sim.behaviour import Behaviour
 from csipd.sim.clock import SimulatedClock
 from csipd.sim.counts import Counts
-from csipd.sim.fleet import Fleet
+from csipd.sim.fleet import STEP, Fleet
 from csipd.sim.http import HTTPClient
 from csipd.sim.roster import Member, Roster
 from csipd.sim.station import Station
@@ -91,9 +91,14 @@ def place_of(reactor: Any, host: str, port: int, roots: Path) -> Place:
     )
 
 
-def assemble(reactor: Any, clock: SimulatedClock, roster: Roster, plan: Plan, place: Place) -> Fleet:
-    """A fleet that has not begun. RosterError, TLSError and OSError where files cannot be used."""
-    return _Assembly(reactor, clock, roster, plan, place).fleet()
+def assemble(
+    reactor: Any, clock: SimulatedClock, roster: Roster, plan: Plan, place: Place, *, step: float = STEP
+) -> Fleet:
+    """A fleet that has not begun. RosterError, TLSError and OSError where files cannot be used.
+
+    :param step: real seconds between two steps of the physics
+    """
+    return _Assembly(reactor, clock, roster, plan, place).fleet(step)
 
 
 class _Assembly:
@@ -115,10 +120,10 @@ class _Assembly:
         }
         self._streets = neighbourhood.streets(len(roster.devices), noon, plan.seed, plan.cloudiness)
 
-    def fleet(self) -> Fleet:
+    def fleet(self, step: float) -> Fleet:
         stations: list[Station] = [self._device(member) for member in self._direct]
         stations += self._aggregators()
-        return Fleet(self._clock, self._streets, self._places, stations, self._counts, self._reactor)
+        return Fleet(self._clock, self._streets, self._places, stations, self._counts, self._reactor, step)
 
     def _device(self, member: Member) -> Station:
         behaviour = self._behaviours.get(member.name, Behaviour.GOOD)

@@ -25,6 +25,7 @@ class Fleet:
 
     :param places: the street and the house of each unit, by its name
     :param reactor: real time
+    :param every: real seconds between two steps of the physics
     :param after_step: called after each step of the physics
     """
 
@@ -36,6 +37,7 @@ class Fleet:
         stations: Sequence[Station],
         counts: Counts,
         reactor: Any,
+        every: float = STEP,
         after_step: Callable[[], None] = lambda: None,
     ) -> None:
         self.clock = clock
@@ -47,13 +49,14 @@ class Fleet:
             unit.name: unit for station in self.stations for unit in station.units
         }
         self.after_step = after_step
+        self._every = every
         self._last = clock.now()
         self._loop = LoopingCall(self.step)
         self._loop.clock = reactor
 
     def start(self) -> None:
         """Let time pass, and the devices come."""
-        self._loop.start(STEP, now=True)
+        self._loop.start(self._every, now=True)
         for station in self.stations:
             station.start()
 

@@ -1,0 +1,84 @@
+"""The story of `make demo`, told in this process on a clock that is turned by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from csipd.sim import enrolment
+from csipd.sim.assembly import Place, Plan, assemble
+from csipd.sim.behaviour import Behaviour
+from csipd.sim.roster import Roster
+from csipd.sim.story import LIMIT, MISBEHAVING, Story
+from tests.conformance.bench import T0
+from tests.sim.desk import Desk
+from tests.sim.lab import Lab, MemoryEndpoint
+
+#: What devices are told to poll by (s).
+RATES = {
+    "DeviceCapability": 900,
+    "Time": 900,
+    "EndDeviceList": 900,
+    "FunctionSetAssignmentsList": 900,
+    "DERProgramList": 200,
+    "DERList": 1800,
+}
+
+
+class StoryTests(SynchronousTestCase):
+    """From the enrolment of forty devices to the voltage that is saved."""
+
+    def test_the_voltage_is_saved(self) -> None:
+        """It rises past its limit twice, and a curtailment and a volt-var curve bring it back.
+
+        Who does not obey and who is silent are known by name.
+        """
+        folder = Path(self.mktemp())
+        lab = Lab(folder, rates=RATES)
+        self.addCleanup(lab.close)
+        desk = Desk(lab)
+        self.addCleanup(desk.close)
+        roster = Roster.read(folder / "fleet")
+        for step in enrolment.missing(roster, "demo", 6, 34):
+            step(desk.client)
+        place = Place(
+            "localhost",
+            7443,
+            folder / "certs" / "ca.crt",
+            lambda: MemoryEndpoint(lambda: lab._factory, lab.clock, lab.wires, 50_000 + len(lab.wires)),
+        )
+        plan = Plan(6, 34, MISBEHAVING, hour=9.1, cloudiness=0.0)
+        fleet = assemble(lab.clock, lab.sim_clock, roster, plan, place, step=10.0)
+        fleet.start()
+        self.addCleanup(fleet.stop)
+        told: list[str] = []
+
+        def ask(call: Any) -> Deferred[Any]:
+            return maybeDeferred(call, desk.client)
+
+        story = Story(fleet, ask, roster.feeders[1].program, lambda moment, line: told.append(line))
+        telling = Deferred.fromCoroutine(story.tell())
+        while not telling.called and lab.wall() < T0 + 4 * 3600:
+            lab.pass_time(60)
+        outcome = self.successResultOf(telling)
+        self.assertTrue(outcome.saved, outcome)
+        self.assertLess(outcome.curtailed.watts, 0.75 * outcome.after.watts)
+        self.assertGreaterEqual(outcome.volt_var.watts, outcome.after.watts)
+        (silent,) = story.silent()
+        curtailment, volt_var = story.dispatched
+        for control in (curtailment, volt_var):
+            self.assertEqual(control.answers["asked"], 40)
+            self.assertEqual(control.answers["received"], 39)
+            self.assertEqual(control.answers["started"], 39)
+        self.assertEqual(volt_var.answers["completed"], 39)
+        (disobedient,) = [
+            unit.name for unit in fleet.units.values() if unit.behaviour is Behaviour.NON_COMPLIANT
+        ]
+        self.assertIn(f"Silent: {silent}.", told)
+        self.assertIn(f"Answered, and feeds in more than it may: {disobedient}.", told)
+        self.assertIn("the voltage is saved", told[-1])
+        self.assertGreater(max(sample.volts for sample in story.history), LIMIT)
+        self.assertEqual(fleet.counts.errors, {})
