@@ -21,10 +21,14 @@ done; \
 echo "csipd needs Python 3.11 or later, and none of python3 $(PYTHON) can be started." >&2; exit 1
 endef
 
-.PHONY: run test check tests test-all test-docs test-latest test-oldest pins venv develop bench heavy clean
+.PHONY: run demo test check tests test-all test-docs test-latest test-oldest pins venv develop bench heavy clean
 
 run: venv
 	@$(BIN)/twistd --nodaemon --pidfile= --logger csipd.daemon.console.console csipd --config etc/config.yml --hints
+
+# csipd with forty simulated devices on a feeder whose voltage rises too high, and is saved: two minutes.
+demo: venv
+	@$(BIN)/python -m csipd.sim.demo
 
 test: check tests
 

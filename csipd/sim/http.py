@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from attrs import frozen
 from OpenSSL import SSL
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock, TimeoutError
+from twisted.internet.defer import Deferred, DeferredLock, TimeoutError
 from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.interfaces import IHandshakeListener, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -248,8 +248,6 @@ class HTTPClient:
             return await asked
         except TimeoutError:
             raise Unanswered("no answer in time") from None
-        except CancelledError:
-            raise Unanswered("given up") from None
         except Unanswered as error:
             if isinstance(error, _Gone) and not connection.is_open:
                 self._connection = None

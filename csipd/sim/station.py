@@ -108,9 +108,9 @@ class Station:
 
     def stop(self) -> None:
         """Fall silent at once; what is on its way is given up."""
-        self.client.close()
         if self._life is not None:
             self._life.cancel()
+        self.client.close()
 
     def now(self) -> int:
         """What its own clock shows."""

@@ -24,8 +24,9 @@ LIMIT: Final = 1.05
 #: What the curtailment leaves (hundredths of a percent of setMaxW), and how long it lasts (s).
 CURTAILED: Final = 6000
 CURTAILMENT: Final = 40 * 60
-#: How long the volt-var curve holds (s).
-VOLT_VAR: Final = 75 * 60
+#: How long the volt-var curve is to hold, and when within that the story ends (s).
+VOLT_VAR: Final = 180 * 60
+ENDING: Final = 110 * 60
 #: Voltage and vars, both in percent, the vars of setMaxVar.
 CURVE: Final = ((92, 100), (98, 0), (102, 0), (105, -100))
 #: Seconds between a command and its start: long enough for devices that poll to have heard of it.
@@ -35,7 +36,7 @@ PATIENCE: Final = 60 * 60
 #: Seconds between two looks.
 LOOK: Final = 30
 #: Voltages and powers that are remembered for the screen.
-HISTORY: Final = 240
+HISTORY: Final = 600
 #: How much more than it was told a device may feed in (share of its rating).
 TOLERANCE: Final = 0.02
 
@@ -124,12 +125,15 @@ class Story:
         volt_var = await self._dispatch("volt-var curve", {"opModVoltVar": {"href": href}}, VOLT_VAR)
         await self._until(lambda: self._began(volt_var) and self.volts < LIMIT, "the curve holds")
         self._tell(f"Vars hold it down instead of watts: {self.volts:.3f} per unit, {self._kilowatts()}.")
-        await self._pause_until(volt_var.end - LOOK)
-        outcome = Outcome(before, curtailed, after, self.sample())
+        await self._pause_until(volt_var.start + ENDING)
         self._tell_who_does_not(volt_var)
-        await self._until(lambda: self._ended(volt_var), "the curve ends")
-        saved = outcome.volt_var.volts
-        self._tell(f"Noon, and the voltage is saved: {saved:.3f} per unit at {_kilowatts(outcome.volt_var)}.")
+        outcome = Outcome(before, curtailed, after, self.sample())
+        saved = f"{outcome.volt_var.volts:.3f} per unit at {_kilowatts(outcome.volt_var)}"
+        self._tell(
+            f"Noon, and the voltage is saved: {saved}."
+            if outcome.saved
+            else f"Noon, and the voltage is not saved: {saved}."
+        )
         return outcome
 
     # --- what is seen

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.sim import enrolment
 from csipd.sim.assembly import Place, Plan, assemble
 from csipd.sim.behaviour import Behaviour
+from csipd.sim.demo import Screen
 from csipd.sim.roster import Roster
 from csipd.sim.story import LIMIT, MISBEHAVING, Story
 from tests.conformance.bench import T0
@@ -55,11 +58,17 @@ class StoryTests(SynchronousTestCase):
         fleet.start()
         self.addCleanup(fleet.stop)
         told: list[str] = []
+        shown = StringIO()
+        screen = Screen(Console(file=shown, force_terminal=True, width=100, height=24))
 
         def ask(call: Any) -> Deferred[Any]:
             return maybeDeferred(call, desk.client)
 
-        story = Story(fleet, ask, roster.feeders[1].program, lambda moment, line: told.append(line))
+        def say(moment: float, line: str) -> None:
+            told.append(line)
+            screen.say(moment, line)
+
+        story = Story(fleet, ask, roster.feeders[1].program, say)
         telling = Deferred.fromCoroutine(story.tell())
         while not telling.called and lab.wall() < T0 + 4 * 3600:
             lab.pass_time(60)
@@ -73,7 +82,7 @@ class StoryTests(SynchronousTestCase):
             self.assertEqual(control.answers["asked"], 40)
             self.assertEqual(control.answers["received"], 39)
             self.assertEqual(control.answers["started"], 39)
-        self.assertEqual(volt_var.answers["completed"], 39)
+        self.assertEqual(curtailment.answers["completed"], 39)
         (disobedient,) = [
             unit.name for unit in fleet.units.values() if unit.behaviour is Behaviour.NON_COMPLIANT
         ]
@@ -82,3 +91,7 @@ class StoryTests(SynchronousTestCase):
         self.assertIn("the voltage is saved", told[-1])
         self.assertGreater(max(sample.volts for sample in story.history), LIMIT)
         self.assertEqual(fleet.counts.errors, {})
+        screen.begin(story, 0.0)
+        screen.end()
+        for part in ("house 40", "p.u.", "volt-var curve", silent, "39", told[-1][:40]):
+            self.assertIn(part, shown.getvalue())
