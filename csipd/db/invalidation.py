@@ -93,7 +93,8 @@ MADE_FROM: Mapping[str, Made] = {
         (facts.mirrors, facts.mirror, facts.usage_points),
         {
             "fleet": (facts.fleet,),
-            **dict.fromkeys(("body", "roles", "wished_post_rate", "posted"), (facts.mirror,)),
+            "roles": (facts.mirror, facts.usage_points),
+            **dict.fromkeys(("body", "wished_post_rate", "posted"), (facts.mirror,)),
         },
     ),
     "meter_readings": Made((facts.mirror,), {"sets": ()}),

@@ -55,6 +55,11 @@ _LIVE = mirrors.c.deleted.is_(None)
 _MIRROR = Prepared(_MIRRORS.where(mirrors.c.id == sa.bindparam("mirror"), _LIVE))
 _OWNED = (mirrors.c.owner == sa.bindparam("asker")) & _LIVE
 _BY_MRID = Prepared(_MIRRORS.where(_OWNED, mirrors.c.mrid == sa.bindparam("mrid")))
+_OF_DER = Prepared(
+    sa.select(sa.func.max(mirrors.c.id)).where(
+        mirrors.c.device == sa.bindparam("device"), mirrors.c.roles.bitwise_and(int(Role.DER)) != 0, _LIVE
+    )
+)
 _OWNED_COUNT = Prepared(sa.select(sa.func.count()).select_from(mirrors).where(_OWNED))
 
 
@@ -375,6 +380,12 @@ def _part(
     return [_mirror(row) for row in found]
 
 
+def of_der(connection: sa.Connection, device: int) -> int | None:
+    """The usage point of a device's DER: the last one that was made with that role; None: there is none."""
+    number: int | None = _OF_DER.scalar(connection, {"device": device})
+    return number
+
+
 def has_room(connection: sa.Connection, metering: Metering) -> bool:
     """Whether one more mirror can be kept, whoever makes it."""
     return tally.numbers(connection, [NUMBER])[NUMBER] < metering.mirrors
@@ -518,7 +529,8 @@ def _overwrite(transaction: Transaction, known: Mirror, body: r.MirrorUsagePoint
     if content == before:
         return
     _OVERWRITE.execute(transaction.connection, {"mirror": known.number, **content})
-    transaction.invalidate(facts.mirror(known.number))
+    # Of which usage point a DER has, its role is a part.
+    transaction.invalidate(facts.mirror(known.number), facts.usage_points(known.device))
 
 
 def _drop(transaction: Transaction, number: int, owner: int | None, device: Owner) -> None:

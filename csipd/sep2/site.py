@@ -601,9 +601,7 @@ TABLE: tuple[Row, ...] = (
     # DER information
     Row("DERList", "/edev/{id1}/der", "MMEOE", _A.DEVICE, order="href"),
     Row("DER", "/edev/{id1}/der/{id2}", "MMOEO", _A.DEVICE),
-    Row(
-        "AssociatedUsagePoint", "/edev/{id1}/der/{id2}/upt", "MMEEO", _A.DEVICE, False, type_name="UsagePoint"
-    ),
+    Row("AssociatedUsagePoint", "/edev/{id1}/der/{id2}/upt", "MMEEO", _A.DEVICE, type_name="UsagePoint"),
     Row(
         "AssociatedDERProgramList",
         "/edev/{id1}/der/{id2}/derp",

@@ -126,6 +126,28 @@ class MirrorTests(_Case):
         self.assertEqual(found.findtext("{*}deviceLFDI"), OWNER.lfdi)
         self.assertEqual(found.find("{*}MeterReadingListLink").get("href"), "/upt/1/mr")
 
+    def test_usage_point_of_a_der(self) -> None:
+        """A DER leads to the last usage point of its device that has the DER's role; without any, nowhere."""
+        der = f"/edev/{self.world.numbers.owner}/der/1"
+        link = b"AssociatedUsagePointLink"
+        self.world.post(OWNER, "/mup", usage_point(OWNER, "F0", roleFlags=0x03))
+        self.assertNotIn(link, self.world.get(OWNER, der).body)
+        self.assertEqual(self.world.get(OWNER, f"{der}/upt").status, 404)
+        self.world.post(OWNER, "/mup", usage_point(OWNER, "F1", meter("A1")))
+        self.assertIn(link, self.world.get(OWNER, der).body)
+        found = self.document(f"{der}/upt")
+        self.assertEqual((found.get("href"), found.findtext("{*}mRID")), (f"{der}/upt", f"{0xF1:032X}"))
+        self.assertEqual(found.find("{*}MeterReadingListLink").get("href"), "/upt/2/mr")
+        # A role that is given up, or taken up, counts at once.
+        self.world.post(OWNER, "/mup", usage_point(OWNER, "F1", roleFlags=0x03))
+        self.assertNotIn(link, self.world.get(OWNER, der).body)
+        self.world.post(OWNER, "/mup", usage_point(OWNER, "F0"))
+        self.assertEqual(self.document(f"{der}/upt").findtext("{*}mRID"), f"{0xF0:032X}")
+        # Which of two DERs it is of, nobody has said.
+        owner = self.world.numbers.owner
+        self.world.write(lambda t: devices.add_ders(t, owner, 2, NOW))
+        self.assertNotIn(link, self.world.get(OWNER, der).body)
+
     def test_post_rate(self) -> None:
         """The operator's rate wins, the device's own first; else its wish, in bounds; else the general."""
 

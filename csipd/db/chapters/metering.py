@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from csipd.db import facts, mirrors, series
+from csipd.db import documents, facts, mirrors, series
+from csipd.db.facts import Kind
 from csipd.db.mirrors import Mirror
 from csipd.db.series import Sample
 from csipd.db.tree import metering
 from csipd.db.tree.chapter import Chapter, Ids, Members, Source
-from csipd.db.tree.context import Context
+from csipd.db.tree.context import SMALL, Context
+from csipd.refusals import NotFound
 from csipd.sep2 import resources as r
 from csipd.sep2.paging import Page
 from csipd.sep2.site import ROWS, Place
@@ -23,7 +25,7 @@ class UsagePoint(Source):
     """The usage points of a caller and its fleet."""
 
     reads = (facts.mirror, facts.usage_points, facts.fleet)
-    linked = (facts.mirrors, facts.usage_points, facts.fleet, facts.mirror_room)
+    linked: tuple[Kind, ...] = (facts.mirrors, facts.usage_points, facts.fleet, facts.mirror_room)
 
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
         found = metering.mirror(context, ids[0])
@@ -39,6 +41,34 @@ class UsagePoint(Source):
         total = metering.seen(context).usage_points
         found = metering.part(context, place.href, mirrors.metered, part)
         return total, [(Place(ROWS["UsagePoint"], (each.number,)), _usage_point(each)) for each in found]
+
+
+class AssociatedUsagePoint(UsagePoint):
+    """The usage point of a DER, where it is plain whose it is: the device has one DER."""
+
+    linked = (facts.usage_points, facts.list_of)
+
+    def target(self, context: Context, ids: Ids) -> Place:
+        number = self._of(context, ids[0])
+        if number is None:
+            raise NotFound(self.row.href(ids))
+        return Place(ROWS["UsagePoint"], (number,))
+
+    def present(self, context: Context, many: Sequence[Ids]) -> list[bool]:
+        return [self._of(context, ids[0]) is not None for ids in many]
+
+    def _of(self, context: Context, device: int) -> int | None:
+        def make() -> int | None:
+            context.depend(facts.usage_points(device))
+            number = mirrors.of_der(context.connection, device)
+            if number is None:
+                return None
+            ders = ROWS["DERList"].href((device,))
+            context.depend(facts.list_of(ders))
+            alone = documents.counts(context.connection, [ders]).get(ders) == 1
+            return number if alone else None
+
+        return context.kept(("usage point of the DER", device), make, lambda _: SMALL, own=True)
 
 
 def _usage_point(mirror: Mirror) -> r.UsagePoint:
@@ -205,6 +235,7 @@ CHAPTER = Chapter(
     sources={
         "UsagePointList": UsagePoint,
         "UsagePoint": UsagePoint,
+        "AssociatedUsagePoint": AssociatedUsagePoint,
         "MeterReadingList": MeterReading,
         "MeterReading": MeterReading,
         "ReadingType": ReadingType,

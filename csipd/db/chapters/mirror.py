@@ -160,7 +160,7 @@ CHAPTER = Chapter(
             facts.readings,
             facts.mirror_room,
         ),
-        ("MirrorUsagePoint", "PUT"): (facts.mirror, facts.readings),
+        ("MirrorUsagePoint", "PUT"): (facts.mirror, facts.usage_points, facts.readings),
         ("MirrorUsagePoint", "POST"): (facts.mirror, facts.readings),
         ("MirrorUsagePoint", "DELETE"): (
             facts.mirrors,
