@@ -255,7 +255,8 @@ def resume(transaction: Transaction, server: Server) -> None:
     """
     connection = transaction.connection
     connection.execute(sa.update(subscriptions).where(_PENDING).values(digest=None))
-    said = repr((sorted(server.poll_rates.items()), server.own_primacy, server.page_maximum, server.policy))
+    rates = sorted(server.poll_rates.items())
+    said = repr((rates, server.own_primacy, server.page_maximum, server.subscriptions.direct))
     known = blake2b(said.encode(), digest_size=16).hexdigest()
     before = declarations.fact(transaction, _CONFIGURED, known)
     if before != known and declarations.move_fact(transaction, _CONFIGURED, before, known):

@@ -719,6 +719,16 @@ class DeliveryTests(NotificationCase):
         self.assertEqual(start(), ["/derp"])
         self.assertEqual(start(), [])
 
+    def test_no_more_direct(self) -> None:
+        """Where direct devices may subscribe no more, theirs end at the start, with status 1."""
+        where = self.subscribe("/edev", OWNER)
+        for direct in (True, False):
+            limits = SubscriptionLimits(direct=direct)
+            self.world.server = evolve(self.world.server, subscriptions=limits)
+            self.world.write(lambda transaction: notifications.resume(transaction, self.world.server))
+        (told,) = self.courier.deliver()
+        self.assertEqual((told.status, told.subscription), (1, BASE + where))
+
     def test_what_it_hangs_on_changes(self) -> None:
         """A change of what a resource hangs on only since the last change is told, also between two steps."""
         n = self.numbers

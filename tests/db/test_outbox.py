@@ -203,6 +203,23 @@ class Story:
             self.courier.settle(Failed(outgoing, "lost"))
         self.under_way.clear()
 
+    def flicker(self, choice: int) -> None:
+        """Something changes, whoever is told of it has no time to say so, and it is as it was before."""
+        toggle = (Story.primacy, Story.default, Story.move)[choice % 3]
+        before, after = (choice, choice) if toggle is Story.move else (0, 3)
+        toggle(self, before)
+        self.wait(4)
+        self.set_off(0)
+        self.courier.settle(*map(Delivered, self.under_way.values()))
+        for outgoing in self.under_way.values():
+            self.arrive(outgoing)
+        self.under_way.clear()
+        self.wait(4)
+        toggle(self, after)
+        self.set_off(0)
+        (self.lose if choice % 2 else self.crash)(choice)
+        toggle(self, before)
+
     def where(self, outgoing: Outgoing) -> str:
         return read(outgoing).subscription.removeprefix("https://localhost")
 
@@ -276,6 +293,7 @@ ACTIONS = (
     *(Story.prepare,) * 4,
     *(Story.answer,) * 3,
     *(Story.set_off,) * 5,
+    *(Story.flicker,) * 2,
     *(Story.lose,) * 2,
     *(Story.crash,) * 2,
 )

@@ -20,6 +20,7 @@ from csipd.sep2.schema import fields
 from csipd.sep2.site import ROWS, SERVED, Place
 from tests.support.bodies import FULL, MINIMAL
 from tests.support.client import Answer
+from tests.support.courier import subscription
 from tests.support.examples import fewer
 from tests.support.instances import instances
 from tests.support.metering import WATTS, meter, reading, reading_set, usage_point
@@ -260,17 +261,12 @@ class MadeTests(DocumentCase):
         """Every type that is served is among the documents that are judged."""
         self.world.post(OWNER, "/rsps/1/rsp", r.Response(endDeviceLFDI=OWNER.lfdi, subject="A"))
         self.world.post(OWNER, f"/edev/{self.numbers.owner}/lel", FULL["LogEvent"])
+        self.world.post(OWNER, f"/edev/{self.numbers.owner}/sub", subscription("/edev"))
         metered = meter("A1", WATTS, reading(5), reading_set("B1", [1, 2]))
         self.world.post(OWNER, "/mup", usage_point(OWNER, "F0", metered))
         found = self.judge_all(OWNER, AGGREGATOR)
         roots = {etree.fromstring(body).tag.removeprefix(NAMESPACE) for body in found.values()}
         self.assertEqual(roots, {row.resource_type.__name__ for row in SERVED.values()})
-
-    def test_not_subscribable(self) -> None:
-        """Nothing says that it can be subscribed to as long as nothing can (decision 12)."""
-        for path, body in self.judge_all(OWNER, AGGREGATOR).items():
-            for element in etree.fromstring(body).iter("*"):
-                self.assertIn(element.get("subscribable"), (None, "0"), path)
 
     def test_nothing_in_it(self) -> None:
         """A device without groups, reports or anything else has valid documents."""
