@@ -31,7 +31,7 @@ class CapabilityRow(Row):
     """What the DERs of one kind in a group come to by what they last said; the row ``all`` has them all.
 
     Amounts are in W, VA, var and Wh. Of each thing that they say there is how many ``ders`` have said it and
-    how old that is (s): the youngest and the oldest. ``stateOfCharge`` is a percentage of what they can store.
+    how old that is (s): the youngest and the oldest. ``stateOfCharge`` is in percent of what they can store.
     """
 
     type: Line
