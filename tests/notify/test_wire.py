@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.threads import deferToThread
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.trial.unittest import TestCase
 
@@ -15,9 +16,9 @@ from csipd.sep2 import codec
 from csipd.sep2 import resources as r
 from tests.support import pki
 from tests.support.client import Client
-from tests.support.daemon import LAB, Place, connect_here, serve_here, small_place
+from tests.support.daemon import LAB, Daemon, Place, connect_here, serve_here, small_place
 from tests.support.pki import Credential
-from tests.support.receivers import CREATED, Answers, Receiver, receiver_tls
+from tests.support.receivers import CREATED, Answers, Received, Receiver, receiver_tls
 from tests.support.schema import validate
 
 AGGREGATOR = LAB.aggregator("agg1")
@@ -125,7 +126,12 @@ def listed(said: r.Notification) -> tuple[r.EndDevice, ...]:
 async def own_path(client: Client, who: Credential) -> str:
     """Where a caller's own EndDevice is."""
     answer = await client.get("/edev?l=10")
-    found = codec.decode(answer.body, r.EndDeviceList)
+    return path_of(answer.body, who)
+
+
+def path_of(document: bytes, who: Credential) -> str:
+    """Where somebody's EndDevice is, from a list of them."""
+    found = codec.decode(document, r.EndDeviceList)
     (own,) = (device for device in found.EndDevice if device.sFDI == who.sfdi)
     assert own.href is not None
     return own.href
@@ -133,3 +139,54 @@ async def own_path(client: Client, who: Credential) -> str:
 
 def end_device(category: int) -> bytes:
     return codec.encode(r.EndDevice(deviceCategory=category, sFDI=DEVICE.sfdi, changedTime=0))
+
+
+class KillTests(TestCase):
+    """kill -9 in the midst of deliveries."""
+
+    #: Subscriptions, and the arrivals at which the daemon is killed, before it has an answer.
+    SUBSCRIPTIONS, KILLS = 40, (3, 17, 38)
+
+    def test_nothing_lost(self) -> Any:
+        """Whenever the daemon is killed, each subscription is told the last state, once at least."""
+        return ensureDeferred(self._killed())
+
+    async def _killed(self) -> None:
+        daemon = Daemon(self, fleet_place(Path(self.mktemp())))
+        receiver = Arrivals(self._kill_or_answer)
+        self.daemon, self.receiver = daemon, receiver
+        uri = listen(self, receiver)
+        self.kills = list(self.KILLS)
+        self.killed: Deferred[None] = Deferred()
+        await deferToThread(daemon.start)
+        await deferToThread(self._subscribe, uri)
+        for _ in self.KILLS:
+            await self.killed.addTimeout(TIMEOUT, reactor)
+            self.killed = Deferred()
+            await deferToThread(daemon.start)
+        while len({request.target for request in receiver.received}) < self.SUBSCRIPTIONS:
+            await receiver.arrived(len(receiver.received) + 1)
+        for request in receiver.received:
+            said = codec.decode(request.body, r.Notification)
+            self.assertIn(12, [device.deviceCategory for device in listed(said)])
+        # What had been taken and written down is not sent again: those under way at each kill, at most.
+        most = self.SUBSCRIPTIONS + len(self.KILLS) * 16
+        self.assertLessEqual(len(receiver.received), most)
+        self.assertEqual(await deferToThread(daemon.stop), 0)
+
+    def _subscribe(self, uri: str) -> None:
+        with self.daemon.device("agg1") as aggregator, self.daemon.device("dev1") as device:
+            own = path_of(aggregator.get("/edev?l=10").body, AGGREGATOR)
+            for number in range(self.SUBSCRIPTIONS):
+                made = aggregator.post(f"{own}/sub", subscription("/edev", f"{uri}/{number}"))
+                self.assertEqual(made.status, 201, made.body)
+            changed = device.put(path_of(device.get("/edev").body, DEVICE), end_device(12))
+            self.assertEqual(changed.status, 204, changed.body)
+
+    def _kill_or_answer(self, request: Received) -> bytes | None:
+        if self.kills and len(self.receiver.received) >= self.kills[0]:
+            self.kills.pop(0)
+            self.daemon.kill()
+            self.killed.callback(None)
+            return None
+        return CREATED
