@@ -34,6 +34,7 @@ from csipd.cli.ctl.responses import responses
 from csipd.cli.ctl.session import Machine, Session
 from csipd.cli.ctl.simulate import simulate
 from csipd.cli.ctl.status import status
+from csipd.cli.ctl.subscriptions import subscriptions
 
 _SERVER = f"https://127.0.0.1:{DEFAULT_PORT}"
 _TIMEOUT = 30.0
@@ -183,6 +184,7 @@ for command in (
     responses,
     alarms,
     audit,
+    subscriptions,
     exports,
     status,
     lfdi,

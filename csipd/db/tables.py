@@ -786,6 +786,13 @@ receivers = sa.Table(
     sa.Column("failing_since", sa.BigInteger),
     sa.Column("error", sa.Text),
     sa.UniqueConstraint("host", "port"),
+    # What operators look for first.
+    sa.Index(
+        "ix_receivers_failing",
+        "id",
+        sqlite_where=sa.text("failing_since IS NOT NULL"),
+        postgresql_where=sa.text("failing_since IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 

@@ -7,10 +7,15 @@ hang, those that work find a lane free. Nothing here knows of time or of the sto
 
 from __future__ import annotations
 
+from typing import Final
+
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
 from csipd.db.notifications import Receiver
+
+#: Receivers of which it is kept that they work; beyond it all are found out anew.
+MOST_KNOWN: Final = 100_000
 
 
 @define(eq=False)
@@ -117,6 +122,8 @@ class Lanes:
     def worked(self, lane: Lane) -> bool:
         """Note that a receiver has answered; whether that was not known."""
         news = lane.receiver.number not in self._works
+        if len(self._works) >= MOST_KNOWN:
+            self._works.clear()
         self._works.add(lane.receiver.number)
         if not lane.sure:
             lane.sure = True

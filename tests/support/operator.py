@@ -16,9 +16,10 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 
 from csipd.daemon.services import ADMIN_LIMITS
-from csipd.db import audit, groups, own_programs, programs, tally
+from csipd.db import audit, facts, groups, own_programs, programs, subscriptions, tally
 from csipd.db.audit import AuditEntry
 from csipd.db.database import Transaction
+from csipd.db.subscriptions import Look, Wanted
 from csipd.db.tables import alarms
 from csipd.net.identity import Identify, Identity
 from csipd.net.quotas import Quotas
@@ -63,6 +64,8 @@ class Office:
         world.write(lambda transaction: own_programs.show(transaction, own, NOW))
         #: An alarm that is open.
         self.alarm: int = world.write(lambda transaction: _open_alarm(transaction, world.numbers.other))
+        #: A subscription of an aggregator.
+        self.subscription: int = world.write(_subscribe(world.numbers.aggregator))
         #: Bodies for which certificates were asked for, and how that is answered.
         self.prepared: list[Any] = []
         self.prepare: Callable[[Any], Deferred[Issued | None]] = self._no_certificate
@@ -194,6 +197,12 @@ class Office:
 def _empty_group(transaction: Transaction) -> int:
     assignment = groups.assignment(transaction, "Topology")
     return groups.put_group(transaction, "Empty", parent=1, level=3, assignment=assignment)
+
+
+def _subscribe(aggregator: int) -> Callable[[Transaction], int]:
+    wanted = Wanted("/edev", "/edev", "https://a.example/notify", "a.example", 443, "-S1", 10)
+    look = Look(b"", frozenset((facts.fleet(aggregator),)))
+    return lambda transaction: subscriptions.add(transaction, aggregator, wanted, look, NOW + 86_400, NOW)
 
 
 def _open_alarm(transaction: Transaction, device: int) -> int:

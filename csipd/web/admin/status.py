@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from csipd.daemon import scheduler
 from csipd.daemon.lab import lab_line
-from csipd.db import controls, device_list, logevents, programs
+from csipd.db import controls, device_list, logevents, programs, subscription_list
 from csipd.sep2.schema import Element
 from csipd.sep2.types import TimeType
 from csipd.version import VERSION
@@ -31,6 +31,11 @@ class ServerState(Element):
     #: Given where more controls are not over than are counted: of the others, none is in the two numbers.
     controls_counted: Count | None = None
     alarms_open: Count
+    #: Subscriptions with a Notification to send; those of which the last attempt failed; receivers that
+    #: cannot be talked to. Each is counted up to a bound, and left out beyond it.
+    notifications_pending: Count | None = None
+    notifications_failing: Count | None = None
+    receivers_failing: Count | None = None
     next_transition: TimeType | None = None
     last_tick: TimeType | None = None
     #: When the certificate of the operator who asks ends; absent for one without end.
@@ -54,6 +59,9 @@ def status(connection: sa.Connection, call: Call) -> ServerState:
         controls_scheduled=live.scheduled,
         controls_counted=live.counted,
         alarms_open=logevents.open_alarms(connection),
+        notifications_pending=subscription_list.pending(connection).exact,
+        notifications_failing=subscription_list.failing(connection).exact,
+        receivers_failing=subscription_list.failing_receivers(connection).exact,
         next_transition=controls.next_moment(connection, call.now),
         last_tick=scheduler.last_tick(connection),
         your_certificate_ends=call.certificate_ends,

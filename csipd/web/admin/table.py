@@ -25,6 +25,7 @@ from csipd.web.admin import (
     responses,
     state,
     status,
+    subscriptions,
 )
 from csipd.web.admin.operations import Operation
 
@@ -47,6 +48,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *alarms.OPERATIONS,
     *readings.OPERATIONS,
     *capability.OPERATIONS,
+    *subscriptions.OPERATIONS,
     *exports.OPERATIONS,
     *audit.OPERATIONS,
 )

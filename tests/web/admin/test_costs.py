@@ -26,9 +26,11 @@ from csipd.db.tables import (
     logevents,
     memberships,
     readings,
+    receivers,
     responses,
     rollups,
     series,
+    subscriptions,
 )
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
@@ -50,6 +52,8 @@ BIG = (
     "logevents",
     "audit",
     "alarms",
+    "subscriptions",
+    "receivers",
     "contacts",
     "series",
     "readings",
@@ -219,6 +223,26 @@ def fill(transaction: Transaction, first: int, number: int, aggregator: int) -> 
             "tier": 0,
             "readings": 1,
             "mean": 2300.0,
+        },
+    )
+    insert(receivers, lambda one: {"id": one, "host": f"r{one}.example", "port": 443})
+    insert(
+        subscriptions,
+        lambda one: {
+            "device": one,
+            "href": f"/edev/{one}",
+            "resource": f"/edev/{one}",
+            "uri": f"https://r{one}.example/",
+            "receiver": one,
+            "level": "-S1",
+            "limit": 10,
+            "created": REGISTERED,
+            "expires": NOW + 86_400,
+            "changed": 2 - one % 2,
+            "certain": 1,
+            "told": 1,
+            "next_at": NOW,
+            "failing_since": NOW if one % 4 == 0 else None,
         },
     )
     insert(alarms, lambda one: {"device": one, "function_set": 11, "code": 0, "raised": NOW})

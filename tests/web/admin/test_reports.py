@@ -53,6 +53,9 @@ class StatusTests(_Reports):
                 "controls_active": 1,
                 "controls_scheduled": 3,
                 "alarms_open": 1,
+                "notifications_pending": 0,
+                "notifications_failing": 0,
+                "receivers_failing": 0,
                 "next_transition": NOW + 600,
             },
         )

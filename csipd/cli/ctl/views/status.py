@@ -23,6 +23,18 @@ def _controls(one: Value, which: str) -> str:
     return number if counted is None else f"{number} of the first {counted} to end"
 
 
+def _notifications(one: Value) -> str:
+    """What is pending and failing; of more than the server counts that there are many."""
+
+    def number(key: str) -> str:
+        return text(one[key]) if key in one else "many"
+
+    said = f"{number('notifications_pending')} pending, {number('notifications_failing')} failing"
+    if one.get("receivers_failing") == 0:
+        return said
+    return f"{said}, {number('receivers_failing')} receivers cannot be reached (csipctl subscriptions list)"
+
+
 def status(one: Value, when: When) -> Facts:
     warning = one.get("warning")
     return Facts(
@@ -36,6 +48,7 @@ def status(one: Value, when: When) -> Facts:
             ("Controls active", _controls(one, "controls_active")),
             ("Controls scheduled", _controls(one, "controls_scheduled")),
             ("Alarms open", text(one.get("alarms_open"))),
+            ("Notifications", _notifications(one)),
             ("Next transition", when(one.get("next_transition"))),
             ("Last tick", when(one.get("last_tick"))),
             ("Your certificate ends", _end(one, when)),
