@@ -225,7 +225,15 @@ def fill(transaction: Transaction, first: int, number: int, aggregator: int) -> 
             "mean": 2300.0,
         },
     )
-    insert(receivers, lambda one: {"id": one, "host": f"r{one}.example", "port": 443})
+    insert(
+        receivers,
+        lambda one: {
+            "id": one,
+            "host": f"r{one}.example",
+            "port": 443,
+            "failing_since": NOW if one % 3 else None,
+        },
+    )
     insert(
         subscriptions,
         lambda one: {
@@ -238,11 +246,11 @@ def fill(transaction: Transaction, first: int, number: int, aggregator: int) -> 
             "limit": 10,
             "created": REGISTERED,
             "expires": NOW + 86_400,
-            "changed": 2 - one % 2,
+            "changed": 2 if one % 3 else 1,
             "certain": 1,
             "told": 1,
             "next_at": NOW,
-            "failing_since": NOW if one % 4 == 0 else None,
+            "failing_since": NOW if one % 3 else None,
         },
     )
     insert(alarms, lambda one: {"device": one, "function_set": 11, "code": 0, "raised": NOW})

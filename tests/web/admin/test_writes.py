@@ -42,6 +42,9 @@ ACTIONS = {
     "createControl": ("create", "/derp/1/derc/7"),
     "cancelControl": ("cancel", "/derp/4/derc/1"),
     "replaceCertificate": ("replace certificate", "/edev/1"),
+    "sendNotification": "notify",
+    "endSubscription": "end subscription",
+    "dropSubscription": "drop subscription",
     "closeAlarm": ("close alarm", "/edev/2"),
 }
 
