@@ -42,9 +42,9 @@ ACTIONS = {
     "createControl": ("create", "/derp/1/derc/7"),
     "cancelControl": ("cancel", "/derp/4/derc/1"),
     "replaceCertificate": ("replace certificate", "/edev/1"),
-    "sendNotification": "notify",
-    "endSubscription": "end subscription",
-    "dropSubscription": "drop subscription",
+    "sendNotification": ("notify", "/edev/4/sub/1"),
+    "endSubscription": ("end subscription", "/edev/4/sub/1"),
+    "dropSubscription": ("drop subscription", "/edev/4/sub/1"),
     "closeAlarm": ("close alarm", "/edev/2"),
 }
 
