@@ -30,6 +30,7 @@ from tests.support.bodies import FULL, MINIMAL
 from tests.support.client import Answer
 from tests.support.examples import fewer
 from tests.support.memory_tls import Wire
+from tests.support.metering import WATTS, meter, reading, reading_set, usage_point
 from tests.support.stepped import SteppedDatabase
 from tests.support.world import (
     AGGREGATOR,
@@ -85,6 +86,16 @@ ASKED = (
     "/tm",
     "/rsps/1/rsp",
     "/edev/{}/lel",
+    "/edev/{}/der/1",
+    "/edev/{}/der/1/upt",
+    "/mup?l=9",
+    "/mup/1",
+    "/upt?l=9",
+    "/upt?s=1&l=2",
+    "/upt/1",
+    "/upt/1/mr/1",
+    "/upt/1/mr/1/r",
+    "/upt/1/mr/1/rs?l=9",
 )
 #: What devices tell.
 TOLD: tuple[tuple[str, str, bytes], ...] = (
@@ -100,6 +111,12 @@ TOLD: tuple[tuple[str, str, bytes], ...] = (
     ("POST", "/edev", codec.encode(end_device(UNREGISTERED))),
     ("DELETE", "/edev/6", b""),
     ("PUT", "/edev/{}", codec.encode(end_device(OWNER, postRate=60))),
+    ("POST", "/mup", codec.encode(usage_point(MANAGED, "F0", meter("A1", WATTS, reading(1))))),
+    ("POST", "/mup", codec.encode(usage_point(MANAGED, "F0", roleFlags=0x03))),
+    ("POST", "/mup", codec.encode(usage_point(BARE, "F1", meter("A1")))),
+    ("POST", "/mup", codec.encode(usage_point(OWNER, "F1"))),
+    ("POST", "/mup/1", codec.encode(meter("A1", WATTS, reading(2), reading_set("B1", [3, 4])))),
+    ("DELETE", "/mup/1", b""),
 )
 #: By whom an LFDI may be seen that is not its own.
 _FLEETS = {AGGREGATOR.lfdi: (MANAGED, BARE, UNREGISTERED), RIVAL.lfdi: (MANAGED, BARE, EVERYBODY["foreign"])}
