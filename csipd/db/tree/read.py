@@ -31,6 +31,8 @@ from csipd.sep2.splicing import spliced
 #: By the name of the element: the href, and of a list how many members it has for the caller.
 _Links = dict[str, tuple[str, int | None]]
 
+#: Own programs of devices that are read one by one.
+_FEW = 3
 _NAMESPACE = f' xmlns="{codec.NAMESPACE}"'.encode()
 
 
@@ -60,9 +62,7 @@ def read(context: Context, place: Place, part: Page, *, extensions: bool) -> byt
     if not source.exists(context, place.ids):
         raise NotFound(place.href)
     total, places = found
-    return _of_parts(
-        _list(context, place, total, len(places)), [_shared(context, each, DEFAULT) for each in places]
-    )
+    return _of_parts(_list(context, place, total, len(places)), _parts(context, places))
 
 
 def is_common(context: Context, place: Place) -> bool:
@@ -119,6 +119,28 @@ def _shared(context: Context, place: Place, part: Page) -> bytes:
     key = ("page", place.row.name, place.ids, part.start, part.limit, part.after, *shown)
     own = place.device is not None or programs.owner_of(place.ids[0]) is not None
     return context.kept(key, lambda: codec.encode(document(context, place, part)), len, own=own)
+
+
+def _parts(context: Context, places: Sequence[Place]) -> list[bytes]:
+    """The octets of the members of a list: each is kept, but for own programs where they are many.
+
+    An aggregator's list has one of each of its devices. These are read together, in a few statements, and
+    what they hang on is then not told apart.
+
+    :raises NotFound: one is not there
+    """
+    own = [each for each in places if programs.owner_of(each.ids[0]) is not None]
+    if len(own) <= _FEW:
+        return [_shared(context, each, DEFAULT) for each in places]
+    row = own[0].row
+    members = []
+    for each in own:
+        found = source_of(row).get(context, each.ids)
+        if found is None:
+            raise NotFound(each.href)
+        members.append((each, found))
+    made = {one.href: codec.encode(one) for one in add_links(context, row, members)}
+    return [made[each.href] if each.href in made else _shared(context, each, DEFAULT) for each in places]
 
 
 def _of_parts(around: r.Resource, members: Sequence[bytes]) -> bytes:
