@@ -8,7 +8,7 @@ polling by pollRate, until it is told of something again (P52). Subscriptions ar
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from csipd.sep2 import resources as r
@@ -21,7 +21,7 @@ RENEWAL: Final = 12 * 3600
 SELDOM: Final = 10
 #: Members of a list that a notification is to hold.
 LIMIT: Final = 255
-#: Steps whose resources are subscribed to.
+#: Steps whose resources are subscribed to, in the order of a walk.
 _TOLD: Final = ("edev", "fsa", "derp")
 
 
@@ -51,18 +51,16 @@ class Aggregator(Station):
             return
         self._begin("subscriptions")
         known = self._what_is_known()
-        if self._known is not None and known != self._known and not self._heard and self._is_quiet(name):
+        if self._known not in (None, known) and not self._heard:
             self.is_told = False  # something changed, and nobody said so
-        self._known, self._heard = known, False
-        if any(href not in self._subscribed for href, _ in self._wanted()):
+        self._known = known
+        if name == _TOLD[-1]:
+            self._heard = False
+        if any(href not in self._subscribed for href in self._wanted()):
             self.due["subscriptions"] = self.clock.now()
-        elif self.is_told:
+        if self.is_told:
             now = self.clock.now()
             self.due[name] = now + SELDOM * (self.due[name] - now)
-
-    def _is_quiet(self, name: str) -> bool:
-        """Whether a change that this step finds should have been told of."""
-        return self.is_told and all(href in self._subscribed for href, _ in self._wanted())
 
     def _what_is_known(self) -> object:
         """What subscriptions tell of, as it was read last."""
@@ -76,12 +74,11 @@ class Aggregator(Station):
             for unit in self.units
         ]
 
-    def _wanted(self) -> Iterator[tuple[str, str]]:
-        """The hrefs of what is to be subscribed to, each with the step that reads it."""
+    def _wanted(self) -> Mapping[str, str]:
+        """The hrefs of what is to be subscribed to, each with the first step that reads it."""
         if self._capability is None or self._capability.EndDeviceListLink is None:
-            return
-        yield self._capability.EndDeviceListLink.href, "edev"
-        found: dict[str, str] = {}
+            return {}
+        found = {self._capability.EndDeviceListLink.href: "edev"}
         for unit in self._met():
             assert unit.device is not None
             if unit.device.FunctionSetAssignmentsListLink is not None:
@@ -91,7 +88,7 @@ class Aggregator(Station):
                     found[assignments.DERProgramListLink.href] = "derp"
             for href in unit.program_links:
                 found[href] = "derp"
-        yield from found.items()
+        return found
 
     async def _subscribe(self) -> float:
         """Subscribe to what is not subscribed to, and renew what is due."""
@@ -99,7 +96,7 @@ class Aggregator(Station):
             return RENEWAL
         assert self._receiver is not None
         now = self.clock.now()
-        wanted = dict(self._wanted())
+        wanted = self._wanted()
         self._subscribed = {href: until for href, until in self._subscribed.items() if href in wanted}
         for href in wanted:
             if self._subscribed.get(href, 0.0) > now:
@@ -128,7 +125,7 @@ class Aggregator(Station):
     def receive(self, notification: r.Notification) -> bool:
         """Take in a notification; whether it was welcome."""
         self.counts.notifications += 1
-        step = dict(self._wanted()).get(notification.subscribedResource)
+        step = self._wanted().get(notification.subscribedResource)
         if step is None:
             return False
         self._heard = True
@@ -137,5 +134,6 @@ class Aggregator(Station):
             self.soon("subscriptions")
         else:
             self.is_told = True
-        self.soon(step)
+        # What follows from what changed is read anew, too.
+        self.soon(*_TOLD[_TOLD.index(step) :])
         return True

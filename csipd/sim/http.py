@@ -32,8 +32,6 @@ TIMEOUT: Final = 30.0
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
 _LENGTH = re.compile(rb"[0-9]{1,9}")
-#: Methods that do no harm when they are asked twice.
-_REPEATABLE = ("GET", "PUT", "DELETE")
 
 
 class Unanswered(Exception):
@@ -192,8 +190,9 @@ class _Gone(Unanswered):
 class HTTPClient:
     """Asks one server, over one kept connection that is opened when it is needed.
 
-    Requests go one after the other, in the order in which they were asked. One that may be repeated is asked
-    once more where the kept connection turns out to have been closed.
+    Requests go one after the other, in the order in which they were asked. Where the kept connection turns
+    out to have been closed one is asked once more, also a POST, which may have been carried out: what devices
+    post is known again by its mRID, its time or what it subscribes to.
 
     :param endpoint: connects to the server, TLS included
     :param clock: real time
@@ -228,7 +227,7 @@ class HTTPClient:
                 return await self._ask(octets)
             except _Gone:
                 # Nothing was answered: a kept connection that the server had closed meanwhile.
-                if not kept or method not in _REPEATABLE:
+                if not kept:
                     raise
                 return await self._ask(octets)
         finally:

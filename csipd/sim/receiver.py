@@ -47,11 +47,16 @@ def receiver_factory(
         announce_end=False,
         what="notifications",
     )
+    return TLSMemoryBIOFactory(tls, False, site(receive, reactor), reactor)
+
+
+def site(receive: Receive, reactor: Any) -> IProtocolFactory:
+    """The same below TLS."""
     root = Resource()
     root.putChild(PATH[1:].encode(), _Notifications(receive))
-    site = Site(root, requestFactory=_Request, timeout=_IDLE, reactor=reactor)
-    site.noisy = False
-    return TLSMemoryBIOFactory(tls, False, site, reactor)
+    made = Site(root, requestFactory=_Request, timeout=_IDLE, reactor=reactor)
+    made.noisy = False
+    return made
 
 
 class _Request(Request):

@@ -24,7 +24,7 @@ LIMIT: Final = 1.05
 #: What the curtailment leaves (hundredths of a percent of setMaxW), and how long it lasts (s).
 CURTAILED: Final = 6000
 CURTAILMENT: Final = 40 * 60
-#: How long the volt-var curve is to hold, and when within that the story ends (s).
+#: How long the volt-var curve is to hold, and when within that it is noon (s).
 VOLT_VAR: Final = 180 * 60
 ENDING: Final = 110 * 60
 #: Voltage and vars, both in percent, the vars of setMaxVar.
@@ -90,13 +90,17 @@ class Story:
     :param fleet: on one feeder, begun by whoever tells
     :param program: the number of the feeder's program
     :param say: told each sentence, with the moment that it is about
+    :param ending: when the story ends, in seconds from when the curve begins to hold
     """
 
-    def __init__(self, fleet: Fleet, ask: Ask, program: int, say: Callable[[float, str], None]) -> None:
+    def __init__(
+        self, fleet: Fleet, ask: Ask, program: int, say: Callable[[float, str], None], ending: int = ENDING
+    ) -> None:
         self.fleet = fleet
         self._ask = ask
         self._program = program
         self._say = say
+        self._ending = ending
         self.dispatched: list[Dispatched] = []
         self.history: deque[Sample] = deque(maxlen=HISTORY)
 
@@ -125,7 +129,7 @@ class Story:
         volt_var = await self._dispatch("volt-var curve", {"opModVoltVar": {"href": href}}, VOLT_VAR)
         await self._until(lambda: self._began(volt_var) and self.volts < LIMIT, "the curve holds")
         self._tell(f"Vars hold it down instead of watts: {self.volts:.3f} per unit, {self._kilowatts()}.")
-        await self._pause_until(volt_var.start + ENDING)
+        await self._pause_until(volt_var.start + self._ending)
         self._tell_who_does_not(volt_var)
         outcome = Outcome(before, curtailed, after, self.sample())
         saved = f"{outcome.volt_var.volts:.3f} per unit at {_kilowatts(outcome.volt_var)}"

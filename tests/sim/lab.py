@@ -10,7 +10,8 @@ self.lab.pass_time(60)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -35,6 +36,10 @@ from csipd.sim.unit import Unit
 from tests.conformance.bench import LAB, PIN, T0, Bench
 from tests.support import pki
 from tests.support.memory_tls import SERVER, Wire
+
+#: Where the receiver of notifications is: a host that the bench's server may notify.
+RECEIVER = "simulated.fleet.example"
+ADDRESS = "192.0.2.200"
 
 
 @implementer(IStreamClientEndpoint)
@@ -61,6 +66,8 @@ class Lab(Bench):
 
     def __init__(self, folder: Path, **how: Any) -> None:
         super().__init__(folder, **how)
+        self.folder = folder
+        self._ports = count(20_000)
         self.sim_clock = SimulatedClock(self.clock, T0)
         self.counts = Counts()
         self.wires: list[Wire] = []
@@ -84,6 +91,7 @@ class Lab(Bench):
         for _ in range(1000):
             self.wires[:] = [wire for wire in self.wires if not wire.closed]
             before = self._seen()
+            self._network.pump()
             for wire in list(self.wires):
                 if not wire.closed:
                     wire.pump()
@@ -106,12 +114,35 @@ class Lab(Bench):
             if moment >= end:
                 return
 
+    def do(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have something done, which has to be done at once."""
+        done = Deferred.fromCoroutine(work)
+        failures: list[Any] = []
+        done.addErrback(failures.append)
+        self.settle()
+        assert done.called, "it is not done"
+        if failures:
+            failures[0].raiseException()
+
     # --- who is there
+
+    def receive_at(self, factory: IProtocolFactory) -> str:
+        """Have a receiver of notifications listened with; the authority of its URI."""
+        self._addresses[RECEIVER] = ADDRESS
+        self._network.places[(ADDRESS, 8443)] = factory
+        return f"{RECEIVER}:8443"
+
+    def cut_off(self) -> None:
+        """Have nobody listen for notifications any more."""
+        self._network.places.clear()
 
     def endpoint(self, credential: Credential) -> TLSEndpoint:
         """How the holder of a certificate connects to the server."""
-        plain = MemoryEndpoint(lambda: self._factory, self.clock, self.wires, 50_000 + len(self.wires))
-        return TLSEndpoint(plain, self.trust.client(credential), self.clock)
+        return TLSEndpoint(self.plain(), self.trust.client(credential), self.clock)
+
+    def plain(self) -> MemoryEndpoint:
+        """The same without TLS."""
+        return MemoryEndpoint(lambda: self._served.factory, self.clock, self.wires, next(self._ports))
 
     def client(self, credential: Credential) -> HTTPClient:
         return HTTPClient(self.endpoint(credential), self.clock, "localhost", self.counts)

@@ -18,7 +18,7 @@ from csipd.sim.roster import Roster
 from csipd.sim.story import LIMIT, MISBEHAVING, Story
 from tests.conformance.bench import T0
 from tests.sim.desk import Desk
-from tests.sim.lab import Lab, MemoryEndpoint
+from tests.sim.lab import Lab
 
 #: What devices are told to poll by (s).
 RATES = {
@@ -51,7 +51,8 @@ class StoryTests(SynchronousTestCase):
             "localhost",
             7443,
             folder / "certs" / "ca.crt",
-            lambda: MemoryEndpoint(lambda: lab._factory, lab.clock, lab.wires, 50_000 + len(lab.wires)),
+            lab.plain,
+            lab.receive_at,
         )
         plan = Plan(6, 34, MISBEHAVING, hour=9.1, cloudiness=0.0)
         fleet = assemble(lab.clock, lab.sim_clock, roster, plan, place, step=10.0)
@@ -68,7 +69,7 @@ class StoryTests(SynchronousTestCase):
             told.append(line)
             screen.say(moment, line)
 
-        story = Story(fleet, ask, roster.feeders[1].program, say)
+        story = Story(fleet, ask, roster.feeders[1].program, say, ending=900)
         telling = Deferred.fromCoroutine(story.tell())
         while not telling.called and lab.wall() < T0 + 4 * 3600:
             lab.pass_time(60)
@@ -91,6 +92,7 @@ class StoryTests(SynchronousTestCase):
         self.assertIn("the voltage is saved", told[-1])
         self.assertGreater(max(sample.volts for sample in story.history), LIMIT)
         self.assertEqual(fleet.counts.errors, {})
+        self.assertGreater(fleet.counts.notifications, 1)
         screen.begin(story, 0.0)
         screen.end()
         for part in ("house 40", "p.u.", "volt-var curve", silent, "39", told[-1][:40]):

@@ -117,7 +117,8 @@ def _each(
 ) -> list[str]:
     """Take each step with a bar that shows how far it is; what was refused, where that is forgiven."""
     refused = []
-    with Progress(console=session.out.error_console, transient=True) as progress:
+    console = session.out.error_console
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for step in progress.track(list(steps), description=what):
             try:
                 step(session.client)

@@ -1,0 +1,85 @@
+"""`csipctl simulate` as it is run: real processes, sockets and TLS, against a lab with a fast clock."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.support.daemon import SCRIPTS, Daemon, run, small_place
+
+LAB = (
+    "generate_admin_cert: true",
+    "lab: true",
+    "lab_speed: 100",
+    "der_program_list_poll_rate: 60",
+    "mirror_usage_point_post_rate: 60",
+)
+
+
+class SimulateTests(SynchronousTestCase):
+    """A newcomer's first fleet."""
+
+    def ctl(self, *arguments: str) -> Any:
+        return run(
+            self.place.folder, str(SCRIPTS / "csipctl"), "--config", str(self.place.config), *arguments
+        )
+
+    def test_a_fleet(self) -> None:
+        """One command has devices come, obey, answer, report and be notified; another takes them away."""
+        self.place = small_place(Path(self.mktemp()), *LAB, certificates=False)
+        daemon = Daemon(self, self.place)
+        daemon.start()
+        made = self.ctl("simulate", "--devices", "4", "--aggregated", "2", "--for", "1s")
+        self.assertEqual((made.returncode, made.stderr.splitlines()[1:]), (0, []), made)
+        ordered = self.ctl(
+            "controls", "create", "--group", "sim", "--duration", "1h", "--set", "opModMaxLimW=40%", "--yes"
+        )
+        self.assertEqual(ordered.returncode, 0, ordered)
+        done = self.ctl(
+            "--json",
+            "simulate",
+            "--devices",
+            "4",
+            "--aggregated",
+            "2",
+            "--wrong-certificate",
+            "1",
+            "--for",
+            "20s",
+        )
+        self.assertEqual(done.returncode, 0, done)
+        told = json.loads(done.stdout.splitlines()[-1])
+        self.assertEqual((told["devices"], told["found"]), (6, 5), told)
+        # Each that came has received and started it.
+        self.assertEqual(told["responses"], 10, told)
+        self.assertGreater(told["readings"], 5 * 4)
+        self.assertGreater(told["polls"], 50)
+        self.assertTrue(all("unknown ca" in reason for reason in told["errors"]), told)
+        cleaned = self.ctl("simulate", "--clean")
+        self.assertEqual(cleaned.returncode, 0, cleaned)
+        self.assertIn("Took away 7 devices", cleaned.stderr)
+        self.assertFalse((self.place.folder / "simulated").exists())
+        left = json.loads(self.ctl("--json", "devices", "list", "--standing", "registered").stdout)
+        self.assertEqual([device["name"] for device in left["items"]], ["dev1"])
+
+    def test_another_database(self) -> None:
+        """A fleet of another server is told from one's own before anything is done."""
+        self.place = small_place(Path(self.mktemp()), *LAB, certificates=False)
+        Daemon(self, self.place).start()
+        folder = self.place.folder / "simulated"
+        folder.mkdir()
+        member = {"name": "x", "number": 99, "lfdi": "AB" * 20, "pin": 1, "feeder": 1}
+        (folder / "fleet.jsonl").write_text(json.dumps(["member", member]) + "\n")
+        done = self.ctl("simulate")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("was made for another server, or another database", done.stderr)
+
+    def test_usage(self) -> None:
+        """Nothing to simulate, and an address that is none, are wrong usage; nobody there is code 3."""
+        self.place = small_place(Path(self.mktemp()), certificates=False)
+        self.assertEqual(self.ctl("simulate", "--devices", "0").returncode, 2)
+        self.assertEqual(self.ctl("simulate", "--at", "nowhere").returncode, 2)
+        self.assertEqual(self.ctl("simulate").returncode, 3)
