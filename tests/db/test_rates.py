@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.db import devices, facts, groups, rates
 from csipd.der.rates import Commanded, attribute, deepest, is_near
 from csipd.refusals import Full
+from tests.db.test_notifications import NotificationCase
 from tests.support.store import NOW, add_device, add_group, store
 
 KIND = "DERProgramList"
@@ -147,3 +148,50 @@ class StoreTests(SynchronousTestCase):
 
 def _assignment(transaction: rates.Transaction) -> int:
     return groups.assignment(transaction, "Topology")
+
+
+class SubscriberTests(NotificationCase):
+    """Who subscribes to what shows a rate is told when it changes, and nobody else."""
+
+    def test_told(self) -> None:
+        """A list's own pollRate, an EndDevice's postRate; by group and by device those alone whose it is."""
+        managed, bare, world = self.numbers.managed, self.numbers.bare, self.world
+        programs = f"/edev/{managed}/fsa/{self.numbers.topology}/derp"
+        for path in (
+            programs,
+            f"/edev/{managed}/fsa",
+            f"/edev/{bare}/fsa",
+            f"/edev/{managed}",
+            "/edev",
+            "/derp",
+        ):
+            self.subscribe(path)
+        self.assertEqual(self.told(), [])
+        point = world.read(lambda connection: groups.find(connection, "Point 1"))
+        assert point is not None
+        general, of_group, of_device = rates.set_general, rates.set_of_group, rates.set_of_device
+        steps = (
+            (lambda t: of_group(t, KIND, point, 60), [programs]),
+            (lambda t: general(t, KIND, 50), ["/derp"]),
+            (lambda t: of_group(t, KIND, point, 50), [programs]),
+            (lambda t: of_group(t, KIND, point, None), []),
+            (lambda t: general(t, "DERList", 50), []),
+            (lambda t: of_device(t, "FunctionSetAssignmentsList", bare, 60, NOW), [f"/edev/{bare}/fsa"]),
+            (
+                lambda t: general(t, "FunctionSetAssignmentsList", 70),
+                [f"/edev/{managed}/fsa"],
+            ),
+            (lambda t: of_group(t, "EndDevice", point, 40), ["/edev", f"/edev/{managed}"]),
+            (lambda t: general(t, "EndDeviceList", 40), ["/edev"]),
+        )
+        for number, (change, expected) in enumerate(steps):
+            self.later(60)
+            self.told()
+            self.later(60)
+            world.write(change)
+            told = {one.subscribed: one.resource for one in self.courier.deliver()}
+            self.assertEqual(sorted(told), sorted(expected), number)
+            if number == 0:
+                resource = told[programs]
+                assert resource is not None
+                self.assertEqual(resource.get("pollRate"), "60")
