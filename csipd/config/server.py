@@ -371,6 +371,13 @@ def _read_limits(top: Fields) -> Limits:
         name: section.get(name, integer(low, high), getattr(Limits(), name))
         for name, (low, high) in _LIMITS.items()
     }
+    if given["reading_bodies"] < given["reading_body_size"]:
+        # One of that size would never be taken in.
+        section.error(
+            "reading_bodies" if section.has("reading_bodies") else "reading_body_size",
+            f"expected reading_bodies, which is {given['reading_bodies']}, to be at least reading_body_size, "
+            f"which is {given['reading_body_size']}",
+        )
     if section.has("connections_per_address"):
         section.warn(
             "connections_per_address",

@@ -318,6 +318,14 @@ class ServerTests(ConfigCase):
             "c.yml:4: limits.uri_length: expected an integer 64..8192, got '10'",
         )
 
+    def test_room_for_a_body(self) -> None:
+        """There is room for one body of readings at least."""
+        self.assert_wrong(
+            "limits:\n  reading_body_size: 2000000\n  reading_bodies: 1500000\n",
+            "c.yml:5: limits.reading_bodies: expected reading_bodies, which is 1500000, to be at least "
+            "reading_body_size, which is 2000000",
+        )
+
     def test_metering(self) -> None:
         """What is taken of readings: numbers within bounds, and the postRate of its own key."""
         found = read("mirror_usage_point_post_rate: 60\nmetering: {mirrors_per_device: 4}\n").metering
