@@ -76,7 +76,7 @@ _SHOWN = sa.select(
 _OF_DEVICE = (subscriptions.c.device == sa.bindparam("device")) & _LIVE
 _GET = Prepared(_SHOWN.where(_OF_DEVICE, subscriptions.c.id == sa.bindparam("number")))
 _PAGE = Prepared(
-    _SHOWN.where(_OF_DEVICE)
+    _SHOWN.where(_OF_DEVICE, subscriptions.c.id > sa.bindparam("behind"))
     .order_by(subscriptions.c.id)
     .limit(sa.bindparam("limit", type_=sa.Integer))
     .offset(sa.bindparam("start", type_=sa.Integer))
@@ -212,13 +212,19 @@ def get(connection: sa.Connection, device: int, number: int) -> r.Subscription |
 
 
 def page(
-    connection: sa.Connection, device: int, part: Page
+    connection: sa.Connection, device: int, part: Page, behind: int | None = None
 ) -> tuple[int, list[tuple[Place, r.Subscription]]]:
-    """A part of a device's subscriptions, in the order of their numbers, and how many there are."""
+    """A part of a device's subscriptions, in the order of their numbers, and how many there are.
+
+    :param behind: the number of the one right before the part, where that is known: what comes before is then
+        not passed over
+    """
     total = count(connection, device)
     if part.start >= total or not part.limit:
         return total, []
-    rows = _PAGE.all(connection, {"device": device, "limit": part.limit, "start": part.start})
+    start = part.start if behind is None else 0
+    asked = {"device": device, "behind": behind or 0, "limit": part.limit, "start": start}
+    rows = _PAGE.all(connection, asked)
     return total, [(place_of(device, row.id), _shown(row)) for row in rows]
 
 

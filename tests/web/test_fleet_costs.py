@@ -19,7 +19,7 @@ from csipd.db import devices, fleet_counts, group_counts, own_programs, programs
 from csipd.db import responses as response_store
 from csipd.db.database import Transaction
 from csipd.db.tables import devices as device_rows
-from csipd.db.tables import memberships, responses
+from csipd.db.tables import lists, memberships, receivers, responses, subscriptions
 from csipd.db.tables import own_programs as own_program_rows
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
@@ -33,6 +33,21 @@ SIZES = (100, 10_000)
 RESPONSE = codec.encode(r.Response(endDeviceLFDI=lfdi(1), subject="0", status=1))
 #: Of a list from a moment on, which leaves the fleet that a test adds.
 LATER = REGISTERED + 1
+
+
+RECEIVER = {"host": "receiver.example", "port": 443, "next_at": 0, "attempts": 0}
+SUBSCRIPTION = {
+    "resource": "/edev",
+    "uri": "https://receiver.example/told",
+    "level": "-S1",
+    "limit": 1,
+    "created": NOW,
+    "expires": NOW + 10**6,
+    "changed": 0,
+    "certain": 0,
+    "told": 0,
+    "next_at": 0,
+}
 
 
 @define
@@ -78,6 +93,11 @@ def fill(transaction: Transaction, number: int, manager: int) -> None:
         sa.insert(responses),
         [{**said, "lfdi": lfdi(one), "device": one, "created_time": NOW - one % 97} for one in numbers],
     )
+    receiver = connection.scalar(sa.insert(receivers).values(RECEIVER).returning(receivers.c.id))
+    mine = {**SUBSCRIPTION, "device": manager, "receiver": receiver}
+    connection.execute(sa.insert(subscriptions), [{**mine, "href": f"/edev/{one}/fsa"} for one in numbers])
+    kept = {"href": f"/edev/{manager}/sub", "members": number, "last": number}
+    connection.execute(sa.insert(lists), [kept])
     more = sa.update(device_rows).where(device_rows.c.id == manager)
     connection.execute(more.values(fleet=device_rows.c.fleet + number))
     group_counts.recount(transaction)
@@ -112,7 +132,8 @@ class FleetCase(SynchronousTestCase):
     def page(self, world: World, path: str, start: int, limit: int = PAGE) -> tuple[Costs, list[str], int]:
         """What a page costs, the hrefs of its members, and ``all``."""
         with self.costs(world) as spent:
-            answer = world.fresh(AGGREGATOR, f"{path}s={start}&l={limit}")
+            asked = path.format(aggregator=world.numbers.aggregator)
+            answer = world.fresh(AGGREGATOR, f"{asked}s={start}&l={limit}")
         self.assertEqual(answer.status, 200, path)
         document = etree.fromstring(answer.body)
         return spent, [one.get("href") or "" for one in document], int(document.get("all") or 0)
@@ -121,7 +142,14 @@ class FleetCase(SynchronousTestCase):
 class PageTests(FleetCase):
     """Pages of lists of a whole fleet."""
 
-    LISTS = ("/edev?", f"/edev?a={LATER}&", "/rsps/1/rsp?", f"/rsps/1/rsp?a={LATER}&", "/derp?")
+    LISTS = (
+        "/edev/{aggregator}/sub?",
+        "/edev?",
+        f"/edev?a={LATER}&",
+        "/rsps/1/rsp?",
+        f"/rsps/1/rsp?a={LATER}&",
+        "/derp?",
+    )
 
     def test_same_at_both_ends(self) -> None:
         """Who pages on pays as much for the last page as for the first, and for a hundred times the fleet."""

@@ -29,8 +29,14 @@ class Subscription(Source):
         return context.may_subscribe
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
-        context.depend(facts.list_of(place.href))
-        total, members = subscriptions.page(context.connection, place.ids[0], part)
+        of = facts.list_of(place.href)
+        context.depend(of)
+        behind = context.bookmark((place.href, part.start))
+        total, members = subscriptions.page(context.connection, place.ids[0], part, behind)
+        if members:
+            # An aggregator may have some for each of its devices: who pages on passes over none.
+            last = members[-1][0].ids[1]
+            context.set_bookmark((place.href, part.start + len(members)), last, of)
         return total, list(members)
 
 
