@@ -139,9 +139,13 @@ class Request(server.Request):
 
     def stream(self, data: bytes) -> None:
         """Send a portion of an answer at once, in chunks: its length is not known before its end."""
-        if not self._disconnected:
-            self.channel.answer_goes_on()
-            self._send(data)
+        if self._disconnected:
+            return
+        if self.method == b"HEAD" and self.clientproto == b"HTTP/1.1":
+            # As Twisted does for a GET.
+            self.setHeader(b"Transfer-Encoding", b"chunked")
+        self.channel.answer_goes_on()
+        self._send(data)
 
     def cut(self) -> None:
         """Give up an answer of which a portion has left: without its last chunk nobody takes it for whole."""

@@ -196,11 +196,9 @@ def _parse(data: bytes, bodiless: bool, takes_chunks: bool) -> tuple[Answer, byt
     if "transfer-encoding" in answer.headers:
         if not takes_chunks:
             raise BadAnswer(f"chunked: {answer}")
-        return _chunks(answer, rest)
+        return (answer, rest) if bodiless else _chunks(answer, rest)
     if answer.status < 200 or answer.status in (204, 304):
         return (answer, rest) if length is None else _bad(f"a length where there is no body: {answer}")
-    if length is None and bodiless and takes_chunks:
-        return answer, rest
     if length is None:
         raise BadAnswer(f"without Content-Length: {answer}")
     size = 0 if bodiless else int(length)

@@ -58,7 +58,8 @@ class MethodTests(Case):
                 path = example(operation, self.numbers).path
                 got, head = self.office.send("GET", path), self.office.send("HEAD", path)
                 self.assertEqual((head.status, head.headers, head.body), (200, got.headers, b""), path)
-                self.assertEqual(int(head.headers["content-length"]), len(got.body), path)
+                if not operation.streams:
+                    self.assertEqual(int(head.headers["content-length"]), len(got.body), path)
                 self.assertEqual(head.headers["cache-control"], "no-store", path)
         self.assertEqual(self.office.send("HEAD", "/devices/77").status, 404)
 
