@@ -251,16 +251,20 @@ def _widen(value: int | None, width: int) -> int | None:
 
 
 _COLUMNS = tuple(column.name for column in readings.columns)
+# A word of the statement and no parameter of it: each row is given its own values alone.
+_NO_SET = sa.literal_column("0", sa.BigInteger)
 
 
 def _store(dialect: str) -> sa.Insert:
     statement = insert(dialect, readings).values(
         {name: sa.bindparam(name, type_=column.type) for name, column in readings.columns.items()}
     )
-    key = [column.name for column in readings.primary_key]
-    return statement.on_conflict_do_update(
-        index_elements=key, set_={name: statement.excluded[name] for name in _COLUMNS if name not in key}
-    )
+    new, key = statement.excluded, [column.name for column in readings.primary_key]
+    values: dict[str, Any] = {name: new[name] for name in _COLUMNS if name not in key}
+    # What comes alone and is in a set already stays in it.
+    for name in ("in_set", "number"):
+        values[name] = sa.case((new.in_set > _NO_SET, new[name]), else_=readings.c[name])
+    return statement.on_conflict_do_update(index_elements=key, set_=values)
 
 
 _STORE = Prepared(_store, *_COLUMNS)

@@ -202,6 +202,53 @@ class PowerCutTests(DaemonCase):
         self.assertIn(found, (put_last, put_last + 1))
         self.assertEqual(enough, [True] * 30)
 
+    def test_readings(self) -> None:
+        """Cut off while readings come: none that was acknowledged is lost, and no set is there in part."""
+        daemon = self.serve()
+        device = daemon.device("dev1")
+        begin = int(time.time()) - 1000
+        power = r.ReadingType(uom=38, powerOfTenMultiplier=0)
+        mirror = r.MirrorUsagePoint(
+            mRID="1",
+            roleFlags=0x49,
+            serviceCategoryKind=0,
+            status=1,
+            deviceLFDI=LAB.device("dev1").lfdi,
+            MirrorMeterReading=(r.MirrorMeterReading(mRID="2", ReadingType=power),),
+        )
+        made = device.post("/mup", codec.encode(mirror)).headers["location"]
+        acknowledged = Semaphore(0)
+
+        def post() -> int:
+            for n in count(1):
+                period = r.DateTimeInterval(duration=1, start=begin + n)
+                found = tuple(r.Reading(value=n, localID=each, timePeriod=period) for each in range(20))
+                taken = r.MirrorReadingSet(mRID=f"{n:X}", timePeriod=period, Reading=found)
+                body = r.MirrorMeterReading(mRID="2", MirrorReadingSet=(taken,), Reading=found[0])
+                try:
+                    answer = device.post(made, codec.encode(body))
+                except (OSError, HTTPException):
+                    break
+                self.assertEqual(answer.status, 204)
+                acknowledged.release()
+            return n - 1
+
+        with ThreadPoolExecutor(1) as thread:
+            last = thread.submit(post)
+            enough = all(acknowledged.acquire(timeout=TIMEOUT) for _ in range(20))
+            self.cut()
+            posted = last.result(TIMEOUT)
+        self.assertTrue(enough)
+        device = daemon.device("dev1")
+        latest = codec.decode(device.get("/upt/1/mr/1/r").body, r.Reading)
+        self.assertIn(latest.value, (posted, posted + 1))
+        sets = codec.decode(device.get("/upt/1/mr/1/rs?l=255").body, r.ReadingSetList)
+        self.assertEqual(sets.all, latest.value)
+        for each in sets.ReadingSet:
+            assert each.ReadingListLink is not None
+            page = codec.decode(device.get(each.ReadingListLink.href).body, r.ReadingList)
+            self.assertEqual(page.all, 20)
+
 
 class ReloadTests(DaemonCase):
     """SIGHUP."""

@@ -142,6 +142,15 @@ class StoreTests(_Case):
         self.put(*others)
         self.assertEqual(len(self.kept()), 7)
 
+    def test_replaced_in_sets(self) -> None:
+        """What comes again in another set goes there; what comes again alone stays where it is."""
+        self.put(at(NOW, 1), at(NOW + 60, 2), in_set=5)
+        self.put(at(NOW + 60, 3))
+        self.assertEqual([s.value for _, s in series.of_set(self.connection, 5)], [1, 3])
+        self.put(at(NOW + 60, 4), in_set=6)
+        found = [series.of_set(self.connection, number) for number in (5, 6)]
+        self.assertEqual(found, [[(1, at(NOW, 1))], [(1, at(NOW + 60, 4))]])
+
     def test_by_pages(self) -> None:
         """A period is read page by page in the order of time, each reading once."""
         samples = [at(NOW + 10 * number, number, local_id=number % 2) for number in range(25)]
