@@ -13,12 +13,14 @@ from csipd.db.audit import AuditEntry
 from csipd.db.chapters import CHAPTERS
 from csipd.db.tables import metadata
 from csipd.db.tables import series as series_table
+from csipd.db.tree import write as writing
 from csipd.der.metering import Metering
 from csipd.sep2 import resources as r
 from csipd.sep2 import site
 from csipd.sep2.site import TABLE, Party
 from tests.support.bodies import MINIMAL
 from tests.support.metering import WATTS, meter, meters, reading, reading_set, usage_point
+from tests.support.subscribing import subscription
 from tests.support.ways import both_ways
 from tests.support.world import AGGREGATOR, MANAGED, NOW, OWNER, World, end_device
 
@@ -168,7 +170,7 @@ class ListTests(_Case):
 
     def test_every_list_has_a_bound(self) -> None:
         """Each list that a caller may post to says how many members it holds, or its chapter has a rule."""
-        ruled = {place for chapter in CHAPTERS for place in chapter.writes}
+        ruled = {*writing._RULES, *(place for chapter in CHAPTERS for place in chapter.writes)}
         for row in TABLE:
             if row.on and row.is_list and row.post is not Party(0):
                 self.assertTrue(row.most or (row.name, "POST") in ruled, row.name)
@@ -274,6 +276,15 @@ class RepetitionTests(_Case):
         if n % 2:
             self.world.delete(OWNER, href)
 
+    def subscription(self, n: int) -> None:
+        """Subscriptions that come and go; as many as may be are there after a while."""
+        href = self.post(f"{self.here}/sub", subscription("/derp", f"https://receiver.example/{n}"))
+        if href and n % 2:
+            self.world.delete(OWNER, href)
+
+    def renewal(self, n: int) -> None:
+        self.put("/sub/1", subscription("/derp", "https://receiver.example/0", n % 9))
+
     def mirror(self, n: int) -> None:
         """Mirrors that come and go; as many as may be are there after a while."""
         href = self.post("/mup", usage_point(OWNER, f"{n:X}", meter("A1")))
@@ -313,6 +324,8 @@ class RepetitionTests(_Case):
             "LogEventList": self.log_event,
             "LogEvent": lambda n: self.log_event(20_000 + n),
             "ResponseList": self.response,
+            "SubscriptionList": self.subscription,
+            "Subscription": self.renewal,
             "MirrorUsagePoint": self.readings,
             "MirrorUsagePointList": self.mirror,
             "DERCapability": self.capability,
