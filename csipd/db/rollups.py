@@ -38,8 +38,8 @@ LAG = 600
 READINGS_AT_ONCE, SERIES_AT_ONCE = 2_000, 2_000
 #: Hours that came late which it makes again at most.
 LATE_AT_ONCE = 20
-#: Readings of one hour of a series that count: five a second, and then no more.
-MOST_IN_HOUR = 18_000
+#: Readings of one hour of a series that count: two a second, and then no more. They are rolled up at once.
+MOST_IN_HOUR = 7_200
 #: Hours, and readings of them, that are rolled up for a reader where that has not been done yet.
 MOST_HOURS_AHEAD, MOST_READINGS_AHEAD = 48, 100_000
 #: For how long (s) one register is looked for among the readings of others.
