@@ -65,8 +65,10 @@ class ReadingSweeps(Service):
         self._ages_count = ages_count
         self._rolling = _Pass(database, clock, self._roll, self._log)
         self._removing = _Pass(database, clock, self._remove, self._log)
+        self._clearing = _Pass(database, clock, self._clear, self._log)
         self._loops = [
             (self._loop(clock, self._rolling.begin), max(_LEAST, ROLL_SECONDS / speed)),
+            (self._loop(clock, self._clearing.begin), ROLL_SECONDS),
             (self._loop(clock, self._begin_removing), max(_LEAST, REMOVE_SECONDS / speed)),
         ]
 
@@ -80,8 +82,8 @@ class ReadingSweeps(Service):
         for loop, _ in self._loops:
             if loop.running:
                 loop.stop()
-        self._rolling.stop()
-        self._removing.stop()
+        for each in (self._rolling, self._removing, self._clearing):
+            each.stop()
 
     def _loop(self, clock: Any, begin: Callable[[], None]) -> LoopingCall:
         loop = LoopingCall(begin)
@@ -97,6 +99,10 @@ class ReadingSweeps(Service):
 
     def _remove(self, transaction: Transaction, after: int) -> _Portion:
         return old_readings.remove(transaction, self._retention, int(self._wall()), after)
+
+    def _clear(self, transaction: Transaction, after: int) -> _Portion:
+        # Not by age: a device can end as many series as it can post.
+        return old_readings.remove_doomed(transaction)
 
 
 class _Pass:
@@ -145,4 +151,4 @@ class _Pass:
         # The next pass begins anew. A database that cannot be used says so itself.
         self._at_work = None
         if not failure.check(Unavailable):
-            self._log.failure("roll-ups of readings failed, and go on", failure=failure)
+            self._log.failure("going over the readings failed, and goes on", failure=failure)

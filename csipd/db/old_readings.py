@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from csipd.db import facts
 from csipd.db.database import Transaction
@@ -40,17 +40,22 @@ class RemovedReadings:
 def remove(transaction: Transaction, retention: Retention, now: int, after: int = 0) -> RemovedReadings:
     """Remove some of what is too old.
 
-    :param after: only of series of greater numbers; what is doomed is of all
+    :param after: only of series of greater numbers
     """
-    portion = _Portion(transaction, retention, now)
-    if not portion.remove_doomed():
-        return RemovedReadings(portion.removed, after)
+    portion = _Ages(transaction, retention, now)
     found = _SOME.all(transaction.connection, {"after": after, "most": SERIES_AT_ONCE})
     for row in found:
         if not portion.remove_from(row):
             return RemovedReadings(portion.removed, row.id - 1)
     following = found[-1].id if len(found) == SERIES_AT_ONCE else None
     return RemovedReadings(portion.removed, following)
+
+
+def remove_doomed(transaction: Transaction) -> RemovedReadings:
+    """Remove some of the series that are to be removed with all that they hold, however young."""
+    portion = _Portion(transaction)
+    through = portion.remove_doomed()
+    return RemovedReadings(portion.removed, None if through else 0)
 
 
 _SERIES = (
@@ -75,9 +80,7 @@ class _Portion:
     """What one transaction removes. Its methods say whether they came to the end of what they were to do."""
 
     transaction: Transaction
-    retention: Retention
-    now: int
-    removed: int = 0
+    removed: int = field(default=0, init=False)
 
     @property
     def _left(self) -> int:
@@ -92,40 +95,14 @@ class _Portion:
             self._raw(row, _EARLIEST, _LATEST)
             for step in (MINUTES, HOUR, DAY):
                 self._rolled(row, step, _LATEST)
-            self._sets(row, _LATEST)
             if self._left > 0:
                 self._series(row)
         return False
-
-    def remove_from(self, row: Any) -> bool:
-        """What is too old of a series."""
-        before = self._raw_limit(row)
-        removed, reached = self._raw(row, _EARLIEST, before - 1)
-        if removed:
-            # An hour of which a part is gone cannot be rolled up anew.
-            kept = before if reached is None else floor(reached, HOUR) + HOUR
-            self._update(row, kept=max(kept, row.kept or 0))
-        self._raw(row, self.now + self.retention.readings_days * DAY, _LATEST)
-        self._rolled(row, MINUTES, self.retention.five_minutes(self.now))
-        self._rolled(row, HOUR, self.retention.hours(self.now))
-        self._sets(row, self.retention.readings(self.now))
-        if self._left > 0 and row.stored > MOST_READINGS * 9 // 10:
-            self._count(row)
-        if self._left > 0 and row.ended is not None and self._is_empty(row):
-            self._series(row)
-        return self._left > 0
-
-    def _raw_limit(self, row: Any) -> int:
-        """Before when raw readings go: what is not rolled up yet stays."""
-        late: int | None = _FIRST_LATE.scalar(self.transaction.connection, {"number": row.id})
-        limit = min(self.retention.readings(self.now), row.rolled or 0)
-        return limit if late is None else min(limit, late)
 
     def _raw(self, row: Any, since: int, last: int) -> tuple[int, int | None]:
         """Remove readings of a time, the first first.
 
         :param last: the last start of one that goes
-
         :return: how many, and the start of the first one that is left
         """
         connection, left = self.transaction.connection, self._left
@@ -197,6 +174,38 @@ class _Portion:
 
     def _update(self, row: Any, **values: Any) -> None:
         self.transaction.connection.execute(sa.update(series).where(series.c.id == row.id).values(**values))
+
+
+@define
+class _Ages(_Portion):
+    """What one transaction removes of what is too old."""
+
+    retention: Retention
+    now: int
+
+    def remove_from(self, row: Any) -> bool:
+        """What is too old of a series."""
+        before = self._raw_limit(row)
+        removed, reached = self._raw(row, _EARLIEST, before - 1)
+        if removed:
+            # An hour of which a part is gone cannot be rolled up anew.
+            kept = before if reached is None else floor(reached, HOUR) + HOUR
+            self._update(row, kept=max(kept, row.kept or 0))
+        self._raw(row, self.now + self.retention.readings_days * DAY, _LATEST)
+        self._rolled(row, MINUTES, self.retention.five_minutes(self.now))
+        self._rolled(row, HOUR, self.retention.hours(self.now))
+        self._sets(row, self.retention.readings(self.now))
+        if self._left > 0 and row.stored > MOST_READINGS * 9 // 10:
+            self._count(row)
+        if self._left > 0 and row.ended is not None and self._is_empty(row):
+            self._series(row)
+        return self._left > 0
+
+    def _raw_limit(self, row: Any) -> int:
+        """Before when raw readings go: what is not rolled up yet stays."""
+        late: int | None = _FIRST_LATE.scalar(self.transaction.connection, {"number": row.id})
+        limit = min(self.retention.readings(self.now), row.rolled or 0)
+        return limit if late is None else min(limit, late)
 
 
 _KEY = (readings.c.start, readings.c.duration, readings.c.local_id, readings.c.block, readings.c.tier)

@@ -16,6 +16,7 @@ from csipd.db.fair_queue import BULK, SERVER, Share
 from csipd.db.series import Sample
 from csipd.db.tables import readings
 from csipd.db.tables import rollups as rollups_table
+from csipd.db.tables import series as series_table
 from csipd.der.retention import Retention
 from csipd.der.rollups import DAY, HOUR
 from csipd.refusals import Unavailable
@@ -93,7 +94,7 @@ class SweepTests(SynchronousTestCase):
         self.clock.advance(ROLL_SECONDS / 2)
         self.assertEqual(len(self.watched.shares), before)
         self.clock.advance(ROLL_SECONDS / 2)
-        self.assertEqual(len(self.watched.shares), before + 1)
+        self.assertEqual(len(self.watched.shares), before + 2)
 
     def test_after_a_stop(self) -> None:
         """What a stop interrupted is caught up with by the next start."""
@@ -119,13 +120,23 @@ class SweepTests(SynchronousTestCase):
         self.clock.pump([PAUSE] * 4)
         self.assertEqual(self.number(readings), 0)
 
+    def test_doomed(self) -> None:
+        """What a device has ended too much of goes within minutes, whatever the wall clock says."""
+        self.trusted = False
+        self.patch(old_readings, "AT_ONCE", 10)
+        self.service()
+        self.write(lambda t: t.connection.execute(sa.update(series_table).values(doomed=True)) and None)
+        self.clock.advance(ROLL_SECONDS)
+        self.clock.pump([PAUSE] * 10)
+        self.assertEqual([self.number(table) for table in (readings, rollups_table, series_table)], [0] * 3)
+
     def test_failure(self) -> None:
         """A store that cannot be used, or a defect, costs one pass."""
         self.watched.failure = Unavailable("no disk")
         self.service()
         self.watched.failure = ZeroDivisionError()
         self.clock.advance(ROLL_SECONDS)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
         self.watched.failure = None
         self.clock.advance(ROLL_SECONDS)
         self.assertEqual(self.number(rollups_table, step=HOUR), HOURS)
