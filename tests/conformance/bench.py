@@ -40,7 +40,7 @@ from tests.conformance.devices import Station
 from tests.conformance.independent import Independent, Independents
 from tests.conformance.listener import Listener
 from tests.conformance.served import Served
-from tests.conformance.transcript import GRID, Observer, answers, labels_of, written
+from tests.conformance.transcript import GRID, Answered, Observer, answers, labels_of, written
 from tests.support import pki
 from tests.support.client import ClientTLS as StationTLS
 from tests.support.memory_tls import Wire
@@ -230,6 +230,10 @@ class Bench:
                 found.setdefault(one.what, []).append(one.status)
         return found
 
+    def answered(self) -> list[Answered]:
+        """Every Response that anybody POSTed."""
+        return answers(self._stations, self._names, labels_of(self._stations))
+
     def transcript(self) -> list[str]:
         """What was seen on the wire, and what was answered, line by line."""
         seen = [each for observer in self._observers for each in observer.seen]
@@ -279,11 +283,18 @@ class Bench:
             self.make_end_device(LAB.device(member).lfdi, member, place, manager=number)
         return self.station(credential, aggregator=True, **how)
 
-    def independent_aggregator(self, name: str, fleet: Mapping[str, str]) -> Independent:
-        """An aggregator of others' making (py20305), registered, with its fleet; it begins at once."""
+    def independent_aggregator(
+        self, name: str, fleet: Mapping[str, str], *, listens: bool = False
+    ) -> Independent:
+        """An aggregator of others' making (py20305), registered, with its fleet; it begins at once.
+
+        :param listens: whether it subscribes, and is told at a host of its name
+        """
         station = self.aggregator(name, fleet)
         pki.write(self._keys, LAB, **{name: station.credential})
         member = Independent(station, self._keys, name, PIN, self.clock.seconds)
+        if listens:
+            member.listen(self.listen(station, name), self._independents.loop)
         self._independents.add(member)
         return member
 

@@ -368,6 +368,7 @@ class Station:
     def listen(self, listener: Listener) -> None:
         """Run a notification receiver."""
         self._listener = listener
+        listener.hear = self.hear
 
     def subscribe_to(self, resource: str, *, limit: int = 100) -> str:
         """One subscription; its place."""
@@ -376,7 +377,6 @@ class Station:
         assert shown.get("subscribable") == "1", resource
         asked = subscription(resource, self._listener.uri, limit)
         place = self.post(f"{self.own_href()}/sub", asked)
-        self._listener.expects(place, limit)
         self._subscribed[resource] = place
         return place
 

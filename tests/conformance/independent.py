@@ -22,9 +22,12 @@ from py20305.client import CsipClient, TlsConfig
 from py20305.connectors.base import BaseConnector
 from py20305.events.dispatch import NullDispatcher
 from py20305.readings import DirectConnectorSource
+from py20305.subscription import SubscriptionManager
+from py20305.subscription.notification_server import parse_notification, validate_notification
 from py20305.telemetry import TelemetryManager
 
 from tests.conformance.devices import Station
+from tests.conformance.listener import Listener, Told
 
 T = TypeVar("T")
 
@@ -176,6 +179,8 @@ class Independent:
         http._get_session = lambda: session
         self._running: asyncio.Task[None] | None = None
         self._telemetry: TelemetryManager | None = None
+        # What is done about Notifications: tasks are kept by whoever made them.
+        self._handling: list[asyncio.Task[None]] = []
 
     def _note(self, device: str, whose: str) -> None:
         line = (round(self._seconds() / 60, 2), whose)
@@ -205,6 +210,24 @@ class Independent:
         """Find everything, and follow it from now on."""
         await self._client.connect()
         self._running = asyncio.create_task(self._client.run())
+
+    def listen(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
+        """Subscribe to all that it can, and be told there, once it begins.
+
+        Its own listener has a socket; what that makes of a Notification is done here, by the same functions.
+        """
+        self._client.attach_subscriptions(
+            SubscriptionManager(self._client.http, listener.uri, server_2018_compat=True)
+        )
+
+        def answer(told: Told) -> int:
+            notification = parse_notification(told.body)
+            if not validate_notification(notification, told.body):
+                return 400
+            self._handling.append(loop.create_task(self._client._handle_notification(notification)))
+            return 201
+
+        listener.answer = answer
 
     async def meter(self, values: Mapping[str, float], wall: Callable[[], float]) -> None:
         """Mirror what the device measures from now on, by its own telemetry.
@@ -260,7 +283,7 @@ class Independents:
         self._seconds = seconds
         self._wall = wall
         self._members: list[Independent] = []
-        self._loop = TurnedLoop(seconds, passing)
+        self.loop = TurnedLoop(seconds, passing)
         # What it has to say is for the tests to ask, not for their output.
         self._log, self._silent = logging.getLogger("py20305"), logging.NullHandler()
         self._log.addHandler(self._silent)
@@ -283,11 +306,11 @@ class Independents:
     def close(self) -> None:
         for member in self._members:
             self._run(member.stop())
-        self._loop.close()
+        self.loop.close()
         self._log.removeHandler(self._silent)
 
     def _run(self, steps: Any) -> Any:
         with ExitStack() as stack:
             stack.enter_context(mock.patch("time.time", self._wall))
             stack.enter_context(mock.patch("time.monotonic", self._seconds))
-            return self._loop.run_until_complete(steps)
+            return self.loop.run_until_complete(steps)

@@ -40,6 +40,7 @@ class Told:
     status: int
     kind: str | None
     document: etree._Element
+    body: bytes
 
 
 class Listener:
@@ -48,6 +49,7 @@ class Listener:
     :param name: of the host, in the domain that the server's list admits
     :ivar told: what came, in order
     :ivar answer: what a Notification is answered with: a status
+    :ivar hear: takes in what was answered so that it counts as delivered
     """
 
     def __init__(
@@ -55,16 +57,12 @@ class Listener:
     ) -> None:
         self.told: list[Told] = []
         self.answer: Callable[[Told], int] = lambda told: 201
+        self.hear: Callable[[Told], None] = lambda told: None
         self.uri = f"https://{name}:{PORT}/ntfy"
         self._bench = bench
         self._station = station
-        self._limits: dict[str, int] = {}
         tls = receiver_tls(station.credential, station.trust, now=bench.wall())
         network.listen(address, PORT, Receiver(self._take), tls)
-
-    def expects(self, subscription: str, limit: int) -> None:
-        """Remember the limit of a subscription."""
-        self._limits[subscription] = limit
 
     def names(self, since: float = 0.0) -> list[tuple[float, str, int]]:
         """What came since so many minutes after T0: (minutes, resource, status)."""
@@ -86,19 +84,27 @@ class Listener:
             int(document.findtext("s:status", "", NS)),
             None if resource is None else resource.get(_TYPE),
             document,
+            request.body,
         )
         if resource is not None:
             self._compare(told, resource)
         self.told.append(told)
         answer = self.answer(told)
         if answer < 300:
-            self._station.hear(told)
+            self.hear(told)
         return status(answer)
+
+    def _limit(self, subscription: str) -> str:
+        """That of a subscription, as it was POSTed last."""
+        for exchange in reversed(self._station.log):
+            if exchange.sent and exchange.answer.headers.get("location") == subscription:
+                return etree.fromstring(exchange.sent).findtext("s:limit", "", NS)
+        raise AssertionError(f"the station never made {subscription}")
 
     def _compare(self, told: Told, resource: etree._Element) -> None:
         """What a Notification carries is what a GET gives, with the subscription's limit."""
         assert told.kind is not None
-        limit = f"?l={self._limits[told.subscription]}" if told.kind.endswith("List") else ""
+        limit = f"?l={self._limit(told.subscription)}" if told.kind.endswith("List") else ""
         got = self._station.request("GET", f"{told.resource}{limit}")
         assert got.status == 200, got
         given = etree.fromstring(got.body)

@@ -100,6 +100,10 @@ class TopologyTests(FleetCase):
             sorted([self.aggregator.credential.lfdi, *own]),
         )
         self.assertEqual(len(self.aggregator.ders), 4)
+        (itself,) = (d for d in everyone.EndDevice if d.lFDI == self.aggregator.credential.lfdi)
+        for link in ("SubscriptionListLink", "LogEventListLink", "RegistrationLink"):
+            href = getattr(itself, link).href
+            self.assertEqual(self.aggregator.request("GET", href).status, 200, link)
         for name, point in FLEET.items():
             side = point[2]
             above = ["SY", "ST", "SS", f"FD{side}", f"SG{side}", f"TF{side}", point]

@@ -11,7 +11,7 @@ from lxml import etree
 from csipd.sep2 import resources as r
 from tests.conformance.case import WHOLE
 from tests.conformance.devices import DER
-from tests.conformance.test_agg import FLEET, FleetCase
+from tests.conformance.test_agg import FLEET, OTHERS, FleetCase
 from tests.support.subscribing import subscription
 from tests.support.ways import both_ways
 
@@ -70,7 +70,6 @@ class SubscriptionTests(SubscriberCase):
         asked = subscription(fsas, self.listener.uri, 100)
         made = self.aggregator.post(place, asked)
         self.assertTrue(made.startswith(f"{place}/"), made)
-        self.listener.expects(made, 100)
         kept = self.aggregator.get(made, r.Subscription)
         self.assertEqual(kept.replace(href=None), asked)
         (link,) = self.shown(self.own).findall("{*}SubscriptionListLink")
@@ -258,6 +257,32 @@ class MaintenanceTests(SubscriberCase):
             self.bench.command(program, start=4, lasts=1, opModMaxLimW=6000)
         self.bench.run(until=6)
         self.assertStory(self.der("EDA1"), "opModMaxLimW", (4, 6000, "SGA"), (5, None, None))
+
+
+class OtherTests(FleetCase):
+    """An aggregator of others' making that subscribes to all that it can, and is told."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.bench.default("SY", opModMaxLimW=4000)
+        self.bench.default("TFA", opModMaxLimW=5000)
+        self.others = self.bench.independent_aggregator("other", OTHERS, listens=True)
+
+    def test_agg_009_told(self) -> None:
+        """TFA's control made while SY's runs: it answers in the second in which it is made, not at its next
+        poll, and does what the one that polls does."""
+        self.bench.run(until=1)
+        self.bench.command("SY", start=1.5, lasts=4, opModMaxLimW=6000)
+        self.bench.run(until=2)
+        self.bench.command("TFA", start=3, lasts=1, opModMaxLimW=7000)
+        self.bench.run(until=7)
+        for name, point in OTHERS.items():
+            if point[2] == "A":
+                self.assertAnswered(name, SY=[1, 2, 7], TFA=WHOLE)
+            else:
+                self.assertAnswered(name, SY=WHOLE)
+        received = {(one.what, one.at) for one in self.bench.answered() if one.status == 1}
+        self.assertEqual(received, {("SY", 60), ("TFA", 120)})
 
 
 class MoveTests(SubscriberCase):
