@@ -26,7 +26,7 @@ from benchmarks import clients, rig
 from benchmarks.figures import Row, Table, in_turns, mebibytes
 from benchmarks.rig import AT_ONCE, Side
 from benchmarks.stores import Layout
-from csipd.db import devices, engine, series, tables
+from csipd.db import devices, engine, rollups, series, tables
 from csipd.db.database import Transaction
 from csipd.db.engine import DriverTransaction, release_savepoint, set_savepoint
 from csipd.db.series import Sample
@@ -42,7 +42,8 @@ MANY_RATE = "the same, readings a second"
 STORED = "the store's part of it, each"
 STORED_RATE = "the same, stored readings a second"
 INSERT, LATEST, STRETCH = "insert of one reading", "latest value", "a day of a series, 96 readings"
-ROWS = (ONE, ONE_RATE, MANY, MANY_RATE, STORED, STORED_RATE, INSERT, LATEST, STRETCH)
+ROLLED, PORTION = "roll-up of a reading", "a portion of that, ms"
+ROWS = (ONE, ONE_RATE, MANY, MANY_RATE, STORED, STORED_RATE, INSERT, LATEST, STRETCH, ROLLED, PORTION)
 TURNS, ROUNDS = 7, 60
 #: Readings in a body.
 IN_A_BODY = 1_000
@@ -51,6 +52,8 @@ SMALL, SERIES = 10_000, 100
 LARGE = 1_000_000
 #: Seconds between two readings of these.
 _EVERY = 900
+#: Readings that are rolled up, one a minute.
+_TO_ROLL = 144_000
 _BEGIN = 1_767_225_600
 _DEVICES = range(1, AT_ONCE + 1)
 _NUMBERS = count(1)
@@ -211,7 +214,7 @@ def _insert(connection: sqlite3.Connection, bodies: int) -> tuple[float, float]:
 class Filled:
     """A store with readings.
 
-    :param each: how many there are of each series
+    :param each: how many there are of each series, ``every`` so many seconds
     :param added: how many were added to each since
     """
 
@@ -220,10 +223,11 @@ class Filled:
     each: int
     added: list[int]
     chance: random.Random
+    every: int = _EVERY
 
     @classmethod
     @contextmanager
-    def make(cls, folder: Path, rows: int) -> Iterator[Filled]:
+    def make(cls, folder: Path, rows: int, every: int = _EVERY) -> Iterator[Filled]:
         """A new store with so many readings of `SERIES` series."""
         folder.mkdir()
         url = engine.sqlite_url(folder)
@@ -231,7 +235,7 @@ class Filled:
         opened = engine.make_engine(url, immediate=True)
         each = rows // SERIES
         with opened.connect() as connection:
-            made = cls(f"{rows:,}", connection, each, [0] * SERIES, random.Random(1))
+            made = cls(f"{rows:,}", connection, each, [0] * SERIES, random.Random(1), every)
             with DriverTransaction(connection):
                 made.open_series()
             for meter in range(SERIES):
@@ -253,7 +257,7 @@ class Filled:
         segment = series.current(self.connection, meter)
         assert segment is not None
         samples = [
-            Sample(_BEGIN + _EVERY * each, 60, each % 5_000, 1) for each in range(first, first + number)
+            Sample(_BEGIN + self.every * each, 60, each % 5_000, 1) for each in range(first, first + number)
         ]
         series.store(Transaction(self.connection), segment, samples, samples[-1].start or 0)
 
@@ -298,6 +302,17 @@ class Filled:
 
         return _spent(work, number)
 
+    def roll(self) -> tuple[float, float]:
+        """Microseconds of CPU of each reading that is rolled up, and milliseconds of a portion."""
+        began, portions = time.process_time(), 0
+        after: int | None = 0
+        while after is not None:
+            with DriverTransaction(self.connection):
+                after = rollups.roll(Transaction(self.connection), _BEGIN + 10**9, after).following
+            portions += 1
+        used = time.process_time() - began
+        return used / (self.each * SERIES) * 1e6, used / portions * 1e3
+
 
 def _spent(work: Callable[[], None], number: int) -> float:
     began = time.process_time()
@@ -338,6 +353,17 @@ def compare_store(folder: Path, turns: int) -> None:
         table.add(Row(STORED_RATE, rates))
 
 
+def compare_rolled(folder: Path, turns: int) -> None:
+    """Print what roll-ups cost."""
+    table = Table((ROLLED, PORTION), ["csipd"])
+    found = []
+    for turn in range(min(turns, 3)):
+        with Filled.make(folder / f"rolled {turn}", _TO_ROLL, 60) as store:
+            found.append(store.roll())
+    for name, figures in zip((ROLLED, PORTION), zip(*found, strict=True), strict=True):
+        table.add(Row(name, {"csipd": figures}, places=1))
+
+
 def compare_sizes(folder: Path, rows: int, turns: int) -> None:
     """Print what it costs that there are many readings."""
     with ExitStack() as stack:
@@ -370,6 +396,7 @@ def main() -> None:
             compare_one(side, chosen.turns)
             compare_many(side, folder, chosen.turns)
         compare_store(folder, chosen.turns)
+        compare_rolled(folder, chosen.turns)
         compare_sizes(folder, chosen.rows, chosen.turns)
 
 
