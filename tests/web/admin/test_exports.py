@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from hashlib import sha256
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,12 +15,19 @@ from twisted.internet.defer import fail
 from csipd.daemon.services import ADMIN_LIMITS
 from csipd.db.database import Transaction
 from csipd.db.tables import alarms, responses
+from csipd.net.identity import identify_by
+from csipd.net.tls import ServerTLS, TLSSettings
+from csipd.net.tls_factory import TLSFactory
 from csipd.refusals import Unavailable
+from csipd.sep2 import identity
 from csipd.sep2 import resources as r
 from csipd.web.admin import exports
-from tests.support.operator import BOB
+from tests.support import pki
+from tests.support.client import ClientTLS
+from tests.support.memory_tls import Wire
+from tests.support.operator import BOB, Office
 from tests.support.store import lfdi
-from tests.support.world import NOW, OWNER
+from tests.support.world import LAB, NOW, OWNER
 from tests.web.admin.case import Case
 
 
@@ -269,6 +278,42 @@ class PortionTests(ExportCase):
         self.failureResultOf(answer)
         self.assertTrue(wire.closed)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class TLSTests(ExportCase):
+    """Over TLS, as they come."""
+
+    def test_slow_client(self) -> None:
+        """A client that reads now and then gets all of it, while little waits for it on the server's side."""
+        folder = Path(self.mktemp())
+        pki.write(folder, LAB, server=LAB.server("localhost"))
+        settings = TLSSettings(
+            private_key=folder / "private" / "server.pem",
+            certificate=folder / "certs" / "server.crt",
+            trust_roots=(folder / "certs" / "ca.crt",),
+        )
+        operator = LAB.admin()
+        names = {sha256(operator.der).hexdigest().upper(): "alice"}
+        office = Office(self.world, identify_by(identity.lfdi), names)
+        self.addCleanup(office.close)
+        factory = TLSFactory(
+            ServerTLS(settings, now=lambda: self.world.now), office.site, clock=self.world.clock
+        )
+        wire = Wire.tls(factory, ClientTLS(operator, trust=LAB), self.world.clock)
+        self.addCleanup(lambda: None if wire.closed else wire.hang_up())
+        wire.client.takes_chunks = True
+        wire.pump()
+        self.many_responses(4000)
+        self.world.now += 10_000
+        answer = wire.client.get("/admin/exports/responses?format=csv")
+        wire.reading = False
+        for _ in range(100):
+            wire.pump()
+            self.assertLess(wire.server_waiting, 300_000)
+            wire.take_once()
+            if wire.client.is_idle:
+                break
+        self.assertEqual(wire.result(answer).body.count(b"\r\n"), 4001)
 
 
 class WrittenTests(ExportCase):
