@@ -21,7 +21,7 @@ from csipd.db import delivery
 from csipd.db.database import Database
 from csipd.db.delivery import AlarmChange, Control, Sums
 from csipd.db.fair_queue import BULK, Kind, Share
-from csipd.der.metering import Metering
+from csipd.db.tree.context import Server
 from csipd.refusals import Unavailable
 
 #: Seconds from the end of a round to the next; of a lab's clock, so many of its own.
@@ -55,7 +55,7 @@ class DeliveryRounds(Service):
 
     :param clock: for timers; monotonic
     :param wall: seconds since 1970: what events go by
-    :param metering: how often devices post
+    :param server: how often devices post, and what it has of programs
     :param speed: how many of the wall clock's seconds pass in one of the clock's
     """
 
@@ -67,14 +67,14 @@ class DeliveryRounds(Service):
         database: Database,
         clock: Any,
         wall: Callable[[], float],
+        server: Server,
         *,
-        metering: Metering,
         speed: float = 1,
     ) -> None:
         self._database = database
         self._clock = clock
         self._wall = wall
-        self._metering = metering
+        self._server = server
         self._every = max(_LEAST, EVERY / speed)
         self._loop = LoopingCall(lambda: self.go_round().addErrback(self._failed))
         self._loop.clock = clock
@@ -137,7 +137,7 @@ class DeliveryRounds(Service):
                 return _Portion(None, sums, [], False, None)
             final = delivery.is_final(control, now)
             devices, following = delivery.addressed(connection, control, after, DEVICES)
-            found = delivery.of_devices(connection, self._metering, control, devices, now)
+            found = delivery.of_devices(connection, self._server, control, devices, now)
             changes = delivery.alarm_changes(connection, found, control, final=final)
             known = delivery.summed(found, sums or delivery.no_sums(control))
             return _Portion(control, known, changes, final, following)

@@ -124,9 +124,7 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     peer_log.setServiceParent(tree)
     database.setServiceParent(tree)
     scheduler.setServiceParent(tree)
-    DeliveryRounds(
-        database, reactor, wall.now, metering=ready.server.metering, speed=wall.speed
-    ).setServiceParent(tree)
+    DeliveryRounds(database, reactor, wall.now, ready.server, speed=wall.speed).setServiceParent(tree)
     notifying.add_to(tree)
     sweeps.setServiceParent(tree)
     ContactWriter(database, contacts, listeners[0].site.connections, reactor).setServiceParent(tree)

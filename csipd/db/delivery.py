@@ -13,9 +13,9 @@ from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
-from attrs import frozen
+from attrs import evolve, frozen
 
-from csipd.db import controls, der_reports, programs, rates, tally, telemetry
+from csipd.db import controls, der_reports, in_force, programs, rates, tally, telemetry
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.rollups import read as made_and_fresh
@@ -26,6 +26,7 @@ from csipd.db.tables import controls as control_table
 from csipd.db.tables import deliveries, meter_readings, mirrors, responses
 from csipd.db.tables import devices as device_table
 from csipd.db.telemetry import Series
+from csipd.db.tree.context import Server
 from csipd.db.upsert import insert
 from csipd.der import alarms as alarm_rules
 from csipd.der.delivery import (
@@ -173,9 +174,10 @@ def addressed(
 
 
 def of_devices(
-    connection: sa.Connection, metering: Metering, control: Control, devices: Sequence[int], now: int
+    connection: sa.Connection, server: Server, control: Control, devices: Sequence[int], now: int
 ) -> list[DeviceDelivery]:
     """What devices made of a control so far."""
+    metering = server.metering
     if not devices or not control.modes:
         return []
     known = der_reports.ratings_at(connection, devices, control.begin)
@@ -208,9 +210,25 @@ def of_devices(
                 now=now,
                 declined=device in said,
             )
+            if outcome.verdict is Verdict.NOT_OBEYED and _is_overridden(
+                connection, server, control.kept.number, device, outcome
+            ):
+                outcome = evolve(outcome, verdict=Verdict.OVERRIDDEN)
             metered = any(one.quantity.name == command.quantity for one in own)
             found.append(DeviceDelivery(device, outcome, meter, metered))
     return found
+
+
+def _is_overridden(
+    connection: sa.Connection, server: Server, control: int, device: int, found: Delivery
+) -> bool:
+    """Whether something else held the mode on a device when its time began or ended."""
+    mode = found.command.mode
+    for moment in (found.interval.begin, found.interval.end - 1):
+        seen = in_force.of_device(connection, server.own, device, moment)
+        if not any(one.mode == mode and one.control == control for one in seen.acting):
+            return True
+    return False
 
 
 def _declined(connection: sa.Connection, control: int, devices: Sequence[int]) -> set[int]:

@@ -37,6 +37,7 @@ class Verdict(Enum):
     NOT_YET = "not yet"  #: its time, less the ramp, has not come
     NO_SETTINGS = "no settings"  #: nobody knows what its share is of
     DECLINED = "declined"  #: the device said that it does not follow
+    OVERRIDDEN = "overridden"  #: another control or default held the mode on this device
 
 
 @frozen

@@ -44,6 +44,7 @@ TOTAL = DeliveryTotal(
     not_yet=0,
     no_settings=0,
     declined=0,
+    overridden=0,
     commanded=Decimal(3000),
     delivered=Decimal("4000.5"),
     unit="W",

@@ -62,6 +62,7 @@ class DeliveryTotal(Element):
     not_yet: Count
     no_settings: Count
     declined: Count
+    overridden: Count
     commanded: Amount
     delivered: Amount
     unit: Line
@@ -118,7 +119,7 @@ def _rows(
     if not control.modes:
         return [], None
     devices, following = delivery.addressed(connection, control, after, limit)
-    found = delivery.of_devices(connection, call.server.metering, control, devices, call.now)
+    found = delivery.of_devices(connection, call.server, control, devices, call.now)
     names = Names(connection).devices([one.device for one in found])
     return [_row(one, name) for one, name in zip(found, names, strict=True)], following
 

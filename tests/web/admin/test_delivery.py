@@ -12,7 +12,6 @@ from csipd.daemon.rounds import DeliveryRounds
 from csipd.db import retention, series
 from csipd.db.database import Transaction
 from csipd.db.series import Sample
-from csipd.der.metering import Metering
 from csipd.der.retention import Retention
 from csipd.net.identity import Identity
 from csipd.sep2 import resources as r
@@ -40,7 +39,7 @@ class DeliveryCase(Case):
         )
         self.control = made["items"][0]["number"]
         self.rounds = DeliveryRounds(
-            self.world.database, Clock(), lambda: float(self.world.now), metering=Metering()
+            self.world.database, Clock(), lambda: float(self.world.now), self.world.server
         )
         self.rounds.startService()
         self.addCleanup(self.rounds.stopService)
@@ -179,6 +178,26 @@ class DeviceTests(DeliveryCase):
         said = r.DERControlResponse(createdDateTime=NOW + 5, endDeviceLFDI=OWNER.lfdi, status=4, subject=mrid)
         self.assertEqual(self.world.post(OWNER, "/rsps/1/rsp", said).status, 201)
         self.assertEqual(self.verdicts()["owner"], "declined")
+
+    def test_overridden(self) -> None:
+        """Whom a better control took the mode from does not disobey, also when both are over."""
+        n = self.numbers
+        self.world.now += 60
+        self.office.post(
+            "/controls", {"devices": [n.owner], "duration": 7200, "base": {"opModMaxLimW": 9000}}
+        )
+        self.world.now += 1740
+        meters = [self.meter(device) for device in (n.owner, n.managed)]
+        for number in meters:
+            self.read(number, 4400)
+        self.assertEqual(self.verdicts(), {"owner": "overridden", "managed": "not obeyed"})
+        self.go_round()
+        self.assertEqual(self.alarms(), [(n.managed, "control not obeyed")])
+        self.assertEqual(self.delivery()["totals"][0]["overridden"], 1)
+        self.world.now += 7200
+        for number in meters:
+            self.read(number, 4400)
+        self.assertEqual(self.verdicts(), {"owner": "overridden", "managed": "not obeyed"})
 
     def test_no_power(self) -> None:
         """A control that commands no power has nothing to compare; an unknown one is not there."""

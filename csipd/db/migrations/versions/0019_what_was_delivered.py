@@ -36,6 +36,7 @@ def upgrade() -> None:
                 "not_yet",
                 "no_settings",
                 "declined",
+                "overridden",
             )
         ),
         sa.Column("commanded", sa.Float(53), nullable=False),
