@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
-from attrs import frozen
+from attrs import define, frozen
 
 from csipd.db import facts
 from csipd.db.database import Transaction
@@ -38,7 +38,8 @@ MOST_ENDED = 1_000
 NONE = -1
 
 
-@frozen
+# One for each reading, and a frozen class takes twice as long to make. Nothing changes one.
+@define
 class Sample:
     """A Reading (IEEE 2030.5-2018 10.4) without what its series says.
 
