@@ -25,10 +25,12 @@ from csipd.daemon import start
 from csipd.daemon import storage as storage_module
 from csipd.daemon.certificates import certificates
 from csipd.daemon.failures import StartError
+from csipd.daemon.services import limits_of
 from csipd.daemon.start import StartOptions
 from csipd.daemon.tap import Options
 from csipd.db import engine
 from csipd.der.access import Policy
+from csipd.der.metering import Metering
 from csipd.reconcile.context import ReconcileError
 from csipd.sep2 import codec, identity
 from csipd.sep2 import resources as r
@@ -138,6 +140,21 @@ class PolicyTests(SynchronousTestCase):
         )
 
 
+class BodyTests(SynchronousTestCase):
+    """How large bodies may be."""
+
+    def test_bounds(self) -> None:
+        """Bodies of readings have a bound of their own, which is never below that of all."""
+        for lines, expected in (
+            ("{}", (65_536, 1_048_576, 67_108_864)),
+            ("{body_size: 2048, reading_body_size: 1024}", (2048, 2048, 67_108_864)),
+            ("{reading_body_size: 2097152, reading_bodies: 4194304}", (65_536, 2_097_152, 4_194_304)),
+        ):
+            found = limits_of(settings("server: 127.0.0.1", f"limits: {lines}"), 10)
+            bounds = found.body_bytes, found.reading_body_bytes, found.reading_bodies_bytes
+            self.assertEqual(bounds, expected)
+
+
 class PrepareTests(SynchronousTestCase):
     """A start that succeeds, up to the fork."""
 
@@ -191,6 +208,14 @@ class PrepareTests(SynchronousTestCase):
         # The server's certificate and the operator's are no devices (case F15).
         reserved = {identity.lfdi(certificate_of(place, name)) for name in ("127.0.0.1", "admin")}
         self.assertEqual(ready.server.policy.reserved, reserved)
+
+    def test_metering(self) -> None:
+        """What is taken of readings is as the configuration has it."""
+        place = small_place(Path(self.mktemp()))
+        more = "mirror_usage_point_post_rate: 120\nmetering: {mirrors_per_device: 3}\n"
+        place.config.write_text(place.config.read_text() + more)
+        found = self.prepare(place).server.metering
+        self.assertEqual(found, Metering(post_rate=120, mirrors_per_device=3))
 
     def test_private_database(self) -> None:
         """The database is its owner's alone whatever folder and umask; the folder is warned of (F14)."""
