@@ -30,7 +30,7 @@ RECEIVED, STARTED, COMPLETED = 1, 2, 3
 PIN = 111115
 IN_PROGRAM = ("    nameplate:", "    programs:\n      - description: Program 1\n    nameplate:")
 #: Seconds from a command to its event, and how long that lasts: no poll lies between.
-AHEAD, LASTS = 4, 3
+AHEAD, LASTS = 8, 4
 
 
 class Meter(BaseConnector):  # type: ignore[misc]

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -129,3 +134,17 @@ class StreetTests(SynchronousTestCase):
         for name, volts in without.items():
             if volts > 1.02:
                 self.assertLess(controlled[name], volts)
+
+
+class DocumentTests(SynchronousTestCase):
+    """docs/simulator.md."""
+
+    def test_example(self) -> None:
+        """What its example prints is what it says there."""
+        text = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+        (code,) = (block for block in re.findall(r"```text\n(.*?)```", text, re.DOTALL) if "import" in block)
+        with redirect_stdout(StringIO()) as printed:
+            exec(code, {})
+        said = re.findall(r"# ([\d.]+)$", code, re.MULTILINE)
+        self.assertEqual([f"{float(line):.3f}" for line in printed.getvalue().split()], said)
+        self.assertEqual(len(said), 2)
