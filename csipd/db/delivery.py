@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import evolve, frozen
 
-from csipd.db import controls, der_reports, in_force, programs, rates, tally, telemetry
+from csipd.db import controls, der_reports, groups, in_force, programs, rates, tally, telemetry
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.rollups import read as made_and_fresh
@@ -248,17 +248,33 @@ _SAID = Prepared(
 def _post_rates(
     connection: sa.Connection, metering: Metering, series: Mapping[int, Sequence[Series]]
 ) -> dict[int, int]:
-    """How long a device may take from one reading to the next: of what may hold for it the longest (s)."""
-    own = rates.own_of_each(connection, _POST_RATE, list(series))
-    general = rates.commanded(connection, _POST_RATE)
-    commanded = max((*general.groups.values(), *filter(None, [general.general])), default=None)
+    """How often each device posts its readings (s); of several mirrors the slowest counts."""
+    commanded = _commanded(connection, list(series))
     of = {one.meter_reading: device for device, some in series.items() for one in some if one.ended is None}
     wished: dict[int, int] = {}
     for row in _WISHED.all(connection, {"numbers": list(of)}):
         if row.wished_post_rate is not None:
             device = of[row.id]
             wished[device] = max(wished.get(device, 0), row.wished_post_rate)
-    return {device: metering.rate(own.get(device, commanded), wished.get(device)) for device in series}
+    return {device: metering.rate(commanded[device], wished.get(device)) for device in series}
+
+
+def _commanded(connection: sa.Connection, devices: Sequence[int]) -> dict[int, int | None]:
+    """The postRate that operators have set for devices: for each alone, for its deepest group, for all."""
+    known = rates.commanded(connection, _POST_RATE)
+    own = rates.own_of_each(connection, _POST_RATE, devices) if known.devices else {}
+    found: dict[int, int | None] = {}
+    of_sets: dict[tuple[int, ...], int | None] = {}
+    for device in devices:
+        if device in own or not known.groups:
+            found[device] = own.get(device, known.general)
+            continue
+        of = groups.set_of(connection, device)
+        if of not in of_sets:
+            by_group = rates.of_set(connection, known.groups, of)
+            of_sets[of] = known.general if by_group is None else by_group[1]
+        found[device] = of_sets[of]
+    return found
 
 
 _WISHED = Prepared(

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 
 from csipd.daemon import rounds
 from csipd.daemon.rounds import DeliveryRounds
-from csipd.db import retention, series
+from csipd.db import rates, retention, series
 from csipd.db.database import Transaction
 from csipd.db.series import Sample
 from csipd.der.retention import Retention
@@ -168,6 +168,17 @@ class DeviceTests(DeliveryCase):
             self.read(self.meter(n.owner, kind=WATTS.replace(phase=phase)), 900)
         found = {one["device"]: one for one in self.delivery()["items"]}
         self.assertEqual((found[n.owner]["meter"], found[n.owner]["delivered"]), ("der", 2700))
+
+    def test_post_rates(self) -> None:
+        """How long readings may stay out goes by the postRate that counts: a group's, or the device's own."""
+        n = self.numbers
+        self.read(self.meter(n.owner), 2000, until=NOW + 1)
+        self.world.now += 1200
+        self.assertEqual(self.verdicts()["owner"], "no readings")
+        self.world.write(lambda t: rates.set_of_group(t, "MirrorUsagePoint", n.feeder_a, 900))
+        self.assertEqual(self.verdicts()["owner"], "obeyed")
+        self.world.write(lambda t: rates.set_of_device(t, "MirrorUsagePoint", n.owner, 60, self.world.now))
+        self.assertEqual(self.verdicts()["owner"], "no readings")
 
     def test_declined(self) -> None:
         """Who said that it opted out is not held to it."""

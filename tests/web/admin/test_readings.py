@@ -17,7 +17,7 @@ from csipd.db.series import Sample
 from csipd.db.tables import rollups
 from csipd.sep2 import resources as r
 from csipd.web.admin import readings
-from tests.support.world import NOW, REGISTERED
+from tests.support.world import NOW, OWNER, REGISTERED
 from tests.web.admin.case import Case
 
 WATTS = r.ReadingType(uom=38, powerOfTenMultiplier=1, flowDirection=19, accumulationBehaviour=12)
@@ -290,3 +290,31 @@ class SumTests(ReadingCase):
         self.assertIn("longer steps", self.office.refused("GET", path))
         answer = self.office.send("GET", f"/exports/groups/{self.numbers.system}/sums?since={NOW + 99}")
         self.assertEqual(answer.body, b"[]\n")
+
+
+class WireTests(ReadingCase):
+    """From the device's POST to the operator."""
+
+    def test_mirrored(self) -> None:
+        """What a DER's meter mirrors is shown with its sign and unit, and a premises' meter beside it."""
+        n = self.numbers
+        for number, (roles, kind) in enumerate(
+            ((0x0049, WATTS.replace(flowDirection=None)), (0x0003, TAKEN))
+        ):
+            reading = r.Reading(timePeriod=r.DateTimeInterval(duration=60, start=NOW - 90), value=123)
+            meter = r.MirrorMeterReading(mRID=f"{number + 1:032X}", Reading=reading, ReadingType=kind)
+            point = r.MirrorUsagePoint(
+                mRID=f"{number + 9:032X}",
+                roleFlags=roles,
+                serviceCategoryKind=0,
+                status=1,
+                deviceLFDI=OWNER.lfdi,
+                MirrorMeterReading=(meter,),
+            )
+            self.assertEqual(self.world.post(OWNER, "/mup", point).status, 201)
+        found = self.office.get(f"/devices/{n.owner}/readings")["items"]
+        self.assertEqual(
+            [(one["meter"], one["value"], one["unit"], one["age"]) for one in found],
+            [("der", 1230, "W", 90), ("premises", -123, "W", 90)],
+        )
+        self.assertEqual(self.values(f"devices/{n.owner}/readings"), [1230, -123])
