@@ -309,11 +309,11 @@ def prepare(connection: sa.Connection, server: Server, subscription: int, now: i
     row = _SUBSCRIPTION.first(connection, {"subscription": subscription})
     if row is None or row.changed <= row.told:
         return Settled(subscription)
-    if row.cancelled is not None:
-        return _outgoing(connection, server, row, NotificationStatus.CANCELLED)
     caller = context.find_caller(connection, server, _Subscriber(row.lfdi, row.sfdi))
     if caller.standing is not Standing.REGISTERED or caller.device != row.device:
         return Settled(subscription, row.changed, row.revision, gone=True)
+    if row.cancelled is not None:
+        return _outgoing(connection, server, row, NotificationStatus.CANCELLED)
     place = locate(row.href)
     if place is None:
         return _outgoing(connection, server, row, NotificationStatus.DELETED)

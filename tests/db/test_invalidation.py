@@ -30,7 +30,6 @@ ELSEWHERE = {
     ("programs.py", "default_versions"): "goes with the document",
     ("outbox.py", "subscriptions"): "columns that no resource shows",
     ("notifications.py", "subscriptions"): "the same",
-    ("deliveries.py", "subscriptions"): "the same",
     ("numbering.py", "default_versions"): "a store that was restored, which nobody has open",
     ("numbering.py", "documents"): "the same",
     ("numbering.py", "lists"): "the same",

@@ -12,9 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.daemon.scheduler import tick
 from csipd.db import (
-    audit,
     controls,
-    deliveries,
     devices,
     groups,
     notifications,
@@ -373,6 +371,15 @@ class RightsTests(NotificationCase):
         self.assertEqual(
             self.world.document(AGGREGATOR, f"/edev/{self.numbers.aggregator}/sub").get("all"), "0"
         )
+        self.assertEqual(self.world.read(lambda c: c.execute(receiver_rows.select()).all()), [])
+
+    def test_withdrawn_and_ended(self) -> None:
+        """Who is shut out does not hear either that its subscription has expired or was cancelled."""
+        numbers = [self.number(self.subscribe(path)) for path in ("/edev", "/derp")]
+        self.world.write(lambda transaction: subscriptions.cancel(transaction, numbers[0], NOW))
+        self.world.withdraw(AGGREGATOR)
+        self.later(130_000)
+        self.assertEqual(self.courier.deliver(), [])
         self.assertEqual(self.world.read(lambda c: c.execute(receiver_rows.select()).all()), [])
 
     def test_between_change_and_delivery(self) -> None:
@@ -801,104 +808,3 @@ class DeliveryTests(NotificationCase):
         self.assertEqual(self.told(), sorted([self.path, "/edev"]))
         self.later()
         self.assertEqual(self.told(), [])
-
-
-class OperatorTests(NotificationCase):
-    """What operators see and do."""
-
-    def setUp(self) -> None:
-        self.make()
-        self.path = f"/derp/{self.numbers.point_1}/derc"
-        self.where = self.subscribe(self.path, uri="https://one.example/")
-        self.other = self.subscribe("/edev", uri="https://two.example/")
-        self.own = self.subscribe("/edev", OWNER, uri="https://three.example/")
-
-    def listed(self, **how: Any) -> list[str]:
-        found, _ = self.world.read(lambda connection: deliveries.listed(connection, **how))
-        return [delivery.uri for delivery in found]
-
-    def act(self, action: Any, where: str) -> bool:
-        number = self.number(where)
-        done: bool = self.world.write(
-            lambda transaction: action(transaction, number, "alice", int(self.world.now))
-        )
-        return done
-
-    def test_listed(self) -> None:
-        """Operators see what is pending and what fails, page by page, by device."""
-        self.assertEqual(
-            self.listed(), ["https://three.example/", "https://two.example/", "https://one.example/"]
-        )
-        self.assertEqual(self.listed(device=self.numbers.owner), ["https://three.example/"])
-        first, following = self.world.read(lambda connection: deliveries.listed(connection, limit=2))
-        self.assertEqual((len(first), following), (2, self.number(self.other)))
-        self.assertEqual(self.listed(limit=2, before=following), ["https://one.example/"])
-        self.assertEqual(self.listed(pending=True), [])
-        self.courier.answers = lambda outgoing: Failed(outgoing, "it answered 503")
-        self.world.control(self.numbers.point_1, start=50)
-        self.courier.fan_out()
-        self.assertEqual(self.listed(pending=True), ["https://one.example/"])
-        self.courier.deliver()
-        self.assertEqual(self.listed(failing=True), ["https://one.example/"])
-        found = self.world.read(lambda connection: deliveries.find(connection, self.number(self.where)))
-        assert found is not None
-        self.assertEqual((found.attempts, found.error, found.name), (1, "it answered 503", "aggregator"))
-        self.assertEqual((found.pending, found.next_at - NOW), (True, 10))
-        total = self.world.read(lambda connection: deliveries.total(connection, failing=True))
-        self.assertEqual(total.exact, 1)
-
-    def test_receivers(self) -> None:
-        """Receivers that cannot be connected to are seen, with the reason."""
-        (receiver, *_) = self.world.read(lambda c: c.execute(receiver_rows.select()).all())
-        fail = partial(notifications.receiver_failed, receiver=receiver.id, reason="refused", now=NOW)
-        self.world.write(fail)
-        (found,) = self.world.read(lambda connection: deliveries.failing_receivers(connection, 5))
-        self.assertEqual((found.host, found.attempts, found.error), ("one.example", 1, "refused"))
-        # To send again tries it.
-        self.act(deliveries.send, self.where)
-        self.assertEqual(self.told(), [self.path])
-
-    def test_send(self) -> None:
-        """Something is sent again at an operator's word, changed or not; then no more."""
-        self.assertTrue(self.act(deliveries.send, self.where))
-        (told,) = self.courier.deliver()
-        self.assertSame(told, AGGREGATOR, f"{self.path}?l=10")
-        self.assertTrue(self.act(deliveries.send, self.where))
-        self.assertEqual(self.told(), [self.path])
-        self.later()
-        self.assertEqual(self.told(), [])
-
-    def test_drop(self) -> None:
-        """What is pending is dropped at an operator's word; the next change is told again."""
-        self.courier.answers = lambda outgoing: Failed(outgoing, "no")
-        self.world.control(self.numbers.point_1, start=50_000)
-        self.courier.deliver()
-        self.assertTrue(self.act(deliveries.drop, self.where))
-        self.assertFalse(self.act(deliveries.drop, self.where))
-        self.courier.answers = Delivered
-        self.later(29)
-        self.assertEqual(self.told(), [])
-        self.world.control(self.numbers.point_1, start=50_000)
-        self.assertEqual(self.told(), [self.path])
-
-    def test_cancel(self) -> None:
-        """A subscription is ended at an operator's word, which its subscriber is told with status 1."""
-        self.assertTrue(self.act(deliveries.cancel, self.where))
-        self.assertFalse(self.act(deliveries.cancel, self.where))
-        self.assertEqual([one.status for one in self.courier.deliver()], [1])
-        self.assertEqual(self.world.get(AGGREGATOR, self.where).status, 404)
-
-    def test_nothing_there(self) -> None:
-        """Of a subscription that is not there nothing can be asked."""
-        for action in (deliveries.send, deliveries.drop, deliveries.cancel):
-            self.assertFalse(self.act(action, "/edev/1/sub/999"))
-
-    def test_written_down(self) -> None:
-        """The audit log says who did what."""
-        for action in (deliveries.send, deliveries.drop, deliveries.cancel):
-            self.act(action, self.where)
-        lines, _ = self.world.read(lambda connection: audit.lines(connection, who="alice"))
-        self.assertEqual(
-            [line.action for line in lines], ["cancel subscription", "drop notification", "notify"]
-        )
-        self.assertEqual({line.subject for line in lines}, {self.where})

@@ -512,7 +512,7 @@ class PortionTests(SynchronousTestCase):
                     notifications.next_moment(connection, now)
                 return len(said)
 
-            self.assertLessEqual(self.world.read(look), 6)
+            self.assertLessEqual(self.world.read(look), 7)
             self.courier.deliver()
 
     def test_plans(self) -> None:
