@@ -39,6 +39,8 @@ LONGEST_PAUSE: Final = 60.0
 #: Seconds between two polls of what names no rate, and the least that is kept to whatever a server says.
 USUAL_RATE: Final = 900
 LEAST_RATE: Final = 1
+#: Seconds until a meter that has metered nothing is read again.
+NOTHING_YET: Final = 10
 #: Curves that a station remembers; beyond it all are read anew.
 MOST_CURVES: Final = 1000
 
@@ -419,7 +421,7 @@ class Station:
             return USUAL_RATE
         rate = None
         for unit in self._met():
-            measured = unit.measure(self.now())
+            measured = unit.measure(self._skew)
             if measured is None:
                 continue
             if unit.mirror is not None:
@@ -433,7 +435,7 @@ class Station:
                 unit.mirror, unit.post_rate = await self._mirror(link.href, unit, measured)
             self.counts.readings += len(metering.QUANTITIES)
             rate = _soonest(rate, unit.post_rate)
-        return USUAL_RATE if rate is None else _rate(rate)
+        return NOTHING_YET if rate is None else _rate(rate)
 
     async def _mirror(self, href: str, unit: Unit, measured: metering.Measured) -> tuple[str, int | None]:
         """Make the mirror of a unit's meter; where it is, and how often it is to be posted to."""

@@ -37,8 +37,6 @@ PATIENCE: Final = 60 * 60
 LOOK: Final = 30
 #: Voltages and powers that are remembered for the screen.
 HISTORY: Final = 600
-#: How much more than it was told a device may feed in (share of its rating).
-TOLERANCE: Final = 0.02
 
 _VOLT_VAR_TYPE, _SET_MAX_VAR = 11, 2
 
@@ -56,6 +54,8 @@ class Dispatched:
     end: int
     #: As GET /admin/controls/N/answers has it.
     answers: dict[str, Any] = Factory(dict)
+    #: What the readings of each device say, by name, as GET /admin/controls/N/delivery has it.
+    verdicts: dict[str, str] = Factory(dict)
 
 
 @frozen
@@ -121,7 +121,7 @@ class Story:
         self._tell(f"It holds: {self.volts:.3f} per unit, {self._kilowatts()}.")
         await self._pause_until(curtailment.end - LOOK)
         curtailed = self.sample()
-        self._tell_who_does_not(curtailment)
+        await self._tell_who_does_not(curtailment)
         await self._until(lambda: self._ended(curtailment) and self.volts > LIMIT, "the limit ends")
         after = self.sample()
         self._tell(f"The limit is over, and the voltage is back at {after.volts:.3f} per unit.")
@@ -130,7 +130,7 @@ class Story:
         await self._until(lambda: self._began(volt_var) and self.volts < LIMIT, "the curve holds")
         self._tell(f"Vars hold it down instead of watts: {self.volts:.3f} per unit, {self._kilowatts()}.")
         await self._pause_until(volt_var.start + self._ending)
-        self._tell_who_does_not(volt_var)
+        await self._tell_who_does_not(volt_var)
         outcome = Outcome(before, curtailed, after, self.sample())
         saved = f"{outcome.volt_var.volts:.3f} per unit at {_kilowatts(outcome.volt_var)}"
         self._tell(
@@ -150,22 +150,6 @@ class Story:
     def sample(self) -> Sample:
         """How the feeder is now."""
         return Sample(self.fleet.clock.now(), self.volts, self.fleet.power())
-
-    def disobedient(self, control: Dispatched) -> list[str]:
-        """Who has answered a limit, and feeds in more than it allows all the same."""
-        found = []
-        for unit in self.fleet.units.values():
-            limit = unit.orders(int(self.fleet.clock.now())).value("opModMaxLimW")
-            if limit is None or unit.output is None or control is not self.dispatched[-1]:
-                continue
-            rated = unit.plant.nameplate.max_w
-            if unit.output.w > (limit / 10_000 + TOLERANCE) * rated:
-                found.append(unit.name)
-        return found
-
-    def silent(self) -> list[str]:
-        """Who says nothing any more."""
-        return [unit.name for station in self.fleet.stations if station.is_silent for unit in station.units]
 
     def _began(self, control: Dispatched) -> bool:
         return self.fleet.clock.now() > control.start + LOOK
@@ -235,16 +219,23 @@ class Story:
     def _tell(self, sentence: str) -> None:
         self._say(self.fleet.clock.now(), sentence)
 
-    def _tell_who_does_not(self, control: Dispatched) -> None:
+    async def _tell_who_does_not(self, control: Dispatched) -> None:
+        """Say who has answered, and what the readings say of who obeys, as the operator's API has both."""
         said = control.answers
         self._tell(
             f"Of {said.get('asked', 0)} asked {said.get('received', 0)} have received it and"
             f" {said.get('started', 0)} have started."
         )
-        if silent := self.silent():
+        if silent := said.get("silent_names"):
             self._tell(f"Silent: {', '.join(silent)}.")
-        if disobedient := self.disobedient(control):
-            self._tell(f"Answered, and feeds in more than it may: {', '.join(disobedient)}.")
+        path = f"/controls/{control.number}/delivery"
+        delivered = await self._ask(lambda api: api.get(path, limit=len(self.fleet.units)).value)
+        control.verdicts = {one["device_name"]: one["verdict"] for one in delivered.get("items", ())}
+        for verdict in ("obeyed", "not obeyed", "no readings"):
+            names = [name for name, given in control.verdicts.items() if given == verdict]
+            if names:
+                shown = str(len(names)) if verdict == "obeyed" else ", ".join(names)
+                self._tell(f"By their readings {verdict}: {shown}.")
 
     def _kilowatts(self) -> str:
         return _kilowatts(self.sample())

@@ -80,6 +80,7 @@ class Unit:
         self._alarms: frozenset[Alarm] = frozenset()
         self._sums = [0.0] * len(QUANTITIES)
         self._since: float | None = None
+        self._until = 0.0
         self._seconds = 0.0
 
     def orders(self, now: TimeType) -> Orders:
@@ -99,19 +100,23 @@ class Unit:
         self._meter(now, seconds, self.metered)
         self._note_alarms(int(now), output)
 
-    def measure(self, now: int) -> Measured | None:
-        """The means since the last time, which begin anew; None: nothing was metered."""
+    def measure(self, skew: float = 0.0) -> Measured | None:
+        """The means since the last time, which begin anew; None: nothing was metered.
+
+        :param skew: how far its own clock is ahead (s), by which it says when that was
+        """
         if self._since is None or not self._seconds:
             return None
-        start = int(self._since)
+        start, end = int(self._since + skew), int(self._until + skew)
         values = tuple(total / self._seconds for total in self._sums)
         self._since, self._seconds = None, 0.0
         self._sums = [0.0] * len(self._sums)
-        return Measured(start, max(0, now - start), values)
+        return Measured(start, end - start, values)
 
     def _meter(self, now: float, seconds: float, output: Output) -> None:
         if self._since is None:
             self._since = now - seconds
+        self._until = now
         shown = (output.w, output.var, output.volts, output.hertz)
         self._sums = [total + seconds * value for total, value in zip(self._sums, shown, strict=True)]
         self._seconds += seconds

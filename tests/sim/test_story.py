@@ -77,18 +77,20 @@ class StoryTests(SynchronousTestCase):
         self.assertTrue(outcome.saved, outcome)
         self.assertLess(outcome.curtailed.watts, 0.75 * outcome.after.watts)
         self.assertGreaterEqual(outcome.volt_var.watts, outcome.after.watts)
-        (silent,) = story.silent()
         curtailment, volt_var = story.dispatched
         for control in (curtailment, volt_var):
             self.assertEqual(control.answers["asked"], 40)
             self.assertEqual(control.answers["received"], 39)
             self.assertEqual(control.answers["started"], 39)
         self.assertEqual(curtailment.answers["completed"], 39)
-        (disobedient,) = [
-            unit.name for unit in fleet.units.values() if unit.behaviour is Behaviour.NON_COMPLIANT
-        ]
+        (silent,), (disobedient,) = (
+            [unit.name for unit in fleet.units.values() if unit.behaviour is behaviour]
+            for behaviour in (Behaviour.SILENT, Behaviour.NON_COMPLIANT)
+        )
         self.assertIn(f"Silent: {silent}.", told)
-        self.assertIn(f"Answered, and feeds in more than it may: {disobedient}.", told)
+        self.assertIn(f"By their readings not obeyed: {disobedient}.", told)
+        self.assertEqual(curtailment.verdicts[silent], "no readings")
+        self.assertEqual(list(curtailment.verdicts.values()).count("obeyed"), 38)
         self.assertIn("the voltage is saved", told[-1])
         self.assertGreater(max(sample.volts for sample in story.history), LIMIT)
         self.assertEqual(fleet.counts.errors, {})

@@ -57,13 +57,13 @@ class MeterTests(SynchronousTestCase):
     def test_means_are_weighted_by_time(self) -> None:
         """A meter shows the mean since it was read last, and begins anew."""
         unit = make_unit()
-        for seconds, volts_pu in ((10.0, 1.0), (30.0, 1.04)):
-            unit.take(NOW, seconds, unit.plant.step(NOW, seconds, volts_pu, 60.0, Orders()))
-        measured = unit.measure(NOW)
+        for moment, seconds, volts_pu in ((NOW, 10.0, 1.0), (NOW + 30, 30.0, 1.04)):
+            unit.take(moment, seconds, unit.plant.step(moment, seconds, volts_pu, 60.0, Orders()))
+        measured = unit.measure()
         assert measured is not None
         self.assertAlmostEqual(measured.values[2], 240 * 1.03)
-        self.assertEqual(measured.start, NOW - 10)
-        self.assertIsNone(unit.measure(NOW))
+        self.assertEqual((measured.start, measured.duration), (NOW - 10, 40))
+        self.assertIsNone(unit.measure())
 
     def test_a_cheating_meter(self) -> None:
         """It shows what an obedient plant would do, while its own does as it likes."""
