@@ -321,7 +321,8 @@ def _points(
     each = [sorted(points, key=lambda point: point.start) for points in by_meter.values()]
     if not all(each):
         return [], None
-    newest = min(points[-1].start for points in each)
+    # A reading of a period is as new as its end: of one of a postRate the start is a postRate older.
+    newest = min(points[-1].start + (points[-1].duration or 0) for points in each)
     if len(each) == 1:
         return each[0], newest
     parts = [mean(points, interval) for points in each]
