@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+from twisted.internet.defer import fail
 from twisted.internet.task import Clock
 
 from csipd.daemon import rounds
@@ -14,6 +15,7 @@ from csipd.db.database import Transaction
 from csipd.db.series import Sample
 from csipd.der.retention import Retention
 from csipd.net.identity import Identity
+from csipd.refusals import Unavailable
 from csipd.sep2 import resources as r
 from tests.support.world import MANAGED, NOW, OWNER, REGISTERED
 from tests.web.admin.case import Case
@@ -341,5 +343,18 @@ class RoundTests(DeliveryCase):
         """It goes round every minute."""
         self.world.now += 1200
         clock = self.rounds._clock
+        clock.pump([rounds.EVERY / 2] * 2)
+        self.assertIn("totals", self.delivery())
+
+    def test_failures(self) -> None:
+        """A store that cannot be used, or a fault, ends the round and not the rounds."""
+        self.world.now += 1200
+        clock = self.rounds._clock
+        read = self.world.database.read
+        for error, logged in ((Unavailable("the disk is gone"), 0), (ZeroDivisionError(), 1)):
+            self.world.database.read = lambda *asked, error=error: fail(error)  # type: ignore[method-assign]
+            clock.pump([rounds.EVERY / 2] * 2)
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), logged)
+        self.world.database.read = read  # type: ignore[method-assign]
         clock.pump([rounds.EVERY / 2] * 2)
         self.assertIn("totals", self.delivery())
