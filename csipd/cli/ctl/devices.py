@@ -33,6 +33,7 @@ from csipd.cli.ctl.values import parse_category
 from csipd.cli.ctl.views import devices as views
 from csipd.cli.ctl.views.alarms import log_events
 from csipd.cli.ctl.views.state import state
+from csipd.der.rates import LEAST, MOST
 from csipd.sep2.identity import parse_lfdi
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -40,7 +41,7 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", re.ASCII)
 _CATEGORY = Parsed("category", parse_category)
 _LFDI = Parsed("LFDI", parse_lfdi)
 _PIN = click.IntRange(0, 999_999)
-_RATE = click.IntRange(1, 2**32 - 1)
+_RATE = click.IntRange(LEAST, MOST)
 _STANDINGS = ("listed", "registered", "withdrawn", "retired")
 _one_device = click.argument("device")
 

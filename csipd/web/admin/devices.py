@@ -11,6 +11,7 @@ from attrs import fields
 from csipd.db import audit, contacts, device_list, devices, groups
 from csipd.db.database import Transaction
 from csipd.db.device_list import Wanted
+from csipd.der.rates import LEAST
 from csipd.refusals import Conflict, Impossible, NotFound
 from csipd.sep2 import identity, rules
 from csipd.sep2.schema import Element, Occurs
@@ -276,7 +277,11 @@ def change(transaction: Transaction, call: Call) -> Device:
 def _value_flaws(call: Call, body: NewDevice | ChangedDevice) -> Flaws:
     """What the standard finds wrong with values that are each of their type."""
     found = rules.pin_flaws(body.pIN, strict=call.server.strict_pins)
-    return rules.errors([*found, *rules.category_flaws(body.deviceCategory)])
+    flaws = rules.errors([*found, *rules.category_flaws(body.deviceCategory)])
+    for name, rate in (("pollRate", body.pollRate), ("postRate", body.postRate)):
+        if rate is not None and rate < LEAST:
+            flaws.append((f"/{name}", f"is {LEAST} s at least"))
+    return flaws
 
 
 def _added(connection: sa.Connection, body: NewDevice, lfdi: str) -> str:

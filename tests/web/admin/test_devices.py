@@ -370,6 +370,8 @@ class ChangeTests(Case):
             ("pIN", 1_000_000),
             ("pIN", "111115"),
             ("pollRate", -1),
+            ("pollRate", 0),
+            ("postRate", 0),
             ("postRate", 2**32),
             ("deviceCategory", "200000"),
             ("deviceCategory", 5),
