@@ -183,7 +183,7 @@ class DeviceTests(DeliveryCase):
         self.assertEqual(self.verdicts()["owner"], "no readings")
 
     def test_a_reading_is_as_new_as_its_period_s_end(self) -> None:
-        """Who posts means of five minutes every five minutes has readings up to ten minutes after the last."""
+        """Who posts means of five minutes each has readings up to ten minutes after the last."""
         self.read(self.meter(self.numbers.owner), 2000, until=NOW + 1)  # of NOW to NOW + 300
         self.world.now += 890
         self.assertEqual(self.verdicts()["owner"], "obeyed")
