@@ -12,6 +12,7 @@ from csipd.net.identity import Identity
 from csipd.sep2 import codec
 from csipd.sep2.site import SERVED, TABLE, locate
 from tests.support.bodies import FULL
+from tests.support.metering import WATTS, meter, reading, reading_set, usage_point
 from tests.support.world import AGGREGATOR, EVERYBODY, MANAGED, OWNER, end_device
 
 #: Those who may do something come more often than all the others.
@@ -85,6 +86,9 @@ headers = st.fixed_dictionaries(
 #: A body that is right for each resource that is written.
 BODIES: dict[str, bytes] = {name: codec.encode(body) for name, body in FULL.items()}
 BODIES["Response"] = codec.encode(FULL["DERControlResponse"].replace(endDeviceLFDI=OWNER.lfdi))
+_METERED = meter("A1", WATTS, reading(5), reading_set("B1", [1, 2, 3]))
+BODIES["MirrorUsagePoint"] = codec.encode(usage_point(OWNER, "F0", _METERED))
+BODIES["MirrorMeterReading"] = codec.encode(_METERED)
 BODIES["EndDevice"] = codec.encode(end_device(OWNER, deviceCategory=5, postRate=9))
 
 
@@ -166,6 +170,8 @@ def asked(draw: st.DrawFn) -> Asked:
     body: bytes | None = None
     if method in ("PUT", "POST", "PATCH") or draw(seldom):
         name = place.row.resource_type.__name__.removesuffix("List") if place else ""
+        if name == "MirrorUsagePoint" and method == "POST" and path != "/mup":
+            name = "MirrorMeterReading"
         meant = mutated(BODIES[name]) if name in BODIES else bodies
         body = draw(bodies) if draw(seldom) else draw(meant)
     return Asked(who, method, path, draw(st.none() | queries), draw(headers) if draw(seldom) else {}, body)

@@ -144,13 +144,17 @@ class BodyTests(FuzzCase):
             # Another's LFDI is as good a value as one's own.
             "DERControlResponse": ("/rsps/1/rsp", (201, 400, 403)),
             "Response": ("/rsps/1/rsp", (201, 400, 403)),
+            "MirrorUsagePoint": ("/mup", (201, 204, 400, 403, 413)),
+            "MirrorMeterReading": ("/mup/1", (201, 204, 400)),
         }
+        self.world.post(OWNER, "/mup", BODIES["MirrorUsagePoint"])
         for name, body in sent:
             if name in lists:
                 path, statuses = lists[name]
                 made = self.world.post(OWNER, path, body)
                 self.assertIn(made.status, statuses, made)
-                path += "?l=500"
+                # What was read is found below the usage point.
+                path = path.replace("/mup/1", "/upt/1/mr/1/rs") + "?l=500"
             else:
                 path = {"EndDevice": device}.get(name) or places[name]
                 put = self.world.put(OWNER, path, body)
