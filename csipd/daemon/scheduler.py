@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from csipd.daemon.clockwatch import ClockWatch
-from csipd.db import controls, declarations, facts, logevents, rates, retention
+from csipd.db import controls, declarations, facts, logevents, notifications, rates, retention
 from csipd.db.database import Database, Transaction
 from csipd.db.fair_queue import BULK
 from csipd.der.metering import Metering
@@ -81,6 +81,8 @@ def tick(transaction: Transaction, now: int) -> TickResult:
         programs = []
     for program in programs:
         transaction.invalidate(facts.schedule(program))
+    if last > now:
+        notifications.clock_set_back(transaction, now)
     return TickResult(len(programs), controls.next_moment(transaction.connection, now))
 
 

@@ -263,6 +263,13 @@ def resume(transaction: Transaction, server: Server) -> None:
         transaction.invalidate(facts.EVERYTHING)
 
 
+def clock_set_back(transaction: Transaction, now: int) -> None:
+    """Wait no longer than between two Notifications for what had to wait for a time that is to come again."""
+    soon = now + APART
+    for table in (subscriptions, receivers):
+        transaction.connection.execute(sa.update(table).where(table.c.next_at > soon).values(next_at=soon))
+
+
 def due_receivers(
     connection: sa.Connection, now: int, most: int, *, busy: Collection[int] = (), after: int = 0
 ) -> list[Receiver]:

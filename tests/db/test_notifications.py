@@ -712,6 +712,22 @@ class DeliveryTests(NotificationCase):
         self.world.write(lambda transaction: notifications.resume(transaction, self.world.server))
         self.assertIn(path, self.told())
 
+    def test_clock_set_back(self) -> None:
+        """A wall clock that is set back holds up nobody for longer than 30 s."""
+        self.courier.answers = lambda outgoing: Failed(outgoing, "no")
+        self.control()
+        for pause in (0, 10, 100, 300, 1800):
+            self.later(pause)
+            self.courier.deliver()
+        (receiver,) = self.world.read(lambda c: c.execute(receiver_rows.select()).all())
+        now = int(self.world.now)
+        fail = partial(notifications.receiver_failed, receiver=receiver.id, reason="no", now=now)
+        self.world.write(fail)
+        self.courier.answers = Delivered
+        self.later(-2000)
+        self.later(30)
+        self.assertEqual(self.told(), [self.path])
+
     def test_other_configuration(self) -> None:
         """After a start with other rates whoever they concern is told; after one with the same nobody is."""
         self.subscribe("/derp")
