@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from click.testing import Result
 from twisted.trial.unittest import SynchronousTestCase
 
+from csipd.cli.ctl import exports
 from csipd.cli.ctl.client import JSON, Answer
 from csipd.cli.ctl.errors import Code, Unreachable
 from csipd.web.admin.alarms import LogEventPage
@@ -64,6 +66,25 @@ class ExportTests(SynchronousTestCase):
         self.assertEqual(self.api.requests, [])
         done = self.api.run("export", "alarms", "--output", str(self.folder / "none" / "x.csv"))
         self.assertEqual(done.exit_code, Code.USAGE)
+
+    def test_came_meanwhile(self) -> None:
+        """What has come by that name in the meantime is left alone."""
+        path = self.folder / "july.csv"
+        self.patch(exports.Download, "_write", lambda download, data: path.write_bytes(b"precious"))
+        done = self.api.run("export", "alarms", "--output", str(path))
+        self.assertEqual((done.exit_code, path.read_bytes()), (Code.REFUSED, b"precious"))
+        self.assertEqual([one.name for one in self.folder.iterdir()], ["july.csv"])
+
+    def test_without_links(self) -> None:
+        """A file system that has no links will do."""
+
+        def refuse(*paths: Path) -> None:
+            raise PermissionError
+
+        self.patch(os, "link", refuse)
+        path = self.folder / "july.csv"
+        self.run_well("export", "alarms", "--output", str(path))
+        self.assertEqual(path.read_bytes(), CSV)
 
     def test_cut(self) -> None:
         """Of an export that was cut no file is left, and it ends with an error."""

@@ -51,12 +51,20 @@ class Download:
                     file.flush()
                     os.fsync(file.fileno())
             if kind is None:
-                # Unlike a rename it does not take the place of what has come there meanwhile.
-                os.link(self._part, self._path)
+                self._name()
         except OSError as failed:
             raise Failure(f"{self._path}: {failed.strerror}") from None
         finally:
             self._part.unlink(missing_ok=True)
+
+    def _name(self) -> None:
+        """Give the file its name; what has come there meanwhile is left alone."""
+        try:
+            os.link(self._part, self._path)
+        except FileExistsError:
+            raise
+        except OSError:  # not every file system has links
+            os.rename(self._part, self._path)
 
     def _write(self, data: bytes) -> None:
         assert self._file is not None
