@@ -39,10 +39,9 @@ class Kind(Enum):
     SERVER = 4.0
     #: Readings that come many in one request: nobody's control or status waits behind them.
     READINGS = 2.0
-    #: What may wait: clean-up, roll-ups, and whatever else comes in bulk.
     #: Notifications: who is told of what has changed.
     OUTBOX = 3.0
-    #: What may wait: clean-up, and whatever comes in bulk.
+    #: What may wait: clean-up, roll-ups, and whatever else comes in bulk.
     BULK = 1.0
 
 

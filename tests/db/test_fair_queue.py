@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db.fair_queue import (
     BULK,
+    OUTBOX,
     SERVER,
     FairQueue,
     Kind,
@@ -91,6 +92,18 @@ class TurnsTests(SynchronousTestCase):
         self.assertGreater(seconds["alice"], 2 * seconds["many readings"])
         self.assertGreaterEqual(seconds["many readings"], seconds["BULK"])
         self.assertGreater(seconds["BULK"], 0)
+
+    def test_notifications(self) -> None:
+        """Ten thousand Notifications delay neither a device, an operator nor the scheduler by more than a
+        few of them, and are held up by no clean-up."""
+        self.put(OUTBOX, 10_000)
+        self.put(BULK, 100)
+        self.serve(100)
+        for share in (A, OPERATOR, SERVER):
+            self.put(share)
+        self.assertLessEqual({"A", "alice", "SERVER"}, set(self.serve(6)))
+        served = Counter(self.serve(100))
+        self.assertGreater(served["OUTBOX"], 2 * served["BULK"])
 
     def test_idle_time_is_not_saved(self) -> None:
         """Who did not ask for a while gets no more than its share when it does."""
