@@ -21,6 +21,7 @@ from csipd.db.tables import (
     alarms,
     audit,
     contacts,
+    device_rates,
     devices,
     documents,
     logevents,
@@ -55,6 +56,7 @@ BIG = (
     "subscriptions",
     "receivers",
     "contacts",
+    "device_rates",
     "series",
     "readings",
     "rollups",
@@ -143,6 +145,7 @@ def fill(transaction: Transaction, first: int, number: int, aggregator: int) -> 
     )
     insert(memberships, lambda one: {"device": one, "group": 4, "since": REGISTERED})
     insert(memberships, lambda one: {"device": one, "group": 3, "since": REGISTERED}, 2)
+    insert(device_rates, lambda one: {"device": one, "resource": "DERList", "seconds": 60})
     insert(contacts, lambda one: {"device": one, "at": NOW - one % 7, "host": "192.0.2.1", "refusals": 0})
     insert(
         documents,
