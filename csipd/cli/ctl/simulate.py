@@ -91,11 +91,12 @@ def simulate(
 
     They are made known to it first: groups, programs, and devices with certificates, named sim-0001 and so
     on. Then they come, over TLS, and do as real ones do, on streets whose voltage follows from what they feed
-    in. The next run takes the same ones; --clean takes all of them away.
+    in. The next run takes the same ones; --clean takes all of them away. Without options there are 20, until
+    Ctrl-C.
 
     \b
     Examples:
-      csipctl simulate                           20 devices, until Ctrl-C
+      csipctl simulate
       csipctl simulate --devices 30 --aggregated 10 --non-compliant 2 --for 10m
       csipctl simulate --clean
     """
