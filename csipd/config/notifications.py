@@ -22,7 +22,8 @@ from csipd.der.receivers import Network, ReceiverPolicy
 from csipd.der.subscribing import SubscriptionLimits
 
 _DELIVERY = {
-    "connections": (1, 10_000),
+    "at_once": (2, 10_000),
+    "connections": (1, 100_000),
     "connections_per_receiver": (1, 100),
     "connect_timeout": (1, 300),
     "answer_timeout": (1, 300),

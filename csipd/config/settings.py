@@ -129,7 +129,8 @@ class Notifications:
 
     receivers: ReceiverPolicy = Factory(ReceiverPolicy)
     limits: SubscriptionLimits = Factory(SubscriptionLimits)
-    connections: int = 200  #: to all receivers at once
+    at_once: int = 200  #: Notifications that are under way
+    connections: int = 2_000  #: to all receivers, in use or kept for the next Notification
     connections_per_receiver: int = 8  #: to one host and port
     connect_timeout: int = 10  #: from the look-up of the name to the end of the handshake
     answer_timeout: int = 10  #: from a Notification's first octet to the answer's last

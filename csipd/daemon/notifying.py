@@ -83,7 +83,7 @@ def build_notifying(ready: PreparedDaemon, reactor: Any, database: Database) -> 
         client,
         reactor,
         speed=wall.speed,
-        connections=said.connections,
+        at_once=said.at_once,
         per_receiver=said.connections_per_receiver,
     )
     return Notifying((resolver, tls, deliverer), tls, deliverer)

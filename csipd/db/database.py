@@ -274,7 +274,8 @@ class Database(Service):
             return made
 
         self._reads = queue(connection("reading", fact_cache).read)
-        # A list that an operator asks for may take long: no device waits behind it (decision 37).
+        # A list that an operator asks for may take long, and what a thousand subscribers are to be told: no
+        # device waits behind it (decision 37).
         self._operators_reads = queue(connection("reading for operators", fact_cache // 8).read)
         self._writes = queue(connection("writing", fact_cache // 8, immediate=True).write)
 
@@ -283,7 +284,7 @@ class Database(Service):
 
         :param share: on whose account
         """
-        reads = self._operators_reads if share.kind is Kind.OPERATORS else self._reads
+        reads = self._operators_reads if share.kind in (Kind.OPERATORS, Kind.OUTBOX) else self._reads
         return reads.submit(operation, share)
 
     def write(self, operation: Write[T], share: Share = SERVER) -> Deferred[T]:

@@ -23,6 +23,7 @@ from csipd.db import changes, facts
 from csipd.db.notifications import Delivered, Failed, Outcome, Outgoing, Receiver, Refused, Settled
 from csipd.notify.failures import Unanswered, Undelivered, Unreachable
 from csipd.notify.lanes import Lane, Lanes
+from csipd.notify.pace import Pace
 from csipd.notify.settling import PAUSE, Settling
 from csipd.notify.store import Look, Report
 from csipd.refusals import Unavailable
@@ -87,7 +88,7 @@ class Deliverer(Service):
 
     :param clock: for timers; monotonic
     :param speed: how many seconds of devices' clock pass in one of the clock's: 1 but in a lab
-    :param connections: Notifications that are under way at once
+    :param at_once: Notifications that are under way at once
     :param per_receiver: those of them to one receiver
     """
 
@@ -101,15 +102,16 @@ class Deliverer(Service):
         clock: Any,
         *,
         speed: float,
-        connections: int,
+        at_once: int,
         per_receiver: int,
     ) -> None:
         self._store = store
         self._client = client
         self._clock = clock
         self._speed = speed
-        self._lanes = Lanes(connections, per_receiver)
+        self._lanes = Lanes(at_once, per_receiver)
         self._settling = Settling(store.settle, clock)
+        self._pace = Pace(clock)
         # Receivers that wait for a lane, by whether they are known to work.
         self._backlog: dict[bool, deque[Receiver]] = {True: deque(), False: deque()}
         self._after = 0
@@ -268,6 +270,7 @@ class Deliverer(Service):
 
     async def _deliver(self, lane: Lane, subscription: int) -> None:
         """Tell one subscription what it is to be told, and have written down what came of it."""
+        await self._pace.turn()
         found = await self._store.prepare(subscription)
         outcome: Outcome | None = found if isinstance(found, Settled) else await self._send(lane, found)
         if outcome is not None:

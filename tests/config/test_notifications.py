@@ -17,7 +17,7 @@ class NotificationsTests(ConfigCase):
     def test_defaults(self) -> None:
         """Without the section, and with an empty one, every public address will do."""
         self.assertEqual(read("").notifications, Notifications())
-        self.assertEqual(read("notifications: {connections: 200}\n").notifications, Notifications())
+        self.assertEqual(read("notifications: {at_once: 200}\n").notifications, Notifications())
         self.assertEqual(read("").notifications.limits, SubscriptionLimits(True, 20, 1000, 8, 129_600))
 
     def test_whole(self) -> None:
@@ -37,6 +37,7 @@ class NotificationsTests(ConfigCase):
               subscriptions_per_aggregator: 6
               subscriptions_per_managed_device: 0
               expiry: 86400
+              at_once: 9
               connections: 10
               connections_per_receiver: 2
               connect_timeout: 3
@@ -56,6 +57,7 @@ class NotificationsTests(ConfigCase):
                     lfdis={"dev1": (LFDI,), "AB" * 20: (LFDI,)},
                 ),
                 limits=SubscriptionLimits(False, 5, 6, 0, 86_400),
+                at_once=9,
                 connections=10,
                 connections_per_receiver=2,
                 connect_timeout=3,

@@ -167,7 +167,7 @@ class ServiceCase(SynchronousTestCase):
             self.client,
             self.clock,
             speed=1,
-            connections=self.connections,
+            at_once=self.connections,
             per_receiver=self.per_receiver,
         )
         self.addCleanup(self.stop)
@@ -176,6 +176,12 @@ class ServiceCase(SynchronousTestCase):
         """Start with what is pending, by r and the receiver's number."""
         self.store.pending = {int(name.removeprefix("r")): waiting for name, waiting in pending.items()}
         self.deliverer.startService()
+        self.turns()
+
+    def turns(self, number: int = 200) -> None:
+        """Let so many turns of the reactor pass, in no time."""
+        for _ in range(number):
+            self.clock.advance(0)
 
     def stop(self) -> None:
         if self.deliverer.running:
@@ -218,6 +224,7 @@ class PassTests(ServiceCase):
         ):
             self.store.pending[1] = [number]
             self.deliverer.changed([facts.responses(1), fact])
+            self.turns()
             self.assertEqual(self.numbers()[-1], number, fact)
 
     def test_by_time(self) -> None:
@@ -237,9 +244,7 @@ class PassTests(ServiceCase):
 
     def test_fast_clock(self) -> None:
         """Where devices' clock runs fast what is due comes sooner."""
-        self.deliverer = Deliverer(
-            self.store, self.client, self.clock, speed=10, connections=8, per_receiver=3
-        )
+        self.deliverer = Deliverer(self.store, self.client, self.clock, speed=10, at_once=8, per_receiver=3)
         self.store.seconds = 100.0
         self.start()
         looks = self.store.looks
@@ -377,9 +382,11 @@ class FairnessTests(ServiceCase):
         self.start(r1=list(range(1, 10)))
         self.assertEqual(self.numbers(), [1])
         self.client.answer()
+        self.turns()
         self.assertEqual(len(self.client.waiting), self.per_receiver)
         while self.client.waiting:
             self.client.answer()
+            self.turns()
         self.assertEqual((self.client.most, sorted(self.numbers())), (self.per_receiver, list(range(1, 10))))
 
     def test_each_once_at_a_time(self) -> None:
@@ -434,9 +441,7 @@ class FairnessTests(ServiceCase):
 
     def test_in_turn(self) -> None:
         """Receivers have their turn one after the other, though each has always something new."""
-        self.deliverer = Deliverer(
-            self.store, self.client, self.clock, speed=1, connections=2, per_receiver=1
-        )
+        self.deliverer = Deliverer(self.store, self.client, self.clock, speed=1, at_once=2, per_receiver=1)
         self.client.answers = {f"r{number}.example": None for number in range(1, 4)}
         self.start(r1=[1], r2=[2], r3=[3])
         order = []
