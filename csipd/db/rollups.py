@@ -365,7 +365,7 @@ def read(connection: sa.Connection, number: int, step: int, since: int, until: i
     since, mark = max(since, 0), row.rolled or 0
     made = _made(connection, number, step, since, until)
     first = _FROM.scalar(connection, {"number": number, "since": mark})
-    if first is None or first >= until:
+    if first is None or floor(first, step) >= until:
         return made
     # What the first reading that is not rolled up is in may be made so far only: it is made here.
     begin = max(floor(first, step), _ceiling(since, step))

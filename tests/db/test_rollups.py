@@ -253,6 +253,20 @@ class DueTests(_Case):
         self.assertEqual(len(said), 3)
 
 
+class ReadTests(_Case):
+    """What is read of a period."""
+
+    def test_whole_steps(self) -> None:
+        """A step that begins in the period is whole, though the period ends before its first reading."""
+        segment = self.opened()
+        self.put(segment, Sample(MIDNIGHT + 60, 60, 1), Sample(MIDNIGHT + 120, 60, 3))
+        for _ in range(2):
+            found = rollups.read(self.connection, segment.number, MINUTES, MIDNIGHT, MIDNIGHT + 7)
+            self.assertEqual([(b.start, b.mean) for b in found], [(MIDNIGHT, 2.0)])
+            self.assertEqual(rollups.read(self.connection, segment.number, HOUR, MIDNIGHT + 1, LATER), [])
+            self.roll()
+
+
 class RemovedTests(_Case):
     """Where raw readings are gone, what was made of them goes on."""
 
