@@ -112,6 +112,12 @@ _FLEET = (
 )
 _LATER_COUNT = Prepared(sa.select(sa.func.count()).select_from(devices).where(_MANAGED, _LATER))
 _FLEET_PAGE = Prepared(_FLEET.where(_LATER))
+# The same from the other end.
+_FLEET_BACKWARDS = Prepared(
+    _FLEET.where(_LATER)
+    .order_by(None)
+    .order_by(devices.c.changed_time, devices.c.sfdi.desc(), devices.c.id.desc())
+)
 # What comes behind an EndDevice: those of its changedTime, then those of an earlier one. In one statement
 # SQLite would pass over all of that time first.
 _BEHIND = (
@@ -282,9 +288,18 @@ def end_devices(
     if behind is not None:
         rows = _fleet_behind(connection, wanted, behind, part.limit)
     else:
-        rows = _FLEET_PAGE.all(connection, wanted | {"limit": part.limit, "start": part.start})
+        rows = _skipped_to(connection, wanted, part, total)
     last = FleetPosition(rows[-1].changed_time, rows[-1].sfdi, rows[-1].id) if rows else None
     return total, [(Place(_EDEV, (row.id,)), _end_device(row)) for row in rows], last
+
+
+def _skipped_to(connection: sa.Connection, asked: Mapping[str, Any], part: Page, total: int) -> list[Any]:
+    """The rows of a part of a fleet, skipped to from the nearer end of the list."""
+    limit = min(part.limit, total - part.start)
+    beyond = total - part.start - limit
+    if part.start <= beyond:
+        return _FLEET_PAGE.all(connection, {**asked, "limit": limit, "start": part.start})
+    return _FLEET_BACKWARDS.all(connection, {**asked, "limit": limit, "start": beyond})[::-1]
 
 
 def later_count(connection: sa.Connection, asker: Caller, after: int | None) -> int:

@@ -117,6 +117,13 @@ _COUNT = {
     for aggregator in (False, True)
 }
 _PAGE = {aggregator: Prepared(_page(aggregator).where(_LATER)) for aggregator in (False, True)}
+# The same of a fleet from the other end.
+_BACKWARDS = Prepared(
+    _page(aggregator=True)
+    .where(_LATER)
+    .order_by(None)
+    .order_by(_created_time, responses.c.lfdi.desc(), responses.c.id)
+)
 _THEN = _created_time == sa.bindparam("created")
 # What comes behind a Response of a fleet, in three statements: each begins at its place in the index. What
 # all rows of one have in common is left out of its order: SQLite would sort them.
@@ -349,8 +356,13 @@ def page(
         return total, [], None
     asked = {"asker": asker.device, "after": _EVER if part.after is None else part.after}
     rows: list[Any] = []
-    if behind is None:
-        rows = _PAGE[asker.aggregator].all(connection, asked | {"limit": part.limit, "start": part.start})
+    limit = min(part.limit, total - part.start)
+    beyond = total - part.start - limit
+    if behind is None and asker.aggregator and beyond < part.start:
+        # Skipped to from the nearer end of the list.
+        rows = _BACKWARDS.all(connection, asked | {"limit": limit, "start": beyond})[::-1]
+    elif behind is None:
+        rows = _PAGE[asker.aggregator].all(connection, asked | {"limit": limit, "start": part.start})
     else:
         wanted = {**asked, **asdict(behind), "start": 0}
         for query in _BEHIND:
