@@ -38,6 +38,11 @@ class Aggregator(Station):
         self._heard = False
         self._known: object = None
 
+    @property
+    def is_settled(self) -> bool:
+        """The same, and that it has subscribed where it can be told."""
+        return super().is_settled and (self._receiver is None or self.is_told)
+
     def listen_at(self, uri: str) -> None:
         """Have notifications posted there; without, it only polls."""
         self._receiver = uri

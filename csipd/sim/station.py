@@ -122,6 +122,11 @@ class Station:
     def is_silent(self) -> bool:
         return self.behaviour is Behaviour.SILENT and self.clock.now() > self._begins + SILENT_AFTER
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has walked to the end: it knows what its devices are to do."""
+        return "derp" in self.due and all(unit.programs for unit in self._met())
+
     async def _live(self) -> None:
         while True:
             await self.alarm.wait(self._next_moment())

@@ -108,7 +108,7 @@ class Story:
         """Tell it. AssertionError if it goes otherwise; what the API refuses is raised as it comes."""
         count = len(self.fleet.units)
         self._tell(f"{count} inverters along one feeder begin to speak to csipd.")
-        await self._until(lambda: self.volts > LIMIT and self.fleet.met() > 0.9 * count, "the sun rises")
+        await self._until(lambda: self.volts > LIMIT and self._are_there(), "the sun rises")
         before = self.sample()
         self._tell(
             f"The sun lifts the voltage at the feeder's end past its limit: {before.volts:.3f} per unit."
@@ -150,6 +150,14 @@ class Story:
     def sample(self) -> Sample:
         """How the feeder is now."""
         return Sample(self.fleet.clock.now(), self.volts, self.fleet.power())
+
+    def _are_there(self) -> bool:
+        """Whether nearly all devices have come, and every aggregator."""
+        stations = self.fleet.stations
+        settled = [station for station in stations if station.is_settled]
+        return len(settled) > 0.9 * len(stations) and all(
+            station.is_settled for station in stations if station.is_aggregator
+        )
 
     def _began(self, control: Dispatched) -> bool:
         return self.fleet.clock.now() > control.start + LOOK
