@@ -252,9 +252,12 @@ class Story:
         self.under_way.clear()
         self.write(notifications.resume, self.world.server)
 
-    def end(self) -> None:
+    def end(self, *, crash: bool) -> None:
         """All is delivered, and everybody knows what is true."""
-        self.crash(1)
+        if crash:
+            self.crash(1)
+        while self.under_way:
+            self.answer(0)
         self.courier.answers = lambda outgoing: (self.arrive(outgoing), Delivered(outgoing))[1]
         for _ in range(3):
             self.wait(5)
@@ -303,8 +306,13 @@ class StoryTests(SynchronousTestCase):
     """Random stories."""
 
     @settings(max_examples=60, deadline=None)
-    @given(st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 5)), min_size=10, max_size=80))
-    def test_nothing_is_lost(self, story: list[tuple[Callable[[Story, int], None], int]]) -> None:
+    @given(
+        st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 5)), min_size=10, max_size=80),
+        st.booleans(),
+    )
+    def test_nothing_is_lost(
+        self, story: list[tuple[Callable[[Story, int], None], int]], crash: bool
+    ) -> None:
         """Each subscriber's last word is what is true, and none is told what it could not ask for."""
         folder = Path(self.mktemp())
         folder.mkdir()
@@ -314,7 +322,7 @@ class StoryTests(SynchronousTestCase):
                 told.subscribe(resource)
             for action, choice in story:
                 action(told, choice)
-            told.end()
+            told.end(crash=crash)
         finally:
             told.world.close()
 
