@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,16 @@ from csipd.sep2 import codec
 from csipd.sep2 import resources as r
 from tests.support import pki
 from tests.support.client import Client
-from tests.support.daemon import LAB, Daemon, Place, connect_here, serve_here, small_place
+from tests.support.daemon import (
+    LAB,
+    Daemon,
+    Place,
+    Process,
+    connect_here,
+    serve_here,
+    small_place,
+    twistd,
+)
 from tests.support.pki import Credential
 from tests.support.receivers import CREATED, Answers, Received, Receiver, receiver_tls
 from tests.support.schema import validate
@@ -163,7 +174,8 @@ class KillTests(TestCase):
         for _ in self.KILLS:
             await self.killed.addTimeout(TIMEOUT, reactor)
             self.killed = Deferred()
-            await deferToThread(daemon.start)
+            # It may be killed again before it serves devices: that it does is not waited for.
+            daemon.process = Process(self, twistd(daemon.place), daemon.place.folder)
         while len({request.target for request in receiver.received}) < self.SUBSCRIPTIONS:
             await receiver.arrived(len(receiver.received) + 1)
         for request in receiver.received:
@@ -180,8 +192,9 @@ class KillTests(TestCase):
             for number in range(self.SUBSCRIPTIONS):
                 made = aggregator.post(f"{own}/sub", subscription("/edev", f"{uri}/{number}"))
                 self.assertEqual(made.status, 201, made.body)
-            changed = device.put(path_of(device.get("/edev").body, DEVICE), end_device(12))
-            self.assertEqual(changed.status, 204, changed.body)
+            # The daemon may be killed before this is answered; what it says is kept by then.
+            with contextlib.suppress(ConnectionError, HTTPException):
+                device.put(path_of(device.get("/edev").body, DEVICE), end_device(12))
 
     def _kill_or_answer(self, request: Received) -> bytes | None:
         if self.kills and len(self.receiver.received) >= self.kills[0]:
