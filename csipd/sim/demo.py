@@ -67,7 +67,7 @@ end_device_list_poll_rate: 3600
 function_set_assignments_list_poll_rate: 3600
 der_program_list_poll_rate: 150
 der_list_poll_rate: 600
-mirror_usage_point_post_rate: 300
+mirror_usage_point_post_rate: 120
 """
 
 
@@ -319,10 +319,11 @@ def _look_closer(daemon: Daemon) -> str:
             f"  {' '.join(serve)}",
             "and in another shell:",
             f"  {ctl} controls list",
+            f"  {ctl} controls delivery 1",
             f"  {ctl} responses list",
             f"  {ctl} alarms list",
             f"  {ctl} devices state demo-0001",
-            f"  {ctl} audit",
+            f"  {ctl} audit list",
             f"It lies in {daemon.folder}; rm -r {shlex.quote(str(daemon.folder))} removes it.",
         )
     )
