@@ -94,7 +94,7 @@ class Served:
             limits,
         )
         store: Any = OutboxStore(self.database, server, wall)
-        return Deliverer(store, client, clock, speed=1, connections=50, per_receiver=4)
+        return Deliverer(store, client, clock, speed=1, at_once=50, per_receiver=4)
 
     def close(self) -> None:
         """Stop it; what is pending stays in its store."""
