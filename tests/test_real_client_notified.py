@@ -18,7 +18,7 @@ from typing import Any
 from py20305.client import CsipClient, TlsConfig
 from py20305.connectors.base import BaseConnector
 from py20305.subscription import NotificationServer, SubscriptionManager
-from py20305.telemetry import PowerDirection, TelemetryManager
+from py20305.telemetry import TelemetryManager
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.cli.ctl.client import Client as Operator
@@ -128,7 +128,7 @@ class NotifiedTests(SynchronousTestCase):
     async def meter(self, client: CsipClient) -> None:
         """Two cycles of its telemetry, the second of which posts readings."""
         meter = Meter()
-        telemetry = TelemetryManager(client.http, "/mup", lambda _: meter, power_direction=PowerDirection.NET)
+        telemetry = TelemetryManager(client.http, "/mup", lambda _: meter)
         try:
             telemetry.start_metering(self.lfdi, 300)
             lfdi = self.lfdi.lower()

@@ -44,6 +44,7 @@ from csipd.config.settings import (
 from csipd.der.metering import Metering
 from csipd.der.rates import LOST_POLLS, is_near
 from csipd.der.retention import Retention
+from csipd.sep2.measurements import DerForward
 
 #: What a server may listen on that no client can call it by.
 EVERY_ADDRESS: Final = ("0.0.0.0", "::")  # noqa: S104 - names, no sockets
@@ -397,8 +398,9 @@ def _read_metering(top: Fields, post_rate: int) -> Metering:
         name: section.get(name, integer(low, high), getattr(usual, name))
         for name, (low, high) in _METERING.items()
     }
+    der_forward = section.get("der_forward", word_of(DerForward), usual.der_forward)
     section.close()
-    return evolve(usual, **given)
+    return evolve(usual, der_forward=der_forward, **given)
 
 
 def _read_retention(top: Fields) -> Retention:

@@ -182,7 +182,7 @@ def of_devices(
         return []
     known = der_reports.ratings_at(connection, devices, control.begin)
     said = _declined(connection, control.kept.number, devices)
-    series = telemetry.of_devices(connection, devices)
+    series = telemetry.of_devices(connection, devices, metering.der_forward)
     waits = _post_rates(connection, metering, series)
     base, event = control.document.DERControlBase, control.kept.event
     found = []

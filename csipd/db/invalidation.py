@@ -105,7 +105,7 @@ MADE_FROM: Mapping[str, Made] = {
     "lists": Made((facts.list_of,)),
     "series": Made(
         (facts.readings,),
-        dict.fromkeys(("ended", "doomed", "stored", "newest", "rolled", "kept"), ()),
+        dict.fromkeys(("doomed", "ended", "forward_alone", "stored", "newest", "rolled", "kept"), ()),
         "the others are of its latest reading",
     ),
     "readings": Made((facts.readings,)),

@@ -607,7 +607,10 @@ def _present(connection: sa.Connection, meter: int) -> Segment:
 def _open_segment(
     transaction: Transaction, mirror: Mirror, meter: int, reading_type: r.ReadingType, now: int
 ) -> Segment:
-    return series.open_segment(transaction, meter, mirror.device, reading_type, _is_der(mirror), now)
+    segment = series.open_segment(transaction, meter, mirror.device, reading_type, _is_der(mirror), now)
+    meters = _METER_NUMBERS.scalars(transaction.connection, {"mirror": mirror.number})
+    series.note_directions(transaction, meters)
+    return segment
 
 
 def _is_der(mirror: Mirror) -> bool:

@@ -28,6 +28,7 @@ from csipd.der.rollups import HOUR
 from csipd.refusals import Full
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
+from csipd.sep2.measurements import has_forward_alone
 from csipd.sep2.types import octets_of, short_bits
 
 #: Raw readings of a series: more than one a second in the 30 days for which they are kept.
@@ -144,6 +145,30 @@ def end(transaction: Transaction, meter_reading: int, now: int) -> None:
         if beyond is not None:
             connection.execute(sa.update(series).where(ended, series.c.id <= beyond).values(doomed=True))
 
+
+def note_directions(transaction: Transaction, usage_point: Sequence[int]) -> None:
+    """Note of the series that a usage point has now what forward is there.
+
+    :param usage_point: numbers of its MeterReadings
+    """
+    connection = transaction.connection
+    rows = _DIRECTED.all(connection, {"meter_readings": list(usage_point)})
+    alone = has_forward_alone(reading_type_of(row.body) for row in rows)
+    if any(row.forward_alone is not alone for row in rows):
+        _NOTE_DIRECTION.execute(connection, {"numbers": [row.id for row in rows], "alone": alone})
+
+
+_DIRECTED = Prepared(
+    sa.select(series.c.id, series.c.body, series.c.forward_alone).where(
+        series.c.meter_reading.in_(sa.bindparam("meter_readings", expanding=True)),
+        series.c.ended.is_(None),
+    )
+)
+_NOTE_DIRECTION = Prepared(
+    sa.update(series)
+    .where(series.c.id.in_(sa.bindparam("numbers", expanding=True)))
+    .values(forward_alone=sa.bindparam("alone"))
+)
 
 _SEGMENT = (
     series.c.id,

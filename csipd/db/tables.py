@@ -435,6 +435,8 @@ series = sa.Table(
     sa.Column("device", _Id, sa.ForeignKey("devices.id"), nullable=False),
     # Whether a DER's own meter has them.
     sa.Column("der", sa.Boolean, nullable=False),
+    # Whether its usage point measures power forward and never in reverse, as it was when the series ended.
+    sa.Column("forward_alone", sa.Boolean, nullable=False, server_default=sa.false()),
     # UomType, by which operators ask; 0: not said. All else of the ReadingType is in ``body``.
     sa.Column("unit", sa.SmallInteger, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),

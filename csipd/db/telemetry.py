@@ -24,7 +24,7 @@ from csipd.db.series import NONE, Sample, page, reading_type_of
 from csipd.db.tables import devices as device_table
 from csipd.db.tables import memberships, rollups, series
 from csipd.der.rollups import floor
-from csipd.sep2.measurements import MEASURANDS, Behaviour, Quantity, is_whole, quantity_of
+from csipd.sep2.measurements import MEASURANDS, Behaviour, DerForward, Quantity, is_whole, quantity_of
 
 #: Devices that one portion goes over at most.
 DEVICES = 100
@@ -114,6 +114,7 @@ _SERIES = (
     series.c.device,
     series.c.meter_reading,
     series.c.der,
+    series.c.forward_alone,
     series.c.body,
     series.c.since,
     series.c.ended,
@@ -146,13 +147,14 @@ _LATEST_OF_DEVICES = Prepared(
 
 
 @lru_cache(maxsize=1024)
-def _meaning(body: bytes, is_der: bool) -> tuple[Quantity, int, int]:
+def _meaning(body: bytes, is_der: bool, forward_alone: bool, der_forward: DerForward) -> tuple[Quantity, int]:
     found = reading_type_of(body)
-    return quantity_of(found, is_der=is_der), found.phase or 0, found.uom or 0
+    quantity = quantity_of(found, is_der=is_der, forward_alone=forward_alone, der_forward=der_forward)
+    return quantity, found.phase or 0
 
 
-def _series(row: Any) -> Series:
-    quantity, phase, _ = _meaning(row.body, row.der)
+def _series(row: Any, der_forward: DerForward) -> Series:
+    quantity, phase = _meaning(row.body, row.der, row.forward_alone, der_forward)
     return Series(
         row.id,
         row.device,
@@ -167,17 +169,17 @@ def _series(row: Any) -> Series:
 
 
 def _is_of(row: Any, unit: int | None) -> bool:
-    return unit is None or _meaning(row.body, row.der)[2] == unit
+    return unit is None or (reading_type_of(row.body).uom or 0) == unit
 
 
 def of_devices(
-    connection: sa.Connection, devices: Sequence[int], unit: int | None = None
+    connection: sa.Connection, devices: Sequence[int], der_forward: DerForward, unit: int | None = None
 ) -> dict[int, list[Series]]:
     """The series of devices, also those that have ended, by device."""
     found: dict[int, list[Series]] = defaultdict(list)
     for row in _OF_DEVICES.all(connection, {"devices": list(devices)}):
         if _is_of(row, unit):
-            found[row.device].append(_series(row))
+            found[row.device].append(_series(row, der_forward))
     return found
 
 
@@ -262,6 +264,8 @@ def portion(
     step: int | None,
     place: Place | None,
     limit: int,
+    *,
+    der_forward: DerForward,
 ) -> tuple[list[Measured], Place | None]:
     """Readings of a period, by device, series and time.
 
@@ -272,7 +276,7 @@ def portion(
     """
     place = place or Place()
     spans, following = _whose(connection, whose, since, until, max(place.device - 1, 0))
-    known = of_devices(connection, list(spans), whose.unit)
+    known = of_devices(connection, list(spans), der_forward, whose.unit)
     found: list[Measured] = []
     for device, some in spans.items():
         for one in known.get(device, ()):
@@ -408,13 +412,15 @@ class Newest:
     quality: int | None
 
 
-def newest(connection: sa.Connection, devices: Sequence[int]) -> dict[int, list[Newest]]:
+def newest(
+    connection: sa.Connection, devices: Sequence[int], der_forward: DerForward
+) -> dict[int, list[Newest]]:
     """The newest reading of each series that devices have now: one row each, however long the series are."""
     found: dict[int, list[Newest]] = {device: [] for device in devices}
     for row in _LATEST_OF_DEVICES.all(connection, {"devices": list(devices)}):
         if row.latest_at is None:
             continue
-        one = _series(row)
+        one = _series(row, der_forward)
         value = None if row.latest_value is None else one.quantity.amount(row.latest_value)
         duration = None if row.latest_duration == NONE else row.latest_duration
         found[row.device].append(Newest(one, row.latest_at, duration, value, row.latest_quality))
@@ -422,14 +428,14 @@ def newest(connection: sa.Connection, devices: Sequence[int]) -> dict[int, list[
 
 
 def newest_of_group(
-    connection: sa.Connection, group: int, after: int, limit: int
+    connection: sa.Connection, group: int, after: int, limit: int, der_forward: DerForward
 ) -> tuple[dict[int, list[Newest]], int | None]:
     """The newest readings of the devices that are in a group and below it now, a page of devices.
 
     :return: by device, and the device after which the next page begins; None: nothing follows
     """
     rows, following = device_list.page(connection, Wanted(group=group), after=after, limit=limit)
-    return newest(connection, [row.id for row in rows]), following
+    return newest(connection, [row.id for row in rows], der_forward), following
 
 
 # Sums.
@@ -487,6 +493,7 @@ def sums(
     place: SumPlace | None,
     *,
     is_der: bool,
+    der_forward: DerForward,
 ) -> tuple[list[Sum], SumPlace | None]:
     """What a quantity comes to in a group, step by step: of the mean of power, of the amount of energy.
 
@@ -499,7 +506,7 @@ def sums(
     place = place or SumPlace(since - since % step)
     end = min(place.start + STEPS * step, until)
     spans, following = members(connection, group, place.start, end, place.device, DEVICES)
-    counted = _counted(connection, list(spans), unit, is_der)
+    counted = _counted(connection, list(spans), unit, is_der, der_forward)
     so_far = dict(place.so_far)
     by_device: dict[tuple[int, int], Decimal] = {}
     for one, row in _steps(connection, counted, step, max(place.start, since), end):
@@ -530,10 +537,12 @@ def _steps(
             yield counted[number], bucket
 
 
-def _counted(connection: sa.Connection, devices: Sequence[int], unit: int, is_der: bool) -> dict[int, Series]:
+def _counted(
+    connection: sa.Connection, devices: Sequence[int], unit: int, is_der: bool, der_forward: DerForward
+) -> dict[int, Series]:
     """The series of devices that a sum is made of, by number."""
     found: dict[int, Series] = {}
-    for some in of_devices(connection, devices, unit).values():
+    for some in of_devices(connection, devices, der_forward, unit).values():
         fitting = [
             one
             for one in some

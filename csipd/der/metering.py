@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from csipd.sep2.measurements import DerForward
+
 #: The longest postRate that a device may wish for (s).
 LONGEST_POST_RATE = 86_400
 #: Seconds between two notes of when something was posted to a mirror: not each post writes them.
@@ -23,6 +25,7 @@ class Metering:
     :param least_post_rate: the shortest that a device may wish for (s)
     :param ahead_seconds: so far ahead of its receipt a reading may begin
     :param expiry_hours: after so long without a post a mirror is removed
+    :param der_forward: what forward is taken for at a DER's own meter that has no other direction
     """
 
     mirrors_per_device: int = 16
@@ -33,6 +36,7 @@ class Metering:
     least_post_rate: int = 60
     ahead_seconds: int = 86_400
     expiry_hours: int = 72
+    der_forward: DerForward = DerForward.GENERATION
 
     def most_mirrors(self, managed: int) -> int:
         """How many a caller may make that manages so many devices."""

@@ -4,11 +4,15 @@ A ReadingType (IEEE 2030.5-2018 10.4) says it in codes, most of which may be lef
 is positive and consumption negative, whoever meters it: forward is what is delivered to the customer. Where a
 ReadingType does not say its direction the role of its meter does: that of a DER counts what the DER gives,
 that of premises what they take.
+
+Many clients call forward what their DER feeds in. A DER's own meter that never measures reverse power is
+theirs: a DER that only ever takes would be none. What such a meter calls forward counts as given
+(``DerForward``), and what it calls reverse as taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from enum import Enum
 
@@ -24,6 +28,13 @@ class Behaviour(Enum):
     INSTANTANEOUS = "instantaneous"  #: as it is at a moment, or on average over a period
     CUMULATIVE = "cumulative"  #: a register that counts on
     DELTA = "delta"  #: what came in a period
+
+
+class DerForward(Enum):
+    """What forward is taken for at a DER's own meter that measures power in this direction alone."""
+
+    GENERATION = "generation"
+    CONSUMPTION = "consumption"
 
 
 @frozen
@@ -71,6 +82,9 @@ _QUALIFIERS: Mapping[int, str] = {
 }
 #: Of more phases than one it is the whole: a sum over meters has it once.
 _WHOLE = (Phase.NOT_APPLICABLE, Phase.ABC)
+#: Whose directions say what forward is at a usage point: the first of these that has any.
+_DECIDING = (Uom.WATT, Uom.WATT_HOUR, Uom.VAR, Uom.VAR_HOUR)
+_DIRECTIONS = frozenset((FlowDirection.FORWARD, FlowDirection.NET, FlowDirection.REVERSE))
 _REGISTERS = (Accumulation.CUMULATIVE, Accumulation.SUMMATION)
 
 
@@ -104,11 +118,20 @@ class Quantity:
         return " ".join(part for part in (self.name, self.phase, self.qualifier) if part)
 
 
-def quantity_of(reading_type: r.ReadingType, *, is_der: bool) -> Quantity:
+def quantity_of(
+    reading_type: r.ReadingType,
+    *,
+    is_der: bool,
+    forward_alone: bool = False,
+    der_forward: DerForward = DerForward.GENERATION,
+) -> Quantity:
     """What the readings of a type are.
 
     :param is_der: whether they come from a DER's own meter (``of_der``)
+    :param forward_alone: whether their usage point is one of those that ``has_forward_alone`` knows
+    :param der_forward: what that means where it is a DER's
     """
+    is_given = is_der and forward_alone and der_forward is DerForward.GENERATION
     code = reading_type.uom or 0
     known = MEASURANDS.get(code)
     measurand = known or Measurand(f"unit {code}", "")
@@ -118,7 +141,7 @@ def quantity_of(reading_type: r.ReadingType, *, is_der: bool) -> Quantity:
         phase=_phase(reading_type.phase or 0),
         qualifier=_QUALIFIERS.get(reading_type.dataQualifier or 0, ""),
         behaviour=behaviour_of(reading_type),
-        sign=_sign(reading_type.flowDirection or 0, is_der) if measurand.directed else 1,
+        sign=_sign(reading_type.flowDirection or 0, is_der, is_given) if measurand.directed else 1,
         multiplier=reading_type.powerOfTenMultiplier or 0,
     )
 
@@ -150,11 +173,25 @@ def of_der(role: int) -> bool:
     return bool(role & Role.DER)
 
 
-def _sign(flow: int, is_der: bool) -> int:
+def has_forward_alone(of_usage_point: Iterable[r.ReadingType]) -> bool:
+    """Whether a usage point measures power forward, or net, and never in reverse.
+
+    Active power decides; where it is not measured in any direction, active energy, and then what is reactive.
+    """
+    flows: dict[int, set[int]] = {}
+    for each in of_usage_point:
+        flows.setdefault(each.uom or 0, set()).add(each.flowDirection or 0)
+    for uom in _DECIDING:
+        if known := _DIRECTIONS & flows.get(uom, set()):
+            return FlowDirection.REVERSE not in known
+    return False
+
+
+def _sign(flow: int, is_der: bool, is_given: bool) -> int:
     if flow == FlowDirection.FORWARD:
-        return -1
+        return 1 if is_given else -1
     if flow == FlowDirection.REVERSE:
-        return 1
+        return -1 if is_given else 1
     return 1 if is_der else -1
 
 

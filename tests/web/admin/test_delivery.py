@@ -17,6 +17,8 @@ from csipd.der.retention import Retention
 from csipd.net.identity import Identity
 from csipd.refusals import Unavailable
 from csipd.sep2 import resources as r
+from tests.support.metering import WATTS as FORWARD
+from tests.support.metering import meter, reading_set, usage_point
 from tests.support.world import MANAGED, NOW, OWNER, REGISTERED
 from tests.web.admin.case import Case
 
@@ -106,6 +108,17 @@ class DeviceTests(DeliveryCase):
             (3000, 2900, 100, "W", True, "der"),
         )
         self.assertEqual((one["mode"], one["quantity"]), ("opModMaxLimW", "active_power"))
+
+    def test_forward(self) -> None:
+        """What a DER's meter posts as forward, as CSIP's sample has it, is what it delivers."""
+        n = self.numbers
+        self.world.now += 1800
+        for who, watts in ((OWNER, 2900), (MANAGED, 4000)):
+            sets = reading_set("E1", [watts] * 6, NOW, 300)
+            point = usage_point(who, "F0", meter("A1", FORWARD, None, sets))
+            self.assertEqual(self.world.post(who, "/mup", point).status, 201)
+        found = {one["device"]: (one["verdict"], one["delivered"]) for one in self.delivery()["items"]}
+        self.assertEqual((found[n.owner], found[n.managed]), (("obeyed", 2900), ("not obeyed", 4000)))
 
     def test_running_and_over(self) -> None:
         """It is asked while the control runs and afterwards; before the ramp is over there is nothing."""

@@ -15,7 +15,9 @@ from csipd.db.database import Transaction
 from csipd.db.rollups import roll
 from csipd.db.series import Sample
 from csipd.db.tables import rollups
+from csipd.der.metering import Metering
 from csipd.sep2 import resources as r
+from csipd.sep2.measurements import DerForward
 from csipd.web.admin import readings
 from tests.support.world import NOW, OWNER, REGISTERED
 from tests.web.admin.case import Case
@@ -318,3 +320,67 @@ class WireTests(ReadingCase):
             [("der", 1230, "W", 90), ("premises", -123, "W", 90)],
         )
         self.assertEqual(self.values(f"devices/{n.owner}/readings"), [1230, -123])
+
+    def post(self, *given: tuple[int, int, int], roles: int = 0x0049) -> None:
+        """A usage point, or more of the same: unit, flowDirection and what is read of each."""
+        period = r.DateTimeInterval(duration=60, start=NOW - 90)
+        self.world.post(
+            OWNER,
+            "/mup",
+            r.MirrorUsagePoint(
+                mRID=f"{roles:032X}",
+                roleFlags=roles,
+                serviceCategoryKind=0,
+                status=1,
+                deviceLFDI=OWNER.lfdi,
+                MirrorMeterReading=tuple(
+                    r.MirrorMeterReading(
+                        mRID=f"{100 * unit + flow:032X}",
+                        Reading=r.Reading(timePeriod=period, value=value),
+                        ReadingType=r.ReadingType(uom=unit, flowDirection=flow),
+                    )
+                    for unit, flow, value in given
+                ),
+            ),
+        )
+
+    def shown(self) -> list[float]:
+        """The newest value of each series, and the same of the export."""
+        found = self.office.get(f"/devices/{self.numbers.owner}/readings")["items"]
+        values = [one["value"] for one in found]
+        self.assertEqual(self.values(f"devices/{self.numbers.owner}/readings"), values)
+        return values
+
+    def test_forward_of_a_der(self) -> None:
+        """What a DER's meter calls forward was given, until it measures what flows in reverse, too."""
+        self.post((38, 1, 500), (63, 19, 20))
+        self.assertEqual(self.shown(), [500, -20])
+        self.post((38, 1, 500), roles=0x0003)
+        self.assertEqual(self.shown(), [500, -20, -500])
+        self.post((38, 19, 0))
+        self.assertEqual(self.shown(), [-500, 20, -500, 0])
+
+    def test_forward_in_sums(self) -> None:
+        """A group's sum has what its DERs call forward as what they give."""
+        self.post((38, 1, 500))
+        path = f"groups/{self.numbers.feeder_a}/sums?since={NOW - 300}&until={NOW}"
+        self.assertEqual(self.values(path), [500])
+        self.assertEqual(self.values(f"{path}&meter=premises"), [])
+
+    def test_forward_as_it_was(self) -> None:
+        """What a mirror that was removed had measured keeps its sign, also where its mRIDs come again."""
+        self.post((38, 1, 500))
+        (mirror,) = self.world.document(OWNER, "/mup")
+        self.assertEqual(self.world.delete(OWNER, mirror.get("href")).status, 204)
+        self.post((38, 19, 0), (38, 1, 400))
+        values = self.values(f"devices/{self.numbers.owner}/readings")
+        self.assertEqual(values, [500, 0, -400])
+
+    def test_forward_by_configuration(self) -> None:
+        """Where it is configured so, forward is what is consumed, at a DER's own meter, too."""
+        self.world, self.office = self.fresh(metering=Metering(der_forward=DerForward.CONSUMPTION))
+        self.post((38, 1, 500), (63, 19, 20))
+        self.assertEqual(self.shown(), [-500, 20])
+        found = self.office.get(f"/groups/{self.numbers.feeder_a}/readings")["items"]
+        (values,) = [[item["value"] for item in one["items"]] for one in found if one["items"]]
+        self.assertEqual(values, [-500, 20])
