@@ -1,4 +1,4 @@
-"""EndDevices: the list of authorised LFDIs, registration in band and out of band, withdrawal.
+"""The list of authorised LFDIs: who is on it, what becomes an EndDevice, who is shut out.
 
 A row is an authorisation; ``registered`` makes it an EndDevice (CSIP IG 6.1.2). ``retired`` and
 ``withdrawn`` shut a device out without forgetting it: the first comes and goes with the configuration
@@ -8,12 +8,12 @@ file, the second is the operator's and stays until the operator lifts it.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from attrs import asdict, frozen
+from attrs import frozen
 
 from csipd.db import controls, documents, facts, fleet_counts, former, group_counts, groups, tally
 from csipd.db.audit import record
@@ -22,17 +22,14 @@ from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.tables import devices, mirrors, own_programs, standing_number
 from csipd.der.access import Barred, Caller, Owner, Policy, Standing
-from csipd.refusals import BadRequest, Conflict, Duplicate, Forbidden, Full, NotFound
+from csipd.refusals import Conflict
 from csipd.sep2 import identity
 from csipd.sep2 import resources as r
-from csipd.sep2.paging import Page
 from csipd.sep2.site import ROWS, Place
 from csipd.sep2.types import octets_of, short_bits
 
 #: How a device stands, in the order of ``tables.standing_number``.
 STANDINGS = ("registered", "listed", "withdrawn", "retired")
-#: LFDIs that an aggregator may add itself, ever. An operator lists more.
-MOST_ADDED = 20_000
 
 #: Neither retired nor withdrawn: its certificate means something.
 is_admitted = devices.c.retired.is_(None) & devices.c.withdrawn.is_(None)
@@ -45,8 +42,6 @@ _UNSHOWN = frozenset(("added", "modes", "name", "withdrawn_reason"))
 #: Columns that a device's own resources show, and no list of devices.
 _UNLISTED = frozenset((*_UNSHOWN, "former_works", "pin", "poll_rate"))
 
-#: Before every TimeType.
-_EVER = -1
 
 _EDEV = ROWS["EndDevice"]
 _DER_LIST = ROWS["DERList"]
@@ -84,7 +79,8 @@ _OWNER_BY_LFDI = Prepared(
 _REGISTRATION = Prepared(sa.select(devices.c.registered, devices.c.pin, devices.c.poll_rate).where(_THIS))
 #: A device's own is a wish: the operator's wins (decision 42).
 _POST_RATE = sa.func.coalesce(devices.c.post_rate, devices.c.wished_post_rate)
-_COLUMNS = sa.select(
+#: What an EndDevice is made of (``end_device_of_row``).
+END_DEVICES = sa.select(
     devices.c.id,
     devices.c.lfdi,
     devices.c.sfdi,
@@ -93,7 +89,7 @@ _COLUMNS = sa.select(
     devices.c.category_octets,
     _POST_RATE.label("post_rate"),
 )
-_END_DEVICE = Prepared(_COLUMNS.where(_THIS))
+_END_DEVICE = Prepared(END_DEVICES.where(_THIS))
 
 _WITH_POST_RATE = Prepared(
     sa.select(devices.c.id).where(
@@ -101,42 +97,9 @@ _WITH_POST_RATE = Prepared(
     )
 )
 
-_MANAGED = (devices.c.manager == sa.bindparam("asker")) & is_shown
-_FLEET_SIZE = Prepared(sa.select(devices.c.fleet).where(devices.c.id == sa.bindparam("asker")))
-_LATER = devices.c.changed_time > sa.bindparam("after")
-_FLEET = (
-    _COLUMNS.where(_MANAGED)
-    .order_by(devices.c.changed_time.desc(), devices.c.sfdi, devices.c.id)
-    .limit(sa.bindparam("limit", type_=sa.Integer))
-    .offset(sa.bindparam("start", type_=sa.Integer))
-)
-_LATER_COUNT = Prepared(sa.select(sa.func.count()).select_from(devices).where(_MANAGED, _LATER))
-_FLEET_PAGE = Prepared(_FLEET.where(_LATER))
-# The same from the other end.
-_FLEET_BACKWARDS = Prepared(
-    _FLEET.where(_LATER)
-    .order_by(None)
-    .order_by(devices.c.changed_time, devices.c.sfdi.desc(), devices.c.id.desc())
-)
-# What comes behind an EndDevice: those of its changedTime, then those of an earlier one. In one statement
-# SQLite would pass over all of that time first.
-_BEHIND = (
-    Prepared(
-        _FLEET.where(
-            devices.c.changed_time == sa.bindparam("changed_time"),
-            sa.tuple_(devices.c.sfdi, devices.c.id) > sa.tuple_(sa.bindparam("sfdi"), sa.bindparam("id")),
-        )
-    ),
-    Prepared(_FLEET.where(_LATER, devices.c.changed_time < sa.bindparam("changed_time"))),
-)
 _BY_LFDI = Prepared(_DEVICE.where(devices.c.lfdi == sa.bindparam("lfdi")))
 _BY_NUMBER = Prepared(_DEVICE.where(devices.c.id == sa.bindparam("device")))
 _BY_NAME = Prepared(_DEVICE.where(devices.c.name == sa.bindparam("name")))
-_CHANGEABLE = Prepared(
-    sa.select(
-        devices.c.lfdi, devices.c.device_category, devices.c.category_octets, devices.c.wished_post_rate
-    ).where(devices.c.id == sa.bindparam("device"))
-)
 _STATE = Prepared(
     sa.select(
         devices.c.manager,
@@ -244,82 +207,7 @@ def is_lfdi_of(connection: sa.Connection, device: int, lfdi: str) -> bool:
 def end_device(connection: sa.Connection, device: int) -> r.EndDevice | None:
     """The EndDevice of that number, without its links."""
     row = _END_DEVICE.first(connection, {"device": device})
-    return None if row is None else _end_device(row)
-
-
-@frozen
-class FleetPosition:
-    """An EndDevice of a fleet by what the list is ordered by: the ones behind it are sought on the index."""
-
-    changed_time: int
-    sfdi: int
-    id: int
-
-
-def end_devices(
-    connection: sa.Connection,
-    asker: Caller,
-    part: Page,
-    behind: FleetPosition | None = None,
-    total: int | None = None,
-) -> tuple[int, list[tuple[Place, r.Resource]], FleetPosition | None]:
-    """The EndDeviceList as this caller sees it: itself, and the fleet of an aggregator.
-
-    Ordered by changedTime, newest first, then sFDI (IEEE 2030.5-2018 8.5, Table 16 of the list orders).
-
-    :param behind: the EndDevice right before the part of a fleet, where that is known: what comes before the
-        part is then not passed over
-    :param total: how many there are in the fleet that ``a`` leaves, where that is known
-    :return: how many there are, those wanted, and the position of the last of these where it is a fleet
-    """
-    if asker.device is None:
-        return 0, [], None
-    if not asker.aggregator:
-        own = end_device(connection, asker.device)
-        if own is None or (part.after is not None and own.changedTime <= part.after):
-            return 0, [], None
-        alone: list[tuple[Place, r.Resource]] = [(Place(_EDEV, (asker.device,)), own)]
-        return 1, alone[part.start : part.start + part.limit], None
-    wanted: dict[str, Any] = {"asker": asker.device, "after": _EVER if part.after is None else part.after}
-    if total is None:
-        total = later_count(connection, asker, part.after)
-    if part.start >= total or not part.limit:
-        return total, [], None
-    if behind is not None:
-        rows = _fleet_behind(connection, wanted, behind, part.limit)
-    else:
-        rows = _skipped_to(connection, wanted, part, total)
-    last = FleetPosition(rows[-1].changed_time, rows[-1].sfdi, rows[-1].id) if rows else None
-    return total, [(Place(_EDEV, (row.id,)), _end_device(row)) for row in rows], last
-
-
-def _skipped_to(connection: sa.Connection, asked: Mapping[str, Any], part: Page, total: int) -> list[Any]:
-    """The rows of a part of a fleet, skipped to from the nearer end of the list."""
-    limit = min(part.limit, total - part.start)
-    beyond = total - part.start - limit
-    if part.start <= beyond:
-        return _FLEET_PAGE.all(connection, {**asked, "limit": limit, "start": part.start})
-    return _FLEET_BACKWARDS.all(connection, {**asked, "limit": limit, "start": beyond})[::-1]
-
-
-def later_count(connection: sa.Connection, asker: Caller, after: int | None) -> int:
-    """How many EndDevices of an aggregator's fleet changed after a moment; None: how many there are."""
-    if after is None:
-        return end_device_count(connection, asker)
-    found: int = _LATER_COUNT.scalar(connection, {"asker": asker.device, "after": after})
-    return found
-
-
-def _fleet_behind(
-    connection: sa.Connection, asked: Mapping[str, Any], behind: FleetPosition, limit: int
-) -> list[Any]:
-    """The rows of a fleet behind an EndDevice."""
-    rows: list[Any] = []
-    wanted = {**asked, "start": 0, **asdict(behind)}
-    for query in _BEHIND:
-        if len(rows) < limit:
-            rows += query.all(connection, wanted | {"limit": limit - len(rows)})
-    return rows
+    return None if row is None else end_device_of_row(row)
 
 
 def with_post_rate(connection: sa.Connection, numbers: Sequence[int]) -> set[int]:
@@ -333,15 +221,6 @@ def visible_to(aggregator: bool) -> sa.Select[tuple[int]]:
     return sa.select(devices.c.id).where(is_shown, own == sa.bindparam("asker"))
 
 
-def end_device_count(connection: sa.Connection, asker: Caller) -> int:
-    """How many EndDevices this caller sees."""
-    if asker.device is None:
-        return 0
-    if asker.aggregator:
-        return _FLEET_SIZE.scalar(connection, {"asker": asker.device}) or 0
-    return 1
-
-
 def registration(connection: sa.Connection, device: int) -> r.Registration | None:
     """The Registration of an EndDevice: its PIN and when it was registered."""
     row = _REGISTRATION.first(connection, {"device": device})
@@ -349,80 +228,6 @@ def registration(connection: sa.Connection, device: int) -> r.Registration | Non
         return None
     bare = r.Registration(dateTimeRegistered=row.registered, pIN=row.pin)
     return bare if row.poll_rate is None else bare.replace(pollRate=row.poll_rate)
-
-
-def register(transaction: Transaction, asker: Caller, body: r.EndDevice, policy: Policy, now: int) -> Place:
-    """Register in band: POST to the EndDeviceList (CSIP IG 6.1.4, IEEE 2030.5-2018 8.5.3).
-
-    A device registers itself. An aggregator registers itself or a device of its fleet, whose LFDI need not be
-    that of a certificate (CSIP IG 5.2.2): one that was listed for it or, where the policy lets it, one that
-    nobody has.
-
-    :return: the place of the EndDevice that was made
-    :raises Duplicate: it is registered already, whatever the mode
-    :raises Forbidden: somebody else's LFDI or SFDI, or registration in band is not allowed
-    :raises Full: the aggregator has added too many itself
-    """
-    claimed, own = _claimed(transaction.connection, asker, body)
-    if not own and asker.standing is not Standing.REGISTERED:
-        raise Forbidden("an aggregator registers itself first")
-    if claimed in policy.reserved:
-        raise Forbidden(f"{claimed} is the LFDI of the server or of an operator")
-    known = find(transaction.connection, claimed)
-    if known is None:
-        if not policy.in_band or not (policy.anyone if own else policy.aggregators_may_add):
-            raise Forbidden(f"{claimed} is on no list")
-    else:
-        if not own and known.manager != asker.device:
-            raise Forbidden(f"{claimed} is not of this caller's fleet")
-        if known.admitted and known.registered is not None:
-            raise Duplicate(_EDEV.href((known.id,)))
-        if not policy.in_band or not known.admitted:
-            raise Forbidden(f"{claimed} may not register in band")
-    if known is None:
-        if not own:
-            _count_added(transaction, asker)
-        known = add(transaction, claimed, now=now, manager=None if own else asker.device)
-    make_end_device(transaction, known, now)
-    given = {"device_category": body.deviceCategory, "wished_post_rate": body.postRate}
-    if said := {name: value for name, value in given.items() if value is not None}:
-        update(transaction, known.id, **said)
-    by = known.id if asker.device is None else asker.device
-    record(transaction, now, asker.lfdi, "register", _EDEV.href((known.id,)), claimed, device=by)
-    return Place(_EDEV, (known.id,))
-
-
-def _count_added(transaction: Transaction, asker: Caller) -> None:
-    """Count one more LFDI that an aggregator adds. Those that it unregistered count too: their rows stay.
-
-    :raises Full: there are too many
-    """
-    room = sa.and_(devices.c.id == asker.device, devices.c.added < MOST_ADDED)
-    counted = sa.update(devices).where(room).values(added=devices.c.added + 1)
-    if not transaction.connection.execute(counted).rowcount:
-        raise Full(f"{asker.lfdi} has added {MOST_ADDED} devices that nobody listed")
-
-
-def _claimed(connection: sa.Connection, asker: Caller, body: r.EndDevice) -> tuple[str, bool]:
-    """The LFDI that a posted EndDevice speaks for, and whether it is the caller's own device's.
-
-    Its SFDI has to be that LFDI's own. One that a device had before its certificate was replaced means that
-    device.
-    """
-    # Only the caller's own LFDI can be known from the certificate (interop: sFDI alone is enough).
-    written = asker.lfdi if body.lFDI is None else body.lFDI
-    claimed, mine = (_current(connection, lfdi) for lfdi in (written, asker.lfdi))
-    if claimed != mine and not asker.aggregator:
-        raise Forbidden(f"{written} is not the LFDI of the certificate")
-    if body.sFDI != identity.sfdi(written):
-        raise Forbidden(f"{body.sFDI} is not the SFDI of {written}")
-    return claimed, claimed == mine
-
-
-def _current(connection: sa.Connection, lfdi: str) -> str:
-    """The LFDI that the device of an LFDI has now; the same where it is no device's."""
-    found = find(connection, lfdi)
-    return lfdi if found is None else found.lfdi
 
 
 def find(connection: sa.Connection, lfdi: str) -> Device | None:
@@ -625,44 +430,6 @@ def update_modes(transaction: Transaction, device: int) -> None:
     update(transaction, device, modes=modes)
 
 
-def change(transaction: Transaction, device: int, body: r.EndDevice, now: int) -> bool:
-    """PUT of an EndDevice: of all that it says, only deviceCategory and postRate may change (decision 3).
-
-    What it leaves out stays. Its postRate is a wish: once an operator has set one, that is what counts.
-
-    :return: whether anything did
-    :raises BadRequest: it speaks of another device
-    """
-    connection = transaction.connection
-    row = _CHANGEABLE.first(connection, {"device": device})
-    if not _is_meant(row.lfdi, body) and not any(
-        _is_meant(before, body) for before in former.of(connection, device)
-    ):
-        raise BadRequest("lFDI and sFDI of an EndDevice do not change")
-    given = {"device_category": body.deviceCategory, "wished_post_rate": body.postRate}
-    said = {name: value for name, value in given.items() if value not in (None, getattr(row, name))}
-    if body.deviceCategory is not None and octets_of(body.deviceCategory) != row.category_octets:
-        said["device_category"] = body.deviceCategory  # the same in another width
-    if said:
-        update(transaction, device, **said, changed_time=now)
-    return bool(said)
-
-
-def _is_meant(lfdi: str, body: r.EndDevice) -> bool:
-    """Whether an EndDevice speaks of the device of an LFDI."""
-    return body.lFDI in (None, lfdi) and body.sFDI == identity.sfdi(lfdi)
-
-
-def unregister(transaction: Transaction, device: int, who: str, now: int) -> None:
-    """DELETE of an EndDevice by its aggregator: it stays listed, and may be registered again."""
-    query = sa.select(devices.c.lfdi, devices.c.manager).where(devices.c.id == device, is_shown)
-    row = transaction.connection.execute(query).one_or_none()
-    if row is None:
-        raise NotFound(f"no EndDevice {device}")
-    update(transaction, device, registered=None, changed_time=now)
-    record(transaction, now, who, "unregister", _EDEV.href((device,)), row.lfdi, device=row.manager)
-
-
 def withdraw(transaction: Transaction, lfdi: str, who: str, now: int, reason: str | None = None) -> bool:
     """Shut a device out, until the operator lifts it. True if it was not shut out already.
 
@@ -728,7 +495,8 @@ def _category(value: int | None, octets: int | None) -> int | None:
         raise Unreadable(f"devices.device_category: {error}") from error
 
 
-def _end_device(row: Any) -> r.EndDevice:
+def end_device_of_row(row: Any) -> r.EndDevice:
+    """The EndDevice of a row of ``END_DEVICES``, without its links."""
     return r.EndDevice(
         lFDI=row.lfdi,
         sFDI=row.sfdi,

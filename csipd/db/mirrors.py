@@ -1,9 +1,8 @@
-"""Mirrors of usage points: what devices say that they meter, and where their readings go.
+"""Mirrors of usage points: which there are, who made them, whose readings they take.
 
-A MirrorUsagePoint and the UsagePoint that is made of it are one row and have one number; so have each
-MirrorMeterReading and its MeterReading, each MirrorReadingSet and its ReadingSet (IEEE 2030.5-2018 10.11.3).
-What is read is in series (csipd/db/series.py). mRIDs are unique by who made the mirror: makers ship one in
-every device (decision 56).
+A MirrorUsagePoint and the UsagePoint that is made of it are one row and have one number (IEEE 2030.5-2018
+10.11.3). mRIDs are unique by who made the mirror: makers ship one in every device (decision 56). What is in a
+mirror has modules of its own: csipd/db/meter_readings.py what there is, csipd/db/mirrored.py what comes in.
 """
 
 from __future__ import annotations
@@ -13,15 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import devices, facts, series, tally
-from csipd.db.columns import Unreadable
+from csipd.db import devices, facts, meter_readings, tally
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
-from csipd.db.series import Sample, Segment
 from csipd.db.stored import decode
 from csipd.db.tables import counts as counts_table
 from csipd.db.tables import devices as devices_table
-from csipd.db.tables import meter_readings, mirrors, reading_sets
+from csipd.db.tables import mirrors
 from csipd.der.access import Caller, Owner, acts_for
 from csipd.der.metering import NOTED_EVERY, Metering
 from csipd.refusals import BadRequest, Forbidden, Full
@@ -141,97 +138,6 @@ _OVERWRITE = Prepared(
 )
 _NOTE = Prepared(sa.update(mirrors).where(mirrors.c.id == sa.bindparam("mirror")), "posted")
 
-_OF_MIRROR = meter_readings.c.mirror == sa.bindparam("mirror")
-_METERS = sa.select(
-    meter_readings.c.id, meter_readings.c.mrid, meter_readings.c.description, meter_readings.c.version
-)
-_METER = Prepared(
-    sa.select(meter_readings.c.id, meter_readings.c.description, meter_readings.c.version).where(
-        _OF_MIRROR, meter_readings.c.mrid == sa.bindparam("mrid")
-    )
-)
-_METER_COUNTS = Prepared(
-    sa.select(meter_readings.c.mirror, sa.func.count().label("number"))
-    .where(meter_readings.c.mirror.in_(sa.bindparam("mirrors", expanding=True)))
-    .group_by(meter_readings.c.mirror)
-)
-_METER_NUMBERS = Prepared(sa.select(meter_readings.c.id).where(_OF_MIRROR))
-_METER_PAGE = Prepared(
-    _METERS.where(_OF_MIRROR)
-    .order_by(meter_readings.c.mrid.desc())
-    .limit(sa.bindparam("limit", type_=sa.Integer))
-    .offset(sa.bindparam("start", type_=sa.Integer))
-)
-_METER_OF = Prepared(_METERS.where(_OF_MIRROR, meter_readings.c.id == sa.bindparam("meter")))
-_ADD_METER = Prepared(
-    sa.insert(meter_readings).values(sets=0).returning(meter_readings.c.id),
-    "mirror",
-    "mrid",
-    "description",
-    "version",
-    "sets",
-)
-_THIS_METER = meter_readings.c.id == sa.bindparam("meter")
-_CHANGE_METER = Prepared(sa.update(meter_readings).where(_THIS_METER), "description", "version")
-_COUNT_SET = Prepared(
-    sa.update(meter_readings)
-    .where(_THIS_METER)
-    .values(sets=meter_readings.c.sets + 1)
-    .returning(meter_readings.c.sets)
-)
-_SET_COUNT = Prepared(sa.select(meter_readings.c.sets).where(_THIS_METER))
-_SHORTEN = Prepared(sa.update(meter_readings).where(_THIS_METER).values(sets=meter_readings.c.sets - 1))
-
-_SETS = sa.select(
-    reading_sets.c.id,
-    reading_sets.c.mrid,
-    reading_sets.c.description,
-    reading_sets.c.version,
-    reading_sets.c.start,
-    reading_sets.c.duration,
-)
-_OF_METER = reading_sets.c.meter_reading == sa.bindparam("meter")
-_LATER = reading_sets.c.start > sa.bindparam("after")
-_NEWEST = (reading_sets.c.start.desc(), reading_sets.c.mrid.desc())
-_SET = Prepared(_SETS.where(_OF_METER, reading_sets.c.id == sa.bindparam("number")))
-_SET_BY_MRID = Prepared(_SETS.where(_OF_METER, reading_sets.c.mrid == sa.bindparam("mrid")))
-_SET_LATER_COUNT = Prepared(sa.select(sa.func.count()).select_from(reading_sets).where(_OF_METER, _LATER))
-_SET_PAGE, _SET_LATER_PAGE = (
-    Prepared(
-        _SETS.where(*conditions)
-        .order_by(*_NEWEST)
-        .limit(sa.bindparam("limit", type_=sa.Integer))
-        .offset(sa.bindparam("start", type_=sa.Integer))
-    )
-    for conditions in ([_OF_METER], [_OF_METER, _LATER])
-)
-_ADD_SET = Prepared(
-    sa.insert(reading_sets).returning(reading_sets.c.id),
-    "meter_reading",
-    "mrid",
-    "description",
-    "version",
-    "start",
-    "duration",
-)
-_REPLACE_SET = Prepared(
-    sa.update(reading_sets).where(reading_sets.c.id == sa.bindparam("number")),
-    "description",
-    "version",
-    "start",
-    "duration",
-)
-_OLDEST_SET = Prepared(
-    sa.select(reading_sets.c.id).where(_OF_METER).order_by(reading_sets.c.start, reading_sets.c.mrid).limit(1)
-)
-_REMOVE_SET = Prepared(sa.delete(reading_sets).where(reading_sets.c.id == sa.bindparam("number")))
-_SETS_OF = Prepared(
-    sa.select(reading_sets.c.id).where(_OF_METER).limit(sa.bindparam("limit", type_=sa.Integer))
-)
-_REMOVE_SETS = Prepared(
-    sa.delete(reading_sets).where(reading_sets.c.id.in_(sa.bindparam("numbers", expanding=True)))
-)
-_REMOVE_METER = Prepared(sa.delete(meter_readings).where(_THIS_METER))
 
 _DELETE = Prepared(
     sa.update(mirrors).where(mirrors.c.id == sa.bindparam("mirror")).values(deleted=sa.bindparam("at"))
@@ -294,15 +200,6 @@ class Mirror:
         """What was posted, without readings; deviceLFDI is the one that the device has now."""
         stored = decode(self.body, r.MirrorUsagePoint, f"mirrors {self.number}")
         return stored.replace(deviceLFDI=self.lfdi)
-
-
-@frozen
-class Meter:
-    """A MeterReading: readings of one kind."""
-
-    number: int
-    description: str | None
-    version: int | None
 
 
 @frozen
@@ -389,49 +286,6 @@ def of_der(connection: sa.Connection, device: int) -> int | None:
 def has_room(connection: sa.Connection, metering: Metering) -> bool:
     """Whether one more mirror can be kept, whoever makes it."""
     return tally.numbers(connection, [NUMBER])[NUMBER] < metering.mirrors
-
-
-def find_meter(connection: sa.Connection, mirror: int, mrid: str) -> Meter | None:
-    """The MeterReading of a mirror that a MirrorMeterReading of that mRID is about."""
-    row = _METER.first(connection, {"mirror": mirror, "mrid": mrid})
-    return None if row is None else Meter(*row)
-
-
-def meter(connection: sa.Connection, mirror: int, number: int) -> Any:
-    """The row of a MeterReading: id, mrid, description, version; None: there is none."""
-    return _METER_OF.first(connection, {"mirror": mirror, "meter": number})
-
-
-def meters(connection: sa.Connection, mirror: int, part: Page) -> list[Any]:
-    """A part of the MeterReadings of a usage point, by mRID descending: rows as `meter` has them."""
-    return _METER_PAGE.all(connection, {"mirror": mirror, "limit": part.limit, "start": part.start})
-
-
-def meter_counts(connection: sa.Connection, numbers: list[int]) -> dict[int, int]:
-    """How many MeterReadings each of the usage points has; those without any are left out."""
-    return dict(_METER_COUNTS.all(connection, {"mirrors": numbers}))
-
-
-def reading_set(connection: sa.Connection, meter: int, number: int) -> Any:
-    """The row of a ReadingSet: id, mrid, description, version, start, duration; None: there is none."""
-    return _SET.first(connection, {"meter": meter, "number": number})
-
-
-def sets(connection: sa.Connection, meter: int, part: Page) -> tuple[int, list[Any]]:
-    """A part of the ReadingSets of a MeterReading, the newest first.
-
-    :return: how many there are (after the filter ``a``), and rows as `reading_set` has them
-    """
-    wanted = {"meter": meter, "limit": part.limit, "start": part.start, "after": part.after}
-    if part.after is None:
-        return set_count(connection, meter), _SET_PAGE.all(connection, wanted)
-    total: int = _SET_LATER_COUNT.scalar(connection, wanted)
-    return total, _SET_LATER_PAGE.all(connection, wanted)
-
-
-def set_count(connection: sa.Connection, meter: int) -> int:
-    """How many ReadingSets a MeterReading has."""
-    return _SET_COUNT.scalar(connection, {"meter": meter}) or 0
 
 
 # Writing.
@@ -548,153 +402,6 @@ def note_post(transaction: Transaction, mirror: Mirror, now: int) -> None:
         transaction.invalidate(facts.mirror(mirror.number))
 
 
-def take(
-    transaction: Transaction,
-    mirror: Mirror,
-    known: Meter | None,
-    given: r.MirrorMeterReading,
-    metering: Metering,
-    now: int,
-) -> int:
-    """Take a MirrorMeterReading: what it says, its Reading and its sets.
-
-    :param known: the MeterReading of its mRID, if there is one
-    :return: the number of the MeterReading
-    :raises BadRequest: it is the first and has no ReadingType, or a reading of it begins in the future
-    :raises Full: there are too many MeterReadings, or readings of it
-    """
-    connection = transaction.connection
-    reading_type = None if given.ReadingType is None else given.ReadingType.replace(href=None)
-    if known is None:
-        if reading_type is None:
-            raise BadRequest(f"MirrorMeterReading {given.mRID} is new and has no ReadingType")
-        number = _add_meter(transaction, mirror, given, metering)
-        segment = _open_segment(transaction, mirror, number, reading_type, now)
-    else:
-        number = known.number
-        _change_meter(transaction, mirror, known, given)
-        segment = _segment(transaction, mirror, number, reading_type, now)
-    for each in given.MirrorReadingSet:
-        samples = _samples(each, metering, now)
-        in_set = _put_set(transaction, number, each, metering)
-        series.store(transaction, _present(connection, number), samples, now, in_set)
-    if given.Reading is not None:
-        if given.MirrorReadingSet:
-            segment = _present(connection, number)
-        series.store(transaction, segment, [_sample(given.Reading, metering, now)], now)
-    return number
-
-
-def _segment(
-    transaction: Transaction, mirror: Mirror, meter: int, given: r.ReadingType | None, now: int
-) -> Segment:
-    """The series that readings go into; a new one where they have another ReadingType now (decision 58)."""
-    segment = _present(transaction.connection, meter)
-    same = given is None or given == segment.reading_type
-    if same and segment.is_der is _is_der(mirror):
-        return segment
-    transaction.invalidate(facts.mirror(mirror.number))
-    return _open_segment(transaction, mirror, meter, given or segment.reading_type, now)
-
-
-def _present(connection: sa.Connection, meter: int) -> Segment:
-    segment = series.current(connection, meter)
-    if segment is None:
-        raise Unreadable(f"meter_readings {meter}: it has no series")
-    return segment
-
-
-def _open_segment(
-    transaction: Transaction, mirror: Mirror, meter: int, reading_type: r.ReadingType, now: int
-) -> Segment:
-    segment = series.open_segment(transaction, meter, mirror.device, reading_type, _is_der(mirror), now)
-    meters = _METER_NUMBERS.scalars(transaction.connection, {"mirror": mirror.number})
-    series.note_directions(transaction, meters)
-    return segment
-
-
-def _is_der(mirror: Mirror) -> bool:
-    return bool(mirror.roles & Role.DER)
-
-
-def _add_meter(
-    transaction: Transaction, mirror: Mirror, given: r.MirrorMeterReading, metering: Metering
-) -> int:
-    connection = transaction.connection
-    most = metering.meter_readings_per_mirror
-    if meter_counts(connection, [mirror.number]).get(mirror.number, 0) >= most:
-        raise Full(f"mirror {mirror.number} has {most} MirrorMeterReadings")
-    said = {"mrid": given.mRID, "description": given.description, "version": given.version}
-    number: int = _ADD_METER.scalar(connection, {"mirror": mirror.number, **said})
-    transaction.invalidate(facts.mirror(mirror.number))
-    return number
-
-
-def _change_meter(
-    transaction: Transaction, mirror: Mirror, known: Meter, given: r.MirrorMeterReading
-) -> None:
-    """Overwrite what a MeterReading says of itself; what is left out stays."""
-    before = {"description": known.description, "version": known.version}
-    said = {"description": given.description, "version": given.version}
-    after = before | {name: value for name, value in said.items() if value is not None}
-    if after != before:
-        _CHANGE_METER.execute(transaction.connection, {"meter": known.number, **after})
-        transaction.invalidate(facts.mirror(mirror.number))
-
-
-def _put_set(transaction: Transaction, meter: int, given: r.MirrorReadingSet, metering: Metering) -> int:
-    """Add a set of readings, or make room in the one of its mRID; its number."""
-    connection, period = transaction.connection, given.timePeriod
-    said = {
-        "description": given.description,
-        "version": given.version,
-        "start": period.start,
-        "duration": period.duration,
-    }
-    known = _SET_BY_MRID.first(connection, {"meter": meter, "mrid": given.mRID})
-    number: int
-    if known is not None:
-        number = known.id
-        series.drop_set(transaction, meter, number)
-        _REPLACE_SET.execute(connection, {"number": number, **said})
-    else:
-        number = _ADD_SET.scalar(connection, {"meter_reading": meter, "mrid": given.mRID, **said})
-        if _COUNT_SET.scalar(connection, {"meter": meter}) > metering.reading_sets:
-            _REMOVE_SET.execute(connection, {"number": _OLDEST_SET.scalar(connection, {"meter": meter})})
-            _SHORTEN.execute(connection, {"meter": meter})
-    transaction.invalidate(facts.readings(meter))
-    return number
-
-
-def _samples(given: r.MirrorReadingSet, metering: Metering, now: int) -> list[Sample]:
-    """The readings of a set as they are kept.
-
-    :raises BadRequest: they begin in the future
-    """
-    if metering.is_too_far_ahead(given.timePeriod.start, now):
-        raise BadRequest(f"MirrorReadingSet {given.mRID} begins at {given.timePeriod.start}, now is {now}")
-    return [_sample(each, metering, now) for each in given.Reading]
-
-
-def _sample(given: r.Reading, metering: Metering, now: int) -> Sample:
-    """A Reading as it is kept.
-
-    :raises BadRequest: it begins in the future
-    """
-    period = given.timePeriod
-    if period is not None and metering.is_too_far_ahead(period.start, now):
-        raise BadRequest(f"a Reading begins at {period.start}, now is {now}")
-    return Sample(
-        start=None if period is None else period.start,
-        duration=None if period is None else period.duration,
-        value=given.value,
-        quality=given.qualityFlags,
-        local_id=given.localID,
-        block=given.consumptionBlock or 0,
-        tier=given.touTier or 0,
-    )
-
-
 # Removing.
 
 
@@ -706,8 +413,7 @@ def remove(transaction: Transaction, mirror: Mirror, metering: Metering, now: in
     :return: how many rows were removed
     """
     connection = transaction.connection
-    for number in _METER_NUMBERS.scalars(connection, {"mirror": mirror.number}):
-        series.end(transaction, number, now)
+    meter_readings.end(transaction, mirror.number, now)
     _DELETE.execute(connection, {"mirror": mirror.number, "at": now})
     was_full = not has_room(connection, metering)
     tally.change(transaction, NUMBER, -1)
@@ -740,18 +446,9 @@ def sweep(transaction: Transaction, metering: Metering, now: int, most: int) -> 
 
 def _clear(transaction: Transaction, number: int, most: int) -> int:
     """Remove what a mirror that was deleted has left, so many rows at most, and itself after them."""
-    connection = transaction.connection
-    left = most
-    for meter in _METER_NUMBERS.scalars(connection, {"mirror": number}):
-        gone = _SETS_OF.scalars(connection, {"meter": meter, "limit": left})
-        if gone:
-            _REMOVE_SETS.execute(connection, {"numbers": gone})
-            transaction.invalidate(facts.readings(meter))
-            left -= len(gone)
-        if left <= 0:
-            return most
-        _REMOVE_METER.execute(connection, {"meter": meter})
-        left -= 1
-    _REMOVE.execute(connection, {"mirror": number})
+    removed = meter_readings.clear(transaction, number, most)
+    if removed >= most:
+        return most
+    _REMOVE.execute(transaction.connection, {"mirror": number})
     transaction.invalidate(facts.mirror(number))
-    return most - left + 1
+    return removed + 1

@@ -26,7 +26,7 @@ from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from csipd.db import commands, controls, devices, groups, programs, responses, subscriptions
+from csipd.db import commands, controls, devices, groups, programs, registration, responses, subscriptions
 from csipd.db.database import Database, Read, Write
 from csipd.db.responses import REPLY_TO, ResponseCounts
 from csipd.db.tree.context import Server
@@ -337,7 +337,7 @@ class Bench:
     def unregister(self, name: str) -> None:
         """Take a device's EndDevice away."""
         number = self._device(name)
-        self.write(lambda t: devices.unregister(t, number, OPERATOR, self.now))
+        self.write(lambda t: registration.unregister(t, number, OPERATOR, self.now))
 
     def categorize(self, name: str, category: int) -> None:
         """Say what kind of device one is."""

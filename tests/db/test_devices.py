@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import addressees, device_list, devices, documents, group_counts, group_devices
+from csipd.db import (
+    addressees,
+    device_list,
+    devices,
+    documents,
+    fleet_list,
+    group_counts,
+    group_devices,
+    registration,
+)
 from csipd.db.database import Transaction
 from csipd.db.tables import audit
 from csipd.db.tables import devices as table
@@ -52,7 +61,7 @@ class _Asking(SynchronousTestCase):
         return devices.caller(self.connection, lfdi(number), identity.sfdi(lfdi(number)), policy)
 
     def register(self, who: int, body: r.EndDevice, policy: Policy = IN_BAND, now: int = NOW) -> Place:
-        return devices.register(self.transaction, self.caller(who, policy), body, policy, now)
+        return registration.register(self.transaction, self.caller(who, policy), body, policy, now)
 
     def refused(self, why: type[Exception], who: int, body: r.EndDevice, policy: Policy = IN_BAND) -> Any:
         return self.assertRaises(why, self.register, who, body, policy)
@@ -64,7 +73,7 @@ class _Asking(SynchronousTestCase):
 
     def shown(self, who: int, part: Page = documents.ALL) -> tuple[int, list[int]]:
         """How many EndDevices a caller sees, and the numbers of those on a page."""
-        total, members, _ = devices.end_devices(self.connection, self.caller(who), part)
+        total, members, _ = fleet_list.page(self.connection, self.caller(who), part)
         return total, [place.ids[0] for place, _ in members]
 
 
@@ -150,10 +159,10 @@ class SoughtTests(_Case):
         asker = self.caller(1)
         for limit in (1, 3, 20):
             for start in range(1, 14):
-                _, _, before = devices.end_devices(self.connection, asker, Page(start - 1, 1))
+                _, _, before = fleet_list.page(self.connection, asker, Page(start - 1, 1))
                 part = Page(start, limit)
-                sought = devices.end_devices(self.connection, asker, part, before)
-                self.assertEqual(sought, devices.end_devices(self.connection, asker, part))
+                sought = fleet_list.page(self.connection, asker, part, before)
+                self.assertEqual(sought, fleet_list.page(self.connection, asker, part))
 
 
 class DirectTests(_Case):
@@ -229,7 +238,7 @@ class DirectTests(_Case):
         """An EndDevice that its aggregator removed may be registered again, and is the one it was."""
         boss = add_device(self.transaction, 1, aggregator=True)
         device = add_device(self.transaction, 2, manager=boss)
-        devices.unregister(self.transaction, device, lfdi(1), NOW)
+        registration.unregister(self.transaction, device, lfdi(1), NOW)
         self.assertEqual(self.caller(2).standing, Standing.LISTED)
         self.assertEqual(self.register(2, end_device(2)).ids, (device,))
         here = f"/edev/{device}"
@@ -269,12 +278,12 @@ class FleetTests(_Case):
     def test_bounded(self) -> None:
         """The LFDIs that an aggregator adds have a bound, those that it unregistered among them; what is
         there already it may register again and again (case F7)."""
-        self.patch(devices, "MOST_ADDED", 3)
+        self.patch(registration, "MOST_ADDED", 3)
         places = [self.register(1, end_device(number), MAY_ADD) for number in (2, 3, 4)]
         rows = self.connection.scalar(sa.select(sa.func.count()).select_from(table))
         self.refused(Full, 1, end_device(5), MAY_ADD)
         for _ in range(3):
-            devices.unregister(self.transaction, places[0].ids[0], lfdi(1), NOW)
+            registration.unregister(self.transaction, places[0].ids[0], lfdi(1), NOW)
             self.refused(Full, 1, end_device(5), MAY_ADD)
             self.assertEqual(self.register(1, end_device(2), MAY_ADD), places[0])
         add_device(self.transaction, 6, manager=self.boss, registered=False)
@@ -306,9 +315,9 @@ class FleetTests(_Case):
         """An EndDevice that is removed is no longer shown, keeps its documents, and is not removed twice."""
         device = add_device(self.transaction, 2, manager=self.boss)
         self.assertEqual(self.shown(1)[0], 2)
-        devices.unregister(self.transaction, device, lfdi(1), NOW)
+        registration.unregister(self.transaction, device, lfdi(1), NOW)
         self.assertEqual(self.shown(1), (1, [self.boss]))
-        self.assertRaises(NotFound, devices.unregister, self.transaction, device, lfdi(1), NOW)
+        self.assertRaises(NotFound, registration.unregister, self.transaction, device, lfdi(1), NOW)
         self.assertEqual(documents.counts(self.connection, [f"/edev/{device}/der"])[f"/edev/{device}/der"], 1)
 
 
@@ -371,7 +380,7 @@ class FleetListTests(_Asking):
             wanted = [device for *_, device in expected[start : start + limit]]
             self.assertEqual(self.shown(0, Page(start, limit, moment)), (len(expected), wanted))
             if moment is None:
-                count = devices.end_device_count(self.connection, self.caller(0))
+                count = fleet_list.count(self.connection, self.caller(0))
                 self.assertEqual(count, len(expected))
 
 
@@ -434,7 +443,7 @@ class WithdrawalTests(_Case):
         steps: tuple[Callable[[], object], ...] = (
             lambda: devices.withdraw(self.transaction, lfdi(2), "alice", NOW),
             lambda: devices.readmit(self.transaction, lfdi(2), "alice", NOW),
-            lambda: devices.unregister(self.transaction, device, lfdi(1), NOW),
+            lambda: registration.unregister(self.transaction, device, lfdi(1), NOW),
             lambda: devices.update(self.transaction, device, manager=None),
         )
         for step in steps:
@@ -452,7 +461,7 @@ class ChangeTests(_Case):
     def test_what_may_change(self) -> None:
         """deviceCategory and postRate do, and the moment of the change is shown."""
         device = add_device(self.transaction, 1)
-        devices.change(self.transaction, device, end_device(1, deviceCategory=2, postRate=7), NOW + 9)
+        registration.change(self.transaction, device, end_device(1, deviceCategory=2, postRate=7), NOW + 9)
         changed = devices.end_device(self.connection, device)
         assert changed is not None
         self.assertEqual((changed.deviceCategory, changed.postRate, changed.changedTime), (2, 7, NOW + 9))
@@ -461,11 +470,11 @@ class ChangeTests(_Case):
         """What a PUT leaves out stays as the operator, or the device, set it (case A9)."""
         device = add_device(self.transaction, 1)
         devices.update(self.transaction, device, device_category=4, post_rate=60)
-        devices.change(self.transaction, device, end_device(1), NOW + 1)
+        registration.change(self.transaction, device, end_device(1), NOW + 1)
         changed = devices.end_device(self.connection, device)
         assert changed is not None
         self.assertEqual((changed.deviceCategory, changed.postRate), (4, 60))
-        devices.change(self.transaction, device, end_device(1, deviceCategory=2), NOW + 2)
+        registration.change(self.transaction, device, end_device(1, deviceCategory=2), NOW + 2)
         changed = devices.end_device(self.connection, device)
         assert changed is not None
         self.assertEqual((changed.deviceCategory, changed.postRate), (2, 60))
@@ -479,11 +488,11 @@ class ChangeTests(_Case):
             assert found is not None
             return found.postRate
 
-        devices.change(self.transaction, device, end_device(1, postRate=30), NOW)
+        registration.change(self.transaction, device, end_device(1, postRate=30), NOW)
         self.assertEqual(rate(), 30)
         devices.update(self.transaction, device, post_rate=60)
         self.assertEqual(rate(), 60)
-        devices.change(self.transaction, device, end_device(1, postRate=45), NOW)
+        registration.change(self.transaction, device, end_device(1, postRate=45), NOW)
         self.assertEqual(rate(), 60)
         (row,) = device_list.get(self.connection, [device])
         self.assertEqual((row.post_rate, row.wished_post_rate), (60, 45))
@@ -498,7 +507,7 @@ class ChangeTests(_Case):
             end_device(1, sFDI=identity.sfdi(lfdi(2))),
             end_device(2).replace(lFDI=None),
         ):
-            self.assertRaises(BadRequest, devices.change, self.transaction, device, body, NOW + 1)
+            self.assertRaises(BadRequest, registration.change, self.transaction, device, body, NOW + 1)
         self.assertEqual(devices.end_device(self.connection, device), before)
 
 

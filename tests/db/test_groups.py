@@ -21,6 +21,7 @@ from csipd.db import (
     groups,
     own_programs,
     programs,
+    registration,
 )
 from csipd.db.database import Transaction
 from csipd.db.device_list import Wanted
@@ -180,7 +181,7 @@ class World:
     def unregister(self, which: int) -> None:
         row = pick(self.devices, which)
         if self.devices[row].shown:
-            devices.unregister(self.transaction, row, "test", self.now)
+            registration.unregister(self.transaction, row, "test", self.now)
             self.devices[row].registered = False
 
     def withdraw(self, which: int) -> None:
@@ -494,7 +495,7 @@ class AbilityTests(SynchronousTestCase):
         self.check({})
         devices.readmit(self.transaction, lfdi(1), "operator", NOW)
         self.check({5: 1})
-        devices.unregister(self.transaction, self.device, "boss", NOW)
+        registration.unregister(self.transaction, self.device, "boss", NOW)
         self.check({})
 
     def test_in_several_groups(self) -> None:

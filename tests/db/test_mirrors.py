@@ -7,11 +7,12 @@ from pathlib import Path
 import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import mirrors, series, tally
+from csipd.db import meter_readings, mirrored, mirrors, series, tally
 from csipd.db.database import Transaction
 from csipd.db.mirrors import Counts, Mirror
-from csipd.db.tables import meter_readings, reading_sets, readings
+from csipd.db.tables import meter_readings as meters_table
 from csipd.db.tables import mirrors as mirrors_table
+from csipd.db.tables import reading_sets, readings
 from csipd.der.access import Caller, Standing
 from csipd.der.metering import NOTED_EVERY, Metering
 from csipd.net.identity import Identity
@@ -60,8 +61,8 @@ class _Case(SynchronousTestCase):
             body = usage_point(of or who, mrid)
             mirror, _ = mirrors.put(transaction, self.callers[who], body, self.BOUNDS, now)
             for each in given:
-                known = mirrors.find_meter(transaction.connection, mirror.number, each.mRID)
-                mirrors.take(transaction, mirror, known, each, self.BOUNDS, now)
+                known = meter_readings.find(transaction.connection, mirror.number, each.mRID)
+                mirrored.take(transaction, mirror, known, each, self.BOUNDS, now)
             mirrors.note_post(transaction, mirror, now)
             return mirror
 
@@ -91,7 +92,7 @@ class RemovalTests(_Case):
     def test_readings_stay(self) -> None:
         """What was read stays with its device when the mirror goes, as a series that has ended."""
         self.remove(self.put(OWNER, "F0", meter("A1", reading=reading(5))))
-        self.assertEqual([self.rows(t) for t in (mirrors_table, meter_readings, readings)], [0, 0, 1])
+        self.assertEqual([self.rows(t) for t in (mirrors_table, meters_table, readings)], [0, 0, 1])
         (found,) = self.world.read(lambda c: list(series.of_device(c, self.numbers.owner)))
         self.assertEqual((found.device, found.ended, found.der), (self.numbers.owner, NOW, True))
 
@@ -107,7 +108,7 @@ class RemovalTests(_Case):
         second = self.put(OWNER, "F0", meter("A1"))
         self.assertEqual(second.number, first.number + 1)
         self.assertEqual([self.sweep(NOW, 10) for _ in range(3)], [10, 7, 0])
-        self.assertEqual([self.rows(t) for t in (reading_sets, meter_readings, mirrors_table)], [0, 1, 1])
+        self.assertEqual([self.rows(t) for t in (reading_sets, meters_table, mirrors_table)], [0, 1, 1])
         self.assertEqual(self.find(second.number), second)
 
     def test_silent(self) -> None:
@@ -188,9 +189,9 @@ class CountTests(_Case):
                 ),
                 mirrors._SILENT,
                 mirrors._DELETED,
-                mirrors._METER,
-                mirrors._SET_PAGE,
-                mirrors._OLDEST_SET,
+                meter_readings._METER,
+                meter_readings._SET_PAGE,
+                meter_readings._OLDEST_SET,
             ):
                 sql = str(prepared.of("sqlite").compile(dialect=connection.dialect, compile_kwargs={}))
                 raw = connection.connection.driver_connection

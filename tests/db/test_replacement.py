@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import audit, device_list, devices, former, groups, replacement, responses
+from csipd.db import audit, device_list, devices, former, groups, registration, replacement, responses
 from csipd.db.database import Transaction
 from csipd.db.tables import former_lfdis
 from csipd.der.access import Caller, Owner, Policy, Standing
@@ -79,7 +79,7 @@ class ReplacementTests(SynchronousTestCase):
         self.replace(at_once=True)
         asker = self.caller(1)
         with self.assertRaises((Duplicate, Forbidden)):
-            devices.register(self.transaction, asker, end_device(1), ANYONE, NOW)
+            registration.register(self.transaction, asker, end_device(1), ANYONE, NOW)
         for number, whose in ((1, "was"), (51, "is"), (9, "is")):
             with self.assertRaisesRegex(Conflict, whose):
                 self.replace(number)
@@ -104,15 +104,15 @@ class ReplacementTests(SynchronousTestCase):
         self.assertEqual(devices.owner_by_lfdi(self.connection, OLD), Owner(self.device, self.boss))
         body = r.DERControlResponse(endDeviceLFDI=OLD, status=1, subject="F" * 32)
         responses.post(self.transaction, self.caller(51), body, NOW)
-        devices.change(self.transaction, self.device, end_device(1), NOW)
-        devices.change(self.transaction, self.device, end_device(51), NOW)
+        registration.change(self.transaction, self.device, end_device(1), NOW)
+        registration.change(self.transaction, self.device, end_device(51), NOW)
         mixed = end_device(1).replace(sFDI=identity.sfdi(NEW))
         with self.assertRaises(BadRequest):
-            devices.change(self.transaction, self.device, mixed, NOW)
+            registration.change(self.transaction, self.device, mixed, NOW)
         for asker in (self.caller(51), self.caller(9)):
             for number in (1, 51):
                 with self.assertRaises(Duplicate):
-                    devices.register(self.transaction, asker, end_device(number), ANYONE, NOW)
+                    registration.register(self.transaction, asker, end_device(number), ANYONE, NOW)
 
     def test_found(self) -> None:
         """The operator finds a device by an LFDI that it had."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import audit, controls, devices, old_readings, retention, series
+from csipd.db import audit, controls, devices, old_readings, registration, retention, series
 from csipd.db.retention import Removed
 from csipd.db.tables import abilities, alarms, contacts, fleets, memberships, metadata, responses
 from csipd.db.tables import audit as audit_table
@@ -206,7 +206,7 @@ class RepetitionTests(_Case):
         self.patch(audit, "LINES_OF_DEVICE", 2)
 
         def step(number: int) -> None:
-            devices.unregister(self.transaction, device, lfdi(1), NOW)
+            registration.unregister(self.transaction, device, lfdi(1), NOW)
             known = devices.find(self.connection, lfdi(2))
             assert known is not None
             devices.make_end_device(self.transaction, known, NOW)

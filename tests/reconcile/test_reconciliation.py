@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.config import Settings, loads
-from csipd.db import controls, devices, documents, groups, programs, rates, replacement
+from csipd.db import controls, devices, documents, groups, programs, rates, registration, replacement
 from csipd.db.database import Transaction
 from csipd.db.tables import audit, metadata
 from csipd.db.tables import devices as device_table
@@ -327,12 +327,14 @@ class FirstTests(_Case):
             self.assertFalse(self.store.shown(id))
         asker = self.store.caller(lfdi("dev1"))
         body = r.EndDevice(lFDI=lfdi("dev1"), sFDI=identity.sfdi(lfdi("dev1")), changedTime=0)
-        made = devices.register(self.store.transaction, asker, body, Policy(in_band=True), self.store.now)
+        made = registration.register(
+            self.store.transaction, asker, body, Policy(in_band=True), self.store.now
+        )
         self.assertEqual(made.ids, (self.store.number("dev1"),))
         self.assertEqual((self.store.ders("dev1"), self.store.capability("dev1")), (1, capability(6000)))
-        registration = devices.registration(self.store.connection, made.ids[0])
-        assert registration is not None
-        self.assertEqual(registration.pIN, 111115)
+        shown = devices.registration(self.store.connection, made.ids[0])
+        assert shown is not None
+        self.assertEqual(shown.pIN, 111115)
         self.assertEqual(self.store.fsas("dev1"), {"Topology": ["Of the feeder"], "Programs": ["Own"]})
 
     def test_lines(self) -> None:
@@ -449,7 +451,7 @@ class UnchangedTests(_Case):
     def test_an_aggregators_removal_stays(self) -> None:
         """A device that its aggregator removed is not brought back by a start, nor by another line."""
         self.start()
-        devices.unregister(self.store.transaction, self.store.number("dev2"), lfdi("agg"), NOW)
+        registration.unregister(self.store.transaction, self.store.number("dev2"), lfdi("agg"), NOW)
         self.assertEqual(self.start(), [])
         self.entry("devices", "dev2")["poll_rate"] = 60
         self.start()
@@ -831,7 +833,7 @@ class TakenOverTests(_Case):
         """A certificate registers itself, where anyone may."""
         policy = policy or Policy(in_band=True, anyone=True)
         body = r.EndDevice(lFDI=lfdi(name), sFDI=identity.sfdi(lfdi(name)), changedTime=0, **given)
-        place = devices.register(
+        place = registration.register(
             self.store.transaction, self.store.caller(lfdi(name), policy), body, policy, self.store.now
         )
         return place.ids[0]
@@ -852,7 +854,7 @@ class TakenOverTests(_Case):
         asker = self.store.caller(lfdi("agg"))
         body = r.EndDevice(lFDI=lfdi("dev3"), sFDI=identity.sfdi(lfdi("dev3")), changedTime=0)
         policy = Policy(in_band=True, aggregators_may_add=True)
-        made = devices.register(self.store.transaction, asker, body, policy, self.store.now)
+        made = registration.register(self.store.transaction, asker, body, policy, self.store.now)
         self.file["devices"].append({"id": "dev3", "groups": ["Feeder"]})
         self.start()
         self.assertEqual((self.store.number("dev3"), self.store.manager("dev3")), (made.ids[0], "agg"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from csipd.db import devices, facts
+from csipd.db import devices, facts, fleet_list, registration
 from csipd.db.database import Transaction
 from csipd.db.tree import rates
 from csipd.db.tree.chapter import Chapter, Ids, Members, Places, Singleton, Source, record
@@ -37,7 +37,7 @@ class EndDevice(Source):
 
     def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
         self._depend_on_fleet(context)
-        return [devices.end_device_count(context.connection, context.caller)] * len(many)
+        return [fleet_list.count(context.connection, context.caller)] * len(many)
 
     def is_shared(self, context: Context, ids: Ids) -> bool:
         # A device's own: its list has it alone. Those of a fleet are many, and seen by two.
@@ -54,7 +54,7 @@ class EndDevice(Source):
         self._depend_on_fleet(context)
         caller = context.caller
         behind = context.bookmark(("fleet", caller.device, part.after, part.start))
-        total, members, last = devices.end_devices(
+        total, members, last = fleet_list.page(
             context.connection, caller, part, behind, self._later(context, part.after)
         )
         context.depend(*(facts.device(member.ids[0]) for member, _ in members))
@@ -72,7 +72,7 @@ class EndDevice(Source):
 
         def count() -> int:
             self._depend_on_fleet(context)
-            return devices.later_count(context.connection, caller, after)
+            return fleet_list.later_count(context.connection, caller, after)
 
         return context.kept(("fleet later", caller.device, after), count, lambda _: SMALL, own=True)
 
@@ -107,14 +107,14 @@ class Registration(Singleton):
 def register(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> Place:
     """A device, or an aggregator for one of its fleet, registers in band."""
     assert isinstance(body, r.EndDevice)
-    return devices.register(transaction, context.caller, body, context.server.policy, context.now)
+    return registration.register(transaction, context.caller, body, context.server.policy, context.now)
 
 
 def change(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> None:
     """A device changes what it may change of its EndDevice."""
     assert isinstance(body, r.EndDevice)
     before = devices.end_device(context.connection, place.ids[0])
-    if not devices.change(transaction, place.ids[0], body, context.now):
+    if not registration.change(transaction, place.ids[0], body, context.now):
         return
     after = devices.end_device(context.connection, place.ids[0])
     if changed := differences(before, after):
@@ -123,7 +123,7 @@ def change(transaction: Transaction, context: Context, place: Place, body: r.Res
 
 def unregister(transaction: Transaction, context: Context, place: Place, body: r.Resource | None) -> None:
     """An aggregator takes a device out of its fleet."""
-    devices.unregister(transaction, place.ids[0], context.caller.lfdi, context.now)
+    registration.unregister(transaction, place.ids[0], context.caller.lfdi, context.now)
 
 
 CHAPTER = Chapter(

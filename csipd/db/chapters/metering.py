@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from csipd.db import documents, facts, mirrors, series
+from csipd.db import documents, facts, meter_readings, mirrors, series
 from csipd.db.facts import Kind
 from csipd.db.mirrors import Mirror
 from csipd.db.series import Sample
@@ -93,7 +93,7 @@ class MeterReading(Source):
 
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
         context.depend(facts.mirror(ids[0]))
-        row = context.cached(mirrors.meter, *ids)
+        row = context.cached(meter_readings.get, *ids)
         return None if row is None else _meter_reading(ids[0], row)
 
     def present(self, context: Context, many: Sequence[Ids]) -> list[bool]:
@@ -102,7 +102,7 @@ class MeterReading(Source):
     def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
         numbers = [ids[0] for ids in many]
         context.depend(*map(facts.mirror, numbers))
-        found = mirrors.meter_counts(context.connection, numbers)
+        found = meter_readings.counts(context.connection, numbers)
         return [found.get(number, 0) for number in numbers]
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
@@ -110,7 +110,7 @@ class MeterReading(Source):
         mirror = place.ids[0]
         return total, [
             (Place(ROWS["MeterReading"], (mirror, row.id)), _meter_reading(mirror, row))
-            for row in mirrors.meters(context.connection, mirror, part)
+            for row in meter_readings.page(context.connection, mirror, part)
         ]
 
 
@@ -163,10 +163,10 @@ class ReadingSet(Source):
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
         mirror, meter, number = ids
         context.depend(facts.mirror(mirror), facts.readings(meter))
-        if context.cached(mirrors.meter, mirror, meter) is None:
+        if context.cached(meter_readings.get, mirror, meter) is None:
             # A set lies in its MeterReading, and that in its UsagePoint.
             return None
-        row = context.cached(mirrors.reading_set, meter, number)
+        row = context.cached(meter_readings.reading_set, meter, number)
         return None if row is None else _reading_set(row)
 
     def present(self, context: Context, many: Sequence[Ids]) -> list[bool]:
@@ -174,11 +174,11 @@ class ReadingSet(Source):
 
     def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
         context.depend(*(facts.readings(ids[1]) for ids in many))
-        return [mirrors.set_count(context.connection, ids[1]) for ids in many]
+        return [meter_readings.set_count(context.connection, ids[1]) for ids in many]
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
         context.depend(facts.readings(place.ids[1]))
-        total, rows = mirrors.sets(context.connection, place.ids[1], part)
+        total, rows = meter_readings.sets(context.connection, place.ids[1], part)
         return total, [(Place(ROWS["ReadingSet"], (*place.ids, row.id)), _reading_set(row)) for row in rows]
 
 

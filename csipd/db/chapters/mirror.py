@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from csipd.db import facts, mirrors
+from csipd.db import facts, mirrored, mirrors
 from csipd.db.database import Transaction
 from csipd.db.mirrors import Mirror
 from csipd.db.tree import metering, rates
@@ -128,7 +128,7 @@ def _take(
         if kind is not None and types.setdefault(each.mRID, kind) != kind:
             raise BadRequest(f"MirrorMeterReading {each.mRID} has two ReadingTypes in one document")
         known = metering.meter(context, mirror.number, each.mRID)
-        numbers.append(mirrors.take(transaction, mirror, known, each, bounds, now))
+        numbers.append(mirrored.take(transaction, mirror, known, each, bounds, now))
         is_new = is_new or known is None
     mirrors.note_post(transaction, mirror, now)
     return numbers, is_new

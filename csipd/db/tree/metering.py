@@ -7,8 +7,9 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import facts, mirrors
-from csipd.db.mirrors import Meter, Mirror, Position
+from csipd.db import facts, meter_readings, mirrors
+from csipd.db.meter_readings import Meter
+from csipd.db.mirrors import Mirror, Position
 from csipd.db.tree.context import SMALL, Context
 from csipd.der import access
 from csipd.der.access import Caller
@@ -59,7 +60,7 @@ def meter(context: Context, number: int, mrid: str) -> Meter | None:
 
     def make() -> Meter | None:
         context.depend(facts.mirror(number))
-        return mirrors.find_meter(context.connection, number, mrid)
+        return meter_readings.find(context.connection, number, mrid)
 
     return context.kept(("meter", number, mrid), make, lambda _: SMALL, own=True)
 
