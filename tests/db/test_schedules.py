@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import controls, fact_store, schedules
 from csipd.db.schedules import Schedule
+from csipd.der.events import Event
 from csipd.sep2.paging import Page
 from csipd.sep2.types import EventState
 from tests.support.schedules import schedules as histories
@@ -95,12 +96,21 @@ class KeptTests(_Case):
         self.assertEqual(self.schedule(20).all[loser].status.state, EventState.SUPERSEDED)
 
 
+def _event(mrid: str, created: int, start: int, duration: int) -> Event:
+    return Event(mrid, created, start, duration, frozenset(("opModMaxLimW",)))
+
+
 class HistoryTests(SynchronousTestCase):
     """Any history."""
 
     @given(histories(), st.lists(st.integers(-5, 80), min_size=1, max_size=5))
+    # One that is over by the clock before it is made: what is kept knows of it, who reads now does not.
+    @example([_event("1", 7, -3, 4), _event("2", 0, 0, 1)], [0, 1])
     def test_any_history(self, events: list[Any], looks: list[int]) -> None:
-        """In whatever order it is asked for, each moment is as if nothing had been kept."""
+        """In whatever order it is asked for, each moment is as if nothing had been kept.
+
+        What is kept may be made anew sooner than what is read now, as it may know of more; never later.
+        """
         with store() as transaction:
             program = add_program(transaction, add_group(transaction, "group"), "program")
             for one in sorted(events, key=lambda event: int(event.mrid)):
@@ -118,7 +128,9 @@ class HistoryTests(SynchronousTestCase):
                 anew = schedules.of(transaction.connection, [program], NOW + now)[program]
                 for active in (False, True):
                     self.assertEqual(found.listed(active), anew.listed(active))
-                self.assertEqual(found.until, anew.until)
+                if anew.until is not None:
+                    assert found.until is not None
+                    self.assertLessEqual(found.until, anew.until)
 
 
 class CostTests(_Case):

@@ -22,7 +22,8 @@ from tests.support.store import NOW, add_device, add_group, store
 _GROUPS = 4
 _DEVICES = 4
 _SECONDS = 12
-#: Of a device: group, when it came, and when it left, if it did.
+#: Of a device: group, when it came, and when it left, if it did. As the store has them: whoever is in a group
+#: now is there once.
 STAYS = st.lists(
     st.tuples(
         st.integers(0, _DEVICES - 1),
@@ -31,6 +32,7 @@ STAYS = st.lists(
         st.one_of(st.none(), st.integers(0, _SECONDS)),
     ),
     max_size=10,
+    unique_by=lambda stay: stay if stay[3] is not None else stay[:2],
 )
 WATTS = r.ReadingType(uom=38, flowDirection=19)
 
@@ -54,7 +56,6 @@ class MemberTests(SynchronousTestCase):
             }
             for device, group, since, until in stays
         ]
-        # As the store has them: whoever is in a group now is there once.
         if rows:
             transaction.connection.execute(sa.insert(memberships), rows)
         return devices, groups
