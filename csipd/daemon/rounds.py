@@ -17,9 +17,10 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from csipd.db import delivery
+from csipd.db import delivery, delivery_rounds
 from csipd.db.database import Database
-from csipd.db.delivery import AlarmChange, Control, Sums
+from csipd.db.delivery import Control
+from csipd.db.delivery_rounds import AlarmDue, Sums
 from csipd.db.fair_queue import BULK, Kind, Share
 from csipd.db.tree.context import Server
 from csipd.refusals import Unavailable
@@ -45,7 +46,7 @@ class _Portion:
 
     control: Control | None
     sums: Mapping[str, Sums]
-    changes: list[AlarmChange]
+    changes: list[AlarmDue]
     final: bool
     following: int | None
 
@@ -95,7 +96,9 @@ class DeliveryRounds(Service):
     def go_round(self) -> Generator[Deferred[Any], Any, None]:
         """Go over all controls that are due."""
         now = int(self._wall())
-        found = yield self._database.read(lambda connection: delivery.due(connection, now, _CONTROLS), _SHARE)
+        found = yield self._database.read(
+            lambda connection: delivery_rounds.due(connection, now, _CONTROLS), _SHARE
+        )
         for number in found:
             yield self._go_over(number)
             if not self.running:
@@ -115,7 +118,8 @@ class DeliveryRounds(Service):
                 return
             if found.changes:
                 yield self._database.write(
-                    partial(delivery.change_alarms, changes=found.changes, control=control, now=now), BULK
+                    partial(delivery_rounds.change_alarms, changes=found.changes, control=control, now=now),
+                    BULK,
                 )
             if found.following is None:
                 break
@@ -125,7 +129,7 @@ class DeliveryRounds(Service):
             yield self._pause
             if not self.running:
                 return
-        keep = partial(delivery.keep_totals, control=number, sums=sums, at=now, final=found.final)
+        keep = partial(delivery_rounds.keep_totals, control=number, sums=sums, at=now, final=found.final)
         yield self._database.write(keep, BULK)
 
     def _portion(
@@ -135,11 +139,11 @@ class DeliveryRounds(Service):
             control = delivery.find(connection, number, now)
             if control is None:
                 return _Portion(None, sums, [], False, None)
-            final = delivery.is_final(control, now)
+            final = delivery_rounds.is_final(control, now)
             devices, following = delivery.addressed(connection, control, after, DEVICES)
             found = delivery.of_devices(connection, self._server, control, devices, now)
-            changes = delivery.alarm_changes(connection, found, control, final=final)
-            known = delivery.summed(found, sums or delivery.no_sums(control))
+            changes = delivery_rounds.alarm_changes(connection, found, control, final=final)
+            known = delivery_rounds.summed(found, sums or delivery_rounds.no_sums(control))
             return _Portion(control, known, changes, final, following)
 
         return read

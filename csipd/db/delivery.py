@@ -1,34 +1,27 @@
 """Delivered against commanded: what devices' readings say of a control (decision 59).
 
 A control is gone over device by device, a portion at a time: for a page that an operator asks for, and by
-the daemon's rounds (`csipd.daemon.rounds`), which keep the totals and raise and clear alarms. The rules are
-those of ``csipd.der.delivery``.
+the daemon's rounds (`csipd.db.delivery_rounds`). The rules are those of ``csipd.der.delivery``.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
 
 import sqlalchemy as sa
 from attrs import evolve, frozen
 
-from csipd.db import controls, der_reports, groups, in_force, programs, rates, tally, telemetry
-from csipd.db.database import Transaction
+from csipd.db import controls, der_reports, group_history, groups, in_force, programs, rates, telemetry
 from csipd.db.prepared import Prepared
 from csipd.db.rollups import read as made_and_fresh
 from csipd.db.schedules import StoredControl
 from csipd.db.series import page
-from csipd.db.tables import alarms as alarm_table
-from csipd.db.tables import controls as control_table
-from csipd.db.tables import deliveries, meter_readings, mirrors, responses
 from csipd.db.tables import devices as device_table
+from csipd.db.tables import meter_readings, mirrors, responses
 from csipd.db.telemetry import Series
 from csipd.db.tree.context import Server
-from csipd.db.upsert import insert
-from csipd.der import alarms as alarm_rules
 from csipd.der.delivery import (
     QUANTITIES,
     Command,
@@ -55,10 +48,6 @@ _BY_READINGS = 6 * HOUR
 _BY_MINUTES = 7 * 24 * HOUR
 #: Readings of one series that are looked at for one interval.
 _MOST_READINGS = 5_000
-#: A control is gone over once more when readings of its end have had so long to come (s).
-LAG = 900
-#: Controls that ended longer ago are not taken up any more (s).
-_TOO_OLD = 86_400
 _DECLINED = frozenset((ResponseKind.OPTED_OUT, ResponseKind.SUPERSEDED, ResponseKind.REJECTED))
 _POST_RATE = "MirrorUsagePoint"
 
@@ -75,28 +64,6 @@ class DeviceDelivery:
     delivery: Delivery
     meter: str | None
     metered: bool
-
-
-@frozen
-class Total:
-    """What all devices of a control came to in one mode, when they were last gone over.
-
-    :param at: TimeType; ``final``: after the control's end
-    :param verdicts: how many devices by verdict
-    :param commanded: and ``delivered``: sums over those that have both (W, var)
-    """
-
-    mode: str
-    at: int
-    final: bool
-    verdicts: Mapping[Verdict, int]
-    commanded: float
-    delivered: float
-
-    @property
-    def quantity(self) -> str:
-        """What the mode commands."""
-        return QUANTITIES[self.mode]
 
 
 @frozen
@@ -150,7 +117,7 @@ def addressed(
         candidates = [owner] if owner > after else []
     else:
         group = programs.group_of(connection, kept.program)
-        found, following = telemetry.members(connection, group, at, at + 1, after, limit)
+        found, following = group_history.members(connection, group, at, at + 1, after, limit)
         candidates = list(found)
     rows = connection.execute(
         sa.select(device_table.c.id, device_table.c.device_category)
@@ -353,177 +320,4 @@ def _read(connection: sa.Connection, one: Series, interval: Interval) -> list[Po
 # Totals.
 
 
-def totals(connection: sa.Connection, control: int) -> list[Total]:
-    """What a control came to in all when it was last gone over, mode by mode."""
-    rows = connection.execute(sa.select(deliveries).where(deliveries.c.control == control)).all()
-    return [
-        Total(
-            row.mode,
-            row.at,
-            row.final,
-            {verdict: getattr(row, verdict.name.lower()) for verdict in Verdict},
-            row.commanded,
-            row.delivered,
-        )
-        for row in rows
-    ]
-
-
-@frozen
-class Sums:
-    """What a part of a control's devices came to in one mode."""
-
-    verdicts: Mapping[Verdict, int]
-    commanded: Decimal
-    delivered: Decimal
-
-
-def summed(found: Iterable[DeviceDelivery], before: Mapping[str, Sums]) -> dict[str, Sums]:
-    """What devices came to, by mode, with what came before."""
-    sums = dict(before)
-    for one in found:
-        delivery = one.delivery
-        mode = delivery.command.mode
-        known = sums[mode]
-        verdicts = {**known.verdicts, delivery.verdict: known.verdicts.get(delivery.verdict, 0) + 1}
-        both = delivery.command.amount is not None and delivery.delivered is not None
-        sums[mode] = Sums(
-            verdicts,
-            known.commanded + ((delivery.command.amount or 0) if both else 0),
-            known.delivered + ((delivery.delivered or 0) if both else 0),
-        )
-    return sums
-
-
-def no_sums(control: Control) -> dict[str, Sums]:
-    """The sums of no device: also of a control that is for nobody it is kept that it was gone over."""
-    return {mode: Sums({}, Decimal(0), Decimal(0)) for mode in control.modes}
-
-
-def keep_totals(
-    transaction: Transaction, control: int, sums: Mapping[str, Sums], at: int, *, final: bool
-) -> None:
-    """Keep what all devices of a control came to, unless it is gone."""
-    connection = transaction.connection
-    if connection.scalar(sa.select(control_table.c.id).where(control_table.c.id == control)) is None:
-        return
-    for mode, one in sums.items():
-        values: dict[str, Any] = {
-            "at": at,
-            "final": final,
-            "devices": sum(one.verdicts.values()),
-            "commanded": float(one.commanded),
-            "delivered": float(one.delivered),
-            **{verdict.name.lower(): one.verdicts.get(verdict, 0) for verdict in Verdict},
-        }
-        statement = insert(connection.dialect.name, deliveries).values(control=control, mode=mode, **values)
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[deliveries.c.control, deliveries.c.mode], set_=values
-            )
-        )
-
-
 # What the daemon's round goes over.
-
-
-def due(connection: sa.Connection, now: int, most: int) -> list[int]:
-    """The controls that are to be gone over: those that run, and those that are over and were not since."""
-    power = sa.or_(*(control_table.c.modes.contains(mode) for mode in QUANTITIES))
-    done = sa.select(deliveries.c.control).where(
-        deliveries.c.control == control_table.c.id, deliveries.c.final
-    )
-    query = (
-        sa.select(control_table.c.id)
-        .where(
-            control_table.c.latest > now - _TOO_OLD,
-            control_table.c.earliest <= now,
-            sa.or_(control_table.c.cancelled.is_(None), control_table.c.cancelled > control_table.c.earliest),
-            power,
-            sa.not_(done.exists()),
-        )
-        .order_by(control_table.c.latest)
-        .limit(most)
-    )
-    return list(connection.scalars(query))
-
-
-def is_final(control: Control, now: int) -> bool:
-    """Whether all readings of a control have had their time to come."""
-    return now >= control.end + LAG
-
-
-@frozen
-class AlarmChange:
-    """An alarm that is to be raised (``number`` is None), or cleared."""
-
-    device: int
-    code: int
-    number: int | None
-
-
-def alarm_changes(
-    connection: sa.Connection, found: Sequence[DeviceDelivery], control: Control, *, final: bool
-) -> list[AlarmChange]:
-    """Which alarms of devices that were gone over are to be raised and cleared.
-
-    A control that is over is no longer disobeyed, and clears what was raised for it. Readings are missing of
-    a device that had given some of the quantity: one that was never metered is named where what was
-    delivered is asked for.
-    """
-    wanted: dict[tuple[int, int], bool] = defaultdict(bool)
-    for one in found:
-        verdict = one.delivery.verdict
-        if verdict is Verdict.NOT_YET and not final:
-            continue
-        disobeys = verdict is Verdict.NOT_OBEYED and not final
-        wanted[one.device, alarm_rules.NOT_OBEYED] |= disobeys
-        missing = verdict is Verdict.NO_READINGS and one.metered and not final
-        wanted[one.device, alarm_rules.MISSING_READINGS] |= missing
-    devices = sorted({device for device, _ in wanted})
-    open_now = {(row.device, row.code): row for row in _OPEN.all(connection, {"devices": devices})}
-    changes = []
-    for (device, code), is_so in sorted(wanted.items()):
-        row = open_now.get((device, code))
-        if is_so and row is None:
-            changes.append(AlarmChange(device, code, None))
-        elif not is_so and row is not None and row.details == _details(control):
-            # What was raised for another control, that one clears.
-            changes.append(AlarmChange(device, code, row.id))
-    return changes
-
-
-def _details(control: Control) -> str:
-    return f"control {control.kept.number}"
-
-
-def change_alarms(
-    transaction: Transaction, changes: Sequence[AlarmChange], control: Control, now: int
-) -> None:
-    """Raise and clear alarms, unless that was done meanwhile."""
-    connection = transaction.connection
-    devices = sorted({one.device for one in changes})
-    open_now = {(row.device, row.code): row.id for row in _OPEN.all(connection, {"devices": devices})}
-    opened = 0
-    for one in changes:
-        number = open_now.get((one.device, one.code))
-        if one.number is None and number is None:
-            row = {"device": one.device, "code": one.code, "raised": now, "details": _details(control)}
-            _RAISE.execute(connection, {**row, "function_set": alarm_rules.OWN})
-            opened += 1
-        elif one.number is not None and number == one.number:
-            _CLEAR.execute(connection, {"number": number, "cleared": now})
-            opened -= 1
-    if opened:
-        tally.change(transaction, tally.OPEN_ALARMS, opened)
-
-
-_OPEN = Prepared(
-    sa.select(alarm_table.c.id, alarm_table.c.device, alarm_table.c.code, alarm_table.c.details).where(
-        alarm_table.c.device.in_(sa.bindparam("devices", expanding=True)),
-        alarm_table.c.function_set == alarm_rules.OWN,
-        alarm_table.c.cleared.is_(None),
-    )
-)
-_RAISE = Prepared(sa.insert(alarm_table), "device", "function_set", "code", "raised", "details")
-_CLEAR = Prepared(sa.update(alarm_table).where(alarm_table.c.id == sa.bindparam("number")), "cleared")

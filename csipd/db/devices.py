@@ -22,7 +22,7 @@ from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.tables import devices, mirrors, own_programs, standing_number
 from csipd.der.access import Barred, Caller, Owner, Policy, Standing
-from csipd.refusals import Conflict
+from csipd.refusals import Conflict, Full
 from csipd.sep2 import identity
 from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS, Place
@@ -30,6 +30,8 @@ from csipd.sep2.types import octets_of, short_bits
 
 #: How a device stands, in the order of ``tables.standing_number``.
 STANDINGS = ("registered", "listed", "withdrawn", "retired")
+#: LFDIs that an aggregator may add itself, ever. An operator lists more.
+MOST_ADDED = 20_000
 
 #: Neither retired nor withdrawn: its certificate means something.
 is_admitted = devices.c.retired.is_(None) & devices.c.withdrawn.is_(None)
@@ -284,6 +286,17 @@ def add(
         manager = number
         update(transaction, number, manager=number)
     return Device(number, lfdi, manager, aggregator, name=name)
+
+
+def count_added(transaction: Transaction, asker: Caller) -> None:
+    """Count one more LFDI that an aggregator adds. Those that it unregistered count too: their rows stay.
+
+    :raises Full: there are too many
+    """
+    room = sa.and_(devices.c.id == asker.device, devices.c.added < MOST_ADDED)
+    counted = sa.update(devices).where(room).values(added=devices.c.added + 1)
+    if not transaction.connection.execute(counted).rowcount:
+        raise Full(f"{asker.lfdi} has added {MOST_ADDED} devices that nobody listed")
 
 
 def setting(connection: sa.Connection, device: int, column: str) -> int | None:

@@ -1,7 +1,6 @@
-"""Log events of devices, and the alarms that they raise and clear.
+"""Log events of devices: their lists, and the operator's history; what they raise is in ``csipd.db.alarms``.
 
-A log event is looked at in the transaction that stores it, so that an alarm is open once its device has its
-answer (decision 21). A device's list holds so many log events; the operator's history has those besides that
+A device's list holds so many log events; the operator's history has those besides that
 the device deleted, as many again. What goes when there is no more room is what came first: a device whose
 clock is wrong would otherwise lose what it has just sent.
 """
@@ -12,27 +11,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from attrs import evolve, frozen
+from attrs import frozen
 
-from csipd.db import audit, facts, listing, tally
+from csipd.db import alarms, facts, listing
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.stored import decode
-from csipd.db.tables import alarms as alarm_table
-from csipd.db.tables import devices as device_table
 from csipd.db.tables import logevents
 from csipd.db.tally import Total
-from csipd.der import alarms as rules
-from csipd.der.alarms import AlarmChange, AlarmEvent, AlarmPeriod
-from csipd.refusals import Conflict, NotFound
+from csipd.refusals import NotFound
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
 from csipd.sep2.paging import Page
 from csipd.sep2.site import ROWS, Place
-from csipd.sep2.types import LogProfile
 
-#: Alarms that are over and kept for each device.
-MOST_OVER = 1000
 #: What one sweep works off of each kind; the rest waits for the next.
 _AT_ONCE = 1000
 #: Log events that one sweep goes over, at least: meanwhile nothing else is written.
@@ -87,48 +79,6 @@ _BEYOND = (
     .offset(sa.bindparam("keep", type_=sa.Integer))
 )
 _AGE = Prepared(sa.delete(logevents).where(logevents.c.id.in_(_BEYOND)).returning(logevents.c.id))
-_AHEAD = Prepared(
-    sa.select(alarm_table.c.id, alarm_table.c.raised, alarm_table.c.cleared, alarm_table.c.closed_by)
-    .where(
-        *(alarm_table.c[name] == sa.bindparam(name) for name in ("device", "function_set", "code")),
-        sa.or_(alarm_table.c.cleared.is_(None), alarm_table.c.cleared > sa.bindparam("at")),
-    )
-    .order_by(alarm_table.c.raised)
-    .limit(1)
-)
-_OPEN = Prepared(sa.insert(alarm_table), "device", "function_set", "code", "raised", "cleared", "details")
-_MOVE = Prepared(
-    sa.update(alarm_table).where(alarm_table.c.id == sa.bindparam("number")), "raised", "cleared", "closed_by"
-)
-_OVER_BEYOND = (
-    sa.select(alarm_table.c.id)
-    .where(alarm_table.c.device == sa.bindparam("device"), alarm_table.c.cleared.is_not(None))
-    .order_by(alarm_table.c.id.desc())
-    .limit(_AT_ONCE)
-    .offset(sa.bindparam("keep", type_=sa.Integer))
-)
-_AGE_ALARMS = Prepared(sa.delete(alarm_table).where(alarm_table.c.id.in_(_OVER_BEYOND)))
-#: As der/alarms.py's ``happened`` has it.
-_HAPPENED = sa.case(
-    (logevents.c.created_time < logevents.c.received, logevents.c.created_time), else_=logevents.c.received
-)
-_NEXT = Prepared(
-    sa.select(sa.func.min(_HAPPENED)).where(
-        *(logevents.c[name] == sa.bindparam(name) for name in ("device", "function_set", "code")),
-        logevents.c.profile == int(LogProfile.IEEE_2030_5),
-        sa.bindparam("after") < _HAPPENED,
-    )
-)
-_DATED_AHEAD = Prepared(
-    sa.select(logevents.c.id).where(
-        *(logevents.c[name] == sa.bindparam(name) for name in ("device", "function_set", "code")),
-        logevents.c.received == sa.bindparam("raised"),
-        logevents.c.created_time > logevents.c.received,
-    )
-)
-_WHOSE = Prepared(
-    sa.select(device_table.c.name, device_table.c.lfdi).where(device_table.c.id == sa.bindparam("device"))
-)
 
 
 @frozen
@@ -144,32 +94,6 @@ class StoredLogEvent:
     event: r.LogEvent
     hidden: bool
     received: int
-
-
-@frozen
-class Alarm:
-    """An alarm of a device.
-
-    :param code: the logEventCode that raises it
-    :param raised: TimeType, by the device's clock where that does not run ahead
-    :param cleared: likewise; None while it is open
-    :param details: of the log event that raised it
-    :param closed_by: the operator who closed it; None: its device cleared it, or it is open
-    """
-
-    number: int
-    device: int
-    function_set: int
-    code: int
-    raised: int
-    cleared: int | None
-    details: str | None
-    closed_by: str | None
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return rules.name(self.function_set, self.code)
 
 
 @frozen
@@ -227,7 +151,7 @@ def post(transaction: Transaction, device: int, event: r.LogEvent, keep: int, no
             "body": codec.encode(event, extensions=True),
         },
     )
-    _classify(transaction, device, event, now)
+    alarms.classify(transaction, device, event, now)
     _invalidate(transaction, device, [number])
     _age(transaction, device, False, keep)
     return Place(_ITEM, (device, number))
@@ -291,96 +215,6 @@ def _invalidate(transaction: Transaction, device: int, numbers: Sequence[int]) -
 # What alarms follow.
 
 
-def _classify(transaction: Transaction, device: int, event: r.LogEvent, received: int) -> None:
-    """Raise or clear an alarm where a log event says so."""
-    signal = rules.classify(event)
-    if signal is None:
-        return
-    connection, at = transaction.connection, rules.happened(event.createdDateTime, received)
-    _remark(transaction, device, signal, event)
-    if signal.clears is None:
-        _open(transaction, device, signal, AlarmPeriod(at, at), event.details)
-        return
-    this = {"device": device, "function_set": signal.function_set, "code": signal.code, "at": at}
-    row = _AHEAD.first(connection, this)
-    ahead = None if row is None else AlarmPeriod(row.raised, row.cleared)
-    if signal.turn is AlarmChange.RAISED:
-        outcome = rules.raised(at, ahead, _next(connection, device, signal, signal.clears, at))
-        details = event.details
-    else:
-        if ahead is not None and at < ahead.raised <= at + rules.SKEW:
-            dated_ahead = _DATED_AHEAD.scalar(connection, {**this, "raised": ahead.raised})
-            at = at if dated_ahead is None else ahead.raised
-        outcome = rules.cleared(at, ahead, _next(connection, device, signal, signal.code, at))
-        details = None
-    if row is not None and outcome.ahead is not None and outcome.ahead != ahead:
-        kept = ahead is not None and ahead.cleared == outcome.ahead.cleared
-        values = {
-            "number": row.id,
-            "raised": outcome.ahead.raised,
-            "cleared": outcome.ahead.cleared,
-            # Where that is new, it was its device that cleared it after all.
-            "closed_by": row.closed_by if kept else None,
-        }
-        _MOVE.execute(connection, values)
-        _age_alarms(connection, device, outcome.ahead)
-        opened = (outcome.ahead.cleared is None) - (row.cleared is None)
-        if opened:
-            tally.change(transaction, tally.OPEN_ALARMS, opened)
-    if outcome.made is not None:
-        _open(transaction, device, signal, outcome.made, details)
-
-
-def _remark(transaction: Transaction, device: int, signal: AlarmEvent, event: r.LogEvent) -> None:
-    """A line for the log: what is wrong with a device, or is over."""
-    row = _WHOSE.first(transaction.connection, {"device": device})
-    transaction.remark(
-        "alarm",
-        "{name} (LFDI {peer}) {says}: {alarm}, {details!r}"
-        if event.details
-        else "{name} (LFDI {peer}) {says}: {alarm}",
-        peer=row.lfdi,
-        name=row.name or f"device {device}",
-        says="raised an alarm" if signal.turn is AlarmChange.RAISED else "cleared an alarm",
-        alarm=signal.name,
-        # In quotes and with what is not printable escaped: it is the device's text.
-        details=event.details,
-    )
-
-
-def _next(connection: sa.Connection, device: int, signal: AlarmEvent, code: int, after: int) -> int | None:
-    """When a log event of a code was first created after a moment."""
-    asked = {"device": device, "function_set": signal.function_set, "code": code, "after": after}
-    found: int | None = _NEXT.scalar(connection, asked)
-    return found
-
-
-def _open(
-    transaction: Transaction, device: int, signal: AlarmEvent, episode: AlarmPeriod, details: str | None
-) -> None:
-    connection = transaction.connection
-    if episode.cleared is None:
-        tally.change(transaction, tally.OPEN_ALARMS, 1)
-    _OPEN.execute(
-        connection,
-        {
-            "device": device,
-            "function_set": signal.function_set,
-            "code": signal.code,
-            "raised": episode.raised,
-            "cleared": episode.cleared,
-            "details": details,
-        },
-    )
-    _age_alarms(connection, device, episode)
-
-
-def _age_alarms(connection: sa.Connection, device: int, changed: AlarmPeriod) -> None:
-    """Where an alarm is over now, remove what came first of the device's that are, beyond so many."""
-    if changed.cleared is not None:
-        _AGE_ALARMS.execute(connection, {"device": device, "keep": MOST_OVER})
-
-
 # What the scheduler does.
 
 
@@ -411,7 +245,7 @@ def sweep(transaction: Transaction, keep: int, after: int = 0) -> SweepResult:
     for row in connection.execute(beyond).all():
         aged += _age(transaction, row.device, row.hidden, keep)
     kept = connection.scalar(sa.select(sa.func.count()).select_from(logevents).where(some)) or 0
-    return SweepResult(kept, aged, classified, open_alarms(connection), following)
+    return SweepResult(kept, aged, classified, alarms.number_open(connection), following)
 
 
 def _classify_missed(transaction: Transaction) -> int:
@@ -420,11 +254,13 @@ def _classify_missed(transaction: Transaction) -> int:
     missed = connection.execute(
         sa.select(logevents.c.id, logevents.c.device, logevents.c.body, logevents.c.received)
         .where(sa.not_(logevents.c.classified))
-        .order_by(_HAPPENED, logevents.c.event_id, logevents.c.id)
+        .order_by(alarms.HAPPENED, logevents.c.event_id, logevents.c.id)
         .limit(_AT_ONCE)
     ).all()
     for row in missed:
-        _classify(transaction, row.device, decode(row.body, r.LogEvent, f"logevents {row.id}"), row.received)
+        alarms.classify(
+            transaction, row.device, decode(row.body, r.LogEvent, f"logevents {row.id}"), row.received
+        )
     done = [row.id for row in missed]
     connection.execute(sa.update(logevents).where(logevents.c.id.in_(done)).values(classified=True))
     return len(done)
@@ -501,122 +337,10 @@ _STORED = sa.select(
 _NEWEST = listing.Order((logevents.c.id,))
 _OLDEST = listing.Order((logevents.c.id,), newest_first=False)
 _BY_RECEIPT = listing.Order((logevents.c.received, logevents.c.id), newest_first=False)
-_NEWEST_ALARMS = listing.Order((alarm_table.c.id,))
-_OLDEST_ALARMS = listing.Order((alarm_table.c.id,), newest_first=False)
-_ALARMS_AS_RAISED = listing.Order((alarm_table.c.raised, alarm_table.c.id), newest_first=False)
-_ALARM = sa.select(
-    alarm_table.c.id,
-    alarm_table.c.device,
-    alarm_table.c.function_set,
-    alarm_table.c.code,
-    alarm_table.c.raised,
-    alarm_table.c.cleared,
-    alarm_table.c.details,
-    alarm_table.c.closed_by,
-)
 
 
-def alarms(
-    connection: sa.Connection,
-    *,
-    device: int | None = None,
-    open: bool | None = None,
-    before: int | None = None,
-    limit: int = 100,
-) -> tuple[list[Alarm], int | None]:
-    """A page of alarms, the last to come first.
-
-    :param device: of one device; None: of all
-    :param open: True: those that are open; False: those that are over; None: all
-    :param before: only those of lower numbers
-    :return: the alarms, and before which the next page begins; None: nothing follows. There may be fewer than
-        ``limit`` though more follow
-    """
-    after = None if before is None else (before,)
-    rows, following = listing.page(
-        connection, _ALARM, _NEWEST_ALARMS, _alarms_of(device, open), after=after, limit=limit
-    )
-    return [Alarm(*row) for row in rows], None if following is None else following[0]
-
-
-def raised(
-    connection: sa.Connection,
-    *,
-    since: int | None = None,
-    until: int | None = None,
-    device: int | None = None,
-    after: Sequence[int] | None = None,
-    limit: int = 500,
-) -> tuple[list[Alarm], Sequence[int] | None]:
-    """Alarms that were raised in a period, of one device or of all, in the order in which they were.
-
-    :param since: from this time on
-    :param until: before this time
-    :param after: the place that they begin after
-    :return: the alarms, and the place after which the rest begins; None: nothing follows. There may be fewer
-        than ``limit`` though more follow
-    """
-    period = listing.period(alarm_table.c.raised, since, until)
-    if device is None:
-        order, asked = _ALARMS_AS_RAISED, listing.conditions(period)
-    else:
-        order = _OLDEST_ALARMS
-        asked = listing.conditions(alarm_table.c.device == device, others=[period])
-    rows, following = listing.page(connection, _ALARM, order, asked, after=after, limit=limit)
-    return [Alarm(*row) for row in rows], following
-
-
-def alarm(connection: sa.Connection, number: int) -> Alarm | None:
-    """The alarm of a number."""
-    row = connection.execute(_ALARM.where(alarm_table.c.id == number)).one_or_none()
-    return None if row is None else Alarm(*row)
-
-
-def close(transaction: Transaction, number: int, who: str, now: int) -> Alarm:
-    """Close an alarm whose device does not clear it. The same alarm, raised later, is another one.
-
-    :param who: the operator
-    :raises NotFound: there is no such alarm
-    :raises Conflict: it is over already
-    """
-    connection = transaction.connection
-    found = alarm(connection, number)
-    if found is None:
-        raise NotFound(f"there is no alarm {number}")
-    if found.cleared is not None:
-        raise Conflict(f"alarm {number} is over already")
-    # An alarm of before a date ahead counted as its receipt may begin later than it is closed.
-    values: dict[str, Any] = {"raised": min(found.raised, now), "cleared": now, "closed_by": who}
-    connection.execute(sa.update(alarm_table).where(alarm_table.c.id == number).values(**values))
-    tally.change(transaction, tally.OPEN_ALARMS, -1)
-    subject = f"/edev/{found.device}"
-    audit.record(transaction, now, who, "close alarm", subject, f"{number}: {found.name}")
-    _age_alarms(connection, found.device, AlarmPeriod(values["raised"], now))
-    return evolve(found, **values)
-
-
-def open_alarms(connection: sa.Connection) -> int:
-    """How many alarms are open."""
-    return tally.numbers(connection, [tally.OPEN_ALARMS])[tally.OPEN_ALARMS]
-
-
-def total_of_alarms(connection: sa.Connection, device: int | None = None, open: bool | None = None) -> Total:
-    """How many alarms ``alarms`` has in all, where that is kept or can be counted."""
-    if open and device is None:
-        return Total(open_alarms(connection))
-    return listing.total(connection, alarm_table.c.id, _alarms_of(device, open))
-
-
-def total_of_events(
+def total(
     connection: sa.Connection, device: int, since: int | None = None, until: int | None = None
 ) -> Total:
     """How many log events of a device ``listed`` has in all."""
     return listing.total(connection, logevents.c.id, _log_of(device, since, until))
-
-
-def _alarms_of(device: int | None, open: bool | None) -> listing.Conditions:
-    return listing.conditions(
-        None if device is None else alarm_table.c.device == device,
-        alarm_table.c.cleared.is_(None) if open else None,
-        others=[alarm_table.c.cleared.is_not(None) if open is False else None],
-    )

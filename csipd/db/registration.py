@@ -10,16 +10,13 @@ from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.tables import devices as device_table
 from csipd.der.access import Caller, Policy, Standing
-from csipd.refusals import BadRequest, Duplicate, Forbidden, Full, NotFound
+from csipd.refusals import BadRequest, Duplicate, Forbidden, NotFound
 from csipd.sep2 import identity
 from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS, Place
 from csipd.sep2.types import octets_of
 
 _EDEV = ROWS["EndDevice"]
-
-#: LFDIs that an aggregator may add itself, ever. An operator lists more.
-MOST_ADDED = 20_000
 
 
 _CHANGEABLE = Prepared(
@@ -62,7 +59,7 @@ def register(transaction: Transaction, asker: Caller, body: r.EndDevice, policy:
             raise Forbidden(f"{claimed} may not register in band")
     if known is None:
         if not own:
-            _count_added(transaction, asker)
+            devices.count_added(transaction, asker)
         known = devices.add(transaction, claimed, now=now, manager=None if own else asker.device)
     devices.make_end_device(transaction, known, now)
     given = {"device_category": body.deviceCategory, "wished_post_rate": body.postRate}
@@ -71,17 +68,6 @@ def register(transaction: Transaction, asker: Caller, body: r.EndDevice, policy:
     by = known.id if asker.device is None else asker.device
     record(transaction, now, asker.lfdi, "register", _EDEV.href((known.id,)), claimed, device=by)
     return Place(_EDEV, (known.id,))
-
-
-def _count_added(transaction: Transaction, asker: Caller) -> None:
-    """Count one more LFDI that an aggregator adds. Those that it unregistered count too: their rows stay.
-
-    :raises Full: there are too many
-    """
-    room = sa.and_(device_table.c.id == asker.device, device_table.c.added < MOST_ADDED)
-    counted = sa.update(device_table).where(room).values(added=device_table.c.added + 1)
-    if not transaction.connection.execute(counted).rowcount:
-        raise Full(f"{asker.lfdi} has added {MOST_ADDED} devices that nobody listed")
 
 
 def _claimed(connection: sa.Connection, asker: Caller, body: r.EndDevice) -> tuple[str, bool]:

@@ -1,39 +1,30 @@
-"""What operators read of readings: by device, group, quantity and time, the newest of each, and sums.
+"""What operators read of readings: by device, group, quantity and time, the newest of each.
 
-Readings of a group are those of the devices that were in it or below it when they were made: who has moved
-since leaves what it gave before where it gave it (decision 58). All of it is read by key, device by device
-and series by series, a portion at a time: a place says how far a portion came.
+All of it is read by key, device by device and series by series, a portion at a time: a place says how far a
+portion came. Whose readings those of a group are ``csipd.db.group_history`` says.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
-from attrs import field, frozen
+from attrs import frozen
 
-from csipd.db import device_list, group_devices, group_tree
+from csipd.db import device_list, group_history
 from csipd.db.device_list import Wanted
+from csipd.db.group_history import Span
 from csipd.db.prepared import Prepared
 from csipd.db.rollups import read as made_and_fresh
 from csipd.db.series import NONE, Sample, page, reading_type_of
-from csipd.db.tables import devices as device_table
-from csipd.db.tables import memberships, rollups, series
+from csipd.db.tables import rollups, series
 from csipd.der.rollups import floor
-from csipd.sep2.measurements import MEASURANDS, Behaviour, DerForward, Quantity, is_whole, quantity_of
+from csipd.sep2.measurements import Behaviour, DerForward, Quantity, quantity_of
 
-#: Devices that one portion goes over at most.
-DEVICES = 100
-#: Steps that a portion of sums is of: what it keeps until all devices have been added up.
-STEPS = 24
-_LAST = 2**62
-_NO_END = 2**62
-
-Span = tuple[int, int]  # from this moment until before that one (TimeType)
 Key = tuple[int, ...]
 
 
@@ -183,76 +174,6 @@ def of_devices(
     return found
 
 
-def members(
-    connection: sa.Connection, group: int, since: int, until: int, after: int, limit: int
-) -> tuple[dict[int, list[Span]], int | None]:
-    """The devices that were in a group or below it at some time of a period, and when they were.
-
-    :param after: only devices of greater numbers
-    :return: spans by device in the order of numbers, each within the period, apart and in order; and the
-        device after which the rest begins. None: nothing follows
-    """
-    numbers, following = _candidates(connection, group, since, after, limit)
-    # Looked for by device: the condition is so written that no index over the group's whole history is used.
-    inside = memberships.c.group.in_(sa.select(group_tree.below(group).c.group))
-    query = sa.select(memberships.c.device, memberships.c.since, memberships.c.until).where(
-        memberships.c.device.in_(numbers), sa.case((inside, 1), else_=0) == 1
-    )
-    spans: dict[int, list[Span]] = {number: [] for number in numbers}
-    for row in connection.execute(query):
-        start, end = max(row.since, since), min(_NO_END if row.until is None else row.until, until)
-        if start < end:
-            spans[row.device].append((start, end))
-    return {number: _joined(some) for number, some in spans.items() if some}, following
-
-
-def _candidates(
-    connection: sa.Connection, group: int, since: int, after: int, limit: int
-) -> tuple[list[int], int | None]:
-    """The next devices that are in a group or have left it since a moment, by number."""
-    now = group_devices.merged(connection, group, after, limit)
-    if now is None:
-        # Of so many groups: whoever is not in one of them has no span.
-        query = sa.select(device_table.c.id).where(device_table.c.id > after)
-        now = list(connection.scalars(query.order_by(device_table.c.id).limit(limit)))
-    left = connection.scalars(_left(group, since, after, limit))
-    found: list[int] = sorted({*now, *left})[:limit]
-    return found, found[-1] if len(found) == limit else None
-
-
-def _left(group: int, since: int, after: int, limit: int) -> sa.Select[tuple[int]]:
-    """Who has left a group or what is below it since a moment: few, beside who is in it."""
-    below = group_tree.below(group)
-    return (
-        sa.select(memberships.c.device)
-        .distinct()
-        .select_from(
-            below.join(
-                memberships,
-                sa.and_(
-                    memberships.c.group == below.c.group,
-                    memberships.c.until.is_not(None),
-                    memberships.c.until > since,
-                    memberships.c.device > after,
-                ),
-            )
-        )
-        .order_by(memberships.c.device)
-        .limit(limit)
-    )
-
-
-def _joined(spans: Iterable[Span]) -> list[Span]:
-    """The same time in spans that do not touch, in order."""
-    found: list[Span] = []
-    for start, end in sorted(spans):
-        if found and start <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], end))
-        else:
-            found.append((start, end))
-    return found
-
-
 # Series.
 
 
@@ -298,7 +219,7 @@ def _whose(
     connection: sa.Connection, whose: Whose, since: int, until: int, after: int
 ) -> tuple[Mapping[int, list[Span]], int | None]:
     if whose.group is not None:
-        return members(connection, whose.group, since, until, after, DEVICES)
+        return group_history.members(connection, whose.group, since, until, after, group_history.DEVICES)
     assert whose.device is not None
     return ({} if after >= whose.device else {whose.device: [(since, until)]}), None
 
@@ -381,7 +302,7 @@ def _of_rollup(one: Series, row: Any, step: int) -> Measured:
         one,
         row.start,
         step,
-        None if value is None else _amount(quantity, value),
+        None if value is None else amount_of(quantity, value),
         None,
         least,
         greatest,
@@ -390,7 +311,8 @@ def _of_rollup(one: Series, row: Any, step: int) -> Measured:
     )
 
 
-def _amount(quantity: Quantity, value: int | float) -> Decimal:
+def amount_of(quantity: Quantity, value: int | float) -> Decimal:
+    """What a number of a roll-up is in the unit of its quantity, generation positive."""
     # As many digits as a mean of readings has, not as many as a float.
     return quantity.amount(value) if isinstance(value, int) else round(quantity.amount(value), 6)
 
@@ -436,126 +358,3 @@ def newest_of_group(
     """
     rows, following = device_list.page(connection, Wanted(group=group), after=after, limit=limit)
     return newest(connection, [row.id for row in rows], der_forward), following
-
-
-# Sums.
-
-
-def symbol(unit: int) -> str | None:
-    """The symbol of a UomType; None where there is none."""
-    known = MEASURANDS.get(unit)
-    return known.unit or None if known is not None else None
-
-
-@frozen
-class Sum:
-    """What the devices of a group come to in a step.
-
-    :param at: when it begins (TimeType)
-    :param devices: how many of them have readings there
-    """
-
-    at: int
-    value: Decimal
-    devices: int
-
-
-@frozen
-class SumPlace:
-    """How far sums have been made: those of which steps, and up to which device.
-
-    :param start: of the steps that are being added up (TimeType)
-    :param so_far: what came so far by start: the sum, and of how many devices
-    """
-
-    start: int
-    device: int = 0
-    so_far: Mapping[int, tuple[Decimal, int]] = field(factory=dict)
-
-
-_OF_SERIES = Prepared(
-    sa.select(rollups.c.series, rollups.c.start, rollups.c.mean, rollups.c.total).where(
-        rollups.c.series.in_(sa.bindparam("numbers", expanding=True)),
-        rollups.c.step == sa.bindparam("step"),
-        rollups.c.start >= sa.bindparam("since"),
-        rollups.c.start < sa.bindparam("until"),
-    )
-)
-
-
-def sums(
-    connection: sa.Connection,
-    group: int,
-    unit: int,
-    since: int,
-    until: int,
-    step: int,
-    place: SumPlace | None,
-    *,
-    is_der: bool,
-    der_forward: DerForward,
-) -> tuple[list[Sum], SumPlace | None]:
-    """What a quantity comes to in a group, step by step: of the mean of power, of the amount of energy.
-
-    Of each device its own meter's (or its premises') readings of all phases together; where it has none of
-    these, the sum of its single phases. A step that a device has entered or left the group in counts where it
-    begins.
-
-    :return: sums, and where the rest begins; None: nothing follows. No sum is there before its last device is
-    """
-    place = place or SumPlace(since - since % step)
-    end = min(place.start + STEPS * step, until)
-    spans, following = members(connection, group, place.start, end, place.device, DEVICES)
-    counted = _counted(connection, list(spans), unit, is_der, der_forward)
-    so_far = dict(place.so_far)
-    by_device: dict[tuple[int, int], Decimal] = {}
-    for one, row in _steps(connection, counted, step, max(place.start, since), end):
-        value = row.mean if one.quantity.behaviour is Behaviour.INSTANTANEOUS else row.total
-        if value is not None and _within(row.start, spans[one.device]):
-            at = (row.start, one.device)
-            by_device[at] = by_device.get(at, Decimal(0)) + _amount(one.quantity, value)
-    for (start, _), value in by_device.items():
-        total, number = so_far.get(start, (Decimal(0), 0))
-        so_far[start] = total + value, number + 1
-    if following is not None:
-        return [], SumPlace(place.start, following, so_far)
-    found = [Sum(start, *so_far[start]) for start in sorted(so_far)]
-    return found, SumPlace(end) if end < until else None
-
-
-def _steps(
-    connection: sa.Connection, counted: Mapping[int, Series], step: int, since: int, until: int
-) -> Iterator[tuple[Series, Any]]:
-    """What the readings of some series come to in the steps of a period."""
-    made = [one.number for one in counted.values() if floor(one.rolled or 0, step) >= until]
-    for some in _batches(made, 500):
-        asked = {"numbers": some, "step": step, "since": since, "until": until}
-        for row in _OF_SERIES.all(connection, asked):
-            yield counted[row.series], row
-    for number in counted.keys() - set(made):
-        for bucket in made_and_fresh(connection, number, step, since, until):
-            yield counted[number], bucket
-
-
-def _counted(
-    connection: sa.Connection, devices: Sequence[int], unit: int, is_der: bool, der_forward: DerForward
-) -> dict[int, Series]:
-    """The series of devices that a sum is made of, by number."""
-    found: dict[int, Series] = {}
-    for some in of_devices(connection, devices, der_forward, unit).values():
-        fitting = [
-            one
-            for one in some
-            if one.is_der == is_der and one.quantity.qualifier in ("", "average", "normal")
-        ]
-        whole = [one for one in fitting if is_whole(one.phase)]
-        found |= {one.number: one for one in whole or fitting}
-    return found
-
-
-def _within(at: int, spans: Sequence[Span]) -> bool:
-    return any(start <= at < end for start, end in spans)
-
-
-def _batches(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    return (numbers[start : start + size] for start in range(0, len(numbers), size))

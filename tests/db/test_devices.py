@@ -278,7 +278,7 @@ class FleetTests(_Case):
     def test_bounded(self) -> None:
         """The LFDIs that an aggregator adds have a bound, those that it unregistered among them; what is
         there already it may register again and again (case F7)."""
-        self.patch(registration, "MOST_ADDED", 3)
+        self.patch(devices, "MOST_ADDED", 3)
         places = [self.register(1, end_device(number), MAY_ADD) for number in (2, 3, 4)]
         rows = self.connection.scalar(sa.select(sa.func.count()).select_from(table))
         self.refused(Full, 1, end_device(5), MAY_ADD)

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from twisted.logger import formatEvent as format_event
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import audit, logevents
+from csipd.db import alarms, audit, logevents
 from csipd.db.database import Transaction
 from csipd.db.logevents import SweepResult
-from csipd.db.tables import alarms, counts
+from csipd.db.tables import alarms as alarm_table
+from csipd.db.tables import counts
 from csipd.db.tables import logevents as table
 from csipd.refusals import Conflict, NotFound
 from csipd.sep2 import resources as r
@@ -79,7 +80,7 @@ class Bench:
 
     def lasted(self, **which: Any) -> list[tuple[int, int | None]]:
         """When each alarm was raised and cleared."""
-        found = logevents.alarms(self.connection, **which)[0]
+        found = alarms.listed(self.connection, **which)[0]
         return sorted(((one.raised, one.cleared) for one in found), key=lambda times: times[0])
 
 
@@ -235,17 +236,17 @@ class AlarmTests(SynchronousTestCase):
         """An alarm is open from the time that its log event tells, until the one of its end tells."""
         with bench() as b:
             b.signal(HIGH, NOW - 50, details="241 V")
-            (alarm,) = logevents.alarms(b.connection)[0]
+            (alarm,) = alarms.listed(b.connection)[0]
             self.assertEqual(
                 (alarm.device, alarm.function_set, alarm.code, alarm.raised, alarm.cleared, alarm.details),
                 (b.device, 11, HIGH, NOW - 50, None, "241 V"),
             )
             self.assertEqual(alarm.name, "over voltage")
-            self.assertEqual(logevents.open_alarms(b.connection), 1)
+            self.assertEqual(alarms.number_open(b.connection), 1)
             b.signal(NORMAL, NOW - 20)
-            (over,) = logevents.alarms(b.connection)[0]
+            (over,) = alarms.listed(b.connection)[0]
             self.assertEqual((over.number, over.cleared, over.details), (alarm.number, NOW - 20, "241 V"))
-            self.assertEqual(logevents.open_alarms(b.connection), 0)
+            self.assertEqual(alarms.number_open(b.connection), 0)
 
     def test_logged(self) -> None:
         """An alarm that is raised or cleared has a line: which device, what; escaped (case C2)."""
@@ -310,7 +311,7 @@ class AlarmTests(SynchronousTestCase):
             for at in (1, 2):
                 b.signal(2, at, function_set=0)
             self.assertEqual(b.lasted(), [(1, 1), (2, 2)])
-            self.assertEqual(logevents.open_alarms(b.connection), 0)
+            self.assertEqual(alarms.number_open(b.connection), 0)
 
     @given(
         st.permutations([(HIGH, 1), (NORMAL, 3), (HIGH, 5), (HIGH, 6), (NORMAL, 8), (NORMAL, 9), (HIGH, 10)])
@@ -360,7 +361,7 @@ class AlarmTests(SynchronousTestCase):
         with bench() as b:
             b.signal(NORMAL, NOW + 5, received=NOW + 5)
             b.signal(HIGH, NOW + 7200, received=NOW)
-            b.connection.execute(sa.delete(alarms))
+            b.connection.execute(sa.delete(alarm_table))
             b.connection.execute(sa.update(table).values(classified=False))
             logevents.sweep(b.transaction, KEEP)
             self.assertEqual(b.lasted(), [(NOW, NOW + 5)])
@@ -369,14 +370,14 @@ class AlarmTests(SynchronousTestCase):
         """An operator closes an alarm, which is in the audit log; raised again, it is another (case A12)."""
         with bench() as b:
             b.signal(HIGH, NOW - 50)
-            (alarm,) = logevents.alarms(b.connection)[0]
-            closed = logevents.close(b.transaction, alarm.number, "ada", NOW)
+            (alarm,) = alarms.listed(b.connection)[0]
+            closed = alarms.close(b.transaction, alarm.number, "ada", NOW)
             self.assertEqual((closed.raised, closed.cleared, closed.closed_by), (NOW - 50, NOW, "ada"))
-            self.assertEqual(logevents.open_alarms(b.connection), 0)
+            self.assertEqual(alarms.number_open(b.connection), 0)
             (line,) = audit.lines(b.connection, who="ada")[0]
             self.assertEqual((line.action, line.subject), ("close alarm", f"/edev/{b.device}"))
-            self.assertRaises(Conflict, logevents.close, b.transaction, alarm.number, "ada", NOW)
-            self.assertRaises(NotFound, logevents.close, b.transaction, 99, "ada", NOW)
+            self.assertRaises(Conflict, alarms.close, b.transaction, alarm.number, "ada", NOW)
+            self.assertRaises(NotFound, alarms.close, b.transaction, 99, "ada", NOW)
             b.signal(HIGH, NOW - 40)
             self.assertEqual(b.lasted(), [(NOW - 50, NOW)])
             b.signal(HIGH, NOW + 1)
@@ -386,10 +387,10 @@ class AlarmTests(SynchronousTestCase):
         """A device's own clear of before the operator's counts, and the operator is no longer named."""
         with bench() as b:
             b.signal(HIGH, NOW - 50)
-            (alarm,) = logevents.alarms(b.connection)[0]
-            logevents.close(b.transaction, alarm.number, "ada", NOW)
+            (alarm,) = alarms.listed(b.connection)[0]
+            alarms.close(b.transaction, alarm.number, "ada", NOW)
             b.signal(NORMAL, NOW - 20)
-            (found,) = logevents.alarms(b.connection)[0]
+            (found,) = alarms.listed(b.connection)[0]
             self.assertEqual((found.cleared, found.closed_by), (NOW - 20, None))
 
     def test_hidden_count(self) -> None:
@@ -409,7 +410,7 @@ class AlarmTests(SynchronousTestCase):
 
     def test_bounded(self) -> None:
         """Of the alarms of a device that are over the last are kept; none that is open ever goes."""
-        self.patch(logevents, "MOST_OVER", 3)
+        self.patch(alarms, "MOST_OVER", 3)
         with bench() as b:
             b.signal(4, 0)
             for at in range(1, 12, 2):
@@ -421,12 +422,12 @@ class AlarmTests(SynchronousTestCase):
 
     def test_bounded_when_closed(self) -> None:
         """Those that the operator closes count among them."""
-        self.patch(logevents, "MOST_OVER", 3)
+        self.patch(alarms, "MOST_OVER", 3)
         with bench() as b:
             for at in range(NOW, NOW + 120, 10):
                 b.signal(HIGH, at)
-                (alarm,) = logevents.alarms(b.connection, open=True)[0]
-                logevents.close(b.transaction, alarm.number, "ada", at + 5)
+                (alarm,) = alarms.listed(b.connection, open=True)[0]
+                alarms.close(b.transaction, alarm.number, "ada", at + 5)
             self.assertEqual(len(b.lasted(open=False)), 3)
 
 
@@ -437,7 +438,7 @@ class SweepTests(SynchronousTestCase):
         """Have a log event of which nobody has looked at."""
         number = b.post(logged)
         b.connection.execute(sa.update(table).where(table.c.id == number).values(classified=False))
-        b.connection.execute(sa.delete(alarms))
+        b.connection.execute(sa.delete(alarm_table))
         b.connection.execute(sa.delete(counts))
 
     def test_nothing_to_do(self) -> None:
@@ -525,12 +526,12 @@ class HistoryTests(SynchronousTestCase):
             b.post(event(77, 4, functionSet=11, logEventCode=HIGH), b.other)
 
             def codes(**which: Any) -> list[tuple[int, int]]:
-                return [(one.device, one.code) for one in logevents.alarms(b.connection, **which)[0]]
+                return [(one.device, one.code) for one in alarms.listed(b.connection, **which)[0]]
 
             mine = [(b.device, 4), (b.device, 2), (b.device, 0)]
             self.assertEqual(codes(), [(b.other, 2), *mine])
             self.assertEqual(codes(device=b.device), mine)
             self.assertEqual(codes(device=b.device, open=True), [mine[0], mine[2]])
             self.assertEqual(codes(open=False), [mine[1]])
-            last = logevents.alarms(b.connection, limit=2)[0][-1]
+            last = alarms.listed(b.connection, limit=2)[0][-1]
             self.assertEqual(codes(before=last.number), mine[1:])

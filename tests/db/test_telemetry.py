@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import group_devices, series, telemetry
+from csipd.db import group_devices, group_history, series, telemetry
 from csipd.db.database import Transaction
 from csipd.db.series import Sample
 from csipd.db.tables import memberships
@@ -79,7 +79,7 @@ class MemberTests(SynchronousTestCase):
             found: dict[int, set[int]] = {}
             after: int | None = 0
             while after is not None:
-                spans, after = telemetry.members(
+                spans, after = group_history.members(
                     transaction.connection, groups[0], NOW + since, NOW + until, after, limit
                 )
                 for device, some in spans.items():
@@ -108,8 +108,8 @@ class MemberTests(SynchronousTestCase):
                 segment = series.open_segment(transaction, number + 1, device, WATTS, True, NOW)
                 samples = [Sample(NOW + second, 1, second) for second in range(_SECONDS)]
                 series.store(transaction, segment, samples, NOW + _SECONDS)
-            spans, _ = telemetry.members(transaction.connection, groups[0], NOW, NOW + _SECONDS, 0, 100)
-            self.patch(telemetry, "DEVICES", at_once)
+            spans, _ = group_history.members(transaction.connection, groups[0], NOW, NOW + _SECONDS, 0, 100)
+            self.patch(group_history, "DEVICES", at_once)
             found: list[tuple[int, int]] = []
             place = None
             while True:
@@ -127,7 +127,7 @@ class MemberTests(SynchronousTestCase):
                 found += [(row.series.device, row.at) for row in rows]
                 if place is None:
                     break
-            self.patch(telemetry, "DEVICES", 100)
+            self.patch(group_history, "DEVICES", 100)
         expected = [
             (device, second) for device, some in spans.items() for span in some for second in range(*span)
         ]

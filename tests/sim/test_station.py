@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import documents, logevents
+from csipd.db import alarms, documents
 from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS, Place
 from csipd.sep2.types import Alarm
@@ -109,7 +109,7 @@ class ReportTests(StationCase):
         self.assertEqual(self.open_alarms(), [])
 
     def open_alarms(self) -> list[int]:
-        found, _ = self.lab.read(lambda connection: logevents.alarms(connection, open=True))
+        found, _ = self.lab.read(lambda connection: alarms.listed(connection, open=True))
         return [alarm.code for alarm in found]
 
 

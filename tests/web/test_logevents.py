@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import logevents
+from csipd.db import alarms, logevents
 from csipd.net.identity import Identity
 from csipd.sep2 import resources as r
 from tests.support.bodies import FULL, MINIMAL
@@ -44,7 +44,7 @@ class LogEventCase(SynchronousTestCase):
         return [member.get("href", "") for member in document]
 
     def alarms(self, **which: Any) -> list[tuple[str, int, int | None]]:
-        found = self.world.read(lambda c: logevents.alarms(c, **which)[0])
+        found = self.world.read(lambda c: alarms.listed(c, **which)[0])
         return [(one.name, one.raised, one.cleared) for one in found]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from csipd.db import logevents
+from csipd.db import alarms, logevents
 from csipd.db.database import Transaction
 from csipd.sep2 import resources as r
 from csipd.sep2.schema import Element
@@ -59,7 +59,7 @@ class LogEventPage(Page):
 def list_alarms(connection: sa.Connection, call: Call) -> AlarmPage:
     """Alarms, the last to come first."""
     query = call.query
-    items, following = logevents.alarms(
+    items, following = alarms.listed(
         connection,
         device=query["device"],
         open=query["open"],
@@ -69,13 +69,13 @@ def list_alarms(connection: sa.Connection, call: Call) -> AlarmPage:
     return AlarmPage(
         items=tuple(alarm_forms(connection, items)),
         next=following,
-        **counted(logevents.total_of_alarms(connection, query["device"], query["open"])),
+        **counted(alarms.total(connection, query["device"], query["open"])),
     )
 
 
 def close(transaction: Transaction, call: Call) -> Alarm:
     """Close an alarm whose device does not clear it."""
-    closed = logevents.close(transaction, call.numbers["alarm"], call.who, call.now)
+    closed = alarms.close(transaction, call.numbers["alarm"], call.who, call.now)
     return alarm_forms(transaction.connection, [closed])[0]
 
 
@@ -92,11 +92,11 @@ def log_events(connection: sa.Connection, call: Call) -> LogEventPage:
             for one in items
         ),
         next=following,
-        **counted(logevents.total_of_events(connection, number, **period)),
+        **counted(logevents.total(connection, number, **period)),
     )
 
 
-def alarm_forms(connection: sa.Connection, found: Sequence[logevents.Alarm]) -> list[Alarm]:
+def alarm_forms(connection: sa.Connection, found: Sequence[alarms.Alarm]) -> list[Alarm]:
     """Alarms as the API shows them."""
     names = Names(connection).devices([one.device for one in found])
     return [

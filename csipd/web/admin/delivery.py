@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 
-from csipd.db import delivery
+from csipd.db import delivery, delivery_rounds
 from csipd.db.delivery import Control, DeviceDelivery
 from csipd.der.delivery import Verdict
 from csipd.refusals import NotFound
@@ -94,7 +94,7 @@ def control_delivery(connection: sa.Connection, call: Call) -> ControlDelivery:
         now=call.now,
         begin=control.begin,
         end=control.end,
-        totals=tuple(_total(one) for one in delivery.totals(connection, control.kept.number)),
+        totals=tuple(_total(one) for one in delivery_rounds.totals(connection, control.kept.number)),
         items=tuple(rows),
         next=following,
     )
@@ -142,7 +142,7 @@ def _row(one: DeviceDelivery, name: str) -> DeliveryRow:
     )
 
 
-def _total(one: delivery.Total) -> DeliveryTotal:
+def _total(one: delivery_rounds.Total) -> DeliveryTotal:
     counts: dict[str, Any] = {verdict.name.lower(): number for verdict, number in one.verdicts.items()}
     return DeliveryTotal(
         mode=one.mode,

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from csipd.db import logevents, responses
+from csipd.db import alarms, logevents, responses
 from csipd.sep2.types import (
     Boolean,
     HexBinary160,
@@ -103,7 +103,7 @@ def _responses(connection: sa.Connection, call: Call) -> Portion:
 
 
 def _alarms(connection: sa.Connection, call: Call) -> Portion:
-    found, following = logevents.raised(connection, **_asked(call))
+    found, following = alarms.raised(connection, **_asked(call))
     names = _names(connection, found)
     rows = [
         AlarmRow(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 
-from csipd.db import groups, telemetry
+from csipd.db import group_sums, groups, telemetry
 from csipd.db.telemetry import Measured, Newest, Series, Whose
 from csipd.der.rollups import DAY, HOUR, MINUTES
 from csipd.refusals import BadRequest, NotFound
@@ -159,7 +159,7 @@ def export_sums(connection: sa.Connection, call: Call) -> Portion:
         return Portion([])
     unit = _unit(call) or 0
     is_der = query["meter"] == "der"
-    found, following = telemetry.sums(
+    found, following = group_sums.sums(
         connection,
         group,
         unit,
@@ -170,7 +170,7 @@ def export_sums(connection: sa.Connection, call: Call) -> Portion:
         is_der=is_der,
         der_forward=_der_forward(call),
     )
-    symbol = telemetry.symbol(unit)
+    symbol = group_sums.symbol(unit)
     rows = [
         SumRow(at=one.at, duration=step, value=one.value, unit=symbol, devices=one.devices) for one in found
     ]

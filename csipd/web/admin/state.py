@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 
-from csipd.db import documents, in_force, logevents, responses
+from csipd.db import alarms, documents, in_force, responses
 from csipd.sep2 import resources as r
 from csipd.sep2.schema import Element
 from csipd.sep2.site import ROWS, Place
@@ -80,7 +80,7 @@ def state(connection: sa.Connection, call: Call) -> DeviceState:
     seen = in_force.of_device(connection, call.server.own, number, call.now)
     names = Names(connection)
     names.programs([*(one.program for one in seen.acting), *(one.program for one in seen.passed)])
-    alarms, _ = logevents.alarms(connection, device=number, open=True, limit=_SHOWN_WITH_STATE)
+    open_now, _ = alarms.listed(connection, device=number, open=True, limit=_SHOWN_WITH_STATE)
     said, _ = responses.listed(connection, device=number, limit=_SHOWN_WITH_STATE)
     return DeviceState(
         device=number,
@@ -92,7 +92,7 @@ def state(connection: sa.Connection, call: Call) -> DeviceState:
         information=_put(connection, "DeviceInformation", number),
         device_status=_put(connection, "DeviceStatus", number),
         power_status=_put(connection, "PowerStatus", number),
-        alarms=tuple(alarm_forms(connection, alarms)),
+        alarms=tuple(alarm_forms(connection, open_now)),
         responses=tuple(response_forms(connection, said)),
     )
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from csipd.daemon import scheduler
 from csipd.daemon.lab import lab_line
-from csipd.db import controls, device_list, logevents, programs, subscription_list
+from csipd.db import alarms, controls, device_list, programs, subscription_list
 from csipd.sep2.schema import Element
 from csipd.sep2.types import TimeType
 from csipd.version import VERSION
@@ -58,7 +58,7 @@ def status(connection: sa.Connection, call: Call) -> ServerState:
         controls_active=live.active,
         controls_scheduled=live.scheduled,
         controls_counted=live.counted,
-        alarms_open=logevents.open_alarms(connection),
+        alarms_open=alarms.number_open(connection),
         notifications_pending=subscription_list.pending(connection).exact,
         notifications_failing=subscription_list.failing(connection).exact,
         receivers_failing=subscription_list.failing_receivers(connection).exact,

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from csipd.db import series, telemetry
+from csipd.db import group_history, group_sums, series
 from csipd.db.database import Transaction
 from csipd.db.rollups import roll
 from csipd.db.series import Sample
@@ -168,7 +168,7 @@ class SeriesTests(ReadingCase):
         self.assertEqual(len(whole), 24)
         for rows, devices in ((1, 1), (3, 2), (5, 1), (6, 7), (7, 1)):
             self.patch(readings, "ROWS", rows)
-            self.patch(telemetry, "DEVICES", devices)
+            self.patch(group_history, "DEVICES", devices)
             self.assertEqual(self.rows(f"groups/{n.feeder_a}/readings"), whole, (rows, devices))
 
     def test_steps(self) -> None:
@@ -264,8 +264,8 @@ class SumTests(ReadingCase):
         self.assertEqual(self.values(f"{path}?quantity=voltage"), [])
         self.assertEqual(self.values(f"{path}?since={NOW - 600}&until={NOW - 300}"), [80])
         for devices, steps in ((1, 1), (1, 2), (2, 1)):
-            self.patch(telemetry, "DEVICES", devices)
-            self.patch(telemetry, "STEPS", steps)
+            self.patch(group_history, "DEVICES", devices)
+            self.patch(group_sums, "STEPS", steps)
             self.assertEqual(self.rows(path), found)
 
     def test_phases(self) -> None:
