@@ -31,6 +31,7 @@ from csipd.der.delivery import (
     Ratings,
     Verdict,
     commands,
+    inside,
     judge,
     judged,
     mean,
@@ -166,7 +167,8 @@ def of_devices(
         for command in commands(base, ratings, ders):
             own = series.get(device, [])
             meter, of = _meter(own, command, interval)
-            points, newest = _points(connection, of, Interval(interval.begin, min(interval.end, now)))
+            passed = Interval(interval.begin, min(interval.end, now))
+            points, newest = _points(connection, of, passed, over=now >= interval.end)
             outcome = judge(
                 command,
                 interval,
@@ -271,11 +273,13 @@ def _meter(own: Sequence[Series], command: Command, interval: Interval) -> tuple
 
 
 def _points(
-    connection: sa.Connection, of: Sequence[Series], interval: Interval
+    connection: sa.Connection, of: Sequence[Series], interval: Interval, *, over: bool
 ) -> tuple[list[Point], int | None]:
     """The readings of an interval; of several meters (of phases, or of DERs) what they come to together.
 
     Where one of these gives none there are none: a part is not the whole.
+
+    :param over: whether nothing more of the interval is to come
 
     :return: in the order of time; and when the newest is, of the meter that is the furthest behind
     """
@@ -292,9 +296,10 @@ def _points(
     newest = min(points[-1].start + (points[-1].duration or 0) for points in each)
     if len(each) == 1:
         return each[0], newest
-    parts = [mean(points, interval) for points in each]
+    alone = [inside(points, interval) for points in each]
+    parts = [mean(some, interval) for some in (alone if all(alone) else each)]
     known = [part for part in parts if part is not None]
-    if len(known) < len(parts):
+    if len(known) < len(parts) or (not all(alone) and not over):
         return [], newest
     return [Point(interval.begin, interval.seconds, sum(known, Decimal(0)))], newest
 

@@ -159,6 +159,30 @@ class VerdictTests(SynchronousTestCase):
         self.assertIs(self.verdict(LIMIT, steady(9000, 900), now=900), Verdict.NOT_OBEYED)
         self.assertIs(self.verdict(LIMIT, steady(9000, 300), now=0), Verdict.NOT_YET)
 
+    def test_straddling(self) -> None:
+        """A reading of which a part was before the control or after it accuses nobody.
+
+        Of obedient devices ``make demo`` named several, by the five minutes in whose midst it began.
+        """
+        readings = [
+            Point(at, 300, Decimal(5000 if at < 0 or at > 3300 else 3050)) for at in range(-150, 3601, 300)
+        ]
+        for now, verdict in (
+            (200, Verdict.NOT_YET),
+            (300, Verdict.NOT_YET),
+            (500, Verdict.OBEYED),
+            (900, Verdict.OBEYED),
+            (3600, Verdict.OBEYED),
+        ):
+            known = [point for point in readings if point.start + 300 <= now]
+            self.assertIs(self.verdict(LIMIT, known, now), verdict, now)
+        moments = [Point(-1, None, Decimal(5000)), Point(299, None, Decimal(3000))]
+        self.assertIs(self.verdict(LIMIT, moments, 400), Verdict.OBEYED, "the moment before it")
+        # Where no reading is of the control's time alone they are all that there is, once it is over.
+        long = [Point(-1800, 7200, Decimal(5000))]
+        self.assertIs(self.verdict(LIMIT, long, 3600, newest=5400), Verdict.NOT_OBEYED)
+        self.assertIs(self.verdict(LIMIT, long, 3500, newest=5400), Verdict.NOT_YET)
+
     def test_unknown(self) -> None:
         """A share of nothing that is known is not judged, nor held against it what a device declined."""
         nothing = Command("opModMaxLimW", "active_power", None, limits=True)
