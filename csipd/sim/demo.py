@@ -320,9 +320,11 @@ def _look_closer(daemon: Daemon) -> str:
             "and in another shell:",
             f"  {ctl} controls list",
             f"  {ctl} controls delivery 1",
-            f"  {ctl} responses list",
+            f"  {ctl} responses answers 1",
             f"  {ctl} alarms list",
             f"  {ctl} devices state demo-0001",
+            f"  {ctl} readings series --device demo-0001 --quantity voltage --since -6h",
+            f"  {ctl} subscriptions list",
             f"  {ctl} audit list",
             f"It lies in {daemon.folder}; rm -r {shlex.quote(str(daemon.folder))} removes it.",
         )

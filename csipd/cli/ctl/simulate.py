@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,13 @@ def _host(text: str) -> tuple[str, int]:
     if not colon or not is_host(host) or not port.isdecimal() or not 0 < int(port) < 65_536:
         raise ValueError(f"{text[:80]!r} is not of the form HOST:PORT")
     return host, int(port)
+
+
+def _name(text: str) -> str:
+    # Names of devices are names of files, and "-aggregator" and the like come behind it.
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,19}", text):
+        raise ValueError(f"{text[:80]!r} is not 1 to 20 letters, digits, dots, dashes and underscores")
+    return text
 
 
 def _misbehaving(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,7 +68,13 @@ _WAYS = {
 @click.option("--hour", type=click.FloatRange(0, 24), default=11, show_default=True, help="Of the day.")
 @click.option("--clouds", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="0 is none.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of all that is drawn.")
-@click.option("--name", default="sim", show_default=True, help="What the names of all begin with.")
+@click.option(
+    "--name",
+    type=Parsed("name", _name),
+    default="sim",
+    show_default=True,
+    help="What the names of all begin with.",
+)
 @click.option(
     "--folder",
     type=click.Path(path_type=Path),
@@ -110,5 +124,9 @@ def simulate(
     if devices + aggregated == 0:
         raise click.UsageError("There is nothing to simulate: give --devices or --aggregated.")
     ways = {way: misbehaving[way.name.lower()] for way in _WAYS}
+    if sum(ways.values()) > devices:
+        raise click.UsageError(
+            f"{sum(ways.values())} are to misbehave, of {devices} --devices with certificates of their own."
+        )
     plan = Plan(devices, aggregated, ways, seed, hour, clouds)
     simulation.carry_out(session, simulation.Wish(plan, name, folder, address, speed, lasts))

@@ -56,6 +56,7 @@ def carry_out(session: Session, wish: Wish) -> None:
         roster = Roster.read(wish.folder)
         status = session.client.get("/status").value
         _check_known(session.client, roster)
+        _check_name(session.client, roster, wish.name)
         _enrol(session, roster, wish)
         _run(session, roster, wish, float(status["now"]), wish.speed or status.get("lab_speed", 1))
     except (RosterError, TLSError, OSError) as error:
@@ -88,6 +89,19 @@ def _check_known(client: Client, roster: Roster) -> None:
                 f"the fleet in {roster.folder} was made for another server, or another database:"
                 f" --clean removes its files, --folder names another one"
             )
+
+
+def _check_name(client: Client, roster: Roster, name: str) -> None:
+    """See that no other fleet at the server is called so, whose groups and programs this one would take."""
+    if roster.members:
+        return
+    for called in (f"{name}-0001", f"{name}-aggregator"):
+        for one in client.get("/devices", name=called, limit=1).value["items"]:
+            if one.get("name") == called and one["standing"] != "retired":
+                raise Failure(
+                    f"there is a device {called} at the server already, of a fleet that was made in another"
+                    f" folder: --folder names that one, --name calls this fleet something else"
+                )
 
 
 def _enrol(session: Session, roster: Roster, wish: Wish) -> None:
@@ -145,7 +159,10 @@ def _run(session: Session, roster: Roster, wish: Wish, begins: float, speed: flo
                 show=lambda: live.update(Group(session.out.drawn(*views.fleet(fleet, session.zone)))),
             )
     else:
-        session.out.note(f"{len(fleet.units)} devices begin at https://{place.authority}/dcap.")
+        count = len(fleet.units)
+        session.out.note(
+            f"{count} {'device begins' if count == 1 else 'devices begin'} at https://{place.authority}/dcap."
+        )
         run(
             reactor,
             fleet.start,

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import asdict
 
 from csipd.cli.ctl.output import Facts, Grid, Part
+from csipd.sim.behaviour import Behaviour
 from csipd.sim.fleet import Fleet
 
 #: Voltages outside of these are worth a word, per unit (ANSI C84.1 range A).
@@ -68,13 +69,32 @@ def line(fleet: Fleet, zone: tzinfo | None) -> str:
 
 
 def summary(fleet: Fleet) -> list[Part]:
-    """What it has done."""
-    return [f"{fleet.met()} of {len(fleet.units)} devices found themselves.", *fleet.counts.in_words()]
+    """What it has done, and who misbehaved: what whoever looked for them may compare."""
+    return [
+        f"{fleet.met()} of {len(fleet.units)} devices found themselves.",
+        *fleet.counts.in_words(),
+        *(f"{kind.capitalize()}: {', '.join(names)}." for kind, names in misbehaving(fleet).items()),
+    ]
 
 
 def figures(fleet: Fleet) -> dict[str, Any]:
     """The same for machines."""
-    return {"devices": len(fleet.units), "found": fleet.met(), **asdict(fleet.counts)}
+    return {
+        "devices": len(fleet.units),
+        "found": fleet.met(),
+        **asdict(fleet.counts),
+        "misbehaving": misbehaving(fleet),
+    }
+
+
+def misbehaving(fleet: Fleet) -> dict[str, list[str]]:
+    """The names of those that misbehave, by how they do."""
+    found = {
+        behaviour.value: sorted(unit.name for unit in fleet.units.values() if unit.behaviour is behaviour)
+        for behaviour in Behaviour
+        if behaviour is not Behaviour.GOOD
+    }
+    return {kind: names for kind, names in found.items() if names}
 
 
 def _errors(fleet: Fleet) -> str:
