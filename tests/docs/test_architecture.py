@@ -16,7 +16,16 @@ NAME = r"`([A-Za-z_][\w.]*)`"
 NAMES_OF_A_MODULE = re.compile(rf"`([\w/]+\.py)` ({NAME}(?:(?:, | or ){NAME})*)")
 
 #: Rooms that the map names as a whole, a module a chapter or a kind of value.
-AS_A_WHOLE = ("sep2/resources", "sep2/rules", "db/chapters", "db/migrations", "db/tree", "web/admin", "cli")
+AS_A_WHOLE = (
+    "sep2/resources",
+    "sep2/rules",
+    "db/chapters",
+    "db/migrations",
+    "db/tables",
+    "db/tree",
+    "web/admin",
+    "cli",
+)
 #: What says nothing to a reader of the map.
 NOT_SHOWN = ("__init__.py", "version.py", "db/upsert.py", "db/stored.py")
 
