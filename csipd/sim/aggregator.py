@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from csipd.sep2 import resources as r
 from csipd.sep2.types import Encoding, NotificationStatus
-from csipd.sim.station import Refused, Station
+from csipd.sim.asking import Refused
+from csipd.sim.station import Station
 
 #: Seconds between two renewals of a subscription.
 RENEWAL: Final = 12 * 3600

@@ -12,27 +12,24 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from random import Random
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
 from csipd.der.client import ProgramSeen, ResponseDue
-from csipd.sep2 import codec, identity
+from csipd.sep2 import identity
 from csipd.sep2 import resources as r
 from csipd.sep2.lexical import DocumentError
-from csipd.sim import metering, reports, seen
+from csipd.sim import seen, telling
+from csipd.sim.asking import Asking, Refused
 from csipd.sim.behaviour import LATE_BY, SILENT_AFTER, Behaviour
 from csipd.sim.clock import Alarm, SimulatedClock
 from csipd.sim.counts import Counts
 from csipd.sim.curves import Curve
-from csipd.sim.http import Answer, HTTPClient, Unanswered
+from csipd.sim.http import HTTPClient, Unanswered
 from csipd.sim.unit import Unit
 
-R = TypeVar("R", bound=r.Resource)
-
-#: Members that are asked for with one page of a list.
-PAGE: Final = 255
 #: Real seconds between two tries of what failed: the first, and at most.
 FIRST_PAUSE: Final = 2.0
 LONGEST_PAUSE: Final = 60.0
@@ -45,15 +42,7 @@ NOTHING_YET: Final = 10
 MOST_CURVES: Final = 1000
 
 
-class Refused(Exception):
-    """An answer with a status that was not hoped for."""
-
-    def __init__(self, method: str, what: str, status: int) -> None:
-        super().__init__(f"{method} of {what} was answered {status}")
-        self.status = status
-
-
-class Station:
+class Station(Asking):
     """One client. `units` are the devices that it speaks for.
 
     :param client: asks the server
@@ -79,10 +68,9 @@ class Station:
         behaviour: Behaviour = Behaviour.GOOD,
         spread: float = 0.0,
     ) -> None:
+        super().__init__(client, counts)
         self.lfdi = lfdi
         self.units = tuple(units)
-        self.counts = counts
-        self.client = client
         self.clock = clock
         self.behaviour = behaviour
         self.chance = chance
@@ -192,35 +180,6 @@ class Station:
         """Have steps taken that were not taken before."""
         for name in names:
             self.due.setdefault(name, self.clock.now())
-
-    # --- asking
-
-    async def get(self, path: str, kind: type[R]) -> R:
-        """A document. Refused, Unanswered, DocumentError."""
-        answer = await self.client.request("GET", path)
-        if answer.status != 200:
-            raise Refused("GET", kind.__name__, answer.status)
-        found = codec.decode(answer.body, kind)
-        assert isinstance(found, kind)
-        self.counts.polls += 1
-        return found
-
-    async def members(self, href: str, kind: type[Any]) -> tuple[Any, list[Any]]:
-        """A list's last page, and all of its members, read by pages."""
-        found: list[Any] = []
-        while True:
-            page = await self.get(f"{href}?s={len(found)}&l={PAGE}", kind)
-            members = getattr(page, kind.__name__.removesuffix("List"))
-            found += members
-            if len(found) >= page.all or not members:
-                return page, found
-
-    async def send(self, method: str, path: str, document: r.Resource) -> Answer:
-        """PUT or POST a document; what it was answered, if that is good. Refused, Unanswered."""
-        answer = await self.client.request(method, path, codec.encode(document))
-        if not answer.is_good:
-            raise Refused(method, type(document).__name__, answer.status)
-        return answer
 
     # --- walking
 
@@ -395,29 +354,8 @@ class Station:
             page, ders = await self.members(unit.device.DERListLink.href, r.DERList)
             rate = _soonest(rate, page.pollRate)
             for der in ders[:1]:
-                await self._report_der(unit, der)
+                await telling.of_der(self, unit, der, self.now())
         return _rate(rate)
-
-    async def _report_der(self, unit: Unit, der: r.DER) -> None:
-        """PUT what it is and how it is set where that was not said before, and how it does each time."""
-        if unit.output is None:
-            return
-        now = self.now()
-        orders = unit.orders(now)
-        if unit.settings is None:
-            await self._put(der.DERCapabilityLink, reports.capability(unit.plant))
-        settings = reports.settings(unit.plant, orders, now)
-        if unit.settings is None or settings.replace(updatedTime=unit.settings.updatedTime) != unit.settings:
-            await self._put(der.DERSettingsLink, settings)
-            unit.settings = settings
-        unit.status = reports.status(unit.plant, unit.output, orders, now, unit.status)
-        await self._put(der.DERStatusLink, unit.status)
-        await self._put(der.DERAvailabilityLink, reports.availability(unit.plant, unit.output, now))
-
-    async def _put(self, link: Any, document: r.Resource) -> None:
-        if link is not None:
-            await self.send("PUT", link.href, document)
-            self.counts.puts += 1
 
     async def _post_readings(self) -> float:
         assert self._capability is not None
@@ -429,35 +367,13 @@ class Station:
             measured = unit.measure(self._skew)
             if measured is None:
                 continue
-            if unit.mirror is not None:
-                try:
-                    await self.send("POST", unit.mirror, metering.meter_readings(unit.lfdi, measured))
-                except Refused as error:
-                    if error.status != 404:
-                        raise
-                    unit.mirror = None  # it expired, or was deleted: it is made anew
-            if unit.mirror is None:
-                unit.mirror, unit.post_rate = await self._mirror(link.href, unit, measured)
-            self.counts.readings += len(metering.QUANTITIES)
+            await telling.readings(self, link.href, unit, measured)
             rate = _soonest(rate, unit.post_rate)
         return NOTHING_YET if rate is None else _rate(rate)
 
-    async def _mirror(self, href: str, unit: Unit, measured: metering.Measured) -> tuple[str, int | None]:
-        """Make the mirror of a unit's meter; where it is, and how often it is to be posted to."""
-        made = await self.send("POST", href, metering.usage_point(unit.lfdi, measured))
-        if made.location is None:
-            raise Unanswered("a MirrorUsagePoint was made, and no Location says where")
-        mirror = await self.get(made.location, r.MirrorUsagePoint)
-        return made.location, mirror.postRate
-
     async def _post_log_events(self) -> float:
         for unit in self._met():
-            assert unit.device is not None
-            link = unit.device.LogEventListLink
-            while unit.log and link is not None:
-                await self.send("POST", link.href, unit.log[0])
-                unit.log.popleft()
-                self.counts.log_events += 1
+            await telling.log_events(self, unit)
         return float("inf")
 
 
