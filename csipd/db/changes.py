@@ -9,6 +9,7 @@ Changes are numbered, and a number that is seen in a snapshot says that all chan
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 import sqlalchemy as sa
@@ -16,36 +17,37 @@ import sqlalchemy as sa
 from csipd.db import facts
 from csipd.db.prepared import Prepared
 from csipd.db.tables import changes, watched
-from csipd.sep2.site import SERVED, Place, enclosing, locate
+from csipd.sep2.site import SERVED, Place, Row, enclosing
 
 #: Kinds of facts that a subscription may watch. Documents are told apart by whose they are.
-_KINDS = frozenset(
-    kind.name
-    for kind in (
-        facts.device,
-        facts.everything,
-        facts.fleet,
-        facts.fleet_groups,
-        facts.groups_of,
-        facts.own_program,
-        facts.own_rates,
-        facts.program,
-        facts.rates,
-        facts.schedule,
-        facts.topology,
-    )
+_KINDS = (
+    facts.device,
+    facts.everything,
+    facts.fleet,
+    facts.fleet_groups,
+    facts.groups_of,
+    facts.own_program,
+    facts.own_rates,
+    facts.program,
+    facts.rates,
+    facts.schedule,
+    facts.topology,
 )
-_DOCUMENT = facts.document("")
-_SUBSCRIBABLE = [row for row in SERVED.values() if row.subscribable]
-#: Of what they say, and of what they lie in.
-_ROWS = frozenset(
-    (
-        *(row.name for row in _SUBSCRIBABLE),
-        *(
-            around.row.name
-            for row in _SUBSCRIBABLE
-            if (around := enclosing(Place(row, (1,) * row.depth))) is not None
-        ),
+
+
+def _documents() -> set[Row]:
+    """The rows of documents that may be watched: what may be subscribed to, and what that lies in."""
+    rows = {row for row in SERVED.values() if row.subscribable}
+    around = [enclosing(Place(row, (1,) * row.depth)) for row in rows]
+    return rows | {place.row for place in around if place is not None}
+
+
+# Each write asks this of each fact that it drops, so it is one pattern of names.
+_WATCHABLE = re.compile(
+    "(?:{})(?: .*)?|{}(?:{})".format(
+        "|".join(kind.name for kind in _KINDS),
+        facts.document(""),
+        "|".join(re.sub("{id[0-9]}", "[0-9]+", row.uri) for row in _documents()),
     )
 )
 
@@ -57,10 +59,7 @@ _REMOVE = Prepared(sa.delete(changes).where(changes.c.number == sa.bindparam("nu
 
 def is_watchable(fact: str) -> bool:
     """Whether a subscription may hang on a fact. What devices write all the time is none of these."""
-    if fact.startswith(_DOCUMENT):
-        place = locate(fact.removeprefix(_DOCUMENT))
-        return place is not None and place.row.name in _ROWS
-    return fact.partition(" ")[0] in _KINDS
+    return _WATCHABLE.fullmatch(fact) is not None
 
 
 def record(connection: sa.Connection, dropped: Collection[str]) -> None:

@@ -23,8 +23,9 @@ from csipd.db.tree import access, context, own_level
 from csipd.der.subscribing import SubscriptionLimits
 from csipd.net.identity import Identity
 from csipd.sep2 import resources as r
-from csipd.sep2.site import locate
+from csipd.sep2.site import ROWS, SERVED, Place, enclosing, locate
 from tests.support.courier import Courier, read, subscription
+from tests.support.steps import steps
 from tests.support.store import statements
 from tests.support.walk import walk
 from tests.support.world import AGGREGATOR, ISSUER, MANAGED, OWNER, World, end_device
@@ -405,6 +406,41 @@ class RecordTests(SynchronousTestCase):
                 self.assertEqual([fact for fact in found.facts if not changes.is_watchable(fact)], [], path)
                 self.assertLess(len(found.facts), 20, path)
         self.assertGreater(looked, 30)
+
+    def test_watchable(self) -> None:
+        """Of documents those of what may be subscribed to are watched, and of what that lies in; what a
+        device writes all the time is none, and costs few steps to be told apart."""
+        named = {row.name for row in SERVED.values() if row.subscribable}
+        for name, row in ROWS.items():
+            fact = facts.document(row.href((7, 1, 2, 3, 4)[: row.depth]))
+            place = locate(fact.partition(" ")[2])
+            inside = {
+                around.row.name
+                for one in named
+                if (around := enclosing(Place(ROWS[one], (1,) * ROWS[one].depth))) is not None
+            }
+            expected = place is not None and place.row.name in named | inside
+            self.assertEqual(changes.is_watchable(fact), expected, name)
+        for kind in facts.KINDS:
+            if kind is not facts.document:
+                expected = kind.name not in self.NOT_WATCHED
+                self.assertEqual(changes.is_watchable(kind(5)), expected, kind.name)
+        self.assertTrue(all(map(changes.is_watchable, (facts.EVERYTHING, facts.TOPOLOGY))))
+        status = facts.document("/edev/1/der/1/ders")
+        self.assertLess(steps(lambda: changes.is_watchable(status)), 15)
+
+    #: Kinds of facts that no subscription hangs on.
+    NOT_WATCHED = (
+        "list",
+        "certificate",
+        "controls",
+        "responses",
+        "mirrors",
+        "mirror",
+        "usage-points",
+        "readings",
+        "mirror-room",
+    )
 
     def test_numbers(self) -> None:
         """Numbers of changes rise, whatever is removed in between."""

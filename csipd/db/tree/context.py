@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from datetime import tzinfo
 from math import inf
+from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -24,6 +25,7 @@ T = TypeVar("T")
 
 #: Octets that an object of a few numbers and names takes.
 SMALL = 400
+_NAME = attrgetter("name")
 
 
 class Outdated(Exception):
@@ -149,7 +151,7 @@ class Context:
             return make()
         entry = self.store.find(key, self.now, own=own)
         if entry is not None:
-            self.depends_on.update([fact.name for fact in entry.facts])
+            self.depends_on.update(map(_NAME, entry.facts))
             if entry.until != inf:
                 self.limit_validity(int(entry.until))
             value: T = entry.value
