@@ -23,8 +23,8 @@ from tests.support.world import AGGREGATOR, BARE, FULL, MANAGED, NOW, OTHER, OWN
 MOST = {
     "/tm": 2,
     "/dcap": 2,
-    "/edev?l=10": 6,
-    "/edev/{device}": 6,
+    "/edev?l=10": 5,
+    "/edev/{device}": 5,
     "/edev/{device}/fsa": 2,
     "/edev/{device}/fsa/{fsa}/derp": 2,
     "/edev/{device}/der": 4,

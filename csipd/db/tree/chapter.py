@@ -67,6 +67,11 @@ class Source:
         """Whether its documents are in the table of documents, each at its href."""
         return type(self).get is Source.get and not self.row.is_list
 
+    @cached_property
+    def is_counted(self) -> bool:
+        """Whether the members of its lists are counted in the table of lists: many at once, of any rows."""
+        return type(self).counts is Source.counts and self.row.is_list
+
     def present(self, context: Context, many: Sequence[Ids]) -> list[bool]:
         """Which of the resources there are."""
         hrefs = [self.row.href(ids) for ids in many]
@@ -84,10 +89,7 @@ class Source:
 
     def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
         """How many members each of the lists has for this caller."""
-        hrefs = [self.row.href(ids) for ids in many]
-        context.depend(*map(facts.list_of, hrefs))
-        found = documents.counts(context.connection, hrefs)
-        return [found.get(href, 0) for href in hrefs]
+        return count_members(context, [self.row.href(ids) for ids in many])
 
     def shared(self, context: Context, place: Place, part: Page) -> Places | None:
         """A part of the list by the places of its members, where each of these `is_shared`.
@@ -114,6 +116,13 @@ class Source:
             facts.list_of(place.href), *(facts.document(member_place.href) for member_place, _ in members)
         )
         return total, members
+
+
+def count_members(context: Context, hrefs: Sequence[str]) -> list[int]:
+    """How many members each of some lists has that are in the table of lists."""
+    context.depend(*map(facts.list_of, hrefs))
+    found = documents.counts(context.connection, hrefs)
+    return [found.get(href, 0) for href in hrefs]
 
 
 class Singleton(Source):

@@ -17,7 +17,7 @@ from typing import Any
 from csipd.db import documents, facts, programs
 from csipd.db.chapters import source_of
 from csipd.db.tree import rates
-from csipd.db.tree.chapter import Source
+from csipd.db.tree.chapter import Source, count_members
 from csipd.db.tree.context import Context
 from csipd.der.access import Owner, may_see
 from csipd.refusals import NotFound
@@ -176,6 +176,8 @@ def _links(context: Context, row: Row, places: Sequence[Place]) -> list[_Links]:
     found: list[_Links] = [{} for _ in places]
     owners = [_owner(context, place) for place in places]
     caller, policy = context.caller, context.server.policy
+    # Those that one statement counts: its place and name, and the list.
+    together: list[tuple[int, str, str]] = []
     for child, name, source in _linked(row):
         shown = [i for i, owner in enumerate(owners) if may_see(caller, child, owner, policy, True)]
         if not shown:
@@ -183,7 +185,11 @@ def _links(context: Context, row: Row, places: Sequence[Place]) -> list[_Links]:
         every = [places[i].ids[: child.depth] for i in shown]
         if child.is_list:
             lists = [(i, ids) for i, ids in zip(shown, every, strict=True) if source.exists(context, ids)]
-            numbers = source.counts(context, [ids for _, ids in lists])
+            if source.is_counted:
+                together += [(i, name, child.href(ids)) for i, ids in lists]
+                numbers = [0] * len(lists)
+            else:
+                numbers = source.counts(context, [ids for _, ids in lists])
             for (i, ids), number in zip(lists, numbers, strict=True):
                 found[i][name] = child.href(ids), number
         else:
@@ -192,6 +198,10 @@ def _links(context: Context, row: Row, places: Sequence[Place]) -> list[_Links]:
             for i, ids, present in zip(shown, every, there, strict=True):
                 if present:
                     found[i][name] = child.href(ids), None
+    if together:
+        numbers = count_members(context, [href for _, _, href in together])
+        for (i, name, href), number in zip(together, numbers, strict=True):
+            found[i][name] = href, number
     return found
 
 
