@@ -198,6 +198,16 @@ _TOLD = Prepared(
     "next_at",
     "notified",
 )
+# Its subscriber has changed it meanwhile: what is told anew comes no sooner than another Notification does.
+_TOLD_BEFORE = Prepared(
+    sa.update(subscriptions).where(
+        subscriptions.c.id == sa.bindparam("row"),
+        subscriptions.c.uri == sa.bindparam("at_uri"),
+        subscriptions.c.cancelled.is_(None),
+    ),
+    "next_at",
+    "notified",
+)
 _ATTEMPTS = Prepared(sa.select(subscriptions.c.attempts).where(_THIS))
 _FAILS = Prepared(
     sa.update(subscriptions)
@@ -418,15 +428,12 @@ def _delivered(transaction: Transaction, outgoing: Outgoing, now: int) -> None:
     if outgoing.last:
         _end(transaction, outgoing.subscription, outgoing.revision, "its subscriber was told of its end", now)
         return
-    said = {
-        "up_to": outgoing.changed,
-        "digest": outgoing.digest,
-        "look_at": outgoing.look_at,
-        "next_at": now + APART,
-        "notified": now,
-    }
+    when = {"next_at": now + APART, "notified": now}
+    said = {"up_to": outgoing.changed, "digest": outgoing.digest, "look_at": outgoing.look_at, **when}
     this = {"row": outgoing.subscription, "at_revision": outgoing.revision}
-    _TOLD.execute(transaction.connection, {**this, **said})
+    if not _TOLD.execute(transaction.connection, {**this, **said}):
+        where = {"row": outgoing.subscription, "at_uri": outgoing.uri}
+        _TOLD_BEFORE.execute(transaction.connection, {**where, **when})
 
 
 def _failed(transaction: Transaction, outgoing: Outgoing, reason: str, now: int) -> None:

@@ -816,6 +816,21 @@ class DeliveryTests(NotificationCase):
         (told,) = self.courier.deliver()
         self.assertEqual(told.outgoing.uri, "https://new.example/")
 
+    def test_limit_meanwhile(self) -> None:
+        """One whose limit is changed while a Notification is under way is told anew 30 s after that one."""
+        self.control()
+        self.courier.fan_out()
+        prepared = self.courier.prepare(self.number(self.where))
+        assert not isinstance(prepared, Settled)
+        self.world.put(AGGREGATOR, self.where, subscription(self.path, prepared.uri, limit=1))
+        self.courier.settle(Delivered(prepared))
+        self.later(29)
+        self.assertEqual(self.told(), [])
+        self.later(1)
+        (told,) = self.courier.deliver()
+        assert told.resource is not None
+        self.assertEqual(told.resource.get("results"), "1")
+
     def test_after_restore(self) -> None:
         """After a restore everybody is told what is true now, whatever the store knows of what they know."""
         self.subscribe("/edev")
