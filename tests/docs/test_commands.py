@@ -20,7 +20,7 @@ from tests.docs.commands import blocks, indented, script
 from tests.support.daemon import OPENSSL_CNF, SCRIPTS, Process, two_free_ports
 
 ROOT = OPENSSL_CNF.parent
-DOCUMENTS = ("README.md", "docs/csipctl.md", "docs/api.md", "docs/operating.md")
+DOCUMENTS = ("README.md", "docs/csipctl.md", "docs/api.md", "docs/operating.md", "docs/aggregators.md")
 
 #: What an installed csipd has elsewhere than one of `make run`.
 INSTALLED = {"/opt/csipd": "/opt/csipd", "/etc/csipd": "/etc", "/backup/": "/backup/"}
@@ -33,6 +33,7 @@ TIMEOUT = 480
 # A command that fails ends the script; its line is that of the document.
 PRELUDE = (
     "set -E -o pipefail; "
+    "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT; "
     "trap 'echo $LINENO > line' DEBUG; "
     "trap 'code=$?; echo \"FAILED $LINENO $code $BASH_COMMAND\" >&2; exit $code' ERR; "
     'csipctl() { case " $* " in '
@@ -50,7 +51,9 @@ class Shell:
             (self.folder / place).mkdir(parents=True)
         shutil.copy(OPENSSL_CNF, self.folder)
         port, admin_port = two_free_ports()
+        receiver_port, _ = two_free_ports()
         self.replaced = {
+            "127.0.0.1:7445": f"127.0.0.1:{receiver_port}",
             "127.0.0.1:7443": f"127.0.0.1:{port}",
             "127.0.0.1:7444": f"127.0.0.1:{admin_port}",
             ".venv/bin/": f"{SCRIPTS}/",
@@ -125,6 +128,10 @@ class DocumentTests(SynchronousTestCase):
     def test_operating(self) -> None:
         """docs/operating.md."""
         self.run_document("docs/operating.md")
+
+    def test_aggregators(self) -> None:
+        """docs/aggregators.md."""
+        self.run_document("docs/aggregators.md")
 
     def test_few_are_excluded(self) -> None:
         """At most a tenth of the commands is left out, and none escapes as text that is only indented."""
