@@ -14,16 +14,16 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from csipd.daemon.clockwatch import ClockWatch
+from csipd.daemon.passes import Passes
 from csipd.db import controls, declarations, facts, logevents, notifications, rates, retention
 from csipd.db.database import Database, Transaction
-from csipd.db.fair_queue import BULK
 from csipd.der.metering import Metering
 from csipd.der.retention import Retention
 from csipd.refusals import Unavailable
@@ -147,8 +147,27 @@ class Scheduler(Service):
         self._configured = sweep_seconds
         self._sweep_seconds = self._interval(sweep_seconds)
         self._timer: IDelayedCall | None = None
-        self._removal: IDelayedCall | None = None
-        self._rest: IDelayedCall | None = None
+        self._events = Passes(
+            database,
+            clock,
+            wall,
+            self._sweep_events,
+            lambda found: found.following,
+            pause=_PAUSE,
+            failed=self._failed,
+            found=self._swept,
+        )
+        self._removal = Passes(
+            database,
+            clock,
+            wall,
+            self._remove,
+            lambda found: 0 if found.more else None,
+            pause=_PAUSE,
+            failed=self._failed,
+            found=self._removed,
+            may=self.ages_count,
+        )
         self._watch = ClockWatch(lambda: clock.seconds() * speed, wall)
         # Seconds by which the wall clock was set ahead since the start.
         self._ahead = 0.0
@@ -165,9 +184,8 @@ class Scheduler(Service):
             if loop.running:
                 loop.stop()
         self._disarm()
-        for delayed in (self._removal, self._rest):
-            if delayed is not None and delayed.active():
-                delayed.cancel()
+        for passes in (self._events, self._removal):
+            passes.stop()
 
     def changed(self, dropped: Sequence[str]) -> None:
         """Hear of facts that were dropped: a new control may be due before the timer."""
@@ -198,9 +216,9 @@ class Scheduler(Service):
         self._notice_step()
         return self._ahead <= _TOO_FAR_AHEAD
 
-    def _loop(self, work: Callable[[], Deferred[Any]]) -> LoopingCall:
+    def _loop(self, work: Callable[[], Deferred[Any] | None]) -> LoopingCall:
         # A loop that fails once would never run again; one that is still at work is not started anew.
-        loop = LoopingCall(lambda: work().addErrback(self._failed))
+        loop = LoopingCall(lambda: maybeDeferred(work).addErrback(self._failed))
         loop.clock = self._clock
         return loop
 
@@ -249,33 +267,20 @@ class Scheduler(Service):
         self._timer = None
         self._tick().addErrback(self._failed)
 
-    def _sweep(self) -> Deferred[None]:
-        if self._rest is not None and self._rest.active():
-            # So many that it is not through with the last time's.
-            self._rest.cancel()
-        return self._go_over(0).addCallback(lambda _: self._remove())
+    def _sweep(self) -> None:
+        self._events.begin()
+        self._removal.begin()
 
-    def _go_over(self, after: int) -> Deferred[None]:
-        """Go over the log events of some devices; the rest follows, with pauses for others' writes."""
-        return self._database.write(
-            lambda transaction: logevents.sweep(transaction, self._log_events, after), BULK
-        ).addCallback(self._swept)
+    def _sweep_events(self, transaction: Transaction, now: int, after: int) -> logevents.SweepResult:
+        return logevents.sweep(transaction, self._log_events, after)
 
-    def _remove(self) -> Deferred[None]:
-        """Remove some of what is older than it may be; the rest follows, with pauses for others' writes."""
-        if not self.ages_count():
-            return succeed(None)
-        now = int(self._wall())
-        return self._database.write(
-            lambda transaction: retention.sweep(transaction, self._retention, now, self._metering), BULK
-        ).addCallback(self._removed)
+    def _remove(self, transaction: Transaction, now: int, after: int) -> retention.Removed:
+        return retention.sweep(transaction, self._retention, now, self._metering)
 
     def _removed(self, found: retention.Removed) -> None:
         if found.rows:
             what = ", ".join(f"{number} of {name}" for name, number in found.rows.items())
             self._log.info("removed what is older than it is kept: {what}", what=what)
-        if found.more and self.running:
-            self._removal = self._clock.callLater(_PAUSE, lambda: self._remove().addErrback(self._failed))
 
     def _swept(self, found: logevents.SweepResult) -> None:
         if found.aged or found.classified:
@@ -286,9 +291,6 @@ class Scheduler(Service):
                 classified=found.classified,
                 open=found.open,
             )
-        rest = found.following
-        if rest is not None and self.running:
-            self._rest = self._clock.callLater(_PAUSE, lambda: self._go_over(rest).addErrback(self._failed))
 
     def _failed(self, failure: Failure) -> None:
         # A database that cannot be used says so itself.

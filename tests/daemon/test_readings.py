@@ -120,6 +120,16 @@ class SweepTests(SynchronousTestCase):
         self.clock.pump([PAUSE] * 4)
         self.assertEqual(self.number(readings), 0)
 
+    def test_set_ahead_meanwhile(self) -> None:
+        """A wall clock that is set ahead in the midst of a removal has no more removed."""
+        self.patch(old_readings, "AT_ONCE", 10)
+        self.service()
+        self.begin = MIDNIGHT + 31 * DAY
+        self.clock.advance(REMOVE_SECONDS)
+        self.trusted = False
+        self.clock.pump([PAUSE] * 4)
+        self.assertEqual(self.number(readings), 6 * HOURS - 10)
+
     def test_doomed(self) -> None:
         """What a device has ended too much of goes within minutes, whatever the wall clock says."""
         self.trusted = False

@@ -587,7 +587,10 @@ class SweepTests(_Case):
 
     def test_no_removal_after_the_stop(self) -> None:
         """What waits for its turn when the scheduler stops is left for the next start."""
-        self.one.scheduler._removed(retention.Removed({"audit": 1000}, more=True))
+        more = retention.Removed({"audit": 1000}, more=True)
+        self.patch(module.retention, "sweep", lambda *asked: more)
+        self.clock.advance(SWEEP)
+        self.assertTrue(self.clock.getDelayedCalls())
         self.one.scheduler.stopService()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 

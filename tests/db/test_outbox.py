@@ -556,7 +556,7 @@ class PortionTests(SynchronousTestCase):
                     notifications.next_moment(connection, now)
                 return len(said)
 
-            self.assertLessEqual(self.world.read(look), 7)
+            self.assertEqual(self.world.read(look), 7)
             self.courier.deliver()
 
     def test_plans(self) -> None:
