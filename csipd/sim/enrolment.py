@@ -2,9 +2,12 @@
 
 A group with a program is made for the whole fleet and one for each of its feeders, an aggregator where one is
 wanted, and the devices, each with a certificate for which it made the key itself; those of an aggregator have
-none. What was made is in the roster, so that a second run makes only what is missing, and `remove` undoes it:
-but for groups and retired programs, which the server keeps with the history of what was commanded to them,
-and which are used again.
+none. What was made is in the roster, so that a second run makes only what is missing, and `remove_devices`
+and `retire_programs` undo it: but for groups and retired programs, which the server keeps with the history of
+what was commanded to them, and which are used again.
+
+Numbers alone say nothing: those of another server's devices are the same. What is taken away is asked for
+first, and nothing of others is taken over because it is called as the fleet is.
 """
 
 from __future__ import annotations
@@ -28,8 +31,14 @@ FEEDER_PRIMACY: Final = 15
 _SUBSTATION, _FEEDER = 2, 3
 
 
+class Foreign(Exception):
+    """What stands at the server is not this fleet's, and is left alone. One line."""
+
+
 class API(Protocol):
     """The operator's API. What it refuses is raised as an exception with its reason."""
+
+    def get(self, path: str) -> Any: ...
 
     def post(self, path: str, content: dict[str, Any] | None = None) -> Any: ...
 
@@ -59,12 +68,40 @@ def missing(roster: Roster, name: str, devices: int, aggregated: int) -> Iterato
         yield lambda api, is_managed=is_managed: _make_device(api, roster, name, is_managed)  # type: ignore[misc]
 
 
-def remove(roster: Roster) -> Iterator[Callable[[API], None]]:
-    """What is to be done so that nothing of the fleet takes part any more; groups and history stay."""
+def remove_devices(roster: Roster) -> Iterator[Callable[[API], None]]:
+    """What is to be done so that no device of the fleet takes part any more. Foreign: who has its number."""
     for member in reversed(roster.members):
-        yield lambda api, member=member: api.delete(f"/devices/{member.number}")  # type: ignore[misc]
+        yield lambda api, member=member: _remove_device(api, member)  # type: ignore[misc]
+
+
+def retire_programs(roster: Roster) -> Iterator[Callable[[API], None]]:
+    """What is to be done so that no program of the fleet is shown. Foreign: what has its number."""
     for feeder in reversed(roster.feeders):
-        yield lambda api, feeder=feeder: api.delete(f"/programs/{feeder.program}")  # type: ignore[misc]
+        yield lambda api, feeder=feeder: _retire_program(api, feeder)  # type: ignore[misc]
+
+
+def _is_member(found: Mapping[str, Any], member: Member) -> bool:
+    return found.get("lFDI") == member.lfdi
+
+
+def _remove_device(api: API, member: Member) -> None:
+    path = f"/devices/{member.number}"
+    found = api.get(path).value
+    if not _is_member(found, member):
+        raise Foreign(f"device {member.number} is {found.get('name')}, and not {member.name} of this fleet")
+    if found.get("standing") != "retired":
+        api.delete(path)
+
+
+def _retire_program(api: API, feeder: Feeder) -> None:
+    path = f"/programs/{feeder.program}"
+    found = api.get(path).value
+    if (found.get("description"), found.get("group")) != (feeder.name, feeder.group):
+        raise Foreign(
+            f"program {feeder.program} is {found.get('description')}, and not {feeder.name} of this fleet"
+        )
+    if "retired" not in found:
+        api.delete(path)
 
 
 def _spread(few: list[bool], many: list[bool]) -> list[bool]:
@@ -76,25 +113,45 @@ def _spread(few: list[bool], many: list[bool]) -> list[bool]:
 def _make_feeder(api: API, roster: Roster, name: str, number: int) -> None:
     called = f"{name} feeder {number}" if number else name
     above = {"parent": roster.feeders[0].group, "level": _FEEDER} if number else {"level": _SUBSTATION}
-    group = _find(api, "/groups", "name", called)
+    group = _group_left(api, called)
     if group is None:
         group = api.post("/groups", {"name": called, **above}).value["number"]
     values = {"primacy": FEEDER_PRIMACY if number else FLEET_PRIMACY, "group": group}
     program = _find(api, "/programs", "description", called)
     if program is None:
-        program = api.post("/programs", {"description": called, **values}).value["number"]
+        made = api.post("/programs", {"description": called, **values}).value["number"]
     else:
-        api.patch(f"/programs/{program}", values)
-    roster.add(Feeder(called, group, program))
+        if "retired" not in program and program["group"] != group:
+            raise Foreign(f"there is a program {called} already, which is not of this fleet: {_OTHER_NAME}")
+        made = program["number"]
+        api.patch(f"/programs/{made}", values)
+    roster.add(Feeder(called, group, made))
 
 
-def _find(api: API, path: str, key: str, name: str) -> int | None:
-    """The number of what is called so in a list: it may be left of a fleet before."""
+_OTHER_NAME: Final = "--name has this one called otherwise"
+
+
+def _group_left(api: API, called: str) -> int | None:
+    """The number of a group that was made for a fleet before: nobody is in it."""
+    found = _find(api, "/groups", "name", called)
+    if found is None:
+        return None
+    number: int = found["number"]
+    for page in api.pages(f"/groups/{number}/devices", {"limit": 1}):
+        if page.value["items"]:
+            raise Foreign(
+                f"there is a group {called} already, with devices that are not of this fleet: {_OTHER_NAME}"
+            )
+    return number
+
+
+def _find(api: API, path: str, key: str, name: str) -> dict[str, Any] | None:
+    """What is called so in a list: it may be left of a fleet before."""
     for page in api.pages(path, {}):
         for item in page.value["items"]:
             if item[key] == name:
-                number: int = item["number"]
-                return number
+                found: dict[str, Any] = item
+                return found
     return None
 
 

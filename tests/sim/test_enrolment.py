@@ -32,6 +32,16 @@ class EnrolmentTests(SynchronousTestCase):
             step(self.desk.client)
         return roster
 
+    def take_away(self, roster: Roster) -> list[str]:
+        """Have the server rid of a fleet; what was left alone because it is not the fleet's."""
+        foreign = []
+        for step in (*enrolment.remove_devices(roster), *enrolment.retire_programs(roster)):
+            try:
+                step(self.desk.client)
+            except enrolment.Foreign as error:
+                foreign.append(str(error))
+        return foreign
+
     def get(self, path: str) -> Any:
         return self.desk.client.get(path).value
 
@@ -86,12 +96,51 @@ class EnrolmentTests(SynchronousTestCase):
         """Afterwards no device is there, no program shown, no file left; and the same can be made again."""
         for _ in range(2):
             roster = self.enrol(2, 1)
-            for step in enrolment.remove(roster):
-                step(self.desk.client)
+            self.take_away(roster)
             roster.remove()
             self.assertEqual({one["standing"] for one in self.listed("/devices")}, {"retired"})
             self.assertTrue(all("retired" in one for one in self.listed("/programs")))
             self.assertFalse(self.folder.exists())
+
+    def test_numbers_of_another_server(self) -> None:
+        """Who has the numbers of a fleet of another server is left alone: production, say."""
+        self.lab.make_end_device("AB" * 20, "inverter")
+        device = self.listed("/devices")[0]["number"]
+        group = self.desk.client.post("/groups", {"name": "feeder"}).value["number"]
+        made = {"description": "Limits", "primacy": 3, "group": group}
+        program = self.desk.client.post("/programs", made).value["number"]
+        before = self.listed("/devices"), self.listed("/programs")
+        roster = Roster.read(self.folder)
+        roster.add(Member("sim-0001", device, "CD" * 20, 111115, 1))
+        roster.add(Feeder("sim", group, program))
+        foreign = self.take_away(roster)
+        self.assertEqual(len(foreign), 2, foreign)
+        self.assertIn("is inverter, and not sim-0001 of this fleet", foreign[0])
+        self.assertIn("is Limits, and not sim of this fleet", foreign[1])
+        self.assertEqual((self.listed("/devices"), self.listed("/programs")), before)
+
+    def test_taken_away_twice(self) -> None:
+        """What was cut off while it took the fleet away is gone through once more."""
+        roster = self.enrol(1)
+        self.assertEqual(self.take_away(roster) + self.take_away(roster), [])
+
+    def test_the_name_of_a_group_with_devices(self) -> None:
+        """A group in which others are is not taken for the fleet's, nor its program changed."""
+        group = self.desk.client.post("/groups", {"name": "sim"}).value["number"]
+        content = {"name": "inverter", "lFDI": "AB" * 20, "groups": [group], "ders": 1}
+        self.desk.client.post("/devices", content)
+        with self.assertRaisesRegex(enrolment.Foreign, "there is a group sim already, with devices"):
+            self.enrol(1)
+
+    def test_the_name_of_a_program(self) -> None:
+        """A program of another group keeps its group and its primacy."""
+        group = self.desk.client.post("/groups", {"name": "feeder"}).value["number"]
+        made = {"description": "sim", "primacy": 3, "group": group}
+        program = self.desk.client.post("/programs", made).value["number"]
+        before = self.get(f"/programs/{program}")
+        with self.assertRaisesRegex(enrolment.Foreign, "there is a program sim already"):
+            self.enrol(1)
+        self.assertEqual(self.get(f"/programs/{program}"), before)
 
     def test_a_name_that_is_taken(self) -> None:
         """Devices of others are not touched: it is refused, and says by what."""

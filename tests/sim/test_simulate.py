@@ -81,6 +81,27 @@ class SimulateTests(SynchronousTestCase):
         done = self.ctl("simulate")
         self.assertEqual(done.returncode, 1)
         self.assertIn("was made for another server, or another database", done.stderr)
+        # As that says, its files are removed: and nobody's device.
+        member |= {"number": 1}
+        (folder / "fleet.jsonl").write_text(json.dumps(["member", member]) + "\n")
+        cleaned = self.ctl("simulate", "--clean")
+        self.assertEqual(cleaned.returncode, 0, cleaned)
+        self.assertIn("Not taken away: device 1 is dev1, and not x of this fleet", cleaned.stderr)
+        self.assertIn("Took away 0 devices", cleaned.stderr)
+        self.assertFalse(folder.exists())
+        left = json.loads(self.ctl("--json", "devices", "list", "--standing", "registered").stdout)
+        self.assertEqual([device["name"] for device in left["items"]], ["dev1"])
+
+    def test_no_lab(self) -> None:
+        """A server that is no lab is given a fleet only after a question; no input is a no."""
+        self.place = small_place(Path(self.mktemp()), "generate_admin_cert: true", certificates=False)
+        Daemon(self, self.place).start()
+        done = self.ctl("simulate", "--devices", "1", "--for", "1s")
+        self.assertEqual(done.returncode, 5, done)
+        self.assertIn("is no lab", done.stdout)
+        self.assertEqual(len(json.loads(self.ctl("--json", "devices", "list").stdout)["items"]), 1)
+        made = self.ctl("simulate", "--devices", "1", "--for", "1s", "--yes")
+        self.assertEqual(made.returncode, 0, made)
 
     def test_usage(self) -> None:
         """Nothing to simulate, and an address that is none, are wrong usage; nobody there is code 3."""

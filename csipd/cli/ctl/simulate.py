@@ -83,6 +83,7 @@ _WAYS = {
     help="Where their keys, certificates and numbers are kept.",
 )
 @click.option("--at", "address", type=Parsed("at", _host), help="HOST:PORT where devices find the server.")
+@click.option("--yes", is_flag=True, help="Do not ask, though the server is no lab.")
 @click.option("--clean", is_flag=True, help="Take the fleet away from the server, and its files.")
 @pass_session
 def simulate(
@@ -98,6 +99,7 @@ def simulate(
     name: str,
     folder: Path,
     address: tuple[str, int] | None,
+    yes: bool,
     clean: bool,
     **misbehaving: int,
 ) -> None:
@@ -106,7 +108,7 @@ def simulate(
     They are made known to it first: groups, programs, and devices with certificates, named sim-0001 and so
     on. Then they come, over TLS, and do as real ones do, on streets whose voltage follows from what they feed
     in. The next run takes the same ones; --clean takes all of them away. Without options there are 20, until
-    Ctrl-C.
+    Ctrl-C. A server that is no lab (lab: true) is given them only after a question.
 
     \b
     Examples:
@@ -129,4 +131,4 @@ def simulate(
             f"{sum(ways.values())} are to misbehave, of {devices} --devices with certificates of their own."
         )
     plan = Plan(devices, aggregated, ways, seed, hour, clouds)
-    simulation.carry_out(session, simulation.Wish(plan, name, folder, address, speed, lasts))
+    simulation.carry_out(session, simulation.Wish(plan, name, folder, address, speed, lasts, yes))

@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from csipd.cli.ctl.client import Client
 from csipd.cli.ctl.errors import Failure
+from csipd.cli.ctl.options import ask
 from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.views import simulate as views
 from csipd.net.tls import TLSError
@@ -40,6 +41,7 @@ class Wish:
     :param at: where devices find the server; None: where csipctl does
     :param speed: of their clock; None: the server's
     :param lasts: real seconds; None: until Ctrl-C
+    :param unasked: whether a server that is no lab gets the fleet without a question
     """
 
     plan: Plan
@@ -48,6 +50,7 @@ class Wish:
     at: tuple[str, int] | None
     speed: float | None
     lasts: int | None
+    unasked: bool = False
 
 
 def carry_out(session: Session, wish: Wish) -> None:
@@ -57,7 +60,7 @@ def carry_out(session: Session, wish: Wish) -> None:
         status = session.client.get("/status").value
         _check_known(session.client, roster)
         _check_name(session.client, roster, wish.name)
-        _enrol(session, roster, wish)
+        _enrol(session, roster, wish, is_lab="lab_speed" in status)
         _run(session, roster, wish, float(status["now"]), wish.speed or status.get("lab_speed", 1))
     except (RosterError, TLSError, OSError) as error:
         raise Failure(str(error)) from None
@@ -104,10 +107,18 @@ def _check_name(client: Client, roster: Roster, name: str) -> None:
                 )
 
 
-def _enrol(session: Session, roster: Roster, wish: Wish) -> None:
+def _enrol(session: Session, roster: Roster, wish: Wish, *, is_lab: bool) -> None:
     steps = list(enrolment.missing(roster, wish.name, wish.plan.devices, wish.plan.aggregated))
-    if steps:
-        _each(session, "Making devices known", steps)
+    if not steps:
+        return
+    if not (is_lab or wish.unasked):
+        said = (
+            f"The server at {session.server.host} is no lab (lab: true)."
+            f" A simulated fleet named {wish.name} is made known to it: devices with certificates of its"
+            f" lab PKI, groups and programs. --clean takes it away again, but for groups and history."
+        )
+        ask(session, [said], "Make it known there?")
+    _each(session, "Making devices known", steps)
 
 
 def _clean(session: Session, roster: Roster) -> None:
@@ -115,11 +126,17 @@ def _clean(session: Session, roster: Roster) -> None:
         session.out.note(f"There is no fleet in {roster.folder}.")
         return
     count = len(roster.members)
-    refused = _each(session, "Taking the fleet away", enrolment.remove(roster), forgive=True)
+    refused = _each(session, "Taking the fleet away", enrolment.remove_devices(roster), forgive=True)
+    taken = count - len(refused)
+    # Where nobody is known here, what is called as the fleet's programs are is not the fleet's either.
+    if taken or not count:
+        refused += _each(session, "Retiring its programs", enrolment.retire_programs(roster), forgive=True)
     roster.remove()
     for line in refused[:_SHOWN]:
         session.out.note(f"Not taken away: {line}")
-    session.out.note(f"Took away {count} devices; their history and their groups are kept.")
+    if len(refused) > _SHOWN:
+        session.out.note(f"Not taken away: {len(refused) - _SHOWN} more")
+    session.out.note(f"Took away {taken} devices; their history and their groups are kept.")
 
 
 def _each(
@@ -136,6 +153,10 @@ def _each(
         for step in progress.track(list(steps), description=what):
             try:
                 step(session.client)
+            except enrolment.Foreign as error:
+                if not forgive:
+                    raise Failure(str(error)) from None
+                refused.append(str(error))
             except Failure as error:
                 if not forgive or error.exit_code != Failure.exit_code:
                     raise
