@@ -17,10 +17,10 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from csipd.db import delivery, delivery_rounds
+from csipd.db import delivery, delivery_rounds, delivery_time
 from csipd.db.database import Database
-from csipd.db.delivery import Control
 from csipd.db.delivery_rounds import AlarmDue, Sums
+from csipd.db.delivery_time import Control
 from csipd.db.fair_queue import BULK, Kind, Share
 from csipd.db.tree.context import Server
 from csipd.refusals import Unavailable
@@ -136,11 +136,11 @@ class DeliveryRounds(Service):
         self, number: int, after: int, now: int, sums: Mapping[str, Sums]
     ) -> Callable[[Any], _Portion]:
         def read(connection: Any) -> _Portion:
-            control = delivery.find(connection, number, now)
+            control = delivery_time.find(connection, number, now)
             if control is None:
                 return _Portion(None, sums, [], False, None)
-            final = delivery_rounds.is_final(control, now)
-            devices, following = delivery.addressed(connection, control, after, DEVICES)
+            final = delivery_rounds.is_final(control, self._server.metering, now)
+            devices, following = delivery_time.addressed(connection, control, now, after, DEVICES)
             found = delivery.of_devices(connection, self._server, control, devices, now)
             changes = delivery_rounds.alarm_changes(connection, found, control, final=final)
             known = delivery_rounds.summed(found, sums or delivery_rounds.no_sums(control))

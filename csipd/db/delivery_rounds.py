@@ -16,7 +16,8 @@ from attrs import frozen
 
 from csipd.db import alarms
 from csipd.db.database import Transaction
-from csipd.db.delivery import Control, DeviceDelivery
+from csipd.db.delivery import DeviceDelivery
+from csipd.db.delivery_time import Control
 from csipd.db.prepared import Prepared
 from csipd.db.tables import alarms as alarm_table
 from csipd.db.tables import controls as control_table
@@ -24,11 +25,8 @@ from csipd.db.tables import deliveries
 from csipd.db.upsert import insert
 from csipd.der import alarms as rules
 from csipd.der.alarms import AlarmPeriod
-from csipd.der.delivery import QUANTITIES, Verdict
-
-#: A control is gone over once more when readings of its end have had so long to come (s).
-LAG = 900
-
+from csipd.der.delivery import QUANTITIES, Verdict, time_to_come
+from csipd.der.metering import Metering
 
 #: Controls that ended longer ago are not taken up any more (s).
 _TOO_OLD = 86_400
@@ -162,9 +160,9 @@ def due(connection: sa.Connection, now: int, most: int) -> list[int]:
     return list(connection.scalars(query))
 
 
-def is_final(control: Control, now: int) -> bool:
-    """Whether all readings of a control have had their time to come."""
-    return now >= control.end + LAG
+def is_final(control: Control, metering: Metering, now: int) -> bool:
+    """Whether all readings of a control have had their time to come, at the general post rate."""
+    return now >= control.end + time_to_come(metering.post_rate)
 
 
 @frozen
@@ -181,18 +179,18 @@ def alarm_changes(
 ) -> list[AlarmDue]:
     """Which alarms of devices that were gone over are to be raised and cleared.
 
-    A control that is over is no longer disobeyed, and clears what was raised for it. Readings are missing of
-    a device that had given some of the quantity: one that was never metered is named where what was
-    delivered is asked for.
+    A control that is over, be it for a device alone, is no longer disobeyed, and clears what was raised for
+    it. Readings are missing of a device that had given some of the quantity: one that was never metered is
+    named where what was delivered is asked for.
     """
     wanted: dict[tuple[int, int], bool] = defaultdict(bool)
     for one in found:
-        verdict = one.delivery.verdict
-        if verdict is Verdict.NOT_YET and not final:
+        verdict, is_over = one.delivery.verdict, final or one.is_over
+        if verdict in (Verdict.NOT_YET, Verdict.UNCERTAIN) and not is_over:
             continue
-        disobeys = verdict is Verdict.NOT_OBEYED and not final
+        disobeys = verdict is Verdict.NOT_OBEYED and not is_over
         wanted[one.device, rules.NOT_OBEYED] |= disobeys
-        missing = verdict is Verdict.NO_READINGS and one.metered and not final
+        missing = verdict is Verdict.NO_READINGS and one.metered and not is_over
         wanted[one.device, rules.MISSING_READINGS] |= missing
     devices = sorted({device for device, _ in wanted})
     open_now = {(row.device, row.code): row for row in _OPEN.all(connection, {"devices": devices})}

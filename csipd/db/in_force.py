@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -120,6 +120,29 @@ def of_device(connection: sa.Connection, own: programs.OwnPrograms, device: int,
         acting.append(ModeInForce(mode, value, held.program, held.number, outcome.begin, outcome.until))
     order = list(MODE)
     return ModesOfDevice(tuple(sorted(acting, key=lambda a: order.index(a.mode))), tuple(passed))
+
+
+@frozen
+class Seen:
+    """What became of controls of some programs, for devices that follow all or some of them."""
+
+    candidates: Mapping[int, list[ProgramEvent]]
+
+    def outcomes(self, numbers: Iterable[int], category: int, mode: str) -> list[ModeOutcome]:
+        """What becomes of each control that has a mode, for a device of a category that follows programs."""
+        followed = [event for number in numbers for event in self.candidates.get(number, ())]
+        return mode_outcomes(addressed(followed, category), mode)
+
+
+def seen(connection: sa.Connection, own: programs.OwnPrograms, numbers: Sequence[int], now: int) -> Seen:
+    """The controls of programs as they stand at a moment, once for many devices that follow them."""
+    primacies = {number: one.primacy for number, one in programs.get(connection, numbers, own).items()}
+    return Seen(
+        {
+            number: program_events((k.event for k in schedule.all.values()), primacies[number], number)
+            for number, schedule in schedules.together(connection, numbers, now).items()
+        }
+    )
 
 
 @frozen

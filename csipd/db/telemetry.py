@@ -36,6 +36,7 @@ class Series:
     :param since: when it began (TimeType); ``ended`` when another ReadingType took its place, or None
     :param phase: PhaseCode
     :param rolled: up to when its roll-ups are made; None: there are none yet
+    :param period: the intervalLength of its ReadingType (s); 0: it says none
     """
 
     number: int
@@ -47,6 +48,7 @@ class Series:
     since: int
     ended: int | None
     rolled: int | None
+    period: int = 0
 
     @property
     def meter(self) -> str:
@@ -138,14 +140,17 @@ _LATEST_OF_DEVICES = Prepared(
 
 
 @lru_cache(maxsize=1024)
-def _meaning(body: bytes, is_der: bool, forward_alone: bool, der_forward: DerForward) -> tuple[Quantity, int]:
+def _meaning(
+    body: bytes, is_der: bool, forward_alone: bool, der_forward: DerForward
+) -> tuple[Quantity, int, int]:
+    """The quantity, the PhaseCode and the intervalLength (s) of a ReadingType."""
     found = reading_type_of(body)
     quantity = quantity_of(found, is_der=is_der, forward_alone=forward_alone, der_forward=der_forward)
-    return quantity, found.phase or 0
+    return quantity, found.phase or 0, found.intervalLength or 0
 
 
 def _series(row: Any, der_forward: DerForward) -> Series:
-    quantity, phase = _meaning(row.body, row.der, row.forward_alone, der_forward)
+    quantity, phase, period = _meaning(row.body, row.der, row.forward_alone, der_forward)
     return Series(
         row.id,
         row.device,
@@ -156,6 +161,7 @@ def _series(row: Any, der_forward: DerForward) -> Series:
         row.since,
         row.ended,
         row.rolled,
+        period,
     )
 
 

@@ -3,6 +3,10 @@
 Decision 59: generation is positive; shares are those of the DERSettings as they were; what was delivered is
 the mean over the effective interval less the ramp, weighted by time; it may miss what was commanded by two
 hundredths of setMaxW. Who gives no readings is said to give none, and is never counted as obeying.
+
+A reading is a mean over its period: one that straddles the begin or the end of the interval has in it what
+the device did when nobody commanded it. So only readings count that lie wholly within. Where there are none,
+also when those of the end have had their time to come, what became of the command is uncertain.
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ _WHOLE = 10_000
 TOLERANCE = Decimal("0.02")
 #: Ramps are taken to last no longer (s): the slowest gradients would leave nothing to judge.
 _LONGEST_RAMP = 600
+#: Readings of a control's end have at least so long to come (s).
+_LAG = 900
 #: refType of a FixedVar (IEEE 2030.5-2018 10.10, type DERUnitRefType).
 _OF_MAX_W, _OF_MAX_VAR, _OF_AVAILABLE = 1, 2, 3
 
@@ -38,6 +44,7 @@ class Verdict(Enum):
     NO_SETTINGS = "no settings"  #: nobody knows what its share is of
     DECLINED = "declined"  #: the device said that it does not follow
     OVERRIDDEN = "overridden"  #: another control or default held the mode on this device
+    UNCERTAIN = "uncertain"  #: no reading lies wholly within its time
 
 
 @frozen
@@ -133,7 +140,7 @@ def _share(hundredths: int, of: Decimal | None) -> Decimal | None:
 
 @frozen
 class Interval:
-    """The time in which a device is judged (TimeType): from then until before then; it may be empty."""
+    """A time (TimeType): from then until before then; it may be empty."""
 
     begin: int
     end: int
@@ -141,6 +148,10 @@ class Interval:
     @property
     def seconds(self) -> int:
         return max(self.end - self.begin, 0)
+
+    def within(self, other: Interval) -> Interval:
+        """What both have in common."""
+        return Interval(max(self.begin, other.begin), min(self.end, other.end))
 
 
 def judged(
@@ -154,7 +165,7 @@ def judged(
 ) -> Interval:
     """The interval that is judged: what is sure to be inside it, whatever a device draws, less the ramp.
 
-    :param begin: when the control began, ``end`` when it was over (TimeType)
+    :param begin: when the device was to start it, ``end`` when it was over (TimeType), both without chance
     :param randomize_start: and ``randomize_duration``: as the control says (s)
     :param ramp_hundredths: rampTms of the control (hundredths of a second)
     :param gradient: setGradW of the device (hundredths of a percent a second)
@@ -170,25 +181,41 @@ def judged(
     return Interval(first, end + min(randomize_start, 0) + min(randomize_duration, 0))
 
 
+def known_by(made: int, heard: int | None, *, poll_rate: int) -> int:
+    """When a device is sure to know of a control: when it said so, and at the latest when it has polled.
+
+    :param made: when it could read of it first (TimeType): once it was made, and it was in the program
+    :param heard: when it answered to it first, if it did
+    :param poll_rate: how long it may take until it reads of it (s)
+    """
+    latest = made + poll_rate
+    return latest if heard is None else min(max(heard, made), latest)
+
+
 @frozen
 class Point:
-    """A reading in its unit: when its period begins (TimeType), how long that is (s), and what was read."""
+    """A reading in its unit: when its period begins (TimeType), how long that is (s), and what was read.
+
+    :param slack: by so much (s) its period may have begun sooner or ended later
+    """
 
     start: int
     duration: int | None
     value: Decimal
+    slack: int = 0
 
+    @property
+    def end(self) -> int:
+        """When its period ends: one of a moment has none."""
+        return self.start + max(self.duration or 0, 0)
 
-def inside(points: Iterable[Point], interval: Interval) -> list[Point]:
-    """The readings that speak of an interval alone: begun in it, and of no period that goes beyond it.
-
-    One of five minutes in whose midst a control begins says half of it what was before.
-    """
-    return [
-        point
-        for point in points
-        if point.start >= interval.begin and point.start + (point.duration or 0) <= interval.end
-    ]
+    def is_within(self, interval: Interval) -> bool:
+        """Whether nothing of its period is outside."""
+        return (
+            interval.begin <= self.start - self.slack
+            and self.start < interval.end
+            and self.end + self.slack <= interval.end
+        )
 
 
 def mean(points: Iterable[Point], interval: Interval) -> Decimal | None:
@@ -202,7 +229,7 @@ def mean(points: Iterable[Point], interval: Interval) -> Decimal | None:
     known = list(points)
     total, weight = Decimal(0), 0
     for place, point in enumerate(known):
-        until = point.start + (point.duration or HOLD)
+        until = point.end if point.end > point.start else point.start + HOLD
         if place + 1 < len(known):
             until = min(until, known[place + 1].start)
         held = min(until, interval.end) - max(point.start, interval.begin)
@@ -210,6 +237,47 @@ def mean(points: Iterable[Point], interval: Interval) -> Decimal | None:
             total += point.value * held
             weight += held
     return total / weight if weight else None
+
+
+@frozen
+class Said:
+    """What a device's meters say of an interval.
+
+    :param mean: of all of them together (W, var); None: one of them says nothing
+    :param certain: whether it is made of readings that lie wholly within
+    :param newest: when the newest reading is, of the meter that is the furthest behind (TimeType); None:
+        one of them has none
+    """
+
+    mean: Decimal | None = None
+    certain: bool = False
+    newest: int | None = None
+
+
+def said(meters: Sequence[Sequence[Point]], interval: Interval) -> Said:
+    """What readings say of an interval: those that lie wholly within, and only without them all others.
+
+    :param meters: the readings of each, in the order of time, generation positive. Where one of several gives
+        none there are none: a part is not the whole
+    """
+    if not meters or not all(meters):
+        return Said()
+    # A reading of a period is as new as its end: of one of a postRate the start is a postRate older.
+    newest = min(points[-1].end for points in meters)
+    inside = [[point for point in points if point.is_within(interval)] for points in meters]
+    parts = [mean(points, interval) for points in inside]
+    certain = None not in parts
+    if not certain:
+        parts = [mean(points, interval) for points in meters]
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return Said(newest=newest)
+    return Said(sum(known, Decimal(0)), certain, newest)
+
+
+def time_to_come(post_rate: int) -> int:
+    """How long after a control's end its readings may still come (s), of who posts so often."""
+    return max(_LAG, 2 * post_rate)
 
 
 @frozen
@@ -231,50 +299,42 @@ def judge(
     command: Command,
     interval: Interval,
     ratings: Ratings,
-    points: Sequence[Point],
+    heard: Said,
     *,
-    newest: int | None,
     post_rate: int,
     now: int,
     declined: bool = False,
 ) -> Delivery:
     """What became of a command.
 
-    :param interval: that is judged, as far as it has passed
-    :param points: the device's readings of the quantity, in the order of time, generation positive
-    :param newest: when the newest of them is, if there is any (TimeType)
+    :param interval: that is judged
+    :param heard: what the device's readings of the quantity say of it
     :param post_rate: how often the device is to post (s)
     :param declined: whether the device said that it does not follow
     """
     tolerance = None if ratings.max_w is None else ratings.max_w * TOLERANCE
     passed = Interval(interval.begin, min(interval.end, now))
-    known = Delivery(command, Verdict.NOT_YET, None, tolerance, interval=passed)
+    delivered = heard.mean
+
+    def found(verdict: Verdict, delivered: Decimal | None = delivered) -> Delivery:
+        return Delivery(command, verdict, delivered, tolerance, interval=passed)
+
     if declined:
-        return Delivery(command, Verdict.DECLINED, mean(points, passed), tolerance, interval=passed)
+        return found(Verdict.DECLINED)
     if not passed.seconds:
-        return known
+        return found(Verdict.NOT_YET, None)
     # Readings of the last two post rates may still be on their way.
-    if newest is None or newest < passed.end - 2 * post_rate:
-        verdict = Verdict.NO_READINGS if passed.seconds >= post_rate or newest is None else Verdict.NOT_YET
-        return Delivery(command, verdict, None, tolerance, interval=passed)
-    delivered = mean(points, passed)
+    wait = 2 * post_rate
+    if heard.newest is None or heard.newest < passed.end - wait:
+        is_silent = passed.seconds >= post_rate or heard.newest is None
+        return found(Verdict.NO_READINGS if is_silent else Verdict.NOT_YET, None)
+    may_come = now < interval.end + wait
     if delivered is None:
-        return known
+        return found(Verdict.NOT_YET if may_come else Verdict.NO_READINGS)
     if command.amount is None or tolerance is None:
-        return Delivery(command, Verdict.NO_SETTINGS, delivered, tolerance, interval=passed)
-    verdict = _verdict(command, delivered, tolerance)
-    if verdict is Verdict.NOT_OBEYED:
-        # Readings that speak of other times, too, accuse nobody: those without them have to say the same.
-        alone = mean(inside(points, passed), passed)
-        if alone is None:
-            verdict = Verdict.NOT_YET if passed.end < interval.end else verdict
-        elif _verdict(command, alone, tolerance) is Verdict.OBEYED:
-            verdict, delivered = Verdict.OBEYED, alone
-    return Delivery(command, verdict, delivered, tolerance, interval=passed)
-
-
-def _verdict(command: Command, delivered: Decimal, tolerance: Decimal) -> Verdict:
-    assert command.amount is not None
+        return found(Verdict.NO_SETTINGS)
+    if not heard.certain:
+        return found(Verdict.NOT_YET if may_come else Verdict.UNCERTAIN)
     miss = delivered - command.amount
     obeyed = miss <= tolerance and (command.limits or miss >= -tolerance)
-    return Verdict.OBEYED if obeyed else Verdict.NOT_OBEYED
+    return found(Verdict.OBEYED if obeyed else Verdict.NOT_OBEYED)

@@ -45,6 +45,7 @@ TOTAL = DeliveryTotal(
     no_settings=0,
     declined=0,
     overridden=0,
+    uncertain=0,
     commanded=Decimal(3000),
     delivered=Decimal("4000.5"),
     unit="W",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 
+from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,7 +19,9 @@ from csipd.der.delivery import (
     commands,
     judge,
     judged,
+    known_by,
     mean,
+    said,
 )
 from csipd.sep2 import resources as r
 
@@ -129,10 +133,10 @@ class VerdictTests(SynchronousTestCase):
     """Obeyed, or not."""
 
     def verdict(self, command: Command, points: list[Point], now: int = 3600, **how: object) -> Verdict:
-        newest = points[-1].start if points else None
-        given: dict[str, object] = {"newest": newest, "post_rate": 300, "now": now, **how}
-        ratings = given.pop("ratings", RATINGS)
-        return judge(command, HOUR, ratings, points, **given).verdict  # type: ignore[arg-type]  # by name
+        given: dict[str, object] = {"post_rate": 300, "now": now, **how}
+        ratings, interval = given.pop("ratings", RATINGS), given.pop("interval", HOUR)
+        heard = said([points], interval)  # type: ignore[arg-type]  # by name
+        return judge(command, interval, ratings, heard, **given).verdict  # type: ignore[arg-type]  # by name
 
     def test_tolerance(self) -> None:
         """Two hundredths of setMaxW are let pass: upwards of a limit, both ways of a target."""
@@ -151,8 +155,8 @@ class VerdictTests(SynchronousTestCase):
     def test_no_readings(self) -> None:
         """Who gives no readings, or none any more, does not obey and does not disobey."""
         self.assertIs(self.verdict(LIMIT, []), Verdict.NO_READINGS)
-        self.assertIs(self.verdict(LIMIT, steady(0, 2700)), Verdict.NO_READINGS)
-        self.assertIs(self.verdict(LIMIT, steady(0, 3300)), Verdict.OBEYED)
+        self.assertIs(self.verdict(LIMIT, steady(0, 2700)), Verdict.NO_READINGS, "they end at 2700")
+        self.assertIs(self.verdict(LIMIT, steady(0, 3000)), Verdict.OBEYED)
 
     def test_running(self) -> None:
         """While it runs what has passed is judged; before it there is nothing to judge."""
@@ -178,13 +182,161 @@ class VerdictTests(SynchronousTestCase):
             self.assertIs(self.verdict(LIMIT, known, now), verdict, now)
         moments = [Point(-1, None, Decimal(5000)), Point(299, None, Decimal(3000))]
         self.assertIs(self.verdict(LIMIT, moments, 400), Verdict.OBEYED, "the moment before it")
-        # Where no reading is of the control's time alone they are all that there is, once it is over.
-        long = [Point(-1800, 7200, Decimal(5000))]
-        self.assertIs(self.verdict(LIMIT, long, 3600, newest=5400), Verdict.NOT_OBEYED)
-        self.assertIs(self.verdict(LIMIT, long, 3500, newest=5400), Verdict.NOT_YET)
 
     def test_unknown(self) -> None:
         """A share of nothing that is known is not judged, nor held against it what a device declined."""
         nothing = Command("opModMaxLimW", "active_power", None, limits=True)
         self.assertIs(self.verdict(nothing, steady(1), ratings=Ratings()), Verdict.NO_SETTINGS)
         self.assertIs(self.verdict(LIMIT, steady(9000), declined=True), Verdict.DECLINED)
+
+    def test_parts(self) -> None:
+        """What a device did before, or while it went down, is not held against it, not even in part."""
+        points = [
+            Point(start, 300, Decimal(value)) for start, value in ((-200, 5000), (100, 2900), (400, 2900))
+        ]
+        self.assertIs(self.verdict(LIMIT, points, now=700), Verdict.OBEYED)
+        short = Interval(0, 400)
+        points = [
+            Point(-200, 300, Decimal(5000)),
+            Point(100, 300, Decimal(2000)),
+            Point(400, 300, Decimal(5000)),
+        ]
+        self.assertIs(self.verdict(LIMIT, points, interval=short), Verdict.OBEYED, "one is inside")
+
+    def test_uncertain(self) -> None:
+        """Where none lies within it is not yet to be said, and once all must have come, uncertain."""
+        short = Interval(0, 250)
+        points = [Point(-200, 300, Decimal(5000)), Point(100, 300, Decimal(5000))]
+        for now, expected in ((200, Verdict.NOT_YET), (849, Verdict.NOT_YET), (850, Verdict.UNCERTAIN)):
+            self.assertIs(self.verdict(LIMIT, points, now=now, interval=short), expected, now)
+        found = judge(LIMIT, short, RATINGS, said([points], short), post_rate=300, now=900)
+        self.assertEqual(found.delivered, 5000, "it is shown what they say")
+
+    def test_moments(self) -> None:
+        """A reading of a moment within counts, one of before does not; an unknown begin may be any."""
+        points = [Point(-10, None, Decimal(5000)), Point(290, None, Decimal(2900))]
+        self.assertIs(self.verdict(LIMIT, points, now=590), Verdict.OBEYED)
+        points = [Point(200, None, Decimal(5000), slack=300), Point(500, None, Decimal(2900), slack=300)]
+        self.assertIs(self.verdict(LIMIT, points, now=900), Verdict.OBEYED)
+
+    def test_several(self) -> None:
+        """Several meters are added up; if only one has readings within, none counts as certain."""
+        within = Interval(100, 700)
+        one, other = steady(1000, 900), [Point(start + 150, 300, Decimal(900)) for start in (0, 300)]
+        self.assertEqual((said([one, other], within).mean, said([one, other], within).certain), (1900, True))
+        late = [Point(600, 300, Decimal(900))]
+        self.assertEqual((said([one, late], within).mean, said([one, late], within).certain), (1900, False))
+        self.assertIsNone(said([one, []], within).mean)
+
+    def test_known(self) -> None:
+        """A device knows of a control when it answers to it, and when it has polled at the latest."""
+        for heard, expected in ((None, 700), (130, 130), (50, 100), (9000, 700)):
+            self.assertEqual(known_by(100, heard, poll_rate=600), expected, heard)
+
+
+FULL, ALLOWED = 5000, 3000
+
+
+@frozen
+class Story:
+    """A limit, how a plant comes to it, and how its meter posts.
+
+    :param period: of its readings (s), ``offset`` of the first one from a multiple of that
+    :param every: so many readings are posted together
+    :param draw: of the start, and of the duration, as shares of what the control lets it draw
+    """
+
+    lasts: int
+    ramp: int
+    randomize_start: int
+    randomize_duration: int
+    draw: tuple[float, float]
+    period: int
+    offset: int
+    every: int
+
+    @property
+    def time(self) -> Interval:
+        """When the plant has the control."""
+        shift = int(self.randomize_start * self.draw[0])
+        return Interval(shift, shift + self.lasts + int(self.randomize_duration * self.draw[1]))
+
+    @property
+    def judged(self) -> Interval:
+        return judged(
+            0,
+            self.lasts,
+            randomize_start=self.randomize_start,
+            randomize_duration=self.randomize_duration,
+            ramp_hundredths=self.ramp * 100,
+        )
+
+    def watts(self, moment: int) -> int:
+        """What a plant gives that obeys."""
+        time = self.time
+        if not time.begin <= moment < time.end:
+            return FULL
+        if moment >= time.begin + self.ramp:
+            return ALLOWED
+        return FULL - (FULL - ALLOWED) * (moment - time.begin) // self.ramp
+
+    def posted(self, watts: Callable[[int], int], now: int) -> list[Point]:
+        """The readings that have come by now: each a mean, none of them before it is over."""
+        first = -3 * self.period * self.every + self.offset % self.period
+        known = max((now - first) // self.period, 0)
+        known -= known % self.every
+        points = []
+        for place in range(known):
+            start = first + place * self.period
+            steps = range(start, start + self.period, 5)
+            points.append(Point(start, self.period, Decimal(sum(map(watts, steps))) / len(steps)))
+        return points
+
+    def verdict(self, watts: Callable[[int], int], now: int) -> Verdict:
+        points = [point for point in self.posted(watts, now) if point.start < self.lasts]
+        heard = said([points], self.judged)
+        post_rate = self.period * self.every
+        return judge(LIMIT, self.judged, RATINGS, heard, post_rate=post_rate, now=now).verdict
+
+
+STORIES = st.builds(
+    Story,
+    lasts=st.integers(60, 3600),
+    ramp=st.sampled_from((0, 5, 60, 300)),
+    randomize_start=st.integers(-600, 600),
+    randomize_duration=st.integers(-600, 600),
+    draw=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    period=st.sampled_from((5, 60, 300, 900)),
+    offset=st.integers(0, 899),
+    every=st.integers(1, 3),
+)
+
+
+class PlantTests(SynchronousTestCase):
+    """A plant that obeys and one that does not, whenever they are looked at."""
+
+    @given(STORIES, st.integers(-600, 9000))
+    def test_obeys(self, story: Story, now: int) -> None:
+        """Who obeys is never said not to, whatever it draws and however its readings fall."""
+        self.assertIsNot(story.verdict(story.watts, now), Verdict.NOT_OBEYED)
+
+    @given(STORIES, st.integers(-600, 9000))
+    def test_ignores(self, story: Story, now: int) -> None:
+        """Who goes on is said not to obey once a reading lies within, and is never said to."""
+        verdict = story.verdict(lambda moment: FULL, now)
+        points = story.posted(lambda moment: FULL, now)
+        passed = Interval(story.judged.begin, min(story.judged.end, now))
+        if passed.seconds and any(point.is_within(passed) for point in points):
+            self.assertIs(verdict, Verdict.NOT_OBEYED)
+        self.assertNotIn(verdict, (Verdict.OBEYED, Verdict.NO_READINGS))
+
+    @given(STORIES)
+    def test_in_the_end(self, story: Story) -> None:
+        """When all has come there is a verdict, and without a reading within it is uncertain."""
+        end = story.lasts + 4 * story.period * story.every
+        points = story.posted(story.watts, end)
+        within = any(point.is_within(story.judged) for point in points)
+        expected = (
+            Verdict.OBEYED if within else Verdict.UNCERTAIN if story.judged.seconds else Verdict.NOT_YET
+        )
+        self.assertIs(story.verdict(story.watts, end), expected)

@@ -157,6 +157,7 @@ deliveries = sa.Table(
     sa.Column("no_settings", sa.Integer, nullable=False),
     sa.Column("declined", sa.Integer, nullable=False),
     sa.Column("overridden", sa.Integer, nullable=False),
+    sa.Column("uncertain", sa.Integer, nullable=False, server_default="0"),
     # Of those that have both: what was commanded and delivered (W, var).
     sa.Column("commanded", sa.Float(53), nullable=False),
     sa.Column("delivered", sa.Float(53), nullable=False),

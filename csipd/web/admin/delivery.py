@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 
-from csipd.db import delivery, delivery_rounds
-from csipd.db.delivery import Control, DeviceDelivery
+from csipd.db import delivery, delivery_rounds, delivery_time
+from csipd.db.delivery import DeviceDelivery
+from csipd.db.delivery_time import Control
 from csipd.der.delivery import Verdict
 from csipd.refusals import NotFound
 from csipd.sep2.schema import Element
@@ -63,6 +64,7 @@ class DeliveryTotal(Element):
     no_settings: Count
     declined: Count
     overridden: Count
+    uncertain: Count
     commanded: Amount
     delivered: Amount
     unit: Line
@@ -107,7 +109,7 @@ def export_delivery(connection: sa.Connection, call: Call) -> Portion:
 
 def _control(connection: sa.Connection, call: Call) -> Control:
     number = call.numbers["control"]
-    control = delivery.find(connection, number, call.now)
+    control = delivery_time.find(connection, number, call.now)
     if control is None:
         raise NotFound(f"there is no control {number}")
     return control
@@ -118,7 +120,7 @@ def _rows(
 ) -> tuple[Sequence[DeliveryRow], int | None]:
     if not control.modes:
         return [], None
-    devices, following = delivery.addressed(connection, control, after, limit)
+    devices, following = delivery_time.addressed(connection, control, call.now, after, limit)
     found = delivery.of_devices(connection, call.server, control, devices, call.now)
     names = Names(connection).devices([one.device for one in found])
     return [_row(one, name) for one, name in zip(found, names, strict=True)], following

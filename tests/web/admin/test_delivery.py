@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 
 from csipd.daemon import rounds
 from csipd.daemon.rounds import DeliveryRounds
-from csipd.db import rates, retention, series
+from csipd.db import delivery_meters, devices, programs, rates, retention, series
 from csipd.db.database import Transaction
 from csipd.db.series import Sample
 from csipd.der.retention import Retention
@@ -19,9 +19,10 @@ from csipd.refusals import Unavailable
 from csipd.sep2 import resources as r
 from tests.support.metering import WATTS as FORWARD
 from tests.support.metering import meter, reading_set, usage_point
-from tests.support.world import MANAGED, NOW, OWNER, REGISTERED
+from tests.support.world import MANAGED, NOW, OTHER, OWNER, REGISTERED
 from tests.web.admin.case import Case
 
+ALL = {"opModMaxLimW": 6000}
 WATTS = r.ReadingType(uom=38, flowDirection=19, accumulationBehaviour=12)
 SETTINGS = r.DERSettings(setGradW=10_000, setMaxW=r.ActivePower(multiplier=3, value=5), updatedTime=NOW)
 
@@ -42,6 +43,10 @@ class DeliveryCase(Case):
             "/controls", {"program": n.point_1, "duration": 3600, "base": {"opModMaxLimW": 6000}}
         )
         self.control = made["items"][0]["number"]
+        self.mrid = self.office.get(f"/controls/{self.control}")["control"]["mRID"]
+        # Both know of it at once.
+        for who in (OWNER, MANAGED):
+            self.answer(who, 1)
         self.rounds = DeliveryRounds(
             self.world.database, Clock(), lambda: float(self.world.now), self.world.server
         )
@@ -50,6 +55,12 @@ class DeliveryCase(Case):
 
     def put(self, who: Identity, device: int, settings: r.DERSettings) -> None:
         self.assertLess(self.world.put(who, f"/edev/{device}/der/1/derg", settings).status, 300)
+
+    def answer(self, who: Identity, status: int) -> None:
+        said = r.DERControlResponse(
+            createdDateTime=self.world.now, endDeviceLFDI=who.lfdi, status=status, subject=self.mrid
+        )
+        self.assertEqual(self.world.post(who, "/rsps/1/rsp", said).status, 201)
 
     def meter(self, device: int, *, is_der: bool = True, kind: r.ReadingType = WATTS) -> int:
         def opened(transaction: Transaction) -> int:
@@ -133,7 +144,7 @@ class DeviceTests(DeliveryCase):
         self.read(number, 5000, since=NOW + 1200)
         one = next(one for one in self.delivery()["items"] if one["device"] == n.owner)
         self.assertEqual((one["verdict"], one["seconds"]), ("not obeyed", 3599))
-        self.assertAlmostEqual(one["delivered"], (1199 * 2000 + 2400 * 5000) / 3599, 2)
+        self.assertAlmostEqual(one["delivered"], (900 * 2000 + 2400 * 5000) / 3300, 2)
 
     def test_cancelled(self) -> None:
         """What is delivered after it was cancelled is not held against anybody."""
@@ -187,8 +198,8 @@ class DeviceTests(DeliveryCase):
     def test_post_rates(self) -> None:
         """How long readings may stay out goes by the postRate that counts: a group's, or the device's own."""
         n = self.numbers
-        self.read(self.meter(n.owner), 2000, until=NOW + 1)
-        self.world.now += 1200
+        self.read(self.meter(n.owner), 2000, until=NOW + 301)
+        self.world.now += 1500
         self.assertEqual(self.verdicts()["owner"], "no readings")
         self.world.write(lambda t: rates.set_of_group(t, "MirrorUsagePoint", n.feeder_a, 900))
         self.assertEqual(self.verdicts()["owner"], "obeyed")
@@ -197,8 +208,8 @@ class DeviceTests(DeliveryCase):
 
     def test_a_reading_is_as_new_as_its_period_s_end(self) -> None:
         """Who posts means of five minutes each has readings up to ten minutes after the last."""
-        self.read(self.meter(self.numbers.owner), 2000, until=NOW + 1)  # of NOW to NOW + 300
-        self.world.now += 890
+        self.read(self.meter(self.numbers.owner), 2000, until=NOW + 301)  # up to NOW + 600
+        self.world.now += 1190
         self.assertEqual(self.verdicts()["owner"], "obeyed")
         self.world.now += 20
         self.assertEqual(self.verdicts()["owner"], "no readings")
@@ -208,9 +219,7 @@ class DeviceTests(DeliveryCase):
         n = self.numbers
         self.world.now += 1800
         self.read(self.meter(n.owner), 5000)
-        mrid = self.office.get(f"/controls/{self.control}")["control"]["mRID"]
-        said = r.DERControlResponse(createdDateTime=NOW + 5, endDeviceLFDI=OWNER.lfdi, status=4, subject=mrid)
-        self.assertEqual(self.world.post(OWNER, "/rsps/1/rsp", said).status, 201)
+        self.answer(OWNER, 4)
         self.assertEqual(self.verdicts()["owner"], "declined")
 
     def test_overridden(self) -> None:
@@ -232,6 +241,185 @@ class DeviceTests(DeliveryCase):
         for number in meters:
             self.read(number, 4400)
         self.assertEqual(self.verdicts(), {"owner": "overridden", "managed": "not obeyed"})
+
+    def test_superseded_midway(self) -> None:
+        """What a device did while the control held its mode is judged, whatever held it afterwards."""
+        n = self.numbers
+        self.world.now += 1200
+        self.office.post("/controls", {"devices": [n.owner, n.managed], "duration": 7200, "base": ALL})
+        self.world.now += 1200
+        for device, watts in ((n.owner, 2900), (n.managed, 4400)):
+            number = self.meter(device)
+            self.read(number, watts, until=NOW + 1200)
+            self.read(number, 4400, since=NOW + 1200)
+        self.assertEqual(self.verdicts(), {"owner": "obeyed", "managed": "not obeyed"})
+        self.go_round()
+        # Of the second they are not sure to know yet, and the first is over for them.
+        self.assertEqual(self.alarms(), [])
+
+    def group(self, program: int) -> int:
+        number: int = self.world.read(lambda connection: programs.group_of(connection, program))
+        return number
+
+    def move(self, device: int, source: int, target: int) -> None:
+        def moved(transaction: Transaction) -> None:
+            devices.leave(transaction, device, self.group(source), self.world.now)
+            devices.join(transaction, device, self.group(target), self.world.now)
+
+        self.world.write(moved)
+
+    def test_moved_since(self) -> None:
+        """Who has left the program since is held to what was commanded when it was there."""
+        n = self.numbers
+        self.world.now += 3600
+        for device, watts in ((n.owner, 5000), (n.managed, 2900)):
+            self.read(self.meter(device), watts)
+        for device in (n.owner, n.managed):
+            self.move(device, n.point_1, n.feeder_b)
+        self.world.now += 600
+        self.assertEqual(self.verdicts(), {"owner": "not obeyed", "managed": "obeyed"})
+
+    def test_left_midway(self) -> None:
+        """Who leaves the program while the control runs is held to it until then."""
+        n = self.numbers
+        number = self.meter(n.owner)
+        self.world.now += 1500
+        self.read(number, 2900)
+        self.move(n.owner, n.point_1, n.feeder_b)
+        self.world.now += 1500
+        self.read(number, 5000, since=NOW + 1500)
+        one = next(one for one in self.delivery()["items"] if one["device"] == n.owner)
+        self.assertEqual((one["verdict"], one["delivered"], one["seconds"]), ("obeyed", 2900, 1499))
+
+    def test_joined_late(self) -> None:
+        """Who comes to the program while the control runs is held to it once it must have found it."""
+        n = self.numbers
+        made = self.office.post("/controls", {"program": n.feeder_a, "duration": 3600, "base": ALL})
+        self.control = made["items"][0]["number"]
+        number = self.meter(n.other)
+        self.put(OTHER, n.other, SETTINGS)
+        self.world.now += 600
+        self.move(n.other, n.feeder_b, n.feeder_a)
+        for resource in ("FunctionSetAssignmentsList", "DERProgramList"):
+            self.world.write(lambda t, of=resource: rates.set_general(t, of, 600))
+        self.world.now += 1200
+        self.read(number, 5000)
+        self.assertEqual(self.verdicts()["other"], "not yet")
+        self.world.now += 900
+        self.read(number, 2900, since=NOW + 1800)
+        self.assertEqual(self.verdicts()["other"], "obeyed")
+
+    def test_not_known_yet(self) -> None:
+        """Who may not have read yet of what is made at once is not held to it."""
+        n = self.numbers
+        self.world.write(lambda t: rates.set_general(t, "DERProgramList", 900))
+        made = self.office.post(
+            "/controls", {"program": n.point_1, "duration": 3600, "base": {"opModMaxLimW": 5000}}
+        )
+        self.control = made["items"][0]["number"]
+        number = self.meter(n.owner)
+        self.world.now += 900
+        self.read(number, 5000)
+        self.assertEqual(self.verdicts()["owner"], "not yet")
+        self.world.now += 600
+        self.read(number, 5000, since=NOW + 900)
+        self.assertEqual(self.verdicts()["owner"], "not obeyed")
+
+    def test_randomized(self) -> None:
+        """Who begins as late as it may obeys, also where devices draw an earlier start."""
+        n = self.numbers
+        made = self.office.post(
+            "/controls",
+            {
+                "program": n.point_1,
+                "start": NOW + 1800,
+                "duration": 1800,
+                "randomizeStart": -600,
+                "base": {"opModMaxLimW": 5000},
+            },
+        )
+        self.control = made["items"][0]["number"]
+        number = self.meter(n.owner)
+        self.world.now += 2400
+        self.read(number, 5000, until=NOW + 1800)
+        self.assertEqual(self.verdicts()["owner"], "not yet")
+        self.world.now += 300
+        self.read(number, 2400, since=NOW + 1800)
+        self.assertEqual(self.verdicts()["owner"], "obeyed")
+
+    def test_short(self) -> None:
+        """Of a control without a reading within it is not yet to be said, and then uncertain: no alarm."""
+        n = self.numbers
+        made = self.office.post(
+            "/controls", {"program": n.point_1, "start": NOW + 1000, "duration": 400, "base": ALL}
+        )
+        self.control = made["items"][0]["number"]
+        number = self.meter(n.owner)
+        self.world.now += 1500
+        self.read(number, 5000)
+        self.assertEqual(self.verdicts()["owner"], "not yet")
+        self.world.now += 600
+        self.read(number, 5000, since=NOW + 1500)
+        found = next(one for one in self.delivery()["items"] if one["device"] == n.owner)
+        self.assertEqual((found["verdict"], found["delivered"]), ("uncertain", 5000))
+        self.world.now += 900
+        self.go_round()
+        self.assertEqual(self.delivery()["totals"][0]["uncertain"], 1)
+        self.assertEqual(self.alarms(), [])
+
+    def test_one_power_in_several_ways(self) -> None:
+        """Of one mirror power counts once, though it has means, moments, the greatest and energy besides."""
+        n = self.numbers
+        self.world.now += 1800
+        kinds = {
+            "A1": FORWARD,
+            "A2": FORWARD.replace(dataQualifier=2),
+            "A3": FORWARD.replace(dataQualifier=8),
+            "A4": FORWARD.replace(uom=72, accumulationBehaviour=9),
+        }
+        for mrid in ("F0", "F1"):
+            meters = [
+                meter(name, kind, None, reading_set(f"E{mrid}{name}", [1400] * 6, NOW, 300))
+                for name, kind in kinds.items()
+            ]
+            self.assertEqual(self.world.post(OWNER, "/mup", usage_point(OWNER, mrid, *meters)).status, 201)
+        found = next(one for one in self.delivery()["items"] if one["device"] == n.owner)
+        self.assertEqual((found["verdict"], found["delivered"]), ("obeyed", 2800), "of two DERs")
+
+    def test_a_mirror_made_anew(self) -> None:
+        """Who makes its mirror anew while the control runs is no second meter."""
+        n = self.numbers
+        for number in range(3):
+            self.world.now += 600
+            sets = reading_set(f"E{number}", [2900] * 2, self.world.now - 600, 300)
+            point = usage_point(OWNER, f"F{number}", meter("A1", FORWARD, None, sets))
+            made = self.world.post(OWNER, "/mup", point)
+            self.assertEqual(made.status, 201)
+            if number < 2:
+                self.assertLess(self.world.delete(OWNER, made.headers["location"]).status, 300)
+        found = next(one for one in self.delivery()["items"] if one["device"] == n.owner)
+        self.assertEqual((found["verdict"], found["delivered"]), ("obeyed", 2900))
+
+    def test_each_second(self) -> None:
+        """Of a device that posts more readings than are looked at what they come to in steps is judged."""
+        n = self.numbers
+        self.patch(delivery_meters, "_MOST_READINGS", 3)
+        self.world.now += 3600
+        number = self.meter(n.owner)
+        self.read(number, 2900)
+        self.assertEqual(self.verdicts()["owner"], "obeyed")
+
+    def test_long_periods(self) -> None:
+        """A device of which each reading is half an hour long has readings."""
+        n = self.numbers
+        self.world.write(lambda t: rates.set_general(t, "MirrorUsagePoint", 1800))
+        number = self.meter(n.owner)
+        self.world.now += 1000
+        samples = [Sample(NOW - 2400, 1800, 5000)]
+        self.world.write(
+            lambda t: series.store(t, series._of_number(t.connection, number), samples, self.world.now)
+        )
+        self.assertEqual(self.verdicts()["owner"], "not yet")
 
     def test_no_power(self) -> None:
         """A control that commands no power has nothing to compare; an unknown one is not there."""

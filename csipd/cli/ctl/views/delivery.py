@@ -8,7 +8,16 @@ from csipd.cli.ctl.client import Value
 from csipd.cli.ctl.output import Facts, Grid
 from csipd.cli.ctl.views.cells import When, duration, named, text
 
-_COUNTS = ("obeyed", "not_obeyed", "no_readings", "not_yet", "no_settings", "declined", "overridden")
+_COUNTS = (
+    "obeyed",
+    "not_obeyed",
+    "no_readings",
+    "not_yet",
+    "no_settings",
+    "declined",
+    "overridden",
+    "uncertain",
+)
 
 
 def totals(items: Iterable[Value], when: When) -> list[Facts]:
