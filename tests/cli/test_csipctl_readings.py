@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -51,6 +52,50 @@ class ReadingTests(SynchronousTestCase):
         silent = DeviceReadings(device=4, device_name="dev2", now=NOW)
         self.api.answers("GET", "/groups/7/readings", DeviceReadingsPage(items=(found, silent)))
         self.assertEqual(self.lines("newest", "--group", "feeder-1")[2], "dev2 (4) no readings")
+
+    def test_now(self) -> None:
+        """Power is added up once for each device, voltage has a range; late and silent ones are named."""
+
+        def one(quantity: str, value: str, age: int, **more: Any) -> Reading:
+            known = {"meter": "der", "unit": "W" if quantity == "active_power" else "V", **more}
+            return Reading(
+                series=1,
+                quantity=quantity,
+                value=Decimal(value),
+                at=NOW - age,
+                age=age,
+                duration=300,
+                **known,
+            )
+
+        whole = [one("active_power", "2500.5", 310), one("active_power", "900", 310, phase="AN")]
+        phases = [one("active_power", "100", 400, phase=phase) for phase in ("AN", "BN")]
+        peak = one("active_power", "9999", 310, qualifier="maximum")
+        premises = one("active_power", "-700", 310, meter="premises")
+        devices = (
+            (*whole, peak, premises, one("voltage", "240", 310)),
+            (*phases, one("voltage", "247.5", 400)),
+            (one("active_power", "5000", 300 + 901),),
+            (),
+        )
+        items = tuple(
+            DeviceReadings(device=number, device_name=f"dev{number}", now=NOW, items=of)
+            for number, of in enumerate(devices, 1)
+        )
+        self.api.answers("GET", "/groups/7/readings", DeviceReadingsPage(items=items))
+        self.assertEqual(
+            self.lines("now", "feeder-1"),
+            [
+                "Quantity Meter Value Devices Age",
+                "active_power der 2700.5 W 2 10s to 1m40s",
+                "voltage der 240 to 247.5 V 2 10s to 1m40s",
+                "None for 15m 1: dev3",
+                "No readings 1: dev4",
+            ],
+        )
+        self.assertIn("active_power der 7700.5 W 3", self.lines("now", "feeder-1", "--within", "1h")[1])
+        found = json.loads(self.api.run("--json", "readings", "now", "feeder-1").stdout)
+        self.assertEqual((found["items"][0]["greatest"], found["no_readings"]), (2700.5, ["dev4"]))
 
     def test_series(self) -> None:
         """A series is asked for by device or group, quantity, step and period."""

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from csipd.cli.ctl import lookup
+from csipd.cli.ctl import lookup, totals
 from csipd.cli.ctl.client import Value
 from csipd.cli.ctl.exports import export, export_options
-from csipd.cli.ctl.options import Command, Paging, paged, pass_session, show_list
+from csipd.cli.ctl.options import DURATION, Command, Paging, paged, pass_session, show_list
 from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.views import readings as views
 
@@ -42,6 +42,36 @@ def show_newest(session: Session, paging: Paging, device: str | None, group: str
         return
     document = session.client.get(f"/devices/{lookup.device(session.client, device or '')}/readings")
     session.out.document(document, views.newest([document.value], session.when))
+
+
+@readings.command("now")
+@click.argument("group")
+@click.option(
+    "--within",
+    type=DURATION,
+    default="15m",
+    show_default=True,
+    help="Readings that are older do not count, and are named.",
+)
+@pass_session
+def show_now(session: Session, group: str, within: int) -> None:
+    """What a group (number or name) gives now: the newest readings of its devices, added up.
+
+    Power and current are sums, voltage and frequency the least and the greatest. Who has no readings, or
+    none of late, is named and counts nowhere.
+
+    \b
+    Examples:
+      csipctl readings now feeder-1
+      csipctl readings now feeder-1 --within 2m
+    """
+    path = f"/groups/{lookup.group(session.client, group)}/readings"
+    devices = (item for page in session.client.pages(path, {}) for item in page.value["items"])
+    found = totals.add_up(devices, within)
+    if session.out.as_json:
+        session.out.json(views.now_figures(found))
+    else:
+        session.out.show(*views.now(found, within))
 
 
 def _quantity(default: str | None = None) -> Command:
