@@ -266,23 +266,29 @@ def set_of_group(transaction: Transaction, resource: str, group: int, seconds: i
 
 def _put(transaction: Transaction, resource: str, group: int, seconds: int | None) -> int | None:
     connection = transaction.connection
-    this = (rates.c.resource == resource) & (rates.c.group == group)
-    before: int | None = connection.scalar(sa.select(rates.c.seconds).where(this))
+    before: int | None = connection.scalar(
+        sa.select(rates.c.seconds).where(rates.c.resource == resource, rates.c.group == group)
+    )
     if before == seconds:
         return before
-    if seconds is None:
-        connection.execute(sa.delete(rates).where(this))
-    else:
-        statement = insert(connection.dialect.name, rates).values(
-            resource=resource, group=group, seconds=seconds
-        )
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[rates.c.resource, rates.c.group], set_={"seconds": seconds}
-            )
-        )
+    _write(connection, rates, {"resource": resource, "group": group}, seconds)
     transaction.invalidate(facts.rates(resource))
     return before
+
+
+def _write(
+    connection: sa.Connection, table: sa.Table, this: Mapping[str, str | int], seconds: int | None
+) -> None:
+    """Keep a rate in one of the tables of rates, or remove it.
+
+    :param this: its key
+    """
+    if seconds is None:
+        which = (table.c[name] == value for name, value in this.items())
+        connection.execute(sa.delete(table).where(*which))
+        return
+    statement = insert(connection.dialect.name, table).values(**this, seconds=seconds)
+    connection.execute(statement.on_conflict_do_update(index_elements=[*this], set_={"seconds": seconds}))
 
 
 def set_of_device(
@@ -303,18 +309,7 @@ def set_of_device(
     if before == seconds:
         return before
     any_before = _ANY.scalar(connection, {"resource": resource})
-    this = (device_rates.c.resource == resource) & (device_rates.c.device == device)
-    if seconds is None:
-        connection.execute(sa.delete(device_rates).where(this))
-    else:
-        statement = insert(connection.dialect.name, device_rates).values(
-            resource=resource, device=device, seconds=seconds
-        )
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[device_rates.c.device, device_rates.c.resource], set_={"seconds": seconds}
-            )
-        )
+    _write(connection, device_rates, {"resource": resource, "device": device}, seconds)
     transaction.invalidate(facts.own_rates(device))
     if (any_before is None) != (_ANY.scalar(connection, {"resource": resource}) is None):
         # Whether any device has its own is part of what is known of the resource.

@@ -31,8 +31,6 @@ _LAG = 900
 #: refType of a FixedVar (IEEE 2030.5-2018 10.10, type DERUnitRefType).
 _OF_MAX_W, _OF_MAX_VAR, _OF_AVAILABLE = 1, 2, 3
 
-Watts = Decimal
-
 
 class Verdict(Enum):
     """What became of a command on a device."""

@@ -13,7 +13,7 @@ does, for as long as its period at most; one without a period, or of a moment, f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from attrs import define, frozen
 
@@ -253,8 +253,3 @@ def _sum(one: int, other: int) -> int:
 
 def _bounded(number: int) -> int:
     return max(_LEAST, min(number, _GREATEST))
-
-
-def last_of(points: Sequence[Point], before: Mapping[Register, Point]) -> dict[Register, Point]:
-    """What `of_points` is to be given as ``before`` for the readings that follow."""
-    return {**before, **{point.register: point for point in points}}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.der.rollups import DAY, HOLD, HOUR, MINUTES, Bucket, Point, floor, last_of, merge, of_points
+from csipd.der.rollups import DAY, HOLD, HOUR, MINUTES, Bucket, Point, floor, merge, of_points
 from csipd.sep2.measurements import Behaviour
 
 #: Midnight of UTC.
@@ -29,6 +29,11 @@ points = st.lists(
 ).map(lambda found: sorted(found, key=lambda point: point.start))
 
 
+def _last_of(found: Sequence[Point]) -> dict[tuple[int, int], Point]:
+    """The last reading of each register: what comes before those that follow."""
+    return {point.register: point for point in found}
+
+
 def in_order(buckets: Sequence[Bucket]) -> list[tuple[int, int, int]]:
     return [(bucket.start, bucket.block, bucket.tier) for bucket in buckets]
 
@@ -37,7 +42,7 @@ class InstantaneousTests(SynchronousTestCase):
     """The mean is weighted by time."""
 
     def rolled(self, *found: Point, before: Sequence[Point] = ()) -> list[Bucket]:
-        return of_points(Behaviour.INSTANTANEOUS, found, last_of(before, {}))
+        return of_points(Behaviour.INSTANTANEOUS, found, _last_of(before))
 
     def test_holds(self) -> None:
         """A reading holds until the next one, into later steps, too."""
@@ -177,5 +182,5 @@ class PiecewiseTests(SynchronousTestCase):
         """Cut between two hours, with what was read last before, it is the same as at once."""
         early = [point for point in found if point.start < MIDNIGHT]
         late = [point for point in found if point.start >= MIDNIGHT]
-        pieces = of_points(behaviour, early, {}) + of_points(behaviour, late, last_of(early, {}))
+        pieces = of_points(behaviour, early, {}) + of_points(behaviour, late, _last_of(early))
         self.assertEqual(pieces, of_points(behaviour, found, {}))
