@@ -19,7 +19,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from csipd import config
 from csipd.cli.ctl import archives
 from csipd.cli.ctl.archives import ArchiveError
-from csipd.daemon import start
+from csipd.daemon import scheduler, start
 from csipd.daemon.start import PreparedDaemon, StartOptions
 from csipd.db import controls, engine, programs, rollups, series, subscriptions, tables
 from csipd.db import devices as device_list
@@ -273,6 +273,28 @@ class RestoreTests(_Case):
         self.ctl("backup", "--with-keys", str(self.file.with_name("other.tar.gz")))
         self.ctl("restore", "--yes", str(self.file.with_name("other.tar.gz")))
         self.assertEqual(self.with_store(marked), (True, True, 0))
+
+    def test_a_lab_s_time(self) -> None:
+        """In the store of a lab that ran fast it is as late as when it ticked last: controls go by that."""
+
+        def run_on(transaction: Transaction, ready: PreparedDaemon) -> None:
+            scheduler.tick(transaction, NOW + 7000)
+            device = transaction.connection.scalar(sa.select(devices.c.id).where(devices.c.name == "dev1"))
+            assert device is not None
+            later = control(NOW + 6000)
+            controls.add(transaction, ready.server.issuer, programs.own_program(device), later)
+            scheduler.tick(transaction, NOW + 7200)
+
+        def when(transaction: Transaction, ready: PreparedDaemon) -> list[tuple[int | None, str]]:
+            query = "SELECT cancelled, reason FROM controls ORDER BY id"
+            return [tuple(row) for row in transaction.connection.execute(sa.text(query))]
+
+        self.with_store(run_on)
+        file = self.place.folder / "lab.tar.gz"
+        self.ctl("backup", str(file))
+        self.ctl("restore", "--yes", str(file))
+        ((first, _), (second, _)) = self.with_store(when)
+        self.assertEqual((first, second), (None, NOW + 7200), "the first was over")
 
     def test_live_controls(self) -> None:
         """Controls that are not over are shown and cancelled; --keep leaves them; the audit log has it."""

@@ -153,14 +153,15 @@ def _restore(
         engine.prepare(url)
     except (engine.StoreError, sqlite3.Error) as error:
         raise Failure(f"{file}: its database cannot be used: {str(error).replace(str(work), '')}") from None
-    now = int(session.now())
+    made = int(session.now())
+    now = _time_of(url, made)
     found = _found(url, now, _shut_out(storage / archives.DATABASE, work))
     if not session.out.as_json:
         _show(session, manifest, found, keep)
     if not yes and not session.out.ask("Put this backup in the place of what is there?"):
         raise Declined("nothing was changed")
     _go_on_elsewhere(url, manifest, [] if keep else [one.number for one in found.controls], now)
-    aside = _new_folder(storage / f"before-restore-{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}")
+    aside = _new_folder(storage / f"before-restore-{datetime.fromtimestamp(made, UTC):%Y%m%dT%H%M%SZ}")
     _put_in_place(database, storage / archives.DATABASE, aside)
     differing, failed = _put_back(work / "tls", settings.tls_repository)
     for folder in (work / "configuration", *((work / "tls",) if failed else ())):
@@ -317,6 +318,22 @@ def _shut_out(database: Path, work: Path) -> frozenset[str] | None:
             return frozenset(lfdi for (lfdi,) in connection.execute(query))
     except (sqlite3.Error, OSError):
         return None
+
+
+def _time_of(url: str, now: int) -> int:
+    """What the time is in a store: of a lab, whose clock may run fast, that of its last tick if it is later.
+
+    :param now: the machine's time (epoch s)
+    """
+    from csipd.daemon import scheduler
+    from csipd.db import engine
+
+    opened = engine.make_engine(url)
+    try:
+        with opened.connect() as connection:
+            return max(now, scheduler.last_tick(connection) or now)
+    finally:
+        opened.dispose()
 
 
 def _found(url: str, now: int, shut_out: frozenset[str] | None) -> _Found:
