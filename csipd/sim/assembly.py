@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
@@ -28,6 +29,7 @@ from csipd.sim.tls import Credential, TLSEndpoint, Trust
 from csipd.sim.unit import Unit
 
 DAY: Final = 86_400
+_LOCALHOST, _LOOPBACK = "localhost", "127.0.0.1"
 
 
 @frozen
@@ -73,22 +75,34 @@ class Place:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def place_of(reactor: Any, host: str, port: int, roots: Path) -> Place:
-    """A server on the network. Who notifies is listened to where the server is on this machine."""
+def place_of(
+    reactor: Any, host: str, port: int, roots: Path, receiver: tuple[str, int] | None = None
+) -> Place:
+    """A server on the network.
+
+    :param receiver: an address of this machine and a port (0: a free one) where an aggregator is notified;
+        None: beside the server where that is written as an address of this machine alone, else nowhere
+    """
+    if receiver is None and _is_loopback(host):
+        receiver = (_LOOPBACK if host == _LOCALHOST else host, 0)
+    listen = None if receiver is None else partial(_listen, reactor, *receiver)
     try:
-        address = ip_address(host)
+        kind = TCP4ClientEndpoint if ip_address(host).version == 4 else TCP6ClientEndpoint
     except ValueError:
-        return Place(host, port, roots, lambda: HostnameEndpoint(reactor, host, port))
-    kind = TCP4ClientEndpoint if address.version == 4 else TCP6ClientEndpoint
+        return Place(host, port, roots, lambda: HostnameEndpoint(reactor, host, port), listen)
+    return Place(host, port, roots, lambda: kind(reactor, host, port), listen)
 
-    def listen(factory: Any) -> str:
-        opened = reactor.listenTCP(0, factory, interface=host)
-        at: int = opened.getHost().port
-        return f"[{host}]:{at}" if ":" in host else f"{host}:{at}"
 
-    return Place(
-        host, port, roots, lambda: kind(reactor, host, port), listen if address.is_loopback else None
-    )
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == _LOCALHOST
+
+
+def _listen(reactor: Any, host: str, port: int, factory: Any) -> str:
+    at: int = reactor.listenTCP(port, factory, interface=host).getHost().port
+    return f"[{host}]:{at}" if ":" in host else f"{host}:{at}"
 
 
 def assemble(

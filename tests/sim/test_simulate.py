@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.daemon import SCRIPTS, Daemon, run, small_place
+from tests.support.daemon import SCRIPTS, Daemon, run, small_place, two_free_ports
 
 LAB = (
     "generate_admin_cert: true",
@@ -69,6 +71,33 @@ class SimulateTests(SynchronousTestCase):
         self.assertFalse((self.place.folder / "simulated").exists())
         left = json.loads(self.ctl("--json", "devices", "list", "--standing", "registered").stdout)
         self.assertEqual([device["name"] for device in left["items"]], ["dev1"])
+
+    def test_elsewhere(self) -> None:
+        """Of a server that may be elsewhere it is said that nobody is notified, and how somebody would be."""
+        self.place = small_place(Path(self.mktemp()), *LAB, certificates=False)
+        daemon = Daemon(self, self.place)
+        daemon.start()
+        fleet = ("simulate", "--devices", "0", "--aggregated", "1", "--for")
+        alone = self.ctl(*fleet, "1s", "--at", "csipd.invalid:7443")
+        self.assertEqual(alone.returncode, 0, alone)
+        self.assertIn("The aggregator polls and is not notified", alone.stderr)
+        self.assertIn("--receiver ADDRESS:PORT", alone.stderr)
+        port, _ = two_free_ports()
+        told = self.ctl("--json", *fleet, "15s", "--receiver", f"127.0.0.1:{port}")
+        self.assertEqual(told.returncode, 0, told)
+        self.assertNotIn("is not notified", told.stderr)
+        kept = json.loads(self.ctl("--json", "subscriptions", "list").stdout)["items"]
+        self.assertTrue(kept)
+        self.assertEqual(
+            {one["notificationURI"] for one in kept}, {f"https://127.0.0.1:{port}/notifications"}
+        )
+        with closing(socket.socket()) as taken:
+            taken.bind(("127.0.0.1", port))
+            taken.listen()
+            failed = self.ctl(*fleet, "1s", "--receiver", f"127.0.0.1:{port}")
+        self.assertEqual(failed.returncode, 1, failed)
+        self.assertIn(f"127.0.0.1:{port}", failed.stderr)
+        self.assertEqual(self.ctl(*fleet, "1s", "--receiver", "localhost:9").returncode, 2)
 
     def test_another_database(self) -> None:
         """A fleet of another server is told from one's own before anything is done."""

@@ -11,7 +11,7 @@ import click
 
 from csipd.cli.ctl.options import DURATION, DURATION_HELP, Parsed, pass_session
 from csipd.cli.ctl.session import Session
-from csipd.config.fields import is_host
+from csipd.config.fields import is_address, is_host
 from csipd.sim.behaviour import Behaviour
 
 _MOST = 10_000
@@ -23,6 +23,13 @@ def _host(text: str) -> tuple[str, int]:
     if not colon or not is_host(host) or not port.isdecimal() or not 0 < int(port) < 65_536:
         raise ValueError(f"{text[:80]!r} is not of the form HOST:PORT")
     return host, int(port)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, port = _host(text)
+    if not is_address(host):
+        raise ValueError(f"{text[:80]!r} is not of the form ADDRESS:PORT, of an IP address of this machine")
+    return host, port
 
 
 def _name(text: str) -> str:
@@ -83,6 +90,11 @@ _WAYS = {
     help="Where their keys, certificates and numbers are kept.",
 )
 @click.option("--at", "address", type=Parsed("at", _host), help="HOST:PORT where devices find the server.")
+@click.option(
+    "--receiver",
+    type=Parsed("receiver", _address),
+    help="ADDRESS:PORT of this machine where the server notifies the aggregator; needless beside it.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask, though the server is no lab.")
 @click.option("--clean", is_flag=True, help="Take the fleet away from the server, and its files.")
 @pass_session
@@ -99,6 +111,7 @@ def simulate(
     name: str,
     folder: Path,
     address: tuple[str, int] | None,
+    receiver: tuple[str, int] | None,
     yes: bool,
     clean: bool,
     **misbehaving: int,
@@ -131,4 +144,4 @@ def simulate(
             f"{sum(ways.values())} are to misbehave, of {devices} --devices with certificates of their own."
         )
     plan = Plan(devices, aggregated, ways, seed, hour, clouds)
-    simulation.carry_out(session, simulation.Wish(plan, name, folder, address, speed, lasts, yes))
+    simulation.carry_out(session, simulation.Wish(plan, name, folder, address, receiver, speed, lasts, yes))

@@ -11,6 +11,7 @@ from attrs import frozen
 from rich.console import Group
 from rich.live import Live
 from rich.progress import Progress
+from twisted.internet.error import CannotListenError
 
 from csipd.cli.ctl.client import Client
 from csipd.cli.ctl.errors import Failure
@@ -39,6 +40,8 @@ class Wish:
 
     :param name: what the names of all begin with
     :param at: where devices find the server; None: where csipctl does
+    :param receiver: an address and a port of this machine where the aggregator is notified; None: beside a
+        server that is on it
     :param speed: of their clock; None: the server's
     :param lasts: real seconds; None: until Ctrl-C
     :param unasked: whether a server that is no lab gets the fleet without a question
@@ -48,6 +51,7 @@ class Wish:
     name: str
     folder: Path
     at: tuple[str, int] | None
+    receiver: tuple[str, int] | None
     speed: float | None
     lasts: int | None
     unasked: bool = False
@@ -62,7 +66,7 @@ def carry_out(session: Session, wish: Wish) -> None:
         _check_name(session.client, roster, wish.name)
         _enrol(session, roster, wish, is_lab="lab_speed" in status)
         _run(session, roster, wish, float(status["now"]), wish.speed or status.get("lab_speed", 1))
-    except (RosterError, TLSError, OSError) as error:
+    except (RosterError, TLSError, OSError, CannotListenError) as error:
         raise Failure(str(error)) from None
 
 
@@ -167,7 +171,14 @@ def _each(
 def _run(session: Session, roster: Roster, wish: Wish, begins: float, speed: float) -> None:
     reactor = new_reactor()
     clock = SimulatedClock(reactor, begins, speed)
-    place = place_of(reactor, *(wish.at or _where(session)), session.credentials.ca)
+    host, port = wish.at or _where(session)
+    place = place_of(reactor, host, port, session.credentials.ca, wish.receiver)
+    if wish.plan.aggregated and place.listen is None:
+        session.out.note(
+            f"The aggregator polls and is not notified: {host} may be another machine. With --receiver"
+            " ADDRESS:PORT, an address of this machine that the server reaches and has in its"
+            " notifications: allow, it subscribes."
+        )
     fleet = assemble(reactor, clock, roster, wish.plan, place)
     console = session.out.console
     if console.is_terminal:
