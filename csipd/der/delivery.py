@@ -17,7 +17,7 @@ from enum import Enum
 
 from attrs import field, frozen
 
-from csipd.der.rollups import HOLD
+from csipd.der.rollups import HOLD, HOUR
 from csipd.sep2 import resources as r
 
 #: Hundredths of a percent in a whole.
@@ -245,11 +245,13 @@ class Said:
     :param certain: whether it is made of readings that lie wholly within
     :param newest: when the newest reading is, of the meter that is the furthest behind (TimeType); None:
         one of them has none
+    :param period: how long the period of the newest is (s); the longest of several meters'
     """
 
     mean: Decimal | None = None
     certain: bool = False
     newest: int | None = None
+    period: int = 0
 
 
 def said(meters: Sequence[Sequence[Point]], interval: Interval) -> Said:
@@ -262,6 +264,7 @@ def said(meters: Sequence[Sequence[Point]], interval: Interval) -> Said:
         return Said()
     # A reading of a period is as new as its end: of one of a postRate the start is a postRate older.
     newest = min(points[-1].end for points in meters)
+    period = max(points[-1].end - points[-1].start for points in meters)
     inside = [[point for point in points if point.is_within(interval)] for points in meters]
     parts = [mean(points, interval) for points in inside]
     certain = None not in parts
@@ -269,8 +272,8 @@ def said(meters: Sequence[Sequence[Point]], interval: Interval) -> Said:
         parts = [mean(points, interval) for points in meters]
     known = [part for part in parts if part is not None]
     if len(known) < len(parts):
-        return Said(newest=newest)
-    return Said(sum(known, Decimal(0)), certain, newest)
+        return Said(newest=newest, period=period)
+    return Said(sum(known, Decimal(0)), certain, newest, period)
 
 
 def time_to_come(post_rate: int) -> int:
@@ -321,7 +324,9 @@ def judge(
         return found(Verdict.DECLINED)
     if not passed.seconds:
         return found(Verdict.NOT_YET, None)
-    # Readings of the last two post rates may still be on their way.
+    # Readings of the last two post rates may still be on their way, also those of who has not read yet that
+    # it is to post more often, and goes on with means as long as before.
+    post_rate = max(post_rate, min(heard.period, HOUR))
     wait = 2 * post_rate
     if heard.newest is None or heard.newest < passed.end - wait:
         is_silent = passed.seconds >= post_rate or heard.newest is None

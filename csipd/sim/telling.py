@@ -5,13 +5,16 @@ The documents are made by ``reports`` and ``metering``; here they are sent, and 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from csipd.sep2 import resources as r
 from csipd.sim import metering, reports
 from csipd.sim.asking import Asking, Refused
 from csipd.sim.http import Unanswered
 from csipd.sim.unit import Unit
+
+#: Seconds after which a mirror's postRate is read again: the utility may have changed it.
+RATE_READ_AGAIN: Final = 300
 
 
 async def of_der(asking: Asking, unit: Unit, der: r.DER, now: int) -> None:
@@ -48,8 +51,13 @@ async def readings(asking: Asking, href: str, unit: Unit, measured: metering.Mea
             if error.status != 404:
                 raise
             unit.mirror = None  # it expired, or was deleted: it is made anew
+    now = measured.start + measured.duration
     if unit.mirror is None:
         unit.mirror, unit.post_rate = await _mirror(asking, href, unit, measured)
+        unit.post_rate_read = now
+    elif now >= unit.post_rate_read + RATE_READ_AGAIN:
+        unit.post_rate = (await asking.get(unit.mirror, r.MirrorUsagePoint)).postRate
+        unit.post_rate_read = now
     asking.counts.readings += len(metering.QUANTITIES)
 
 

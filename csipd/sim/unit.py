@@ -68,6 +68,8 @@ class Unit:
         #: Where its meter is mirrored, and every how many seconds it is posted to.
         self.mirror: str | None = None
         self.post_rate: int | None = None
+        #: When it was read how often (its clock).
+        self.post_rate_read = 0
         #: Log events that are to be posted, and who is told of a new one.
         self.log: deque[r.LogEvent] = deque(maxlen=MOST_LOG_EVENTS)
         self.on_alarm: Callable[[], None] = lambda: None

@@ -99,4 +99,10 @@ class RateTests(SynchronousTestCase):
             ("unset", "dcap"),
         ):
             self.lines(*words, code=2)
+        for name, hint in (
+            ("DERControlList", "goes with DERProgramList"),
+            ("x", "are Configuration, DERList"),
+        ):
+            done = self.api.run("rates", "set", name, "60s")
+            self.assertIn(hint, " ".join(done.stderr.split()))
         self.assertEqual(self.api.requests, [])

@@ -10,6 +10,7 @@ from csipd.cli.ctl.options import (
     DURATION,
     DURATION_HELP,
     Paging,
+    Parsed,
     confirm,
     paged,
     pass_session,
@@ -20,7 +21,35 @@ from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.views import rates as views
 from csipd.der.rates import RESOURCES
 
-_RESOURCE = click.Choice(RESOURCES, case_sensitive=False)
+#: What has no rate of its own in IEEE 2030.5, and with what it is read.
+_READ_WITH = {
+    "dercontrollist": "DERProgramList",
+    "activedercontrollist": "DERProgramList",
+    "dercurvelist": "DERProgramList",
+    "defaultdercontrol": "DERProgramList",
+    "derprogram": "DERProgramList",
+    "derstatus": "DERList",
+    "derstatuslist": "DERList",
+    "dercapability": "DERList",
+    "dersettings": "DERList",
+    "deravailability": "DERList",
+    "mirrormeterreading": "MirrorUsagePoint",
+    "meterreading": "MirrorUsagePoint",
+    "reading": "MirrorUsagePoint",
+}
+_BY_NAME = {name.lower(): name for name in RESOURCES}
+
+
+def _resource(text: str) -> str:
+    found = _BY_NAME.get(text.lower())
+    if found is None:
+        instead = _READ_WITH.get(text.lower())
+        hint = f"it goes with {instead}" if instead else f"those that have are {', '.join(RESOURCES)}"
+        raise ValueError(f"{text[:80]!r} has no rate: {hint}")
+    return found
+
+
+_RESOURCE = Parsed("resource", _resource)
 _of_group = click.option("--group", help="Of the devices in this group and below it (number or name).")
 _of_device = click.option("--device", help="Of this device alone (number, name or LFDI).")
 
@@ -80,7 +109,7 @@ def list_devices(session: Session, paging: Paging) -> None:
 
 
 @rates.command("set")
-@click.argument("resource", type=_RESOURCE)
+@click.argument("resource", metavar="RESOURCE", type=_RESOURCE)
 @click.argument("seconds", metavar="RATE", type=DURATION)
 @_of_group
 @_of_device
@@ -91,7 +120,8 @@ def set_rate(
 ) -> None:
     """Set the rate of a resource: RATE is a duration.
 
-    Whom it is for is said first, and you are asked.
+    Whom it is for is said first, and you are asked. RESOURCE is one that `csipctl rates list` shows: events
+    are read with DERProgramList, what DERs report goes by DERList, readings by MirrorUsagePoint.
 
     \b
     Examples:
@@ -105,7 +135,7 @@ def set_rate(
 
 
 @rates.command("unset")
-@click.argument("resource", type=_RESOURCE)
+@click.argument("resource", metavar="RESOURCE", type=_RESOURCE)
 @_of_group
 @_of_device
 @yes_option

@@ -214,6 +214,15 @@ class DeviceTests(DeliveryCase):
         self.world.now += 20
         self.assertEqual(self.verdicts()["owner"], "no readings")
 
+    def test_a_shorter_post_rate_is_not_known_at_once(self) -> None:
+        """Who posts means of five minutes, and has not read yet that it is to post each minute, posts."""
+        self.world.write(lambda t: rates.set_general(t, "MirrorUsagePoint", 60))
+        self.world.now += 1790
+        self.read(self.meter(self.numbers.owner), 2000, until=NOW + 901)  # the last is of 900 to 1200
+        self.assertEqual(self.verdicts()["owner"], "obeyed")
+        self.world.now += 20
+        self.assertEqual(self.verdicts()["owner"], "no readings")
+
     def test_declined(self) -> None:
         """Who said that it opted out is not held to it."""
         n = self.numbers
