@@ -12,6 +12,7 @@ stored first, and it is looked at once more.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from hashlib import blake2b
 from typing import Any
@@ -48,11 +49,15 @@ LONGEST_REASON = 200
 
 @frozen
 class Receiver:
-    """Where Notifications go: a host and port, as it is written in notificationURIs."""
+    """Where Notifications go: a host and port, as it is written in notificationURIs.
+
+    :param subscriber: number of a device for which something waits there
+    """
 
     number: int
     host: str
     port: int
+    subscriber: int
 
 
 @frozen
@@ -177,8 +182,21 @@ def _awaited() -> sa.Select[Any]:
         .where(subscriptions.c.receiver == receivers.c.id, _PENDING)
         .scalar_subquery()
     )
+    first_waiting = other.alias("first_waiting")
+    subscriber = (
+        sa.select(first_waiting.c.device)
+        .where(first_waiting.c.receiver == receivers.c.id, first_waiting.c.changed > first_waiting.c.told)
+        .order_by(first_waiting.c.next_at)
+        .limit(1)
+        .scalar_subquery()
+    )
     return sa.select(
-        receivers.c.id, receivers.c.host, receivers.c.port, receivers.c.next_at, soonest.label("soonest")
+        receivers.c.id,
+        receivers.c.host,
+        receivers.c.port,
+        receivers.c.next_at,
+        soonest.label("soonest"),
+        subscriber.label("subscriber"),
     ).join_from(found, receivers, receivers.c.id == found.c.receiver)
 
 
@@ -285,16 +303,29 @@ def due_receivers(
 ) -> list[Receiver]:
     """Receivers to whom something may be sent now, at most so many.
 
+    Subscribers take turns: the first receiver of each comes before the second of any. However many somebody
+    has that hang, the receiver of another is not behind them all.
+
     :param busy: numbers of receivers that are left out
     :param after: the one that was given last: those behind it come first, so that each has its turn
     """
     due = [
-        Receiver(row.id, row.host, row.port)
+        Receiver(row.id, row.host, row.port, row.subscriber)
         for row in _AWAITED.all(connection)
         if max(row.next_at, row.soonest) <= now and row.id not in busy
     ]
     due.sort(key=lambda receiver: (receiver.number <= after, receiver.number))
-    return due[:most]
+    return _in_turns(due)[:most]
+
+
+def _in_turns(receivers: Sequence[Receiver]) -> list[Receiver]:
+    """Receivers as their subscribers take turns, those of each in the order in which they were."""
+    turns: Counter[int] = Counter()
+    placed = []
+    for place, receiver in enumerate(receivers):
+        placed.append((turns[receiver.subscriber], place, receiver))
+        turns[receiver.subscriber] += 1
+    return [receiver for _, _, receiver in sorted(placed, key=lambda one: one[:2])]
 
 
 def due(
@@ -309,13 +340,20 @@ def due(
 
 
 def next_moment(connection: sa.Connection, now: int) -> int | None:
-    """When there is something to do though nothing is written: now, later (TimeType) or never (None)."""
+    """When there is more to do though nothing is written: now, later (TimeType) or never (None).
+
+    What may be sent now says `due_receivers`: while a receiver takes its time, what comes later is not to be
+    missed for it.
+    """
     if outbox.waits(connection):
         return now
-    moments = [max(row.next_at, row.soonest) for row in _AWAITED.all(connection)]
     by_clock = (store.next_end(connection), outbox.next_look(connection))
-    moments += [moment for moment in by_clock if moment is not None]
-    return max(now, min(moments)) if moments else None
+    moments = [max(now, moment) for moment in by_clock if moment is not None]
+    for row in _AWAITED.all(connection):
+        moment = max(row.next_at, row.soonest)
+        if moment > now:
+            moments.append(moment)
+    return min(moments, default=None)
 
 
 def prepare(connection: sa.Connection, server: Server, subscription: int, now: int) -> Outgoing | Settled:

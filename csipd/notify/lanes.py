@@ -2,11 +2,14 @@
 
 Every receiver that is served has a lane with room for one Notification; one that has answered gets more, from
 what is common to all. Lanes for receivers that are not known to work are half of them at most: however many
-hang, those that work find a lane free. Nothing here knows of time or of the store.
+hang, those that work find a lane free. Of these in turn one subscriber has half at most: however many of its
+hang, those of others are tried, as all are that nobody has talked to since the start. Nothing here knows of
+time or of the store.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 from attrs import define, field
@@ -61,7 +64,7 @@ class Lanes:
         # Receivers whose last attempt went well, since the start.
         self._works: set[int] = set()
         self._unsure = 0
-
+        self._unsure_of: Counter[int] = Counter()
         self._sent = 0
         # Lanes with something under way.
         self._used = 0
@@ -87,19 +90,37 @@ class Lanes:
         """
         return len(self._lanes) < self._most and (sure or self._unsure < self._most // 2)
 
+    @property
+    def full(self) -> bool:
+        """Whether there is no lane for anybody."""
+        return len(self._lanes) >= self._most
+
+    def may_try(self, receiver: Receiver) -> bool:
+        """Whether one that is not known to work may have a lane beside others of its subscriber."""
+        return self._unsure_of[receiver.subscriber] < max(1, self._most // 4)
+
     def begin(self, receiver: Receiver) -> Lane | None:
         """Begin to serve a receiver, for which there is a lane; None where it is served already."""
         if receiver.number in self._lanes:
             return None
         sure = self.works(receiver)
         lane = self._lanes[receiver.number] = Lane(receiver, sure=sure)
-        self._unsure += not sure
+        if not sure:
+            self._count_unsure(lane, 1)
         return lane
+
+    def _count_unsure(self, lane: Lane, step: int) -> None:
+        self._unsure += step
+        subscriber = lane.receiver.subscriber
+        self._unsure_of[subscriber] += step
+        if not self._unsure_of[subscriber]:
+            del self._unsure_of[subscriber]
 
     def end(self, lane: Lane) -> None:
         """A receiver is served no more."""
         del self._lanes[lane.receiver.number]
-        self._unsure -= not lane.sure
+        if not lane.sure:
+            self._count_unsure(lane, -1)
 
     def has_room(self, lane: Lane) -> bool:
         """Whether one more Notification may be sent to a receiver now."""
@@ -127,7 +148,7 @@ class Lanes:
         self._works.add(lane.receiver.number)
         if not lane.sure:
             lane.sure = True
-            self._unsure -= 1
+            self._count_unsure(lane, -1)
         return news
 
     def failed(self, lane: Lane, why: str) -> bool:

@@ -195,7 +195,7 @@ class Deliverer(Service):
             return 0.0
         if look.seconds is None:
             return LONGEST_SLEEP
-        # What is due now and not served waits for a lane, whose end wakes this, or was set aside.
+        # What is due now and not served waits for a lane, whose end serves it, or was set aside.
         # What is due is by whole seconds: a timer that fires a little early would find nothing.
         return look.seconds / self._speed + 0.01 if look.seconds else LONGEST_SLEEP
 
@@ -209,20 +209,24 @@ class Deliverer(Service):
     def _serve_more(self) -> None:
         """Begin to serve receivers, as many as there are lanes for; those first that are known to work."""
         for sure in (True, False):
-            backlog = self._backlog[sure]
+            backlog, held = self._backlog[sure], []
             while backlog and self._lanes.has_lane(sure=sure):
                 receiver = backlog.popleft()
+                if not sure and not self._lanes.may_try(receiver):
+                    held.append(receiver)
+                    continue
                 lane = self._lanes.begin(receiver)
                 if lane is not None:
                     self._after = receiver.number
                     ensureDeferred(self._serve(lane)).addErrback(self._not_served)
+            backlog.extendleft(reversed(held))
 
     def _not_served(self, failure: Failure) -> None:
         self._log.failure("a receiver could not be served", failure=failure)
 
     async def _serve(self, lane: Lane) -> None:
         """Send what is pending for a receiver, until nothing is, it cannot be talked to, or others wait."""
-        again = False
+        again = left = False
         passes = self._passes
         while self.running and lane.failure is None:
             passes = self._passes
@@ -240,14 +244,16 @@ class Deliverer(Service):
                     break
                 self._begin(lane, number)
                 again = True
-            if any(self._backlog.values()):
+            if self._is_waited_for(lane):
+                left = len(numbers) == PORTION
                 break
             if not numbers:
                 await lane.one_ended()
         while lane.under_way:
             await lane.one_ended()
         # What a pass has left to this lane, it may not have seen. What it did changes what is next.
-        self._end(lane, again=again or passes != self._passes)
+        missed = passes != self._passes
+        self._end(lane, again=again or missed, left=left or missed)
 
     def _begin(self, lane: Lane, subscription: int) -> None:
         self._lanes.start(lane, subscription)
@@ -301,10 +307,17 @@ class Deliverer(Service):
                 return Refused(outgoing, status)
         return Failed(outgoing, f"answered with status {status}")
 
-    def _end(self, lane: Lane, *, again: bool) -> None:
+    def _is_waited_for(self, lane: Lane) -> bool:
+        """Whether a receiver waits that could be served if this one were not."""
+        if self._backlog[True]:
+            return True
+        return bool(self._backlog[False]) and (not lane.sure or self._lanes.full)
+
+    def _end(self, lane: Lane, *, again: bool, left: bool) -> None:
         """Serve a receiver no more.
 
         :param again: whether there may be something to do that no pass has seen
+        :param left: whether that may be for this receiver: it does not wait for those that nobody knows
         """
         self._lanes.end(lane)
         waited = any(self._backlog.values())
@@ -313,7 +326,8 @@ class Deliverer(Service):
             idle, self._idle = self._idle, []
             for waiting in idle:
                 waiting.callback(None)
-        if (again or waited) and not any(self._backlog.values()):
+        none_waits = not any(self._backlog.values())
+        if ((again or waited) and none_waits) or (left and not self._backlog[True]):
             self.wake()
 
     def _set_aside(self) -> set[int]:

@@ -612,6 +612,28 @@ class DeliveryTests(NotificationCase):
         self.world.write(lambda transaction: notifications.receiver_worked(transaction, first.number))
         self.assertEqual(len(self.told()), 3)
 
+    def test_beside_one_that_takes_its_time(self) -> None:
+        """When more can be sent is not hidden by what could be sent already, and is not for its receiver."""
+        self.control()
+        self.assertEqual(len(self.told()), 1)
+        self.later(5)
+        self.subscribe(self.path, uri="https://hangs.example/")
+        self.control()
+        self.courier.fan_out()
+        self.assertEqual(self.next(), 25)
+
+    def test_turns_of_subscribers(self) -> None:
+        """The first receiver of a subscriber comes before the second of another, wherever turns are."""
+        for number in range(5):
+            self.subscribe(self.path, uri=f"https://r{number}.example/")
+        self.subscribe(self.path, MANAGED, uri="https://theirs.example/")
+        self.control()
+        self.courier.fan_out()
+        for after in range(8):
+            found = self.world.read(lambda c: notifications.due_receivers(c, NOW, 10, after=after))  # noqa: B023
+            self.assertEqual(len(found), 7)
+            self.assertIn("theirs.example", [receiver.host for receiver in found[:2]])
+
     def test_turns(self) -> None:
         """Receivers are given in turn, without those that are busy."""
         for name in "abc":

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.db import facts
 from csipd.db.notifications import Delivered, Failed, Outcome, Outgoing, Receiver, Refused, Settled
 from csipd.notify.failures import Unanswered, Undelivered, Unreachable
-from csipd.notify.service import ASIDE, LONGEST_SLEEP, STOP_SECONDS, Deliverer
+from csipd.notify.service import ASIDE, LONGEST_SLEEP, PORTION, STOP_SECONDS, Deliverer
 from csipd.notify.settling import PAUSE
 from csipd.notify.store import Look, Report
 from csipd.refusals import Unavailable
@@ -38,6 +38,7 @@ class FakeStore:
     """Subscriptions that are pending, by receiver.
 
     :ivar pending: numbers of subscriptions by the number of their receiver
+    :ivar owners: whose a receiver is, where that is not nobody else's
     :ivar away: receivers that are backing off
     :ivar portions: how often there is something to hand on
     :ivar settled: what was written down, in order
@@ -57,6 +58,7 @@ class FakeStore:
         self.seconds: float | None = None
         self.settle_hold: list[tuple[Deferred[None], Report]] | None = None
         self.special: dict[int, Any] = {}
+        self.owners: dict[int, int] = {}
 
     def begin(self) -> Deferred[None]:
         if self.broken:
@@ -69,12 +71,12 @@ class FakeStore:
             return fail(Unavailable("the store is broken"))
         self.looks += 1
         due = [
-            Receiver(number, f"r{number}.example", 443)
+            Receiver(number, f"r{number}.example", 443, self.owners.get(number, number))
             for number, waiting in sorted(self.pending.items())
             if waiting and number not in busy and number not in self.away
         ]
         due.sort(key=lambda receiver: (receiver.number <= after, receiver.number))
-        return succeed(Look(self.portions > 0, due, 0.0 if due else self.seconds))
+        return succeed(Look(self.portions > 0, due, self.seconds))
 
     def hand_on(self) -> Deferred[bool]:
         self.portions -= 1
@@ -438,6 +440,34 @@ class FairnessTests(ServiceCase):
         self.clock.advance(1)
         self.assertEqual(len(self.client.waiting), hung)
         self.assertLessEqual({2000 + number for number in range(21, 41)}, set(self.numbers()))
+
+    def test_one_subscriber_whose_receivers_hang(self) -> None:
+        """However many of one subscriber's hang, the first Notification of another waits for none."""
+        hang = range(1, 21)
+        self.client.answers = {f"r{number}.example": None for number in hang}
+        self.store.owners = dict.fromkeys(hang, 1)
+        self.start(**{f"r{number}": [number] for number in hang}, r30=[30], r31=[31])
+        self.assertEqual(len(self.client.waiting), 1)
+        self.assertLessEqual({30, 31}, set(self.numbers()))
+        # Those of the first have their turn all the same, as they end.
+        for number in hang:
+            self.assertEqual(self.client.waiting[0][0], f"https://r{number}.example/{number}")
+            self.client.waiting.pop(0)[1].errback(Unanswered("no answer within 10 s"))
+            self.clock.advance(0.001)
+        self.assertEqual(self.client.waiting, [])
+
+    def test_much_beside_receivers_that_hang(self) -> None:
+        """A receiver that works gets all that there is for it, though others hang or wait to be tried."""
+        self.start(r1=[1])
+        hang = range(2, 22)
+        self.client.answers = {f"r{number}.example": None for number in hang}
+        self.store.pending |= {number: [number] for number in hang}
+        many = list(range(1000, 1000 + 4 * PORTION))
+        self.store.pending[1] = list(many)
+        self.deliverer.wake()
+        self.turns()
+        self.assertLessEqual(set(many), set(self.numbers()))
+        self.assertEqual(len(self.client.waiting), self.connections // 4)
 
     def test_in_turn(self) -> None:
         """Receivers have their turn one after the other, though each has always something new."""
