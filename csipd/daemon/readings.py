@@ -53,8 +53,10 @@ class ReadingSweeps(Service):
         ages_count: Callable[[], bool] = lambda: True,
     ) -> None:
         self._retention = retention
+        # What the pass that makes roll-ups has found so far.
+        self._until = self._stored = 0
         made = partial(Passes, database, clock, wall, pause=PAUSE, failed=self._failed)
-        self._rolling: Passes[Rolled] = made(rollups.roll, lambda done: done.following)
+        self._rolling: Passes[Rolled] = made(self._roll, lambda done: done.following)
         self._removing: Passes[RemovedReadings] = made(
             self._remove, lambda done: done.following, may=ages_count
         )
@@ -82,6 +84,16 @@ class ReadingSweeps(Service):
         loop = LoopingCall(begin)
         loop.clock = clock
         return loop
+
+    def _roll(self, transaction: Transaction, now: int, after: int) -> Rolled:
+        done = rollups.roll(transaction, now, after)
+        begins = after == 0
+        # What is over by now need not have been when the first portion was done.
+        self._until = done.until if begins else min(self._until, done.until)
+        self._stored = done.stored + (0 if begins else self._stored)
+        if done.following is None:
+            rollups.keep_figures(transaction, self._until, self._stored)
+        return done
 
     def _remove(self, transaction: Transaction, now: int, after: int) -> RemovedReadings:
         return old_readings.remove(transaction, self._retention, now, after)

@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import define, field, frozen
 
+from csipd.db import tally
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.series import mark_rolled, reading_type_of
@@ -54,10 +55,14 @@ class Rolled:
 
     :param hours: how many were made
     :param following: the series after which the rest comes; None: it came to all
+    :param until: the end of the last hour that was over (TimeType)
+    :param stored: how many raw readings the series have that it came to
     """
 
     hours: int
     following: int | None = None
+    until: int = field(default=0, kw_only=True)
+    stored: int = field(default=0, kw_only=True)
 
 
 def roll(transaction: Transaction, now: int, after: int = 0) -> Rolled:
@@ -83,7 +88,21 @@ def roll(transaction: Transaction, now: int, after: int = 0) -> Rolled:
         portion.make_days()
     if following is None and noted and (len(noted) == LATE_AT_ONCE or late.left <= 0):
         following = _LAST
-    return Rolled(late.hours + due.hours, following)
+    stored = _STORED.scalar(connection, {"after": after, "last": _LAST if following is None else following})
+    return Rolled(late.hours + due.hours, following, until=until, stored=int(stored or 0))
+
+
+def keep_figures(transaction: Transaction, until: int, stored: int) -> None:
+    """Keep what a pass over all series found, for operators: nothing is written where that is as before.
+
+    :param until: up to when all roll-ups are made (TimeType)
+    :param stored: how many raw readings there are
+    """
+    connection = transaction.connection
+    found = {tally.ROLLED_UP: until, tally.READINGS: stored}
+    for name, number in tally.numbers(connection, found).items():
+        if number != found[name]:
+            tally.put(connection, name, found[name])
 
 
 _LATE = Prepared(
@@ -112,6 +131,11 @@ _DUE = Prepared(
         series.c.doomed == sa.false(),
     )
     .order_by(series.c.id)
+)
+_STORED = Prepared(
+    sa.select(sa.func.sum(series.c.stored)).where(
+        series.c.id > sa.bindparam("after"), series.c.id <= sa.bindparam("last")
+    )
 )
 _OF = Prepared(
     sa.select(series.c.id, series.c.body, series.c.rolled).where(series.c.id == sa.bindparam("number"))

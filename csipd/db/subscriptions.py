@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import changes, documents, facts
+from csipd.db import changes, documents, facts, tally
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.tables import changes as outbox_rows
@@ -271,6 +271,7 @@ def add(transaction: Transaction, device: int, wanted: Wanted, look: Look, expir
     )
     watch(connection, number, look)
     documents.lengthen(connection, _LIST.href((device,)))
+    tally.change(transaction, tally.SUBSCRIPTIONS, 1)
     _invalidate(transaction, device, number)
     return number
 
@@ -310,9 +311,14 @@ def remove(transaction: Transaction, number: int) -> bool:
         return False
     _FORGET_RECEIVER.execute(connection, {"receiver": row.receiver})
     if row.cancelled is None:
-        documents.shorten(connection, _LIST.href((row.device,)))
+        _one_less(transaction, row.device)
     _invalidate(transaction, row.device, number)
     return True
+
+
+def _one_less(transaction: Transaction, device: int) -> None:
+    documents.shorten(transaction.connection, _LIST.href((device,)))
+    tally.change(transaction, tally.SUBSCRIPTIONS, -1)
 
 
 def cancel(transaction: Transaction, number: int, now: int) -> bool:
@@ -322,7 +328,7 @@ def cancel(transaction: Transaction, number: int, now: int) -> bool:
     row = _CANCEL.first(connection, {"row": number, "at": now, "number": mark})
     if row is None:
         return False
-    documents.shorten(connection, _LIST.href((row.device,)))
+    _one_less(transaction, row.device)
     _invalidate(transaction, row.device, number)
     return True
 

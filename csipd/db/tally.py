@@ -20,6 +20,9 @@ from csipd.db.upsert import insert
 #: Names of the numbers that are kept.
 PROGRAMS = "programs"
 OPEN_ALARMS = "alarms open"
+SUBSCRIPTIONS = "subscriptions"
+#: As the last pass over all series found them: raw readings, and up to when roll-ups are made (TimeType).
+READINGS, ROLLED_UP = "readings", "rolled up to"
 #: Rows that are counted at most where a number is not kept.
 MOST_COUNTED = 10_000
 

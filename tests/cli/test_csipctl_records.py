@@ -150,6 +150,9 @@ class RecordTests(SynchronousTestCase):
             controls_active=2,
             controls_scheduled=1,
             alarms_open=0,
+            subscriptions=0,
+            mirrors=0,
+            readings=0,
             next_transition=NOW + 60,
         )
         for end, soon in ((NOW + 86_400, True), (NOW + 400 * 86_400, False)):

@@ -104,9 +104,19 @@ class SubscriptionsTests(SynchronousTestCase):
             notifications_pending=3,
             notifications_failing=1,
             receivers_failing=0,
+            subscriptions=5,
+            mirrors=7,
+            readings=1200,
+            rolled_up_to=NOW - 3600,
         )
         self.api.answers("GET", "/status", state)
-        self.assertIn("Notifications 3 pending, 1 failing", self.lines("status"))
+        said = self.lines("status")
+        for line in ("Subscriptions 5", "Notifications 3 pending, 1 failing", "Mirrors 7"):
+            self.assertIn(line, said)
+        (line,) = (line for line in said if line.startswith("Readings 1200, rolled up to 2026-07-01 06:00"))
+        self.assertNotIn("behind", line)
+        self.api.answers("GET", "/status", state.replace(rolled_up_to=NOW - 86_400))
+        self.assertIn("(behind)", " ".join(self.lines("status")))
         self.api.answers("GET", "/status", state.replace(receivers_failing=2, notifications_pending=None))
         (line,) = (line for line in self.lines("status") if line.startswith("Notifications"))
         self.assertTrue(line.startswith("Notifications many pending, 1 failing, 2 receivers cannot be"), line)

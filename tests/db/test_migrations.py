@@ -181,7 +181,9 @@ class MigrationTests(SynchronousTestCase):
         self.assertEqual(self.found(self.file, "abilities"), [{**ROWS["abilities"], "category": 2}])
         kept = {row["name"]: row["number"] for row in self.found(self.file, "counts")}
         others = {f"devices {word}": 0 for word in ("listed", "withdrawn", "retired")}
-        self.assertEqual(kept, {"devices registered": 1, **others, "alarms open": 1, "programs": 1})
+        self.assertEqual(
+            kept, {"devices registered": 1, **others, "alarms open": 1, "programs": 1, "subscriptions": 0}
+        )
         with sqlite3.connect(self.file) as connection:
             self.assertEqual(connection.execute("PRAGMA foreign_key_check").fetchall(), [])
             self.assertEqual(connection.execute("PRAGMA integrity_check").fetchone(), ("ok",))

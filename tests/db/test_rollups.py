@@ -244,13 +244,13 @@ class DueTests(_Case):
         self.assertEqual([b.readings for b in self.made(segment, HOUR)], [10])
 
     def test_costs(self) -> None:
-        """With nothing to do a portion is three looks, however many series there are."""
+        """With nothing to do a portion is four looks, however many series there are."""
         for _ in range(50):
             self.put(self.opened(), Sample(MIDNIGHT, 60, 1))
         self.roll()
         with statements(self.transaction) as said:
             rollups.roll(self.transaction, LATER)
-        self.assertEqual(len(said), 3)
+        self.assertEqual(len(said), 4)
 
 
 class ReadTests(_Case):

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from csipd.daemon import scheduler
 from csipd.daemon.lab import lab_line
-from csipd.db import alarms, controls, device_list, programs, subscription_list
+from csipd.db import alarms, controls, device_list, mirrors, programs, subscription_list, tally
 from csipd.sep2.schema import Element
 from csipd.sep2.types import TimeType
 from csipd.version import VERSION
@@ -36,6 +36,13 @@ class ServerState(Element):
     notifications_pending: Count | None = None
     notifications_failing: Count | None = None
     receivers_failing: Count | None = None
+    subscriptions: Count
+    #: MirrorUsagePoints that devices have.
+    mirrors: Count
+    #: Raw readings, as counted when roll-ups were made last; one that was replaced may count twice.
+    readings: Count
+    #: Up to when the roll-ups of all readings are made: an hour or so ago, unless csipd is behind.
+    rolled_up_to: TimeType | None = None
     next_transition: TimeType | None = None
     last_tick: TimeType | None = None
     #: When the certificate of the operator who asks ends; absent for one without end.
@@ -46,6 +53,7 @@ def status(connection: sa.Connection, call: Call) -> ServerState:
     """How the server is."""
     standings = device_list.numbers_by_standing(connection)
     live = controls.numbers_now(connection, call.now)
+    kept = tally.numbers(connection, (tally.SUBSCRIPTIONS, mirrors.NUMBER, tally.READINGS, tally.ROLLED_UP))
     speed = call.server.lab_speed
     return ServerState(
         version=VERSION,
@@ -62,6 +70,10 @@ def status(connection: sa.Connection, call: Call) -> ServerState:
         notifications_pending=subscription_list.pending(connection).exact,
         notifications_failing=subscription_list.failing(connection).exact,
         receivers_failing=subscription_list.failing_receivers(connection).exact,
+        subscriptions=kept[tally.SUBSCRIPTIONS],
+        mirrors=kept[mirrors.NUMBER],
+        readings=kept[tally.READINGS],
+        rolled_up_to=kept[tally.ROLLED_UP] or None,
         next_transition=controls.next_moment(connection, call.now),
         last_tick=scheduler.last_tick(connection),
         your_certificate_ends=call.certificate_ends,

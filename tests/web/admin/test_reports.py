@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from twisted.internet.task import Clock
+
+from csipd.daemon.readings import PAUSE, ReadingSweeps
 from csipd.daemon.scheduler import tick
+from csipd.db import rollups
+from csipd.der.retention import Retention
 from csipd.net.identity import Identity
 from csipd.sep2 import resources as r
 from csipd.sep2.types import MODE
 from csipd.web.json_form import to_json
 from tests.support.bodies import FULL
+from tests.support.metering import WATTS, meter, reading_set, usage_point
 from tests.support.world import MANAGED, NOW, OWNER
 from tests.web.admin.case import Case
 from tests.web.admin.examples import CONTROL
@@ -56,6 +62,9 @@ class StatusTests(_Reports):
                 "notifications_pending": 0,
                 "notifications_failing": 0,
                 "receivers_failing": 0,
+                "subscriptions": 1,
+                "mirrors": 0,
+                "readings": 0,
                 "next_transition": NOW + 600,
             },
         )
@@ -65,6 +74,42 @@ class StatusTests(_Reports):
         status = self.office.get("/status")
         found = [status[name] for name in ("devices", "registered", "controls_active", "alarms_open")]
         self.assertEqual(found, [11, 6, 2, 2])
+
+    def test_kept_numbers(self) -> None:
+        """Subscriptions and mirrors count as they are made and removed, readings when they are rolled up."""
+
+        def shown() -> list[int | None]:
+            status = self.office.get("/status")
+            return [status.get(name) for name in ("subscriptions", "mirrors", "readings", "rolled_up_to")]
+
+        n = self.numbers
+        sets = reading_set("E1", [2900] * 6, NOW - 3600, 300)
+        for who in (OWNER, MANAGED):
+            made = self.world.post(who, "/mup", usage_point(who, "F0", meter("A1", WATTS, None, sets)))
+            self.assertEqual(made.status, 201)
+        wanted = r.Subscription(
+            encoding=0,
+            level="-S1",
+            limit=1,
+            notificationURI="https://receiver.example/notified",
+            subscribedResource=f"/edev/{n.owner}/fsa",
+        )
+        kept = self.world.post(OWNER, f"/edev/{n.owner}/sub", wanted)
+        self.assertEqual(kept.status, 201, kept.body)
+        self.assertEqual(shown(), [2, 2, 0, None])
+        clock = Clock()
+        sweeps = ReadingSweeps(
+            self.world.database, clock, lambda: float(self.world.now), retention=Retention()
+        )
+        self.patch(rollups, "SERIES_AT_ONCE", 1)
+        sweeps.startService()
+        self.addCleanup(sweeps.stopService)
+        clock.pump([PAUSE] * 10)
+        self.assertEqual(shown(), [2, 2, 12, (NOW - rollups.LAG) // 3600 * 3600])
+        self.assertEqual(self.world.delete(OWNER, kept.headers["location"]).status, 204)
+        self.assertEqual(self.world.delete(OWNER, made.headers["location"]).status, 404)
+        self.assertEqual(self.world.delete(MANAGED, made.headers["location"]).status, 204)
+        self.assertEqual(shown()[:2], [1, 1])
 
     def test_clock(self) -> None:
         """It has the server's time, and when the scheduler last looked at it."""

@@ -8,6 +8,8 @@ from csipd.cli.ctl.views.cells import When, text
 
 #: Seconds before its end at which a certificate is pointed out, as the server does in its log.
 _SOON = 90 * 86_400
+#: Roll-ups of an hour are made within half an hour of its end; further back they are behind (s).
+_BEHIND = 3 * 3600
 
 
 def _end(one: Value, when: When) -> str:
@@ -35,6 +37,15 @@ def _notifications(one: Value) -> str:
     return f"{said}, {number('receivers_failing')} receivers cannot be reached (csipctl subscriptions list)"
 
 
+def _readings(one: Value, when: When) -> str:
+    said = text(one.get("readings"))
+    until, now = one.get("rolled_up_to"), one.get("now")
+    if not isinstance(until, int) or not isinstance(now, int):
+        return said
+    behind = now - until > _BEHIND
+    return f"{said}, rolled up to {when(until)}" + (" (behind)" if behind else "")
+
+
 def status(one: Value, when: When) -> Facts:
     warning = one.get("warning")
     return Facts(
@@ -48,7 +59,10 @@ def status(one: Value, when: When) -> Facts:
             ("Controls active", _controls(one, "controls_active")),
             ("Controls scheduled", _controls(one, "controls_scheduled")),
             ("Alarms open", text(one.get("alarms_open"))),
+            ("Subscriptions", text(one.get("subscriptions"))),
             ("Notifications", _notifications(one)),
+            ("Mirrors", text(one.get("mirrors"))),
+            ("Readings", _readings(one, when)),
             ("Next transition", when(one.get("next_transition"))),
             ("Last tick", when(one.get("last_tick"))),
             ("Your certificate ends", _end(one, when)),
