@@ -12,6 +12,7 @@ from csipd.daemon.wallclock import WallClock
 from csipd.db.database import Database
 from csipd.net.client_tls import ClientTLS
 from csipd.net.identity import identify_by
+from csipd.net.peer_log import PeerLog
 from csipd.net.tls import TLSSettings
 from csipd.notify.client import Client, ClientLimits, connect_with
 from csipd.notify.resolver import Resolver
@@ -58,7 +59,7 @@ class Notifying:
             service.setServiceParent(tree)
 
 
-def build_notifying(ready: PreparedDaemon, reactor: Any, database: Database) -> Notifying:
+def build_notifying(ready: PreparedDaemon, reactor: Any, database: Database, peer_log: PeerLog) -> Notifying:
     """What sends Notifications, from what was made ready before the fork."""
     said, wall = ready.settings.notifications, ready.wall
     resolver = Resolver(reactor.callFromThread)
@@ -82,6 +83,7 @@ def build_notifying(ready: PreparedDaemon, reactor: Any, database: Database) -> 
         OutboxStore(database, ready.server, wall.now),
         client,
         reactor,
+        peer_log,
         speed=wall.speed,
         at_once=said.at_once,
         per_receiver=said.connections_per_receiver,

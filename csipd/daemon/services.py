@@ -106,7 +106,7 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     if ready.operators:
         listeners.append(_operators_listener(ready, reactor, database, operators.names, peer_log))
     notifier.subscribe(scheduler.changed)
-    notifying = build_notifying(ready, reactor, database)
+    notifying = build_notifying(ready, reactor, database, peer_log)
     notifier.subscribe(notifying.deliverer.changed)
     tree = StopInOrder()
     StoreLock(ready.lock).setServiceParent(tree)

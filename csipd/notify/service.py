@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 
 from csipd.db import changes, facts
 from csipd.db.notifications import Delivered, Failed, Outcome, Outgoing, Receiver, Refused, Settled
+from csipd.net.peer_log import PeerLog
 from csipd.notify.failures import Unanswered, Undelivered, Unreachable
 from csipd.notify.lanes import Lane, Lanes
 from csipd.notify.pace import Pace
@@ -87,6 +88,7 @@ class Deliverer(Service):
     """Sends what is pending.
 
     :param clock: for timers; monotonic
+    :param peer_log: keeps the rate of lines: who subscribes says how many receivers there are that fail
     :param speed: how many seconds of devices' clock pass in one of the clock's: 1 but in a lab
     :param at_once: Notifications that are under way at once
     :param per_receiver: those of them to one receiver
@@ -100,6 +102,7 @@ class Deliverer(Service):
         store: Store,
         client: Poster,
         clock: Any,
+        peer_log: PeerLog,
         *,
         speed: float,
         at_once: int,
@@ -108,6 +111,7 @@ class Deliverer(Service):
         self._store = store
         self._client = client
         self._clock = clock
+        self._peer_log = peer_log
         self._speed = speed
         self._lanes = Lanes(at_once, per_receiver)
         self._settling = Settling(store.settle, clock)
@@ -288,8 +292,12 @@ class Deliverer(Service):
             status = await self._client.post(outgoing.uri, outgoing.lfdis, outgoing.body)
         except Unreachable as error:
             if self._lanes.failed(lane, str(error)):
-                self._log.info(
+                self._peer_log.info(
+                    self._log,
+                    lane.receiver.host,
+                    "notifications fail",
                     "notifications to {host} port {port} fail: {why}",
+                    origin="receivers of notifications",
                     host=lane.receiver.host,
                     port=lane.receiver.port,
                     why=str(error),

@@ -16,6 +16,7 @@ from csipd.der.retention import Retention
 from csipd.net.client_tls import ClientTLS
 from csipd.net.identity import identify_by
 from csipd.net.limits import ConnectionLimits
+from csipd.net.peer_log import PeerLog
 from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.net.tls_factory import TLSFactory
 from csipd.notify.client import Client, ClientLimits
@@ -94,7 +95,7 @@ class Served:
             limits,
         )
         store: Any = OutboxStore(self.database, server, wall)
-        return Deliverer(store, client, clock, speed=1, at_once=50, per_receiver=4)
+        return Deliverer(store, client, clock, PeerLog(clock), speed=1, at_once=50, per_receiver=4)
 
     def close(self) -> None:
         """Stop it; what is pending stays in its store."""

@@ -838,6 +838,17 @@ class DeliveryTests(NotificationCase):
         (told,) = self.courier.deliver()
         self.assertEqual(told.outgoing.uri, "https://new.example/")
 
+    def test_refused_where_it_went_before(self) -> None:
+        """What the place that it went to before answers does not end one that goes elsewhere now."""
+        self.control()
+        self.courier.fan_out()
+        prepared = self.courier.prepare(self.number(self.where))
+        assert not isinstance(prepared, Settled)
+        self.world.put(AGGREGATOR, self.where, subscription(self.path, "https://new.example/"))
+        self.courier.settle(Refused(prepared, 410), Failed(prepared, "no"))
+        (told,) = self.courier.deliver()
+        self.assertEqual(told.outgoing.uri, "https://new.example/")
+
     def test_limit_meanwhile(self) -> None:
         """One whose limit is changed while a Notification is under way is told anew 30 s after that one."""
         self.control()

@@ -8,10 +8,12 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import facts
 from csipd.db.notifications import Delivered, Failed, Outcome, Outgoing, Receiver, Refused, Settled
+from csipd.net.peer_log import PER_ORIGIN, PeerLog
 from csipd.notify.failures import Unanswered, Undelivered, Unreachable
 from csipd.notify.service import ASIDE, LONGEST_SLEEP, PORTION, STOP_SECONDS, Deliverer
 from csipd.notify.settling import PAUSE
@@ -164,10 +166,12 @@ class ServiceCase(SynchronousTestCase):
         self.clock = Clock()
         self.store = FakeStore()
         self.client = FakeClient()
+        self.peer_log = PeerLog(self.clock)
         self.deliverer = Deliverer(
             self.store,
             self.client,
             self.clock,
+            self.peer_log,
             speed=1,
             at_once=self.connections,
             per_receiver=self.per_receiver,
@@ -190,6 +194,7 @@ class ServiceCase(SynchronousTestCase):
             stopped = self.deliverer.stopService()
             self.clock.advance(STOP_SECONDS)
             self.successResultOf(stopped)
+        self.peer_log.flush()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def outcomes(self) -> list[tuple[type, int]]:
@@ -246,7 +251,9 @@ class PassTests(ServiceCase):
 
     def test_fast_clock(self) -> None:
         """Where devices' clock runs fast what is due comes sooner."""
-        self.deliverer = Deliverer(self.store, self.client, self.clock, speed=10, at_once=8, per_receiver=3)
+        self.deliverer = Deliverer(
+            self.store, self.client, self.clock, self.peer_log, speed=10, at_once=8, per_receiver=3
+        )
         self.store.seconds = 100.0
         self.start()
         looks = self.store.looks
@@ -469,9 +476,23 @@ class FairnessTests(ServiceCase):
         self.assertLessEqual(set(many), set(self.numbers()))
         self.assertEqual(len(self.client.waiting), self.connections // 4)
 
+    def test_lines(self) -> None:
+        """However many places that nobody can reach somebody names, the log has a bounded number of lines."""
+        receivers = range(1, 3 * PER_ORIGIN + 1)
+        for number in receivers:
+            self.client.answers[f"r{number}.example"] = Unreachable("no such host")
+        with capturedLogs() as log:
+            self.start(**{f"r{number}": [number] for number in receivers})
+            self.clock.pump([1] * 50)
+        self.assertEqual(len(self.store.failed), len(receivers))
+        # One for each of so many, and one for all others.
+        self.assertEqual(len([line for line in log if "fail" in line["log_format"]]), PER_ORIGIN + 1)
+
     def test_in_turn(self) -> None:
         """Receivers have their turn one after the other, though each has always something new."""
-        self.deliverer = Deliverer(self.store, self.client, self.clock, speed=1, at_once=2, per_receiver=1)
+        self.deliverer = Deliverer(
+            self.store, self.client, self.clock, self.peer_log, speed=1, at_once=2, per_receiver=1
+        )
         self.client.answers = {f"r{number}.example": None for number in range(1, 4)}
         self.start(r1=[1], r2=[2], r3=[3])
         order = []
