@@ -154,6 +154,15 @@ class DocumentTests(NotificationCase):
         self.assertEqual((one.resource.get("results"), len(one.resource)), ("0", 0))
         self.assertIsNone(other.resource)
 
+    def test_page_maximum(self) -> None:
+        """No Notification holds more members of a list than an answer to a GET may."""
+        self.world.server = evolve(self.world.server, page_maximum=2)
+        self.subscribe(f"/derp/{self.numbers.point_1}/derc", limit=1000)
+        self.world.control(self.numbers.point_1, start=100)
+        (told,) = self.courier.deliver()
+        assert told.resource is not None
+        self.assertEqual((told.resource.get("all"), told.resource.get("results")), ("3", "2"))
+
     def test_spelled_as_subscribed(self) -> None:
         """The resource is called what its subscriber called it."""
         resource = f"{BASE}/edev?s=0&l=3"

@@ -214,6 +214,8 @@ class LatestTests(_Case):
         self.assertEqual(self.latest(), at(NOW - 60, 3, local_id=1))
         self.put(at(NOW - 60, 4), at(NOW - 30, 5), at(NOW - 40, 6))
         self.assertEqual(self.latest(), at(NOW - 30, 5))
+        self.put(at(NOW - 20, 7, local_id=1), at(NOW - 20, 8, local_id=2))
+        self.assertEqual(self.latest(), at(NOW - 20, 8, local_id=2))
 
     def test_of_one_transaction(self) -> None:
         """Two lots with what was known of the series before both are compared with each other."""
