@@ -188,7 +188,8 @@ def has_forward_alone(of_usage_point: Iterable[r.ReadingType]) -> bool:
 
 
 def _sign(flow: int, is_der: bool, is_given: bool) -> int:
-    if flow == FlowDirection.FORWARD:
+    # Net is what went forward less what came back.
+    if flow in (FlowDirection.FORWARD, FlowDirection.NET):
         return 1 if is_given else -1
     if flow == FlowDirection.REVERSE:
         return -1 if is_given else 1
