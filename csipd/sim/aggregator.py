@@ -38,6 +38,7 @@ class Aggregator(Station):
         self.is_told = False
         self._heard = False
         self._known: object = None
+        self._has_cleared = False
 
     @property
     def is_settled(self) -> bool:
@@ -101,6 +102,9 @@ class Aggregator(Station):
         if self.own is None or self.own.SubscriptionListLink is None:
             return RENEWAL
         assert self._receiver is not None
+        if not self._has_cleared:
+            await self._clear(self.own.SubscriptionListLink.href, self._receiver)
+            self._has_cleared = True
         now = self.clock.now()
         wanted = self._wanted()
         self._subscribed = {href: until for href, until in self._subscribed.items() if href in wanted}
@@ -127,6 +131,15 @@ class Aggregator(Station):
             self._subscribed[href] = now + RENEWAL
         self.is_told = True
         return max(1.0, min(self._subscribed.values(), default=now + RENEWAL) - now)
+
+    async def _clear(self, href: str, receiver: str) -> None:
+        """Delete what a run before has subscribed to, whose receiver is gone."""
+        _, found = await self.members(href, r.SubscriptionList)
+        for one in found:
+            if one.notificationURI != receiver and one.href is not None:
+                answer = await self.client.request("DELETE", one.href)
+                if not answer.is_good and answer.status != 404:
+                    raise Refused("DELETE", "Subscription", answer.status)
 
     def receive(self, notification: r.Notification) -> bool:
         """Take in a notification; whether it was welcome."""

@@ -84,10 +84,20 @@ class DeliveryTests(SynchronousTestCase):
         done = self.api.run("--json", "controls", "delivery", "12")
         self.assertEqual(json.loads(done.stdout)["next"], 3)
 
+    def test_verdict(self) -> None:
+        """Of all pages only those are shown of which something is so."""
+        for verdict, found in (("no-readings", [4]), ("not-obeyed", [3]), ("obeyed", [])):
+            self.api.answers("GET", "/controls/12/delivery", PAGE, REST)
+            done = self.api.run("--json", "controls", "delivery", "12", "--verdict", verdict)
+            self.assertEqual([one["device"] for one in json.loads(done.stdout)["items"]], found)
+        self.api.answers("GET", "/controls/12/delivery", PAGE, REST)
+        done = self.api.run("controls", "delivery", "12", "--verdict", "not-obeyed")
+        self.assertEqual([line.split()[0] for line in done.stdout.splitlines()], ["Device", "dev1"])
+
     def test_nothing(self) -> None:
         """A control without any says so."""
         self.api.answers("GET", "/controls/12/delivery", REST.replace(items=()))
-        self.assertIn("commands no power", self.api.run("controls", "delivery", "12").stderr)
+        self.assertIn("commands no amount of power", self.api.run("controls", "delivery", "12").stderr)
 
     def test_export(self) -> None:
         """The export is of a control, and has no period."""

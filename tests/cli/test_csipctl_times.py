@@ -86,6 +86,9 @@ class MomentTests(SynchronousTestCase):
             ("2026-07-01 16:00:30", CALIFORNIA, "2026-07-01 23:00:30"),
             ("20260701T1600", UTC, "2026-07-01 16:00"),
             ("2026-07-01", CALIFORNIA, "2026-07-01 07:00"),
+            ("today", CALIFORNIA, "2026-07-01 07:00"),
+            ("Yesterday", CALIFORNIA, "2026-06-30 07:00"),
+            ("yesterday", UTC, "2026-06-30 00:00"),
         ):
             self.assertEqual(parse_moment(text, NOW, zone), utc(moment), text)
 

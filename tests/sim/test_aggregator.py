@@ -38,17 +38,23 @@ class AggregatorCase(SynchronousTestCase):
             self.lab.make_end_device(lfdi, name, "SY", manager=number)
             units.append(self.lab.unit(name, lfdi, PIN))
         self.units = units
-        self.aggregator = Aggregator(
+        self.aggregator = self.made()
+
+    def made(self) -> Aggregator:
+        """One for the units that has not begun."""
+        credential = credential_of(self.credential)
+        aggregator = Aggregator(
             self.lab.client(credential),
             self.lab.sim_clock,
             credential.lfdi,
-            units,
+            self.units,
             self.lab.counts,
             chance=Random(1),
         )
-        self.lab.add(self.aggregator)
+        self.lab.add(aggregator)
+        return aggregator
 
-    def begin(self) -> None:
+    def begin(self, query: str = "") -> None:
         """Let it walk and subscribe."""
         pki.write(self.lab.folder, None, agg=self.credential)
         factory = receiver.receiver_factory(
@@ -58,7 +64,7 @@ class AggregatorCase(SynchronousTestCase):
             self.lab.folder / "certs" / "ca.crt",
             self.lab.clock,
         )
-        self.aggregator.listen_at(f"https://{self.lab.receive_at(factory)}{receiver.PATH}")
+        self.aggregator.listen_at(f"https://{self.lab.receive_at(factory)}{receiver.PATH}{query}")
         self.aggregator.start()
         self.lab.pass_time(5)
 
@@ -103,6 +109,16 @@ class SubscriptionTests(AggregatorCase):
         before = self.subscriptions()
         self.lab.pass_time(RENEWAL + HOUR)
         self.assertEqual(self.subscriptions(), before)
+        self.assertEqual(self.lab.counts.errors, {})
+
+    def test_those_of_a_run_before_are_deleted(self) -> None:
+        """A receiver that is gone is not notified for a day and a half of what a new run is told, too."""
+        self.begin()
+        before = self.subscriptions()
+        self.aggregator.stop()
+        self.aggregator = self.made()
+        self.begin("?run=2")
+        self.assertEqual(self.subscriptions(), before, "one of each")
         self.assertEqual(self.lab.counts.errors, {})
 
     def test_without_a_receiver(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ import click
 from rich.live import Live
 
 from csipd.cli.ctl import lookup
-from csipd.cli.ctl.client import Client, Value
+from csipd.cli.ctl.client import Client, Document, Value
 from csipd.cli.ctl.errors import Failure, ServerFailed, Unreachable
 from csipd.cli.ctl.options import (
     DURATION,
@@ -256,9 +256,16 @@ def show_control(session: Session, control: int) -> None:
 
 @controls.command("delivery")
 @click.argument("control", type=NUMBER)
+@click.option(
+    "--verdict",
+    "verdicts",
+    type=click.Choice([name.replace("_", "-") for name in delivery_views.VERDICTS]),
+    multiple=True,
+    help="Only devices of which this is so, of all pages; may be given several times.",
+)
 @paged
 @pass_session
-def show_delivery(session: Session, control: int, paging: Paging) -> None:
+def show_delivery(session: Session, control: int, paging: Paging, verdicts: tuple[str, ...]) -> None:
     """Show what was commanded, and what readings say was delivered: in all, and by device.
 
     The totals are as of when the server last went over the control; devices are judged as of now. A device
@@ -268,8 +275,12 @@ def show_delivery(session: Session, control: int, paging: Paging) -> None:
     Examples:
       csipctl controls delivery 12
       csipctl controls delivery 12 --all
+      csipctl controls delivery 12 --verdict not-obeyed --verdict no-readings
     """
     path = f"/controls/{control}/delivery"
+    if verdicts:
+        _show_some(session, session.client.pages(path, {}, paging.after), verdicts)
+        return
     if paging.everything:
         pages = session.client.pages(path, {}, paging.after)
         if session.out.as_json:
@@ -287,12 +298,25 @@ def show_delivery(session: Session, control: int, paging: Paging) -> None:
         if place == 0:
             session.out.show(*delivery_views.totals(value.get("totals", ()), session.when))
             if not rows:
-                session.out.note("It commands no power, or is for no device.")
+                session.out.note(
+                    "It commands no amount of power, as curves and power factors do not, or is for no device."
+                )
         if rows:
             session.out.show(delivery_views.devices(rows), goes_on=place > 0)
         following = value.get("next")
     if following is not None:
         session.out.note(f"There are more: --after {following} goes on, --all shows all.")
+
+
+def _show_some(session: Session, pages: Iterable[Document], verdicts: tuple[str, ...]) -> None:
+    wanted = {verdict.replace("-", " ") for verdict in verdicts}
+    rows = [one for page in pages for one in page.value.get("items", ()) if one.get("verdict") in wanted]
+    if session.out.as_json:
+        session.out.json({"items": rows})
+    elif rows:
+        session.out.show(delivery_views.devices(rows))
+    else:
+        session.out.note("None.")
 
 
 @controls.command("cancel")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, time, timedelta, tzinfo
 
-MOMENTS = "now, 16:00, 2026-07-01T16:00, +20s, 'in 5m', -2h, @1782921600"
+MOMENTS = "now, today, yesterday, 16:00, 2026-07-01T16:00, +20s, 'in 5m', -2h, @1782921600"
 """Ways to write a moment, for help and errors."""
 
 DURATIONS = "2h, 90m, 1h30m, 45s, 3600"
@@ -17,6 +17,8 @@ DURATIONS = "2h, 90m, 1h30m, 45s, 3600"
 
 _LONGEST = 2**32 - 1  # UInt32, as in DateTimeInterval.duration
 _LAST = 253_402_300_799  # the end of the year 9999
+#: Days that begin at midnight, by how many of them ago.
+_DAYS = {"today": 0, "yesterday": 1}
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?=.)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 _SECONDS = re.compile(r"\d{1,10}", re.ASCII)
@@ -70,6 +72,9 @@ def parse_moment(text: str, now: float, zone: tzinfo | None, *, ahead: bool = Tr
 def _moment(text: str, now: float, zone: tzinfo | None, ahead: bool) -> int:
     if text.lower() == "now":
         return int(now)
+    if text.lower() in _DAYS:
+        day = datetime.fromtimestamp(now, zone).date() - timedelta(days=_DAYS[text.lower()])
+        return _seconds(datetime.combine(day, time()), zone, text)
     if found := _EPOCH.fullmatch(text):
         return int(found[1])
     if found := _STEP.fullmatch(text):

@@ -8,7 +8,8 @@ from csipd.cli.ctl.client import Value
 from csipd.cli.ctl.output import Facts, Grid
 from csipd.cli.ctl.views.cells import When, duration, named, text
 
-_COUNTS = (
+#: What may have become of a command on a device.
+VERDICTS = (
     "obeyed",
     "not_obeyed",
     "no_readings",
@@ -29,7 +30,7 @@ def totals(items: Iterable[Value], when: When) -> list[Facts]:
                 ("Commanded", _amount(one, "commanded")),
                 ("Delivered", _amount(one, "delivered")),
                 ("Devices", text(one.get("devices"))),
-                *((name.replace("_", " ").capitalize(), text(one.get(name))) for name in _COUNTS),
+                *((name.replace("_", " ").capitalize(), text(one.get(name))) for name in VERDICTS),
             ),
             title=text(one.get("mode")),
         )
