@@ -305,10 +305,11 @@ class Filled:
     def roll(self) -> tuple[float, float]:
         """Microseconds of CPU of each reading that is rolled up, and milliseconds of a portion."""
         began, portions = time.process_time(), 0
+        rounds = rollups.Rounds()
         after: int | None = 0
         while after is not None:
             with DriverTransaction(self.connection):
-                after = rollups.roll(Transaction(self.connection), _BEGIN + 10**9, after).following
+                after = rounds(rollups.roll(Transaction(self.connection), _BEGIN + 10**9, after))
             portions += 1
         used = time.process_time() - began
         return used / (self.each * SERIES) * 1e6, used / portions * 1e3

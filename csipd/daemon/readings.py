@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from attrs import evolve
 from twisted.application.service import Service
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -19,7 +20,7 @@ from csipd.daemon.passes import Passes
 from csipd.db import old_readings, rollups
 from csipd.db.database import Database, Transaction
 from csipd.db.old_readings import RemovedReadings
-from csipd.db.rollups import Rolled
+from csipd.db.rollups import Rolled, Rounds
 from csipd.der.retention import Retention
 
 #: Seconds between the beginnings of two passes that make roll-ups, and of two that remove.
@@ -53,16 +54,24 @@ class ReadingSweeps(Service):
         ages_count: Callable[[], bool] = lambda: True,
     ) -> None:
         self._retention = retention
-        # What the pass that makes roll-ups has found so far.
+        self._rounds = Rounds()
+        # What the round that makes roll-ups has found so far.
         self._until = self._stored = 0
         made = partial(Passes, database, clock, wall, pause=PAUSE, failed=self._failed)
-        self._rolling: Passes[Rolled] = made(self._roll, lambda done: done.following)
+        # What came late is gone over by itself: however much of it there is, what is due does not wait.
+        self._rolling: list[Passes[Rolled]] = [
+            made(self._roll, lambda done: done.following),
+            made(rollups.roll_late, Rounds()),
+        ]
         self._removing: Passes[RemovedReadings] = made(
             self._remove, lambda done: done.following, may=ages_count
         )
         self._clearing: Passes[RemovedReadings] = made(_clear, lambda done: done.following)
         self._loops = [
-            (self._loop(clock, self._rolling.begin), max(_LEAST, ROLL_SECONDS / speed)),
+            *(
+                (self._loop(clock, rolling.begin), max(_LEAST, ROLL_SECONDS / speed))
+                for rolling in self._rolling
+            ),
             (self._loop(clock, self._clearing.begin), ROLL_SECONDS),
             (self._loop(clock, self._removing.begin), max(_LEAST, REMOVE_SECONDS / speed)),
         ]
@@ -77,8 +86,10 @@ class ReadingSweeps(Service):
         for loop, _ in self._loops:
             if loop.running:
                 loop.stop()
-        for each in (self._rolling, self._removing, self._clearing):
-            each.stop()
+        for rolling in self._rolling:
+            rolling.stop()
+        self._removing.stop()
+        self._clearing.stop()
 
     def _loop(self, clock: Any, begin: Callable[[], None]) -> LoopingCall:
         loop = LoopingCall(begin)
@@ -91,9 +102,10 @@ class ReadingSweeps(Service):
         # What is over by now need not have been when the first portion was done.
         self._until = done.until if begins else min(self._until, done.until)
         self._stored = done.stored + (0 if begins else self._stored)
-        if done.following is None:
+        following = self._rounds(done)
+        if following is None:
             rollups.keep_figures(transaction, self._until, self._stored)
-        return done
+        return evolve(done, following=following)
 
     def _remove(self, transaction: Transaction, now: int, after: int) -> RemovedReadings:
         return old_readings.remove(transaction, self._retention, now, after)

@@ -37,8 +37,10 @@ from csipd.sep2.measurements import Behaviour, behaviour_of
 LAG = 600
 #: Readings that one transaction rolls up, as a rule; and series that it looks at for what is due.
 READINGS_AT_ONCE, SERIES_AT_ONCE = 2_000, 2_000
-#: Hours that came late which it makes again at most.
-LATE_AT_ONCE = 20
+#: Readings, as `_Portion` counts, that one series has rolled up before others have their turn.
+TURN = 500
+#: Hours that came late which one transaction makes again at most, and of one series at a turn.
+LATE_AT_ONCE, LATE_TURN = 20, 5
 #: Readings of one hour of a series that count: two a second, and then no more. They are rolled up at once.
 MOST_IN_HOUR = 7_200
 #: Hours, and readings of them, that are rolled up for a reader where that has not been done yet.
@@ -55,41 +57,58 @@ class Rolled:
 
     :param hours: how many were made
     :param following: the series after which the rest comes; None: it came to all
+    :param left: whether a series had its turn, and has more than that
     :param until: the end of the last hour that was over (TimeType)
     :param stored: how many raw readings the series have that it came to
     """
 
     hours: int
     following: int | None = None
+    left: bool = False
     until: int = field(default=0, kw_only=True)
     stored: int = field(default=0, kw_only=True)
 
 
-def roll(transaction: Transaction, now: int, after: int = 0) -> Rolled:
-    """Make roll-ups of some of what is due, and some of what came late.
+class Rounds:
+    """Goes round until every series has had turns enough: one that had more than a turn has another one."""
 
-    :param after: only of series of greater numbers; what came late is of all
+    def __init__(self) -> None:
+        self._left = False
+
+    def __call__(self, done: Rolled) -> int | None:
+        """Where the rest begins, by what a portion said."""
+        self._left = self._left or done.left
+        if done.following is not None or not self._left:
+            return done.following
+        self._left = False
+        return 0
+
+
+def roll(transaction: Transaction, now: int, after: int = 0) -> Rolled:
+    """Make roll-ups of some of what is due.
+
+    A series has a turn and no more, so that nobody's many hours are before everybody's: what is left of it
+    comes when the others had theirs.
+
+    :param after: only of series of greater numbers
     """
     connection = transaction.connection
-    late = _Portion(connection, READINGS_AT_ONCE // 2)
-    noted = _LATE.all(connection, {"most": LATE_AT_ONCE})
-    for row in noted:
-        if late.left > 0:
-            late.again(row.series, row.start)
-            _MADE.execute(connection, {"number": row.series, "begin": row.start})
     due = _Portion(connection, READINGS_AT_ONCE)
     until = floor(now - LAG, HOUR)
     following: int | None = _LAST_LOOKED_AT.scalar(connection, {"after": after, "skip": SERIES_AT_ONCE - 1})
+    left = False
     for row in _DUE.all(connection, {"after": after, "last": following or _LAST}):
-        if not due.go_on(row, until):
+        before = due.left
+        if due.go_on(row, until):
+            continue
+        if before - due.left < TURN:
+            # It is at the portion's end that it had to stop: it goes on in the next one.
             following = row.id - 1
             break
-    for portion in (late, due):
-        portion.make_days()
-    if following is None and noted and (len(noted) == LATE_AT_ONCE or late.left <= 0):
-        following = _LAST
+        left = True
+    due.make_days()
     stored = _STORED.scalar(connection, {"after": after, "last": _LAST if following is None else following})
-    return Rolled(late.hours + due.hours, following, until=until, stored=int(stored or 0))
+    return Rolled(due.hours, following, left, until=until, stored=int(stored or 0))
 
 
 def keep_figures(transaction: Transaction, until: int, stored: int) -> None:
@@ -105,9 +124,31 @@ def keep_figures(transaction: Transaction, until: int, stored: int) -> None:
             tally.put(connection, name, found[name])
 
 
-_LATE = Prepared(
-    sa.select(late_hours.c.series, late_hours.c.start)
-    .order_by(late_hours.c.series, late_hours.c.start)
+def roll_late(transaction: Transaction, now: int, after: int = 0) -> Rolled:
+    """Make roll-ups again of some of what came late; as `roll`, and by turns as there."""
+    connection = transaction.connection
+    late = _Portion(connection, READINGS_AT_ONCE // 2)
+    number: int | None = _NEXT_LATE.scalar(connection, {"after": after})
+    left = False
+    while number is not None and late.left > 0 and late.noted < LATE_AT_ONCE:
+        hours = _LATE_OF.scalars(connection, {"number": number, "most": LATE_TURN + 1})
+        left = late.make_again(number, hours[:LATE_TURN]) < len(hours) or left
+        after = number
+        number = _NEXT_LATE.scalar(connection, {"after": after})
+    late.make_days()
+    return Rolled(late.hours, None if number is None else after, left)
+
+
+_NEXT_LATE = Prepared(
+    sa.select(late_hours.c.series)
+    .where(late_hours.c.series > sa.bindparam("after"))
+    .order_by(late_hours.c.series)
+    .limit(1)
+)
+_LATE_OF = Prepared(
+    sa.select(late_hours.c.start)
+    .where(late_hours.c.series == sa.bindparam("number"))
+    .order_by(late_hours.c.start)
     .limit(sa.bindparam("most", type_=sa.Integer()))
 )
 _MADE = Prepared(
@@ -150,30 +191,50 @@ _FROM = Prepared(
 
 @define
 class _Portion:
-    """What one transaction does: how many readings it may still look at, and the days that it has touched."""
+    """What one transaction does.
+
+    :param left: how many readings it may still look at
+    :param hours: that it has made, ``noted`` those that were noted as late, ``days`` that it has touched
+    """
 
     connection: sa.Connection
     left: int
     hours: int = 0
+    noted: int = 0
     days: set[tuple[int, int]] = field(factory=set)
 
     def go_on(self, row: Any, until: int) -> bool:
-        """Make the hours of a series that are over, as far as may be; whether there may be more.
+        """Make the hours of a series that are over, as many as its turn has; whether that was all.
 
         :param until: the end of the last hour that is
         """
+        end = max(0, self.left - TURN)
+        all_made = False
         behaviour = behaviour_of(reading_type_of(row.body))
         mark = row.rolled or 0
-        while self.left > 0:
+        while self.left > end:
             following = _FROM.scalar(self.connection, {"number": row.id, "since": mark})
             if following is None or following >= until:
+                all_made = True
                 break
             hour = floor(following, HOUR)
             self._make(row.id, behaviour, hour)
             mark = hour + HOUR
         if mark != (row.rolled or 0):
             mark_rolled(self.connection, row.id, mark)
-        return self.left > 0
+        return all_made
+
+    def make_again(self, number: int, hours: Sequence[int]) -> int:
+        """Make hours of a series again, as many as may be; gives how many."""
+        made = 0
+        for hour in hours:
+            if self.left <= 0:
+                break
+            self.again(number, hour)
+            _MADE.execute(self.connection, {"number": number, "begin": hour})
+            made += 1
+        self.noted += made
+        return made
 
     def again(self, number: int, hour: int) -> None:
         """Make an hour again, and the next ones of its registers where these are made already."""

@@ -94,7 +94,7 @@ class SweepTests(SynchronousTestCase):
         self.clock.advance(ROLL_SECONDS / 2)
         self.assertEqual(len(self.watched.shares), before)
         self.clock.advance(ROLL_SECONDS / 2)
-        self.assertEqual(len(self.watched.shares), before + 2)
+        self.assertEqual(len(self.watched.shares), before + 3)
 
     def test_after_a_stop(self) -> None:
         """What a stop interrupted is caught up with by the next start."""
@@ -146,7 +146,7 @@ class SweepTests(SynchronousTestCase):
         self.service()
         self.watched.failure = ZeroDivisionError()
         self.clock.advance(ROLL_SECONDS)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 3)
         self.watched.failure = None
         self.clock.advance(ROLL_SECONDS)
         self.assertEqual(self.number(rollups_table, step=HOUR), HOURS)

@@ -51,16 +51,18 @@ class _Case(SynchronousTestCase):
         series.store(self.transaction, now, samples, received, in_set)
 
     def roll(self, now: int = LATER) -> int:
-        """Make what is due, portion by portion; how many hours were made."""
-        hours, after, portions = 0, 0, 0
-        while True:
-            found = rollups.roll(self.transaction, now, after)
-            hours += found.hours
-            if found.following is None:
-                return hours
-            after = found.following
-            portions += 1
-            assert portions < 1000
+        """Make what is due and what came late, portion by portion; how many hours were made."""
+        hours = portions = 0
+        for work in (rollups.roll, rollups.roll_late):
+            rounds = rollups.Rounds()
+            after: int | None = 0
+            while after is not None:
+                found = work(self.transaction, now, after)
+                hours += found.hours
+                after = rounds(found)
+                portions += 1
+                assert portions < 1000
+        return hours
 
     def made(self, segment: Segment, step: int) -> list[Bucket]:
         query = sa.select(rollups_table).where(
@@ -194,13 +196,13 @@ class DueTests(_Case):
         many = [self.opened() for _ in range(7)]
         for segment in many:
             self.put(segment, *(Sample(MIDNIGHT + 600 * number, 60, number) for number in range(12)))
-        sizes, after = [], 0
-        while True:
+        sizes = []
+        after: int | None = 0
+        rounds = rollups.Rounds()
+        while after is not None:
             found = rollups.roll(self.transaction, LATER, after)
             sizes.append(found.hours)
-            if found.following is None:
-                break
-            after = found.following
+            after = rounds(found)
         self.assertEqual(sum(sizes), 14)
         self.assertLessEqual(max(sizes), 2)
         self.assertEqual({self.rolled(segment) for segment in many}, {MIDNIGHT + 2 * HOUR})
@@ -244,13 +246,45 @@ class DueTests(_Case):
         self.assertEqual([b.readings for b in self.made(segment, HOUR)], [10])
 
     def test_costs(self) -> None:
-        """With nothing to do a portion is four looks, however many series there are."""
+        """With nothing to do portions are three looks and one, however many series there are."""
         for _ in range(50):
             self.put(self.opened(), Sample(MIDNIGHT, 60, 1))
         self.roll()
-        with statements(self.transaction) as said:
-            rollups.roll(self.transaction, LATER)
-        self.assertEqual(len(said), 4)
+        for work, looks in ((rollups.roll, 3), (rollups.roll_late, 1)):
+            with statements(self.transaction) as said:
+                work(self.transaction, LATER)
+            self.assertEqual(len(said), looks)
+
+    def test_much_that_is_due(self) -> None:
+        """Hours without end of one series hold up no other: each has its turn, and then another one."""
+        many, few = self.opened(), self.opened()
+        self.put(many, *(Sample(MIDNIGHT - HOUR * number, 60, 1) for number in range(300)))
+        self.put(few, Sample(MIDNIGHT, 60, 1))
+        found = rollups.roll(self.transaction, LATER)
+        self.assertLess(found.hours, 300 / 4)
+        self.assertEqual(self.rolled(few), MIDNIGHT + HOUR)
+        self.assertEqual(found.hours + self.roll(), 301)
+
+    def test_a_flood_of_what_is_late(self) -> None:
+        """Late hours without end of one series hold up no late one of another, and nothing that is due."""
+        many, few, due = self.opened(), self.opened(), self.opened()
+        for segment in (many, few):
+            self.put(segment, Sample(MIDNIGHT, 60, 1))
+        self.roll()
+        self.put(few, Sample(MIDNIGHT + 60, 60, 3))
+        rounds, after = rollups.Rounds(), 0
+        for portion in range(3):
+            # It posts more than is made meanwhile.
+            hours = range(100 * portion, 100 * (portion + 1))
+            self.put(many, *(Sample(MIDNIGHT - HOUR * (number + 1), 60, 1) for number in hours))
+            after = rounds(rollups.roll_late(self.transaction, LATER, after)) or 0
+        self.assertEqual([b.readings for b in self.made(few, HOUR)], [2])
+        self.assertGreater(
+            self.connection.scalar(sa.select(sa.func.count()).select_from(late_hours)) or 0, 200
+        )
+        self.put(due, Sample(MIDNIGHT, 60, 1))
+        self.assertIsNone(rollups.Rounds()(rollups.roll(self.transaction, LATER)))
+        self.assertEqual(self.rolled(due), MIDNIGHT + HOUR)
 
 
 class ReadTests(_Case):
