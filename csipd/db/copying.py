@@ -53,5 +53,18 @@ def damage(file: Path) -> str | None:
     :raises sqlite3.Error: it cannot even be read
     """
     with closing(sqlite3.connect(file)) as connection:
-        (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        try:
+            (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            # Damage of some kinds ends the check itself.
+            if not is_damage(error):
+                raise
+            said = error
     return None if said == "ok" else str(said).splitlines()[0]
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether what SQLite could not do says that the file is damaged."""
+    # One of Python's own has no code.
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -29,6 +29,7 @@ from csipd.db.engine import (
     checkpoint,
     make_engine,
     release_savepoint,
+    rows_written,
     set_savepoint,
     undo_to_savepoint,
 )
@@ -396,6 +397,7 @@ class _Connection:
                     self._health.check(connection)
                 if self._health.damage is not None:
                     return self._refuse(self._health.damage, len(operations))
+            before = rows_written(connection)
             with DriverTransaction(connection):
                 if not self._kept.begin(connection):
                     # Another process has written: what was published does not know of it.
@@ -429,7 +431,9 @@ class _Connection:
                 # elsewhere of these facts must not outlive that.
                 group.changed = changed
             return group
-        self._health.worked(self._does)
+        if before is None or rows_written(connection) != before:
+            # To have committed nothing proves nothing: a full disk takes that, too.
+            self._health.worked(self._does)
         return _Group(outcomes, changed, remarks, timer.seconds)
 
     def close(self) -> None:

@@ -124,6 +124,12 @@ class DriverTransaction:
             run(self._connection, sql)
 
 
+def rows_written(connection: sa.Connection) -> int | None:
+    """How many rows a connection has written since it was opened; None: its driver does not say."""
+    written: int | None = getattr(connection.connection.driver_connection, "total_changes", None)
+    return written
+
+
 # A savepoint for each operation of a group: SQL's own words, on the driver's cursor like BEGIN. They are
 # never nested, so one name will do.
 

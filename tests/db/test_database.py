@@ -374,6 +374,15 @@ class WriteTests(_Threaded):
         failures = [line["line"] for line in lines if "FOREIGN KEY constraint failed" in line.get("line", "")]
         self.assertEqual(len(failures), 2)
 
+    def test_to_write_nothing_proves_nothing(self) -> None:
+        """What found nothing to write has not shown that the database works: no second line in the log."""
+        with capturedLogs() as lines:
+            for operation in (break_commit, lambda transaction: None, break_commit):
+                self.database.write(operation).addErrback(lambda failure: failure.trap(Unavailable))
+                self.reactor.turn()
+        said = [line["line"] for line in lines if "line" in line]
+        self.assertEqual(["cannot be used" in line for line in said], [True], said)
+
 
 class ReadTests(_Threaded):
     """Reads fail by themselves too."""

@@ -527,7 +527,10 @@ def _failing() -> Iterator[None]:
     except OSError as error:
         raise Failure(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from None
     except sqlite3.Error as error:
-        raise Failure(f"the database cannot be read: {error}") from None
+        from csipd.db import copying
+
+        what = "is damaged" if copying.is_damage(error) else "cannot be read"
+        raise Failure(f"the database {what}: {error}") from None
 
 
 @frozen
