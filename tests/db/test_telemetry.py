@@ -74,8 +74,8 @@ class MemberTests(SynchronousTestCase):
         until = since + length
         with store() as transaction:
             devices, groups = self.laid_out(transaction, stays)
-            if many_groups:  # they are looked for in another way then
-                self.patch(group_devices, "MOST_MERGED", 1)
+            # Of many groups they are looked for in another way.
+            self.patch(group_devices, "MOST_MERGED", 1 if many_groups else 1000)
             found: dict[int, set[int]] = {}
             after: int | None = 0
             while after is not None:
@@ -95,8 +95,6 @@ class MemberTests(SynchronousTestCase):
                 if seconds:
                     expected.setdefault(devices[device], set()).update(seconds)
         self.assertEqual(found, expected)
-        if many_groups:
-            self.patch(group_devices, "MOST_MERGED", 1000)
 
     @settings(max_examples=30, deadline=None)
     @given(STAYS, st.integers(1, 7), st.integers(1, 3))
