@@ -230,6 +230,13 @@ class AddressTests(ReceiverCase):
             ),
         )
 
+    def test_what_an_address_means(self) -> None:
+        """An IPv6 address that stands for an IPv4 address is judged as that, whatever Python holds of it."""
+        self.assert_admits(OPEN, "a.example", "2002:808:808::1", "64:ff9b::808:808", "::ffff:8.8.8.8")
+        policy = networks("10.1.0.0/16")
+        self.assert_admits(policy, "a.example", "2002:a01:203::1", "64:ff9b::a01:203")
+        self.assert_refuses(policy, "a.example", "2002:a02:203::1", "2002:808:808::1")
+
     def test_loopback(self) -> None:
         """A server that listens on loopback alone may notify there, and nowhere else besides."""
         policy = ReceiverPolicy(loopback=True)
