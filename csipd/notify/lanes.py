@@ -17,6 +17,8 @@ from twisted.internet.defer import Deferred
 
 from csipd.db.notifications import Receiver
 
+#: Outcomes of a lane that are being written down meanwhile.
+UNSETTLED: Final = 32
 #: Receivers of which it is kept that they work; beyond it all are found out anew.
 MOST_KNOWN: Final = 100_000
 
@@ -28,16 +30,23 @@ class Lane:
     :param sure: whether it is known to work
     :param failure: why nothing more is sent to it
     :param under_way: the subscriptions whose Notifications are
+    :param unsettled: those of which it is known what came of it, and not written down yet
     """
 
     receiver: Receiver
     sure: bool
     failure: str | None = None
     under_way: set[int] = field(factory=set)
+    unsettled: set[int] = field(factory=set)
     _waiting: list[Deferred[None]] = field(factory=list)
 
+    @property
+    def busy(self) -> set[int]:
+        """The subscriptions that nothing else may be begun for."""
+        return self.under_way | self.unsettled
+
     def one_ended(self) -> Deferred[None]:
-        """Fires when something that is under way has ended."""
+        """Fires when something that is under way has ended, or was written down."""
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
         return waiting
@@ -124,6 +133,8 @@ class Lanes:
 
     def has_room(self, lane: Lane) -> bool:
         """Whether one more Notification may be sent to a receiver now."""
+        if len(lane.unsettled) >= UNSETTLED:
+            return False
         if not lane.under_way:
             return True
         return lane.sure and len(lane.under_way) < self._each and self._sent - self._used < self._extra
@@ -134,8 +145,21 @@ class Lanes:
         lane.under_way.add(subscription)
         self._sent += 1
 
+    def answered(self, lane: Lane, subscription: int) -> None:
+        """It is known what came of it, which is to be written down: another one may go to the receiver."""
+        self._leave(lane, subscription)
+        lane.unsettled.add(subscription)
+        lane.ended()
+
     def stop(self, lane: Lane, subscription: int) -> None:
-        """It is no more."""
+        """It is over."""
+        if subscription in lane.unsettled:
+            lane.unsettled.remove(subscription)
+        else:
+            self._leave(lane, subscription)
+        lane.ended()
+
+    def _leave(self, lane: Lane, subscription: int) -> None:
         lane.under_way.remove(subscription)
         self._sent -= 1
         self._used -= not lane.under_way

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from typing import Any, Final, Protocol
 
+from attrs import evolve
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IDelayedCall
@@ -114,7 +115,7 @@ class Deliverer(Service):
         self._peer_log = peer_log
         self._speed = speed
         self._lanes = Lanes(at_once, per_receiver)
-        self._settling = Settling(store.settle, clock)
+        self._settling = Settling(store.settle, clock, lambda: self._lanes.under_way > 0)
         self._pace = Pace(clock)
         # Receivers that wait for a lane, by whether they are known to work.
         self._backlog: dict[bool, deque[Receiver]] = {True: deque(), False: deque()}
@@ -235,11 +236,11 @@ class Deliverer(Service):
         while self.running and lane.failure is None:
             passes = self._passes
             try:
-                busy = lane.under_way | self._set_aside()
+                busy = lane.busy | self._set_aside()
                 numbers = await self._store.due(lane.receiver.number, PORTION, busy)
             except Unavailable:
                 break  # the store says so itself
-            if not numbers and not lane.under_way:
+            if not numbers and not lane.busy:
                 break
             for number in numbers:
                 while lane.failure is None and not self._lanes.has_room(lane):
@@ -253,7 +254,7 @@ class Deliverer(Service):
                 break
             if not numbers:
                 await lane.one_ended()
-        while lane.under_way:
+        while lane.busy:
             await lane.one_ended()
         # What a pass has left to this lane, it may not have seen. What it did changes what is next.
         missed = passes != self._passes
@@ -276,7 +277,6 @@ class Deliverer(Service):
         elif isinstance(result, Failure):
             lane.failure = lane.failure or "the store cannot be used"
         self._lanes.stop(lane, subscription)
-        lane.ended()
 
     async def _deliver(self, lane: Lane, subscription: int) -> None:
         """Tell one subscription what it is to be told, and have written down what came of it."""
@@ -284,6 +284,7 @@ class Deliverer(Service):
         found = await self._store.prepare(subscription)
         outcome: Outcome | None = found if isinstance(found, Settled) else await self._send(lane, found)
         if outcome is not None:
+            self._lanes.answered(lane, subscription)
             await self._settling.settle(outcome)
 
     async def _send(self, lane: Lane, outgoing: Outgoing) -> Outcome | None:
@@ -310,7 +311,8 @@ class Deliverer(Service):
             self._settling.receiver_worked(lane.receiver.number)
         match status // 100:
             case 2:
-                return Delivered(outgoing)
+                # What was sent is not kept until that is written down.
+                return Delivered(evolve(outgoing, body=b""))
             case 4:
                 return Refused(outgoing, status)
         return Failed(outgoing, f"answered with status {status}")

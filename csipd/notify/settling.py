@@ -1,5 +1,8 @@
 """What came of deliveries, written down together: one transaction at a time, and what gathers meanwhile next.
 
+A commit costs more than what it holds, and waits for the disk. So while more is under way a little is waited
+for it: nobody waits for what is written here, but the next Notification of that subscription.
+
 Nothing is forgotten while the store cannot be used: it is tried again. How much may gather is bounded by how
 much is under way.
 """
@@ -21,6 +24,9 @@ from csipd.refusals import Unavailable
 
 #: Outcomes of one transaction.
 PORTION: Final = 256
+#: Outcomes that are written down at once, and the seconds for which fewer wait for others that are under way.
+ENOUGH: Final = 16
+GATHERING: Final = 0.02
 #: Seconds until a store that cannot be used is tried again.
 PAUSE: Final = 5
 
@@ -48,24 +54,29 @@ class Settling:
 
     :param settle: writes a report down
     :param clock: for pauses
+    :param more: whether more is under way
     """
 
     _log = Logger()
 
-    def __init__(self, settle: Callable[[Report], Deferred[None]], clock: Any) -> None:
+    def __init__(
+        self, settle: Callable[[Report], Deferred[None]], clock: Any, more: Callable[[], bool]
+    ) -> None:
         self._settle = settle
         self._clock = clock
+        self._more = more
         self._outcomes: list[tuple[Outcome, Deferred[None]]] = []
         self._failed: dict[int, tuple[str, Deferred[None]]] = {}
         self._worked: set[int] = set()
         self._writing = False
         self._pause: IDelayedCall | None = None
+        self._gathering: IDelayedCall | None = None
 
     def settle(self, outcome: Outcome) -> Deferred[None]:
         """Have an outcome written down; fires when it is, or cannot be for a reason of its own."""
         done: Deferred[None] = Deferred()
         self._outcomes.append((outcome, done))
-        self._next()
+        self._soon()
         return done
 
     def receiver_failed(self, receiver: int, why: str) -> Deferred[None]:
@@ -83,9 +94,21 @@ class Settling:
 
     def stop(self) -> None:
         """Write nothing any more, but what is being written."""
-        if self._pause is not None and self._pause.active():
-            self._pause.cancel()
+        for timer in (self._pause, self._gathering):
+            if timer is not None and timer.active():
+                timer.cancel()
         self._writing = True
+
+    def _soon(self) -> None:
+        """Write down what there is, once it is enough or nothing more comes."""
+        if self._failed or len(self._outcomes) >= ENOUGH or not self._more():
+            self._next()
+        elif self._outcomes and self._gathering is None:
+            self._gathering = self._clock.callLater(GATHERING, self._gathered)
+
+    def _gathered(self) -> None:
+        self._gathering = None
+        self._next()
 
     def _next(self) -> None:
         if self._writing or not (self._outcomes or self._failed):
@@ -100,7 +123,7 @@ class Settling:
     def _written(self, taken: _Taken) -> None:
         self._writing = False
         # The next transaction begins before those who wait for this one go on.
-        self._next()
+        self._soon()
         for done in taken.waiting:
             done.callback(None)
 

@@ -15,8 +15,9 @@ from csipd.db import facts
 from csipd.db.notifications import Delivered, Failed, Outcome, Outgoing, Receiver, Refused, Settled
 from csipd.net.peer_log import PER_ORIGIN, PeerLog
 from csipd.notify.failures import Unanswered, Undelivered, Unreachable
+from csipd.notify.lanes import UNSETTLED
 from csipd.notify.service import ASIDE, LONGEST_SLEEP, PORTION, STOP_SECONDS, Deliverer
-from csipd.notify.settling import PAUSE
+from csipd.notify.settling import ENOUGH, GATHERING, PAUSE
 from csipd.notify.store import Look, Report
 from csipd.refusals import Unavailable
 
@@ -541,22 +542,69 @@ class BatchTests(ServiceCase):
 
     connections, per_receiver = 100, 50
 
-    def test_together(self) -> None:
-        """What comes while a transaction is under way is written by the next one, all of it."""
+    def begin(self, number: int) -> None:
+        """Have so many Notifications under way to one receiver that is known to work."""
         self.start(r1=[0])
         self.client.answers["r1.example"] = None
-        self.store.pending[1] = list(range(1, 41))
+        self.store.pending[1] = list(range(1, number + 1))
         self.deliverer.wake()
         self.clock.advance(0.01)
-        self.store.settle_hold = []
+        self.turns()
         self.store.reports.clear()
+
+    def written(self) -> list[int]:
+        """How many outcomes each transaction has."""
+        return [len(report.outcomes) for report in self.store.reports]
+
+    def test_together(self) -> None:
+        """What comes while a transaction is under way is written by the next one, all of it."""
+        self.begin(40)
+        self.store.settle_hold = []
         for _ in range(40):
             self.client.answer()
         held = self.store.settle_hold
-        self.assertEqual([len(report.outcomes) for report in self.store.reports], [1])
+        self.assertEqual(self.written(), [ENOUGH])
         self.store.settle_hold = None
         done, report = held[0]
         self.store.write(report)
         done.callback(None)
-        self.assertEqual([len(report.outcomes) for report in self.store.reports], [1, 39])
+        self.assertEqual(self.written(), [ENOUGH, 40 - ENOUGH])
         self.assertEqual(self.store.pending[1], [])
+
+    def test_few_transactions(self) -> None:
+        """While more is under way a few outcomes wait for each other, and not for long; the last does not."""
+        self.begin(20)
+        for _ in range(3):
+            self.client.answer()
+        self.assertEqual(self.written(), [])
+        self.clock.advance(GATHERING)
+        self.assertEqual(self.written(), [3])
+        for _ in range(16):
+            self.client.answer()
+        self.assertEqual(self.written(), [3, ENOUGH])
+        self.client.answer()
+        self.assertEqual(self.written(), [3, ENOUGH, 1])
+
+    def test_next_before_it_is_written(self) -> None:
+        """A receiver that has answered gets the next one though nothing is written down yet, up to a bound;
+        each subscription only once at a time. What is written down is kept without what was sent."""
+        self.begin(100)
+        self.store.settle_hold = []
+        for _ in range(100):
+            if self.client.waiting:
+                self.client.answer()
+            self.turns()
+        sent = self.numbers()[1:]
+        self.assertEqual(len(sent), len(set(sent)))
+        self.assertGreater(len(sent), self.per_receiver)
+        self.assertLess(len(sent), self.per_receiver + UNSETTLED)
+        bodies = [one.outgoing.body for report in self.store.reports for one in report.outcomes]
+        self.assertEqual(set(bodies), {b""})
+        held, self.store.settle_hold = self.store.settle_hold, None
+        for done, report in held:
+            self.store.write(report)
+            done.callback(None)
+        while self.client.waiting:
+            self.client.answer()
+            self.turns()
+        self.assertEqual(sorted(self.numbers()[1:]), list(range(1, 101)))
