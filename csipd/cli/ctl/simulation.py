@@ -103,7 +103,7 @@ def _check_name(client: Client, roster: Roster, name: str) -> None:
     if roster.members:
         return
     for called in (f"{name}-0001", f"{name}-aggregator"):
-        for one in client.get("/devices", name=called, limit=1).value["items"]:
+        for one in client.get("/devices", name=called, limit=10).value["items"]:
             if one.get("name") == called and one["standing"] != "retired":
                 raise Failure(
                     f"there is a device {called} at the server already, of a fleet that was made in another"
