@@ -17,7 +17,7 @@ from csipd.der.receivers import ReceiverPolicy
 from csipd.net.identity import identify_by
 from csipd.net.tls import ServerTLS
 from csipd.notify.answers import BODY_BYTES
-from csipd.notify.client import Client, ClientLimits
+from csipd.notify.client import MOST_ADDRESSES, Client, ClientLimits
 from csipd.notify.failures import ClosedInSilence, Unanswered, Undelivered, Unreachable
 from csipd.sep2.identity import lfdi
 from tests.support.pki import Authority, Credential, critical_purpose, expired
@@ -281,6 +281,12 @@ class AddressTests(ClientCase):
         self.receiver()
         self.assertEqual(self.post(), 201)
         self.assertEqual(self.network.connected, [("8.8.4.1", 443), ("2606:4700::1", 443), (ADDRESS, 443)])
+
+    def test_many_addresses(self) -> None:
+        """Of a name with many addresses a few are tried: nobody has csipd knock at a whole network."""
+        self.names["a.example"] = [f"8.8.4.{number}" for number in range(100)]
+        self.assert_failed(self.post(), f"8.8.4.{MOST_ADDRESSES - 1} port 443")
+        self.assertEqual(len(self.network.connected), MOST_ADDRESSES)
 
     def test_nobody_listens(self) -> None:
         """A refused connection is the receiver's failure, with its address."""

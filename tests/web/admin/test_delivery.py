@@ -10,9 +10,21 @@ from twisted.internet.task import Clock
 
 from csipd.daemon import rounds
 from csipd.daemon.rounds import DeliveryRounds
-from csipd.db import delivery_meters, devices, programs, rates, retention, series
+from csipd.db import (
+    alarms,
+    delivery_meters,
+    delivery_rounds,
+    delivery_time,
+    devices,
+    programs,
+    rates,
+    retention,
+    series,
+)
 from csipd.db.database import Transaction
+from csipd.db.delivery_rounds import AlarmDue
 from csipd.db.series import Sample
+from csipd.der import alarms as rules
 from csipd.der.retention import Retention
 from csipd.net.identity import Identity
 from csipd.refusals import Unavailable
@@ -506,6 +518,24 @@ class RoundTests(DeliveryCase):
         self.assertEqual(self.office.get("/status")["alarms_open"], before)
         (raised, _) = self.office.get(f"/alarms?device={n.owner}")["items"], None
         self.assertEqual(raised[0]["details"], f"control {self.control}")
+
+    def test_bounded_alarms(self) -> None:
+        """Of what the rounds found as of all else so many alarms of a device are kept that are over."""
+        self.patch(alarms, "MOST_OVER", 2)
+
+        def flicker(transaction: Transaction) -> None:
+            due = AlarmDue(self.numbers.owner, rules.NOT_OBEYED, None)
+            control = delivery_time.find(transaction.connection, self.control, NOW)
+            assert control is not None
+            for second in range(5):
+                delivery_rounds.change_alarms(transaction, [due], control, NOW + second)
+                (found,), _ = alarms.listed(transaction.connection, device=self.numbers.owner, limit=1)
+                over = AlarmDue(self.numbers.owner, rules.NOT_OBEYED, found.number)
+                delivery_rounds.change_alarms(transaction, [over], control, NOW + second + 1)
+
+        self.world.write(flicker)
+        items = self.office.get(f"/alarms?device={self.numbers.owner}")["items"]
+        self.assertEqual([one["raised"] for one in items if one["functionSet"] == 255], [NOW + 4, NOW + 3])
 
     def test_never_metered(self) -> None:
         """A device that has no meter at all is named, and no alarm."""
