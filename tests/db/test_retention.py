@@ -2,14 +2,54 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import sqlalchemy as sa
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import audit, controls, devices, old_readings, registration, retention, series
+from csipd.db import (
+    audit,
+    controls,
+    delivery_rounds,
+    der_reports,
+    devices,
+    groups,
+    old_readings,
+    rates,
+    registration,
+    retention,
+    rollups,
+    series,
+    subscriptions,
+    tally,
+)
 from csipd.db.retention import Removed
-from csipd.db.tables import abilities, alarms, contacts, fleets, memberships, metadata, responses
+from csipd.db.series import Sample
+from csipd.db.tables import (
+    abilities,
+    alarms,
+    contacts,
+    deliveries,
+    device_rates,
+    fleets,
+    former_settings,
+    late_hours,
+    memberships,
+    metadata,
+    readings,
+    receivers,
+    responses,
+    watched,
+)
 from csipd.db.tables import audit as audit_table
 from csipd.db.tables import controls as controls_table
+from csipd.db.tables import rates as rates_table
+from csipd.db.tables import rollups as rollups_table
+from csipd.db.tables import series as series_table
+from csipd.db.tables import subscriptions as subscriptions_table
 from csipd.der.retention import Retention
 from csipd.sep2 import resources as r
 from tests.support.store import ISSUER, NOW, add_device, add_group, add_program, lfdi, store
@@ -222,6 +262,93 @@ class RepetitionTests(_Case):
         devices.leave(self.transaction, device, group, NOW + 1)
         self.assertEqual((self.number(fleets), self.number(abilities)), (0, 0))
 
+    def test_what_was_delivered(self) -> None:
+        """Totals of a control are one row for each mode, however often it is gone over, and go with it."""
+        program = add_program(self.transaction, add_group(self.transaction, "G"), "P")
+        number = self.control(program, NOW)
+        nothing = {"opModMaxLimW": delivery_rounds.Sums({}, Decimal(0), Decimal(0))}
+
+        def step(now: int) -> None:
+            delivery_rounds.keep_totals(self.transaction, number, nothing, NOW + now, final=False)
+
+        self.assertEqual(self.grown(20, step), 0)
+        self.assertEqual(self.number(deliveries), 1)
+        self.sweep(NOW + 600 + 400 * DAY + 1)
+        self.assertEqual((self.number(deliveries), self.number(controls_table)), (0, 0))
+        step(99)
+        self.assertEqual(self.number(deliveries), 0, "a round that was at work leaves none behind")
+
+    def test_late_hours(self) -> None:
+        """Hours that came late are made again and forgotten, also of series that are removed."""
+        device = add_device(self.transaction, 1)
+        segment = series.open_segment(self.transaction, 1, device, r.ReadingType(uom=38), True, NOW)
+        number = segment.number
+        day = [Sample(NOW + 3600 * hour, 60, hour) for hour in range(48)]
+
+        def post(later: int) -> None:
+            present = series._of_number(self.transaction.connection, number)
+            moved = [evolve(one, value=later) for one in day]
+            series.store(self.transaction, present, moved, NOW + 49 * 3600)
+
+        def roll() -> None:
+            after: int | None = 0
+            while after is not None:
+                after = rollups.roll(self.transaction, NOW + 50 * 3600, after).following
+
+        def step(later: int) -> None:
+            post(later)
+            self.assertLessEqual(self.number(late_hours), 48)
+            roll()
+            self.assertEqual(self.number(late_hours), 0)
+
+        post(0)
+        roll()
+        self.assertEqual(self.grown(3, step), 0)
+        post(9)
+        self.assertEqual(self.number(late_hours), 48)
+        self.connection.execute(sa.update(series_table).values(doomed=True))
+        while old_readings.remove_doomed(self.transaction).following is not None:
+            pass
+        left = [self.number(table) for table in (late_hours, series_table, readings, rollups_table)]
+        self.assertEqual(left, [0, 0, 0, 0])
+
+    def test_former_settings(self) -> None:
+        """Of each DER so many former settings are kept, and none for longer than a control."""
+        device = add_device(self.transaction, 1)
+        self.patch(der_reports, "MOST_FORMER", 2)
+
+        def settings(watts: int) -> r.DERSettings:
+            power = r.ActivePower(multiplier=0, value=watts)
+            return r.DERSettings(setGradW=100, setMaxW=power, updatedTime=NOW)
+
+        def step(number: int) -> None:
+            before, after = settings(number), settings(number + 1)
+            der_reports.keep_former(self.transaction, device, 1, before, after, NOW + number)
+
+        self.assertEqual(self.grown(20, step), 0)
+        self.assertEqual(self.number(former_settings), 2)
+        self.sweep(NOW + 401 * DAY)
+        self.assertEqual(self.number(former_settings), 0)
+
+    def test_rates(self) -> None:
+        """There are as many rates as groups and devices have one: of a group that is removed none is left."""
+        device = add_device(self.transaction, 1)
+        parent = add_group(self.transaction, "G")
+
+        def step(number: int) -> None:
+            group = add_group(self.transaction, f"G{number}", parent)
+            for seconds in (60, 120, 300):
+                rates.set_general(self.transaction, "DERProgramList", seconds)
+                rates.set_of_group(self.transaction, "DERProgramList", group, seconds)
+                rates.set_of_device(self.transaction, "DERProgramList", device, seconds, NOW)
+            groups.remove(self.transaction, group)
+
+        self.assertEqual(self.grown(10, step), 0)
+        self.assertEqual((self.number(rates_table), self.number(device_rates)), (1, 1))
+        rates.set_of_device(self.transaction, "DERProgramList", device, None, NOW)
+        rates.set_general(self.transaction, "DERProgramList", None)
+        self.assertEqual((self.number(rates_table), self.number(device_rates)), (0, 0))
+
     def test_lines_of_a_device(self) -> None:
         """What one device does again and again drives out its own lines, and nobody else's (case F7, B9)."""
         audit.record(self.transaction, NOW, "alice", "add", "x")
@@ -239,3 +366,53 @@ class RepetitionTests(_Case):
         audit.record(self.transaction, NOW, "alice", "add", "x", "y" * 100_000)
         (line,) = audit.lines(self.connection)[0]
         self.assertEqual(len(line.detail), audit.LONGEST_DETAIL)
+
+
+class ReceiverTests(SynchronousTestCase):
+    """Receivers of Notifications go with their subscriptions."""
+
+    @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 3), st.integers(1, 3)), max_size=25))
+    def test_receivers(self, steps: list[tuple[int, int, int]]) -> None:
+        """Whatever becomes of subscriptions, the receivers are those that they go to."""
+        with store() as transaction:
+            connection = transaction.connection
+            device = add_device(transaction, 1)
+            look = subscriptions.Look(b"", frozenset(["device 1"]))
+            now = NOW
+            for what, which, host in steps:
+                now += 3600
+                name = f"r{host}.example"
+                wanted = subscriptions.Wanted(
+                    f"/derp/{which}", f"/derp/{which}", f"https://{name}/", name, 443, "-S1", 1
+                )
+                found = connection.scalars(
+                    sa.select(subscriptions_table.c.id).limit(1).offset(which - 1)
+                ).first()
+                if what == 0 or found is None:
+                    known = subscriptions_table.c.href == wanted.href, subscriptions_table.c.uri == wanted.uri
+                    live = sa.select(subscriptions_table.c.id).where(
+                        *known, subscriptions_table.c.cancelled.is_(None)
+                    )
+                    if connection.scalar(live) is None:
+                        subscriptions.add(transaction, device, wanted, look, now + 9_000, now)
+                elif what == 1:
+                    subscriptions.remove(transaction, found)
+                elif what == 2:
+                    subscriptions.cancel(transaction, found, now)
+                elif what == 3:
+                    moved = evolve(wanted, href=f"/derp/{found}", uri=f"https://{name}/{found}/{now}")
+                    subscriptions.change(transaction, device, found, moved, None, now + 9_000)
+                else:
+                    subscriptions.expire(transaction, now, 10)
+                kept = set(connection.scalars(sa.select(receivers.c.id)))
+                used = set(connection.scalars(sa.select(subscriptions_table.c.receiver)))
+                self.assertEqual(kept, used)
+                live_now = sa.select(sa.func.count()).where(subscriptions_table.c.cancelled.is_(None))
+                number = tally.numbers(connection, [tally.SUBSCRIPTIONS])[tally.SUBSCRIPTIONS]
+                self.assertEqual(number, connection.scalar(live_now))
+            subscriptions.expire(transaction, now + 10**6, 100)
+            subscriptions.expire(transaction, now + 10**7, 100)
+            left = [
+                connection.scalar(sa.select(sa.func.count()).select_from(t)) for t in (receivers, watched)
+            ]
+            self.assertEqual(left, [0, 0])
