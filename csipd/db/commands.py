@@ -45,7 +45,6 @@ SAMPLE = 50
 _GREATEST_MRID = "F" * 32
 #: Devices that a refusal calls by their names.
 _MOST_CALLED = 100
-_DERCAP = ROWS["DERCapability"]
 _CURVES = ROWS["DERCurveList"]
 
 

@@ -19,7 +19,6 @@ from csipd.db.tables import responses
 from csipd.db.telemetry import Series
 from csipd.db.tree.context import Server
 from csipd.der.delivery import (
-    QUANTITIES,
     Delivery,
     Interval,
     Ratings,
@@ -50,28 +49,6 @@ class DeviceDelivery:
     meter: str | None
     metered: bool
     is_over: bool = field(kw_only=True)
-
-
-@frozen
-class Total:
-    """What all devices of a control came to in one mode, when they were last gone over.
-
-    :param at: TimeType; ``final``: after the control's end
-    :param verdicts: how many devices by verdict
-    :param commanded: and ``delivered``: sums over those that have both (W, var)
-    """
-
-    mode: str
-    at: int
-    final: bool
-    verdicts: Mapping[Verdict, int]
-    commanded: float
-    delivered: float
-
-    @property
-    def quantity(self) -> str:
-        """What the mode commands."""
-        return QUANTITIES[self.mode]
 
 
 def of_devices(

@@ -22,7 +22,6 @@ from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.values import curve_document, parse_point, resolve
 from csipd.cli.ctl.views import curves as views
 
-_PRIMACY = click.IntRange(0, 255)
 _one_program = click.argument("program")
 
 

@@ -19,7 +19,6 @@ from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.values import Unitless
 from csipd.cli.ctl.views import defaults as views
 
-_PRIMACY = click.IntRange(0, 255)
 _one_program = click.argument("program")
 
 

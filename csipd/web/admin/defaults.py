@@ -21,7 +21,6 @@ from csipd.web.admin.summary import Consequences, line, of_default, program_memb
 from csipd.web.json_form import to_json
 
 _DEFAULT = ROWS["DefaultDERControl"]
-_CURVES = ROWS["DERCurveList"]
 #: What only a default control has.
 _SETTINGS = tuple(field.name for field in fields(r.DefaultDERControl) if field.name.startswith("set"))
 
