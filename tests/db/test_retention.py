@@ -291,9 +291,10 @@ class RepetitionTests(_Case):
             series.store(self.transaction, present, moved, NOW + 49 * 3600)
 
         def roll() -> None:
-            after: int | None = 0
-            while after is not None:
-                after = rollups.roll(self.transaction, NOW + 50 * 3600, after).following
+            for make in (rollups.roll, rollups.roll_late):
+                rounds, after = rollups.Rounds(), 0
+                while after is not None:
+                    after = rounds(make(self.transaction, NOW + 50 * 3600, after))
 
         def step(later: int) -> None:
             post(later)
