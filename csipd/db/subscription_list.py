@@ -134,7 +134,7 @@ def show(connection: sa.Connection, number: int) -> Listed:
     """One subscription. NotFound."""
     row = connection.execute(_QUERY.where(table.c.id == number)).one_or_none()
     if row is None:
-        raise NotFound(f"subscription {number}")
+        raise NotFound(f"there is no subscription {number}")
     return _listed(tuple(row))
 
 

@@ -27,8 +27,8 @@ INSTALLED = {"/opt/csipd": "/opt/csipd", "/etc/csipd": "/etc", "/backup/": "/bac
 
 #: A part of the commands that is left out at most.
 EXCLUDED = 0.1
-#: Seconds for one document.
-TIMEOUT = 480
+#: Seconds for one document, on a machine that has much else to do.
+TIMEOUT = 1200
 
 # A command that fails ends the script; its line is that of the document.
 PRELUDE = (
