@@ -29,7 +29,7 @@ from csipd.refusals import Full
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
 from csipd.sep2.measurements import has_forward_alone
-from csipd.sep2.types import octets_of, short_bits
+from csipd.sep2.types import ShortBits, octets_of, short_bits
 
 #: Raw readings of a series: more than one a second in the 30 days for which they are kept.
 MOST_READINGS = 3_000_000
@@ -266,9 +266,9 @@ def store(
 
 def _widths(quality: int | None, local_id: int | None) -> int:
     """In how many octets both were given (decision 40), in a number that is 0 where it is all of them."""
+    if not (isinstance(quality, ShortBits) or isinstance(local_id, ShortBits)):
+        return 0  # as of nearly all
     of_quality, of_local_id = octets_of(quality), octets_of(local_id)
-    if of_quality is None and of_local_id is None:
-        return 0
     return 4 * (0 if of_quality is None else of_quality + 1) + (0 if of_local_id is None else of_local_id + 1)
 
 

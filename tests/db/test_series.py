@@ -15,6 +15,7 @@ from csipd.der.rollups import HOUR
 from csipd.refusals import Full
 from csipd.sep2 import resources as r
 from csipd.sep2.types import octets_of, short_bits
+from tests.support.steps import steps
 from tests.support.store import NOW, add_device, statements, store
 
 WATTS = r.ReadingType(uom=38, powerOfTenMultiplier=0)
@@ -62,6 +63,20 @@ class _Case(SynchronousTestCase):
 
     def noted(self) -> list[int]:
         return list(self.connection.scalars(sa.select(late_hours.c.start).order_by(late_hours.c.start)))
+
+
+class CostTests(_Case):
+    """Readings come by the thousand."""
+
+    def test_steps(self) -> None:
+        """A reading more among many is few steps more: of what is nearly always so nothing is worked out."""
+
+        def cost(number: int, since: int) -> int:
+            samples = [at(since + each, each, quality=1, local_id=each) for each in range(number)]
+            return steps(lambda: self.put(*samples))
+
+        cost(10, NOW - 5000)
+        self.assertLess((cost(200, NOW - 4000) - cost(100, NOW - 3000)) / 100, 100)
 
 
 class SegmentTests(_Case):
