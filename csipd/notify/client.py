@@ -27,6 +27,7 @@ from csipd.net.client_tls import ClientTLS, is_address
 from csipd.net.identity import Identify
 from csipd.notify.connection import ReceiverConnection
 from csipd.notify.failures import ClosedInSilence, Undelivered, Unreachable
+from csipd.notify.pace import HANDSHAKES, Pace
 
 #: Addresses of a name that are tried, one after the other.
 MOST_ADDRESSES: Final = 4
@@ -83,6 +84,7 @@ class Client:
         self._tls = tls
         self._identify = identify
         self._limits = limits
+        self._handshakes = Pace(clock, HANDSHAKES)
         self._connections: set[ReceiverConnection] = set()
         # Those that wait for their next use; the one that has waited longest first.
         self._idle: OrderedDict[ReceiverConnection, IDelayedCall] = OrderedDict()
@@ -141,9 +143,13 @@ class Client:
             self._keep(connection)
 
     async def _connect_to(self, target: Target) -> ReceiverConnection:
-        """A new connection, within its deadline."""
+        """A new connection, within its deadline; that runs from when it may begin."""
         seconds = self._limits.connecting
-        opening = ensureDeferred(self._open(target))
+        await self._handshakes.turn()
+        try:
+            opening = ensureDeferred(self._open(target))
+        finally:
+            self._handshakes.begun()
         try:
             return await opening.addTimeout(seconds, self._clock)
         except DeadlineError:

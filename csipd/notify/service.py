@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from attrs import evolve
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -25,7 +25,7 @@ from csipd.db.notifications import Delivered, Failed, Outcome, Outgoing, Receive
 from csipd.net.peer_log import PeerLog
 from csipd.notify.failures import Unanswered, Undelivered, Unreachable
 from csipd.notify.lanes import Lane, Lanes
-from csipd.notify.pace import Pace
+from csipd.notify.pace import NOTIFICATIONS, Pace
 from csipd.notify.settling import PAUSE, Settling
 from csipd.notify.store import Look, Report
 from csipd.refusals import Unavailable
@@ -116,7 +116,7 @@ class Deliverer(Service):
         self._speed = speed
         self._lanes = Lanes(at_once, per_receiver)
         self._settling = Settling(store.settle, clock, lambda: self._lanes.under_way > 0)
-        self._pace = Pace(clock)
+        self._pace = Pace(clock, NOTIFICATIONS)
         # Receivers that wait for a lane, by whether they are known to work.
         self._backlog: dict[bool, deque[Receiver]] = {True: deque(), False: deque()}
         self._after = 0
@@ -281,8 +281,14 @@ class Deliverer(Service):
     async def _deliver(self, lane: Lane, subscription: int) -> None:
         """Tell one subscription what it is to be told, and have written down what came of it."""
         await self._pace.turn()
-        found = await self._store.prepare(subscription)
-        outcome: Outcome | None = found if isinstance(found, Settled) else await self._send(lane, found)
+        try:
+            found = await self._store.prepare(subscription)
+            sending = (
+                succeed(found) if isinstance(found, Settled) else ensureDeferred(self._send(lane, found))
+            )
+        finally:
+            self._pace.begun()
+        outcome: Outcome | None = await sending
         if outcome is not None:
             self._lanes.answered(lane, subscription)
             await self._settling.settle(outcome)

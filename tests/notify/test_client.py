@@ -19,6 +19,7 @@ from csipd.net.tls import ServerTLS
 from csipd.notify.answers import BODY_BYTES
 from csipd.notify.client import MOST_ADDRESSES, Client, ClientLimits
 from csipd.notify.failures import ClosedInSilence, Unanswered, Undelivered, Unreachable
+from csipd.notify.pace import HANDSHAKES
 from csipd.sep2.identity import lfdi
 from tests.support.pki import Authority, Credential, critical_purpose, expired
 from tests.support.receivers import (
@@ -90,6 +91,7 @@ class ClientCase(SynchronousTestCase):
     ) -> int | Undelivered:
         """What came of one, after so many seconds."""
         results: list[Any] = []
+        self.network.advance(2 * HANDSHAKES.longest, 2 * HANDSHAKES.longest)
         self.client.post(uri, lfdis, body).addBoth(results.append)
         self.network.pump()
         if seconds and not results:
@@ -153,6 +155,8 @@ class PostTests(ClientCase):
         for _ in range(2):
             self.client.post(URI, (), BODY).addBoth(results.append)
         self.network.pump()
+        self.assertEqual(silent.made, 1, "the other one's handshake has its turn later")
+        self.network.advance(HANDSHAKES.longest, HANDSHAKES.longest)
         self.assertEqual(silent.made, 2)
         for connection in silent.open:
             connection.transport.write(CREATED)
