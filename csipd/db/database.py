@@ -199,8 +199,13 @@ class _Queue:
         expected = 0.0
         # No more than can be hoped for: what a group does not come to is put back.
         while len(self._waiting) and len(group) < LARGEST_GROUP and expected < 4 * LONGEST_GROUP:
-            group.append(self._waiting.take())
-            expected += group[-1].charged
+            queued = self._waiting.take()
+            if group and queued.charged >= LONGEST_GROUP:
+                # It would be a group's time by itself. What is before it is not answered that much later.
+                self._waiting.put_back([queued])
+                break
+            group.append(queued)
+            expected += queued.charged
         self._running = True
         operations = [queued.item[0] for queued in group]
         self._ask(lambda: self._carry_out(operations), lambda result: self._ended(result, group))

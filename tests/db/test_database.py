@@ -491,6 +491,26 @@ class TurnTests(_Threaded):
         while len(done) < 51 or not self.reactor.idle:
             self.reactor.turn()
 
+    def test_before_what_takes_long(self) -> None:
+        """What is cheap is answered before somebody's costly one begins, not after it (case F5)."""
+        done: list[str] = []
+
+        def write(name: str, seconds: float) -> Deferred[None]:
+            operation = self.costly(name, seconds, done)
+            return self.database.write(
+                lambda transaction: operation(transaction.connection), device_share(name)
+            )
+
+        costly = [write("A", 0.1) for _ in range(3)]
+        self.reactor.turn()
+        # The first is back, the second runs just now.
+        cheap = write("B", 0.001)
+        self.reactor.turn()
+        self.reactor.turn()
+        self.assertEqual([answer.called for answer in (*costly, cheap)], [True, True, False, True])
+        self.reactor.turn()
+        self.assertEqual(done, ["A", "A", "B", "A"])
+
     def test_group_ends(self) -> None:
         """A group of reads ends after 20 ms; what it did not come to is in the next ones."""
         done: list[str] = []
