@@ -17,7 +17,7 @@ from csipd.db import controls, group_history, groups, in_force, programs, rates
 from csipd.db.prepared import Prepared
 from csipd.db.schedules import StoredControl
 from csipd.db.tables import devices as device_table
-from csipd.db.tables import memberships, responses
+from csipd.db.tables import memberships, own_programs, responses
 from csipd.db.tree.context import Server
 from csipd.der.delivery import QUANTITIES, Interval, known_by
 from csipd.der.events import ALL_CATEGORIES
@@ -133,16 +133,22 @@ def known(
     numbers = [one.device for one in devices]
     asked = {"control": control.kept.number, "devices": numbers}
     heard = {row.device: row.heard for row in _HEARD.all(connection, asked)}
-    polls = poll_rates(connection, server, _PROGRAMS, numbers)
-    joined = [one.device for one in devices if one.joined]
-    finds = poll_rates(connection, server, _ASSIGNMENTS, joined) if joined else {}
+    found = {one.device: one.time.begin for one in devices if one.joined}
+    owner = programs.owner_of(control.kept.program)
+    if owner is not None:
+        # Its own program is there from its first control on.
+        found[owner] = max(found.get(owner, 0), _SHOWN.scalar(connection, {"device": owner}) or 0)
+    reads = poll_rates(connection, server, _PROGRAMS, numbers)
+    finds = poll_rates(connection, server, _ASSIGNMENTS, list(found)) if found else {}
     return {
-        one.device: known_by(
-            max(control.kept.event.created, one.time.begin if one.joined else 0),
-            heard.get(one.device),
-            poll_rate=polls[one.device] + finds.get(one.device, 0),
+        device: known_by(
+            control.kept.event.created,
+            found.get(device),
+            heard.get(device),
+            reads=reads[device],
+            finds=finds.get(device, 0),
         )
-        for one in devices
+        for device in numbers
     }
 
 
@@ -175,6 +181,7 @@ def commanded_rates(
     return found
 
 
+_SHOWN = Prepared(sa.select(own_programs.c.shown).where(own_programs.c.device == sa.bindparam("device")))
 # Whatever it answered, it knew of the control then. A device's clock does not run ahead of what came of it.
 _SAID_AT = sa.case(
     (responses.c.created_time < responses.c.received, responses.c.created_time), else_=responses.c.received

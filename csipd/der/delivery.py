@@ -179,15 +179,19 @@ def judged(
     return Interval(first, end + min(randomize_start, 0) + min(randomize_duration, 0))
 
 
-def known_by(made: int, heard: int | None, *, poll_rate: int) -> int:
+def known_by(made: int, found: int | None, heard: int | None, *, reads: int, finds: int) -> int:
     """When a device is sure to know of a control: when it said so, and at the latest when it has polled.
 
-    :param made: when it could read of it first (TimeType): once it was made, and it was in the program
-    :param heard: when it answered to it first, if it did
-    :param poll_rate: how long it may take until it reads of it (s)
+    :param made: when the control was made (TimeType)
+    :param found: when its program came to be one of the device's, if it has not always been
+    :param heard: when the device answered to the control first, if it did
+    :param reads: how long it may be until it reads its programs again (s)
+    :param finds: how long it may be until it finds another program among them (s)
     """
-    latest = made + poll_rate
-    return latest if heard is None else min(max(heard, made), latest)
+    first, latest = made, made + reads
+    if found is not None:
+        first, latest = max(first, found), max(latest, found + finds + reads)
+    return latest if heard is None else min(max(heard, first), latest)
 
 
 @frozen

@@ -230,8 +230,20 @@ class VerdictTests(SynchronousTestCase):
 
     def test_known(self) -> None:
         """A device knows of a control when it answers to it, and when it has polled at the latest."""
-        for heard, expected in ((None, 700), (130, 130), (50, 100), (9000, 700)):
-            self.assertEqual(known_by(100, heard, poll_rate=600), expected, heard)
+        for found, heard, expected in (
+            (None, None, 700),
+            (None, 130, 130),
+            (None, 50, 100),
+            (None, 9000, 700),
+            (-1000, None, 700),
+            (0, None, 1500),
+            (90, None, 1590),
+            (200, 150, 200),
+            (200, 300, 300),
+            (200, None, 1700),
+        ):
+            known = known_by(100, found, heard, reads=600, finds=900)
+            self.assertEqual(known, expected, (found, heard))
 
 
 FULL, ALLOWED = 5000, 3000

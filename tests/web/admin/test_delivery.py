@@ -346,6 +346,24 @@ class DeviceTests(DeliveryCase):
         self.read(number, 5000, since=NOW + 900)
         self.assertEqual(self.verdicts()["owner"], "not obeyed")
 
+    def test_not_found_yet(self) -> None:
+        """Of the first control by name a device has to find the program first, of a second one not."""
+        n = self.numbers
+        for resource, seconds in (("FunctionSetAssignmentsList", 1200), ("DERProgramList", 300)):
+            self.world.write(lambda t, of=resource, rate=seconds: rates.set_general(t, of, rate))
+        number = self.meter(n.other)
+        self.put(OTHER, n.other, SETTINGS)
+        for since, known in ((NOW, 1500), (NOW + 3600, 300)):
+            asked = {"devices": [n.other], "duration": 3600, "base": ALL}
+            self.control = self.office.post("/controls", asked)["items"][0]["number"]
+            self.world.now = since + known
+            self.read(number, 5000, since=since)
+            self.assertEqual(self.verdicts()["other"], "not yet")
+            self.world.now = since + 2400
+            self.read(number, 5000, since=since + known)
+            self.assertEqual(self.verdicts()["other"], "not obeyed")
+            self.world.now = since + 3600
+
     def test_randomized(self) -> None:
         """Who begins as late as it may obeys, also where devices draw an earlier start."""
         n = self.numbers
