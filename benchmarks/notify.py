@@ -43,6 +43,8 @@ P99_BESIDE_ONE = "1,000 receivers, one of which hangs: p99 of the others, ms"
 CPU_STEADY = "500 Notifications a second: us CPU each"
 GET_ALONE = "a GET, a control every two seconds, nobody subscribed: p99, ms"
 GET_BESIDE = "the same beside 500 Notifications a second: p99, ms"
+GET_BESIDE_SHAKES = "the same beside one control to 1,000 receivers, each with a handshake: p99, ms"
+GET_BESIDE_ONE = "the same beside one control to 10,000 subscriptions of one aggregator: p99, ms"
 ROWS = (
     LAST_OF_ONE,
     CPU_OF_ONE,
@@ -53,6 +55,8 @@ ROWS = (
     CPU_STEADY,
     GET_ALONE,
     GET_BESIDE,
+    GET_BESIDE_SHAKES,
+    GET_BESIDE_ONE,
 )
 RECEIVERS, SUBSCRIPTIONS, ASKING = 1_000, 10_000, 16
 #: Seconds of the machine between two controls, and between two GETs of devices.
@@ -283,7 +287,9 @@ def to_many(
     for device in range(1, RECEIVERS + 1):
         (connection,) = side.connect([device])
         subscribe(connection, device, f"https://127.0.0.1:{receivers.ports[device - 1]}/n")
-    told(side, receivers, office, RECEIVERS)  # handshakes
+    with asking(side) as waited:
+        told(side, receivers, office, RECEIVERS)
+    add(GET_BESIDE_SHAKES, quantiles(waited, n=100)[98], 1)
     time.sleep(EVERY)
     last, cpu, p99 = told(side, receivers, office, RECEIVERS)
     add(LAST_OF_MANY, last, 2)
@@ -310,6 +316,10 @@ def to_one(side: Side, receivers: Receivers, office: Office, add: Callable[..., 
     last, cpu, _ = told(side, receivers, office, SUBSCRIPTIONS)
     add(LAST_OF_ONE, last, 2)
     add(CPU_OF_ONE, cpu)
+    time.sleep(EVERY)
+    with asking(side) as waited:
+        told(side, receivers, office, SUBSCRIPTIONS)
+    add(GET_BESIDE_ONE, quantiles(waited, n=100)[98], 1)
     connection.close()
 
 
