@@ -49,6 +49,8 @@ _START = 60.0
 _EVERY = 5.0
 #: Sentences on the screen, which fits into 24 lines of 100 columns.
 _SENTENCES = 8
+#: Rows of the picture without sentences and controls: a feeder of forty houses, two trends, heads, gaps.
+_ROWS = 14
 
 _CONFIGURATION = """\
 # Made by `make demo`: csipd as a lab on this machine, whose clock runs fast.
@@ -182,13 +184,17 @@ class Screen:
             self.console.print(figures(self._story, self._offset), highlight=False, soft_wrap=True)
 
     def _picture(self, story: Story) -> RenderableType:
-        lines = Text("\n".join(self._lines[-_SENTENCES:]))
+        # What does not fit is left out: a live picture that is higher than the screen is cut at its end.
+        rows = self.console.height - _ROWS - len(story.dispatched)
+        lines = Text(
+            "\n".join(self._lines[-max(1, min(_SENTENCES, rows)) :]), no_wrap=True, overflow="ellipsis"
+        )
         return Group(
-            Text(figures(story, self._offset), style="bold"),
+            Text(figures(story, self._offset), style="bold", no_wrap=True, overflow="ellipsis"),
             Text(),
             feeder(story.fleet),
             Text(),
-            trend(story),
+            trend(story, self.console.width - len(_TRENDS[0])),
             Text(),
             controls(story),
             Text(),
@@ -219,22 +225,23 @@ def feeder(fleet: Fleet) -> Table:
     return table
 
 
-#: Columns of a trend.
+#: Columns of a trend at most, and what stands before it.
 _COLUMNS = 76
+_TRENDS = ("Voltage at the end  ", "Power               ")
 _LEVELS = " ▁▂▃▄▅▆▇█"
 
 
-def trend(story: Story) -> Group:
-    """Voltage at the end and power over time."""
+def trend(story: Story, width: int) -> Group:
+    """Voltage at the end and power over time, in so many columns at most."""
     found = list(story.history)
-    columns = min(_COLUMNS, len(found))
+    columns = max(0, min(_COLUMNS, width, len(found)))
     samples = [found[column * len(found) // columns] for column in range(columns)]
     volts = [sample.volts for sample in samples]
     watts = [sample.watts for sample in samples]
-    shown = Text("Voltage at the end  ")
+    shown = Text(_TRENDS[0])
     for value in volts:
         shown.append(_level(value, 1.0, 1.08), style="red" if value > LIMIT else "green")
-    power = Text(f"Power               {''.join(_level(value, 0.0, 220_000.0) for value in watts)}")
+    power = Text(f"{_TRENDS[1]}{''.join(_level(value, 0.0, 220_000.0) for value in watts)}")
     return Group(shown, power)
 
 

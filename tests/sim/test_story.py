@@ -99,3 +99,8 @@ class StoryTests(SynchronousTestCase):
         screen.end()
         for part in ("house 40", "p.u.", "volt-var curve", silent, "39", told[-1][:40]):
             self.assertIn(part, shown.getvalue())
+        narrow = StringIO()
+        screen = Screen(Console(file=narrow, force_terminal=True, width=80, height=24, color_system=None))
+        screen.begin(story, 0.0)
+        screen.end()
+        self.assertRegex(narrow.getvalue(), r"Voltage at the end {2}[▁-█]{60}\s", "beside it, not below")
