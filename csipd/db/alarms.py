@@ -25,7 +25,8 @@ from csipd.refusals import Conflict, NotFound
 from csipd.sep2 import resources as r
 from csipd.sep2.types import LogProfile
 
-#: Alarms that are over and kept for each device.
+#: Alarms that are over and kept for each device, of those that it reported and of those that the server
+#: itself has found.
 MOST_OVER = 1000
 #: Of those that are beyond it, how many go at once.
 _AT_ONCE = 1000
@@ -43,14 +44,24 @@ _ADD = Prepared(sa.insert(alarm_table), "device", "function_set", "code", "raise
 _MOVE = Prepared(
     sa.update(alarm_table).where(alarm_table.c.id == sa.bindparam("number")), "raised", "cleared", "closed_by"
 )
-_OVER_BEYOND = (
-    sa.select(alarm_table.c.id)
-    .where(alarm_table.c.device == sa.bindparam("device"), alarm_table.c.cleared.is_not(None))
-    .order_by(alarm_table.c.id.desc())
-    .limit(_AT_ONCE)
-    .offset(sa.bindparam("keep", type_=sa.Integer))
-)
-_AGE = Prepared(sa.delete(alarm_table).where(alarm_table.c.id.in_(_OVER_BEYOND)))
+
+
+def _age_of(whose: sa.ColumnElement[bool]) -> Prepared:
+    beyond = (
+        sa.select(alarm_table.c.id)
+        .where(alarm_table.c.device == sa.bindparam("device"), alarm_table.c.cleared.is_not(None), whose)
+        .order_by(alarm_table.c.id.desc())
+        .limit(_AT_ONCE)
+        .offset(sa.bindparam("keep", type_=sa.Integer))
+    )
+    return Prepared(sa.delete(alarm_table).where(alarm_table.c.id.in_(beyond)))
+
+
+# By whether the server itself has found them: no device can have these removed by reporting others.
+_AGE = {
+    True: _age_of(alarm_table.c.function_set == rules.OWN),
+    False: _age_of(alarm_table.c.function_set != rules.OWN),
+}
 #: As der/alarms.py's ``happened`` has it.
 HAPPENED = sa.case(
     (logevents.c.created_time < logevents.c.received, logevents.c.created_time), else_=logevents.c.received
@@ -151,7 +162,7 @@ def classify(transaction: Transaction, device: int, event: r.LogEvent, received:
             "closed_by": row.closed_by if kept else None,
         }
         _MOVE.execute(connection, values)
-        _age(connection, device, outcome.ahead)
+        _age(connection, device, signal.function_set, outcome.ahead)
         opened = (outcome.ahead.cleared is None) - (row.cleared is None)
         if opened:
             tally.change(transaction, tally.OPEN_ALARMS, opened)
@@ -209,24 +220,24 @@ def open(
             "details": details,
         },
     )
-    _age(connection, device, period)
+    _age(connection, device, function_set, period)
 
 
 def clear(transaction: Transaction, number: int, device: int, period: AlarmPeriod) -> None:
-    """Clear an alarm that is open.
+    """Clear an alarm that the server itself has found, and that is open.
 
     :param period: since when it was raised, and until when
     """
     values = {"number": number, "raised": period.raised, "cleared": period.cleared, "closed_by": None}
     _MOVE.execute(transaction.connection, values)
     tally.change(transaction, tally.OPEN_ALARMS, -1)
-    _age(transaction.connection, device, period)
+    _age(transaction.connection, device, rules.OWN, period)
 
 
-def _age(connection: sa.Connection, device: int, changed: AlarmPeriod) -> None:
+def _age(connection: sa.Connection, device: int, function_set: int, changed: AlarmPeriod) -> None:
     """Where an alarm is over now, remove what came first of the device's that are, beyond so many."""
     if changed.cleared is not None:
-        _AGE.execute(connection, {"device": device, "keep": MOST_OVER})
+        _AGE[function_set == rules.OWN].execute(connection, {"device": device, "keep": MOST_OVER})
 
 
 # What the operator sees.
@@ -307,7 +318,7 @@ def close(transaction: Transaction, number: int, who: str, now: int) -> Alarm:
     tally.change(transaction, tally.OPEN_ALARMS, -1)
     subject = f"/edev/{found.device}"
     audit.record(transaction, now, who, "close alarm", subject, f"{number}: {found.name}")
-    _age(connection, found.device, AlarmPeriod(values["raised"], now))
+    _age(connection, found.device, found.function_set, AlarmPeriod(values["raised"], now))
     return evolve(found, **values)
 
 

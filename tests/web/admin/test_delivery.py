@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+import sqlalchemy as sa
+from attrs import evolve
 from twisted.internet.defer import fail
 from twisted.internet.task import Clock
 
@@ -22,13 +24,17 @@ from csipd.db import (
     series,
 )
 from csipd.db.database import Transaction
+from csipd.db.delivery import DeviceDelivery
 from csipd.db.delivery_rounds import AlarmDue
 from csipd.db.series import Sample
 from csipd.der import alarms as rules
+from csipd.der.alarms import AlarmPeriod
+from csipd.der.delivery import Command, Delivery, Verdict
 from csipd.der.retention import Retention
 from csipd.net.identity import Identity
 from csipd.refusals import Unavailable
 from csipd.sep2 import resources as r
+from csipd.sep2.types import FunctionSet
 from tests.support.metering import WATTS as FORWARD
 from tests.support.metering import meter, reading_set, usage_point
 from tests.support.world import MANAGED, NOW, OTHER, OWNER, REGISTERED
@@ -550,10 +556,36 @@ class RoundTests(DeliveryCase):
                 (found,), _ = alarms.listed(transaction.connection, device=self.numbers.owner, limit=1)
                 over = AlarmDue(self.numbers.owner, rules.NOT_OBEYED, found.number)
                 delivery_rounds.change_alarms(transaction, [over], control, NOW + second + 1)
+            # What a device reports has no place of these.
+            for second in range(5):
+                reported = AlarmPeriod(NOW + second, NOW + second)
+                alarms.open(transaction, self.numbers.owner, FunctionSet.GENERAL, 2, reported, None)
 
         self.world.write(flicker)
         items = self.office.get(f"/alarms?device={self.numbers.owner}")["items"]
-        self.assertEqual([one["raised"] for one in items if one["functionSet"] == 255], [NOW + 4, NOW + 3])
+        kept = [(one["functionSet"], one["raised"] - NOW) for one in items if "cleared" in one]
+        self.assertEqual(kept, [(0, 4), (0, 3), (255, 4), (255, 3)])
+
+    def test_of_another_control(self) -> None:
+        """What was raised for one control is cleared by that one, though the device obeys another."""
+        n = self.numbers
+        mine = self.meter(n.owner)
+        self.world.now += 1200
+        self.read(mine, 5000)
+        self.go_round()
+
+        def look(connection: sa.Connection) -> list[list[AlarmDue]]:
+            mine = delivery_time.find(connection, self.control, int(self.world.now))
+            assert mine is not None
+            other = evolve(mine, kept=evolve(mine.kept, number=mine.kept.number + 1))
+            command = Command("opModMaxLimW", "active_power", None, True)
+            obeys = DeviceDelivery(n.owner, Delivery(command, Verdict.OBEYED), "der", True, is_over=False)
+            return [
+                delivery_rounds.alarm_changes(connection, [obeys], one, final=False) for one in (other, mine)
+            ]
+
+        of_other, of_mine = self.world.read(look)
+        self.assertEqual((of_other, [one.code for one in of_mine]), ([], [rules.NOT_OBEYED]))
 
     def test_never_metered(self) -> None:
         """A device that has no meter at all is named, and no alarm."""
