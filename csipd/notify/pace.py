@@ -32,8 +32,9 @@ class Share:
     longest: float
 
 
-#: Of Notifications: from the read of what is to be said until it is handed to a connection.
-NOTIFICATIONS: Final = Share(together=4, rest=2, shortest=0, longest=0.02)
+#: Of Notifications: from the read of what is to be said until it is handed to a connection. The longest rest
+#: lets 500 a second go out on a machine that is busy.
+NOTIFICATIONS: Final = Share(together=4, rest=2, shortest=0, longest=0.005)
 #: Of handshakes. What they take is mostly what the receiver takes, so that says nothing: each costs about a
 #: millisecond of computing.
 HANDSHAKES: Final = Share(together=1, rest=0, shortest=0.004, longest=0.004)
