@@ -689,6 +689,16 @@ class DeliveryTests(NotificationCase):
         self.assertEqual((told.status, told.resource, told.outgoing.last), (1, None, True))
         self.assertIsNone(self.next())
 
+    def test_expires_in_time(self) -> None:
+        """One that is not renewed ends in the second in which it expires, and no sooner."""
+        expiry = self.world.server.subscriptions.expiry
+        self.later(expiry - 1)
+        self.assertEqual([one.status for one in self.courier.deliver() if one.outgoing.last], [])
+        self.assertEqual(self.next(), 1)
+        self.later(1)
+        self.assertEqual([one.status for one in self.courier.deliver() if one.outgoing.last], [1])
+        self.assertIsNone(self.next())
+
     def test_farewell_ends(self) -> None:
         """Who cannot be told that it ended is given up after an hour."""
         self.courier.answers = lambda outgoing: Failed(outgoing, "no")
