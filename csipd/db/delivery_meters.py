@@ -23,7 +23,7 @@ _BY_MINUTES = 7 * 24 * HOUR
 #: Readings of one series that are looked at for one interval; of more the steps are.
 _MOST_READINGS = 5_000
 #: What of one quantity is read where a meter gives it in several ways: means say the most of a time.
-_QUALIFIERS = ("average", "", "normal")
+QUALIFIERS = ("average", "", "normal")
 
 
 @frozen
@@ -64,7 +64,7 @@ def choose(
         for one in own
         if one.quantity.name == command.quantity
         and one.quantity.behaviour is Behaviour.INSTANTANEOUS
-        and one.quantity.qualifier in _QUALIFIERS
+        and one.quantity.qualifier in QUALIFIERS
         and one.since < interval.end
         and (one.ended is None or one.ended > interval.begin)
     ]
@@ -82,7 +82,7 @@ def choose(
 def _once(some: Sequence[Series]) -> list[Series]:
     """The series of a mirror in which its power is once: in one way, and of all phases or else of each."""
     for lasts in (True, False):
-        for qualifier in _QUALIFIERS:
+        for qualifier in QUALIFIERS:
             alike = [one for one in some if one.quantity.qualifier == qualifier]
             if any(one.ended is None for one in alike) is lasts and alike:
                 whole = [one for one in alike if is_whole(one.phase)]

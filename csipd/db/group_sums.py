@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from attrs import field, frozen
 
 from csipd.db import group_history
+from csipd.db.delivery_meters import QUALIFIERS, mirrors_of
 from csipd.db.group_history import Span
 from csipd.db.prepared import Prepared
 from csipd.db.rollups import read as made_and_fresh
@@ -79,8 +80,8 @@ def sums(
     """What a quantity comes to in a group, step by step: of the mean of power, of the amount of energy.
 
     Of each device its own meter's (or its premises') readings of all phases together; where it has none of
-    these, the sum of its single phases. A step that a device has entered or left the group in counts where it
-    begins.
+    these, the sum of its single phases. What a mirror says in several ways, as means and as moments, counts
+    once. A step that a device has entered or left the group in counts where it begins.
 
     :return: sums, and where the rest begins; None: nothing follows. No sum is there before its last device is
     """
@@ -90,16 +91,21 @@ def sums(
         connection, group, place.start, end, place.device, group_history.DEVICES
     )
     counted = _counted(connection, list(spans), unit, is_der, der_forward)
+    inside = mirrors_of(connection, list(counted.values()))
     so_far = dict(place.so_far)
-    by_device: dict[tuple[int, int], Decimal] = {}
+    # By step and device, and in these by meter, what each way to say it comes to.
+    said: dict[tuple[int, int], dict[object, dict[str, Decimal]]] = {}
     for one, row in _steps(connection, counted, step, max(place.start, since), end):
         value = row.mean if one.quantity.behaviour is Behaviour.INSTANTANEOUS else row.total
         if value is not None and _within(row.start, spans[one.device]):
-            at = (row.start, one.device)
-            by_device[at] = by_device.get(at, Decimal(0)) + amount_of(one.quantity, value)
-    for (start, _), value in by_device.items():
+            mirror = inside.get(one.meter_reading)
+            meter = one.meter_reading if mirror is None else mirror
+            ways = said.setdefault((row.start, one.device), {}).setdefault(meter, {})
+            qualifier = one.quantity.qualifier
+            ways[qualifier] = ways.get(qualifier, Decimal(0)) + amount_of(one.quantity, value)
+    for (start, _), meters in said.items():
         total, number = so_far.get(start, (Decimal(0), 0))
-        so_far[start] = total + value, number + 1
+        so_far[start] = total + sum(_once(ways) for ways in meters.values()), number + 1
     if following is not None:
         return [], SumPlace(place.start, following, so_far)
     found = [Sum(start, *so_far[start]) for start in sorted(so_far)]
@@ -126,14 +132,14 @@ def _counted(
     """The series of devices that a sum is made of, by number."""
     found: dict[int, Series] = {}
     for some in of_devices(connection, devices, der_forward, unit).values():
-        fitting = [
-            one
-            for one in some
-            if one.is_der == is_der and one.quantity.qualifier in ("", "average", "normal")
-        ]
+        fitting = [one for one in some if one.is_der == is_der and one.quantity.qualifier in QUALIFIERS]
         whole = [one for one in fitting if is_whole(one.phase)]
         found |= {one.number: one for one in whole or fitting}
     return found
+
+
+def _once(ways: Mapping[str, Decimal]) -> Decimal:
+    return next(ways[qualifier] for qualifier in QUALIFIERS if qualifier in ways)
 
 
 def _within(at: int, spans: Sequence[Span]) -> bool:

@@ -19,6 +19,7 @@ from csipd.der.metering import Metering
 from csipd.sep2 import resources as r
 from csipd.sep2.measurements import DerForward
 from csipd.web.admin import readings
+from tests.support.metering import meter, usage_point
 from tests.support.world import NOW, OWNER, REGISTERED
 from tests.web.admin.case import Case
 
@@ -278,6 +279,17 @@ class SumTests(ReadingCase):
         self.rolled(self.meter(n.managed, TAKEN.replace(phase=128)), NOW - 300, mean=2.0)
         (found,) = self.rows(f"groups/{n.feeder_a}/sums")
         self.assertEqual((found["value"], found["devices"]), (-35, 2))
+
+    def test_several_ways(self) -> None:
+        """What one mirror gives as means and as moments counts once, by its means; two mirrors add up."""
+        n = self.numbers
+        mean = WATTS.replace(dataQualifier=2)
+        self.world.post(OWNER, "/mup", usage_point(OWNER, "F0", meter("A1", WATTS), meter("A2", mean)))
+        self.world.post(OWNER, "/mup", usage_point(OWNER, "F1", meter("A1", WATTS)))
+        for number, watts in ((1, 9.0), (2, 5.0), (3, 2.0)):
+            self.rolled(number, NOW - 300, mean=watts)
+        self.rolled(1, NOW - 600, mean=9.0)
+        self.assertEqual(self.values(f"groups/{n.feeder_a}/sums"), [90, 70])
 
     def test_energy(self) -> None:
         """Energy is added up by what came in a step."""
