@@ -217,8 +217,9 @@ def _several(field: Field, occurs: Occurs, data: object, at: str, depth: int) ->
         raise _wrong(at, f"{_is(data)}, expected an array")
     members: list[Any] = []
     problems: list[tuple[str, str]] = []
-    if not occurs.least <= len(data) <= (occurs.most or len(data)):
-        bounds = f"{occurs.least} or more" if occurs.most is None else f"{occurs.least} to {occurs.most}"
+    least = _least(field, occurs)
+    if not least <= len(data) <= (occurs.most or len(data)):
+        bounds = f"{least} or more" if occurs.most is None else f"{least} to {occurs.most}"
         problems.append((at, f"expected {bounds} members"))
     for number, member in enumerate(data[: occurs.most]):
         try:
@@ -230,6 +231,11 @@ def _several(field: Field, occurs: Occurs, data: object, at: str, depth: int) ->
     if problems:
         raise JSONProblem(problems)
     return tuple(members)
+
+
+def _least(field: Field, occurs: Occurs) -> int:
+    """How many members there are at least: an empty list is the same as none."""
+    return max(occurs.least, 1) if field.required else occurs.least
 
 
 def _polymorphic(declared: type[Element], data: object, at: str, depth: int) -> Element:
@@ -257,6 +263,10 @@ def _simple(field: Field, data: object, at: str) -> Any:
         case Bool():
             if not isinstance(data, bool):
                 raise _wrong(at, f"{_is(data)}, expected true or false")
+        case Real():
+            if not isinstance(data, int | float | Decimal) or isinstance(data, bool):
+                raise _wrong(at, f"{_is(data)}, expected a number")
+            return Decimal(repr(data) if isinstance(data, float) else data)
         case Hexadecimal(octets):
             if not isinstance(data, str) or len(data) != 2 * octets or not _HEX.fullmatch(data):
                 raise _wrong(at, f"{_is(data)}, expected {2 * octets} hexadecimal digits")
@@ -403,8 +413,8 @@ def _property(field: Field) -> Schema:
     if field.occurs is None:
         return one
     several: Schema = {"type": "array", "items": one}
-    if field.occurs.least:
-        several["minItems"] = field.occurs.least
+    if least := _least(field, field.occurs):
+        several["minItems"] = least
     if field.occurs.most is not None:
         several["maxItems"] = field.occurs.most
     return several

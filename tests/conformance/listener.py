@@ -65,8 +65,12 @@ class Listener:
         network.listen(address, PORT, Receiver(self._take), tls)
 
     def names(self, since: float = 0.0) -> list[tuple[float, str, int]]:
-        """What came since so many minutes after T0: (minutes, resource, status)."""
-        return [(told.at / 60, told.resource, told.status) for told in self.told if told.at >= 60 * since]
+        """What came since so many minutes after T0: (minutes to the second, resource, status).
+
+        Notifications that begin at once are some milliseconds apart.
+        """
+        later = (told for told in self.told if told.at >= 60 * since)
+        return [(round(told.at) / 60, told.resource, told.status) for told in later]
 
     def _take(self, request: Received) -> bytes:
         assert request.target == "/ntfy", request

@@ -72,12 +72,9 @@ class FleetCase(ConformanceCase):
             self.assertEqual(forced, side_a if point[2] == "A" else side_b, name)
 
     def assertTold(self, *expected: tuple[float, str]) -> None:
-        """The Notifications that came to our aggregator, all of them: (minutes to the second, of what)."""
+        """The Notifications that came to our aggregator, all of them: (minutes, of what)."""
         controls = {f"/derp/{number}/derc": name for name, number in self.bench.programs.items()}
-        told = [
-            (round(at * 60) / 60, f"controls of {controls[resource]}")
-            for at, resource, _ in self.listener.names()
-        ]
+        told = [(at, f"controls of {controls[resource]}") for at, resource, _ in self.listener.names()]
         self.assertEqual(sorted(told), list(expected))
         self.assertEqual({status for _, _, status in self.listener.names()} | {0}, {0})
 

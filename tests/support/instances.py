@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from csipd.sep2 import resources as r
 from csipd.sep2.identity import with_check_digit
 from csipd.sep2.schema import Element, Field, fields
-from csipd.sep2.types import Bool, Choice, Constraint, Hexadecimal, Integer, Range, Reference, Text
+from csipd.sep2.types import Bool, Choice, Constraint, Hexadecimal, Integer, Range, Real, Reference, Text
 
 CLASSES: tuple[type[Element], ...] = tuple(
     found
@@ -55,6 +55,8 @@ def simple(field: Field) -> st.SearchStrategy[Any]:
             return REFERENCES
         case Bool():
             return st.booleans()
+        case Real():
+            return st.decimals(-(10**9), 10**9, places=3)
     raise AssertionError(field)
 
 
