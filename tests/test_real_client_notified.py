@@ -47,6 +47,7 @@ class NotifiedTests(SynchronousTestCase):
         self.place = seed_place(Path(self.mktemp()), IN_PROGRAM)
         self.daemon = Daemon(self, self.place)
         self.daemon.start("--no-validate")
+        self.started = int(time())
         tls = self.place.tls
         self.tls = TlsConfig(
             client_cert=tls / "certs" / "dev1.crt",
@@ -112,6 +113,8 @@ class NotifiedTests(SynchronousTestCase):
             kinds = {state.resource_type for state in manager.active_subscriptions}
             self.assertLessEqual({"EndDeviceList", "FSAList", "DERProgramList", "DERControlList"}, kinds)
             self.assertEqual(len(manager.notifications), 0)
+            # Of two controls of one second the client takes the first, and the file's began at the start.
+            await self.wait(lambda: int(time()) > self.started, True)
             content = {"start": int(time()) + AHEAD, "duration": LASTS, "base": {"opModMaxLimW": 5000}}
             made = await asyncio.to_thread(self.operator.post, "/controls", {"program": 1, **content})
             (control,) = (item["number"] for item in made.value["items"])
