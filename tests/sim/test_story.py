@@ -91,6 +91,7 @@ class StoryTests(SynchronousTestCase):
         self.assertIn(f"By their readings not obeyed: {disobedient}.", told)
         self.assertEqual(curtailment.verdicts[silent], "no readings")
         self.assertEqual(list(curtailment.verdicts.values()).count("obeyed"), 38)
+        self.assertIn("The limit is over, and 39 have completed it.", told)
         self.assertIn("the voltage is saved", told[-1])
         self.assertGreater(max(sample.volts for sample in story.history), LIMIT)
         self.assertEqual(fleet.counts.errors, {})
