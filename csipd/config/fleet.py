@@ -61,6 +61,20 @@ def pin(node: Node) -> int:
     return int(written)
 
 
+def checked_pin(entry: Fields, key: str, *, strict: bool) -> int | None:
+    """The PIN that a key gives; what is wrong with it is reported.
+
+    :param strict: whether a wrong check digit is an error
+    """
+    value = entry.get(key, pin, None)
+    for flaw in pin_flaws(value, strict=strict):
+        if flaw.doubtful:
+            entry.warn(key, f"{flaw.message}; served as it is")
+        else:
+            entry.error(key, flaw.message)
+    return value
+
+
 def _level(node: Node) -> Level | None:
     names = ", ".join(level.name for level in Level)
     written = scalar(node, f"{names} or none").text
@@ -200,13 +214,7 @@ class Fleet:
         return rate
 
     def _pin(self, entry: Fields) -> int | None:
-        value = entry.get("pin", pin, None)
-        for flaw in pin_flaws(value, strict=self._context.strict_pins):
-            if flaw.doubtful:
-                entry.warn("pin", f"{flaw.message}; served as it is")
-            else:
-                entry.error("pin", flaw.message)
-        return value
+        return checked_pin(entry, "pin", strict=self._context.strict_pins)
 
     def _device(self, entry: Fields, category: int | None) -> Device:
         programs = entry.listed("programs", self._program_of)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping as Environment
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from csipd.config.document import Mapping, parse
 from csipd.config.fields import Fields, boolean
 from csipd.config.fleet import Fleet, FleetContext, read_groups
+from csipd.config.gridappsd import read_gridappsd
 from csipd.config.notifications import read_notifications
 from csipd.config.problems import ConfigError, Problems
 from csipd.config.programs import (
@@ -28,11 +32,14 @@ _NO_WARNING: Final = re.compile(r"(?:^|\s)#\s*no warning\s*$")
 MAX_SIZE: Final = 32 * 1024 * 1024
 
 
-def load(path: str | Path, *, base: Path | None = None) -> Settings:
+def load(
+    path: str | Path, *, base: Path | None = None, environment: Environment[str, str] = os.environ
+) -> Settings:
     """Read a configuration file. Nothing else is read and nothing on disk is changed.
 
     :param base: the folder that relative paths in the file start from, by default the current one; those of
         what is only read are looked for beside the file first
+    :param environment: variables that override what the file says of the GridAPPS-D bus
     :raises ConfigError: with a line for every error, also when the file cannot be read
     """
     problems = Problems(str(path))
@@ -48,10 +55,15 @@ def load(path: str | Path, *, base: Path | None = None) -> Settings:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError((problems.problem(0, "", f"cannot be read: {reason}"),)) from None
-    return loads(text, str(path), base)
+    return loads(text, str(path), base, environment)
 
 
-def loads(text: str, name: str = "config.yml", base: Path | None = None) -> Settings:
+def loads(
+    text: str,
+    name: str = "config.yml",
+    base: Path | None = None,
+    environment: Environment[str, str] = MappingProxyType({}),
+) -> Settings:
     """Read a configuration from text; ``name`` stands in its messages. See :func:`load`."""
     problems = Problems(name, accepted=_accepted(text))
     document = parse(text, problems)
@@ -61,7 +73,7 @@ def loads(text: str, name: str = "config.yml", base: Path | None = None) -> Sett
             (problems.problem(line, "", "expected keys with values, such as server: 127.0.0.1"),)
         )
     started_in = Path.cwd() if base is None else base.absolute()
-    return _settings(Fields(problems, document), problems, started_in)
+    return _settings(Fields(problems, document), problems, started_in, environment)
 
 
 def _accepted(text: str) -> frozenset[int]:
@@ -69,7 +81,7 @@ def _accepted(text: str) -> frozenset[int]:
     return frozenset(number for number, line in enumerate(text.split("\n"), 1) if _NO_WARNING.search(line))
 
 
-def _settings(top: Fields, problems: Problems, base: Path) -> Settings:
+def _settings(top: Fields, problems: Problems, base: Path, environment: Environment[str, str]) -> Settings:
     server = read_server(top, base, Path(problems.file).absolute().parent)
     zone = server["time_zone"]
     curves = read_curves(top, zone)
@@ -100,6 +112,9 @@ def _settings(top: Fields, problems: Problems, base: Path) -> Settings:
     notifications = read_notifications(
         top, [*(device.id for device in devices), *(aggregator.id for aggregator in aggregators)]
     )
+    gridappsd = read_gridappsd(
+        top, base, server["read_folders"], environment, strict_pins=server["strict_pins"]
+    )
     top.close()
     problems.check()
     return Settings(
@@ -114,5 +129,6 @@ def _settings(top: Fields, problems: Problems, base: Path) -> Settings:
         devices=devices,
         aggregators=aggregators,
         notifications=notifications,
+        gridappsd=gridappsd,
         events=events,
     )

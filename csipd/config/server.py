@@ -113,9 +113,6 @@ _RETENTION = {
 
 #: Keys of other servers' files that mean nothing here, and why.
 _IGNORED = {
-    "service_name": "csipd is on no GridAPPS-D bus",
-    "simulation_id": "csipd runs no GridAPPS-D simulation",
-    "gridappsd": "csipd takes no part in a GridAPPS-D simulation",
     "ui_port": "the operator's API is served on admin_port",
     "lfdi_client": "an LFDI comes from a device's certificate or its lfdi key",
     "ders": "the DERs of a device are listed under the device",
@@ -127,6 +124,9 @@ _LATER = {
     "http_port": "read, but nothing listens there in this release",
     "proxy_hostname": "read, but this release has no proxy",
 }
+
+#: Sections that name files.
+_WITH_FILES = ("gridappsd",)
 
 _OF_THIS_MACHINE = "expected an address of this machine alone in a lab, such as 127.0.0.1"
 _PORT = integer(0, 65_535)
@@ -245,7 +245,8 @@ def read_server(top: Fields, base: Path, file_folder: Path) -> dict[str, Any]:
 
 
 def _origins(top: Fields) -> dict[str, Origin]:
-    return {path: Origin(line, written) for path, line, written in top.scalars()}
+    sections = [section for key in _WITH_FILES if (section := top.section(key)) is not None]
+    return {path: Origin(line, text) for place in (top, *sections) for path, line, text in place.scalars()}
 
 
 def _default_openssl_cnf(folders: tuple[Path, ...]) -> Path | None:

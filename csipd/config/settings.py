@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
+from re import Pattern
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -55,6 +56,21 @@ class UnknownCertificate(Enum):
 
     NOT_FOUND = "not_found"
     EMPTY_LIST = "empty_list"
+
+
+class SignOfPower(Enum):
+    """Which flow is positive in PowerElectronicsConnection.p and .q on the GridAPPS-D bus."""
+
+    LOAD = "load"  #: what is consumed, as in CIM
+    GENERATOR = "generator"  #: what is delivered, as in IEEE 2030.5
+
+
+class Report(Enum):
+    """What is told of devices on the GridAPPS-D bus."""
+
+    STATE_OF_CHARGE = "state_of_charge"  #: as the older server in Python told it
+    STATUS = "status"  #: differences of DERStatus, as its successor in Go tells them
+    ANALOG_VALUES = "analog_values"  #: each mirrored reading
 
 
 #: EndDevice.postRate (s) where neither the file nor the device says another.
@@ -135,6 +151,47 @@ class Notifications:
     connect_timeout: int = 10  #: from the look-up of the name to the end of the handshake
     answer_timeout: int = 10  #: from a Notification's first octet to the answer's last
     idle_timeout: int = 60  #: a kept connection without Notifications is closed
+
+
+@frozen
+class Gridappsd:
+    """The GridAPPS-D bus and the platform's model; times in seconds.
+
+    :param broker: where the broker listens; None: no bus
+    :param password_file: a file that the password stands in alone, in the place of ``password``
+    :param tls_ca: PEM file with the roots of the broker's certificate; None: those of this machine
+    :param service_name: under which the topics of input and output are
+    :param simulation_id_file: a file that the id stands in alone, in the place of ``simulation_id``
+    :param feeder_id: mRID of the model; its file likewise
+    :param default_pin: of devices of the model; None: drawn for each
+    :param houses: what a name of a house with an inverter is matched by, and ``utilities`` of larger ones
+    :param model_dict_file: the model's CIM dictionary; None: it is asked for on the bus
+    :param reports: which reports are sent
+    :param publish_interval: how often what changed is told
+    :param p_sign: which flow is positive in PowerElectronicsConnection.p and .q
+    :param control_seconds: how long a control lasts that comes of a command
+    """
+
+    broker: HostPort | None = None
+    username: str = "system"
+    password: str = field(default="manager", repr=False)
+    password_file: Path | None = None
+    tls: bool = False
+    tls_ca: Path | None = None
+    service_name: str = "IEEE_2030_5"
+    simulation_id: str | None = None
+    simulation_id_file: Path | None = None
+    model_name: str | None = None
+    feeder_id: str | None = None
+    feeder_id_file: Path | None = None
+    default_pin: int | None = field(default=None, repr=False)
+    houses: Pattern[str] | None = None
+    utilities: Pattern[str] | None = None
+    model_dict_file: Path | None = None
+    reports: frozenset[Report] = frozenset(Report)
+    publish_interval: int = 3
+    p_sign: SignOfPower = SignOfPower.LOAD
+    control_seconds: int = 1800
 
 
 @frozen
@@ -340,6 +397,7 @@ class Settings:
     :param straight_path: whether ordinary requests are answered without Twisted's parser and Klein, and
         repeated ones from what is kept
     :param notifications: where they may go and what they may cost
+    :param gridappsd: the bus that commands come from and reports go to, and the model that devices come from
     :param aggregators_may_add: an aggregator may register LFDIs that nobody listed for it
     :param metering: what is taken of readings
     :param lab: whether this is a lab, on this machine alone, which may do what production refuses
@@ -386,6 +444,7 @@ class Settings:
     lab: bool
     lab_speed: int
     notifications: Notifications = field(kw_only=True)
+    gridappsd: Gridappsd = field(kw_only=True)
     curves: tuple[Curve, ...] = field(kw_only=True)
     controls: tuple[Control, ...] = field(kw_only=True)
     programs: tuple[Program, ...] = field(kw_only=True)

@@ -397,18 +397,15 @@ class ServerTests(ConfigCase):
         """Keys of other servers that mean nothing here give one warning each and are not looked into."""
         found = read(
             """\
-            service_name: x
-            simulation_id: 1
-            gridappsd: {address: localhost, anything: [1, 2]}
             ui_port: 3
             lfdi_client: abc
             ders: []
             cleanse_storage: true
             """
         )
-        self.assertEqual(len(found.warnings), 7)
+        self.assertEqual(len(found.warnings), 4)
         self.assertEqual(
-            found.warnings[-1], "c.yml:9: cleanse_storage: ignored: csipd never deletes what it has stored"
+            found.warnings[-1], "c.yml:6: cleanse_storage: ignored: csipd never deletes what it has stored"
         )
 
     def test_later(self) -> None:
