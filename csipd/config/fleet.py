@@ -43,7 +43,7 @@ _ID = matching(
     r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
     "a name for files, 1 to 64 of A-Z a-z 0-9 . _ -, first a letter or digit",
 )
-_RESERVED = frozenset(("admin", "ca"))
+_RESERVED = frozenset(("admin", "ca", "proxy"))
 _CATEGORY = code_of(CATEGORIES, "a DeviceCategoryType")
 _LFDI = fixed_hex(LFDI_DIGITS // 2, "an LFDI")
 _PIN_DIGITS = re.compile("[0-9]{1,6}")

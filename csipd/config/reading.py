@@ -95,13 +95,12 @@ def _settings(top: Fields, problems: Problems, base: Path, environment: Environm
     named = [program.description for program in programs]
     groups = read_groups(top, named)
     fsas = read_fsas(top, named)
-    proxy = server["proxy"]
     devices, aggregators = Fleet(
         FleetContext(
             programs=programs,
             fsas=fsas,
             groups=groups,
-            reserved=[name for name in (server["server"], proxy and proxy.host) if name],
+            reserved=[server["server"]] if server["server"] else [],
             strict_pins=server["strict_pins"],
             poll_rate=server["poll_rates"]["Registration"],
             idle_timeout=server["limits"].idle_timeout,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from itertools import combinations
 from pathlib import Path
@@ -23,7 +22,6 @@ from csipd.config.fields import (
     fixed_hex,
     host,
     integer,
-    is_host,
     matching,
     once,
     scalar,
@@ -31,6 +29,7 @@ from csipd.config.fields import (
     word_of,
 )
 from csipd.config.fleet import RATE
+from csipd.config.proxy import host_port, read_proxy
 from csipd.config.settings import (
     DeviceIssuer,
     HostPort,
@@ -38,6 +37,7 @@ from csipd.config.settings import (
     Limits,
     Operator,
     Origin,
+    Proxy,
     ServerMode,
     UnknownCertificate,
 )
@@ -122,33 +122,17 @@ _IGNORED = {
 #: Keys that are read, and whose part of csipd is not there yet.
 _LATER = {
     "http_port": "read, but nothing listens there in this release",
-    "proxy_hostname": "read, but this release has no proxy",
 }
 
 #: Sections that name files.
 _WITH_FILES = ("gridappsd",)
 
+#: What the proxy's certificate is called, which no server may be.
+_PROXY = "proxy"
 _OF_THIS_MACHINE = "expected an address of this machine alone in a lab, such as 127.0.0.1"
 _PORT = integer(0, 65_535)
-_PORT_DIGITS = re.compile("[0-9]{1,5}")
 _ACCOUNT = matching(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", "the name of an account")
 _FINGERPRINT = fixed_hex(32, "the SHA-256 fingerprint of a certificate")
-
-
-def host_port(node: Node) -> HostPort:
-    """``host:port``, an IPv6 address in brackets."""
-    expected = "host:port"
-    name, _, port = scalar(node, expected).text.rpartition(":")
-    bracketed = name.startswith("[") and name.endswith("]")
-    name = name[1:-1] if bracketed else name
-    if (
-        bracketed != (":" in name)
-        or not is_host(name)
-        or not _PORT_DIGITS.fullmatch(port)
-        or int(port) > 65_535
-    ):
-        raise InvalidValue(expected)
-    return HostPort(name, int(port))
 
 
 def path_under(base: Path) -> Reader[Path]:
@@ -217,7 +201,7 @@ def read_server(top: Fields, base: Path, file_folder: Path) -> dict[str, Any]:
         "storage_path": top.get("storage_path", path, base / "var"),
         "trust_roots": top.listed("trust_roots", path_found(folders, own_root)) or (own_root,),
         "generate_admin_cert": top.get("generate_admin_cert", boolean, False),
-        "operators": _read_operators(top),
+        "operators": _read_operators(top, listeners["proxy"].proxies),
         "server_mode": top.get("server_mode", word_of(ServerMode), ServerMode.REGISTER_ACCESS_ONLY),
         "lfdi_mode": top.get("lfdi_mode", word_of(LFDIMode), LFDIMode.CERT_FINGERPRINT),
         "unknown_certificate": top.get(
@@ -284,9 +268,12 @@ def _read_listeners(top: Fields) -> dict[str, Any]:
         if not top.has("https_port") and not top.has("port"):
             top.error("https_port", f"{MISSING} (port is another name of it)")
     http_port = top.get("http_port", _PORT, None)
-    proxy = top.get("proxy_hostname", host_port, None)
+    proxy = read_proxy(top)
     admin = HostPort(top.get("admin_host", host, "127.0.0.1"), top.get("admin_port", _PORT, 7444))
-    _check_clashes(top, server, https_port, http_port, proxy, admin)
+    _check_clashes(top, server, https_port, http_port, proxy.listen, admin)
+    if server == _PROXY and proxy.listen is not None:
+        name = "server" if top.has("server") else "server_hostname"
+        top.error(name, f"expected another name than {_PROXY}, which is that of the proxy's certificate")
     names = top.listed("server_names", host)
     if server in EVERY_ADDRESS and not names:
         top.warn(
@@ -332,7 +319,11 @@ def _read_lab(top: Fields, listeners: Mapping[str, Any]) -> dict[str, Any]:
             top.error("lab_speed", "expected lab: true beside it; without it the clock is this machine's")
         return {"lab": False, "lab_speed": 1}
     server = "server" if top.has("server") else "server_hostname"
-    for key, name in ((server, listeners["server"]), ("admin_host", listeners["admin"].host)):
+    proxy: Proxy = listeners["proxy"]
+    hosts = {server: listeners["server"], "admin_host": listeners["admin"].host}
+    if proxy.listen is not None:
+        hosts["proxy_hostname"] = proxy.listen.host
+    for key, name in hosts.items():
         if name is not None and _leaves_machine(name):
             top.error(key, f"{_OF_THIS_MACHINE}, got {name}")
     for key in ("service_user", "service_group"):
@@ -349,7 +340,7 @@ def _leaves_machine(name: str) -> bool:
         return False
 
 
-def _read_operators(top: Fields) -> tuple[Operator, ...]:
+def _read_operators(top: Fields, proxies: Sequence[str]) -> tuple[Operator, ...]:
     names: dict[str, int] = {}
     fingerprints: dict[str, int] = {}
     operators = []
@@ -362,6 +353,8 @@ def _read_operators(top: Fields) -> tuple[Operator, ...]:
         once(entry, "fingerprint", operator.fingerprint, fingerprints)
         entry.close()
         operators.append(operator)
+    if not fingerprints.keys().isdisjoint(proxies):
+        top.error("proxies", "expected certificates of proxies, got that of an operator")
     return tuple(operators)
 
 

@@ -102,6 +102,29 @@ class HostPort:
             return self.host == "localhost"
 
 
+class ProxyMode(Enum):
+    """How the proxy speaks for devices."""
+
+    HOP = "hop"  #: with a certificate of its own; it hands on the certificates of devices
+    DEVICE_KEYS = "device_keys"  #: with the devices' own keys, out of tls_repository: for labs
+
+
+@frozen
+class Proxy:
+    """A proxy in front of the server, and which proxies the server believes.
+
+    :param listen: where it listens, None for none
+    :param inside: whether it runs inside the daemon, not as a program of its own
+    :param proxies: fingerprints of proxies' certificates beside the one that is made here: SHA-256, 64
+        upper-case digits
+    """
+
+    listen: HostPort | None = None
+    inside: bool = False
+    mode: ProxyMode = ProxyMode.HOP
+    proxies: tuple[str, ...] = ()
+
+
 def _is_any(host: str) -> bool:
     try:
         return ip_address(host).is_unspecified
@@ -387,7 +410,7 @@ class Settings:
     :param server_policies: whether the server's certificate holds certificatePolicies
     :param openssl_cnf: None where the file names none and there is none beside it
     :param http_port: of a listener without TLS; None for none
-    :param proxy: where 2030_5_proxy listens
+    :param proxy: 2030_5_proxy, and which proxies are believed
     :param admin: where the operator's API listens
     :param trust_roots: PEM files; a device's chain ends in one of their certificates
     :param pen: IANA Private Enterprise Number in the mRIDs that are made
@@ -413,7 +436,7 @@ class Settings:
     server_policies: bool
     https_port: int
     http_port: int | None
-    proxy: HostPort | None
+    proxy: Proxy
     admin: HostPort
     tls_repository: Path
     openssl_cnf: Path | None

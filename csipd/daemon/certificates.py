@@ -22,15 +22,13 @@ from csipd.sep2 import identity
 
 def certificates(settings: Settings) -> list[pki.CertificateSpec]:
     """The certificates that a configuration asks for, each after its issuer."""
-    everywhere = settings.server in EVERY_ADDRESS
-    local = everywhere or settings.server in ("127.0.0.1", "::1", "localhost")
-    names = ["localhost", "127.0.0.1"] if local else []
-    if everywhere:
-        names.append(socket.gethostname())
-    names += settings.server_names
+    policies = settings.server_policies
+    names = _names_of(settings.server, settings)
     if settings.generate_admin_cert or settings.operators:
         names.append(settings.admin.host)
-    wanted = [pki.root(), pki.server(settings.server, names, policies=settings.server_policies)]
+    wanted = [pki.root(), pki.server(settings.server, names, policies=policies)]
+    if settings.proxy.listen is not None:
+        wanted.append(pki.proxy(_names_of(settings.proxy.listen.host, settings), policies=policies))
     if settings.generate_admin_cert:
         wanted.append(pki.operator())
     issuer = device_issuer(settings)
@@ -39,6 +37,17 @@ def certificates(settings: Settings) -> list[pki.CertificateSpec]:
     for one in settings.aggregators:
         wanted.append(pki.aggregator(one.id, key_elsewhere=one.lfdi is not None, issuer=issuer))
     return wanted
+
+
+def _names_of(host: str, settings: Settings) -> list[str]:
+    """The names and addresses by which clients reach what listens on `host`."""
+    everywhere = host in EVERY_ADDRESS
+    names = [host]
+    if everywhere or host in ("127.0.0.1", "::1", "localhost"):
+        names += ["localhost", "127.0.0.1"]
+    if everywhere:
+        names.append(socket.gethostname())
+    return [*names, *settings.server_names]
 
 
 def device_issuer(settings: Settings) -> pki.CertificateSpec:

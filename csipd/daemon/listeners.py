@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from csipd.config import HostPort, Settings
 from csipd.daemon.failures import StartError
 from csipd.daemon.operators import OperatorDirectory
+from csipd.daemon.proxies import ProxyDirectory
 from csipd.daemon.roots import check_roots
 from csipd.net.accept import AcceptLog, watch
 from csipd.net.peer_log import PeerLog
@@ -46,7 +47,7 @@ class Listener:
 
 
 class Listeners(Service):
-    """The sockets. At SIGHUP certificates, trust roots and operators are read anew; connections stay."""
+    """The sockets. At SIGHUP certificates, roots, operators and proxies are read anew; connections stay."""
 
     _log = Logger()
 
@@ -54,7 +55,7 @@ class Listeners(Service):
         self,
         settings: Settings,
         listeners: Sequence[Listener],
-        operators: OperatorDirectory,
+        directories: Sequence[OperatorDirectory | ProxyDirectory],
         reactor: Any,
         peer_log: PeerLog,
         backlog: int,
@@ -62,13 +63,14 @@ class Listeners(Service):
     ) -> None:
         """Make what opens them.
 
+        :param directories: know certificates by their fingerprints
         :param backlog: connections that the kernel keeps, for each of them, until they are accepted
         :param at_hangup: reads anew what else depends on those files
         """
         self._settings = settings
         self._backlog = backlog
         self._listeners = listeners
-        self._operators = operators
+        self._directories = directories
         self._reactor = reactor
         self._peer_log = peer_log
         self._at_hangup = at_hangup
@@ -128,7 +130,8 @@ class Listeners(Service):
         for tls in self._contexts:
             tls.reload()
         self._at_hangup()
-        self._operators.reload()
+        for directory in self._directories:
+            directory.reload()
         try:
             warnings = check_roots(self._settings, (), time.time())
         except StartError:
@@ -139,4 +142,5 @@ class Listeners(Service):
     def _warn_of_ends(self) -> None:
         for tls in self._contexts:
             tls.warn_if_ending()
-        self._operators.warn_if_ending()
+        for directory in self._directories:
+            directory.warn_if_ending()

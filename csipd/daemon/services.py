@@ -24,6 +24,7 @@ from csipd.daemon.garbage import GarbageCollection
 from csipd.daemon.listeners import Listener, Listeners
 from csipd.daemon.notifying import build_notifying
 from csipd.daemon.operators import OperatorDirectory
+from csipd.daemon.proxies import ProxyDirectory
 from csipd.daemon.readings import ReadingSweeps
 from csipd.daemon.rounds import DeliveryRounds
 from csipd.daemon.scheduler import Scheduler
@@ -101,6 +102,7 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     reserved = ADMIN_LIMITS.connections + settings.notifications.connections + OWN
     room = make_room(settings.limits.connections, reserved)
     operators = OperatorDirectory(settings, ready.repository, ready.operators, wall.real)
+    proxies = ProxyDirectory(settings, ready.repository, ready.proxies, wall.real)
     contacts = Contacts(reactor.seconds, wall.now, speed=wall.speed)
     listeners = [_devices_listener(ready, reactor, database, notifier, room.connections, peer_log, contacts)]
     if ready.operators:
@@ -133,7 +135,7 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     Listeners(
         settings,
         listeners,
-        operators,
+        (operators, proxies),
         reactor,
         peer_log,
         backlog.connections,
@@ -189,8 +191,7 @@ def _operators_listener(
     ready: PreparedDaemon, reactor: Any, database: Database, operators: Mapping[str, str], peer_log: PeerLog
 ) -> Listener:
     settings, wall = ready.settings, ready.wall
-    reserved = {settings.server, *((settings.proxy.host,) if settings.proxy else ())}
-    issuing = Issuing(reactor, ready.repository, ready.issuing, ready.lfdi_of, reserved)
+    issuing = Issuing(reactor, ready.repository, ready.issuing, ready.lfdi_of, {settings.server})
     admin = Admin(
         database,
         ready.server,

@@ -33,6 +33,7 @@ from csipd.daemon.certificates import (
 from csipd.daemon.failures import StartError, attributed_to
 from csipd.daemon.lab import check_lab
 from csipd.daemon.operators import operators_ending
+from csipd.daemon.proxies import KnownProxies, known_proxies, proxy_ending
 from csipd.daemon.roots import check_roots
 from csipd.daemon.scheduler import last_tick, tick_seconds
 from csipd.daemon.sockets import try_ports
@@ -45,6 +46,7 @@ from csipd.der.access import Policy
 from csipd.der.receivers import ReceiverPolicy
 from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.pki import Repository
+from csipd.pki.profiles import PROXY
 from csipd.reconcile.reconciliation import reconcile
 from csipd.sep2 import identity
 from csipd.sep2.mrid import Issuer
@@ -88,6 +90,7 @@ class PreparedDaemon:
     """What the daemon is built from.
 
     :param operators: names of the operators by the fingerprints of their certificates
+    :param proxies: which proxies are believed
     :param issuing: the CA that issues certificates of devices
     :param wall: the clock that devices see
     :param notices: what was made and changed, a line each
@@ -102,6 +105,7 @@ class PreparedDaemon:
     tls: TLSSettings
     admin_tls: TLSSettings
     operators: Mapping[str, str]
+    proxies: KnownProxies
     repository: Repository
     issuing: pki.CertificateSpec
     lfdi_of: Callable[[bytes], str]
@@ -157,6 +161,8 @@ def _make(settings: Settings, options: StartOptions, checked: CheckResult, lock:
         by_id = lfdis(settings, repository, lfdi_of)
         own = identity.lfdi(first_certificate(repository.certificate(settings.server)))
         known_operators = operators(settings, repository)
+        proxies = known_proxies(settings, repository)
+        reserved = _reserved(settings, repository, {*known_operators, *proxies.fingerprints}, lfdi_of)
         tls = _tls(settings, repository)
         if made:
             _try_tls(tls)
@@ -180,7 +186,7 @@ def _make(settings: Settings, options: StartOptions, checked: CheckResult, lock:
         poll_rates=settings.poll_rates,
         idle_timeout=settings.limits.idle_timeout,
         lab_speed=settings.lab_speed if settings.lab else None,
-        policy=evolve(policy(settings), reserved=_reserved(settings, repository, known_operators, lfdi_of)),
+        policy=evolve(policy(settings), reserved=reserved),
         page_maximum=settings.page_maximum,
         own_primacy=settings.service_point_primacy,
         log_events=settings.log_events_per_device,
@@ -198,6 +204,7 @@ def _make(settings: Settings, options: StartOptions, checked: CheckResult, lock:
         tls=tls,
         admin_tls=evolve(tls, trust_roots=admin_roots(settings, repository)),
         operators=known_operators,
+        proxies=proxies,
         repository=repository,
         issuing=device_issuer(settings),
         lfdi_of=lfdi_of,
@@ -234,6 +241,7 @@ def _check(settings: Settings, options: StartOptions) -> CheckResult:
     with attributed_to(settings, "tls_repository"):
         lfdis(settings, repository, lfdi_reader(settings, repository), missing)
         if not missing:
+            known_proxies(settings, repository)
             _try_tls(_tls(settings, repository))
     if not runs:
         with attributed_to(settings, "storage_path"):
@@ -247,6 +255,7 @@ def _warnings(settings: Settings, repository: Repository, wanted: list[pki.Certi
         of_certificates = [
             *repository.warnings(wanted),
             *operators_ending(settings, repository, time.time()),
+            *proxy_ending(settings, repository, time.time()),
         ]
     return [
         *of_certificates,
@@ -302,13 +311,18 @@ def _reserved(
     fingerprints: Iterable[str],
     lfdi_of: Callable[[bytes], str],
 ) -> frozenset[str]:
-    """The LFDIs of the server and of operators, which are no devices, however they are computed (decision 6).
+    """The LFDIs of the server, its proxies and of operators, which are no devices, however they are computed
+    (decision 6).
 
-    :param fingerprints: of operators
+    :param fingerprints: of proxies and operators
     """
     # A fingerprint begins with the LFDI that follows from it.
     found = {fingerprint[: identity.LFDI_DIGITS] for fingerprint in fingerprints}
-    own = [settings.server, *([pki.operator().id] if settings.generate_admin_cert else [])]
+    own = [
+        settings.server,
+        *([pki.operator().id] if settings.generate_admin_cert else []),
+        *([PROXY] if settings.proxy.listen is not None else []),
+    ]
     for name in own:
         der = first_certificate(repository.certificate(name))
         found |= {identity.lfdi(der), lfdi_of(der)}

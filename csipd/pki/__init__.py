@@ -20,6 +20,7 @@ from csipd.pki.profiles import (
     mca,
     mica,
     operator,
+    proxy,
     root,
     server,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "mca",
     "mica",
     "operator",
+    "proxy",
     "root",
     "run_later",
     "run_now",

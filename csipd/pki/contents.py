@@ -23,7 +23,7 @@ from csipd.pki.pem import (
     read_certificates,
     require_p256,
 )
-from csipd.pki.profiles import CertificateSpec, PKIError
+from csipd.pki.profiles import PROXY, CertificateSpec, PKIError
 from csipd.sep2.certificates import CertificateError, describe
 from csipd.sep2.identity import lfdi
 
@@ -254,13 +254,11 @@ def _differences(path: Path, one: CertificateSpec) -> Iterator[str]:
         facts = describe(der_of(read_certificates(path)[0]))
     except CertificateError as error:
         raise PKIError(f"{path}: {error}") from error
+    renew = f"`csipctl certs renew {PROXY if one.id == PROXY else 'server'}`"
     for name in sorted({name.split(":", 1)[1] for name in one.names} - set(facts.names)):
-        yield (
-            f"{path} does not hold {name}, which clients may check; `csipctl certs renew server` makes one "
-            "that does"
-        )
+        yield f"{path} does not hold {name}, which clients may check; {renew} makes one that does"
     if facts.policies and not one.profile.policies:
-        yield f"{path} holds certificatePolicies; `csipctl certs renew server` makes one without"
+        yield f"{path} holds certificatePolicies; {renew} makes one without"
 
 
 def _certificate_in(combined: Path) -> x509.Certificate:

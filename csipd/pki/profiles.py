@@ -16,7 +16,8 @@ from csipd.pki.openssl_cnf import OpenSSLDefaults
 from csipd.sep2.certificates import ANY_POLICY, GENERIC_DEVICE, HARDWARE_MODULE_NAME, SERVICE_PROVIDER, TEST
 
 ADMIN = "admin"
-RESERVED = frozenset((ADMIN, "ca", "mca", "mica"))
+PROXY = "proxy"
+RESERVED = frozenset((ADMIN, PROXY, "ca", "mca", "mica"))
 """Stems of files that no device may have."""
 
 LAB_HARDWARE = "1.3.6.1.4.1.32473.1.1"
@@ -105,11 +106,27 @@ def server(
     It holds `names`, the DNS names and IP addresses by which clients reach the server, and `host` unless that
     stands for every address. PKIError for what is neither.
     """
-    reached = dict.fromkeys(_general_name(name) for name in (host, *names))
+    return _reached_by(host, (host, *names), policies=policies, issuer=issuer)
+
+
+def proxy(
+    names: Iterable[str], *, policies: bool = True, issuer: CertificateSpec | None = None
+) -> CertificateSpec:
+    """The proxy's certificate, id `proxy`: it is a server to devices, and a client to the server.
+
+    `names` and `policies` as those of `server`.
+    """
+    return _reached_by(PROXY, names, policies=policies, issuer=issuer)
+
+
+def _reached_by(
+    id: str, names: Iterable[str], *, policies: bool, issuer: CertificateSpec | None
+) -> CertificateSpec:
+    reached = dict.fromkeys(map(_general_name, names))
     for everywhere in ("IP:0.0.0.0", "IP:::"):
         reached.pop(everywhere, None)
     profile = SERVER if policies else evolve(SERVER, policies=())
-    return CertificateSpec(host, profile, issuer or root(), names=tuple(reached))
+    return CertificateSpec(id, profile, issuer or root(), names=tuple(reached))
 
 
 def operator(id: str = ADMIN, *, issuer: CertificateSpec | None = None) -> CertificateSpec:
@@ -136,7 +153,7 @@ def check_id(id: str, servers: Container[str] = ()) -> str:
     """The id, if a device may have it.
 
     PKIError if it is not a safe file name of at most 64 characters, or stands for csipd's own certificates:
-    `admin`, those of CAs, and `servers`, the hosts of the server and its proxy.
+    `admin`, `proxy`, those of CAs, and `servers`, the host of the server.
     """
     if id in servers or _safe(id).lower() in RESERVED:
         raise PKIError(f"{id}: no device may have the id of one of the server's own certificates")

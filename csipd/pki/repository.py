@@ -126,10 +126,10 @@ class Repository(Contents):
     def renew(self, wanted: CertificateSpec) -> Steps[Path]:
         """Put a new certificate for the same key in the place of the one that is there.
 
-        Only for servers and operators. The old certificate is kept in `issued/`.
+        Only for servers, proxies and operators. The old certificate is kept in `issued/`.
         """
         if not wanted.profile.renewable:
-            raise PKIError(f"{wanted.id}: only certificates of servers and operators are renewed")
+            raise PKIError(f"{wanted.id}: only certificates of servers, proxies and operators are renewed")
         with as_pki_error():
             yield from self._locked(self._renew(wanted))
         return self.certificate(wanted.id)

@@ -47,7 +47,7 @@ class DeviceTests(ConfigCase):
               - id: Admin
               - id: ca
               - id: 127.0.0.1
-              - id: proxy.example
+              - id: Proxy
               - id: dev.1_A-b
               - id: dev.1_A-b
               - pin: 0
@@ -59,7 +59,7 @@ class DeviceTests(ConfigCase):
             *(
                 f"c.yml:{line}: devices[{line - 5}].id: expected another name than '{name}',"
                 " which is taken by a certificate of the server"
-                for line, name in ((6, "Admin"), (7, "ca"), (8, "127.0.0.1"), (9, "proxy.example"))
+                for line, name in ((6, "Admin"), (7, "ca"), (8, "127.0.0.1"), (9, "Proxy"))
             ),
             "c.yml:11: devices[6].id: 'dev.1_A-b' is given twice, first in line 10",
             "c.yml:12: devices[7].id: expected this key, found none",

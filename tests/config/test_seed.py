@@ -12,6 +12,7 @@ from csipd.config import (
     DER,
     HostPort,
     LFDIMode,
+    Proxy,
     ServerMode,
     document,
     fields,
@@ -45,7 +46,6 @@ class SeedTests(ConfigCase):
         self.assertEqual(
             said,
             [
-                "9: proxy_hostname: read, but this release has no proxy",
                 "50: devices[0].ders[0]: without rtgMaxW the DERCapability is not complete:"
                 " none is served until the device has sent its own",
                 "54: devices[0].ders[1]: a DER of type 83 should have rtgMaxDischargeRateW: served without",
@@ -66,7 +66,7 @@ class SeedTests(ConfigCase):
         """Listeners, paths, modes and rates are those of the example."""
         found = self.settings
         self.assertEqual((found.server, found.https_port, found.http_port), ("127.0.0.1", 7443, None))
-        self.assertEqual(found.proxy, HostPort("0.0.0.0", 8443))
+        self.assertEqual(found.proxy, Proxy(listen=HostPort("0.0.0.0", 8443)))
         self.assertEqual(found.admin, HostPort("127.0.0.1", 7444))
         self.assertEqual(found.tls_repository, BASE / "tls")
         self.assertEqual(found.openssl_cnf, BASE / "openssl.cnf")

@@ -104,7 +104,7 @@ class ServerTests(ConfigCase):
 
     def test_host_and_port(self) -> None:
         """An IPv6 address stands in brackets before its port."""
-        self.assertEqual(read("proxy_hostname: '[::1]:8443'\n").proxy, HostPort("::1", 8443))
+        self.assertEqual(read("proxy_hostname: '[::1]:8443'\n").proxy.listen, HostPort("::1", 8443))
         self.assertEqual(str(HostPort("::1", 8443)), "[::1]:8443")
         self.assertEqual(str(HostPort("a", 1)), "a:1")
         self.assert_each_wrong(

@@ -196,7 +196,7 @@ class PrepareTests(SynchronousTestCase):
         self.patch(os, "getcwd", lambda: str(place.folder))
         ready = self.prepare(place)
         made = {path.name for path in (place.tls / "certs").iterdir()}
-        self.assertEqual(made, {"ca.crt", "127.0.0.1.crt", "admin.crt", "dev1.crt", "dev2.crt"})
+        self.assertEqual(made, {"ca.crt", "127.0.0.1.crt", "proxy.crt", "admin.crt", "dev1.crt", "dev2.crt"})
         self.assertEqual({path.stat().st_mode & 0o777 for path in (place.tls / "private").iterdir()}, {0o600})
         self.assertEqual(place.database.parent.stat().st_mode & 0o777, 0o700)
         self.assertIn(f"made {place.tls / 'certs' / 'dev1.crt'}", ready.notices)
@@ -205,8 +205,8 @@ class PrepareTests(SynchronousTestCase):
         self.assertEqual(len(set(ready.notices)), len(ready.notices))
         self.assertEqual(ready.server.lfdi, identity.lfdi(certificate_of(place, "127.0.0.1")))
         self.assertEqual(ready.server.poll_rates["DeviceCapability"], 60)
-        # The server's certificate and the operator's are no devices (case F15).
-        reserved = {identity.lfdi(certificate_of(place, name)) for name in ("127.0.0.1", "admin")}
+        # The server's certificate, the proxy's and the operator's are no devices (case F15).
+        reserved = {identity.lfdi(certificate_of(place, name)) for name in ("127.0.0.1", "proxy", "admin")}
         self.assertEqual(ready.server.policy.reserved, reserved)
 
     def test_metering(self) -> None:

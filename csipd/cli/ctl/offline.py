@@ -184,7 +184,7 @@ def _end(session: Session, item: Value) -> str:
 
 
 @certs.command("renew")
-@click.argument("whose", metavar="server|operator", type=click.Choice(("server", "operator")))
+@click.argument("whose", metavar="server|proxy|operator", type=click.Choice(("server", "proxy", "operator")))
 @click.option(
     "--openssl-cnf",
     type=click.Path(path_type=Path),
@@ -192,9 +192,10 @@ def _end(session: Session, item: Value) -> str:
 )
 @pass_session
 def renew_cert(session: Session, whose: str, openssl_cnf: Path | None) -> None:
-    """Make a new certificate for the key of the server or the operator, in the place of the old one.
+    """Make a new certificate for the key of the server, the proxy or the operator, in the place of the old.
 
-    The old one is kept in issued/. For the server --config is needed: it says by which names clients call it.
+    The old one is kept in issued/. For server and proxy --config is needed: it says by which names clients
+    call them.
     Run it where the folder is, as its owner or as root, who then leaves the new files to the owner.
 
     \b
@@ -211,10 +212,16 @@ def renew_cert(session: Session, whose: str, openssl_cnf: Path | None) -> None:
         wanted = pki.operator()
     elif settings is None:
         raise click.UsageError(
-            "For the server's certificate give --config: it has the names that go into it."
+            f"For the {whose}'s certificate give --config: it has the names that go into it."
         )
     else:
-        (wanted,) = (one for one in certificates(settings) if one.id == settings.server)
+        id = pki.proxy(()).id if whose == "proxy" else settings.server
+        found = [one for one in certificates(settings) if one.id == id]
+        if not found:
+            raise Failure(
+                f"{settings.file} has no proxy: without proxy_hostname there is no certificate of it"
+            )
+        (wanted,) = found
     if openssl_cnf is None:
         openssl_cnf = settings.openssl_cnf if settings else Path("openssl.cnf")
         openssl_cnf = openssl_cnf if openssl_cnf is not None and openssl_cnf.exists() else None
@@ -239,6 +246,12 @@ def _next_step(whose: str, facts: CertificateFacts) -> str:
         return (
             "The server still shows the old one. Tell it to read its files anew, which breaks no connection:"
             " systemctl reload csipd, or kill -HUP with its process id."
+        )
+    if whose == "proxy":
+        return (
+            "Tell the server to read its files anew, then the proxy, if it is a program of its own: systemctl"
+            " reload csipd, or kill -HUP with its process id. That breaks no connection, and the server knows"
+            " the old one until its next start."
         )
     return (
         "The server knows the old one by its fingerprint, and this one once it reads its files anew, which"
