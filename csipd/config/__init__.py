@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from csipd.config.codes import Level
+from csipd.config.plain import PlainHTTP, PlainMode
 from csipd.config.problems import ConfigError, Problem
 from csipd.config.reading import load, loads
 from csipd.config.settings import (
@@ -49,6 +50,8 @@ __all__ = [
     "Limits",
     "Notifications",
     "Operator",
+    "PlainHTTP",
+    "PlainMode",
     "Problem",
     "Program",
     "Proxy",

@@ -29,6 +29,7 @@ from csipd.config.fields import (
     word_of,
 )
 from csipd.config.fleet import RATE
+from csipd.config.plain import dcap_path, read_plain
 from csipd.config.proxy import host_port, read_proxy
 from csipd.config.settings import (
     DeviceIssuer,
@@ -44,6 +45,7 @@ from csipd.config.settings import (
 from csipd.der.metering import Metering
 from csipd.der.rates import LOST_POLLS, is_near
 from csipd.der.retention import Retention
+from csipd.sep2.layout import Layout
 from csipd.sep2.measurements import DerForward
 
 #: What a server may listen on that no client can call it by.
@@ -117,11 +119,6 @@ _IGNORED = {
     "lfdi_client": "an LFDI comes from a device's certificate or its lfdi key",
     "ders": "the DERs of a device are listed under the device",
     "cleanse_storage": "csipd never deletes what it has stored",
-}
-
-#: Keys that are read, and whose part of csipd is not there yet.
-_LATER = {
-    "http_port": "read, but nothing listens there in this release",
 }
 
 #: Sections that name files.
@@ -267,15 +264,16 @@ def _read_listeners(top: Fields) -> dict[str, Any]:
             top.error("server", MISSING)
         if not top.has("https_port") and not top.has("port"):
             top.error("https_port", f"{MISSING} (port is another name of it)")
-    http_port = top.get("http_port", _PORT, None)
     proxy = read_proxy(top)
     admin = HostPort(top.get("admin_host", host, "127.0.0.1"), top.get("admin_port", _PORT, 7444))
-    _check_clashes(top, server, https_port, http_port, proxy.listen, admin)
     if server == _PROXY and proxy.listen is not None:
         name = "server" if top.has("server") else "server_hostname"
         top.error(name, f"expected another name than {_PROXY}, which is that of the proxy's certificate")
     names = top.listed("server_names", host)
-    if server in EVERY_ADDRESS and not names:
+    named = bool(names) or server not in EVERY_ADDRESS
+    plain = read_plain(top, named=named)
+    _check_clashes(top, server, https_port, None if plain is None else plain.port, proxy.listen, admin)
+    if not named:
         top.warn(
             "server" if top.has("server") else "server_hostname",
             f"{server} is every address, and server_names does not say by which names and addresses clients "
@@ -285,7 +283,8 @@ def _read_listeners(top: Fields) -> dict[str, Any]:
         "server": server,
         "server_names": names,
         "https_port": https_port,
-        "http_port": http_port,
+        "plain": plain,
+        "dcap_path": top.get("dcap_path", dcap_path, Layout().path),
         "proxy": proxy,
         "admin": admin,
     }
@@ -416,6 +415,3 @@ def _warn_of_unused_keys(top: Fields) -> None:
     for key, reason in _IGNORED.items():
         if top.has(key):
             top.warn(key, f"ignored: {reason}")
-    for key, reason in _LATER.items():
-        if top.has(key) and top.size(key) != 0:
-            top.warn(key, reason)

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from attrs import Factory, field, frozen
 
 from csipd.config.codes import Level
+from csipd.config.plain import PlainHTTP
 from csipd.config.problems import Problem
 from csipd.der.metering import Metering
 from csipd.der.receivers import ReceiverPolicy
@@ -409,7 +410,8 @@ class Settings:
     :param server_names: further names and addresses of the server's certificate
     :param server_policies: whether the server's certificate holds certificatePolicies
     :param openssl_cnf: None where the file names none and there is none beside it
-    :param http_port: of a listener without TLS; None for none
+    :param plain: the listener without TLS; None for none
+    :param dcap_path: where DeviceCapability is
     :param proxy: 2030_5_proxy, and which proxies are believed
     :param admin: where the operator's API listens
     :param trust_roots: PEM files; a device's chain ends in one of their certificates
@@ -435,7 +437,8 @@ class Settings:
     server_names: tuple[str, ...]
     server_policies: bool
     https_port: int
-    http_port: int | None
+    plain: PlainHTTP | None
+    dcap_path: str
     proxy: Proxy
     admin: HostPort
     tls_repository: Path
@@ -476,6 +479,11 @@ class Settings:
     devices: tuple[Device, ...] = field(kw_only=True)
     aggregators: tuple[Aggregator, ...] = field(kw_only=True)
     events: tuple[Event, ...] = field(kw_only=True)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names and addresses by which clients call the server: the first is the one to give them."""
+        return tuple(dict.fromkeys((*self.server_names, self.server)))
 
     def problem(self, key: str, message: str, *others: str) -> str:
         """A line about a key, as those of the configuration itself: ``config.yml:12: openssl_cnf: ...``.

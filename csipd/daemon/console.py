@@ -76,7 +76,7 @@ def hints(settings: Settings, started_as: Path, folder: Path) -> Iterable[str]:
     if own:
         host = "127.0.0.1" if settings.server in ("0.0.0.0", "::") else settings.server  # noqa: S104 - a name
         address = f"[{host}]" if ":" in host else host
-        url = f"https://{address}:{settings.https_port}/dcap"
+        url = f"https://{address}:{settings.https_port}{settings.dcap_path}"
         yield f"  curl -s --tls-max 1.2 --ciphers {CIPHERS} --cacert {short}/certs/ca.crt \\"
         yield f"    --cert {short}/certs/{own[0]}.crt --key {short}/private/{own[0]}.pem {url}  # as {own[0]}"
     if operator:

@@ -171,7 +171,7 @@ def _devices_listener(
     limits = limits_of(settings, connections)
     endpoint = Endpoint(database, ready.server, wall.now, cache)
     site = Site(
-        Application(endpoint.answer).resource(),
+        Application(endpoint.answer, ready.server.layout).resource(),
         clock=reactor,
         now=wall.now,
         limits=limits,
@@ -183,8 +183,9 @@ def _devices_listener(
         log_requests=ready.options.debug,
         peer_log=peer_log,
         contacts=contacts,
+        locate=ready.server.layout.locate,
     )
-    return Listener("IEEE 2030.5", "/dcap", settings.server, settings.https_port, site, ready.tls)
+    return Listener("IEEE 2030.5", settings.dcap_path, settings.server, settings.https_port, site, ready.tls)
 
 
 def _operators_listener(

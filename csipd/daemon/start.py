@@ -49,6 +49,7 @@ from csipd.pki import Repository
 from csipd.pki.profiles import PROXY
 from csipd.reconcile.reconciliation import reconcile
 from csipd.sep2 import identity
+from csipd.sep2.layout import Layout
 from csipd.sep2.mrid import Issuer
 
 
@@ -194,7 +195,8 @@ def _make(settings: Settings, options: StartOptions, checked: CheckResult, lock:
         strict_pins=settings.strict_pins,
         receivers=receiver_policy(settings, by_id),
         subscriptions=settings.notifications.limits,
-        base_uri=f"https://{settings.server}:{settings.https_port}",
+        base_uris=tuple(f"https://{HostPort(name, settings.https_port)}" for name in settings.names),
+        layout=Layout(settings.dcap_path),
     )
     return PreparedDaemon(
         settings=settings,

@@ -704,9 +704,10 @@ def children(row: Row) -> tuple[Row, ...]:
 
 def _children(row: Row) -> Iterator[Row]:
     names = {item.name for item in fields(row.resource_type)}
+    # What lies at the top is linked to from DeviceCapability, wherever that is.
+    parent = "" if row.name == "DeviceCapability" else row.uri
     for other in TABLE:
-        parent = "/dcap" if len(other.segments) == 1 else other.uri.rpartition("/")[0]
-        if parent == row.uri and other.link in names:
+        if other.uri.rpartition("/")[0] == parent and other.link in names:
             yield other
 
 

@@ -14,6 +14,7 @@ from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException
 
 from csipd.sep2 import site
+from csipd.sep2.layout import Layout
 from csipd.sep2.site import Place, Row
 from csipd.web.answers import Answer
 from csipd.web.endpoint import Answerer, Ask
@@ -24,13 +25,17 @@ class Application:
     """The resources of the standard as a resource tree.
 
     :param answer: the endpoint
+    :param layout: where the resources are
     """
 
-    def __init__(self, answer: Answerer) -> None:
+    def __init__(self, answer: Answerer, layout: Layout = Layout()) -> None:  # noqa: B008 - frozen
         self._answer = answer
+        self._layout = layout
         self._klein = Klein()
         for row in site.SERVED.values():
             self._route(row)
+        if layout.dcap.row not in site.SERVED.values():
+            self._route(layout.dcap.row, "DeviceCapability, moved")
         unrouted: Any = self._unrouted  # Klein's type would have a request of its own
         self._klein.handle_errors(HTTPException)(unrouted)
 
@@ -39,15 +44,15 @@ class Application:
         resource: IResource = self._klein.resource()
         return resource
 
-    def _route(self, row: Row) -> None:
+    def _route(self, row: Row, name: str | None = None) -> None:
         def handle(request: Request, **ids: str) -> Any:
-            place = site.locate(request.path.decode("ascii", "replace"))
+            place = self._layout.locate(request.path.decode("ascii", "replace"))
             # Where it is not the row's, it is another spelling: a trailing slash, an escape, a leading zero.
             return self._handle(request, place if place is not None and place.row is row else None)
 
         # Endpoints of one name would silently serve each other's URLs: the row's name is unique.
         rule = row.uri.replace("{", "<").replace("}", ">")
-        self._klein.route(rule, endpoint=row.name, strict_slashes=False)(handle)
+        self._klein.route(rule, endpoint=name or row.name, strict_slashes=False)(handle)
 
     def _unrouted(self, request: Request, failure: Failure) -> bytes | Deferred[bytes]:
         """No route leads there."""

@@ -1,6 +1,6 @@
 """What is asked on a connection: the straight path of ordinary requests, and where the others go.
 
-    octets -> `ordinary.parse` -> `site.locate` -> `Endpoint.answer` -> `octets` -> one write
+    octets -> `ordinary.parse` -> `Layout.locate` -> `Endpoint.answer` -> `octets` -> one write
 
 A GET that was answered before is found by its octets, and not even parsed (`cache`). Whatever is not ordinary
 goes the long way, through Twisted's parser and Klein, to the same endpoint and the same answer; without an
@@ -20,7 +20,6 @@ from twisted.python.failure import Failure
 from twisted.web import http
 
 from csipd.refusals import Refusal
-from csipd.sep2 import site
 from csipd.web.answers import Answer, octets
 from csipd.web.connection import ANSWER, CLOSING, HANDSHAKE, IDLE, REQUEST
 from csipd.web.endpoint import Ask
@@ -236,7 +235,7 @@ class Channel(TwistedChannel):
                 Ask(
                     peer,
                     request.method,
-                    site.locate(request.path),
+                    context.locate(request.path),
                     request.query,
                     request.fields.accept,
                     request.fields.content_type,

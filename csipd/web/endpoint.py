@@ -46,7 +46,7 @@ from csipd.sep2.site import Place, Row
 from csipd.sep2.types import ReasonCode
 from csipd.web.answers import Answer, around_date
 from csipd.web.cache import Cache
-from csipd.web.errors import CONTENT_TYPE, METHODS, error, refused
+from csipd.web.errors import CONTENT_TYPE, METHODS, error, moved, refused
 from csipd.web.media import is_xml, wanted
 from csipd.web.peer import Peer
 
@@ -99,6 +99,14 @@ class _Document:
     depends_on: set[str]
     rights: str | None
     common: bool
+
+
+class _Moved(Exception):
+    """The caller may see what it asks for, which is at another path."""
+
+    def __init__(self, to: Place) -> None:
+        super().__init__(to.href)
+        self.to = to
 
 
 @define(eq=False)
@@ -174,6 +182,9 @@ class Endpoint:
         ask, place = exchange.ask, exchange.place
         asked = self._identify(exchange, connection)
         access.authorize(asked, place, ask.method)
+        to = self._server.layout.moved(place)
+        if to is not None:
+            raise _Moved(to)
         part = _page(place, ask.query, self._server.page_maximum)
         # What a device added to the base schema comes back to that device alone (decision 11).
         own = asked.owner is not None and asked.owner.device == asked.caller.device
@@ -271,6 +282,8 @@ class Endpoint:
             return updated.addCallbacks(
                 lambda _: again(exchange), self._failed, errbackArgs=(exchange, again)
             )
+        if isinstance(why, _Moved):
+            return moved(why.to.href)
         if not isinstance(why, Refusal):
             return failure
         self._log_refusal(why, exchange)

@@ -15,6 +15,7 @@ from twisted.web.http import (
     CONFLICT,
     FORBIDDEN,
     INTERNAL_SERVER_ERROR,
+    MOVED_PERMANENTLY,
     NOT_ALLOWED,
     NOT_FOUND,
     REQUEST_ENTITY_TOO_LARGE,
@@ -105,6 +106,11 @@ def method_not_allowed(allow: tuple[str, ...]) -> Answer:
     """The answer to a method that HTTP knows and the resource does not take: 405 with Allow."""
     plain = error(NOT_ALLOWED)
     return Answer(NOT_ALLOWED, ((b"Allow", ", ".join(allow).encode()), *plain.headers), plain.body)
+
+
+def moved(uri: str) -> Answer:
+    """The answer where what is asked for is at another URI, for good: 301 with Location."""
+    return Answer(MOVED_PERMANENTLY, ((b"Location", uri.encode()),))
 
 
 def refused(refusal: Refusal) -> Answer:

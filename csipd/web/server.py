@@ -27,6 +27,7 @@ from csipd.net.peer_log import PeerLog
 from csipd.net.quotas import LookUp, Quotas
 from csipd.refusals import Refusal
 from csipd.sep2.identity import lfdi
+from csipd.sep2.site import Place, locate
 from csipd.web.answers import Answer
 from csipd.web.channel import Channel
 from csipd.web.endpoint import Answerer
@@ -200,7 +201,7 @@ class Site(server.Site):
     `look_up` finds who a caller is before its body is read.
     `fault` gives the document of what is refused before a resource is asked, or after one has failed. With
     `log_requests` each answer makes one debug line. `peer_log` writes the lines that peers cause.
-    `contacts` keeps when callers were last heard of.
+    `contacts` keeps when callers were last heard of. `locate` finds the place at a path for the endpoint.
     """
 
     requestFactory = Request
@@ -223,6 +224,7 @@ class Site(server.Site):
         log_requests: bool = False,
         peer_log: PeerLog | None = None,
         contacts: Contacts | None = None,
+        locate: Callable[[str], Place | None] = locate,
     ) -> None:
         super().__init__(resource, timeout=None, reactor=clock, parsePOSTFormSubmission=False)
         self.clock = clock
@@ -239,6 +241,7 @@ class Site(server.Site):
             find_answer=find_answer,
             look_up=look_up,
             contacts=contacts,
+            locate=locate,
             log_requests=log_requests,
         )
 

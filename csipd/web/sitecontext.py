@@ -23,6 +23,7 @@ from csipd.net.limits import ConnectionLimits
 from csipd.net.origin import host_of, origin_of
 from csipd.net.peer_log import PeerLog
 from csipd.net.quotas import LookUp
+from csipd.sep2.site import Place, locate
 from csipd.web.endpoint import Answerer
 from csipd.web.errors import Fault
 from csipd.web.peer import Peer
@@ -43,6 +44,7 @@ class SiteContext:
     :param fault: the answer to what is refused before a resource is asked, or after one has failed
     :param endpoint: answers ordinary requests; None: all go the long way
     :param find_answer: finds what it answered before; asked only beside an endpoint
+    :param locate: the place at a path
     :param log_requests: whether each answer makes one debug line
     """
 
@@ -57,6 +59,7 @@ class SiteContext:
     find_answer: FindAnswer | None = None
     look_up: LookUp | None = None
     contacts: Contacts | None = None
+    locate: Callable[[str], Place | None] = locate
     log_requests: bool = False
     large_bodies: BodyRoom = field(init=False)
     _date: tuple[int, bytes] = field(default=(0, b""), init=False)

@@ -12,6 +12,7 @@ from csipd.config import (
     DER,
     HostPort,
     LFDIMode,
+    PlainHTTP,
     Proxy,
     ServerMode,
     document,
@@ -65,7 +66,7 @@ class SeedTests(ConfigCase):
     def test_server(self) -> None:
         """Listeners, paths, modes and rates are those of the example."""
         found = self.settings
-        self.assertEqual((found.server, found.https_port, found.http_port), ("127.0.0.1", 7443, None))
+        self.assertEqual((found.server, found.https_port, found.plain), ("127.0.0.1", 7443, None))
         self.assertEqual(found.proxy, Proxy(listen=HostPort("0.0.0.0", 8443)))
         self.assertEqual(found.admin, HostPort("127.0.0.1", 7444))
         self.assertEqual(found.tls_repository, BASE / "tls")
@@ -167,7 +168,7 @@ class SampleTests(ConfigCase):
     def test_comments_can_be_uncommented(self) -> None:
         """Every key that the sample shows in a comment may be given as it stands there."""
         full = loads(uncommented(SAMPLE.read_text()), "config.yml", BASE)
-        self.assertEqual(full.http_port, 8080)
+        self.assertEqual(full.plain, PlainHTTP(8080))
         self.assertEqual([device.id for device in full.devices], ["dev1", "dev2", "dev3"])
         self.assertEqual(full.devices[2].ders[0].capability.rtgMaxW, r.ActivePower(multiplier=1, value=7000))
         self.assertEqual(full.events[0].start, 1_909_180_800)

@@ -407,11 +407,3 @@ class ServerTests(ConfigCase):
         self.assertEqual(
             found.warnings[-1], "c.yml:6: cleanse_storage: ignored: csipd never deletes what it has stored"
         )
-
-    def test_later(self) -> None:
-        """What comes with a later release is read, and said not to be there yet."""
-        found = read("http_port: 8080\n")
-        self.assertEqual(found.http_port, 8080)
-        self.assertEqual(
-            found.warnings, ("c.yml:3: http_port: read, but nothing listens there in this release",)
-        )

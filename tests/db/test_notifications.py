@@ -52,7 +52,7 @@ class NotificationCase(SynchronousTestCase):
     """A world, a courier, and subscriptions."""
 
     def make(self, **more: Any) -> World:
-        self.world = World(Path(self.mktemp()), base_uri=BASE, **more)
+        self.world = World(Path(self.mktemp()), base_uris=(BASE,), **more)
         self.addCleanup(self.world.close)
         self.courier = Courier(self.world)
         self.numbers = self.world.numbers

@@ -247,7 +247,7 @@ class World:
         self._asks: Identity | None = UNKNOWN
         self.contacts = Contacts(self.clock.seconds, lambda: self.now)
         self.site = Site(
-            Application(self.endpoint.answer).resource(),
+            Application(self.endpoint.answer, self.server.layout).resource(),
             clock=self.clock,
             now=lambda: self.now,
             limits=limits,
@@ -258,6 +258,7 @@ class World:
             # Tests ask in a moment what a device asks in a month.
             quotas=quotas,
             contacts=self.contacts,
+            locate=self.server.layout.locate,
         )
         self._wires: dict[Identity, Wire] = {}
         self._fresh = count(1)

@@ -82,10 +82,11 @@ class MakeTests(SubscriptionCase):
 
     def test_absolute(self) -> None:
         """A resource may be named by its absolute URI, which is what the subscription goes on to say."""
-        self.make(base_uri="https://utility.example:8443")
+        self.make(base_uris=("https://utility.example:8443", "https://192.0.2.1:8443"))
         resource = "HTTPS://utility.example:8443/edev?l=5"
         where = self.subscribed(resource)
         self.assertEqual(self.world.document(AGGREGATOR, where)[0].text, resource)
+        self.assertEqual(self.subscribe("https://192.0.2.1:8443/edev?l=6").status, 201)
         self.assertRefused(self.subscribe("https://elsewhere.example/edev"), 404, 1)
 
     def test_everything_subscribable(self) -> None:

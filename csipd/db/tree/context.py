@@ -18,6 +18,7 @@ from csipd.der.access import Caller, Owner, Policy
 from csipd.der.metering import Metering
 from csipd.der.receivers import ReceiverPolicy
 from csipd.der.subscribing import SubscriptionLimits
+from csipd.sep2.layout import Layout
 from csipd.sep2.mrid import Issuer
 from csipd.sep2.site import Place
 
@@ -70,7 +71,8 @@ class Server:
     :param strict_pins: whether a PIN with a wrong check digit is refused, and not only warned of
     :param receivers: where Notifications may go
     :param subscriptions: how many there may be, and how long one lasts
-    :param base_uri: what its paths are behind in absolute URIs: scheme and authority
+    :param base_uris: what its paths are behind in absolute URIs (scheme and authority): the first in its own
+    :param layout: where its resources are
     """
 
     lfdi: str
@@ -89,7 +91,12 @@ class Server:
     strict_pins: bool = False
     receivers: ReceiverPolicy = field(factory=ReceiverPolicy)
     subscriptions: SubscriptionLimits = field(factory=SubscriptionLimits)
-    base_uri: str = "https://localhost"
+    base_uris: tuple[str, ...] = ("https://localhost",)
+    layout: Layout = field(factory=Layout)
+
+    @property
+    def base_uri(self) -> str:
+        return self.base_uris[0]
 
     @property
     def own(self) -> programs.OwnPrograms:

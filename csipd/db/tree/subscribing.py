@@ -115,9 +115,10 @@ def _target(context: Context, written: str) -> Place:
     :raises NotFound: it names none
     """
     path = written.partition("?")[0]
-    base = context.server.base_uri
-    if path[: len(base)].lower() == base.lower():
-        path = path[len(base) :]
+    for base in context.server.base_uris:
+        if path[: len(base)].lower() == base.lower():
+            path = path[len(base) :]
+            break
     target = locate(path)
     if target is None:
         raise NotFound(f"subscribedResource {written!r}")

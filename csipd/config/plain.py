@@ -1,0 +1,64 @@
+"""The keys of plain HTTP, and of where devices begin: ``http_port``, ``http_mode``, ``dcap_path``."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import Final
+
+from attrs import frozen
+
+from csipd.config.document import Node
+from csipd.config.fields import Fields, InvalidValue, integer, scalar, word_of
+from csipd.sep2.layout import is_free
+
+#: Octets of a path: clients copy an href into 64 octets, of which one ends it.
+_LONGEST: Final = 63
+_SEGMENTS: Final = re.compile(r"(?:/[A-Za-z0-9_.~-]+)+")
+
+
+class PlainMode(Enum):
+    """What plain HTTP answers at DeviceCapability's path (decision 70)."""
+
+    DCAP = "dcap"  #: a DeviceCapability that leads to the server over TLS
+    REDIRECT = "redirect"  #: 301 to it
+
+
+@frozen
+class PlainHTTP:
+    """A listener without TLS, at the address of devices.
+
+    :param port: 0: any that is free
+    """
+
+    port: int
+    mode: PlainMode = PlainMode.DCAP
+
+
+def read_plain(top: Fields, *, named: bool) -> PlainHTTP | None:
+    """The listener without TLS; None: there is none.
+
+    :param named: whether the file says by which name clients call the server, since what is answered has it
+    """
+    port = top.get("http_port", integer(0, 65_535), None)
+    mode = top.get("http_mode", word_of(PlainMode), PlainMode.DCAP)
+    if port is None:
+        if top.has("http_mode") and not top.has("http_port"):
+            top.error("http_mode", "expected http_port beside it; without it there is no plain HTTP")
+        return None
+    if not named:
+        top.error(
+            "http_port",
+            "expected server_names beside it, since server is every address: plain HTTP leads clients to the "
+            "first of them",
+        )
+    return PlainHTTP(port, mode)
+
+
+def dcap_path(node: Node) -> str:
+    """Where DeviceCapability is: a path that no other resource has or could have."""
+    expected = f"a path of at most {_LONGEST} characters that is no resource's, such as /sep2/dcap"
+    written = scalar(node, expected).text
+    if len(written) > _LONGEST or not _SEGMENTS.fullmatch(written) or not is_free(written):
+        raise InvalidValue(expected)
+    return written
