@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from csipd.config.discovery import read_discovery
 from csipd.config.document import Mapping, parse
 from csipd.config.fields import Fields, boolean
 from csipd.config.fleet import Fleet, FleetContext, read_groups
@@ -114,6 +115,7 @@ def _settings(top: Fields, problems: Problems, base: Path, environment: Environm
     gridappsd = read_gridappsd(
         top, base, server["read_folders"], environment, strict_pins=server["strict_pins"]
     )
+    discovery = read_discovery(top, server["https_port"], server["http_port"])
     top.close()
     problems.check()
     return Settings(
@@ -130,4 +132,5 @@ def _settings(top: Fields, problems: Problems, base: Path, environment: Environm
         notifications=notifications,
         gridappsd=gridappsd,
         events=events,
+        discovery=discovery,
     )

@@ -219,6 +219,18 @@ class Gridappsd:
 
 
 @frozen
+class Discovery:
+    """How clients find the server on a link, by DNS-SD over multicast DNS.
+
+    :param interfaces: names of interfaces, or addresses of theirs
+    :param name: what names of hosts and instances begin with; the server's SFDI follows
+    """
+
+    interfaces: tuple[str, ...]
+    name: str = "csipd"
+
+
+@frozen
 class Operator:
     """One who may use the operator's API.
 
@@ -422,6 +434,7 @@ class Settings:
     :param straight_path: whether ordinary requests are answered without Twisted's parser and Klein, and
         repeated ones from what is kept
     :param notifications: where they may go and what they may cost
+    :param discovery: where the server is announced; None: nowhere
     :param gridappsd: the bus that commands come from and reports go to, and the model that devices come from
     :param aggregators_may_add: an aggregator may register LFDIs that nobody listed for it
     :param metering: what is taken of readings
@@ -479,6 +492,7 @@ class Settings:
     devices: tuple[Device, ...] = field(kw_only=True)
     aggregators: tuple[Aggregator, ...] = field(kw_only=True)
     events: tuple[Event, ...] = field(kw_only=True)
+    discovery: Discovery | None = field(kw_only=True)
 
     @property
     def names(self) -> tuple[str, ...]:
