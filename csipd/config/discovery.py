@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from csipd.config.document import Node
 from csipd.config.fields import Fields, InvalidValue, boolean, is_address, matching, scalar
+from csipd.config.plain import PlainHTTP
 from csipd.config.settings import Discovery
 
 #: Octets of an interface's name that Linux takes.
@@ -15,10 +16,10 @@ _NAME = matching(
 )
 
 
-def read_discovery(top: Fields, https_port: int | None, http_port: int | None) -> Discovery | None:
+def read_discovery(top: Fields, https_port: int | None, plain: PlainHTTP | None) -> Discovery | None:
     """Read ``mdns``, ``mdns_interfaces`` and ``mdns_name``; None where nothing is announced.
 
-    :param http_port: None where nothing listens without TLS
+    :param plain: the listener without TLS, where there is one
     """
     wanted = top.get("mdns", boolean, False)
     found = Discovery(
@@ -29,7 +30,7 @@ def read_discovery(top: Fields, https_port: int | None, http_port: int | None) -
         return None
     if not top.has("mdns_interfaces") or top.size("mdns_interfaces") == 0:
         top.error("mdns", "expected mdns_interfaces beside it, the interfaces to be found on, such as [eth0]")
-    for key, port in (("https_port", https_port), ("http_port", http_port)):
+    for key, port in (("https_port", https_port), ("http_port", plain and plain.port)):
         if port == 0:
             named = key if top.has(key) else "mdns"
             top.error(named, f"expected a fixed {key} beside mdns: true, since it is announced, got 0")

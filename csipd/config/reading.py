@@ -115,7 +115,7 @@ def _settings(top: Fields, problems: Problems, base: Path, environment: Environm
     gridappsd = read_gridappsd(
         top, base, server["read_folders"], environment, strict_pins=server["strict_pins"]
     )
-    discovery = read_discovery(top, server["https_port"], server["http_port"])
+    discovery = read_discovery(top, server["https_port"], server["plain"])
     top.close()
     problems.check()
     return Settings(
