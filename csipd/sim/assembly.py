@@ -23,6 +23,7 @@ from csipd.sim.clock import SimulatedClock
 from csipd.sim.counts import Counts
 from csipd.sim.fleet import STEP, Fleet
 from csipd.sim.http import HTTPClient
+from csipd.sim.plant import Plant
 from csipd.sim.roster import Member, Roster
 from csipd.sim.station import Station
 from csipd.sim.tls import Credential, TLSEndpoint, Trust
@@ -115,59 +116,135 @@ def assemble(
     return _Assembly(reactor, clock, roster, plan, place).fleet(step)
 
 
-class _Assembly:
-    def __init__(self, reactor: Any, clock: SimulatedClock, roster: Roster, plan: Plan, place: Place) -> None:
+class Making:
+    """How stations and units are made of certificates and plants, wherever these stand.
+
+    `counts` is what all of them share.
+    """
+
+    def __init__(self, reactor: Any, clock: SimulatedClock, plan: Plan, place: Place) -> None:
         self._reactor = reactor
         self._clock = clock
-        self._roster = roster
         self._plan = plan
         self._place = place
         self._trust = Trust(place.roots.read_bytes())
-        self._counts = Counts()
+        self.counts = Counts()
+
+    def device(
+        self,
+        name: str,
+        credential: Credential,
+        pin: int | None,
+        plant: Plant,
+        behaviour: Behaviour = Behaviour.GOOD,
+    ) -> Station:
+        """A device that speaks for itself."""
+        lfdi = credential.lfdi
+        if behaviour is Behaviour.WRONG_CERTIFICATE:
+            credential = strangers.credential(name)
+        return Station(
+            self.client(credential),
+            self._clock,
+            lfdi,
+            [self.unit(name, lfdi, pin, plant, ResponseStatus.SUPERSEDED, behaviour)],
+            self.counts,
+            chance=self.chance(name),
+            behaviour=behaviour,
+            spread=self.spread,
+        )
+
+    def unit(
+        self,
+        name: str,
+        lfdi: str,
+        pin: int | None,
+        plant: Plant,
+        early: ResponseStatus,
+        behaviour: Behaviour = Behaviour.GOOD,
+    ) -> Unit:
+        """A device apart from the wire.
+
+        :param early: what it answers where an event is superseded before it has begun
+        """
+        chance = self.chance(f"{name} starts")
+        brain = Device(
+            lfdi,
+            int(plant.category),
+            lambda bound: chance.randint(min(0, bound), max(0, bound)),
+            supported=plant.nameplate.modes,
+            superseded_early=early,
+        )
+        shown = neighbourhood.copy_of(plant) if behaviour is Behaviour.CHEATING_METER else None
+        return Unit(name, lfdi, plant, brain, pin=pin, behaviour=behaviour, shown=shown)
+
+    def client(self, credential: Credential) -> HTTPClient:
+        """How the holder of a certificate asks the server."""
+        endpoint = TLSEndpoint(self._place.connect(), self._trust.client(credential), self._reactor)
+        return HTTPClient(endpoint, self._reactor, self._place.authority, self.counts)
+
+    def chance(self, name: str) -> Random:
+        """What is drawn for one of the fleet: the same for the same seed."""
+        return Random(sha256(f"{self._plan.seed} {name}".encode()).digest())  # noqa: S311 - no secret
+
+    @property
+    def spread(self) -> float:
+        """Seconds of their clock within which they come."""
+        return self._plan.spread * self._clock.speed
+
+    @property
+    def noon(self) -> float:
+        """A moment at which the sun stands highest."""
+        return self._clock.now() + (12.0 - self._plan.hour) * DAY / 24
+
+
+class _Assembly:
+    def __init__(self, reactor: Any, clock: SimulatedClock, roster: Roster, plan: Plan, place: Place) -> None:
+        self._making = Making(reactor, clock, plan, place)
+        self._reactor = reactor
+        self._clock = clock
+        self._roster = roster
+        self._place = place
         direct = [member for member in roster.devices if not member.aggregator][: plan.devices]
         managed = [member for member in roster.devices if member.aggregator][: plan.aggregated]
         self._direct, self._managed = direct, managed
         self._behaviours = _behaviours(direct, plan)
-        noon = clock.now() + (12.0 - plan.hour) * DAY / 24
         self._places = {
             member.name: neighbourhood.house_of(place) for place, member in enumerate(roster.devices)
         }
-        self._streets = neighbourhood.streets(len(roster.devices), noon, plan.seed, plan.cloudiness)
+        self._streets = neighbourhood.streets(
+            len(roster.devices), self._making.noon, plan.seed, plan.cloudiness
+        )
 
     def fleet(self, step: float) -> Fleet:
         stations: list[Station] = [self._device(member) for member in self._direct]
         stations += self._aggregators()
-        return Fleet(self._clock, self._streets, self._places, stations, self._counts, self._reactor, step)
+        return Fleet(
+            self._clock, self._streets, self._places, stations, self._making.counts, self._reactor, step
+        )
 
     def _device(self, member: Member) -> Station:
         behaviour = self._behaviours.get(member.name, Behaviour.GOOD)
         credential = self._roster.credential(member.name)
-        if behaviour is Behaviour.WRONG_CERTIFICATE:
-            credential = strangers.credential(member.name)
-        return Station(
-            self._client(credential),
-            self._clock,
-            member.lfdi,
-            [self._unit(member, behaviour, ResponseStatus.SUPERSEDED)],
-            self._counts,
-            chance=self._chance(member.name),
-            behaviour=behaviour,
-            spread=self._plan.spread * self._clock.speed,
-        )
+        return self._making.device(member.name, credential, member.pin, self._plant(member), behaviour)
 
     def _aggregators(self) -> Sequence[Station]:
         if not self._managed:
             return []
         (member,) = self._roster.aggregators
-        units = [self._unit(each, Behaviour.GOOD, ResponseStatus.ABORTED_PROGRAM) for each in self._managed]
+        units = [
+            self._making.unit(
+                each.name, each.lfdi, each.pin, self._plant(each), ResponseStatus.ABORTED_PROGRAM
+            )
+            for each in self._managed
+        ]
         made = Aggregator(
-            self._client(self._roster.credential(member.name)),
+            self._making.client(self._roster.credential(member.name)),
             self._clock,
             member.lfdi,
             units,
-            self._counts,
-            chance=self._chance(member.name),
-            spread=self._plan.spread * self._clock.speed,
+            self._making.counts,
+            chance=self._making.chance(member.name),
+            spread=self._making.spread,
         )
         if self._place.listen is not None:
             factory = receiver.receiver_factory(
@@ -180,28 +257,11 @@ class _Assembly:
             made.listen_at(f"https://{self._place.listen(factory)}{receiver.PATH}")
         return [made]
 
-    def _unit(self, member: Member, behaviour: Behaviour, early: ResponseStatus) -> Unit:
+    def _plant(self, member: Member) -> Plant:
         street, house = self._places[member.name]
         plant = self._streets[street].houses[house].plant
         assert plant is not None
-        chance = self._chance(f"{member.name} starts")
-        brain = Device(
-            member.lfdi,
-            int(plant.category),
-            lambda bound: chance.randint(min(0, bound), max(0, bound)),
-            supported=plant.nameplate.modes,
-            superseded_early=early,
-        )
-        shown = neighbourhood.copy_of(plant) if behaviour is Behaviour.CHEATING_METER else None
-        return Unit(member.name, member.lfdi, plant, brain, pin=member.pin, behaviour=behaviour, shown=shown)
-
-    def _client(self, credential: Credential) -> HTTPClient:
-        endpoint = TLSEndpoint(self._place.connect(), self._trust.client(credential), self._reactor)
-        return HTTPClient(endpoint, self._reactor, self._place.authority, self._counts)
-
-    def _chance(self, name: str) -> Random:
-        """What is drawn for one of the fleet: the same for the same seed."""
-        return Random(sha256(f"{self._plan.seed} {name}".encode()).digest())  # noqa: S311 - no secret
+        return plant
 
 
 def _behaviours(direct: Sequence[Member], plan: Plan) -> Mapping[str, Behaviour]:

@@ -20,8 +20,42 @@ STEP: Final = 0.5
 LONGEST_LAPSE: Final = 120.0
 
 
-class Fleet:
-    """Stations, the units that they speak for, and the streets where these stand.
+class Population:
+    """Stations and the units that they speak for, wherever these stand."""
+
+    def __init__(self, clock: SimulatedClock, stations: Sequence[Station], counts: Counts) -> None:
+        self.clock = clock
+        self.stations = tuple(stations)
+        self.counts = counts
+        self.units: Mapping[str, Unit] = {
+            unit.name: unit for station in self.stations for unit in station.units
+        }
+
+    def start(self) -> None:
+        """Have the devices come."""
+        for station in self.stations:
+            station.start()
+
+    def stop(self) -> None:
+        """Let all of them fall silent at once."""
+        for station in self.stations:
+            station.stop()
+
+    def outputs(self) -> Iterator[tuple[Unit, float]]:
+        """What each unit feeds in (W), as far as it has begun."""
+        return ((unit, unit.output.w) for unit in self.units.values() if unit.output is not None)
+
+    def power(self) -> float:
+        """What all of them feed in (W)."""
+        return sum(watts for _, watts in self.outputs())
+
+    def met(self) -> int:
+        """How many units have found themselves at the server."""
+        return sum(unit.device is not None for unit in self.units.values())
+
+
+class Fleet(Population):
+    """A population on streets, whose voltages follow from what it feeds in.
 
     :param places: the street and the house of each unit, by its name
     :param reactor: real time
@@ -40,14 +74,9 @@ class Fleet:
         every: float = STEP,
         after_step: Callable[[], None] = lambda: None,
     ) -> None:
-        self.clock = clock
+        super().__init__(clock, stations, counts)
         self.streets = tuple(streets)
         self.places = places
-        self.stations = tuple(stations)
-        self.counts = counts
-        self.units: Mapping[str, Unit] = {
-            unit.name: unit for station in self.stations for unit in station.units
-        }
         self.after_step = after_step
         self._every = every
         self._last = clock.now()
@@ -57,15 +86,13 @@ class Fleet:
     def start(self) -> None:
         """Let time pass, and the devices come."""
         self._loop.start(self._every, now=True)
-        for station in self.stations:
-            station.start()
+        super().start()
 
     def stop(self) -> None:
         """Let all of them fall silent at once."""
         if self._loop.running:
             self._loop.stop()
-        for station in self.stations:
-            station.stop()
+        super().stop()
 
     def step(self) -> None:
         """Let the physics catch up with the clock."""
@@ -88,15 +115,3 @@ class Fleet:
     def voltages(self, street: int) -> list[float]:
         """The voltage along a street, per unit, from its source to its end."""
         return list(self.streets[street].voltages().values())
-
-    def outputs(self) -> Iterator[tuple[Unit, float]]:
-        """What each unit feeds in (W), as far as it has begun."""
-        return ((unit, unit.output.w) for unit in self.units.values() if unit.output is not None)
-
-    def power(self) -> float:
-        """What all of them feed in (W)."""
-        return sum(watts for _, watts in self.outputs())
-
-    def met(self) -> int:
-        """How many units have found themselves at the server."""
-        return sum(unit.device is not None for unit in self.units.values())

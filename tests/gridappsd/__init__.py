@@ -1,0 +1,1 @@
+"""The GridAPPS-D bus."""
