@@ -78,8 +78,9 @@ class TickTests(SynchronousTestCase):
     @given(ANY_JSON)
     def test_anything(self, content: Any) -> None:
         """Whatever JSON comes is read or refused, as an output and as a log."""
+        forms = (content, {"message": content}, {"message": {"timestamp": 1, "measurements": content}})
         for read in (tick, phase):
-            for form in (content, {"message": content}, {"message": {"timestamp": 1, "measurements": content}}):
+            for form in forms:
                 try:
                     read(body(form))
                 except SimulationMessageError:
@@ -116,13 +117,11 @@ class DifferenceTests(SynchronousTestCase):
             message = said["input"]["message"]
             self.assertEqual((message["timestamp"], message["difference_mrid"]), (1_700_000_000, "m1"))
             for name, watts, var in (("reverse", 1000.0, 0.0), ("forward", 2000.0, -300.0)):
-                self.assertEqual(
-                    message[f"{name}_differences"],
-                    [
-                        {"object": "_AB", "attribute": f"PowerElectronicsConnection.{key}", "value": sign * value}
-                        for key, value in (("p", watts), ("q", var))
-                    ],
-                )
+                expected = [
+                    {"object": "_AB", "attribute": f"PowerElectronicsConnection.{key}", "value": sign * value}
+                    for key, value in (("p", watts), ("q", var))
+                ]
+                self.assertEqual(message[f"{name}_differences"], expected)
         self.assertNotIn(b"-0.0", differences("77", 1.0, "m", [change], load_sign=True))
 
     def test_understood(self) -> None:
@@ -181,7 +180,7 @@ class TerminalTests(SynchronousTestCase):
         self.assertEqual(terminals.terminals(odd, ["_P"]), [Terminal("_P", "_P")])
 
     def test_volts(self) -> None:
-        """Per unit of the nominal voltage that is nearest: of a half, of a phase to neutral, or between two."""
+        """Per unit of the nominal voltage that is nearest: half, phase to neutral, between two."""
         for rated, volts, expected in (
             (240.0, 126.0, 1.05),
             (240.0, 252.0, 1.05),
