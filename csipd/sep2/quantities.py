@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import frozen
 
@@ -76,3 +76,19 @@ def scale(amount: Decimal, low: int, high: int) -> tuple[int, int] | None:
 def at_most_one(value: int, multiplier: int) -> bool:
     """Whether `value * 10**multiplier` is at most 1."""
     return Decimal(value).scaleb(multiplier) <= 1
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values of a field are the same amount: 1 with multiplier 3 is 1000."""
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    size = magnitude(kind) if issubclass(kind, Element) else None
+    if size is None:
+        return bool(one == other)
+    return _amount(one, size) == _amount(other, size)
+
+
+def _amount(amount: Element, size: Magnitude) -> Decimal:
+    given = vars(amount)
+    return Decimal(given[size.name]).scaleb(given["multiplier"])
