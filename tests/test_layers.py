@@ -68,7 +68,16 @@ PURE_SIM = tuple(
 
 # What the messages of the GridAPPS-D bus say, in one room with what sends and takes them.
 PURE_BUS = tuple(
-    f"csipd.gridappsd.{name}" for name in ("differences", "meaning", "simulation", "terminals", "topics")
+    f"csipd.gridappsd.{name}"
+    for name in (
+        "differences",
+        "meaning",
+        "model",
+        "reports",
+        "simulation",
+        "terminals",
+        "topics",
+    )
 )
 
 REACTOR = "twisted.internet.reactor"

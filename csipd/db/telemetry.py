@@ -7,7 +7,7 @@ portion came. Whose readings those of a group are ``csipd.db.group_history`` say
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -121,7 +121,7 @@ _OF_DEVICES = Prepared(
     )
     .order_by(series.c.device, series.c.id)
 )
-_LATEST_OF_DEVICES = Prepared(
+_LATEST = (
     sa.select(
         *_SERIES,
         series.c.latest_at,
@@ -130,12 +130,12 @@ _LATEST_OF_DEVICES = Prepared(
         series.c.latest_value,
         series.c.latest_quality,
     )
-    .where(
-        series.c.device.in_(sa.bindparam("devices", expanding=True)),
-        series.c.ended.is_(None),
-        series.c.doomed == sa.false(),
-    )
+    .where(series.c.ended.is_(None), series.c.doomed == sa.false())
     .order_by(series.c.device, series.c.id)
+)
+_LATEST_OF_DEVICES = Prepared(_LATEST.where(series.c.device.in_(sa.bindparam("devices", expanding=True))))
+_LATEST_OF_METERS = Prepared(
+    _LATEST.where(series.c.meter_reading.in_(sa.bindparam("meter_readings", expanding=True)))
 )
 
 
@@ -345,14 +345,28 @@ def newest(
 ) -> dict[int, list[Newest]]:
     """The newest reading of each series that devices have now: one row each, however long the series are."""
     found: dict[int, list[Newest]] = {device: [] for device in devices}
-    for row in _LATEST_OF_DEVICES.all(connection, {"devices": list(devices)}):
+    for one in _newest(_LATEST_OF_DEVICES.all(connection, {"devices": list(devices)}), der_forward):
+        found[one.series.device].append(one)
+    return found
+
+
+def newest_of_meters(
+    connection: sa.Connection, meter_readings: Sequence[int], der_forward: DerForward
+) -> list[Newest]:
+    """The newest reading of each of the MeterReadings that has one, by device."""
+    return list(
+        _newest(_LATEST_OF_METERS.all(connection, {"meter_readings": list(meter_readings)}), der_forward)
+    )
+
+
+def _newest(rows: Iterable[Any], der_forward: DerForward) -> Iterator[Newest]:
+    for row in rows:
         if row.latest_at is None:
             continue
         one = _series(row, der_forward)
         value = None if row.latest_value is None else one.quantity.amount(row.latest_value)
         duration = None if row.latest_duration == NONE else row.latest_duration
-        found[row.device].append(Newest(one, row.latest_at, duration, value, row.latest_quality))
-    return found
+        yield Newest(one, row.latest_at, duration, value, row.latest_quality)
 
 
 def newest_of_group(
