@@ -123,9 +123,9 @@ class Making:
     """
 
     def __init__(self, reactor: Any, clock: SimulatedClock, plan: Plan, place: Place) -> None:
-        self._reactor = reactor
-        self._clock = clock
-        self._plan = plan
+        self.reactor = reactor
+        self.clock = clock
+        self.plan = plan
         self._place = place
         self._trust = Trust(place.roots.read_bytes())
         self.counts = Counts()
@@ -144,7 +144,7 @@ class Making:
             credential = strangers.credential(name)
         return Station(
             self.client(credential),
-            self._clock,
+            self.clock,
             lfdi,
             [self.unit(name, lfdi, pin, plant, ResponseStatus.SUPERSEDED, behaviour)],
             self.counts,
@@ -179,22 +179,22 @@ class Making:
 
     def client(self, credential: Credential) -> HTTPClient:
         """How the holder of a certificate asks the server."""
-        endpoint = TLSEndpoint(self._place.connect(), self._trust.client(credential), self._reactor)
-        return HTTPClient(endpoint, self._reactor, self._place.authority, self.counts)
+        endpoint = TLSEndpoint(self._place.connect(), self._trust.client(credential), self.reactor)
+        return HTTPClient(endpoint, self.reactor, self._place.authority, self.counts)
 
     def chance(self, name: str) -> Random:
         """What is drawn for one of the fleet: the same for the same seed."""
-        return Random(sha256(f"{self._plan.seed} {name}".encode()).digest())  # noqa: S311 - no secret
+        return Random(sha256(f"{self.plan.seed} {name}".encode()).digest())  # noqa: S311 - no secret
 
     @property
     def spread(self) -> float:
         """Seconds of their clock within which they come."""
-        return self._plan.spread * self._clock.speed
+        return self.plan.spread * self.clock.speed
 
     @property
     def noon(self) -> float:
         """A moment at which the sun stands highest."""
-        return self._clock.now() + (12.0 - self._plan.hour) * DAY / 24
+        return self.clock.now() + (12.0 - self.plan.hour) * DAY / 24
 
 
 class _Assembly:

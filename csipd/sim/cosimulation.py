@@ -10,7 +10,7 @@ What is written is what has changed. After a connection that was lost all of it 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
@@ -30,11 +30,16 @@ from csipd.gridappsd.simulation import (
     tick,
 )
 from csipd.gridappsd.terminals import Terminal
+from csipd.sim.assembly import Making
 from csipd.sim.clock import SimulatedClock
 from csipd.sim.counts import Counts
 from csipd.sim.fleet import LONGEST_LAPSE, Population
+from csipd.sim.neighbourhood import HOUSES
+from csipd.sim.placing import plant_at
 from csipd.sim.station import Station
 from csipd.sim.street import LONGEST_STEP
+from csipd.sim.sun import Sun
+from csipd.sim.tls import Credential
 from csipd.sim.unit import Unit
 
 #: Real seconds without a word of the simulation after which that is said.
@@ -229,3 +234,29 @@ class CoSimulation(Population):
             before = self._written.get(connection, NOTHING)
             if anew or abs(feed.w - before.w) > NEGLIGIBLE or abs(feed.var - before.var) > NEGLIGIBLE:
                 yield connection, before, feed
+
+
+def join(
+    making: Making,
+    devices: Iterable[tuple[Terminal, Credential]],
+    pin: int | None,
+    bus: Bus,
+    simulation_id: str,
+    **how: Any,
+) -> CoSimulation:
+    """A fleet of the platform's devices that has not begun, each with a plant as the model says.
+
+    :param devices: where they stand, and their certificates; they are named by their mRIDs
+    :param pin: of all of them; None: it is not checked
+    :param how: as `CoSimulation` has it
+    """
+    stations, standing = [], {}
+    plan, noon = making.plan, making.noon
+    for number, (terminal, credential) in enumerate(devices):
+        # As on a street: clouds are the same for so many.
+        sun = Sun(noon, cloudiness=plan.cloudiness, seed=plan.seed + number // HOUSES)
+        stations.append(making.device(terminal.device, credential, pin, plant_at(terminal, sun)))
+        standing[terminal.device] = terminal
+    return CoSimulation(
+        making.clock, stations, making.counts, standing, bus, simulation_id, making.reactor, **how
+    )

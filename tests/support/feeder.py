@@ -27,9 +27,9 @@ RATED: Final = 6600.0
 #: Nominal voltages of a house, between its two lines and of each half (V).
 VOLTS: Final = 240.0
 HALF: Final = VOLTS / 2
-#: The whole line (ohm), for however many houses.
-_R: Final = 0.08
-_X: Final = 0.09
+#: The line, times how many houses it has (ohm): so the voltage at its end is the same for however many.
+_R: Final = 1.3
+_X: Final = 1.5
 
 
 def mrid(*what: object) -> str:
@@ -54,7 +54,7 @@ class SimulatedFeeder:
         self.strange: list[tuple[str, str]] = []
         self._sign = -1.0 if load_sign else 1.0
         buses = [
-            Bus(name, upstream, _R / houses, _X / houses)
+            Bus(name, upstream, _R / houses**2, _X / houses**2)
             for name, upstream in zip(self.names, [None, *self.names], strict=False)
         ]
         self._feeder = Feeder(buses, VOLTS)
