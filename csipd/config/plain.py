@@ -35,10 +35,13 @@ class PlainHTTP:
     mode: PlainMode = PlainMode.DCAP
 
 
-def read_plain(top: Fields, *, named: bool) -> PlainHTTP | None:
+def read_plain(top: Fields, *, named: bool, https_port: int | None) -> PlainHTTP | None:
     """The listener without TLS; None: there is none.
 
-    :param named: whether the file says by which name clients call the server, since what is answered has it
+    What it answers leads to the server's name and port, so the file has to say both.
+
+    :param named: whether it says by which name clients call the server
+    :param https_port: None: the file lacks it
     """
     port = top.get("http_port", integer(0, 65_535), None)
     mode = top.get("http_mode", word_of(PlainMode), PlainMode.DCAP)
@@ -51,6 +54,10 @@ def read_plain(top: Fields, *, named: bool) -> PlainHTTP | None:
             "http_port",
             "expected server_names beside it, since server is every address: plain HTTP leads clients to the "
             "first of them",
+        )
+    if https_port == 0:
+        top.error(
+            "http_port", "expected an https_port that is known beforehand beside it, got 0: any free one"
         )
     return PlainHTTP(port, mode)
 

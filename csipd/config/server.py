@@ -271,7 +271,7 @@ def _read_listeners(top: Fields) -> dict[str, Any]:
         top.error(name, f"expected another name than {_PROXY}, which is that of the proxy's certificate")
     names = top.listed("server_names", host)
     named = bool(names) or server not in EVERY_ADDRESS
-    plain = read_plain(top, named=named)
+    plain = read_plain(top, named=named, https_port=https_port)
     _check_clashes(top, server, https_port, None if plain is None else plain.port, proxy.listen, admin)
     if not named:
         top.warn(

@@ -24,6 +24,7 @@ from csipd.daemon.garbage import GarbageCollection
 from csipd.daemon.listeners import Listener, Listeners
 from csipd.daemon.notifying import build_notifying
 from csipd.daemon.operators import OperatorDirectory
+from csipd.daemon.plain import build_plain
 from csipd.daemon.proxies import ProxyDirectory
 from csipd.daemon.readings import ReadingSweeps
 from csipd.daemon.rounds import DeliveryRounds
@@ -36,6 +37,7 @@ from csipd.net.identity import identify_by
 from csipd.net.limits import ConnectionLimits
 from csipd.net.peer_log import PeerLog
 from csipd.net.quotas import Quotas
+from csipd.plain.protocol import CONNECTIONS as PLAIN_CONNECTIONS
 from csipd.sep2.identity import lfdi
 from csipd.version import VERSION
 from csipd.web.admin.app import Admin, fault
@@ -100,6 +102,7 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     )
     backlog = make_backlog(settings.limits.listen_backlog)
     reserved = ADMIN_LIMITS.connections + settings.notifications.connections + OWN
+    reserved += 0 if settings.plain is None else PLAIN_CONNECTIONS
     room = make_room(settings.limits.connections, reserved)
     operators = OperatorDirectory(settings, ready.repository, ready.operators, wall.real)
     proxies = ProxyDirectory(settings, ready.repository, ready.proxies, wall.real)
@@ -141,6 +144,7 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
         backlog.connections,
         at_hangup=notifying.tls.reload,
     ).setServiceParent(tree)
+    build_plain(ready, reactor, peer_log, backlog.connections, tree)
     GarbageCollection(reactor).setServiceParent(tree)
     ThreadSwitching().setServiceParent(tree)
     if ready.options.hints:

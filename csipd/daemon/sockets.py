@@ -15,12 +15,14 @@ _EXPECTED = {
 
 
 def try_ports(settings: Settings, *, runs: bool) -> None:
-    """See that devices and operators can be listened to.
+    """See that devices and operators can be listened to, and what plain HTTP there is to be.
 
     :param runs: whether a csipd runs with this configuration's store: what is in use is its own then
     :raises StartError: a name cannot be resolved, an address is another machine's, a port cannot be had
     """
     _try_port(settings, "server", ("https_port", "port"), settings.server, settings.https_port, runs)
+    if settings.plain is not None:
+        _try_port(settings, "server", ("http_port",), settings.server, settings.plain.port, runs)
     if settings.generate_admin_cert or settings.operators:
         _try_port(settings, "admin_host", ("admin_port",), settings.admin.host, settings.admin.port, runs)
 

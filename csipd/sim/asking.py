@@ -5,6 +5,7 @@ Whatever is not answered as it was hoped for is an exception; who asks says what
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, TypeVar
 
 from csipd.sep2 import codec
@@ -16,6 +17,10 @@ R = TypeVar("R", bound=r.Resource)
 
 #: Members that are asked for with one page of a list.
 PAGE: Final = 255
+#: Statuses of what is at another URI.
+_MOVED: Final = (301, 302, 307, 308)
+#: An absolute path: neither another server's (//) nor what is no URI.
+_PATH: Final = re.compile(r"/(?!/)[!-~]{0,254}")
 
 
 class Refused(Exception):
@@ -24,6 +29,12 @@ class Refused(Exception):
     def __init__(self, method: str, what: str, status: int) -> None:
         super().__init__(f"{method} of {what} was answered {status}")
         self.status = status
+
+
+def _elsewhere(answer: Answer) -> str | None:
+    """Where on the same server a document is that has moved; None: another server is not followed to."""
+    location = answer.headers.get("location", "")
+    return location if _PATH.fullmatch(location) else None
 
 
 class Asking:
@@ -36,6 +47,8 @@ class Asking:
     async def get(self, path: str, kind: type[R]) -> R:
         """A document. Refused, Unanswered, DocumentError."""
         answer = await self.client.request("GET", path)
+        if answer.status in _MOVED and (there := _elsewhere(answer)) is not None:
+            answer = await self.client.request("GET", there)
         if answer.status != 200:
             raise Refused("GET", kind.__name__, answer.status)
         found = codec.decode(answer.body, kind)

@@ -20,6 +20,11 @@ from csipd.sep2.site import locate
 END_OF_HEAD = b"\r\n\r\n"
 #: A path and a query as they may stand in a request line, and the value of a Host header.
 TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
+#: In the place of a path, the URI of it: what stands before the path.
+ABSOLUTE_FORM = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
+#: A header's name, and its value without the blanks around it; a method is as a name.
+NAME = re.compile(rb"[!#$%&'*+.^_`|~\w-]+", re.ASCII)
+VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 HOST = re.compile(rb"[\w.~%!$&'()*+,;=:\[\]-]*", re.ASCII)
 
 #: A head longer than this is worth the long way. It also bounds what is kept of heads.
@@ -31,8 +36,6 @@ _BLOCKS = 1024
 _REQUEST_LINE = re.compile(
     rb"(GET|HEAD|PUT|POST|DELETE) (((?:/[\w.~-]+)+)(?:\?([\x21\x22\x24-\x7e]*))?) HTTP/1\.1\r\n", re.ASCII
 )
-_NAME = re.compile(rb"[!#$%&'*+.^_`|~\w-]+", re.ASCII)
-_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 #: An escape of a character that needs none (RFC 3986 2.3).
 _NEEDLESS_ESCAPE = re.compile(rb"%(?:2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9Aa]|5[Ff]|6[1-9A-Fa-f]|7[0-9Aa]|7[Ee])")
 _LENGTH = re.compile(rb"[1-9][0-9]{0,8}")
@@ -137,7 +140,7 @@ def _fields(block: bytes) -> Fields | None:
     for line in lines:
         name, colon, value = line.partition(b":")
         value = value.strip(b" \t")
-        if not colon or not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+        if not colon or not NAME.fullmatch(name) or not VALUE.fullmatch(value):
             return None
         name = name.lower()
         before = found.get(name)

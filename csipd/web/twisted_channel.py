@@ -29,10 +29,9 @@ from csipd.net.quotas import CallerInfo
 from csipd.refusals import Refusal, TooLarge, Unavailable
 from csipd.web.answers import octets
 from csipd.web.connection import ANSWER, CLOSING, IDLE, REQUEST, Connection
-from csipd.web.ordinary import END_OF_HEAD, HOST, TARGET, canonical, most_octets
+from csipd.web.ordinary import ABSOLUTE_FORM, END_OF_HEAD, HOST, TARGET, canonical, most_octets
 from csipd.web.sitecontext import SiteContext
 
-_ABSOLUTE_FORM = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
 _HTTP_VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
 # So many pieces of what waits behind a request are kept before they are joined. A client may send it in a
@@ -105,7 +104,7 @@ class TwistedChannel(Connection):
             known = _HTTP_VERSION.fullmatch(version)
             self.refuse(http.HTTP_VERSION_NOT_SUPPORTED if known else http.BAD_REQUEST)
             return
-        absolute = _ABSOLUTE_FORM.match(target)
+        absolute = ABSOLUTE_FORM.match(target)
         if absolute:
             target = target[absolute.end() :]
             if not target.startswith(b"/"):

@@ -37,6 +37,16 @@ class PlainTests(ConfigCase):
             "c.yml:4: http_mode: expected one of dcap, redirect, got 'all'",
         )
 
+    def test_unknown_port(self) -> None:
+        """Nor can it lead to a port that is only known once it is had."""
+        with self.assertRaises(ConfigError) as caught:
+            loads("server: 127.0.0.1\nhttps_port: 0\nhttp_port: 80\n", "c.yml", BASE)
+        self.assertEqual(
+            str(caught.exception),
+            "c.yml:3: http_port: expected an https_port that is known beforehand beside it, got 0: any free "
+            "one",
+        )
+
     def test_nameless(self) -> None:
         """What it answers leads to the server by a name, so there has to be one; the first one counts."""
         everywhere = "server: 0.0.0.0\nhttps_port: 443\nhttp_port: 80\n"

@@ -22,18 +22,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import frozen
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from csipd.config import PlainMode
 from csipd.db import commands, controls, devices, groups, programs, registration, responses, subscriptions
 from csipd.db.database import Database, Read, Write
 from csipd.db.responses import REPLY_TO, ResponseCounts
 from csipd.db.tree.context import Server
 from csipd.der.access import Policy
 from csipd.der.receivers import ReceiverPolicy
+from csipd.net.peer_log import PeerLog
 from csipd.net.tls import TLSSettings
+from csipd.plain.answers import Signpost
+from csipd.plain.protocol import PlainFactory
 from csipd.sep2 import resources as r
+from csipd.sep2.layout import Layout
 from csipd.sep2.mrid import Issuer
 from csipd.sep2.types import MODE, CurveType, UnitRef
 from tests.conformance.devices import Station
@@ -42,6 +48,7 @@ from tests.conformance.listener import Listener
 from tests.conformance.served import Served
 from tests.conformance.transcript import GRID, Answered, Observer, answers, labels_of, written
 from tests.support import pki
+from tests.support.client import Answer, Client
 from tests.support.client import ClientTLS as StationTLS
 from tests.support.memory_tls import Wire
 from tests.support.pki import Authority, Credential
@@ -101,6 +108,7 @@ class Bench:
     :param folder: for its database and its keys, made here
     :param rates: pollRate by resource (s)
     :param credential: the server's certificate and key
+    :param dcap: where DeviceCapability is
     """
 
     def __init__(
@@ -110,6 +118,7 @@ class Bench:
         policy: Policy = Policy(),  # noqa: B008 - frozen
         rates: Mapping[str, int] = RATES,
         credential: Credential = SERVER,
+        dcap: str = "/dcap",
     ) -> None:
         self.clock = Clock()
         self.server = Server(
@@ -120,6 +129,7 @@ class Bench:
             zone=UTC,
             policy=policy,
             poll_rates=rates,
+            layout=Layout(dcap),
         )
         pki.write(folder, LAB, server=credential)
         self._settings = TLSSettings(
@@ -252,6 +262,20 @@ class Bench:
         made = Station(self, credential, LAB, **how)
         self._stations.append(made)
         return made
+
+    def plain(self, mode: PlainMode, data: bytes, *, bodiless: bool = False) -> Answer:
+        """What somebody's request without TLS is answered with, on a connection of its own."""
+        factory = PlainFactory(
+            Signpost(mode, self.server.base_uri, self.server.layout.path),
+            clock=self.clock,
+            now=self.wall,
+            peer_log=PeerLog(self.clock),
+        )
+        peer = IPv4Address("TCP", "198.51.100.9", 50_000)
+        client = Client()
+        wire = Wire(factory.buildProtocol(peer), client, client, self.clock, peer)
+        (answer,) = wire.results(client.raw(data, bodiless=bodiless))
+        return answer
 
     def listen(self, station: Station, name: str) -> Listener:
         """Have a station run a notification receiver, at a host of that name."""

@@ -206,6 +206,9 @@ class Station:
     def get(self, path: str, kind: type[R]) -> R:
         """A document; Gone if it is not there."""
         answer = self.request("GET", path)
+        if answer.status == 301:
+            path = answer.headers["location"]
+            answer = self.request("GET", path)
         if answer.status == 404:
             raise Gone(path)
         assert answer.status == 200, f"{path}: {answer}"

@@ -56,13 +56,14 @@ class Served:
         notifier.subscribe(cache.changed)
         endpoint = Endpoint(self.database, server, wall, cache)
         site = Site(
-            Application(endpoint.answer).resource(),
+            Application(endpoint.answer, server.layout).resource(),
             clock=clock,
             now=wall,
             limits=ConnectionLimits(),
             identify=identify_by(identity.lfdi),
             endpoint=endpoint.answer if goes_straight() else None,
             find_answer=cache.find,
+            locate=server.layout.locate,
         )
         self.factory = TLSFactory(ServerTLS(settings, now=wall), site, clock=clock)
         self._scheduler = Scheduler(

@@ -79,6 +79,10 @@ class End:
     def loseConnection(self) -> None:
         self.disconnecting = True
 
+    def loseWriteConnection(self) -> None:
+        """Whoever reads the end of this closes, too."""
+        self.loseConnection()
+
     def abortConnection(self) -> None:
         self.out = []
         self.disconnecting = self.aborted = True

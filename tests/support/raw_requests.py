@@ -20,7 +20,7 @@ _framings = st.sampled_from(
     + ["bad chunk", "identity", "not a number", "other type", "no type"]
 )
 #: What is odd about a head, as a function of it.
-_ODDITIES = {
+ODDITIES = {
     "lower case": lambda head: re.sub(rb"(?m)^[A-Za-z-]+:", lambda name: name[0].lower(), head),
     "absolute": lambda head: head.replace(b" /", b" https://localhost/", 1),
     "absolute, upper case": lambda head: head.replace(b" /", b" HTTPS://a:443/", 1),
@@ -68,7 +68,7 @@ _ODDITIES = {
     "conditional": lambda head: _with(head, b"If-None-Match: *\r\nIf-Modified-Since: x\r\nRange: bytes=0-1"),
     "user agent": lambda head: _with(head, b"User-Agent: a device"),
 }
-_oddities = st.sampled_from([None] * 2 * len(_ODDITIES) + list(_ODDITIES))
+_oddities = st.sampled_from([None] * 2 * len(ODDITIES) + list(ODDITIES))
 #: What follows a request at times and is none.
 GARBAGE = (
     b"\r\n",
@@ -136,7 +136,7 @@ def request(draw: st.DrawFn, usual: tuple[str, ...]) -> bytes:
     if oddity is None:
         return found
     head, end, body = found.partition(b"\r\n\r\n")
-    return _ODDITIES[oddity](head + end) + body
+    return ODDITIES[oddity](head + end) + body
 
 
 def _anything(draw: st.DrawFn) -> bytes:
