@@ -18,7 +18,8 @@ from time import time
 from typing import Any, TypeVar
 
 from py20305.client import CsipClient, TlsConfig
-from py20305.client.errors import Sep2ProtocolError
+from py20305.client.errors import Sep2ProtocolError, Sep2RedirectError
+from py20305.client.redirect_probe import run_redirect_probe
 from py20305.client.traffic_recorder import TrafficRecorder
 from py20305.connectors.print_demo import PrintDemoConnector
 from py20305.telemetry import TelemetryCoordinator, build_der_availability
@@ -29,7 +30,7 @@ from csipd.sep2 import codec, identity
 from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS, bare
 from tests.support import schema
-from tests.support.daemon import SCRIPTS, TIMEOUT, Daemon, Process, certificate_of, seed_place
+from tests.support.daemon import SCRIPTS, TIMEOUT, Daemon, Process, certificate_of, seed_place, two_free_ports
 
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ class PassCase(RealClientCase):
 
     compat: bool
 
-    def run_client(self, steps: Callable[[CsipClient], Awaitable[T]]) -> T:
+    def run_client(self, steps: Callable[[CsipClient], Awaitable[T]], **how: Any) -> T:
         """Take steps with a client of dev1, which is shut down afterwards."""
         tls = self.place.tls
 
@@ -100,6 +101,7 @@ class PassCase(RealClientCase):
                 ),
                 server_2018_compat=self.compat,
                 registration_pins={self.lfdi.lower(): PIN},
+                **how,
             )
             client.http.traffic_recorder = self.traffic
             async with asyncio.timeout(TIMEOUT), client:
@@ -223,6 +225,29 @@ class Edition2018Tests(Passes, PassCase):
     """The client in the form of 2018."""
 
     compat = True
+
+    def test_moved(self) -> None:
+        """Without TLS it is sent to where DeviceCapability is, which answers; so it is from /dcap
+        over TLS (ERR-001), and it begins there once it knows that."""
+        port, _ = two_free_ports()
+        there = "/sep2/dcap"
+        keys = f"http_port: {port}\nhttp_mode: redirect\ndcap_path: {there}"
+        self.serve(("# http_port: 8080", keys))
+
+        async def probe(client: CsipClient) -> dict[str, Any]:
+            found = await run_redirect_probe("127.0.0.1", client.http, port)
+            with self.assertRaises(Sep2RedirectError) as raised:
+                await client.connect()
+            self.assertEqual((raised.exception.status_code, raised.exception.location), (301, there))
+            return found
+
+        found = self.run_client(probe)
+        self.assertEqual(found["redirect_location"], f"https://127.0.0.1:{self.place.port}{there}")
+        self.assertEqual(
+            (found["http_status"], found["https_status"], found["status"]), (301, 200, "success")
+        )
+        self.run_client(self.find_itself, dcap_path=there)
+        self.see_that_answers_are_valid()
 
     def test_chain_of_four(self) -> None:
         """A client with two CAs between it and the root is let in, and finds itself (COMM-004C)."""

@@ -33,8 +33,7 @@ class Refused(Exception):
 
 def _elsewhere(answer: Answer) -> str | None:
     """Where on the same server a document is that has moved; None: another server is not followed to."""
-    location = answer.headers.get("location", "")
-    return location if _PATH.fullmatch(location) else None
+    return answer.location if _PATH.fullmatch(answer.location or "") else None
 
 
 class Asking:

@@ -48,7 +48,7 @@ class Answer:
 
     @property
     def location(self) -> str | None:
-        """Where what was made is."""
+        """Where what was made, or has moved, is."""
         return self.headers.get("location")
 
     @property

@@ -40,6 +40,17 @@ class WalkTests(StationCase):
         self.assertEqual(self.lab.counts.errors, {})
         self.assertEqual(self.lab.counts.connections, 1)
 
+    def test_it_is_sent_elsewhere(self) -> None:
+        """A DeviceCapability that has moved is followed to, at each poll."""
+        lab = Lab(Path(self.mktemp()), dcap="/sep2/dcap")
+        self.addCleanup(lab.close)
+        lab.ladder("SY")
+        station = lab.device("dev1", "SY")
+        station.start()
+        lab.pass_time(1000)
+        self.assertEqual([program.primacy for program in station.units[0].programs], [10])
+        self.assertEqual((lab.counts.errors, lab.counts.connections), ({}, 1))
+
     def test_lists_are_polled_by_their_rates(self) -> None:
         """Between two moments each list is read as often as its pollRate says, on the one connection."""
         station = self.lab.device("dev1", "SP")
