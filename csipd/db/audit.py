@@ -21,6 +21,8 @@ from csipd.db.tally import Total
 LINES_OF_DEVICE = 200
 #: Characters of what changed that are kept.
 LONGEST_DETAIL = 2000
+#: Who commands by the GridAPPS-D bus: some times a second, so the daemon's log has a line a minute of it.
+PLATFORM = "GridAPPS-D"
 
 
 @frozen
@@ -79,6 +81,7 @@ def record(
             "operator",
             "{who}: {action} {subject}: {detail}" if detail else "{who}: {action} {subject}",
             who=who,
+            peer=who if who == PLATFORM else "",
             action=action,
             subject=subject,
             detail=detail,

@@ -102,6 +102,7 @@ _WITH_POST_RATE = Prepared(
 _BY_LFDI = Prepared(_DEVICE.where(devices.c.lfdi == sa.bindparam("lfdi")))
 _BY_NUMBER = Prepared(_DEVICE.where(devices.c.id == sa.bindparam("device")))
 _BY_NAME = Prepared(_DEVICE.where(devices.c.name == sa.bindparam("name")))
+_NAMED = Prepared(sa.select(devices.c.name).where(devices.c.name.in_(sa.bindparam("names", expanding=True))))
 _STATE = Prepared(
     sa.select(
         devices.c.manager,
@@ -247,6 +248,11 @@ def find_by_name(connection: sa.Connection, name: str) -> Device | None:
     """The device on the list with this name."""
     row = _BY_NAME.first(connection, {"name": name})
     return None if row is None else Device(*row)
+
+
+def named(connection: sa.Connection, names: Sequence[str]) -> set[str]:
+    """Those of the names that a device has, be it one that was removed."""
+    return set(_NAMED.scalars(connection, {"names": names}))
 
 
 def add(

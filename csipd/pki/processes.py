@@ -25,7 +25,7 @@ TIMEOUT = 30.0
 """Seconds that one program may take."""
 
 OUTPUT_LIMIT = 1 << 18
-"""Bytes that one program may write, to stdout and stderr each."""
+"""Bytes that one program may write, to stdout and stderr each, unless it is told otherwise."""
 
 T = TypeVar("T")
 
@@ -36,11 +36,15 @@ class ProgramFailed(Exception):
 
 @frozen
 class Run:
-    """A program to run, with an absolute or searched-for name in `argv[0]`. `stdin` may hold a key."""
+    """A program to run, with an absolute or searched-for name in `argv[0]`. `stdin` may hold a key.
+
+    It may write `most` bytes to stdout and stderr each.
+    """
 
     argv: tuple[str, ...]
     cwd: Path
     stdin: bytes = field(default=b"", repr=False)
+    most: int = OUTPUT_LIMIT
 
 
 @frozen
@@ -178,7 +182,7 @@ class _Program(ProcessProtocol):
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
         self._written[childFD] += data
-        if len(self._written[childFD]) > OUTPUT_LIMIT:
+        if len(self._written[childFD]) > self._run.most:
             self._give_up(f"{self._run.argv[0]} writes without end")
 
     def processEnded(self, reason: Failure) -> None:
