@@ -162,6 +162,9 @@ def _commanded(connection: sa.Connection, rows: Sequence[Any], now: int) -> dict
 
     :param rows: of ``schedules.EVENTS``
     """
+    relieved = {row.id: _relieved(row) for row in rows if row.relieved is not None}
+    if relieved:
+        rows = [row for row in rows if row.id not in relieved]
     made = [row for row in rows if row.creation_time <= now]
     current = [row for row in made if row.latest > now]
     programs = sorted({row.program for row in current})
@@ -174,7 +177,13 @@ def _commanded(connection: sa.Connection, rows: Sequence[Any], now: int) -> dict
             state = EventState.SCHEDULED if event.created < event.earliest else EventState.ACTIVE
             status = Status(state, event.created, 0, None, event.latest)
             found[row.id] = StoredControl(row.id, row.program, event, status)
-    return found
+    return found | relieved
+
+
+def _relieved(row: Any) -> StoredControl:
+    """A control that is out of its list since the bus's next one superseded it: that is all it will say."""
+    status = Status(EventState.SUPERSEDED, row.relieved, 1, None, row.relieved)
+    return StoredControl(row.id, row.program, schedules.event_of_row(row), status)
 
 
 def get(

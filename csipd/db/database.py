@@ -290,7 +290,9 @@ class Database(Service):
 
         :param share: on whose account
         """
-        reads = self._operators_reads if share.kind in (Kind.OPERATORS, Kind.OUTBOX) else self._reads
+        reads = (
+            self._operators_reads if share.kind in (Kind.OPERATORS, Kind.OUTBOX, Kind.BUS) else self._reads
+        )
         return reads.submit(operation, share)
 
     def write(self, operation: Write[T], share: Share = SERVER) -> Deferred[T]:

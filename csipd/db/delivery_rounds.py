@@ -150,6 +150,8 @@ def due(connection: sa.Connection, now: int, most: int) -> list[int]:
         .where(
             control_table.c.latest > now - _TOO_OLD,
             control_table.c.earliest <= now,
+            # Seconds of a control that the bus commanded anew: nothing can be read off them.
+            control_table.c.relieved.is_(None),
             sa.or_(control_table.c.cancelled.is_(None), control_table.c.cancelled > control_table.c.earliest),
             power,
             sa.not_(done.exists()),

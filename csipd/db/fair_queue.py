@@ -37,6 +37,8 @@ class Kind(Enum):
     OPERATORS = 6.0
     #: The server's own: what the scheduler changes.
     SERVER = 4.0
+    #: What applications on the GridAPPS-D bus command.
+    BUS = 2.5
     #: Readings that come many in one request: nobody's control or status waits behind them.
     READINGS = 2.0
     #: Notifications: who is told of what has changed.
@@ -60,6 +62,7 @@ class Share:
 
 SERVER = Share(Kind.SERVER)
 OUTBOX = Share(Kind.OUTBOX)
+BUS = Share(Kind.BUS)
 BULK = Share(Kind.BULK)
 
 

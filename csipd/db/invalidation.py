@@ -83,6 +83,7 @@ MADE_FROM: Mapping[str, Made] = {
     "assignments": Made(why="no group is of a new FSA, and none changes"),
     "programs": Made((facts.topology, facts.program), {"mrid": (facts.program,)}),
     "own_programs": Made((facts.own_program,), {"fleet": (facts.fleet_groups,)}),
+    "own_defaults": Made((facts.document,)),
     "default_versions": Made((facts.document,)),
     "controls": Made((facts.controls, facts.schedule)),
     "responses": Made(
@@ -136,6 +137,8 @@ MADE_FROM: Mapping[str, Made] = {
             "abilities",
             "alarms",
             "audit",
+            "bus_messages",
+            "bus_wishes",
             "changes",
             "commits",
             "contacts",

@@ -4,6 +4,7 @@ It is the program of the device's own SERVICE_POINT group where the device is al
 no row (programs.py). That one is shown from its first use on, until the operator hides it: a client that
 takes the program of the lowest primacy must not land on an empty one. For such a client its DefaultDERControl
 says what is in force: it is a view of the defaults of the device's other programs, and never of an event.
+Ahead of these come the settings that the device has alone, where it was given any.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from attrs import frozen
 
 from csipd.db import controls, devices, documents, facts, fleet_counts, groups, programs
 from csipd.db.database import Transaction
+from csipd.db.prepared import Prepared
+from csipd.db.stored import decode
 from csipd.db.tables import groups as group_rows
-from csipd.db.tables import memberships, own_programs
+from csipd.db.tables import memberships, own_defaults, own_programs
 from csipd.db.tables import programs as program_rows
 from csipd.db.upsert import insert
 from csipd.der.programs import ProgramDefault, merged
@@ -27,6 +30,12 @@ from csipd.sep2.mrid import Kind
 from csipd.sep2.site import ROWS, Place
 
 _DEFAULT = ROWS["DefaultDERControl"]
+#: The primacy of a device's own settings among the defaults: before all programs.
+_AHEAD = -1
+_SETTINGS = Prepared(sa.select(own_defaults.c.body).where(own_defaults.c.device == sa.bindparam("device")))
+_WITH_SETTINGS = Prepared(
+    sa.select(own_defaults.c.device).where(own_defaults.c.device.in_(sa.bindparam("devices", expanding=True)))
+)
 
 _others = memberships.alias()
 _children = group_rows.alias()
@@ -118,11 +127,15 @@ def default(connection: sa.Connection, own: programs.OwnPrograms, program: int) 
     assert device is not None
     numbers = groups.programs_of_each(connection, [device])[device]
     primacies = {number: found.primacy for number, found in programs.get(connection, numbers, own).items()}
-    content = merged(
+    defaults = [
         ProgramDefault(document.DERControlBase, primacies[number], number, document)
         for number in numbers
         if isinstance(document := documents.get(connection, Place(_DEFAULT, (number,))), r.DefaultDERControl)
-    )
+    ]
+    alone = settings(connection, device)
+    if alone is not None:
+        defaults.append(ProgramDefault(alone.DERControlBase, _AHEAD, program, alone))
+    content = merged(defaults)
     if content is None:
         return None
     content = content.replace(
@@ -150,8 +163,38 @@ def have_default(connection: sa.Connection, numbers: Sequence[int]) -> set[int]:
     others = groups.programs_of_each(connection, owners)
     hrefs = {_DEFAULT.href((number,)) for found in others.values() for number in found}
     present = documents.present(connection, sorted(hrefs))
+    alone = set(_WITH_SETTINGS.scalars(connection, {"devices": owners}))
     return {
         programs.own_program(device)
         for device, found in others.items()
-        if any(_DEFAULT.href((number,)) in present for number in found)
+        if device in alone or any(_DEFAULT.href((number,)) in present for number in found)
     }
+
+
+def settings(connection: sa.Connection, device: int) -> r.DefaultDERControl | None:
+    """The settings that a device has alone, in a default without modes; None where it has none."""
+    body = _SETTINGS.scalar(connection, {"device": device})
+    return None if body is None else decode(body, r.DefaultDERControl, f"own_defaults {device}")
+
+
+def set_settings(
+    transaction: Transaction, device: int, default: r.DefaultDERControl | None, now: int
+) -> None:
+    """Give a device settings that it has alone, in place of those before, or take them away.
+
+    Its own program shows them, and is shown from now on.
+
+    :param default: without modes
+    """
+    connection, program = transaction.connection, programs.own_program(device)
+    if default is None:
+        connection.execute(sa.delete(own_defaults).where(own_defaults.c.device == device))
+    else:
+        show(transaction, program, now)
+        body = codec.encode(default)
+        statement = insert(connection.dialect.name, own_defaults).values(device=device, body=body)
+        changed = {"body": body}
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=[own_defaults.c.device], set_=changed)
+        )
+    transaction.invalidate(facts.document(_DEFAULT.href((program,))))

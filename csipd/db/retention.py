@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from attrs import frozen
 
 from csipd.db import der_reports, facts, mirrors
+from csipd.db.audit import PLATFORM
 from csipd.db.database import Transaction
 from csipd.db.responses import remove as remove_responses
 from csipd.db.tables import alarms, audit, contacts, controls, deliveries, memberships, series
@@ -23,6 +24,10 @@ from csipd.der.retention import Retention
 AT_ONCE = 1000
 #: Lines of the audit log of all devices together, and of everybody else.
 MOST_AUDIT_LINES = 1_000_000
+#: Those of them that the GridAPPS-D bus may have: it commands second by second, and leaves operators theirs.
+MOST_PLATFORM_LINES = 200_000
+#: Seconds for which a control that was relieved is kept: as long as its href answers.
+RELIEVED = 86_400
 
 
 @frozen
@@ -45,6 +50,7 @@ def sweep(
     rows: dict[str, int] = {}
     steps: tuple[tuple[str, Callable[[int], int]], ...] = (
         ("controls", lambda most: _controls(transaction, retention.controls(now), most)),
+        ("relieved controls", lambda most: _controls(transaction, now - RELIEVED, most, relieved=True)),
         ("audit", lambda most: _audit(connection, retention.audit(now), most)),
         ("alarms", lambda most: _alarms(connection, retention.alarms(now), most)),
         ("refusals", lambda most: _refusals(connection, retention.refusals(now), most)),
@@ -59,12 +65,17 @@ def sweep(
     return Removed(rows, more=not left)
 
 
-def _controls(transaction: Transaction, before: int, most: int) -> int:
-    """Controls that ended before a moment, each after all Responses to it."""
+def _controls(transaction: Transaction, before: int, most: int, *, relieved: bool = False) -> int:
+    """Controls that ended before a moment, each after all Responses to it.
+
+    :param relieved: only those that were relieved (relief.py)
+    """
     connection = transaction.connection
     removed = 0
     while removed < most:
         oldest = sa.select(controls.c.id, controls.c.program).where(controls.c.latest < before)
+        if relieved:
+            oldest = oldest.where(controls.c.relieved.is_not(None))
         found = connection.execute(oldest.order_by(controls.c.latest).limit(1)).one_or_none()
         if found is None:
             break
@@ -87,9 +98,15 @@ def _audit(connection: sa.Connection, before: int, most: int) -> int:
     first, last = (connection.scalar(sa.select(end(audit.c.id))) or 0 for end in (sa.func.min, sa.func.max))
     # To count a million takes time: as a rule their numbers say that there are fewer.
     many = last - first >= MOST_AUDIT_LINES
-    for which in (audit.c.device.is_not(None), audit.c.device.is_(None)) if many else ():
+    by_device, by_platform = audit.c.device.is_not(None), audit.c.who == PLATFORM
+    bounds = (
+        (by_device, MOST_AUDIT_LINES),
+        (sa.not_(by_device) & by_platform, MOST_PLATFORM_LINES),
+        (sa.not_(by_device) & sa.not_(by_platform), MOST_AUDIT_LINES),
+    )
+    for which, bound in bounds if many else ():
         number = connection.scalar(sa.select(sa.func.count()).select_from(audit).where(which)) or 0
-        excess = min(number - MOST_AUDIT_LINES, most)
+        excess = min(number - bound, most)
         if excess > 0:
             gone += connection.scalars(sa.select(audit.c.id).where(which).order_by(audit.c.id).limit(excess))
     gone = sorted(set(gone))[:most]

@@ -39,10 +39,13 @@ EVENTS = sa.select(
     controls.c.modes,
     controls.c.cancelled,
     controls.c.randomized,
+    controls.c.relieved,
 )
-#: The controls of a time, and those made since a moment that overlap a wider one.
+#: The controls of a time, and those made since a moment that overlap a wider one. No other's status hangs on
+#: one that was relieved (relief.py).
 _AROUND = Prepared(
     EVENTS.where(
+        controls.c.relieved.is_(None),
         controls.c.program.in_(sa.bindparam("programs", expanding=True)),
         controls.c.latest > sa.bindparam("first"),
         controls.c.earliest < sa.bindparam("last"),

@@ -15,6 +15,7 @@ from __future__ import annotations
 from csipd.db.columns import make_strict
 from csipd.db.tables.answers import alarms, deliveries, former_settings, logevents, responses
 from csipd.db.tables.base import metadata
+from csipd.db.tables.bus import bus_messages, bus_wishes
 from csipd.db.tables.fleet import (
     abilities,
     assignments,
@@ -49,7 +50,14 @@ from csipd.db.tables.metering import (
     rollups,
     series,
 )
-from csipd.db.tables.programs import OWN_PROGRAMS, controls, default_versions, own_programs, programs
+from csipd.db.tables.programs import (
+    OWN_PROGRAMS,
+    controls,
+    default_versions,
+    own_defaults,
+    own_programs,
+    programs,
+)
 from csipd.db.tables.subscriptions import changes, receivers, subscriptions, watched
 
 __all__ = [
@@ -58,6 +66,8 @@ __all__ = [
     "alarms",
     "assignments",
     "audit",
+    "bus_messages",
+    "bus_wishes",
     "changes",
     "commits",
     "contacts",
@@ -83,6 +93,7 @@ __all__ = [
     "metadata",
     "meter_readings",
     "mirrors",
+    "own_defaults",
     "own_programs",
     "own_rate_in_row",
     "programs",

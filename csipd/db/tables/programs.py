@@ -41,6 +41,15 @@ own_programs = sa.Table(
     ),
 )
 
+#: What the DefaultDERControl of a device's own program says ahead of what follows from its other programs:
+#: settings of ramps and entering service, in a DefaultDERControl without modes.
+own_defaults = sa.Table(
+    "own_defaults",
+    metadata,
+    sa.Column("device", Id, sa.ForeignKey("devices.id"), primary_key=True, autoincrement=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
 #: The version that each program's DefaultDERControl was given last: it rises even where the control was
 #: taken away in between.
 default_versions = sa.Table(
@@ -54,6 +63,8 @@ default_versions = sa.Table(
 
 #: DERControls: what was commanded, and when it was cancelled. Their status is no column but follows from
 #: these (der/events.py). ``latest`` ends the Effective Scheduled Period, ``modes`` are the modes' names.
+#: One that was relieved was superseded by the next of the GridAPPS-D bus, then, and is out of its list since:
+#: it has no part in what becomes of others, and its ``latest`` is that moment (db/relief.py).
 controls = sa.Table(
     "controls",
     metadata,
@@ -71,11 +82,26 @@ controls = sa.Table(
     sa.Column("categories", sa.BigInteger, nullable=False),
     sa.Column("modes", sa.Text, nullable=False),
     sa.Column("cancelled", sa.BigInteger),
+    sa.Column("relieved", sa.BigInteger),
     sa.Column("randomized", sa.Boolean, nullable=False),
     sa.Column("reason", sa.Text),
     sa.Column("who", sa.Text),
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Index(None, "program", "latest"),
+    # The others of a program's, however many were relieved; and these, to be removed.
+    sa.Index(
+        "ix_controls_in_lists",
+        "program",
+        "latest",
+        sqlite_where=sa.text("relieved IS NULL"),
+        postgresql_where=sa.text("relieved IS NULL"),
+    ),
+    sa.Index(
+        "ix_controls_relieved",
+        "latest",
+        sqlite_where=sa.text("relieved IS NOT NULL"),
+        postgresql_where=sa.text("relieved IS NOT NULL"),
+    ),
     sa.Index(None, "earliest"),
     sa.Index(None, "latest"),
     sa.Index(None, "creation_time"),

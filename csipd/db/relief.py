@@ -1,0 +1,66 @@
+"""Controls of the GridAPPS-D bus that its next one superseded leave their lists, all but the last few.
+
+A superseded control stays in the DERControlList until its period is over (IEEE 2030.5-2018 8.4.4). An
+application that commands each second would fill a list with half an hour of them, which no client reads and
+of which each status hangs on all the others'. So what an operator's control never does is done to these: with
+the moment at which it was superseded a control is *relieved*. It answers by its own href for a day more, with
+that status, and has no part in anything else.
+
+That is allowed where nothing else hangs on it. A control takes from earlier ones of its program alone; so the
+first of a program's line may go, and whatever overlaps an earlier control that stays has to stay with it.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from csipd.db import facts, schedules
+from csipd.db.audit import PLATFORM
+from csipd.db.database import Transaction
+from csipd.db.prepared import Prepared
+from csipd.db.tables import controls
+from csipd.sep2.types import EventState
+
+#: Superseded controls of the bus that stay in a list: a device that polls sees whose place the last one took.
+KEPT = 4
+
+_LINE = Prepared(
+    sa.select(controls.c.id, controls.c.start, controls.c.creation_time, controls.c.who, controls.c.cancelled)
+    .where(
+        controls.c.program == sa.bindparam("program"),
+        controls.c.relieved.is_(None),
+        controls.c.latest > sa.bindparam("now"),
+    )
+    .order_by(controls.c.creation_time, controls.c.id)
+)
+_LAST_OVER = Prepared(
+    sa.select(sa.func.max(controls.c.latest)).where(
+        controls.c.program == sa.bindparam("program"),
+        controls.c.relieved.is_(None),
+        controls.c.latest <= sa.bindparam("now"),
+    )
+)
+
+
+def relieve(transaction: Transaction, program: int, now: int) -> None:
+    """Relieve the controls of a program that its line can do without."""
+    connection = transaction.connection
+    line = _LINE.all(connection, {"program": program, "now": now})
+    # The last one is in force, and some before it stay.
+    if len(line) <= KEPT + 1 or line[0].who != PLATFORM:
+        return
+    over = _LAST_OVER.scalar(connection, {"program": program, "now": now})
+    known = schedules.of(connection, [program], now)[program].all
+    moments: dict[int, int] = {}
+    for row in line[: -KEPT - 1]:
+        status = known[row.id].status if row.id in known else None
+        needed = over is not None and row.start < over
+        if row.who != PLATFORM or status is None or status.state is not EventState.SUPERSEDED or needed:
+            break
+        moments[row.id] = status.since
+    for number, since in moments.items():
+        connection.execute(
+            sa.update(controls).where(controls.c.id == number).values(relieved=since, latest=since)
+        )
+    if moments:
+        transaction.invalidate(facts.controls(program), facts.schedule(program))
