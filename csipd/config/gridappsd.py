@@ -40,7 +40,7 @@ TOPIC_WORD: Final = r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}"
 _TOPIC_WORD = matching(TOPIC_WORD, "1 to 100 of A-Z a-z 0-9 . _ -, first no dot")
 # The user's name is a part of destinations and, before a colon, of what the token is asked for with.
 _USER = matching(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}", "a user's name, 1 to 64 of A-Z a-z 0-9 . _ @ -")
-_OF_THE_BUS = ("port", "username", "password", "password_file", "tls", "tls_ca")
+_OF_THE_BUS = ("port", "username", "password", "password_file", "token", "tls", "tls_ca")
 _ENVIRONMENT = {
     "address": "GRIDAPPSD_ADDRESS",
     "port": "GRIDAPPSD_PORT",
@@ -90,6 +90,7 @@ def read_gridappsd(
         username=reads.get("username", _USER, usual.username),
         password=reads.get("password", text(200, "a password"), usual.password),
         password_file=None if "password" in reads.overridden else password_file,
+        token=section.get("token", boolean, usual.token),
         tls=tls,
         tls_ca=section.get("tls_ca", found_path, None),
         service_name=service_name,

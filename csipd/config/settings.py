@@ -183,6 +183,7 @@ class Gridappsd:
 
     :param broker: where the broker listens; None: no bus
     :param password_file: a file that the password stands in alone, in the place of ``password``
+    :param token: whether the platform is asked for a token, which takes the password's place
     :param tls_ca: PEM file with the roots of the broker's certificate; None: those of this machine
     :param service_name: under which the topics of input and output are
     :param simulation_id_file: a file that the id stands in alone, in the place of ``simulation_id``
@@ -200,6 +201,7 @@ class Gridappsd:
     username: str = "system"
     password: str = field(default="manager", repr=False)
     password_file: Path | None = None
+    token: bool = True
     tls: bool = False
     tls_ca: Path | None = None
     service_name: str = "IEEE_2030_5"

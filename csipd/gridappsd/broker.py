@@ -12,14 +12,22 @@ from collections.abc import Callable, Mapping
 from secrets import token_hex
 from typing import Any, Final
 
-from attrs import field, frozen
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.endpoints import connectProtocol
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol, wrapClientTLS
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
+from twisted.internet.ssl import (
+    Certificate,
+    optionsForClientTLS,
+    platformTrust,
+    trustRootFromCertificates,
+)
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from csipd.gridappsd.access import Access, AccessError
 from csipd.gridappsd.bus import LARGEST, BusState, Handler, Message, NoAnswer
 from csipd.gridappsd.connection import Connection
 from csipd.gridappsd.live import Live
@@ -36,29 +44,40 @@ MOST_REQUESTS: Final = 16
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
 _CHANCE: Final = 0.25
+#: How long the broker's machine may take to be found and to answer (s).
+_CONNECT_SECONDS: Final = 15.0
 
 #: Who the log speaks of.
 _PEER: Final = "the GridAPPS-D bus"
 
 
-@frozen
-class Account:
-    """Who csipd is at the broker.
+def endpoint_of(access: Access, reactor: Any) -> IStreamClientEndpoint:
+    """Where the broker is, with TLS where the configuration says so: its certificate has to be of its name.
 
-    :param host: what the broker is called by
-    :param token: whether a token is asked for and presented
+    :raises AccessError: there is no certificate among the roots
     """
+    host, port = access.broker.host, access.broker.port
+    endpoint: IStreamClientEndpoint = HostnameEndpoint(reactor, host, port, timeout=_CONNECT_SECONDS)
+    if access.tls:
+        endpoint = wrapClientTLS(optionsForClientTLS(host, trustRoot=_roots(access)), endpoint)
+    return endpoint
 
-    host: str
-    username: str
-    password: str = field(repr=False)
-    token: bool = True
+
+def _roots(access: Access) -> Any:
+    if access.roots is None:
+        return platformTrust()
+    try:
+        found = x509.load_pem_x509_certificates(access.roots)
+    except ValueError:
+        raise AccessError("tls_ca", "expected certificates in PEM") from None
+    pems = [one.public_bytes(Encoding.PEM) for one in found]
+    return trustRootFromCertificates([Certificate.loadPEM(pem) for pem in pems])
 
 
 class BrokerBus(Service):
     """A `csipd.gridappsd.bus.Bus` behind a broker.
 
-    :param endpoint: of the broker
+    :param endpoint: of the broker, see `endpoint_of`
     :param clock: for timers; monotonic
     :param wall: for the times that operators see
     :param draw: a number in 0..1 by chance
@@ -69,16 +88,16 @@ class BrokerBus(Service):
     def __init__(
         self,
         endpoint: IStreamClientEndpoint,
-        account: Account,
+        access: Access,
         clock: IReactorTime,
         wall: Callable[[], float],
         peer_log: PeerLog,
         *,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self.state = BusState()
+        self.state = BusState(broker=str(access.broker))
         self._endpoint = endpoint
-        self._account = account
+        self._access = access
         self._clock = clock
         self._wall = wall
         self._peer_log = peer_log
@@ -99,16 +118,16 @@ class BrokerBus(Service):
 
     def stopService(self) -> Deferred[None] | None:
         super().stopService()
-        self._stopped = Deferred()
         if self._next_attempt is not None:
             self._next_attempt.cancel()
             self._next_attempt = None
-            self._stopped.callback(None)
-        elif self._connecting is not None:
+            return None
+        stopped = self._stopped = Deferred()
+        if self._connecting is not None:
             self._connecting.cancel()
         elif self._user is not None:
             self._user.connection.end()
-        return self._stopped
+        return stopped
 
     def subscribe(self, destination: str, handler: Handler) -> None:
         handlers = self._handlers.setdefault(destination, [])
@@ -164,7 +183,7 @@ class BrokerBus(Service):
         self.state.up_since = self._wall()
         self.state.connections += 1
         self._up_at = self._clock.seconds()
-        self._log.info("{peer}: connected to {host}", peer=_PEER, host=self._account.host)
+        self._log.info("{peer}: connected to {broker}", peer=_PEER, broker=self.state.broker)
         for call in tuple(self._when_up):
             call()
 
@@ -173,8 +192,9 @@ class BrokerBus(Service):
         self._user = self._connecting = None
         was_up, self.state.up_since = self.state.up_since is not None, None
         if not self.running:
-            if self._stopped is not None:
-                self._stopped.callback(None)
+            stopped, self._stopped = self._stopped, None
+            if stopped is not None:
+                stopped.callback(None)
             return
         if was_up and self._clock.seconds() - self._up_at >= _LONGEST_PAUSE:
             self._pause = _FIRST_PAUSE
@@ -198,15 +218,13 @@ class BrokerBus(Service):
 
     def _attempt(self) -> None:
         self._next_attempt = None
-        if not self._account.token:
-            self._go_live(self._account.username, self._account.password, {})
+        name, password = self._access.username, self._access.password
+        if not self._access.token:
+            self._go_live(name, password, {})
             return
-        name = self._account.username
-        request = TokenRequest(
-            name, self._account.password, f"temp.token_resp.{name}-{token_hex(8)}", self._clock
-        )
+        request = TokenRequest(name, password, f"temp.token_resp.{name}-{token_hex(8)}", self._clock)
         request.token.addCallbacks(self._take_token, self._no_token)
-        self._open(request, name, self._account.password)
+        self._open(request, name, password)
 
     def _take_token(self, token: str) -> None:
         if self.running:
@@ -224,7 +242,7 @@ class BrokerBus(Service):
 
     def _open(self, user: TokenRequest | Live, login: str, passcode: str) -> None:
         def session(now: float) -> Session:
-            return Session(login, passcode, self._account.host, now, most_body=LARGEST)
+            return Session(login, passcode, self._access.broker.host, now, most_body=LARGEST)
 
         user.connection = Connection(session, self._clock, user)
         self._user = None
@@ -236,6 +254,5 @@ class BrokerBus(Service):
             self._connecting, self._user = None, user
 
     def _not_opened(self, failure: Failure) -> None:
-        self.went_down(
-            "no connection", f"{self._account.host} cannot be reached: {failure.getErrorMessage()[:200]}"
-        )
+        why = failure.getErrorMessage()[:200]
+        self.went_down("no connection", f"{self.state.broker} cannot be reached: {why}")

@@ -38,6 +38,7 @@ Handler = Callable[[Message], None]
 class BusState:
     """What the bus did, for operators.
 
+    :ivar broker: where its broker is
     :ivar up_since: wall clock, s; None while it is down
     :ivar connections: how often it came up since the start
     :ivar last_error: why it was down the last time, or could not come up; in words
@@ -47,6 +48,7 @@ class BusState:
     :ivar refused: messages, or parts of them, that nothing was made of, by kind
     """
 
+    broker: str = ""
     up_since: float | None = None
     connections: int = 0
     last_error: str | None = None

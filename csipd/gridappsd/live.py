@@ -99,7 +99,7 @@ class Live:
         self._asked += 1
         name = f"q{self._asked}"
         answers_to = f"/temp-queue/response.{token_hex(8)}"
-        answer: Deferred[bytes] = Deferred(lambda _: self._forget(name))
+        answer: Deferred[bytes] = Deferred(lambda _: self._cancelled(name))
         timer = self._clock.callLater(
             seconds, self._unanswered, name, f"nobody answered within {seconds:g} s"
         )

@@ -43,6 +43,7 @@ gridappsd:
   port: 61614
   username: csipd
   password: secret
+  token: false
   tls: true
   tls_ca: broker.pem
   model_name: ieee13nodeckt
@@ -60,7 +61,8 @@ gridappsd:
         self.assertEqual(warnings, ())
         self.assertEqual(found.broker, HostPort("broker.example.org", 61614))
         self.assertEqual((found.username, found.password), ("csipd", "secret"))
-        self.assertEqual((found.tls, found.tls_ca), (True, Path("/base/broker.pem")))
+        self.assertEqual((found.token, found.tls), (False, True))
+        self.assertEqual(found.tls_ca, Path("/base/broker.pem"))
         self.assertEqual((found.service_name, found.simulation_id), ("DERMS", "1234567"))
         self.assertEqual(found.model_name, "ieee13nodeckt")
         self.assertEqual(found.feeder_id, "_49AD8E07-3BF9-A4E2-CB8F-C3722F837B62")
@@ -170,6 +172,7 @@ gridappsd:
             "address": "a b",
             "port": "0",
             "username": "a:b",
+            "token": "1",
             "tls": "maybe",
             "default_pin": "x",
             "house_named_inverters_regex": "'('",
