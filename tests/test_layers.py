@@ -209,6 +209,8 @@ def breaches(modules: Iterable[Module]) -> Iterator[str]:
                 allowed = is_pure(use, ["csipd.sep2"])
             elif module.within("csipd.der"):
                 allowed = is_pure(use, ["csipd.sep2", "csipd.der"])
+            elif module.within("csipd.stomp"):
+                allowed = is_pure(use, ["csipd.stomp"])
             elif module.within(*PURE_SIM):
                 allowed = is_pure(use, ["csipd.sep2", "csipd.der", *PURE_SIM, *PURE_BUS])
             elif module.within(*PURE_BUS):

@@ -83,6 +83,8 @@ def read_gridappsd(
         for key in _OF_THE_BUS:
             if section.has(key):
                 section.warn(key, "not used: there is no bus without address")
+    elif not tls and not HostPort(address, port).is_loopback:
+        section.warn("address", f"without tls: true password and commands go to {address} in the clear")
     if section.has("field_bus_def"):
         section.warn("field_bus_def", "ignored: csipd is on the platform's bus alone, not on a field bus")
     found = Gridappsd(

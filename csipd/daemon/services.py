@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import inlineCallbacks
@@ -46,6 +46,10 @@ from csipd.web.app import Application
 from csipd.web.cache import Cache
 from csipd.web.endpoint import Endpoint
 from csipd.web.server import Site
+
+if TYPE_CHECKING:
+    from csipd.daemon.bus import BusDoor
+    from csipd.gridappsd.bus import BusState
 
 #: What one connection of the operator's API may ask for: few connections, larger bodies, longer URIs.
 ADMIN_LIMITS = ConnectionLimits(body_bytes=1 << 20, uri_bytes=2048, connections=200)
@@ -108,8 +112,10 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     proxies = ProxyDirectory(settings, ready.repository, ready.proxies, wall.real)
     contacts = Contacts(reactor.seconds, wall.now, speed=wall.speed)
     listeners = [_devices_listener(ready, reactor, database, notifier, room.connections, peer_log, contacts)]
+    bus = _bus(ready, reactor, peer_log)
     if ready.operators:
-        listeners.append(_operators_listener(ready, reactor, database, operators.names, peer_log))
+        state = None if bus is None else bus.bus.state
+        listeners.append(_operators_listener(ready, reactor, database, operators.names, peer_log, state))
     notifier.subscribe(scheduler.changed)
     notifying = build_notifying(ready, reactor, database, peer_log)
     notifier.subscribe(notifying.deliverer.changed)
@@ -131,6 +137,8 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     scheduler.setServiceParent(tree)
     DeliveryRounds(database, reactor, wall.now, ready.server, speed=wall.speed).setServiceParent(tree)
     notifying.add_to(tree)
+    if bus is not None:
+        bus.add_to(tree)
     sweeps.setServiceParent(tree)
     ContactWriter(database, contacts, listeners[0].site.connections, reactor).setServiceParent(tree)
     for listener in listeners:
@@ -150,6 +158,15 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     if ready.options.hints:
         Hints(ready.options.hints).setServiceParent(tree)
     return tree
+
+
+def _bus(ready: PreparedDaemon, reactor: Any, peer_log: PeerLog) -> BusDoor | None:
+    """What takes part in the GridAPPS-D bus; where there is none, nothing of it is imported."""
+    if ready.bus is None:
+        return None
+    from csipd.daemon.bus import build_bus
+
+    return build_bus(ready, ready.bus, reactor, peer_log)
 
 
 def _log_remark(peer_log: PeerLog, remark: Remark) -> None:
@@ -193,7 +210,12 @@ def _devices_listener(
 
 
 def _operators_listener(
-    ready: PreparedDaemon, reactor: Any, database: Database, operators: Mapping[str, str], peer_log: PeerLog
+    ready: PreparedDaemon,
+    reactor: Any,
+    database: Database,
+    operators: Mapping[str, str],
+    peer_log: PeerLog,
+    bus: BusState | None,
 ) -> Listener:
     settings, wall = ready.settings, ready.wall
     issuing = Issuing(reactor, ready.repository, ready.issuing, ready.lfdi_of, {settings.server})
@@ -204,6 +226,7 @@ def _operators_listener(
         operators=operators,
         prepare={"certificate": issuing.for_device},
         version=VERSION,
+        bus=bus,
     )
     site = Site(
         admin.resource(),

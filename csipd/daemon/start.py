@@ -44,6 +44,7 @@ from csipd.db.database import Transaction
 from csipd.db.tree.context import Server
 from csipd.der.access import Policy
 from csipd.der.receivers import ReceiverPolicy
+from csipd.gridappsd.access import Access, AccessError, read_access
 from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.pki import Repository
 from csipd.pki.profiles import PROXY
@@ -76,12 +77,14 @@ class CheckResult:
     """What there was to see before anything is made.
 
     :param wanted: the certificates that there are to be
+    :param bus: how csipd gets to the GridAPPS-D bus; None: not at all
     :param runs: whether a daemon runs with this storage folder
     :param warnings: a line each
     """
 
     repository: Repository
     wanted: list[pki.CertificateSpec]
+    bus: Access | None
     runs: bool
     warnings: tuple[str, ...]
 
@@ -93,6 +96,7 @@ class PreparedDaemon:
     :param operators: names of the operators by the fingerprints of their certificates
     :param proxies: which proxies are believed
     :param issuing: the CA that issues certificates of devices
+    :param bus: how csipd gets to the GridAPPS-D bus; None: not at all
     :param wall: the clock that devices see
     :param notices: what was made and changed, a line each
     :param warnings: what an operator should know, a line each
@@ -110,6 +114,7 @@ class PreparedDaemon:
     repository: Repository
     issuing: pki.CertificateSpec
     lfdi_of: Callable[[bytes], str]
+    bus: Access | None
     wall: WallClock
     notices: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -210,6 +215,7 @@ def _make(settings: Settings, options: StartOptions, checked: CheckResult, lock:
         repository=repository,
         issuing=device_issuer(settings),
         lfdi_of=lfdi_of,
+        bus=checked.bus,
         wall=wall,
         notices=(
             *(f"made {path}" for path in made),
@@ -230,6 +236,7 @@ def _check(settings: Settings, options: StartOptions) -> CheckResult:
     _resolve(settings, options)
     storage.try_folder(settings, "storage_path", settings.storage_path)
     check_lab(settings, options.user)
+    bus = _access(settings)
     runs = storage.is_locked(settings.storage_path)
     try_ports(settings, runs=runs)
     with attributed_to(settings, "tls_repository"):
@@ -239,7 +246,7 @@ def _check(settings: Settings, options: StartOptions) -> CheckResult:
         missing = repository.missing(wanted)
     if missing:
         storage.try_folder(settings, "tls_repository", settings.tls_repository)
-    warnings = check_roots(settings, missing, time.time())
+    warnings = [*check_roots(settings, missing, time.time()), *_open_secrets(settings, bus)]
     with attributed_to(settings, "tls_repository"):
         lfdis(settings, repository, lfdi_reader(settings, repository), missing)
         if not missing:
@@ -248,7 +255,23 @@ def _check(settings: Settings, options: StartOptions) -> CheckResult:
     if not runs:
         with attributed_to(settings, "storage_path"):
             engine.check(engine.sqlite_url(settings.storage_path))
-    return CheckResult(repository, wanted, runs, tuple(warnings))
+    return CheckResult(repository, wanted, bus, runs, tuple(warnings))
+
+
+def _access(settings: Settings) -> Access | None:
+    """How csipd gets to the GridAPPS-D bus, with what files say of it."""
+    try:
+        return read_access(settings.gridappsd)
+    except AccessError as error:
+        raise StartError(settings.problem(f"gridappsd.{error.key}", str(error))) from error
+
+
+def _open_secrets(settings: Settings, bus: Access | None) -> list[str]:
+    message = "others than its owner may read {}; expected nobody to (chmod 600)"
+    return [
+        settings.problem(f"gridappsd.{key}", message.format(path))
+        for key, path in (bus.open_to_others if bus is not None else {}).items()
+    ]
 
 
 def _warnings(settings: Settings, repository: Repository, wanted: list[pki.CertificateSpec]) -> list[str]:

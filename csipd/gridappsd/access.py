@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from attrs import field, frozen
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from csipd.config import Gridappsd, HostPort
 from csipd.config.gridappsd import TOPIC_WORD
@@ -32,7 +34,7 @@ class AccessError(Exception):
 class Access:
     """How csipd gets to the bus.
 
-    :param roots: PEM of the roots of the broker's certificate; None: those of this machine
+    :param roots: those of the broker's certificate, each in PEM; None: this machine's
     :param open_to_others: files with secrets that more than their owner may read, by their keys
     """
 
@@ -41,7 +43,7 @@ class Access:
     password: str = field(repr=False)
     token: bool
     tls: bool
-    roots: bytes | None
+    roots: tuple[bytes, ...] | None
     simulation_id: str | None
     feeder_id: str | None
     open_to_others: dict[str, Path]
@@ -64,7 +66,7 @@ def read_access(said: Gridappsd) -> Access | None:
         else _value("password_file", password, _PASSWORD, "a password of at most 200 characters"),
         token=said.token,
         tls=said.tls,
-        roots=None if said.tls_ca is None else _octets("tls_ca", said.tls_ca, _MOST_ROOTS),
+        roots=None if said.tls_ca is None else _roots(said.tls_ca),
         simulation_id=said.simulation_id
         if simulation is None
         else _value("simulation_id_file", simulation, TOPIC_WORD, of_topic),
@@ -75,6 +77,15 @@ def read_access(said: Gridappsd) -> Access | None:
         if password is None or not password.stat().st_mode & 0o077
         else {"password_file": password},
     )
+
+
+def _roots(path: Path) -> tuple[bytes, ...]:
+    octets = _octets("tls_ca", path, _MOST_ROOTS)
+    try:
+        found = x509.load_pem_x509_certificates(octets)
+    except ValueError:
+        raise AccessError("tls_ca", f"expected certificates in PEM in {path}") from None
+    return tuple(one.public_bytes(Encoding.PEM) for one in found)
 
 
 def _value(key: str, path: Path, pattern: str, expected: str) -> str:

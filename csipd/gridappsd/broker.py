@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from secrets import token_hex
 from typing import Any, Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol, wrapClientTLS
@@ -27,7 +25,7 @@ from twisted.internet.ssl import (
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from csipd.gridappsd.access import Access, AccessError
+from csipd.gridappsd.access import Access
 from csipd.gridappsd.bus import LARGEST, BusState, Handler, Message, NoAnswer
 from csipd.gridappsd.connection import Connection
 from csipd.gridappsd.live import Live
@@ -52,10 +50,7 @@ _PEER: Final = "the GridAPPS-D bus"
 
 
 def endpoint_of(access: Access, reactor: Any) -> IStreamClientEndpoint:
-    """Where the broker is, with TLS where the configuration says so: its certificate has to be of its name.
-
-    :raises AccessError: there is no certificate among the roots
-    """
+    """Where the broker is, with TLS where the configuration says so: its certificate must be of its name."""
     host, port = access.broker.host, access.broker.port
     endpoint: IStreamClientEndpoint = HostnameEndpoint(reactor, host, port, timeout=_CONNECT_SECONDS)
     if access.tls:
@@ -66,12 +61,7 @@ def endpoint_of(access: Access, reactor: Any) -> IStreamClientEndpoint:
 def _roots(access: Access) -> Any:
     if access.roots is None:
         return platformTrust()
-    try:
-        found = x509.load_pem_x509_certificates(access.roots)
-    except ValueError:
-        raise AccessError("tls_ca", "expected certificates in PEM") from None
-    pems = [one.public_bytes(Encoding.PEM) for one in found]
-    return trustRootFromCertificates([Certificate.loadPEM(pem) for pem in pems])
+    return trustRootFromCertificates([Certificate.loadPEM(pem) for pem in access.roots])
 
 
 class BrokerBus(Service):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from attrs import Factory, define, frozen
+from attrs import Factory, frozen
 from twisted.internet.defer import Deferred
+
+from csipd.gridappsd.state import BusState as BusState
 
 #: Octets of a message's body that is taken; a larger one is dropped and counted.
 LARGEST: Final = 1 << 20
@@ -32,30 +33,6 @@ class Message:
 
 
 Handler = Callable[[Message], None]
-
-
-@define
-class BusState:
-    """What the bus did, for operators.
-
-    :ivar broker: where its broker is
-    :ivar up_since: wall clock, s; None while it is down
-    :ivar connections: how often it came up since the start
-    :ivar last_error: why it was down the last time, or could not come up; in words
-    :ivar last_error_at: wall clock, s
-    :ivar received: messages that were handed on
-    :ivar sent: messages that were given to the broker
-    :ivar refused: messages, or parts of them, that nothing was made of, by kind
-    """
-
-    broker: str = ""
-    up_since: float | None = None
-    connections: int = 0
-    last_error: str | None = None
-    last_error_at: float | None = None
-    received: int = 0
-    sent: int = 0
-    refused: Counter[str] = Factory(Counter)
 
 
 class Bus(Protocol):

@@ -115,13 +115,13 @@ gridappsd:
         """The platform's variables override the file, each with a warning that does not tell the secret."""
         found, warnings = read(
             "gridappsd:\n  address: localhost\n  password_file: x\n",
-            GRIDAPPSD_ADDRESS="tcp://broker",
+            GRIDAPPSD_ADDRESS="tcp://127.0.0.2",
             GRIDAPPSD_PORT="1234",
             GRIDAPPSD_USER="me",
             GRIDAPPSD_PASSWORD="hush-hush",
             GRIDAPPSD_OTHER="x",
         )
-        self.assertEqual(found.broker, HostPort("broker", 1234))
+        self.assertEqual(found.broker, HostPort("127.0.0.2", 1234))
         self.assertEqual((found.username, found.password, found.password_file), ("me", "hush-hush", None))
         self.assertEqual(len(warnings), 4)
         self.assertIn(
@@ -145,7 +145,7 @@ gridappsd:
 
     def test_field_bus(self) -> None:
         """field_bus_def means nothing, and that is said once."""
-        found, warnings = read("gridappsd:\n  address: a\n  field_bus_def: {id: x, is_ot_bus: true}\n")
+        found, warnings = read("gridappsd:\n  address: localhost\n  field_bus_def: {id: x}\n")
         self.assertIsNotNone(found.broker)
         self.assertEqual(
             warnings,
@@ -154,6 +154,19 @@ gridappsd:
                 "field bus",
             ),
         )
+
+    def test_in_the_clear(self) -> None:
+        """That everything goes over the network in the clear is told, and may be silenced in the file."""
+        _, warnings = read("gridappsd:\n  address: broker.example.org\n")
+        self.assertEqual(
+            warnings,
+            (
+                "c.yml:4: gridappsd.address: without tls: true password and commands go to "
+                "broker.example.org in the clear",
+            ),
+        )
+        self.assertEqual(read("gridappsd:\n  address: broker.example.org  # no warning\n")[1], ())
+        self.assertEqual(read("gridappsd:\n  address: broker.example.org\n  tls: true\n")[1], ())
 
     def test_without_address(self) -> None:
         """Keys of a bus that is not there are told."""

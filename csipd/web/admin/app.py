@@ -26,6 +26,7 @@ from csipd.db import idempotency
 from csipd.db.database import Database, Transaction
 from csipd.db.fair_queue import Kind, Share
 from csipd.db.tree.context import Server
+from csipd.gridappsd.state import BusState
 from csipd.net.identity import Identity
 from csipd.net.quotas import CallerInfo
 from csipd.refusals import Refusal, Unavailable
@@ -89,6 +90,7 @@ class Admin:
     :param operators: names of the operators by the SHA-256 fingerprints of their certificates
     :param prepare: what operations need done outside of the database, by name
     :param version: of csipd
+    :param bus: how the GridAPPS-D bus is, as long as the daemon runs; None: there is none
     """
 
     _log = Logger()
@@ -102,12 +104,14 @@ class Admin:
         operators: Mapping[str, str],
         prepare: Mapping[str, Prepare],
         version: str,
+        bus: BusState | None = None,
     ) -> None:
         self._database = database
         self._server = server
         self._wall = wall
         self._operators = operators
         self._prepare = prepare
+        self._bus = bus
         self._description = json.dumps(document(OPERATIONS, version), indent=1).encode()
         self._klein = Klein()
         by_path: dict[str, dict[str, Operation]] = {}
@@ -202,6 +206,8 @@ class Admin:
             numbers=numbers,
             query=requests.query(request, operation.query),
             body=requests.body(request, operation, content),
+            # What is read in the database's thread may not change meanwhile.
+            bus=None if self._bus is None else self._bus.copy(),
             certificate_ends=_end(request.peer.identity.not_after),
         )
         digest = sha256(b"\0".join((request.method, request.uri, content))).hexdigest()

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from attrs import field, frozen
 
 from csipd.db.tree.context import Server
+from csipd.gridappsd.state import BusState
 from csipd.sep2.schema import Element
 
 _NUMBER = re.compile(r"\{(\w+)\}")
@@ -83,6 +84,7 @@ class Call:
     :param body: what was sent
     :param prepared: what the operation's ``prepare`` made of it
     :param place: where a portion begins, for an operation that ``streams``; None: at the start
+    :param bus: how the GridAPPS-D bus is; None: there is none
     :param certificate_ends: when the operator's certificate does (TimeType); None: it has no end
     """
 
@@ -94,6 +96,7 @@ class Call:
     body: Any = None
     prepared: Any = None
     place: Any = None
+    bus: BusState | None = None
     certificate_ends: int | None = None
 
     @property

@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import sqlalchemy as sa
 
 from csipd.daemon import scheduler
 from csipd.daemon.lab import lab_line
 from csipd.db import alarms, controls, device_list, mirrors, programs, subscription_list, tally
+from csipd.gridappsd.state import BusState
 from csipd.sep2.schema import Element
 from csipd.sep2.types import TimeType
 from csipd.version import VERSION
 from csipd.web.admin.forms import Count, Line
 from csipd.web.admin.operations import Call, Operation
+
+
+class RefusedCount(Element):
+    """What the GridAPPS-D bus brought, or was to be sent there, and nothing was made of."""
+
+    kind: Line
+    count: Count
+
+
+class Bus(Element):
+    """The GridAPPS-D bus, since the daemon's start."""
+
+    lists: ClassVar[tuple[str, ...]] = ("refused",)
+
+    broker: Line
+    #: Absent while it is down.
+    up_since: TimeType | None = None
+    #: How often it came up.
+    connections: Count
+    #: Why it went down the last time, or could not come up, and when.
+    last_error: Line | None = None
+    last_error_at: TimeType | None = None
+    #: Messages.
+    received: Count
+    sent: Count
+    refused: tuple[RefusedCount, ...] = ()
 
 
 class ServerState(Element):
@@ -43,6 +72,8 @@ class ServerState(Element):
     readings: Count
     #: Up to when the roll-ups of all readings are made: an hour or so ago, unless csipd is behind.
     rolled_up_to: TimeType | None = None
+    #: Given where csipd is on the GridAPPS-D bus.
+    bus: Bus | None = None
     next_transition: TimeType | None = None
     last_tick: TimeType | None = None
     #: When the certificate of the operator who asks ends; absent for one without end.
@@ -74,9 +105,26 @@ def status(connection: sa.Connection, call: Call) -> ServerState:
         mirrors=kept[mirrors.NUMBER],
         readings=kept[tally.READINGS],
         rolled_up_to=kept[tally.ROLLED_UP] or None,
+        bus=None if call.bus is None else _bus(call.bus),
         next_transition=controls.next_moment(connection, call.now),
         last_tick=scheduler.last_tick(connection),
         your_certificate_ends=call.certificate_ends,
+    )
+
+
+def _bus(state: BusState) -> Bus:
+    def moment(at: float | None) -> int | None:
+        return None if at is None else int(at)
+
+    return Bus(
+        broker=state.broker,
+        up_since=moment(state.up_since),
+        connections=state.connections,
+        last_error=state.last_error,
+        last_error_at=moment(state.last_error_at),
+        received=state.received,
+        sent=state.sent,
+        refused=tuple(RefusedCount(kind=kind, count=count) for kind, count in sorted(state.refused.items())),
     )
 
 

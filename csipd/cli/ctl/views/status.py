@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from csipd.cli.ctl.client import Value
 from csipd.cli.ctl.output import Facts
 from csipd.cli.ctl.views.cells import When, text
@@ -46,6 +48,26 @@ def _readings(one: Value, when: When) -> str:
     return f"{said}, rolled up to {when(until)}" + (" (behind)" if behind else "")
 
 
+def _bus(one: Value, when: When) -> Iterator[tuple[str, str]]:
+    """How the GridAPPS-D bus is, where there is one."""
+    bus = one.get("bus")
+    if not isinstance(bus, dict):
+        return
+    up, error = bus.get("up_since"), bus.get("last_error")
+    said = f"{text(bus.get('broker'))}, {'down' if up is None else f'up since {when(up)}'}"
+    if error is not None:
+        said += f"; {when(bus.get('last_error_at'))}: {error}"
+    yield "GridAPPS-D bus", said
+    refused = ", ".join(f"{each['count']} {each['kind']}" for each in bus.get("refused", ()))
+    yield (
+        "Bus messages",
+        (
+            f"{text(bus.get('received'))} received, {text(bus.get('sent'))} sent"
+            + (f"; refused: {refused}" if refused else "")
+        ),
+    )
+
+
 def status(one: Value, when: When) -> Facts:
     warning = one.get("warning")
     return Facts(
@@ -63,6 +85,7 @@ def status(one: Value, when: When) -> Facts:
             ("Notifications", _notifications(one)),
             ("Mirrors", text(one.get("mirrors"))),
             ("Readings", _readings(one, when)),
+            *_bus(one, when),
             ("Next transition", when(one.get("next_transition"))),
             ("Last tick", when(one.get("last_tick"))),
             ("Your certificate ends", _end(one, when)),

@@ -1,0 +1,35 @@
+"""The GridAPPS-D bus in the daemon: how csipd gets there, and what is built for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+from twisted.application.service import MultiService, Service
+
+from csipd.daemon.start import PreparedDaemon
+from csipd.gridappsd.access import Access
+from csipd.gridappsd.broker import BrokerBus, endpoint_of
+from csipd.net.peer_log import PeerLog
+
+
+@frozen
+class BusDoor:
+    """What takes part in the bus.
+
+    :param services: all of it, in the order in which it starts
+    """
+
+    services: tuple[Service, ...]
+    bus: BrokerBus
+
+    def add_to(self, tree: MultiService) -> None:
+        """Have it started and stopped with a tree."""
+        for service in self.services:
+            service.setServiceParent(tree)
+
+
+def build_bus(ready: PreparedDaemon, access: Access, reactor: Any, peer_log: PeerLog) -> BusDoor:
+    """What takes part in the bus, from what was made ready before the fork."""
+    bus = BrokerBus(endpoint_of(access, reactor), access, reactor, ready.wall.now, peer_log)
+    return BusDoor((bus,), bus)
