@@ -7,7 +7,9 @@ from typing import Any
 from attrs import frozen
 from twisted.application.service import MultiService, Service
 
+from csipd.daemon.changes import ChangeNotifier
 from csipd.daemon.start import PreparedDaemon
+from csipd.db.database import Database
 from csipd.gridappsd.access import Access
 from csipd.gridappsd.broker import BrokerBus, endpoint_of
 from csipd.net.peer_log import PeerLog
@@ -29,7 +31,17 @@ class BusDoor:
             service.setServiceParent(tree)
 
 
-def build_bus(ready: PreparedDaemon, access: Access, reactor: Any, peer_log: PeerLog) -> BusDoor:
-    """What takes part in the bus, from what was made ready before the fork."""
+def build_bus(
+    ready: PreparedDaemon,
+    access: Access,
+    reactor: Any,
+    database: Database,
+    notifier: ChangeNotifier,
+    peer_log: PeerLog,
+) -> BusDoor:
+    """What takes part in the bus, from what was made ready before the fork.
+
+    The bus comes first: it stops last, when nobody has anything to say any more.
+    """
     bus = BrokerBus(endpoint_of(access, reactor), access, reactor, ready.wall.now, peer_log)
     return BusDoor((bus,), bus)

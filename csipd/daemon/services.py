@@ -112,7 +112,7 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     proxies = ProxyDirectory(settings, ready.repository, ready.proxies, wall.real)
     contacts = Contacts(reactor.seconds, wall.now, speed=wall.speed)
     listeners = [_devices_listener(ready, reactor, database, notifier, room.connections, peer_log, contacts)]
-    bus = _bus(ready, reactor, peer_log)
+    bus = _bus(ready, reactor, database, notifier, peer_log)
     if ready.operators:
         state = None if bus is None else bus.bus.state
         listeners.append(_operators_listener(ready, reactor, database, operators.names, peer_log, state))
@@ -160,13 +160,15 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     return tree
 
 
-def _bus(ready: PreparedDaemon, reactor: Any, peer_log: PeerLog) -> BusDoor | None:
+def _bus(
+    ready: PreparedDaemon, reactor: Any, database: Database, notifier: ChangeNotifier, peer_log: PeerLog
+) -> BusDoor | None:
     """What takes part in the GridAPPS-D bus; where there is none, nothing of it is imported."""
     if ready.bus is None:
         return None
     from csipd.daemon.bus import build_bus
 
-    return build_bus(ready, ready.bus, reactor, peer_log)
+    return build_bus(ready, ready.bus, reactor, database, notifier, peer_log)
 
 
 def _log_remark(peer_log: PeerLog, remark: Remark) -> None:
