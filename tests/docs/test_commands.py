@@ -20,7 +20,14 @@ from tests.docs.commands import blocks, indented, script
 from tests.support.daemon import OPENSSL_CNF, SCRIPTS, Process, two_free_ports
 
 ROOT = OPENSSL_CNF.parent
-DOCUMENTS = ("README.md", "docs/csipctl.md", "docs/api.md", "docs/operating.md", "docs/aggregators.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/csipctl.md",
+    "docs/api.md",
+    "docs/operating.md",
+    "docs/aggregators.md",
+    "docs/from-gridappsd.md",
+)
 
 #: What an installed csipd has elsewhere than one of `make run`.
 INSTALLED = {"/opt/csipd": "/opt/csipd", "/etc/csipd": "/etc", "/backup/": "/backup/"}
@@ -132,6 +139,10 @@ class DocumentTests(SynchronousTestCase):
     def test_aggregators(self) -> None:
         """docs/aggregators.md."""
         self.run_document("docs/aggregators.md")
+
+    def test_from_gridappsd(self) -> None:
+        """docs/from-gridappsd.md."""
+        self.run_document("docs/from-gridappsd.md")
 
     def test_few_are_excluded(self) -> None:
         """At most a tenth of the commands is left out, and none escapes as text that is only indented."""
