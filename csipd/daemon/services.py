@@ -20,6 +20,7 @@ from csipd.daemon.backlog import make_backlog
 from csipd.daemon.changes import ChangeNotifier
 from csipd.daemon.contacts import ContactWriter
 from csipd.daemon.descriptors import OWN, make_room
+from csipd.daemon.discovery import build_discovery
 from csipd.daemon.garbage import GarbageCollection
 from csipd.daemon.listeners import Listener, Listeners
 from csipd.daemon.notifying import build_notifying
@@ -153,6 +154,9 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
         at_hangup=notifying.tls.reload,
     ).setServiceParent(tree)
     build_plain(ready, reactor, peer_log, backlog.connections, tree)
+    discovery = build_discovery(settings, ready.server.lfdi, reactor, peer_log)
+    if discovery is not None:
+        discovery.setServiceParent(tree)
     GarbageCollection(reactor).setServiceParent(tree)
     ThreadSwitching().setServiceParent(tree)
     if ready.options.hints:

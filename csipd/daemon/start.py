@@ -30,6 +30,7 @@ from csipd.daemon.certificates import (
     lfdis,
     operators,
 )
+from csipd.daemon.discovery import check_discovery
 from csipd.daemon.failures import StartError, attributed_to
 from csipd.daemon.lab import check_lab
 from csipd.daemon.operators import operators_ending
@@ -237,6 +238,7 @@ def _check(settings: Settings, options: StartOptions) -> CheckResult:
     storage.try_folder(settings, "storage_path", settings.storage_path)
     check_lab(settings, options.user)
     bus = _access(settings)
+    check_discovery(settings)
     runs = storage.is_locked(settings.storage_path)
     try_ports(settings, runs=runs)
     with attributed_to(settings, "tls_repository"):
