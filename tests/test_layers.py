@@ -80,6 +80,9 @@ PURE_BUS = tuple(
     )
 )
 
+# What is said of the server and how a link is spoken on, in one room with the sockets.
+PURE_DISCOVERY = tuple(f"csipd.discovery.{name}" for name in ("packets", "records", "responder"))
+
 REACTOR = "twisted.internet.reactor"
 # These take no reactor and reach for the global one.
 TAKES_REACTOR = (
@@ -217,6 +220,8 @@ def breaches(modules: Iterable[Module]) -> Iterator[str]:
                 # Values that come in are read as the operator's API reads them.
                 own = ["csipd.sep2", "csipd.der", "csipd.web.json_form", *PURE_BUS]
                 allowed = is_pure(use, own)
+            elif module.within(*PURE_DISCOVERY):
+                allowed = is_pure(use, ["csipd.sep2", *PURE_DISCOVERY])
             elif module.within("csipd.db"):
                 own = ["csipd.sep2", "csipd.der", "csipd.db", *shared]
                 allowed = is_sql(use, own, module.name == "csipd.db.database")

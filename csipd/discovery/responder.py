@@ -206,6 +206,8 @@ class Responder:
         """See whether somebody says something else of our names."""
         if not any(self._contradicts(record) for record in records):
             return
+        if self.state is State.PROBING and not self._steps:
+            return  # who has the name will say so when asked
         if self.state is State.PROBING:
             self.conflicted = True
             self._step_due = None
