@@ -93,6 +93,7 @@ def _settings(top: Fields, problems: Problems, base: Path, environment: Environm
     for_every_der = top.get("include_default_der_program_on_ders", boolean, True)
     if cloned is not None:
         controls, programs = (*controls, cloned[0]), (*programs, cloned[1])
+    default_program = cloned[1].description if cloned is not None and for_every_der else None
     named = [program.description for program in programs]
     groups = read_groups(top, named)
     fsas = read_fsas(top, named)
@@ -106,7 +107,7 @@ def _settings(top: Fields, problems: Problems, base: Path, environment: Environm
             poll_rate=server["poll_rates"]["Registration"],
             idle_timeout=server["limits"].idle_timeout,
             default_der=top.get("include_default_der_on_all_devices", boolean, True),
-            default_program=cloned[1].description if cloned is not None and for_every_der else None,
+            default_program=default_program,
         )
     ).read(top)
     notifications = read_notifications(
@@ -125,6 +126,7 @@ def _settings(top: Fields, problems: Problems, base: Path, environment: Environm
         curves=curves,
         controls=controls,
         programs=programs,
+        default_program=default_program,
         fsas=fsas,
         groups=groups,
         devices=devices,

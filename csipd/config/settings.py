@@ -437,6 +437,7 @@ class Settings:
         repeated ones from what is kept
     :param notifications: where they may go and what they may cost
     :param discovery: where the server is announced; None: nowhere
+    :param default_program: description of the program that each device with DERs has; None: there is none
     :param gridappsd: the bus that commands come from and reports go to, and the model that devices come from
     :param aggregators_may_add: an aggregator may register LFDIs that nobody listed for it
     :param metering: what is taken of readings
@@ -489,6 +490,7 @@ class Settings:
     curves: tuple[Curve, ...] = field(kw_only=True)
     controls: tuple[Control, ...] = field(kw_only=True)
     programs: tuple[Program, ...] = field(kw_only=True)
+    default_program: str | None = field(kw_only=True)
     fsas: tuple[FSA, ...] = field(kw_only=True)
     groups: tuple[Group, ...] = field(kw_only=True)
     devices: tuple[Device, ...] = field(kw_only=True)

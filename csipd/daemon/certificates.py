@@ -79,18 +79,40 @@ def admin_roots(settings: Settings, repository: Repository) -> tuple[Path, ...]:
     return tuple(dict.fromkeys((*settings.trust_roots, own)))
 
 
+class FileLFDIs:
+    """LFDIs of `lfdi_mode_from_file`: of the text of the combined file that a certificate (DER) is in.
+
+    A certificate whose file is not here is known by itself: it is on no list of files either.
+    """
+
+    def __init__(self, repository: Repository) -> None:
+        self._known = {made: pki.lfdi_from_file(path) for made, path in repository.combined_index().items()}
+
+    def __call__(self, der: bytes) -> str:
+        return self._known.get(sha256(der).digest()) or identity.lfdi(der)
+
+    def learn(self, der: bytes, combined: Path) -> None:
+        """A certificate was made, and its combined file."""
+        self._known[sha256(der).digest()] = pki.lfdi_from_file(combined)
+
+
 def lfdi_reader(settings: Settings, repository: Repository) -> Callable[[bytes], str]:
     """How the LFDI of a certificate (DER) is computed under lfdi_mode."""
     if settings.lfdi_mode is LFDIMode.CERT_FINGERPRINT:
         return identity.lfdi
-    files = repository.combined_index()
-    known = {fingerprint: pki.lfdi_from_file(path) for fingerprint, path in files.items()}
+    return FileLFDIs(repository)
 
-    def by_file(der: bytes) -> str:
-        # A certificate whose file is not here is known by itself: it is on no list of files either.
-        return known.get(sha256(der).digest()) or identity.lfdi(der)
 
-    return by_file
+def lfdi_of_made(id: str, repository: Repository, lfdi_of: Callable[[bytes], str]) -> str:
+    """The LFDI of a device whose certificate was made in the repository since the start.
+
+    :param lfdi_of: of `lfdi_reader`, which knows the certificate from now on
+    :raises PKIError: it cannot be read
+    """
+    der = first_certificate(repository.certificate(id))
+    if isinstance(lfdi_of, FileLFDIs):
+        lfdi_of.learn(der, repository.combined(id))
+    return lfdi_of(der)
 
 
 def lfdis(

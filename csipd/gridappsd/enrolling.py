@@ -47,6 +47,7 @@ class Enrolment(Service):
     :param wall: seconds since 1970
     :param issuer: the CA in the repository that issues devices' certificates
     :param lfdi_of: the LFDI of the device whose certificate was made under an id
+    :param make: whether certificates may be made; else only devices are added that have one there
     :param reserved: names that no device may have
     :param pin: of the devices; None: one is drawn for each
     :param groups: names of the groups that they are put into
@@ -67,6 +68,7 @@ class Enrolment(Service):
         issuer: pki.CertificateSpec,
         lfdi_of: Callable[[str], str],
         *,
+        make: bool,
         reserved: Collection[str],
         pin: int | None,
         groups: Sequence[str],
@@ -80,6 +82,7 @@ class Enrolment(Service):
         self._repository = repository
         self._issuer = issuer
         self._lfdi_of = lfdi_of
+        self._make = make
         self._reserved = reserved
         self._pin = pin
         self._groups = tuple(groups)[:MOST_GROUPS]
@@ -144,7 +147,7 @@ class Enrolment(Service):
         try:
             id = pki.check_id(one.mrid, self._reserved)
             wanted = pki.device(id, issuer=self._issuer)
-            yield pki.run_later(self._reactor, self._repository.ensure([wanted], make=True))
+            yield pki.run_later(self._reactor, self._repository.ensure([wanted], make=self._make))
             yield self._database.write(partial(self._put, id=id, lfdi=self._lfdi_of(id)), BULK)
         except Unavailable:
             raise

@@ -78,6 +78,17 @@ class Declared:
         """The devices by their ids."""
         return {device.id: device for device in self.settings.devices}
 
+    @property
+    def usual_groups(self) -> tuple[str, ...]:
+        """Names of the groups of a device with DERs that the file does not name: of the programs of its first
+        FSA, and of the program that is every DER's.
+        """
+        group_of = self._groups_of_programs()
+        first = self.settings.fsas[0].programs if self.settings.fsas else ()
+        default = self.settings.default_program
+        named = first if default is None else (*first, default)
+        return tuple(dict.fromkeys(group_of[program] for program in named))
+
     def _rates(self) -> Iterator[Statement]:
         # Of a key that it does not have the file says nothing: defaults may be others in another release.
         for name, (key, _) in POLL_RATES.items():

@@ -37,7 +37,7 @@ class _Case(SynchronousTestCase):
         self.clock = Clock()
         self.repository = Repository(Path(self.mktemp()), None)
         pki.run_now(self.repository.ensure([pki.root()], make=True))
-        self.made: list[str] = []
+        self.make = True
         self.wait: Deferred[Any] | None = None
         for module in (platform_model, enrolling):
             self.patch(module.pki, "run_later", self.run_steps)
@@ -69,6 +69,7 @@ class _Case(SynchronousTestCase):
             self.repository,
             pki.root(),
             self.lfdi_of,
+            make=self.make,
             reserved=("127.0.0.1",),
             pin=pin,
             groups=of_groups,
@@ -165,6 +166,15 @@ class EnrolmentTests(_Case):
         query = sa.select(tables.devices.c.pin).where(tables.devices.c.name.startswith("_HOUSE"))
         for pin in self.world.read(lambda connection: list(connection.scalars(query))):
             self.assertNotIn(pin, (None, 0))
+
+    def test_no_certificates(self) -> None:
+        """With --no-create-certs those alone are added whose certificates are there."""
+        self.make = False
+        pki.run_now(self.repository.ensure([pki.device("_HOUSE_2")], make=True))
+        self.begin()
+        self.bus.come_up()
+        self.assertEqual(self.names(), ["_HOUSE_2"])
+        self.assertIn("no certificates are to be made", self.bus.refusals[0][1])
 
     def test_names_that_are_none(self) -> None:
         """An mRID that is no file's name, or another certificate's, is refused, and the others are added."""
