@@ -7,6 +7,7 @@ from typing import Any
 from attrs import frozen
 from twisted.application.service import MultiService, Service
 
+from csipd.daemon.bus_devices import Ids, build_devices
 from csipd.daemon.changes import ChangeNotifier
 from csipd.daemon.start import PreparedDaemon
 from csipd.db.database import Database
@@ -44,4 +45,5 @@ def build_bus(
     The bus comes first: it stops last, when nobody has anything to say any more.
     """
     bus = BrokerBus(endpoint_of(access, reactor), access, reactor, ready.wall.now, peer_log)
-    return BusDoor((bus,), bus)
+    ids = Ids(access.simulation_id, access.feeder_id)
+    return BusDoor((bus, *build_devices(ready, ids, bus, database, notifier, reactor)), bus)
