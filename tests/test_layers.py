@@ -83,6 +83,9 @@ PURE_BUS = tuple(
 # What is said of the server and how a link is spoken on, in one room with the sockets.
 PURE_DISCOVERY = tuple(f"csipd.discovery.{name}" for name in ("packets", "records", "responder"))
 
+# What the proxy reads and hands on, octets to octets.
+PURE_PROXY = tuple(f"csipd.proxy.{name}" for name in ("certificates", "fields", "framing"))
+
 REACTOR = "twisted.internet.reactor"
 # These take no reactor and reach for the global one.
 TAKES_REACTOR = (
@@ -207,7 +210,7 @@ def breaches(modules: Iterable[Module]) -> Iterator[str]:
             if under(use.name, TAKES_REACTOR):
                 allowed = module.name == "csipd.daemon.tap"
             elif under(use.name, ["csipd.daemon.tap"]):  # it brings the reactor with it
-                allowed = module.within("csipd.daemon.tap", "csipd.cli")
+                allowed = module.within("csipd.daemon.tap", "csipd.daemon.proxy_tap", "csipd.cli")
             elif module.within("csipd.sep2"):
                 allowed = is_pure(use, ["csipd.sep2"])
             elif module.within("csipd.der"):
@@ -222,6 +225,8 @@ def breaches(modules: Iterable[Module]) -> Iterator[str]:
                 allowed = is_pure(use, own)
             elif module.within(*PURE_DISCOVERY):
                 allowed = is_pure(use, ["csipd.sep2", *PURE_DISCOVERY])
+            elif module.within(*PURE_PROXY):
+                allowed = is_pure(use, PURE_PROXY)
             elif module.within("csipd.db"):
                 own = ["csipd.sep2", "csipd.der", "csipd.db", *shared]
                 allowed = is_sql(use, own, module.name == "csipd.db.database")

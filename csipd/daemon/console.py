@@ -32,7 +32,7 @@ from csipd.config import Settings
 #: What curl has to be told to be a device, with OpenSSL 3.
 CIPHERS = "'ECDHE-ECDSA-AES128-CCM8:@SECLEVEL=0'"
 #: Whoever says what a start has done, line by line.
-_DETAILS = "csipd.daemon.services.Notices"
+_DETAILS = "csipd.daemon.running.Notices"
 
 
 def console(file: TextIO | None = None) -> ILogObserver:

@@ -35,13 +35,16 @@ class Capacity:
     warning: str | None = None
 
 
-def make_room(connections: int, reserved: int, system: System = resource) -> Capacity:
-    """Raise the limit for so many connections of devices and ``reserved`` other open files."""
-    needed = connections + reserved
+def make_room(connections: int, reserved: int, system: System = resource, *, sides: int = 1) -> Capacity:
+    """Raise the limit for so many connections of devices and ``reserved`` other open files.
+
+    :param sides: 2 where a connection of a device may take two files: one with a proxy and one behind it
+    """
+    needed = sides * connections + reserved
     limit = _raise_to(needed, system)
     if limit >= needed:
         return Capacity(connections)
-    room = max(1, limit - min(reserved, limit // _SHARE))
+    room = max(1, (limit - min(reserved, limit // _SHARE)) // sides)
     return Capacity(
         room,
         f"limits.connections is {connections}, but this process may open {limit} files only: {room} "

@@ -59,13 +59,13 @@ class Listeners(Service):
         reactor: Any,
         peer_log: PeerLog,
         backlog: int,
-        at_hangup: Callable[[], object],
+        at_hangup: Sequence[Callable[[], object]],
     ) -> None:
         """Make what opens them.
 
         :param directories: know certificates by their fingerprints
         :param backlog: connections that the kernel keeps, for each of them, until they are accepted
-        :param at_hangup: reads anew what else depends on those files
+        :param at_hangup: read anew what else depends on those files
         """
         self._settings = settings
         self._backlog = backlog
@@ -77,6 +77,11 @@ class Listeners(Service):
         self._ports: list[Any] = []
         self._contexts: list[ServerTLS] = []
         self._daily: LoopingCall | None = None
+
+    def port_of(self, number: int) -> int:
+        """Where one of the listeners listens, once it does; they are numbered from 0."""
+        port: int = self._ports[number].getHost().port
+        return port
 
     def privilegedStartService(self) -> None:
         """Read the keys and bind, which may take rights that the daemon gives up next."""
@@ -129,7 +134,8 @@ class Listeners(Service):
     def _reload(self) -> None:
         for tls in self._contexts:
             tls.reload()
-        self._at_hangup()
+        for call in self._at_hangup:
+            call()
         for directory in self._directories:
             directory.reload()
         try:

@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import MultiService, Service
-from twisted.internet.defer import inlineCallbacks
 from twisted.logger import Logger
 
 from csipd import config
@@ -29,6 +28,7 @@ from csipd.daemon.plain import build_plain
 from csipd.daemon.proxies import ProxyDirectory
 from csipd.daemon.readings import ReadingSweeps
 from csipd.daemon.rounds import DeliveryRounds
+from csipd.daemon.running import DrainConnections, Notices, StopInOrder, limits_of, quotas_of
 from csipd.daemon.scheduler import Scheduler
 from csipd.daemon.start import PreparedDaemon
 from csipd.daemon.switching import ThreadSwitching
@@ -56,20 +56,8 @@ if TYPE_CHECKING:
 ADMIN_LIMITS = ConnectionLimits(body_bytes=1 << 20, uri_bytes=2048, connections=200)
 #: What one operator may use of it. The room is its own, so that devices cannot fill it.
 ADMIN_QUOTAS = Quotas(unfinished=100, unfinished_per_address=20)
-#: Seconds that requests in the works have to end when the daemon stops: less than an init system waits.
-_STOP_TIMEOUT = 10
 
 _log = Logger()
-
-
-class StopInOrder(MultiService):
-    """Stops its services one after the other, the last one first: what others need goes last."""
-
-    @inlineCallbacks
-    def stopService(self) -> Any:
-        Service.stopService(self)
-        for service in reversed(list(self)):
-            yield service.stopService()
 
 
 def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
@@ -108,7 +96,8 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     backlog = make_backlog(settings.limits.listen_backlog)
     reserved = ADMIN_LIMITS.connections + settings.notifications.connections + OWN
     reserved += 0 if settings.plain is None else PLAIN_CONNECTIONS
-    room = make_room(settings.limits.connections, reserved)
+    inside = settings.proxy.inside
+    room = make_room(settings.limits.connections, reserved, sides=2 if inside else 1)
     operators = OperatorDirectory(settings, ready.repository, ready.operators, wall.real)
     proxies = ProxyDirectory(settings, ready.repository, ready.proxies, wall.real)
     contacts = Contacts(reactor.seconds, wall.now, speed=wall.speed)
@@ -144,15 +133,32 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     ContactWriter(database, contacts, listeners[0].site.connections, reactor).setServiceParent(tree)
     for listener in listeners:
         DrainConnections(listener.site, reactor).setServiceParent(tree)
-    Listeners(
+    at_hangup = [notifying.tls.reload]
+    sockets = Listeners(
         settings,
         listeners,
         (operators, proxies),
         reactor,
         peer_log,
         backlog.connections,
-        at_hangup=notifying.tls.reload,
-    ).setServiceParent(tree)
+        at_hangup,
+    )
+    sockets.setServiceParent(tree)
+    if inside:
+        from csipd.daemon.proxying import build_proxying  # only where there is one
+
+        proxying = build_proxying(
+            settings,
+            ready.repository,
+            reactor,
+            peer_log,
+            connections=room.connections,
+            backlog=backlog.connections,
+            debug=ready.options.debug,
+            port=lambda: sockets.port_of(0),
+        )
+        proxying.add_to(tree)
+        at_hangup.append(proxying.reload)
     build_plain(ready, reactor, peer_log, backlog.connections, tree)
     discovery = build_discovery(settings, ready.server.lfdi, reactor, peer_log)
     if discovery is not None:
@@ -250,40 +256,6 @@ def _operators_listener(
     return Listener("the operator's API", "/admin/status", at.host, at.port, site, ready.admin_tls)
 
 
-def limits_of(settings: config.Settings, connections: int) -> ConnectionLimits:
-    """The bounds of a connection, as the configuration has them.
-
-    :param connections: how many there is room for
-    """
-    own = settings.limits
-    return ConnectionLimits(
-        handshake_seconds=own.handshake_timeout,
-        idle_seconds=own.idle_timeout,
-        request_seconds=own.request_deadline,
-        head_bytes=own.header_size,
-        uri_bytes=own.uri_length,
-        body_bytes=own.body_size,
-        # It says what is more than others' bodies: never less than they.
-        reading_body_bytes=max(own.reading_body_size, own.body_size),
-        reading_bodies_bytes=own.reading_bodies,
-        connections=connections,
-    )
-
-
-def quotas_of(settings: config.Settings) -> Quotas:
-    """What one caller may use, as the configuration has it."""
-    own = settings.limits
-    return Quotas(
-        connections=own.connections_per_device,
-        aggregator_connections=own.connections_per_aggregator,
-        requests_per_second=own.requests_per_second,
-        requests_per_managed_device=own.requests_per_managed_device,
-        handshakes_per_second=own.handshakes_per_second,
-        address_handshakes_per_second=own.address_handshakes_per_second,
-        unfinished=own.unfinished_handshakes,
-    )
-
-
 class StoreLock(Service):
     """Keeps the storage folder for this daemon until all else has stopped."""
 
@@ -293,23 +265,6 @@ class StoreLock(Service):
     def stopService(self) -> None:
         super().stopService()
         os.close(self._lock)
-
-
-class Notices(Service):
-    """Writes into the log what was done before there was one."""
-
-    _log = Logger()
-
-    def __init__(self, notices: tuple[str, ...], warnings: tuple[str, ...]) -> None:
-        self._notices = notices
-        self._warnings = warnings
-
-    def startService(self) -> None:
-        super().startService()
-        for line in self._notices:
-            self._log.info("{line}", line=line)
-        for line in self._warnings:
-            self._log.warn("{line}", line=line)
 
 
 class Hints(Service):
@@ -323,18 +278,3 @@ class Hints(Service):
     def startService(self) -> None:
         super().startService()
         self._log.info("{lines}", lines="\n".join(self._lines))
-
-
-class DrainConnections(Service):
-    """Lets requests in the works end when the daemon stops, but does not wait for ever."""
-
-    def __init__(self, site: Site, clock: Any) -> None:
-        self._site = site
-        self._clock = clock
-
-    def stopService(self) -> Any:
-        super().stopService()
-        # What was to be written is committed by then; what is left is a peer that does not take its answer.
-        return self._site.connections.drain().addTimeout(
-            _STOP_TIMEOUT, self._clock, onTimeoutCancel=lambda result, timeout: None
-        )

@@ -20,17 +20,25 @@ def try_ports(settings: Settings, *, runs: bool) -> None:
     :param runs: whether a csipd runs with this configuration's store: what is in use is its own then
     :raises StartError: a name cannot be resolved, an address is another machine's, a port cannot be had
     """
-    _try_port(settings, "server", ("https_port", "port"), settings.server, settings.https_port, runs)
+    try_port(settings, "server", ("https_port", "port"), settings.server, settings.https_port, runs)
     if settings.plain is not None:
-        _try_port(settings, "server", ("http_port",), settings.server, settings.plain.port, runs)
+        try_port(settings, "server", ("http_port",), settings.server, settings.plain.port, runs)
     if settings.generate_admin_cert or settings.operators:
-        _try_port(settings, "admin_host", ("admin_port",), settings.admin.host, settings.admin.port, runs)
+        try_port(settings, "admin_host", ("admin_port",), settings.admin.host, settings.admin.port, runs)
+    if settings.proxy.inside and settings.proxy.listen is not None:
+        proxy = settings.proxy.listen
+        try_port(settings, "proxy_hostname", ("proxy_hostname",), proxy.host, proxy.port, runs)
 
 
-def _try_port(
+def try_port(
     settings: Settings, host_key: str, port_keys: tuple[str, ...], host: str, port: int, runs: bool
 ) -> None:
-    """It is let go again: sockets are opened after the fork."""
+    """See that one port can be had. It is let go again: sockets are opened after the fork.
+
+    :param host_key: of the configuration
+    :param port_keys: the same, any of which gives the port
+    :raises StartError: it cannot be had
+    """
     try:
         (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -50,47 +50,49 @@ class Options(usage.Options):
         """Try everything that can fail, while an error can still be a line and an exit code."""
         try:
             if self["config"] == _DEFAULT and not os.path.lexists(_DEFAULT):
-                _fail(f"{_DEFAULT}: not found here; csipctl init makes one, --config names another")
+                fail(f"{_DEFAULT}: not found here; csipctl init makes one, --config names another")
             settings = config.load(self["config"])
             for line in settings.warnings:
-                _say(f"warning: {line}")
+                say(f"warning: {line}")
             options = StartOptions(
                 resolve=not self["no-validate"],
                 make_certificates=not self["no-create-certs"],
                 debug=bool(self["debug"]),
                 hints=tuple(hints(settings, Path(sys.argv[0]), Path.cwd())) if self["hints"] else (),
-                user=self._user(settings),
+                user=user_of(self.parent, settings),
             )
             if self["check"]:
                 checked = start.check(settings, options)
                 for line in checked.warnings:
-                    _say(f"warning: {line}")
+                    say(f"warning: {line}")
                 state = "csipd runs with this store" if checked.runs else "csipd would start"
-                _say(f"{self['config']}: {state}")
+                say(f"{self['config']}: {state}")
                 raise SystemExit(0)
             self.ready = start.prepare(settings, options)
         except (config.ConfigError, StartError) as error:
-            _fail(str(error))
+            fail(str(error))
 
-    def _user(self, settings: config.Settings) -> tuple[int, int] | None:
-        """Whom the daemon will run as: twistd's --uid and --gid, or the configuration's, when it is root."""
-        if os.geteuid() != 0:
-            return None
-        twistd: Any = self.parent or {}
-        uid, gid = twistd.get("uid"), twistd.get("gid")
-        if uid is None and settings.service_user is not None:
-            uid, gid = _account(settings, settings.service_user)
-            twistd["uid"], twistd["gid"] = uid, gid
-        if uid is None:
-            return None
-        if gid is not None:
-            return uid, gid
-        try:
-            return uid, pwd.getpwuid(uid).pw_gid
-        except KeyError:
-            raise StartError(
-                f"--uid {uid}: expected an account of this machine, or --gid beside it"
-            ) from None
+
+def user_of(twistd: Any, settings: config.Settings) -> tuple[int, int] | None:
+    """Whom the daemon will run as: twistd's --uid and --gid, or the configuration's, when it is root.
+
+    :param twistd: its options, in which uid and gid are set where they are the configuration's
+    """
+    if os.geteuid() != 0:
+        return None
+    twistd = twistd or {}
+    uid, gid = twistd.get("uid"), twistd.get("gid")
+    if uid is None and settings.service_user is not None:
+        uid, gid = _account(settings, settings.service_user)
+        twistd["uid"], twistd["gid"] = uid, gid
+    if uid is None:
+        return None
+    if gid is not None:
+        return uid, gid
+    try:
+        return uid, pwd.getpwuid(uid).pw_gid
+    except KeyError:
+        raise StartError(f"--uid {uid}: expected an account of this machine, or --gid beside it") from None
 
 
 def _account(settings: config.Settings, user: str) -> tuple[int, int]:
@@ -112,6 +114,11 @@ def _account(settings: config.Settings, user: str) -> tuple[int, int]:
 
 def makeService(options: Options) -> IService:
     """The daemon, ready to start; opens nothing."""
+    return build(options.ready, the_reactor())
+
+
+def the_reactor() -> Any:
+    """The reactor of this process, as csipd wants it."""
     from twisted.internet import reactor as installed
 
     reactor: Any = installed
@@ -122,7 +129,7 @@ def makeService(options: Options) -> IService:
         reactor.seconds = time.monotonic
     # The reactor puts its own handlers in place when it starts to run.
     reactor.callWhenRunning(signal.signal, signal.SIGTERM, lambda *_: _stop_on_sigterm(reactor))
-    return build(options.ready, reactor)
+    return reactor
 
 
 def _stop_on_sigterm(reactor: Any) -> None:
@@ -136,10 +143,12 @@ def _stop_on_sigterm(reactor: Any) -> None:
     reactor.callFromThread(stop)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Write a line to whoever started the daemon."""
     sys.stderr.write(f"{line}\n")
 
 
-def _fail(lines: str) -> NoReturn:
-    _say(lines)
+def fail(lines: str) -> NoReturn:
+    """Say what is wrong, and end."""
+    say(lines)
     raise SystemExit(1)

@@ -1,4 +1,4 @@
-"""The client's side of TLS: the server as who connects, which it does to send Notifications.
+"""The client's side of TLS: csipd as who connects, which it does to send Notifications, and as a proxy.
 
 It presents the server's own certificate, offers what the server's side takes, and holds the peer's chain to
 the same trust roots and rules: a receiver of Notifications is a device of the same PKI (IEEE 2030.5-2018
@@ -30,9 +30,20 @@ class Refusable(Protocol):
 class ClientTLS(TLSContexts):
     """Makes the client's side of TLS connections from the server's own files."""
 
-    def __init__(self, settings: TLSSettings, *, now: Callable[[], float]) -> None:
-        """Read the files of `settings`; see `TLSContexts`."""
-        super().__init__(settings, now=now, what="notifications")
+    def __init__(
+        self,
+        settings: TLSSettings,
+        *,
+        now: Callable[[], float],
+        what: str = "notifications",
+        peer: str = "receiver",
+    ) -> None:
+        """Read the files of `settings`; see `TLSContexts`.
+
+        :param peer: what is connected to, for the log
+        """
+        super().__init__(settings, now=now, what=what)
+        self._peer = peer
 
     def to(self, host: str) -> IOpenSSLClientConnectionCreator:
         """What makes a TLS connection to a host, from the context in force now.
@@ -50,11 +61,13 @@ class ClientTLS(TLSContexts):
 
     def _refused(self, connection: SSL.Connection, chain: list[bytes], depth: int, reason: str) -> None:
         who = f"certificate {depth} above it" if depth else f"LFDI {lfdi(chain[0])}"
-        _user_of(connection).certificate_refused(f"the receiver's certificate is refused: {who}: {reason}")
+        _user_of(connection).certificate_refused(
+            f"the {self._peer}'s certificate is refused: {who}: {reason}"
+        )
 
     def _not_judged(self, connection: SSL.Connection) -> None:
-        self._log.failure("the certificate of a receiver could not be judged")
-        _user_of(connection).certificate_refused("the receiver's certificate could not be judged")
+        self._log.failure("the certificate of a {peer} could not be judged", peer=self._peer)
+        _user_of(connection).certificate_refused(f"the {self._peer}'s certificate could not be judged")
 
 
 @implementer(IOpenSSLClientConnectionCreator)

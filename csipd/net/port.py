@@ -37,7 +37,56 @@ class Gate(Protocol):
         """Have this called once, as soon as there may be one."""
 
 
-class Connection(tcp.Server):
+class SendsAtOnce:
+    """Of a connection: what is written is sent at once where nothing waits before it."""
+
+    # As Twisted has them.
+    socket: Any
+    connected: Any
+    producer: Any
+    streamingProducer: Any
+    TLS: Any
+    dataBuffer: Any
+    _tempDataBuffer: Any
+    _aborting: Any
+    _writeDisconnecting: Any
+
+    def write(self, data: bytes) -> None:
+        if self._tempDataBuffer or self.dataBuffer or not self._is_free():
+            super().write(data)  # type: ignore[misc] # of the transport that this is mixed into
+            return
+        try:
+            sent = self.socket.send(data)
+        except OSError:
+            # There is no room, or nobody; doWrite finds out.
+            sent = 0
+        if sent < len(data):
+            super().write(data[sent:])  # type: ignore[misc] # the same
+
+    def has_unread(self) -> bool:
+        """Whether something that the peer has sent, if only its end, waits to be read."""
+        try:
+            self.socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            # What is wrong with it is for doRead to find.
+            return True
+        return True
+
+    def _is_free(self) -> bool:
+        """Whether what is written may be sent past the buffer, if that is empty."""
+        return bool(
+            self.connected
+            and not self._aborting
+            and not self._writeDisconnecting
+            and not self.TLS
+            # One that is asked for more each time that all is sent: doWrite asks it.
+            and (self.producer is None or self.streamingProducer)
+        )
+
+
+class Connection(SendsAtOnce, tcp.Server):
     """An accepted connection."""
 
     reactor: Any
@@ -69,40 +118,6 @@ class Connection(tcp.Server):
         if self._peer is None:
             self._peer = super().getPeer()
         return self._peer
-
-    def write(self, data: bytes) -> None:
-        if self._tempDataBuffer or self.dataBuffer or not self._is_free():
-            super().write(data)
-            return
-        try:
-            sent = self.socket.send(data)
-        except OSError:
-            # There is no room, or nobody; doWrite finds out.
-            sent = 0
-        if sent < len(data):
-            super().write(data[sent:])
-
-    def has_unread(self) -> bool:
-        """Whether something that the peer has sent, if only its end, waits to be read."""
-        try:
-            self.socket.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            # What is wrong with it is for doRead to find.
-            return True
-        return True
-
-    def _is_free(self) -> bool:
-        """Whether what is written may be sent past the buffer, if that is empty."""
-        return bool(
-            self.connected
-            and not self._aborting
-            and not self._writeDisconnecting
-            and not self.TLS
-            # One that is asked for more each time that all is sent: doWrite asks it.
-            and (self.producer is None or self.streamingProducer)
-        )
 
 
 class Port(tcp.Port):

@@ -48,6 +48,10 @@ class TLSProtocol(TLSMemoryBIOProtocol):
         self.factory.registerProtocol(self)
         self.wrappedProtocol.makeConnection(self)
 
+    def begin_handshake(self) -> None:
+        """Say the first word, which is a client's to say."""
+        self._checkHandshakeStatus()
+
     def dataReceived(self, data: bytes) -> None:
         self.wrappedProtocol.read_begins()
         records = application_records(data) if self._torn is WHOLE else 0

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from functools import cache, lru_cache
 
 from twisted.web.http import (
+    BAD_GATEWAY,
     BAD_REQUEST,
     CONFLICT,
     FORBIDDEN,
+    GATEWAY_TIMEOUT,
     INTERNAL_SERVER_ERROR,
     MOVED_PERMANENTLY,
     NOT_ALLOWED,
@@ -94,11 +96,17 @@ def fault(status: int) -> Answer:
     """The ``Error`` of what is refused before a resource is asked, or after one has failed."""
     reasons = {
         NOT_FOUND: ReasonCode.INVALID_VALUES,
+        FORBIDDEN: ReasonCode.INVALID_VALUES,
+        REQUEST_ENTITY_TOO_LARGE: ReasonCode.RESOURCE_LIMIT,
         INTERNAL_SERVER_ERROR: ReasonCode.RESOURCE_LIMIT,
+        # What stands between a device and the server got no answer of it.
+        BAD_GATEWAY: ReasonCode.RESOURCE_LIMIT,
+        GATEWAY_TIMEOUT: ReasonCode.RESOURCE_LIMIT,
         # Here it is the caller who asks too often; the store's own troubles are a Refusal.
         SERVICE_UNAVAILABLE: ReasonCode.REQUEST_FREQUENCY,
     }
-    retry = {INTERNAL_SERVER_ERROR: RETRY_SECONDS, SERVICE_UNAVAILABLE: SLOW_DOWN_SECONDS}.get(status)
+    later = dict.fromkeys((INTERNAL_SERVER_ERROR, BAD_GATEWAY, GATEWAY_TIMEOUT), RETRY_SECONDS)
+    retry = {**later, SERVICE_UNAVAILABLE: SLOW_DOWN_SECONDS}.get(status)
     return error(status, reasons.get(status, ReasonCode.INVALID_FORMAT), retry_seconds=retry)
 
 

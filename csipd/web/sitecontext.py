@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
-from OpenSSL import SSL
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -20,9 +19,9 @@ from csipd.net.connections import Connections
 from csipd.net.contacts import Contacts
 from csipd.net.identity import Identify
 from csipd.net.limits import ConnectionLimits
-from csipd.net.origin import host_of, origin_of
 from csipd.net.peer_log import PeerLog
 from csipd.net.quotas import LookUp
+from csipd.net.tls_failures import log_failed_handshake
 from csipd.sep2.site import Place, locate
 from csipd.web.endpoint import Answerer
 from csipd.web.errors import Fault
@@ -96,18 +95,4 @@ class SiteContext:
 
         What the verdict on a certificate was is in the log already, from where it was found.
         """
-        error = reason.value
-        if not isinstance(error, SSL.Error) or not error.args or not isinstance(error.args[0], list):
-            return
-        said = str(error.args[0][-1][-1]) if error.args[0] else "the peer went away"
-        if said == "certificate verify failed":
-            return
-        self.peer_log.info(
-            self._log,
-            host_of(peer),
-            f"TLS handshake failed: {said}",
-            "TLS handshake with {host} failed: {said}",
-            origin=origin_of(peer),
-            host=host_of(peer),
-            said=said,
-        )
+        log_failed_handshake(self.peer_log, self._log, peer, reason)

@@ -35,7 +35,7 @@ class ConsoleTests(SynchronousTestCase):
 
     def test_whose_lines(self) -> None:
         """csipd's lines are shown; of Twisted, and of what a start has done, only warnings and worse."""
-        notices = "csipd.daemon.services.Notices"
+        notices = "csipd.daemon.running.Notices"
         for namespace, least in (
             ("csipd.net", LogLevel.info),
             ("twisted.x", LogLevel.warn),

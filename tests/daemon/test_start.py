@@ -25,7 +25,7 @@ from csipd.daemon import start
 from csipd.daemon import storage as storage_module
 from csipd.daemon.certificates import certificates
 from csipd.daemon.failures import StartError
-from csipd.daemon.services import limits_of
+from csipd.daemon.running import limits_of
 from csipd.daemon.start import StartOptions
 from csipd.daemon.tap import Options
 from csipd.db import engine

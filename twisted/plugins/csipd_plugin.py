@@ -1,4 +1,4 @@
-"""Makes ``twistd csipd`` known to twistd, and has it run on the reactor of csipd."""
+"""Makes ``twistd csipd`` and ``twistd csipd-proxy`` known to twistd; both run on the reactor of csipd."""
 
 import sys
 from typing import Any
@@ -27,3 +27,9 @@ class _ServiceMaker(ServiceMaker):
 
 
 csipd = _ServiceMaker("csipd", "csipd.daemon.tap", "IEEE 2030.5 / CSIP utility server", "csipd")
+csipd_proxy = _ServiceMaker(
+    "csipd-proxy",
+    "csipd.daemon.proxy_tap",
+    "the proxy of csipd, for devices that reach it there",
+    "csipd-proxy",
+)
