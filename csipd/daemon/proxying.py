@@ -19,7 +19,7 @@ from csipd.daemon.certificates import admin_roots
 from csipd.daemon.descriptors import OWN, Capacity, make_room
 from csipd.daemon.failures import StartError, attributed_to
 from csipd.daemon.roots import check_roots
-from csipd.daemon.running import DrainConnections, Notices, StopInOrder, limits_of, quotas_of
+from csipd.daemon.running import DrainConnections, Notices, StopInOrder, limits_of, of_the_machine, quotas_of
 from csipd.daemon.sockets import try_port
 from csipd.net.client_tls import ClientTLS, is_address
 from csipd.net.connections import Connections
@@ -260,8 +260,7 @@ def build_proxy(ready: PreparedProxy, reactor: Any) -> MultiService:
         port=lambda: settings.https_port,
     )
     tree = StopInOrder()
-    warnings = [line for line in (room.warning, backlog.warning) if line is not None]
-    Notices((), tuple(warnings)).setServiceParent(tree)
+    Notices(*of_the_machine(settings, room, backlog)).setServiceParent(tree)
     peer_log.setServiceParent(tree)
     proxying.add_to(tree)
     AtHangup(reactor, proxying.reload).setServiceParent(tree)

@@ -8,7 +8,9 @@ from twisted.application.service import MultiService, Service
 from twisted.internet.defer import inlineCallbacks
 from twisted.logger import Logger
 
-from csipd.config import Settings
+from csipd.config import Limits, Settings
+from csipd.daemon.backlog import Backlog
+from csipd.daemon.descriptors import Capacity
 from csipd.net.connections import Connections
 from csipd.net.limits import ConnectionLimits
 from csipd.net.quotas import Quotas
@@ -62,6 +64,22 @@ class DrainConnections(Service):
         return self._site.connections.drain().addTimeout(
             _STOP_TIMEOUT, self._clock, onTimeoutCancel=lambda result, timeout: None
         )
+
+
+def of_the_machine(
+    settings: Settings, room: Capacity, backlog: Backlog
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Notices and warnings of what the machine has less of than the configuration says."""
+    notices: list[str] = []
+    warnings: list[str] = []
+    usual = Limits()
+    for line, asked in (
+        (room.warning, settings.limits.connections != usual.connections),
+        (backlog.warning, settings.limits.listen_backlog != usual.listen_backlog),
+    ):
+        if line is not None:
+            (warnings if asked else notices).append(line)  # else nobody asked for so many
+    return tuple(notices), tuple(warnings)
 
 
 def limits_of(settings: Settings, connections: int) -> ConnectionLimits:

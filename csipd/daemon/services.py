@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from twisted.application.service import MultiService, Service
 from twisted.logger import Logger
 
-from csipd import config
 from csipd.daemon.backlog import make_backlog
 from csipd.daemon.changes import ChangeNotifier
 from csipd.daemon.contacts import ContactWriter
@@ -28,7 +27,7 @@ from csipd.daemon.plain import build_plain
 from csipd.daemon.proxies import ProxyDirectory
 from csipd.daemon.readings import ReadingSweeps
 from csipd.daemon.rounds import DeliveryRounds
-from csipd.daemon.running import DrainConnections, Notices, StopInOrder, limits_of, quotas_of
+from csipd.daemon.running import DrainConnections, Notices, StopInOrder, limits_of, of_the_machine, quotas_of
 from csipd.daemon.scheduler import Scheduler
 from csipd.daemon.start import PreparedDaemon
 from csipd.daemon.switching import ThreadSwitching
@@ -111,17 +110,8 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     notifier.subscribe(notifying.deliverer.changed)
     tree = StopInOrder()
     StoreLock(ready.lock).setServiceParent(tree)
-    notices, warnings = ready.notices, ready.warnings
-    usual = config.Limits()
-    for warning, asked in (
-        (room.warning, settings.limits.connections != usual.connections),
-        (backlog.warning, settings.limits.listen_backlog != usual.listen_backlog),
-    ):
-        if warning is not None and asked:
-            warnings = (*warnings, warning)
-        elif warning is not None:
-            notices = (*notices, warning)  # nobody asked for so many
-    Notices(notices, warnings).setServiceParent(tree)
+    notices, warnings = of_the_machine(settings, room, backlog)
+    Notices((*ready.notices, *notices), (*ready.warnings, *warnings)).setServiceParent(tree)
     peer_log.setServiceParent(tree)
     database.setServiceParent(tree)
     scheduler.setServiceParent(tree)
