@@ -95,7 +95,7 @@ class PlainConnection(Protocol):
         self._answered = True
         self._head = bytearray()
         factory = self.factory
-        factory.note(host_of(self.transport.getPeer()), head.partition(b"\r\n")[0], answer.status)
+        factory.note(self.transport.getPeer(), head.partition(b"\r\n")[0], answer.status)
         self.transport.write(octets(answer, factory.date(), bodiless=bodiless, last=True))
         self.transport.loseWriteConnection()
         self.deadline = factory.clock.seconds() + _CLOSE_SECONDS
@@ -180,20 +180,21 @@ class PlainFactory(Factory):
         date: bytes = http.datetimeToString(self._now())
         return date
 
-    def note(self, host: str, line: bytes, status: int) -> None:
-        """Log an answer where that is wanted, and what was no request of HTTP at a bounded rate."""
+    def note(self, peer: Any, line: bytes, status: int) -> None:
+        """Log an answer where that is wanted, and what was no request of HTTP at a bounded rate.
+
+        :param line: the request's
+        """
+        host = host_of(peer)
         if self._log_requests:
-            self._log.debug(
-                "{host} without TLS: {line} {status}",
-                host=host,
-                line=line.decode("ascii", "replace"),
-                status=status,
-            )
+            said = line.decode("ascii", "replace")
+            self._log.debug("{host} without TLS: {line} {status}", host=host, line=said, status=status)
         if status == http.BAD_REQUEST:
             self._peer_log.info(
                 self._log,
                 host,
                 "malformed plain HTTP",
-                "{host} sent what is no request of HTTP without TLS",
+                "{host} sent what is no request of HTTP to the port without TLS",
+                origin=origin_of(peer),
                 host=host,
             )
