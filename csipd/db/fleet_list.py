@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from attrs import asdict, frozen
 
+from csipd.db import skipping
 from csipd.db.devices import END_DEVICES, end_device, end_device_of_row, is_shown
 from csipd.db.prepared import Prepared
 from csipd.db.tables import devices
@@ -20,38 +20,24 @@ _EDEV = ROWS["EndDevice"]
 #: Before every TimeType.
 _EVER = -1
 
-
 _MANAGED = (devices.c.manager == sa.bindparam("asker")) & is_shown
-
-
 _FLEET_SIZE = Prepared(sa.select(devices.c.fleet).where(devices.c.id == sa.bindparam("asker")))
-
-
 _LATER = devices.c.changed_time > sa.bindparam("after")
-
-
 _FLEET = (
     END_DEVICES.where(_MANAGED)
     .order_by(devices.c.changed_time.desc(), devices.c.sfdi, devices.c.id)
     .limit(sa.bindparam("limit", type_=sa.Integer))
     .offset(sa.bindparam("start", type_=sa.Integer))
 )
-
-
 _LATER_COUNT = Prepared(sa.select(sa.func.count()).select_from(devices).where(_MANAGED, _LATER))
-
-
 _FLEET_PAGE = Prepared(_FLEET.where(_LATER))
-
-
 # The same from the other end.
 _FLEET_BACKWARDS = Prepared(
     _FLEET.where(_LATER)
     .order_by(None)
     .order_by(devices.c.changed_time, devices.c.sfdi.desc(), devices.c.id.desc())
 )
-
-
+_ENDS = skipping.BothEnds(_FLEET_PAGE, _FLEET_BACKWARDS)
 # What comes behind an EndDevice: those of its changedTime, then those of an earlier one. In one statement
 # SQLite would pass over all of that time first.
 _BEHIND = (
@@ -104,20 +90,11 @@ def page(
     if part.start >= total or not part.limit:
         return total, [], None
     if behind is not None:
-        rows = _fleet_behind(connection, wanted, behind, part.limit)
+        rows = skipping.in_turn(connection, _BEHIND, {**wanted, **asdict(behind), "start": 0}, part.limit)
     else:
-        rows = _skipped_to(connection, wanted, part, total)
+        rows = _ENDS.rows(connection, wanted, part, total)
     last = Position(rows[-1].changed_time, rows[-1].sfdi, rows[-1].id) if rows else None
     return total, [(Place(_EDEV, (row.id,)), end_device_of_row(row)) for row in rows], last
-
-
-def _skipped_to(connection: sa.Connection, asked: Mapping[str, Any], part: Page, total: int) -> list[Any]:
-    """The rows of a part of a fleet, skipped to from the nearer end of the list."""
-    limit = min(part.limit, total - part.start)
-    beyond = total - part.start - limit
-    if part.start <= beyond:
-        return _FLEET_PAGE.all(connection, {**asked, "limit": limit, "start": part.start})
-    return _FLEET_BACKWARDS.all(connection, {**asked, "limit": limit, "start": beyond})[::-1]
 
 
 def later_count(connection: sa.Connection, asker: Caller, after: int | None) -> int:
@@ -126,18 +103,6 @@ def later_count(connection: sa.Connection, asker: Caller, after: int | None) -> 
         return count(connection, asker)
     found: int = _LATER_COUNT.scalar(connection, {"asker": asker.device, "after": after})
     return found
-
-
-def _fleet_behind(
-    connection: sa.Connection, asked: Mapping[str, Any], behind: Position, limit: int
-) -> list[Any]:
-    """The rows of a fleet behind an EndDevice."""
-    rows: list[Any] = []
-    wanted = {**asked, "start": 0, **asdict(behind)}
-    for query in _BEHIND:
-        if len(rows) < limit:
-            rows += query.all(connection, wanted | {"limit": limit - len(rows)})
-    return rows
 
 
 def count(connection: sa.Connection, asker: Caller) -> int:

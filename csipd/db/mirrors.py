@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import devices, facts, meter_readings, tally
+from csipd.db import devices, facts, meter_readings, skipping, tally
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.stored import decode
@@ -269,12 +269,8 @@ def _part(
     wanted: dict[str, Any] = {"asker": asker.device, "limit": part.limit, "start": part.start}
     if behind is None:
         return [_mirror(row) for row in pages.whole.all(connection, wanted)]
-    found: list[Any] = []
     wanted |= {"behind_mrid": behind.mrid, "behind_number": behind.number}
-    for query in pages.behind:
-        if len(found) < part.limit:
-            found += query.all(connection, wanted | {"limit": part.limit - len(found)})
-    return [_mirror(row) for row in found]
+    return [_mirror(row) for row in skipping.in_turn(connection, pages.behind, wanted, part.limit)]
 
 
 def of_der(connection: sa.Connection, device: int) -> int | None:

@@ -28,9 +28,19 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from csipd.config import PlainMode
-from csipd.db import commands, controls, devices, groups, programs, registration, responses, subscriptions
+from csipd.db import (
+    commands,
+    controls,
+    devices,
+    groups,
+    programs,
+    registration,
+    response_counts,
+    subscriptions,
+)
 from csipd.db.database import Database, Read, Write
-from csipd.db.responses import REPLY_TO, ResponseCounts
+from csipd.db.response_counts import ResponseCounts
+from csipd.db.responses import REPLY_TO
 from csipd.db.tree.context import Server
 from csipd.der.access import Policy
 from csipd.der.receivers import ReceiverPolicy
@@ -491,7 +501,7 @@ class Bench:
         def ask(connection: Any) -> ResponseCounts:
             kept = controls.find(connection, command.number, self.now)
             assert kept is not None
-            (found,) = responses.answers(connection, [kept], RATES["DERProgramList"], self.now)
+            (found,) = response_counts.answers(connection, [kept], RATES["DERProgramList"], self.now)
             return found
 
         return self.read(ask)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from csipd.db import responses
+from csipd.db import response_history
 from csipd.der.responses import ResponseKind
 from csipd.sep2 import resources as r
 from tests.conformance.bench import LAB, LADDER
@@ -175,7 +175,7 @@ class DispatchTests(FleetCase):
         # The operator is told of the DERs under TFA, of one observer, and of nobody else.
         counts = self.bench.counts(command)
         self.assertEqual((counts.asked, counts.said[ResponseKind.COMPLETED]), (5, 4))
-        flagged = self.bench.read(lambda connection: responses.listed(connection, flagged=True)[0])
+        flagged = self.bench.read(lambda connection: response_history.listed(connection, flagged=True)[0])
         self.assertEqual({one.lfdi for one in flagged}, {LAB.aggregator("other").lfdi})
         self.assertEqual([one.status for one in flagged], [3, 2, 1])
         self.assertForcedOn(side_a=["TFA default", "TFA", "TFA default"], side_b=["SY default"])

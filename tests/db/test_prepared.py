@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import attrs
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import psycopg
 from twisted.trial.unittest import SynchronousTestCase
@@ -73,9 +74,20 @@ def prepared() -> Iterator[tuple[str, Prepared]]:
     for module in pkgutil.iter_modules(db.__path__, "csipd.db."):
         if not module.ispkg:
             for name, value in vars(import_module(module.name)).items():
-                for one in value.values() if isinstance(value, Mapping) else (value,):
-                    if isinstance(one, Prepared):
-                        yield f"{module.name}.{name}", one
+                for one in _within(value):
+                    yield f"{module.name}.{name}", one
+
+
+def _within(value: Any) -> Iterator[Prepared]:
+    """The statements in what stands in a module: alone, in a row, by a key or as parts of a whole."""
+    if isinstance(value, Prepared):
+        yield value
+    elif isinstance(value, Mapping | tuple):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _within(one)
+    elif attrs.has(type(value)):
+        for one in attrs.asdict(value, recurse=False).values():
+            yield from _within(one)
 
 
 class WalkTests(SynchronousTestCase):

@@ -11,10 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import controls, devices, facts, programs, rates, responses
+from csipd.db import (
+    controls,
+    devices,
+    facts,
+    programs,
+    rates,
+    response_counts,
+    response_history,
+    response_list,
+    responses,
+)
 from csipd.db.controls import StoredControl
 from csipd.db.database import Transaction
-from csipd.db.responses import ResponseCounts
+from csipd.db.response_counts import ResponseCounts
 from csipd.der import responses as rules
 from csipd.der.access import Caller, Standing
 from csipd.der.responses import ResponseKind
@@ -99,16 +109,16 @@ class Bench:
 
     def seen(self, asker: Caller) -> list[int]:
         """Numbers of the responses in the list of a caller."""
-        total, members, _ = responses.page(self.transaction.connection, asker, EVERY)
-        assert total == len(members) == responses.count(self.transaction.connection, asker)
+        total, members, _ = response_list.page(self.transaction.connection, asker, EVERY)
+        assert total == len(members) == response_list.count(self.transaction.connection, asker)
         return [place.ids[1] for place, _ in members]
 
     def flags(self) -> list[str | None]:
-        return [one.flagged for one in responses.listed(self.transaction.connection)[0]][::-1]
+        return [one.flagged for one in response_history.listed(self.transaction.connection)[0]][::-1]
 
     def answers(self, number: int, now: int) -> ResponseCounts:
         connection = self.transaction.connection
-        (found,) = responses.answers(connection, [self.kept(number, now)], POLL, now)
+        (found,) = response_counts.answers(connection, [self.kept(number, now)], POLL, now)
         return found
 
 
@@ -153,7 +163,7 @@ class PostTests(SynchronousTestCase):
                 extensions=('<a xmlns="urn:x"></a>',),
             )
             place = responses.post(b.transaction, b.caller(1), given, NOW)
-            found = responses.get(b.transaction.connection, b.caller(1), place.ids[1])
+            found = response_list.get(b.transaction.connection, b.caller(1), place.ids[1])
             self.assertEqual(found, given)
             self.assertEqual(b.transaction.changed[-1], facts.responses(b.numbers[1]))
 
@@ -162,10 +172,12 @@ class PostTests(SynchronousTestCase):
         with bench() as b:
             number, mrid = b.event()
             said = b.say(1, mrid, 4, now=NOW + 5)
-            (found,) = responses.listed(b.transaction.connection)[0]
+            (found,) = response_history.listed(b.transaction.connection)[0]
             self.assertEqual(
                 found,
-                responses.StoredResponse(said, number, mrid, lfdi(1), b.numbers[1], 4, NOW, NOW + 5, None),
+                response_history.StoredResponse(
+                    said, number, mrid, lfdi(1), b.numbers[1], 4, NOW, NOW + 5, None
+                ),
             )
             self.assertEqual(found.meaning, "user opted out")
 
@@ -292,7 +304,7 @@ class PostTests(SynchronousTestCase):
                     None,
                 ],
             )
-            found = responses.listed(b.transaction.connection)[0][::-1]
+            found = response_history.listed(b.transaction.connection)[0][::-1]
             self.assertEqual([one.control for one in found], [number, None, number, number, own, own])
 
     def test_moved(self) -> None:
@@ -361,7 +373,7 @@ class ListTests(SynchronousTestCase):
             for asker, own in ((b.caller(1), {1}), (b.caller(3), {3}), (aggregator, {3, 8, 9})):
                 self.assertEqual(set(b.seen(asker)), {said[device] for device in own})
                 for device, number in said.items():
-                    found = responses.get(b.transaction.connection, asker, number)
+                    found = response_list.get(b.transaction.connection, asker, number)
                     self.assertEqual(found is not None, device in own)
             devices.update(b.transaction, b.numbers[3], manager=None)
             self.assertEqual(set(b.seen(aggregator)), {said[8], said[9]})
@@ -389,7 +401,7 @@ class ListTests(SynchronousTestCase):
                 (n for n, key in sent.items() if after is None or -key[0] > after), key=sent.__getitem__
             )
             asker = b.caller(8, aggregator=True)
-            total, members, _ = responses.page(b.transaction.connection, asker, Page(start, limit, after))
+            total, members, _ = response_list.page(b.transaction.connection, asker, Page(start, limit, after))
             self.assertEqual(total, len(wanted))
             self.assertEqual([place.ids[1] for place, _ in members], wanted[start : start + limit])
 
@@ -407,7 +419,7 @@ class HistoryTests(SynchronousTestCase):
             last = b.say(1, mrid, 2)
 
             def found(**which: Any) -> list[int]:
-                return [one.number for one in responses.listed(b.transaction.connection, **which)[0]]
+                return [one.number for one in response_history.listed(b.transaction.connection, **which)[0]]
 
             self.assertEqual(found(), [last, other, strange, first])
             self.assertEqual(found(control=number), [last, other, first])
@@ -548,21 +560,21 @@ class AnswerTests(SynchronousTestCase):
             other, _ = b.event(b.program)
             b.say(1, mrid, 2)
             kept = [b.kept(number, NOW) for number in (other, one)]
-            found = responses.answers(b.transaction.connection, kept, POLL, NOW)
+            found = response_counts.answers(b.transaction.connection, kept, POLL, NOW)
             self.assertEqual([answer.control for answer in found], [other, one])
             self.assertEqual([answer.asked for answer in found], [2, 4])
             self.assertEqual([answer.said[ResponseKind.STARTED] for answer in found], [0, 1])
 
     def test_sample(self) -> None:
         """Some of the silent ones are named, all are counted, and many need no more statements than few."""
-        self.patch(responses, "SAMPLE", 2)
+        self.patch(response_counts, "SAMPLE", 2)
         with bench() as b:
             number, _ = b.event(b.above)
             kept = b.kept(number, LATE)
 
             def ask() -> tuple[ResponseCounts, int]:
                 with statements(b.transaction) as said:
-                    (found,) = responses.answers(b.transaction.connection, [kept], POLL, LATE)
+                    (found,) = response_counts.answers(b.transaction.connection, [kept], POLL, LATE)
                 return found, len(said)
 
             few, needed = ask()

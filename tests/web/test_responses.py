@@ -8,9 +8,9 @@ from typing import Any
 from lxml import etree
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import controls, responses
+from csipd.db import controls, response_counts, response_history, responses
 from csipd.db import schedules as stored
-from csipd.db.responses import ResponseCounts
+from csipd.db.response_counts import ResponseCounts
 from csipd.der.responses import ResponseKind
 from csipd.net.identity import Identity
 from csipd.sep2 import resources as r
@@ -86,7 +86,7 @@ class ResponseCase(SynchronousTestCase):
 
     def answers(self) -> ResponseCounts:
         now = int(self.world.now)
-        (found,) = self.world.read(lambda c: responses.answers(c, [self.kept(c)], POLL, now))
+        (found,) = self.world.read(lambda c: response_counts.answers(c, [self.kept(c)], POLL, now))
         return found
 
 
@@ -212,7 +212,7 @@ class PostTests(ResponseCase):
             self.made(self.say(OTHER)),
         }
         self.assertEqual({*self.listed(OWNER), *self.listed(OTHER)}, hrefs)
-        flagged = self.world.read(lambda c: responses.listed(c, flagged=True)[0])
+        flagged = self.world.read(lambda c: response_history.listed(c, flagged=True)[0])
         self.assertEqual({f"{LIST}/{one.number}" for one in flagged}, hrefs)
 
     def test_full(self) -> None:

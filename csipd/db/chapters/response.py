@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from csipd.db import facts, responses
+from csipd.db import facts, response_list, responses
 from csipd.db.database import Transaction
 from csipd.db.tree.chapter import Chapter, Ids, Members, Source
 from csipd.db.tree.context import SMALL, Context
@@ -48,7 +48,7 @@ class Response(Source):
         if ids[0] != responses.SET:
             return None
         self._depend(context)
-        return responses.get(context.connection, context.caller, ids[1])
+        return response_list.get(context.connection, context.caller, ids[1])
 
     def present(self, context: Context, many: Sequence[Ids]) -> list[bool]:
         return [self.get(context, ids) is not None for ids in many]
@@ -58,7 +58,7 @@ class Response(Source):
 
     def counts(self, context: Context, many: Sequence[Ids]) -> list[int]:
         self._depend(context)
-        return [context.cached(responses.count, context.caller)] * len(many)
+        return [context.cached(response_list.count, context.caller)] * len(many)
 
     def page(self, context: Context, place: Place, part: Page) -> Members:
         self._depend(context)
@@ -66,7 +66,7 @@ class Response(Source):
         key = ("responses", caller.device, part.after)
         behind = context.bookmark((*key, part.start)) if fleet else None
         total = self._later(context, part.after) if fleet else None
-        total, members, last = responses.page(context.connection, caller, part, behind, total)
+        total, members, last = response_list.page(context.connection, caller, part, behind, total)
         if fleet and caller.device is not None and last is not None:
             # Whoever pages on is given what follows without passing over what it has.
             hangs_on = facts.responses(caller.device), facts.fleet(caller.device)
@@ -78,7 +78,7 @@ class Response(Source):
 
         def count() -> int:
             self._depend(context)
-            return responses.count(context.connection, context.caller, after)
+            return response_list.count(context.connection, context.caller, after)
 
         key = ("responses later", context.caller.device, after)
         return count() if after is None else context.kept(key, count, lambda _: SMALL, own=True)

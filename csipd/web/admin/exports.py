@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from csipd.db import alarms, logevents, responses
+from csipd.db import alarms, logevents, response_history
 from csipd.sep2.types import (
     Boolean,
     HexBinary160,
@@ -81,7 +81,7 @@ class LogEventRow(Row):
 
 
 def _responses(connection: sa.Connection, call: Call) -> Portion:
-    found, following = responses.received(connection, **_asked(call, "control"))
+    found, following = response_history.received(connection, **_asked(call, "control"))
     names = _names(connection, found)
     rows = [
         ResponseRow(

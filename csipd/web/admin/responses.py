@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from csipd.db import controls, rates, responses
+from csipd.db import controls, rates, response_counts, response_history
 from csipd.der.responses import ResponseKind
 from csipd.refusals import NotFound
 from csipd.sep2.schema import Element
@@ -62,7 +62,7 @@ def answers(connection: sa.Connection, call: Call) -> Answers:
     kept = controls.commanded(connection, call.numbers["control"], call.now)
     if kept is None:
         raise NotFound(f"there is no control {call.numbers['control']}")
-    (found,) = responses.answers(connection, [kept], _poll_rate(connection, call), call.now)
+    (found,) = response_counts.answers(connection, [kept], _poll_rate(connection, call), call.now)
     counts: dict[str, Any] = {kind.value.replace(" ", "_"): found.said.get(kind, 0) for kind in ResponseKind}
     return Answers(
         control=kept.number,
@@ -77,7 +77,7 @@ def answers(connection: sa.Connection, call: Call) -> Answers:
 def list_responses(connection: sa.Connection, call: Call) -> ResponsePage:
     """Responses of devices, the last to come first."""
     query = call.query
-    items, following = responses.listed(
+    items, following = response_history.listed(
         connection,
         control=query["control"],
         device=query["device"],
@@ -88,11 +88,13 @@ def list_responses(connection: sa.Connection, call: Call) -> ResponsePage:
     return ResponsePage(
         items=tuple(response_forms(connection, items)),
         next=following,
-        **counted(responses.total(connection, query["control"], query["device"], query["flagged"])),
+        **counted(response_history.total(connection, query["control"], query["device"], query["flagged"])),
     )
 
 
-def response_forms(connection: sa.Connection, found: Sequence[responses.StoredResponse]) -> list[Response]:
+def response_forms(
+    connection: sa.Connection, found: Sequence[response_history.StoredResponse]
+) -> list[Response]:
     """Responses as the API shows them."""
     names = Names(connection)
     names.devices([one.device for one in found if one.device is not None])
@@ -116,7 +118,7 @@ def response_forms(connection: sa.Connection, found: Sequence[responses.StoredRe
 
 def _poll_rate(connection: sa.Connection, call: Call) -> int:
     """Of the lists that devices read events from, in general (s)."""
-    return rates.poll_rate(connection, responses.POLLED, call.server.poll_rates)
+    return rates.poll_rate(connection, response_counts.POLLED, call.server.poll_rates)
 
 
 OPERATIONS = (

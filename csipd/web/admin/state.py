@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 
-from csipd.db import alarms, documents, in_force, responses
+from csipd.db import alarms, documents, in_force, response_history
 from csipd.sep2 import resources as r
 from csipd.sep2.schema import Element
 from csipd.sep2.site import ROWS, Place
@@ -81,7 +81,7 @@ def state(connection: sa.Connection, call: Call) -> DeviceState:
     names = Names(connection)
     names.programs([*(one.program for one in seen.acting), *(one.program for one in seen.passed)])
     open_now, _ = alarms.listed(connection, device=number, open=True, limit=_SHOWN_WITH_STATE)
-    said, _ = responses.listed(connection, device=number, limit=_SHOWN_WITH_STATE)
+    said, _ = response_history.listed(connection, device=number, limit=_SHOWN_WITH_STATE)
     return DeviceState(
         device=number,
         device_name=names.device(number),
