@@ -21,7 +21,7 @@ done; \
 echo "csipd needs Python 3.11 or later, and none of python3 $(PYTHON) can be started." >&2; exit 1
 endef
 
-.PHONY: run demo test check tests test-all test-docs test-latest test-oldest pins venv develop bench heavy clean
+.PHONY: run demo platform run-bus test check tests test-all test-docs test-latest test-oldest pins venv develop bench heavy clean
 
 run: venv
 	@$(BIN)/twistd --nodaemon --pidfile= --logger csipd.daemon.console.console csipd --config etc/config.yml --hints
@@ -29,6 +29,14 @@ run: venv
 # csipd with forty simulated devices on a feeder whose voltage rises too high, and is saved: two minutes.
 demo: venv
 	@$(BIN)/python -m csipd.sim.demo
+
+# What stands in for GridAPPS-D (docs/gridappsd.md): a broker, a simulated feeder, an application that watches it.
+platform: develop
+	@$(BIN)/python -m tests.support.platform --broker
+
+# csipd on its bus.
+run-bus: venv
+	@$(BIN)/twistd --nodaemon --pidfile= --logger csipd.daemon.console.console csipd --config etc/gridappsd.yml
 
 test: check tests
 

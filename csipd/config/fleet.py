@@ -40,8 +40,8 @@ RATE: Final = integer(rates.LEAST, rates.MOST)
 
 _NAME = text(64, "a name")
 _ID = matching(
-    r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}",
-    "a name for files, 1 to 64 of A-Z a-z 0-9 . _ -, first a letter or digit",
+    r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}",
+    "a name for files, 1 to 64 of A-Z a-z 0-9 . _ -, first no dot or dash",
 )
 _RESERVED = frozenset(("admin", "ca", "proxy"))
 _CATEGORY = code_of(CATEGORIES, "a DeviceCategoryType")

@@ -71,6 +71,7 @@ class BrokerBus(Service):
     :param clock: for timers; monotonic
     :param wall: for the times that operators see
     :param draw: a number in 0..1 by chance
+    :param largest: octets of a message's body that is taken
     """
 
     _log = Logger()
@@ -84,6 +85,7 @@ class BrokerBus(Service):
         peer_log: PeerLog,
         *,
         draw: Callable[[], float] = random.random,
+        largest: int = LARGEST,
     ) -> None:
         self.state = BusState(broker=str(access.broker))
         self._endpoint = endpoint
@@ -92,6 +94,7 @@ class BrokerBus(Service):
         self._wall = wall
         self._peer_log = peer_log
         self._draw = draw
+        self._largest = largest
         self._handlers: dict[str, list[Handler]] = {}
         self._when_up: list[Callable[[], None]] = []
         self._pause = _FIRST_PAUSE
@@ -232,7 +235,7 @@ class BrokerBus(Service):
 
     def _open(self, user: TokenRequest | Live, login: str, passcode: str) -> None:
         def session(now: float) -> Session:
-            return Session(login, passcode, self._access.broker.host, now, most_body=LARGEST)
+            return Session(login, passcode, self._access.broker.host, now, most_body=self._largest)
 
         user.connection = Connection(session, self._clock, user)
         self._user = None

@@ -22,8 +22,9 @@ _CONSUMERS: Final = "energyconsumers"
 #: Nominal voltage between line and neutral of a house, where the model says nothing (V).
 _HOUSE_VOLTS: Final = 120.0
 #: What a rated voltage comes to between line and neutral: of one phase, of three, of a split one.
-_SHARES: Final = (1.0, 1.0 / math.sqrt(3.0), 0.5)
-#: Beyond this a voltage is of another level than the model says (per unit).
+_ONE, _THREE, _SPLIT = 1.0, 1.0 / math.sqrt(3.0), 0.5
+#: Outside of these a voltage is counted otherwise than its phases say; or is of another level (per unit).
+_USUAL: Final = (0.7, 1.4)
 _HIGHEST: Final = 2.0
 #: Measurements of one device that are taken: three phases, or two halves, a few times over.
 _MOST_VOLTAGES: Final = 12
@@ -36,7 +37,8 @@ class Terminal:
     :param device: its mRID, as the model writes it
     :param connection: the mRID of what feeds in for it, as the model writes it; None: nothing does
     :param rated_va: of that (VA); None, as of all that follow: the model does not say it
-    :param rated_volts: between lines where it has three phases (V)
+    :param rated_volts: between lines where it has three phases or a split one (V)
+    :param phases: of that, as the model writes them: A, ABC, s1s2; empty: it does not say
     :param rated_wh: of its battery (Wh)
     :param stored_wh: what is in it at the beginning (Wh)
     :param voltages: measurements of its voltage between line and neutral, by mRID (`bare`)
@@ -46,6 +48,7 @@ class Terminal:
     connection: str | None = None
     rated_va: float | None = None
     rated_volts: float | None = None
+    phases: str = ""
     rated_wh: float | None = None
     stored_wh: float | None = None
     voltages: tuple[str, ...] = ()
@@ -59,13 +62,25 @@ class Terminal:
         if not found:
             return None
         volts = sum(found) / len(found)
-        found_pu = volts / self._nominal(volts)
+        rated = _HOUSE_VOLTS if self.rated_volts is None else self.rated_volts
+        found_pu = volts / (rated * self._share)
+        if not _USUAL[0] < found_pu < _USUAL[1]:
+            # Models do not agree on how theirs is counted: by the nearest way.
+            found_pu = min(
+                (volts / (rated * share) for share in (_ONE, _THREE, _SPLIT)),
+                key=lambda one: abs(math.log(one)),
+            )
         return found_pu if found_pu < _HIGHEST else None
 
-    def _nominal(self, volts: float) -> float:
-        """The nominal voltage that a measured one is nearest to: models do not say how theirs is counted."""
-        rated = _HOUSE_VOLTS if self.rated_volts is None else self.rated_volts
-        return min((rated * share for share in _SHARES), key=lambda one: abs(math.log(volts / one)))
+    @property
+    def _share(self) -> float:
+        """Of the rated voltage, what is between line and neutral."""
+        if self.rated_volts is None:
+            return _ONE
+        phases = self.phases.upper()
+        if "S" in phases:
+            return _SPLIT
+        return _THREE if all(phase in phases for phase in "ABC") else _ONE
 
 
 @frozen
@@ -124,6 +139,7 @@ def _terminal(device: str, connection: _Equipment | None, voltages: tuple[str, .
         connection.mrid,
         connection.amount("ratedS"),
         connection.amount("ratedU"),
+        phases if isinstance(phases := connection.values.get("phases"), str) else "",
         connection.amount("ratedE"),
         connection.amount("storedE"),
         voltages,

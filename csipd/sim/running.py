@@ -22,7 +22,7 @@ def new_reactor() -> Any:
 def run(
     reactor: Any,
     begin: Callable[[], None],
-    end: Callable[[], None],
+    end: Callable[[], object],
     *,
     seconds: float | None = None,
     show: Callable[[], None] = lambda: None,
@@ -31,7 +31,7 @@ def run(
     """Run until so many real seconds are over, somebody stops the reactor, or Ctrl-C.
 
     :param begin: called once the reactor runs; what it raises ends the run and is raised here
-    :param end: called when it stops
+    :param end: called when it stops; it is waited for where it gives a Deferred
     :param show: called `every` so many seconds
     """
     failed: list[Exception] = []

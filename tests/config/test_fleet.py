@@ -55,7 +55,7 @@ class DeviceTests(ConfigCase):
               - id: dev.1_A-b
             """,
             "c.yml:5: devices[0].id: expected a name for files, 1 to 64 of A-Z a-z 0-9 . _ -,"
-            " first a letter or digit, got '../x'",
+            " first no dot or dash, got '../x'",
             *(
                 f"c.yml:{line}: devices[{line - 5}].id: expected another name than '{name}',"
                 " which is taken by a certificate of the server"

@@ -180,21 +180,30 @@ class TerminalTests(SynchronousTestCase):
         self.assertEqual(terminals.terminals(odd, ["_P"]), [Terminal("_P", "_P")])
 
     def test_volts(self) -> None:
-        """Per unit of the nominal voltage that is nearest: half, phase to neutral, between two."""
-        for rated, volts, expected in (
-            (240.0, 126.0, 1.05),
-            (240.0, 252.0, 1.05),
-            (480.0, 277.128, 1.0),
-            (None, 114.0, 0.95),
-            (240.0, 7200.0, None),
-            (240.0, 0.0, None),
+        """Per unit of what the rated voltage comes to between line and neutral, by its phases."""
+        for rated, phases, volts, expected in (
+            (240.0, "s1s2", 131.0, 1.0917),
+            (240.0, "s2:s1", 108.0, 0.9),
+            (480.0, "ABC", 277.128, 1.0),
+            (480.0, "A:B:C", 249.415, 0.9),
+            (2401.8, "B", 2521.89, 1.05),
+            # Counted otherwise than by its phases.
+            (120.0, "s1s2", 126.0, 1.05),
+            (240.0, "s1s2", 252.0, 1.05),
+            (480.0, "A", 277.128, 1.0),
+            (240.0, "", 126.0, 1.05),
+            (None, "s1s2", 114.0, 0.95),
+            # Of another level.
+            (240.0, "s1s2", 7200.0, None),
+            (240.0, "", 0.0, None),
         ):
-            found = Terminal("d", rated_volts=rated, voltages=("A",)).volts_pu({"A": volts})
+            terminal = Terminal("d", rated_volts=rated, phases=phases, voltages=("A",))
+            found = terminal.volts_pu({"A": volts})
             if expected is None:
                 self.assertIsNone(found, (rated, volts))
             else:
                 assert found is not None
-                self.assertAlmostEqual(found, expected, 4)
-        halves = Terminal("d", rated_volts=240.0, voltages=("A", "B", "C"))
+                self.assertAlmostEqual(found, expected, 3)
+        halves = Terminal("d", rated_volts=240.0, phases="s1s2", voltages=("A", "B", "C"))
         self.assertAlmostEqual(halves.volts_pu({"A": 120.0, "B": 126.0}) or 0.0, 1.025)
         self.assertIsNone(halves.volts_pu({}))

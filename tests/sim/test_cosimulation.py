@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
+from csipd.cli.ctl.output import Output
+from csipd.cli.ctl.views import simulate as views
 from csipd.gridappsd import topics
 from csipd.gridappsd.terminals import terminals
 from csipd.sim.assembly import Making, Place, Plan
@@ -190,6 +194,39 @@ class SimulationTests(CoSimulationCase):
             self.bus.deliver(topics.simulation_log(SIMULATION), body)
         self.assertEqual(self.fleet.exchanged.refused, 7)
         self.assertEqual((self.fleet.exchanged.ticks, self.written), (0, []))
+
+    def test_shown(self) -> None:
+        """What is shown says where the simulation is, which voltages there are and what was exchanged."""
+        console = Console(width=100)
+
+        def shown() -> str:
+            parts = (*views.cosimulation(self.fleet, UTC), *views.cosimulation_summary(self.fleet))
+            with console.capture() as taken:
+                console.print(Output(as_json=False).drawn(*parts))
+            return taken.get() + views.cosimulation_line(self.fleet, UTC)
+
+        before = shown()
+        for part in ("1234, of which nothing was heard yet", "no voltages", "0 came, 0 written"):
+            self.assertIn(part, before)
+        self.simulate(9)
+        self.log("PAUSED")
+        self.bus.full = True
+        self.tell(self.feeder.step(300))
+        self.tell([])
+        after = shown()
+        for part in (
+            "1234, paused at 2013-07-22",
+            "1.021 to 1.074 p.u.",
+            "4 came, 1 written",
+            "1, the bus was down",
+            "1, which were none of a simulation's",
+            "of 6 have found themselves",
+            "Simulation 1234: 4 came, 1 written to it.",
+        ):
+            self.assertIn(part, after)
+        figures = views.cosimulation_figures(self.fleet)
+        self.assertEqual((figures["simulation"], figures["devices"]), (SIMULATION, HOUSES))
+        self.assertEqual(figures["simulation_messages"]["ticks"], 4)
 
     def test_houses_without_inverters(self) -> None:
         """Who has nothing in the model to feed in by is a device all the same; nothing is written for it."""

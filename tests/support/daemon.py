@@ -186,6 +186,13 @@ class Lines:
             if not in_time or sum(part in line for line in self._lines) < times:
                 raise AssertionError(f"no line with {part!r} in\n" + "\n".join(self._lines))
 
+    def wait_until(self, is_there: Callable[[list[str]], bool]) -> None:
+        """Wait until the lines so far are as they should be; AssertionError if they never are."""
+        with self._changed:
+            in_time = self._changed.wait_for(lambda: self._ended or is_there(self._lines), TIMEOUT)
+            if not in_time or not is_there(self._lines):
+                raise AssertionError("not what should be there:\n" + "\n".join(self._lines))
+
     def all(self) -> list[str]:
         """All lines of a process that has ended."""
         with self._changed:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from csipd.cli.ctl.options import DURATION, DURATION_HELP, Parsed, pass_session
 from csipd.cli.ctl.session import Session
@@ -62,6 +63,20 @@ _WAYS = {
 }
 
 
+#: What goes with the platform's devices.
+_WITH_PLATFORM = frozenset({"gridappsd", "lasts", "speed", "hour", "clouds", "seed", "address"})
+
+
+def _alone(context: click.Context) -> None:
+    """See that nothing was asked for that the platform's model decides."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE and name not in _WITH_PLATFORM:
+            raise click.UsageError(
+                f"{parameter.opts[0]} does not go with --gridappsd: the platform's model says who comes."
+            )
+
+
 @click.command("simulate")
 @click.option(
     "--devices", type=click.IntRange(0, _MOST), default=20, show_default=True, help="With certificates."
@@ -95,11 +110,18 @@ _WAYS = {
     type=Parsed("receiver", _address),
     help="ADDRESS:PORT of this machine where the server notifies the aggregator; needless beside it.",
 )
+@click.option(
+    "--gridappsd",
+    is_flag=True,
+    help="Take part in the simulation of GridAPPS-D that csipd's configuration names.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask, though the server is no lab.")
 @click.option("--clean", is_flag=True, help="Take the fleet away from the server, and its files.")
+@click.pass_context
 @pass_session
 def simulate(
     session: Session,
+    context: click.Context,
     /,
     devices: int,
     aggregated: int,
@@ -112,6 +134,7 @@ def simulate(
     folder: Path,
     address: tuple[str, int] | None,
     receiver: tuple[str, int] | None,
+    gridappsd: bool,
     yes: bool,
     clean: bool,
     **misbehaving: int,
@@ -123,16 +146,27 @@ def simulate(
     in. The next run takes the same ones; --clean takes all of them away. Without options there are 20, until
     Ctrl-C. A server that is no lab (lab: true) is given them only after a question.
 
+    With --gridappsd the devices are those of the platform's model, with the keys that csipd has made for
+    them. They see the voltages of its simulation and tell it what they feed in, until it is complete.
+
     \b
     Examples:
       csipctl simulate
       csipctl simulate --devices 30 --aggregated 10 --non-compliant 2 --for 10m
       csipctl simulate --clean
+      csipctl --config config.yml simulate --gridappsd
     """
     # Other commands need not wait for Twisted.
     from csipd.cli.ctl import simulation
     from csipd.sim.assembly import Plan
 
+    if gridappsd:
+        _alone(context)
+        from csipd.cli.ctl import cosimulation
+
+        plan = Plan(0, seed=seed, hour=hour, cloudiness=clouds)
+        cosimulation.carry_out(session, cosimulation.Wish(plan, address, speed, lasts))
+        return
     if clean:
         simulation.clean(session, folder)
         return

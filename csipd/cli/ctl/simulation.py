@@ -29,7 +29,7 @@ from csipd.sim.running import new_reactor, run
 #: Where devices find the server, where nothing else is said.
 _PORT = 7443
 #: Real seconds between two lines where there is no terminal.
-_EVERY = 10.0
+EVERY = 10.0
 #: Refusals that are shown.
 _SHOWN = 3
 
@@ -78,7 +78,8 @@ def clean(session: Session, folder: Path) -> None:
         raise Failure(str(error)) from None
 
 
-def _where(session: Session) -> tuple[str, int]:
+def where(session: Session) -> tuple[str, int]:
+    """Where devices find the server, if nothing else is said."""
     settings = session.settings
     port = settings.https_port if settings is not None else 0
     return session.server.host, port or _PORT
@@ -171,7 +172,7 @@ def _each(
 def _run(session: Session, roster: Roster, wish: Wish, begins: float, speed: float) -> None:
     reactor = new_reactor()
     clock = SimulatedClock(reactor, begins, speed)
-    host, port = wish.at or _where(session)
+    host, port = wish.at or where(session)
     place = place_of(reactor, host, port, session.credentials.ca, wish.receiver)
     if wish.plan.aggregated and place.listen is None:
         session.out.note(
@@ -201,7 +202,7 @@ def _run(session: Session, roster: Roster, wish: Wish, begins: float, speed: flo
             fleet.stop,
             seconds=wish.lasts,
             show=lambda: click.echo(views.line(fleet, session.zone)),
-            every=_EVERY,
+            every=EVERY,
         )
     _sum_up(session, fleet)
 

@@ -9,7 +9,8 @@ from attrs import asdict
 
 from csipd.cli.ctl.output import Facts, Grid, Part
 from csipd.sim.behaviour import Behaviour
-from csipd.sim.fleet import Fleet
+from csipd.sim.cosimulation import CoSimulation
+from csipd.sim.fleet import Fleet, Population
 
 #: Voltages outside of these are worth a word, per unit (ANSI C84.1 range A).
 LOW, HIGH = 0.95, 1.05
@@ -17,25 +18,37 @@ LOW, HIGH = 0.95, 1.05
 
 def fleet(fleet: Fleet, zone: tzinfo | None) -> list[Part]:
     """How it does, for a terminal."""
+    return [Facts(_facts(fleet, zone), title="Simulated fleet (Ctrl-C ends it)"), streets(fleet)]
+
+
+def cosimulation(fleet: CoSimulation, zone: tzinfo | None) -> list[Part]:
+    """How a fleet in a simulation of the platform does, for a terminal."""
+    exchanged = fleet.exchanged
+    facts = (
+        ("Simulation", f"{fleet.simulation_id}, {_simulation(fleet)}"),
+        ("Voltage", _voltages(fleet)),
+        ("Messages", f"{exchanged.ticks:,} came, {exchanged.written:,} written"),
+        ("Not written", f"{exchanged.unsent:,}, the bus was down" if exchanged.unsent else ""),
+        ("Refused", f"{exchanged.refused:,}, which were none of a simulation's" if exchanged.refused else ""),
+        *_facts(fleet, zone),
+    )
+    return [Facts(facts, title="Simulated fleet in a simulation of GridAPPS-D (Ctrl-C ends it)")]
+
+
+def _facts(fleet: Population, zone: tzinfo | None) -> tuple[tuple[str, str], ...]:
     counts = fleet.counts
-    return [
-        Facts(
-            (
-                ("Time", _time(fleet, zone)),
-                ("Devices", f"{fleet.met()} of {len(fleet.units)} have found themselves"),
-                ("Power", f"{fleet.power() / 1000:,.1f} kW"),
-                ("Polls", f"{counts.polls:,}"),
-                ("Reports", f"{counts.puts:,}"),
-                ("Readings", f"{counts.readings:,}"),
-                ("Responses", f"{counts.responses:,}"),
-                ("Log events", f"{counts.log_events:,}"),
-                ("Notifications", f"{counts.notifications:,}" if counts.notifications else ""),
-                ("Errors", _errors(fleet)),
-            ),
-            title="Simulated fleet (Ctrl-C ends it)",
-        ),
-        streets(fleet),
-    ]
+    return (
+        ("Time", _time(fleet, zone)),
+        ("Devices", f"{fleet.met()} of {len(fleet.units)} have found themselves"),
+        ("Power", f"{fleet.power() / 1000:,.1f} kW"),
+        ("Polls", f"{counts.polls:,}"),
+        ("Reports", f"{counts.puts:,}"),
+        ("Readings", f"{counts.readings:,}"),
+        ("Responses", f"{counts.responses:,}"),
+        ("Log events", f"{counts.log_events:,}"),
+        ("Notifications", f"{counts.notifications:,}" if counts.notifications else ""),
+        ("Errors", _errors(fleet)),
+    )
 
 
 def streets(fleet: Fleet) -> Grid:
@@ -59,16 +72,51 @@ def streets(fleet: Fleet) -> Grid:
 
 def line(fleet: Fleet, zone: tzinfo | None) -> str:
     """How it does, in a line."""
-    counts = fleet.counts
     ends = [fleet.voltages(number)[-1] for number in range(len(fleet.streets))]
+    return f"{_begin(fleet, zone)}  up to {max(ends):.3f} p.u.  {_exchanged(fleet)}"
+
+
+def cosimulation_line(fleet: CoSimulation, zone: tzinfo | None) -> str:
+    """How a fleet in a simulation of the platform does, in a line."""
+    exchanged = fleet.exchanged
     return (
-        f"{_time(fleet, zone)}  {fleet.met()}/{len(fleet.units)} devices  {fleet.power() / 1000:.1f} kW"
-        f"  up to {max(ends):.3f} p.u.  {counts.polls} polls  {counts.readings} readings"
-        f"  {counts.responses} responses  {sum(counts.errors.values())} errors"
+        f"{_begin(fleet, zone)}  {_voltages(fleet) or 'no voltages'}  {exchanged.ticks} steps"
+        f"  {exchanged.written} written  {_exchanged(fleet)}"
     )
 
 
-def summary(fleet: Fleet) -> list[Part]:
+def _begin(fleet: Population, zone: tzinfo | None) -> str:
+    return f"{_time(fleet, zone)}  {fleet.met()}/{len(fleet.units)} devices  {fleet.power() / 1000:.1f} kW"
+
+
+def _exchanged(fleet: Population) -> str:
+    counts = fleet.counts
+    return (
+        f"{counts.polls} polls  {counts.readings} readings  {counts.responses} responses"
+        f"  {sum(counts.errors.values())} errors"
+    )
+
+
+def _voltages(fleet: CoSimulation) -> str:
+    volts = fleet.volts.values()
+    return f"{min(volts):.3f} to {max(volts):.3f} p.u." if volts else ""
+
+
+def _simulation(fleet: CoSimulation) -> str:
+    if fleet.timestamp is None:
+        return "of which nothing was heard yet"
+    time = datetime.fromtimestamp(fleet.timestamp, UTC)
+    return f"{'silent' if fleet.is_silent else fleet.phase.value} at {time:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def cosimulation_summary(fleet: CoSimulation) -> list[Part]:
+    """What it has done."""
+    exchanged = fleet.exchanged
+    told = f"Simulation {fleet.simulation_id}: {exchanged.ticks:,} came, {exchanged.written:,} written to it."
+    return [told, *summary(fleet)]
+
+
+def summary(fleet: Population) -> list[Part]:
     """What it has done, and who misbehaved: what whoever looked for them may compare."""
     return [
         f"{fleet.met()} of {len(fleet.units)} devices found themselves.",
@@ -77,7 +125,7 @@ def summary(fleet: Fleet) -> list[Part]:
     ]
 
 
-def figures(fleet: Fleet) -> dict[str, Any]:
+def figures(fleet: Population) -> dict[str, Any]:
     """The same for machines."""
     return {
         "devices": len(fleet.units),
@@ -87,7 +135,14 @@ def figures(fleet: Fleet) -> dict[str, Any]:
     }
 
 
-def misbehaving(fleet: Fleet) -> dict[str, list[str]]:
+def cosimulation_figures(fleet: CoSimulation) -> dict[str, Any]:
+    """The same of a fleet in a simulation of the platform."""
+    return {"simulation": fleet.simulation_id, "simulation_messages": asdict(fleet.exchanged)} | figures(
+        fleet
+    )
+
+
+def misbehaving(fleet: Population) -> dict[str, list[str]]:
     """The names of those that misbehave, by how they do."""
     found = {
         behaviour.value: sorted(unit.name for unit in fleet.units.values() if unit.behaviour is behaviour)
@@ -97,7 +152,7 @@ def misbehaving(fleet: Fleet) -> dict[str, list[str]]:
     return {kind: names for kind, names in found.items() if names}
 
 
-def _errors(fleet: Fleet) -> str:
+def _errors(fleet: Population) -> str:
     errors = fleet.counts.errors
     if not errors:
         return ""
@@ -105,7 +160,7 @@ def _errors(fleet: Fleet) -> str:
     return f"{sum(errors.values()):,}, most of them: {reason}"
 
 
-def _time(fleet: Fleet, zone: tzinfo | None) -> str:
+def _time(fleet: Population, zone: tzinfo | None) -> str:
     now = datetime.fromtimestamp(fleet.clock.now(), UTC).astimezone(zone)
     fast = f" ({fleet.clock.speed:g} times as fast)" if fleet.clock.speed != 1 else ""
     return f"{now:%H:%M:%S}{fast}"
