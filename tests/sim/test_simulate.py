@@ -140,4 +140,29 @@ class SimulateTests(SynchronousTestCase):
         self.assertIn("is not 1 to 20 letters", self.ctl("simulate", "--name", "a b").stderr)
         many = self.ctl("simulate", "--devices", "2", "--late", "3")
         self.assertIn("3 are to misbehave, of 2 --devices", many.stderr)
+        platform = self.ctl("simulate", "--gridappsd", "--devices", "3")
+        self.assertEqual(platform.returncode, 2)
+        self.assertIn("--devices does not go with --gridappsd", platform.stderr)
         self.assertEqual(self.ctl("simulate").returncode, 3)
+
+    def test_no_simulation(self) -> None:
+        """Without a bus, a simulation or a password that can be read, it is said what the file lacks."""
+        self.place = small_place(Path(self.mktemp()), certificates=False)
+        for line, said in (
+            ("", "there is no bus in csipd's configuration: gridappsd: names its address"),
+            ("gridappsd: {address: localhost}", "names no simulation: simulation_id does"),
+            ('simulation_id: "1"', ""),
+        ):
+            self.place.config.write_text(f"{line}\n{self.place.config.read_text()}")
+            done = self.ctl("simulate", "--gridappsd")
+            if said:
+                self.assertEqual(done.returncode, 1, done)
+                self.assertIn(said, done.stderr)
+            else:
+                # All is there but csipd, whose time devices live by.
+                self.assertEqual(done.returncode, 3, done)
+        missing = "gridappsd: {address: localhost, password_file: nowhere}"
+        self.place.config.write_text(
+            self.place.config.read_text().replace("gridappsd: {address: localhost}", missing)
+        )
+        self.assertIn("nowhere", self.ctl("simulate", "--gridappsd").stderr)

@@ -232,7 +232,7 @@ class _TakingPart:
         tls: Path = self._session.tls
         if not known:
             raise ModelError(
-                f"none of its {count} devices has a certificate in {tls}; csipd makes them once it has the model"
+                f"none of its {count} devices has a certificate in {tls}, where csipd makes them"
             )
         say = self._session.out.note
         say(f"{len(known)} of {count} devices of the model come, in simulation {self._access.simulation_id}.")
