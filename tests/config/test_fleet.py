@@ -50,6 +50,7 @@ class DeviceTests(ConfigCase):
               - id: Proxy
               - id: dev.1_A-b
               - id: dev.1_A-b
+              - id: _5B816B93-7A5F-B64C-8460-47C17D6E4B0F
               - pin: 0
             aggregators:
               - id: dev.1_A-b
@@ -62,8 +63,8 @@ class DeviceTests(ConfigCase):
                 for line, name in ((6, "Admin"), (7, "ca"), (8, "127.0.0.1"), (9, "Proxy"))
             ),
             "c.yml:11: devices[6].id: 'dev.1_A-b' is given twice, first in line 10",
-            "c.yml:12: devices[7].id: expected this key, found none",
-            "c.yml:14: aggregators[0].id: 'dev.1_A-b' is given twice, first in line 10",
+            "c.yml:13: devices[8].id: expected this key, found none",
+            "c.yml:15: aggregators[0].id: 'dev.1_A-b' is given twice, first in line 10",
         )
 
     def test_pin_as_written(self) -> None:
