@@ -214,7 +214,8 @@ class Gridappsd:
     houses: Pattern[str] | None = None
     utilities: Pattern[str] | None = None
     model_dict_file: Path | None = None
-    reports: frozenset[Report] = frozenset(Report)
+    #: Those that who listened to the older server can read.
+    reports: frozenset[Report] = frozenset((Report.STATE_OF_CHARGE, Report.ANALOG_VALUES))
     publish_interval: int = 3
     p_sign: SignOfPower = SignOfPower.LOAD
     control_seconds: int = 1800

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import RFC_4122, UUID
 
@@ -35,6 +37,14 @@ KEYS = [
 ]
 
 
+def documented(words: str) -> Any:
+    """The example in docs/gridappsd.md that has these words."""
+    text = (Path(__file__).parents[2] / "docs" / "gridappsd.md").read_text("utf-8")
+    found = [block for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL) if words in block]
+    assert len(found) == 1, found
+    return json.loads(found[0])
+
+
 class StateOfChargeTests(SynchronousTestCase):
     """The form of the older server."""
 
@@ -47,6 +57,7 @@ class StateOfChargeTests(SynchronousTestCase):
             {name: value for name, value in found.items() if value is not None},
             {"mRID": MRID, "name": "house_7", "timeStamp": AT, "value": 9000},
         )
+        self.assertEqual(documented('"value": 9000'), {MRID: found})
 
     def test_unknown(self) -> None:
         """Who says no state of charge is not told of."""
@@ -107,6 +118,14 @@ class StatusTests(SynchronousTestCase):
             },
         )
 
+    def test_documented(self) -> None:
+        """The example in the docs is what is told."""
+        found = reports.differences(MRID, {"DERStatus.stateOfChargeStatus": 90.0}, None)
+        mrid = "0b8e4a2c-6f3d-4f0e-9a53-0d9b7f2f1c55"
+        self.assertEqual(
+            documented(mrid), reports.difference_message(found, simulation_id=None, now=AT, mrid=mrid)
+        )
+
 
 class ReadingTests(SynchronousTestCase):
     """Mirrored readings as AnalogValues."""
@@ -147,6 +166,11 @@ class ReadingTests(SynchronousTestCase):
                 },
             },
         )
+
+    def test_documented(self) -> None:
+        """The example in the docs is what is told."""
+        found = self.reading(mrid="A1000000000000000000000000000001", href="/upt/12/mr/31")
+        self.assertEqual(documented("A1000000000000000000000000000001"), {found["mRID"]: found})
 
     def test_description(self) -> None:
         """What its device calls it comes first; its quality is told."""
