@@ -13,6 +13,8 @@ from csipd.daemon.start import PreparedDaemon
 from csipd.db.database import Database
 from csipd.gridappsd.access import Access
 from csipd.gridappsd.broker import BrokerBus, endpoint_of
+from csipd.gridappsd.commanding import Commanding
+from csipd.gridappsd.topics import Topics
 from csipd.net.peer_log import PeerLog
 
 
@@ -46,4 +48,14 @@ def build_bus(
     """
     bus = BrokerBus(endpoint_of(access, reactor), access, reactor, ready.wall.now, peer_log)
     ids = Ids(access.simulation_id, access.feeder_id)
-    return BusDoor((bus, *build_devices(ready, ids, bus, database, notifier, reactor)), bus)
+    settings = ready.settings.gridappsd
+    commanding = Commanding(
+        bus,
+        database,
+        reactor,
+        ready.wall.now,
+        ready.server,
+        Topics(settings.service_name, ids.simulation),
+        settings.control_seconds,
+    )
+    return BusDoor((bus, *build_devices(ready, ids, bus, database, notifier, reactor), commanding), bus)

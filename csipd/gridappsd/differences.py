@@ -23,11 +23,16 @@ from csipd.web import json_form
 
 #: The longest message that is read (octets), and differences of one.
 MOST_OCTETS: Final = 1 << 20
-MOST_DIFFERENCES: Final = 20_000
+MOST_DIFFERENCES: Final = 10_000
 #: The longest difference_mrid, name of an object or of an attribute (characters).
 LONGEST_NAME: Final = 128
+#: The most members of a value that is an object, and characters of a string in it. None has an object in it.
+MOST_MEMBERS: Final = 8
+LONGEST_TEXT: Final = 256
 #: What csipd itself says on the bus begins so: whoever hands it back commands nothing.
 _OURS: Final = "DERStatus."
+#: The older server's name for a mode of a control is longer by this.
+_LONGER: Final = "DERControl.DERControlBase."
 _OBJECTS: Final = ("object", "object_id")
 
 
@@ -58,6 +63,7 @@ class Difference:
     """What is to become of one attribute of one object.
 
     :param object: mRID in the CIM, without a leading underscore
+    :param attribute: that of a mode as ``DERControlBase.<mode>``, whichever of the two shapes it came in
     :param value: as JSON has it, numbers with a point or exponent as Decimal; None: what was commanded ends
     """
 
@@ -134,10 +140,12 @@ class _Reader:
                 found[place] = None
         for item in forward:
             if (place := self._place(item)) is not None:
-                if "value" in item:
-                    found[place] = item["value"]
-                else:
+                if "value" not in item:
                     self._refuse("a forward difference without a value")
+                elif not _is_flat(item["value"]):
+                    self._refuse(f"the value of {place[1]} is too long or nested")
+                else:
+                    found[place] = item["value"]
         return DifferenceMessage(
             self._key,
             tuple(Difference(of, attribute, value) for (of, attribute), value in found.items()),
@@ -157,6 +165,8 @@ class _Reader:
         if attribute.startswith(_OURS):
             self._echoes += 1
             return None
+        if attribute.startswith(_LONGER):
+            attribute = attribute.removeprefix("DERControl.")
         named = {_bare(item[name]) for name in _OBJECTS if name in item and _is_name(item[name])}
         if len(named) != 1 or not (of := named.pop()):
             which = [item.get(name) for name in _OBJECTS]
@@ -176,6 +186,23 @@ def _bare(name: str) -> str:
 def _is_name(value: Any) -> TypeGuard[str]:
     # What cannot be printed, half a character among it, neither the log nor the store could take.
     return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME and value.isprintable()
+
+
+def _is_flat(value: Any) -> bool:
+    """Whether a value is one, or a small object of them, so that however many wait take little room."""
+    if isinstance(value, dict):
+        return len(value) <= MOST_MEMBERS and all(
+            len(name) <= LONGEST_NAME and _is_scalar(one) for name, one in value.items()
+        )
+    return _is_scalar(value)
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= LONGEST_TEXT
+    if isinstance(value, int):
+        return value.bit_length() <= 128
+    return not isinstance(value, dict | list)
 
 
 def _object(data: Any, what: str) -> Mapping[str, Any]:

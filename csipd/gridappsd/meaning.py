@@ -1,8 +1,8 @@
 """What a difference commands: a mode of a control, or a setting of a default, with a value of its own type.
 
-`DERControlBase.<mode>` and `DERControl.DERControlBase.<mode>` are modes; `DERControl.<setting>` is what only
-a DefaultDERControl has. A scalar is a number, or a multiplier with a value as the seed's server had it for
-all modes alike; what is compound, and a curve's link, is the JSON of the operator's API (decision 72).
+`DERControlBase.<mode>` is a mode; `DERControl.<setting>` is what only a DefaultDERControl has. A scalar is a
+number, or a multiplier with a value as the seed's server had it for all modes alike; what is compound, and a
+curve's link, is the JSON of the operator's API (decision 72).
 
 W and var are rounded to what their type can hold, which is four digits at least: a simulation's numbers are
 measured, not meant to the last bit. A percentage counts hundredths and is never rounded: what has a fraction
@@ -28,8 +28,6 @@ from csipd.web.json_form import JSONProblem, from_json
 #: Fields of a DERControlBase, and settings that only a DefaultDERControl has.
 _MODES: Final = {field.name: field for field in fields(r.DERControlBase)}
 _SETTINGS: Final = {field.name: field for field in fields(r.DefaultDERControl) if field.name in SETTINGS}
-_BASES: Final = ("DERControlBase.", "DERControl.DERControlBase.")
-_DEFAULT: Final = "DERControl."
 
 #: No number of the standard has an exponent beyond this; an int of another could fill the memory.
 _MOST_DIGITS: Final = 40
@@ -45,33 +43,45 @@ class Meaningless(ValueError):
 
 
 @frozen
-class Change:
-    """What a difference commands.
+class Attribute:
+    """What a difference is about.
 
     :param name: of a field of DERControlBase, or of a setting of DefaultDERControl
-    :param value: of the field's type; None: what the bus commanded of it ends
     :param is_setting: whether it is the default's
     """
 
     name: str
-    value: Any
     is_setting: bool = False
 
 
-def change_of(attribute: str, value: Any) -> Change:
-    """What a difference commands.
+_ATTRIBUTES: Final = {
+    **{f"DERControlBase.{name}": Attribute(name) for name in _MODES},
+    **{f"DERControl.{name}": Attribute(name, is_setting=True) for name in _SETTINGS},
+}
 
-    :param value: as JSON has it, numbers with a point or exponent as Decimal; None: it ends
-    :raises Meaningless: there is no such attribute, or it cannot have that value
+
+def attribute_of(text: str) -> Attribute:
+    """What an attribute's name means.
+
+    :raises Meaningless: there is no such attribute
     """
-    for prefix in _BASES:
-        name = attribute.removeprefix(prefix)
-        if name != attribute and name in _MODES:
-            return Change(name, None if value is None else _mode(_MODES[name], value))
-    name = attribute.removeprefix(_DEFAULT)
-    if name != attribute and name in _SETTINGS:
-        return Change(name, None if value is None else _setting(_SETTINGS[name], value), is_setting=True)
-    raise Meaningless(Fault.ATTRIBUTE, f"there is no attribute {attribute[:60]}")
+    found = _ATTRIBUTES.get(text)
+    if found is None:
+        raise Meaningless(Fault.ATTRIBUTE, f"there is no attribute {text[:60]}")
+    return found
+
+
+def value_of(attribute: Attribute, value: Any) -> Any:
+    """The value that is commanded, of the field's type; None: what the bus commanded of it ends.
+
+    :param value: as JSON has it, numbers with a point or exponent as Decimal
+    :raises Meaningless: the attribute cannot have that value
+    """
+    if value is None:
+        return None
+    if attribute.is_setting:
+        return _setting(_SETTINGS[attribute.name], value)
+    return _mode(_MODES[attribute.name], value)
 
 
 def _mode(field: Field, value: Any) -> Any:

@@ -19,6 +19,7 @@ class BusState:
     :ivar received: messages that were handed on
     :ivar sent: messages that were given to the broker
     :ivar refused: messages, or parts of them, that nothing was made of, by kind
+    :ivar commanded: what was made of difference messages, by kind (commanding.py)
     """
 
     broker: str = ""
@@ -29,7 +30,8 @@ class BusState:
     received: int = 0
     sent: int = 0
     refused: Counter[str] = Factory(Counter)
+    commanded: Counter[str] = Factory(Counter)
 
     def copy(self) -> BusState:
         """The same, as it is now."""
-        return evolve(self, refused=Counter(self.refused))
+        return evolve(self, refused=Counter(self.refused), commanded=Counter(self.commanded))

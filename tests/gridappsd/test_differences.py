@@ -59,6 +59,16 @@ class MessageTests(SynchronousTestCase):
         found = read(message([difference(2), difference(3, of="A")], [difference(1)]))
         self.assertEqual([one.value for one in found.differences], [3])
 
+    def test_shapes(self) -> None:
+        """A mode is the same in both shapes: a forward difference in one wins over a reverse in the other."""
+        longer = "DERControl.DERControlBase.opModTargetW"
+        found = read(message([difference(2)], [difference(1, attribute=longer)]))
+        self.assertEqual(found.differences, (Difference("A", "DERControlBase.opModTargetW", 2),))
+        found = read(message([difference(2, attribute=longer)]))
+        self.assertEqual(found.differences, (Difference("A", "DERControlBase.opModTargetW", 2),))
+        found = read(message([difference(2, attribute="DERControl.setGradW")]))
+        self.assertEqual(found.differences[0].attribute, "DERControl.setGradW")
+
     def test_taken_back(self) -> None:
         """A reverse difference without a forward one, and null, take back; no other attribute does."""
         reverse = [difference(1, of="A"), difference(1, attribute="DERControlBase.opModConnect")]
@@ -132,6 +142,13 @@ class MessageTests(SynchronousTestCase):
             difference(of="x" * 129),
             difference(attribute=""),
             difference(attribute=None),
+            difference([1]),
+            difference({"value": {}}),
+            difference({"value": [1]}),
+            difference({str(number): 1 for number in range(9)}),
+            difference({"href": "x" * 257}),
+            difference("x" * 257),
+            difference(2**128),
         ]
         found = read(message([*bad, difference()]))
         self.assertEqual(len(found.differences), 1)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.gridappsd.differences import Fault
-from csipd.gridappsd.meaning import Change, Meaningless, change_of
+from csipd.gridappsd.meaning import Attribute, Meaningless, attribute_of, value_of
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
 from csipd.sep2.quantities import same
@@ -39,6 +39,14 @@ VALUES: dict[str, tuple[str, Any]] = {
     "opModTargetW": ('{"multiplier": 5, "value": 1}', r.ActivePower(multiplier=5, value=1)),
     "rampTms": ("6000.0", 6000),
 }
+
+
+def meant(attribute: str, value: Any) -> tuple[Attribute, Any]:
+    """What a difference means."""
+    found = attribute_of(attribute)
+    return found, value_of(found, value)
+
+
 CURVES = [field.name for field in fields(r.DERControlBase) if field.type is r.DERCurveLink]
 
 
@@ -46,31 +54,30 @@ class ModeTests(SynchronousTestCase):
     """Modes of a control."""
 
     def mode(self, name: str, text: str) -> Any:
-        return change_of(BASE + name, loads(text)).value
+        return meant(BASE + name, loads(text))[1]
 
     def fault(self, attribute: str, text: str) -> Fault:
-        return self.assertRaises(Meaningless, change_of, attribute, loads(text)).fault
+        return self.assertRaises(Meaningless, meant, attribute, loads(text)).fault
 
-    def test_all_modes_in_both_shapes(self) -> None:
-        """Each field of a DERControlBase is taken, by its own type, in both shapes, and can be taken back."""
+    def test_all_modes(self) -> None:
+        """Each field of a DERControlBase is taken, by its own type, and can be taken back."""
         curves = {name: ('{"href": "/derp/1/dc/1"}', r.DERCurveLink(href="/derp/1/dc/1")) for name in CURVES}
         expected = VALUES | curves
         self.assertEqual({field.name for field in fields(r.DERControlBase)}, set(expected))
         for name, (text, value) in expected.items():
-            for shape in ("DERControlBase.", "DERControl.DERControlBase."):
-                self.assertEqual(change_of(shape + name, loads(text)), Change(name, value), name)
-                self.assertEqual(change_of(shape + name, None), Change(name, None))
-                codec.check(r.DERControlBase(**{name: value}))
+            self.assertEqual(meant(BASE + name, loads(text)), (Attribute(name), value), name)
+            self.assertEqual(meant(BASE + name, None), (Attribute(name), None))
+            codec.check(r.DERControlBase(**{name: value}))
 
     def test_settings(self) -> None:
         """What only a default has is a setting; the rest of a DERControl is not to be set."""
-        found = change_of("DERControl.setGradW", loads('{"multiplier": 1, "value": 9}'))
-        self.assertEqual(found, Change("setGradW", 90, is_setting=True))
-        self.assertEqual(change_of("DERControl.setESHighVolt", None), Change("setESHighVolt", None, True))
+        found = meant("DERControl.setGradW", loads('{"multiplier": 1, "value": 9}'))
+        self.assertEqual(found, (Attribute("setGradW", is_setting=True), 90))
+        self.assertIsNone(meant("DERControl.setESHighVolt", None)[1])
         names = [field.name for field in fields(r.DefaultDERControl) if field.name.startswith("set")]
         self.assertEqual(len(names), 9)
         for name in names:
-            self.assertEqual(change_of(f"DERControl.{name}", 7).value, 7)
+            self.assertEqual(meant(f"DERControl.{name}", 7)[1], 7)
 
     def test_unknown_attributes(self) -> None:
         """Attributes that there are not are refused, whatever they look like."""
@@ -187,22 +194,22 @@ class PropertyTests(SynchronousTestCase):
     def test_any_value(self, name: str, value: Any) -> None:
         """A value is refused, or one that its type can hold and that is read back from its JSON."""
         try:
-            change = change_of(BASE + name, value)
+            _, found = meant(BASE + name, value)
         except Meaningless as error:
             self.assertIs(error.fault, Fault.VALUE)
             self.assertLess(len(str(error)), 400)
             return
         if value is None:
-            self.assertIsNone(change.value)
+            self.assertIsNone(found)
             return
-        base = r.DERControlBase(**{name: change.value})
+        base = r.DERControlBase(**{name: found})
         codec.check(base)
-        again = change_of(BASE + name, to_json(base)[name])
-        self.assertTrue(same(again.value, change.value))
+        _, again = meant(BASE + name, to_json(base)[name])
+        self.assertTrue(same(again, found))
 
     @given(st.decimals(Decimal("1e-5"), Decimal("3e13"), allow_nan=False), st.sampled_from((1, -1)))
     def test_amounts(self, amount: Decimal, sign: int) -> None:
         """An amount in W is off by a five thousandth of itself at most, and keeps its sign."""
-        value = change_of(BASE + "opModTargetW", sign * amount).value
+        _, value = meant(BASE + "opModTargetW", sign * amount)
         held = Decimal(value.value).scaleb(value.multiplier)
         self.assertLessEqual(abs(held - sign * amount), max(amount / 5000, Decimal("1e-9")))

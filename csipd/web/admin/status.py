@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import sqlalchemy as sa
@@ -17,8 +18,8 @@ from csipd.web.admin.forms import Count, Line
 from csipd.web.admin.operations import Call, Operation
 
 
-class RefusedCount(Element):
-    """What the GridAPPS-D bus brought, or was to be sent there, and nothing was made of."""
+class KindCount(Element):
+    """How much of one kind the GridAPPS-D bus brought, or was to be sent there."""
 
     kind: Line
     count: Count
@@ -27,7 +28,7 @@ class RefusedCount(Element):
 class Bus(Element):
     """The GridAPPS-D bus, since the daemon's start."""
 
-    lists: ClassVar[tuple[str, ...]] = ("refused",)
+    lists: ClassVar[tuple[str, ...]] = ("refused", "commanded")
 
     broker: Line
     #: Absent while it is down.
@@ -40,7 +41,9 @@ class Bus(Element):
     #: Messages.
     received: Count
     sent: Count
-    refused: tuple[RefusedCount, ...] = ()
+    refused: tuple[KindCount, ...] = ()
+    #: What was made of difference messages.
+    commanded: tuple[KindCount, ...] = ()
 
 
 class ServerState(Element):
@@ -124,8 +127,13 @@ def _bus(state: BusState) -> Bus:
         last_error_at=moment(state.last_error_at),
         received=state.received,
         sent=state.sent,
-        refused=tuple(RefusedCount(kind=kind, count=count) for kind, count in sorted(state.refused.items())),
+        refused=_counts(state.refused),
+        commanded=_counts(state.commanded),
     )
+
+
+def _counts(by_kind: Mapping[str, int]) -> tuple[KindCount, ...]:
+    return tuple(KindCount(kind=kind, count=count) for kind, count in sorted(by_kind.items()) if count)
 
 
 OPERATIONS = (Operation("GET", "/admin/status", "status", "How the server is", status, gives=ServerState),)

@@ -66,6 +66,9 @@ def _bus(one: Value, when: When) -> Iterator[tuple[str, str]]:
             + (f"; refused: {refused}" if refused else "")
         ),
     )
+    commanded = ", ".join(f"{each['count']} {each['kind']}" for each in bus.get("commanded", ()))
+    if commanded:
+        yield "Bus commands", commanded
 
 
 def status(one: Value, when: When) -> Facts:
