@@ -27,6 +27,7 @@ DOCUMENTS = (
     "docs/operating.md",
     "docs/aggregators.md",
     "docs/from-gridappsd.md",
+    "docs/gridappsd.md",
 )
 
 #: What an installed csipd has elsewhere than one of `make run`.
@@ -50,9 +51,19 @@ PRELUDE = (
 
 
 class Shell:
-    """A folder as a reader has it after `make run`, and a shell in it."""
+    """A folder as a reader has it after `make run`, and a shell in it.
 
-    def __init__(self, case: SynchronousTestCase, folder: Path) -> None:
+    :param sample: the configuration of `etc` that csipd serves
+    :param replaced: what else is otherwise there than in the sample
+    """
+
+    def __init__(
+        self,
+        case: SynchronousTestCase,
+        folder: Path,
+        sample: str = "config.yml",
+        replaced: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         self.folder = folder.absolute()
         for place in ("etc", "backup", "opt/csipd"):
             (self.folder / place).mkdir(parents=True)
@@ -68,10 +79,13 @@ class Shell:
             **{old: f"{self.folder}{new}" for old, new in INSTALLED.items()},
         }
         ports = f"https_port: {port}\nadmin_port: {admin_port}\n"
-        sample = (ROOT / "etc" / "config.yml").read_text().replace("https_port: 7443\n", ports)
-        (self.folder / "etc" / "config.yml").write_text(sample)
-        command = [str(SCRIPTS / "twistd"), "--nodaemon", "--pidfile=", "csipd", "--config", "etc/config.yml"]
-        Process(case, command, self.folder).log.wait_for("serving the operator's API")
+        text = (ROOT / "etc" / sample).read_text()
+        for old, new in (("https_port: 7443\n", ports), *replaced):
+            text = text.replace(old, new)
+        (self.folder / "etc" / sample).write_text(text)
+        command = [str(SCRIPTS / "twistd"), "--nodaemon", "--pidfile=", "csipd", "--config", f"etc/{sample}"]
+        self.daemon = Process(case, command, self.folder)
+        self.daemon.log.wait_for("serving the operator's API")
         self.environment = {
             "HOME": str(self.folder),
             "LANG": "C.UTF-8",
@@ -106,8 +120,8 @@ class Shell:
 class DocumentTests(SynchronousTestCase):
     """Each document in turn."""
 
-    def run_document(self, name: str) -> None:
-        shell = Shell(self, Path(self.mktemp()))
+    def run_document(self, name: str, shell: Shell | None = None) -> None:
+        shell = shell or Shell(self, Path(self.mktemp()))
         try:
             done = shell.run(script(ROOT / name))
         except subprocess.TimeoutExpired:
@@ -143,6 +157,20 @@ class DocumentTests(SynchronousTestCase):
     def test_from_gridappsd(self) -> None:
         """docs/from-gridappsd.md."""
         self.run_document("docs/from-gridappsd.md")
+
+    def test_gridappsd(self) -> None:
+        """docs/gridappsd.md, with what stands in for the platform, and an application that commands there."""
+        command = [sys.executable, "-m", "tests.support.platform", "--broker", "--port", "0"]
+        platform = Process(self, command, ROOT)
+        platform.log.wait_for("platform: simulation")
+        port = platform.log()[0].rpartition(":")[2]
+        ports = (("port: 61613\n", f"port: {port}\n"),)
+        shell = Shell(self, Path(self.mktemp()), "gridappsd.yml", ports)
+        shell.daemon.log.wait_for("devices of the platform's model were added")
+        self.run_document("docs/gridappsd.md", shell)
+        said = platform.log()
+        self.assertIn("application: DERControl.DERControlBase.opModMaxLimW is 4000", said)
+        self.assertTrue(any("kW, 20 differences taken over, 0 strange" in line for line in said), said)
 
     def test_few_are_excluded(self) -> None:
         """At most a tenth of the commands is left out, and none escapes as text that is only indented."""
