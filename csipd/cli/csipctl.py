@@ -19,6 +19,7 @@ from csipd.cli.ctl.backups import backup, restore
 from csipd.cli.ctl.completion import completion
 from csipd.cli.ctl.controls import controls
 from csipd.cli.ctl.devices import devices
+from csipd.cli.ctl.discovery import discovery
 from csipd.cli.ctl.errors import Code
 from csipd.cli.ctl.exports import exports
 from csipd.cli.ctl.groups import groups
@@ -191,6 +192,7 @@ for command in (
     certs,
     init,
     check_config,
+    discovery,
     backup,
     restore,
     simulate,

@@ -10,8 +10,10 @@ from csipd.config.settings import Discovery
 #: Octets of an interface's name that Linux takes.
 _LONGEST_INTERFACE = 15
 #: So long that the SFDI, a subtype and a number after a conflict still find room in a label of 63 octets.
+NAME = "[A-Za-z0-9]([A-Za-z0-9-]{0,38}[A-Za-z0-9])?"
+
 _NAME = matching(
-    "[A-Za-z0-9]([A-Za-z0-9-]{0,38}[A-Za-z0-9])?",
+    NAME,
     "a name of at most 40 letters, digits and dashes, which begins and ends without a dash",
 )
 

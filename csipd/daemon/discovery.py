@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
+from csipd import config
 from csipd.config import Settings
 from csipd.daemon.failures import StartError
 from csipd.net.peer_log import PeerLog
@@ -28,12 +29,16 @@ def check_discovery(settings: Settings) -> None:
         raise StartError(settings.problem("mdns", message))
 
 
-def advertisement(settings: Settings, lfdi: str, name: str) -> Advertisement:
-    """What is announced of the server of that LFDI."""
+def advertisement(settings: Settings, lfdi: str, name: str | None = None) -> Advertisement:
+    """What is, or would be, announced of the server.
+
+    :param lfdi: the server's own
+    :param name: in the place of the configuration's
+    """
     from csipd.discovery.records import Advertisement
 
     return Advertisement(
-        name=name,
+        name=name or (settings.discovery or config.Discovery(())).name,
         sfdi=sfdi(lfdi),
         https_port=settings.https_port,
         dcap=settings.dcap_path,
@@ -56,7 +61,7 @@ def build_discovery(settings: Settings, lfdi: str, reactor: Any, peer_log: PeerL
         settings.server, settings.https_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
     return Discovery(
-        advertisement(settings, lfdi, said.name),
+        advertisement(settings, lfdi),
         said.interfaces,
         Served.at((str(listened),)),
         reactor,

@@ -56,7 +56,7 @@ def lfdi(session: Session, files: tuple[Path, ...], pin: int | None) -> None:
 
 
 def _identity(file: Path, pin: int | None) -> Value:
-    der, facts = _read(file)
+    der, facts = read_certificate(file)
     return {
         "file": str(file),
         "lFDI": facts.lfdi,
@@ -163,7 +163,7 @@ def list_certs(session: Session) -> None:
 
 
 def _listed(file: Path, now: float) -> Value:
-    _, facts = _read(file)
+    _, facts = read_certificate(file)
     endless = facts.not_after.year >= _NO_END
     return {
         "id": file.name.removesuffix(".crt"),
@@ -233,7 +233,7 @@ def renew_cert(session: Session, whose: str, openssl_cnf: Path | None) -> None:
             repository.set_owner([wanted], owner.st_uid, owner.st_gid)
     except pki.PKIError as error:
         raise Failure(str(error)) from None
-    _, facts = _read(renewed)
+    _, facts = read_certificate(renewed)
     if session.out.as_json:
         session.out.json(_listed(renewed, session.now()))
     else:
@@ -259,8 +259,8 @@ def _next_step(whose: str, facts: CertificateFacts) -> str:
     )
 
 
-def _read(file: Path) -> tuple[bytes, CertificateFacts]:
-    """The first certificate of a file, in DER, and what it says. Failure."""
+def read_certificate(file: Path) -> tuple[bytes, CertificateFacts]:
+    """The first certificate of a file, in DER, and what it says. Failure where it has none."""
     try:
         with file.open("rb") as stream:
             content = stream.read(_FILE_LIMIT)
