@@ -36,6 +36,7 @@ class Listener:
 
     :param what: for the log
     :param path: where a client begins
+    :param at_reading: is given its TLS each time that files were read for it
     """
 
     what: str
@@ -44,6 +45,7 @@ class Listener:
     port: int
     site: Site
     tls: TLSSettings
+    at_reading: Callable[[ServerTLS], None] = lambda tls: None
 
 
 class Listeners(Service):
@@ -97,6 +99,7 @@ class Listeners(Service):
                 what=listener.what,
             )
             self._contexts.append(tls)
+            listener.at_reading(tls)
             factory = TLSFactory(tls, listener.site, clock=self._reactor)
             port = listen(
                 self._reactor,
@@ -132,8 +135,9 @@ class Listeners(Service):
         self._reactor.callFromThread(self._reload)
 
     def _reload(self) -> None:
-        for tls in self._contexts:
-            tls.reload()
+        for listener, tls in zip(self._listeners, self._contexts, strict=True):
+            if tls.reload():
+                listener.at_reading(tls)
         for call in self._at_hangup:
             call()
         for directory in self._directories:

@@ -33,10 +33,12 @@ from csipd.daemon.start import PreparedDaemon
 from csipd.daemon.switching import ThreadSwitching
 from csipd.db.database import Database, Remark
 from csipd.net.contacts import Contacts
-from csipd.net.identity import identify_by
+from csipd.net.hop import judge_by
+from csipd.net.identity import identify_by, identity_by, presented
 from csipd.net.limits import ConnectionLimits
 from csipd.net.peer_log import PeerLog
 from csipd.net.quotas import Quotas
+from csipd.net.tls import ServerTLS
 from csipd.plain.protocol import CONNECTIONS as PLAIN_CONNECTIONS
 from csipd.sep2.identity import lfdi
 from csipd.version import VERSION
@@ -45,6 +47,7 @@ from csipd.web.admin.issuing import Issuing
 from csipd.web.app import Application
 from csipd.web.cache import Cache
 from csipd.web.endpoint import Endpoint
+from csipd.web.hop import Hops
 from csipd.web.server import Site
 
 if TYPE_CHECKING:
@@ -100,8 +103,11 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     operators = OperatorDirectory(settings, ready.repository, ready.operators, wall.real)
     proxies = ProxyDirectory(settings, ready.repository, ready.proxies, wall.real)
     contacts = Contacts(reactor.seconds, wall.now, speed=wall.speed)
-    listeners = [_devices_listener(ready, reactor, database, notifier, room.connections, peer_log, contacts)]
     bus = _bus(ready, reactor, database, notifier, peer_log)
+    hops = _hops(settings, proxies)
+    listeners = [
+        _devices_listener(ready, reactor, database, notifier, room.connections, peer_log, contacts, hops)
+    ]
     if ready.operators:
         state = None if bus is None else bus.bus.state
         listeners.append(_operators_listener(ready, reactor, database, operators.names, peer_log, state))
@@ -179,6 +185,13 @@ def _log_remark(peer_log: PeerLog, remark: Remark) -> None:
         _log.info(remark.line, **remark.values)
 
 
+def _hops(settings: config.Settings, proxies: ProxyDirectory) -> Hops | None:
+    """What is known of the proxies in front of the server; None: there are none."""
+    if settings.proxy.listen is None and not settings.proxy.proxies:
+        return None
+    return Hops(proxies.fingerprints)
+
+
 def _devices_listener(
     ready: PreparedDaemon,
     reactor: Any,
@@ -187,19 +200,21 @@ def _devices_listener(
     connections: int,
     peer_log: PeerLog,
     contacts: Contacts,
+    hops: Hops | None,
 ) -> Listener:
     settings, wall = ready.settings, ready.wall
     cache = Cache(wall.now, lambda: site.date(), settings.limits.answer_cache)
     notifier.subscribe(cache.changed)
     limits = limits_of(settings, connections)
     endpoint = Endpoint(database, ready.server, wall.now, cache)
+    identity_of = identity_by(ready.lfdi_of, wall.of_real)
     site = Site(
         Application(endpoint.answer, ready.server.layout).resource(),
         clock=reactor,
         now=wall.now,
         limits=limits,
         quotas=quotas_of(settings),
-        identify=identify_by(ready.lfdi_of, wall.of_real),
+        identify=presented(identity_of),
         endpoint=endpoint.answer if settings.straight_path else None,
         find_answer=cache.find,
         look_up=endpoint.look_up,
@@ -207,8 +222,23 @@ def _devices_listener(
         peer_log=peer_log,
         contacts=contacts,
         locate=ready.server.layout.locate,
+        proxies=hops,
     )
-    return Listener("IEEE 2030.5", settings.dcap_path, settings.server, settings.https_port, site, ready.tls)
+
+    def judge_hops(tls: ServerTLS) -> None:
+        """Have what proxies hand on judged as by a handshake."""
+        if hops is not None:
+            hops.use(judge_by(tls.judge, identity_of, wall.of_real), site.context)
+
+    return Listener(
+        "IEEE 2030.5",
+        settings.dcap_path,
+        settings.server,
+        settings.https_port,
+        site,
+        ready.tls,
+        at_reading=judge_hops,
+    )
 
 
 def _operators_listener(

@@ -61,6 +61,18 @@ class Connection(Protocol):
         """Close the connection when it has no request in progress."""
 
 
+class Behind(Protocol):
+    """A caller that is behind a proxy, on no connection of its own."""
+
+    @property
+    def host(self) -> str:
+        """The address of the proxy."""
+
+    @property
+    def last_used(self) -> float | None:
+        """When it last asked for something, by the clock of deadlines."""
+
+
 class Connections:
     """Every live connection, by caller once that is known, with the one timer that keeps their deadlines.
 
@@ -73,6 +85,7 @@ class Connections:
         self._most = most
         self._live: dict[Connection, Account | None] = {}
         self._accounts: dict[str, Account] = {}
+        self._behind: dict[Behind, Account] = {}
         self._handshakes: Handshakes[Connection] = Handshakes(
             clock, quotas.unfinished, quotas.unfinished_per_address
         )
@@ -146,18 +159,37 @@ class Connections:
     def handshake_finished(self, connection: Connection, lfdi: str) -> Account:
         """Note whose a connection is: its handshake is finished."""
         self._handshakes.finished(connection)
-        account = self._accounts.get(lfdi)
-        if account is None:
-            account = self._accounts[lfdi] = Account(lfdi, self._quotas)
+        account = self._account(lfdi)
         self._live[connection] = account
         account.connections[connection] = None
         return account
 
-    def identified(self) -> Iterator[tuple[str, Connection]]:
-        """The connections whose handshake is finished, each with the LFDI of its caller."""
+    def add_behind(self, behind: Behind, lfdi: str) -> Account:
+        """Note that a caller is behind a proxy. It has the quotas that it has on connections of its own."""
+        account = self._behind[behind] = self._account(lfdi)
+        account.behind += 1
+        return account
+
+    def remove_behind(self, behind: Behind) -> None:
+        """Forget that a caller is behind a proxy."""
+        account = self._behind.pop(behind)
+        account.behind -= 1
+        if account.is_unused(self._clock.seconds()):
+            self._accounts.pop(account.lfdi, None)
+
+    def identified(self) -> Iterator[tuple[str, Connection | Behind]]:
+        """The callers that are known, with their LFDIs: on connections of their own, and behind proxies."""
         for connection, account in self._live.items():
             if account is not None:
                 yield account.lfdi, connection
+        for behind, account in self._behind.items():
+            yield account.lfdi, behind
+
+    def _account(self, lfdi: str) -> Account:
+        account = self._accounts.get(lfdi)
+        if account is None:
+            account = self._accounts[lfdi] = Account(lfdi, self._quotas)
+        return account
 
     def keep_to_quota(self, account: Account) -> int:
         """Close a caller's longest idle connections but the newest until it is within its quota; how many."""

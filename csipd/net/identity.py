@@ -35,16 +35,19 @@ class Identity:
 Identify = Callable[[Any], Identity]
 
 
-def identify_by(lfdi_of: Callable[[bytes], str], seen: Callable[[float], float] = float) -> Identify:
-    """An `Identify` for TLS transports; `lfdi_of` makes the LFDI from the leaf in DER.
+#: Says whose a certificate (DER) is.
+IdentityOf = Callable[[bytes], Identity]
+
+
+def identity_by(lfdi_of: Callable[[bytes], str], seen: Callable[[float], float] = float) -> IdentityOf:
+    """An `IdentityOf`; `lfdi_of` makes the LFDI from the leaf in DER.
 
     `seen` gives what the clock that devices see shows at a moment of the machine's.
     What it finds follows from the certificate's octets alone, and is kept.
     """
     kept: CertificateCache[Identity] = CertificateCache()
 
-    def identify(transport: Any) -> Identity:
-        der = openssl.peer_certificate(transport.getHandle())
+    def identity_of(der: bytes) -> Identity:
         digest = sha256(der).digest()
         identity = kept.find(digest)
         if identity is None:
@@ -58,4 +61,14 @@ def identify_by(lfdi_of: Callable[[bytes], str], seen: Callable[[float], float] 
             kept.keep(digest, identity)
         return identity
 
-    return identify
+    return identity_of
+
+
+def identify_by(lfdi_of: Callable[[bytes], str], seen: Callable[[float], float] = float) -> Identify:
+    """An `Identify` for TLS transports, by the certificates that were presented; see `identity_by`."""
+    return presented(identity_by(lfdi_of, seen))
+
+
+def presented(identity_of: IdentityOf) -> Identify:
+    """An `Identify` for TLS transports: who it is whose certificate was presented."""
+    return lambda transport: identity_of(openssl.peer_certificate(transport.getHandle()))

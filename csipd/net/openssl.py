@@ -87,6 +87,12 @@ def built_chain(store_context: Any) -> list[bytes]:
     return chain
 
 
+def trust_for_clients(store: Any) -> None:
+    """Have a ``crypto.X509Store`` ask of chains what a handshake asks of a client's: its purpose."""
+    if _openssl.X509_STORE_set_purpose(store._store, _openssl.X509_PURPOSE_SSL_CLIENT) != 1:
+        raise MemoryError("a purpose cannot be set")
+
+
 def _der(certificate: Any) -> bytes:
     """A certificate's octets. MemoryError: OpenSSL has no room for them."""
     if _openssl.i2d_X509_bio(_from_x509, certificate) != 1:

@@ -99,6 +99,7 @@ class Account:
 
     :param info: what was last known of the caller; None: nothing yet
     :param connections: those that are counted, in the order in which they came
+    :param behind: how many proxies speak for the caller
     :param large_bodies: octets of those that are being taken in (``bodies``)
     """
 
@@ -106,6 +107,7 @@ class Account:
     quotas: Quotas
     info: CallerInfo | None = None
     connections: dict[Any, None] = field(factory=dict)
+    behind: int = 0
     large_bodies: int = 0
     requests: TokenBucket = field(init=False)
     handshakes: TokenBucket = field(init=False)
@@ -129,7 +131,9 @@ class Account:
 
     def is_unused(self, now: float) -> bool:
         """Whether nothing would be lost by forgetting this account."""
-        return not self.connections and self.requests.is_full(now) and self.handshakes.is_full(now)
+        if self.connections or self.behind:
+            return False
+        return self.requests.is_full(now) and self.handshakes.is_full(now)
 
     def _set_rates(self) -> None:
         quotas = self.quotas

@@ -34,7 +34,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
@@ -196,7 +196,7 @@ class TLSContexts(ABC):
         judge = _Judge(accept_legacy=settings.accept_legacy)
         _set_verify(context, partial(self._verify, roots, judge), judge)
         context.set_cipher_list(":".join((*CIPHERS, *settings.extra_ciphers, "@SECLEVEL=0")).encode())
-        return _Loaded(context, leaf.not_valid_after_utc.timestamp())
+        return _Loaded(context, leaf.not_valid_after_utc.timestamp(), roots)
 
     def _verify(
         self,
@@ -278,6 +278,32 @@ class ServerTLS(TLSContexts):
         """The TLS connection of one peer, from the context in force at this moment."""
         return SSL.Connection(self._loaded.context, None)
 
+    def judge(self, leaf: bytes, above: Sequence[bytes]) -> float:
+        """Judge the certificate of a client that shook hands with somebody else, as a handshake here would.
+
+        Gives the end of the first certificate of its chain (epoch s). Raises ChainRefused.
+
+        :param leaf: in DER
+        :param above: those of the CAs between it and its root, in DER; the root may be among them
+        """
+        certificate, *others = (_read_der(each) for each in (leaf, *above))
+        roots = self._loaded.roots
+        try:
+            try:
+                chain = _built_chain(roots, certificate, others)
+            except crypto.X509StoreContextError as error:
+                if error.errors[0] != SSL.X509VerificationCodes.ERR_CERT_SIGNATURE_FAILURE:
+                    raise
+                # OpenSSL takes one root of a name, and does not try the other.
+                chain = _built_chain_by_one_of(roots, certificate, others, error)
+        except crypto.X509StoreContextError as error:
+            code: int = error.errors[0]
+            raise ChainRefused(_VERIFY_ERRORS.get(code, f"OpenSSL error {code}")) from None
+        check_chain(
+            [each.public_bytes(Encoding.DER) for each in chain], accept_legacy=self._settings.accept_legacy
+        )
+        return min(each.not_valid_after_utc.timestamp() for each in chain)
+
     def _new_context(self) -> SSL.Context:
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
         context.set_options(OPTIONS | SSL.OP_CIPHER_SERVER_PREFERENCE)
@@ -320,6 +346,7 @@ class _Loaded:
 
     context: SSL.Context
     certificate_end: float
+    roots: tuple[x509.Certificate, ...]
 
 
 class _Judge:
@@ -421,6 +448,52 @@ def _other_root(
         if constraints.path_length is None or constraints.path_length >= depth:
             return root
     return None
+
+
+def _read_der(der: bytes) -> x509.Certificate:
+    """A certificate that is these octets and no others. Raises ChainRefused."""
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        same = certificate.public_bytes(Encoding.DER) == der
+    except ValueError:
+        same = False
+    if not same:
+        raise ChainRefused("unreadable")
+    return certificate
+
+
+def _built_chain(
+    roots: Iterable[x509.Certificate], certificate: x509.Certificate, others: Sequence[x509.Certificate]
+) -> list[x509.Certificate]:
+    """The chain that OpenSSL puts together and verifies, leaf first, root last.
+
+    Raises X509StoreContextError. Paths, dates and purposes are asked as in a handshake of a client.
+    """
+    store = crypto.X509Store()
+    for root in roots:
+        store.add_cert(crypto.X509.from_cryptography(root))
+    openssl.trust_for_clients(store)
+    context = crypto.X509StoreContext(
+        store,
+        crypto.X509.from_cryptography(certificate),
+        [crypto.X509.from_cryptography(each) for each in others],
+    )
+    return [each.to_cryptography() for each in context.get_verified_chain()]
+
+
+def _built_chain_by_one_of(
+    roots: Iterable[x509.Certificate],
+    certificate: x509.Certificate,
+    others: Sequence[x509.Certificate],
+    error: crypto.X509StoreContextError,
+) -> list[x509.Certificate]:
+    """The same, where one root alone is trusted; `error` is raised if none of them will do."""
+    for root in roots:
+        try:
+            return _built_chain((root,), certificate, others)
+        except crypto.X509StoreContextError:
+            continue
+    raise error
 
 
 def _set_verify(context: SSL.Context, callback: Callable[..., bool], judge: _Judge) -> None:

@@ -24,6 +24,7 @@ from csipd.web.answers import Answer, octets
 from csipd.web.connection import ANSWER, CLOSING, HANDSHAKE, IDLE, REQUEST
 from csipd.web.endpoint import Ask
 from csipd.web.ordinary import LONGEST_HEAD, Ordinary, parse
+from csipd.web.peer import Peer
 from csipd.web.sitecontext import SiteContext
 from csipd.web.twisted_channel import TwistedChannel
 
@@ -126,12 +127,7 @@ class Channel(TwistedChannel):
         try:
             answer = context.find_answer(self.peer.identity.lfdi, data)
         except Exception:
-            context.peer_log.failure(
-                self._log,
-                self.peer.identity.lfdi,
-                "the cache failed",
-                "the cache failed",
-            )
+            self._cache_failed(self.peer)
             return False
         if answer is None:
             return False
@@ -142,15 +138,20 @@ class Channel(TwistedChannel):
             self.peer.too_many_requests()
             answer = octets(context.fault(http.SERVICE_UNAVAILABLE), context.date())
         if context.log_requests:
-            self._log_octets(data, answer)
+            self._log_octets(self.peer, data, answer)
         self.transport.write(answer)
         return True
 
-    def _log_octets(self, data: bytes, answer: bytes) -> None:
+    def _cache_failed(self, peer: Peer) -> None:
+        """Log that the exception at hand came of a look into the cache."""
+        said = "the cache failed"
+        self.context.peer_log.failure(self._log, peer.identity.lfdi, said, said)
+
+    def _log_octets(self, peer: Peer, data: bytes, answer: bytes) -> None:
         """Log the answer to a GET of which there is nothing but octets."""
         target, status = data.split(b" ", 2)[1], answer.split(b" ", 2)[1]
         sent = len(answer.partition(b"\r\n\r\n")[2])
-        self.context.log_answer(self.peer, b"GET", target, int(status), sent)
+        self.context.log_answer(peer, b"GET", target, int(status), sent)
 
     def _take_straight(self, data: bytes) -> bool:
         """Answer an ordinary request; whether `data` is one, or the beginning of one."""
@@ -168,7 +169,8 @@ class Channel(TwistedChannel):
             if request.missing:
                 self._hold(data, request.missing)
                 return True
-        self._answer(request, request.body, data if request.method == "GET" else None)
+        kept = request.method == "GET" and not request.fields.client_cert
+        self._answer(request, request.body, data if kept else None)
         return True
 
     def _hold(self, data: bytes, missing: int) -> None:
@@ -225,6 +227,8 @@ class Channel(TwistedChannel):
         self._target = request.target
         self._date = context.date()
         self._straight = self._handlingRequest = True
+        if request.fields.client_cert:
+            self.peer.pretends()
         if not peer.account.requests.spend(context.clock.seconds()):
             peer.too_many_requests()
             self._answered(context.fault(http.SERVICE_UNAVAILABLE))

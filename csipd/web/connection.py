@@ -118,6 +118,8 @@ class Connection(http.HTTPChannel):
         context = self.context
         account = context.connections.handshake_finished(self, identity.lfdi)
         self.peer = Peer(identity, account, peer, context.peer_log, context.contacts)
+        if context.proxies is not None and identity.fingerprint in context.proxies.fingerprints:
+            context.proxies.adopt(self)
         if not account.handshakes.spend(context.clock.seconds()):
             self.peer.over_handshake_rate()
             self._abort()

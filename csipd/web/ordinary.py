@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 from attrs import define, frozen
 
+from csipd.net.hop import CLIENT_CERT, CLIENT_CERT_CHAIN
 from csipd.net.limits import ConnectionLimits
 from csipd.sep2.site import locate
 
@@ -41,6 +42,8 @@ _NEEDLESS_ESCAPE = re.compile(rb"%(?:2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9Aa]|5[Ff]|
 _LENGTH = re.compile(rb"[1-9][0-9]{0,8}")
 #: Headers that say where a body ends in other ways, or want something before it is sent.
 _UNUSUAL = frozenset((b"transfer-encoding", b"expect", b"upgrade"))
+#: Headers by which a proxy says whose a request is (`csipd.net.hop`).
+_CLIENT_CERT = frozenset((CLIENT_CERT.lower(), CLIENT_CERT_CHAIN.lower()))
 #: Headers of which there may be one.
 _SINGLE = frozenset((b"host", b"content-length", b"content-type"))
 
@@ -51,12 +54,14 @@ class Fields:
 
     :param lines: how many there are
     :param length: of the body; 0: there is none
+    :param client_cert: whether they say whose the request is, as a proxy's do
     """
 
     lines: int
     accept: str | None
     content_type: str | None
     length: int
+    client_cert: bool
 
 
 # On the way of every request, and a frozen class takes thrice as long to make. Nothing changes one.
@@ -161,6 +166,7 @@ def _fields(block: bytes) -> Fields | None:
         _text(found.get(b"accept")),
         _text(found.get(b"content-type")),
         0 if length is None else int(length),
+        not _CLIENT_CERT.isdisjoint(found),
     )
 
 

@@ -91,6 +91,11 @@ class Peer:
             uri=target.decode("ascii", "replace"),
         )
 
+    def pretends(self) -> None:
+        """Log that it says whose its request is, as a proxy does, and is none: that is passed over."""
+        reason = "Client-Cert from somebody who is no proxy"
+        self.warn(_log, reason, "{peer}: {reason}, ignored", reason=reason)
+
     def too_many_requests(self) -> None:
         """Log and count that it asks more often than its quota lets it."""
         reason = "more requests than its quota"

@@ -34,7 +34,7 @@ from csipd.web.endpoint import Answerer
 from csipd.web.errors import METHODS, Fault, fault
 from csipd.web.ordinary import canonical
 from csipd.web.peer import Peer
-from csipd.web.sitecontext import FindAnswer, SiteContext
+from csipd.web.sitecontext import FindAnswer, Proxies, SiteContext
 
 #: A chunk of a body counts as at least so many octets.
 _LEAST_CHUNK = 16
@@ -46,13 +46,14 @@ class Request(server.Request):
     What is written is kept until `finish`, unless the application has set Content-Length itself; if it sets
     Connection, the connection is closed behind the answer. Writing to or finishing a request whose client is
     gone does nothing. `withheld` says why a body that was announced was not taken in: it is too large, or its
-    sender may not send one or cannot be looked up.
+    sender may not send one or cannot be looked up. `barred`: a proxy has sent it without saying whose it is.
     """
 
     channel: Any
     defaultContentType = None
     peer: Peer
     withheld: Refusal | None = None
+    barred = False
 
     def __init__(self, channel: Channel, *args: Any, **kw: Any) -> None:
         super().__init__(channel, *args, **kw)
@@ -100,6 +101,9 @@ class Request(server.Request):
         site: Site = self.channel.site
         self.site = site
         self.setHeader(b"Date", site.date())
+        if self.barred:
+            self._fail(http.FORBIDDEN)
+            return
         if not self.peer.account.requests.spend(site.clock.seconds()):
             self.peer.too_many_requests()
             self._fail(http.SERVICE_UNAVAILABLE)
@@ -202,6 +206,7 @@ class Site(server.Site):
     `fault` gives the document of what is refused before a resource is asked, or after one has failed. With
     `log_requests` each answer makes one debug line. `peer_log` writes the lines that peers cause.
     `contacts` keeps when callers were last heard of. `locate` finds the place at a path for the endpoint.
+    `proxies` are those who may speak for others.
     """
 
     requestFactory = Request
@@ -225,6 +230,7 @@ class Site(server.Site):
         peer_log: PeerLog | None = None,
         contacts: Contacts | None = None,
         locate: Callable[[str], Place | None] = locate,
+        proxies: Proxies | None = None,
     ) -> None:
         super().__init__(resource, timeout=None, reactor=clock, parsePOSTFormSubmission=False)
         self.clock = clock
@@ -242,6 +248,7 @@ class Site(server.Site):
             look_up=look_up,
             contacts=contacts,
             locate=locate,
+            proxies=proxies,
             log_requests=log_requests,
         )
 

@@ -5,8 +5,8 @@ A channel and a site would otherwise have to know each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Set
+from typing import Any, Protocol
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
@@ -32,6 +32,17 @@ from csipd.web.peer import Peer
 FindAnswer = Callable[[str, bytes], bytes | None]
 
 
+class Proxies(Protocol):
+    """The proxies that the site believes."""
+
+    @property
+    def fingerprints(self) -> Set[str]:
+        """Those of their certificates."""
+
+    def adopt(self, connection: Any) -> None:
+        """Take a connection for that of a proxy, which speaks for devices."""
+
+
 @define(eq=False)
 class SiteContext:
     """What the connections of one site share.
@@ -44,6 +55,7 @@ class SiteContext:
     :param endpoint: answers ordinary requests; None: all go the long way
     :param find_answer: finds what it answered before; asked only beside an endpoint
     :param locate: the place at a path
+    :param proxies: who may speak for others; None: nobody
     :param log_requests: whether each answer makes one debug line
     """
 
@@ -59,6 +71,7 @@ class SiteContext:
     look_up: LookUp | None = None
     contacts: Contacts | None = None
     locate: Callable[[str], Place | None] = locate
+    proxies: Proxies | None = None
     log_requests: bool = False
     large_bodies: BodyRoom = field(init=False)
     _date: tuple[int, bytes] = field(default=(0, b""), init=False)

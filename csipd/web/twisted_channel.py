@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.http_headers import Headers
 
+from csipd.net.hop import CLIENT_CERT, CLIENT_CERT_CHAIN
 from csipd.net.quotas import CallerInfo
 from csipd.refusals import Refusal, TooLarge, Unavailable
 from csipd.web.answers import octets
@@ -139,6 +140,7 @@ class TwistedChannel(Connection):
 
     def allHeadersReceived(self) -> None:
         request = self.requests[-1]
+        self._take_client_cert(request)
         status = self._fault_of_head(request.requestHeaders)
         if status is not None:
             self.refuse(status)
@@ -160,6 +162,14 @@ class TwistedChannel(Connection):
                 self._ask_for_body()
             else:
                 self.withhold_body(request, why_not)
+
+    def _take_client_cert(self, request: Any) -> None:
+        """Take away what only a proxy may say: whose a request is."""
+        headers: Headers = request.requestHeaders
+        if headers.hasHeader(CLIENT_CERT) or headers.hasHeader(CLIENT_CERT_CHAIN):
+            self.peer.pretends()
+            headers.removeHeader(CLIENT_CERT)
+            headers.removeHeader(CLIENT_CERT_CHAIN)
 
     def why_not_more(self, octets: int) -> Refusal | None:
         """Why no more of a body is taken in, of which there are so many octets; None: it is."""

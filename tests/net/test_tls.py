@@ -25,7 +25,7 @@ from csipd.net.peer_log import PeerLog
 from csipd.net.port import listen
 from csipd.net.tls import ServerTLS, TLSError, TLSSettings
 from csipd.net.tls_factory import TLSFactory
-from csipd.sep2.certificates import check_chain
+from csipd.sep2.certificates import ChainRefused, check_chain
 from csipd.sep2.identity import lfdi
 from csipd.web.server import Request, Site
 from tests.support import pki
@@ -192,7 +192,40 @@ class AgreementTests(Lab):
 
 
 class ChainTests(Lab):
-    """Whose certificate is good (COMM-004)."""
+    """Whose certificate is good (COMM-004), in a handshake and where a proxy hands it on."""
+
+    def talk(self, client: ClientTLS, tls: ServerTLS | None = None) -> Wire:
+        """As in all, and what is handed on is judged as the handshake was, for the same reason."""
+        tls = tls or self.server()
+        wire = super().talk(client, tls)
+        shown = client.credential
+        # Who has an RSA key cannot sign, and is not asked for its certificate.
+        if shown is None or shown.der == pki.rsa_leaf(LAB).der:
+            return wire
+        above = shown.above[:-1] if client.present is None else client.present
+        if not wire.closed:
+            end = tls.judge(shown.der, above)
+            ends = [x509.load_der_x509_certificate(each).not_valid_after_utc for each in shown.chain]
+            self.assertEqual(end, min(ends).timestamp())
+            self.assertEqual(tls.judge(shown.der, shown.above), end, "with the root")
+            return wire
+        refused = self.assertRaises(ChainRefused, tls.judge, shown.der, above)
+        for line in self.lines()[-1:]:
+            self.assertIn(refused.reason, line)
+        return wire
+
+    def test_octets(self) -> None:
+        """What is handed on is a certificate and nothing else."""
+        tls = self.server()
+        for der in (b"", b"x", DEVICE.der[:-1], DEVICE.der + b"x", DEVICE.cert_pem):
+            self.assertRaises(ChainRefused, tls.judge, der, ())
+            self.assertRaises(ChainRefused, tls.judge, DEVICE.der, (der,))
+
+    def test_purpose(self) -> None:
+        """A certificate that is a server's alone is no client's, handed on or not."""
+        purpose = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH])
+        device = LAB.issue("a server's alone", ((purpose, False),))
+        self.assertRefused(self.talk(ClientTLS(device, trust=LAB)))
 
     def test_chains(self) -> None:
         """Chains of two, three and four certificates are good (COMM-004 A, B, C)."""

@@ -96,16 +96,24 @@ class Client(Protocol):
         return self.request("DELETE", path, headers=headers)
 
     def request(
-        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        first: bytes = b"",
     ) -> Deferred[Answer]:
-        """Send a request; headers given as None in `headers` are left out."""
+        """Send a request; headers given as None in `headers` are left out.
+
+        :param first: whole header lines that come before all others
+        """
         fields: dict[str, str | None] = {"Host": "localhost", "Accept": SEP_XML}
         if body is not None:
             fields |= {"Content-Type": SEP_XML, "Content-Length": str(len(body))}
         fields |= headers or {}
-        lines = [f"{method} {path} HTTP/1.1"]
-        lines += [f"{name}: {value}" for name, value in fields.items() if value is not None]
-        sent = "\r\n".join((*lines, "", "")).encode() + (body or b"")
+        lines = [f"{name}: {value}" for name, value in fields.items() if value is not None]
+        sent = f"{method} {path} HTTP/1.1\r\n".encode() + first
+        sent += "\r\n".join((*lines, "", "")).encode() + (body or b"")
         (answer,) = self._send(sent, 1, bodiless=method == "HEAD")
         return answer
 
@@ -246,6 +254,7 @@ class ClientTLS:
         curve: ec.EllipticCurve | None = None,
         present: tuple[bytes, ...] | None = None,
     ) -> None:
+        self.credential, self.present = credential, present
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         context.set_min_proto_version(versions[0])
         context.set_max_proto_version(versions[1])

@@ -18,6 +18,7 @@ from datetime import UTC, tzinfo
 from functools import cache
 from hashlib import sha256
 from itertools import count
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -46,6 +47,7 @@ from csipd.db.fair_queue import Share
 from csipd.db.tree.context import Server
 from csipd.der.access import Policy
 from csipd.net.contacts import Contacts
+from csipd.net.hop import HandedOn, HopRefused, Judged, header_lines
 from csipd.net.identity import Identity, identify_by
 from csipd.net.limits import ConnectionLimits
 from csipd.net.quotas import Quotas
@@ -58,6 +60,7 @@ from csipd.sep2.site import ROWS, Place
 from csipd.web.app import Application
 from csipd.web.cache import Cache
 from csipd.web.endpoint import Ask, Endpoint
+from csipd.web.hop import Hops
 from csipd.web.server import Site
 from tests.support import pki
 from tests.support.bodies import FULL
@@ -65,7 +68,7 @@ from tests.support.client import Answer, ClientTLS
 from tests.support.memory_tls import Wire
 from tests.support.pki import Authority, Credential
 from tests.support.watched import WatchedDatabase
-from tests.support.ways import goes_straight
+from tests.support.ways import goes_straight, goes_through_a_proxy
 
 T = TypeVar("T")
 
@@ -107,6 +110,7 @@ WITHDRAWN = caller("a device that the operator shut out")
 RETIRED = caller("a device that is gone from the configuration")
 UNKNOWN = caller("a stranger with a good certificate")
 SERVER = caller("the server")
+PROXY = caller("the proxy")
 
 EVERYBODY = {
     "owner": OWNER,
@@ -200,6 +204,7 @@ class World:
     :param answers: bytes of answers that are kept at most; None: as many as the server keeps
     :param facts: bytes of what was read that are kept at most; None likewise
     :param database: makes the store
+    :param through_a_proxy: whether all callers are behind one proxy; None: as the test is run (ways.py)
     :param more: of what the server says of itself (``Server``)
     """
 
@@ -215,6 +220,7 @@ class World:
         answers: int | None = None,
         facts: int | None = None,
         database: type[WatchedDatabase] = WatchedDatabase,
+        through_a_proxy: bool | None = None,
         **more: Any,
     ) -> None:
         content, self.numbers = _template()
@@ -246,6 +252,8 @@ class World:
         self.endpoint = Endpoint(held, self.server, lambda: self.now, self.cache)
         self._asks: Identity | None = UNKNOWN
         self.contacts = Contacts(self.clock.seconds, lambda: self.now)
+        #: Who may speak for others.
+        self.hops = Hops({PROXY.fingerprint})
         self.site = Site(
             Application(self.endpoint.answer, self.server.layout).resource(),
             clock=self.clock,
@@ -259,7 +267,11 @@ class World:
             quotas=quotas,
             contacts=self.contacts,
             locate=self.server.layout.locate,
+            proxies=self.hops,
         )
+        self.hops.use(self._judge, self.site.context)
+        self._through_a_proxy = goes_through_a_proxy() if through_a_proxy is None else through_a_proxy
+        self._behind: dict[bytes, Identity] = {}
         self._wires: dict[Identity, Wire] = {}
         self._fresh = count(1)
 
@@ -284,10 +296,30 @@ class World:
 
     def wire(self, who: Identity) -> Wire:
         """The connection of a caller: one each, kept alive, made anew when it was closed."""
+        who = PROXY if self._through_a_proxy else who
         wire = self._wires.get(who)
         if wire is None or wire.closed:
             wire = self._wires[who] = self.open(who)
         return wire
+
+    def handed_on(self, who: Identity) -> bytes:
+        """The header lines by which a proxy says that a request is somebody's."""
+        octets = b"the certificate of " + who.fingerprint.encode()
+        self._behind[octets] = who
+        return header_lines(HandedOn(octets))
+
+    def behind(self, who: Identity, request: bytes) -> bytes:
+        """A request as a proxy sends it for somebody."""
+        line, end, rest = request.partition(b"\r\n")
+        return line + end + self.handed_on(who) + rest
+
+    def _judge(self, handed_on: HandedOn) -> Judged:
+        """Whose a certificate is; it is good until that ends."""
+        who = self._behind.get(handed_on.leaf)
+        until = inf if who is None or who.not_after is None else who.not_after
+        if who is None or until <= self.now:
+            raise HopRefused("unable to get local issuer certificate")
+        return Judged(who, until)
 
     def open(self, who: Identity) -> Wire:
         """One more connection of a caller, without TLS."""
@@ -323,11 +355,13 @@ class World:
         """What one request is answered with."""
         wire = self.wire(who)
         more: Any = headers
-        return wire.result(wire.client.request(method, path, body, more))
+        first = self.handed_on(who) if self._through_a_proxy else b""
+        return wire.result(wire.client.request(method, path, body, more, first))
 
     def raw(self, who: Identity, data: bytes, *, bodiless: bool = False) -> Answer:
         """What bytes that are one request are answered with."""
         wire = self.wire(who)
+        data = self.behind(who, data) if self._through_a_proxy else data
         (answer,) = wire.results(wire.client.raw(data, bodiless=bodiless))
         return answer
 

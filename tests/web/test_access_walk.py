@@ -24,7 +24,7 @@ from tests.support.metering import WATTS, meter, reading, reading_set, usage_poi
 from tests.support.schema import validate
 from tests.support.subscribing import subscription
 from tests.support.walk import EVERYTHING, is_list, judge, links, walk
-from tests.support.ways import both_ways
+from tests.support.ways import both_ways, through_a_proxy
 from tests.support.world import (
     AGGREGATOR,
     ALLOW_ALL,
@@ -658,4 +658,5 @@ class ListTests(WalkCase):
                     self.assertEqual(answer.status, 200, (path, query))
 
 
+through_a_proxy(globals())
 both_ways(globals())

@@ -1,0 +1,557 @@
+"""A proxy's connection: each request on it is a device's, whose certificate stands in its head (RFC 9440).
+
+Whose a request is belongs to the request. The connection has the proxy's identity alone, which may ask for
+nothing; it is the device's for as long as one request of it is answered, where the connection answers one at
+a time, and never where it answers several.
+
+csipd's own proxy sends the device's certificate first behind the request line. So this block of octets is cut
+out, the device is found by it in a dictionary, and what is left is the request that the device sent: it is
+found in the cache, or taken by the straight path, as on a connection of its own. GETs that come one behind
+the other are asked for together and answered in their order, with as few writes as can be. Anything else
+waits until they are answered, and is then answered alone as on any connection, by the straight path or the
+long way. Any other place and spelling of the headers is the long way's.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Set
+from typing import Any
+
+from attrs import define, evolve, field
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web import http
+
+from csipd.net.hop import (
+    CLIENT_CERT,
+    CLIENT_CERT_CHAIN,
+    LONGEST,
+    HandedOn,
+    HopRefused,
+    Judge,
+    Judged,
+    read,
+)
+from csipd.net.origin import host_of, origin_of
+from csipd.net.quotas import CallerInfo
+from csipd.web.answers import Answer, octets
+from csipd.web.channel import Channel
+from csipd.web.connection import ANSWER, CLOSING, IDLE, REQUEST, Phase
+from csipd.web.endpoint import Ask
+from csipd.web.ordinary import END_OF_HEAD, LONGEST_HEAD, Ordinary, parse
+from csipd.web.peer import Peer
+from csipd.web.sitecontext import SiteContext
+
+#: Octets of the headers of callers that are kept, each with what is kept of it.
+LARGEST = 64 * 2**20
+#: What a caller takes beside its headers.
+_CALLER_BYTES = 1024
+#: Refusals that are kept, and for how long (s): a certificate may begin to be good.
+_MOST_REFUSED = 1024
+_REFUSED_SECONDS = 60.0
+#: GETs of one proxy's connection that are asked for together.
+AT_ONCE = 64
+#: Octets that wait behind them before the connection is read no more.
+_BEHIND_BYTES = 64 * 1024
+
+_CERT = b"%b: " % CLIENT_CERT
+_CHAIN = b"%b: " % CLIENT_CERT_CHAIN
+
+
+@define(eq=False)
+class Caller:
+    """A device behind a proxy.
+
+    :param until: when its certificate has to be judged anew, by the clock that devices see (epoch s)
+    :param host: the address of the proxy
+    :param last_used: when it last asked for something, by the clock of deadlines
+    """
+
+    until: float
+    host: str
+    last_used: float
+    peer: Peer = field(init=False)
+
+
+class Hops:
+    """The proxies that are believed, and the devices that they have spoken for.
+
+    Who it is that header lines speak of is kept under their octets, bounded, until `use` or the end of a
+    certificate. When there is no more room the newest makes it, as in `csipd.net.certificate_cache`.
+
+    :param fingerprints: of the proxies' certificates; the set may change
+    :param largest: octets of headers that are kept at most
+    """
+
+    _log = Logger()
+
+    def __init__(self, fingerprints: Set[str], largest: int = LARGEST) -> None:
+        self.fingerprints = fingerprints
+        self._judge: Judge = _nobody
+        self._largest = largest
+        self._octets = 0
+        #: By the address of the proxy and the header lines.
+        self.callers: dict[tuple[str, bytes], Caller] = {}
+        self._refused: dict[bytes, tuple[HopRefused, float]] = {}
+
+    def adopt(self, connection: Any) -> None:
+        """Take a connection for that of a proxy.
+
+        All that knows of it - TLS, deadlines, quotas - goes on knowing the same object, which is of another
+        class from now on. So who is no proxy pays nothing.
+        """
+        connection.__class__ = HopChannel
+        connection.begin(self)
+
+    def use(self, judge: Judge, context: SiteContext) -> None:
+        """Have certificates judged by this from now on, those that were judged before too."""
+        self._judge = judge
+        self._refused.clear()
+        for key in list(self.callers):
+            self._drop(key, context)
+
+    def find(self, block: bytes, proxy: Peer, context: SiteContext) -> Caller:
+        """The device that header lines speak of.
+
+        :param block: the lines as csipd's own proxy writes them, each with its CRLF
+        :raises HopRefused: they speak of nobody who may be believed
+        """
+        key, now = (host_of(proxy.address), block), context.now()
+        caller = self.callers.get(key)
+        if caller is not None:
+            if now < caller.until:
+                return caller
+            self._drop(key, context)
+        refused = self._refused.get(block)
+        if refused is not None and now < refused[1]:
+            raise refused[0]
+        try:
+            judged = self._read(block, proxy)
+        except HopRefused as error:
+            if len(self._refused) >= _MOST_REFUSED:
+                self._refused.clear()
+            self._refused[block] = error, now + _REFUSED_SECONDS
+            raise
+        return self._keep(key, judged, proxy, context)
+
+    def log_refused(self, error: HopRefused, proxy: Peer) -> None:
+        """Log that a request of a proxy says nothing good of whose it is."""
+        proxy.log.warn(
+            self._log,
+            error.lfdi or proxy.identity.lfdi,
+            f"by the proxy: {error.reason}",
+            "request of the proxy at {host} refused: {who}{reason}",
+            origin=origin_of(proxy.address),
+            host=host_of(proxy.address),
+            who=f"LFDI {error.lfdi}: " if error.lfdi else "",
+            reason=error.reason,
+        )
+
+    def _read(self, block: bytes, proxy: Peer) -> Judged:
+        """Who it is that header lines speak of. HopRefused."""
+        lines = block.split(b"\r\n")
+        certs = [line[len(_CERT) :] for line in lines if line.startswith(_CERT)]
+        chains = [line[len(_CHAIN) :] for line in lines if line.startswith(_CHAIN)]
+        handed_on = read(certs, chains)
+        try:
+            judged = self._judge(handed_on)
+        except HopRefused:
+            raise
+        except Exception:
+            said = "a certificate could not be judged"
+            proxy.log.failure(self._log, proxy.identity.lfdi, said, said, origin=origin_of(proxy.address))
+            raise HopRefused(said) from None
+        if judged.identity.fingerprint in self.fingerprints:
+            raise HopRefused("the certificate of a proxy", judged.identity.lfdi)
+        return judged
+
+    def _keep(self, key: tuple[str, bytes], judged: Judged, proxy: Peer, context: SiteContext) -> Caller:
+        size = len(key[1]) + _CALLER_BYTES
+        while self.callers and self._octets + size > self._largest:
+            self._drop(next(reversed(self.callers)), context)
+        caller = Caller(judged.until, key[0], context.clock.seconds())
+        account = context.connections.add_behind(caller, judged.identity.lfdi)
+        caller.peer = Peer(judged.identity, account, proxy.address, context.peer_log, context.contacts)
+        self.callers[key] = caller
+        self._octets += size
+        return caller
+
+    def _drop(self, key: tuple[str, bytes], context: SiteContext) -> None:
+        caller = self.callers.pop(key)
+        self._octets -= len(key[1]) + _CALLER_BYTES
+        context.connections.remove_behind(caller)
+        if context.contacts is not None:
+            context.contacts.closed(caller.peer.identity.lfdi, caller)
+
+
+@define(eq=False)
+class _Turn:
+    """A request that is asked for together with others, and its answer's octets when it is there.
+
+    :param date: the Date of the answer
+    """
+
+    peer: Peer
+    method: str
+    target: bytes
+    date: bytes
+    answer: bytes | None = None
+
+
+class HopChannel(Channel):
+    """The connection of a proxy."""
+
+    _log = Logger()
+    _hops: Hops
+    _proxy: Peer
+    _host: str
+    # The requests that are asked for together, in the order in which they are answered.
+    _turns: deque[_Turn]
+    # What has come and no request has taken yet.
+    _behind = b""
+    # The header lines that were cut out of the request that is answered alone.
+    _block = b""
+    _is_beginning = _is_full = False
+    _later: IDelayedCall | None = None
+
+    def begin(self, hops: Hops) -> None:
+        """Become the connection of a proxy, whose handshake is finished."""
+        self._hops = hops
+        # It is no device that is heard of, or that has a device's number of connections.
+        self._proxy = self.peer = evolve(self.peer, contacts=None)
+        self._proxy.account.learn(CallerInfo(listed=True, aggregator=True))
+        self._host = host_of(self._proxy.address)
+        self._turns = deque()
+        # The device's head has its bounds, and what the proxy puts into it comes on top.
+        self.MAX_LENGTH += LONGEST
+        self.totalHeadersSize += LONGEST
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        super().connectionLost(reason)
+        self._turns.clear()
+        self._behind = b""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+
+    def expire(self, now: float) -> None:
+        if self._turns:
+            first = self._turns[0]
+            self._method, self._target = first.method.encode(), first.target
+        super().expire(now)
+
+    # --- what comes
+
+    def read_begins(self) -> None:
+        super().read_begins()
+        # What one read gives is bounded, and so is what of it is answered in a row.
+        self._answered_in_a_row = 0
+
+    def dataReceived(self, data: bytes) -> None:
+        if not (self._turns or self._behind):
+            super().dataReceived(data)
+        elif self._phase is CLOSING:
+            self._drain(data)
+        else:
+            self._behind += data
+            self._go_on()
+
+    def resumeProducing(self) -> None:
+        super().resumeProducing()
+        if self._behind:
+            self._go_on()
+
+    def lineReceived(self, line: bytes) -> None:
+        if self._in_head and line[: len(CLIENT_CERT)].lower() == CLIENT_CERT.lower():
+            self._head_size -= len(line) + 2
+        super().lineReceived(line)
+
+    def _begin(self, data: bytes) -> None:
+        if self._buffer:
+            # Twisted's parser has its beginning.
+            super()._go_long_way(data)
+        else:
+            self._behind = data
+            self._go_on()
+
+    def _go_long_way(self, data: bytes) -> None:
+        if self._block:
+            # The long way finds out by itself whose it is.
+            line = data.find(b"\r\n") + 2
+            data = data[:line] + self._block + data[line:]
+            self.peer, self._block = self._proxy, b""
+        super()._go_long_way(data)
+
+    def _enter(self, phase: Phase) -> None:
+        super()._enter(phase)
+        if phase is IDLE:
+            # Whatever comes next is somebody else's.
+            self.peer, self._block = self._proxy, b""
+
+    def _take_client_cert(self, request: Any) -> None:
+        """Find out whose request it is that goes the long way."""
+        headers = request.requestHeaders
+        block = b"".join(
+            b"%b: %b\r\n" % (name, value)
+            for name in (CLIENT_CERT, CLIENT_CERT_CHAIN)
+            for value in headers.getRawHeaders(name, ())
+        )
+        headers.removeHeader(CLIENT_CERT)
+        headers.removeHeader(CLIENT_CERT_CHAIN)
+        try:
+            caller = self._hops.find(block, self._proxy, self.context)
+        except HopRefused as refused:
+            self._hops.log_refused(refused, self._proxy)
+            request.barred = True
+        else:
+            caller.last_used = self.context.clock.seconds()
+            request.peer = self.peer = caller.peer
+
+    # --- several at once
+
+    def _go_on(self) -> None:
+        """Begin what can be begun of what has come, and write what is answered."""
+        if self._is_beginning or not self._is_believed():
+            return
+        self._is_beginning = True
+        turns, data, at = self._turns, self._behind, 0
+        written: list[bytes] = []
+        alone: tuple[Peer, bytes, bytes] | None = None
+        while at < len(data) and not (self._waitingForTransport or (turns and self._close_when_done)):
+            if turns:
+                written += self._finished()
+                if len(turns) >= AT_ONCE:
+                    break
+            cut = _cut(data, at)
+            if cut is None:
+                if not turns and _is_whole(data, at):
+                    alone = self._proxy, b"", data[at:]
+                break
+            block, head, end = cut
+            answer = self._answer_at_once(block, head)
+            if isinstance(answer, Caller):
+                if not turns:
+                    alone = answer.peer, block, head + data[end:]
+                break
+            if answer is None:
+                if not turns:
+                    alone = self._proxy, b"", data[at:]
+                break
+            if answer and not turns:
+                written.append(answer)
+            elif answer:
+                turns.append(_Turn(self._proxy, "", b"", b"", answer))
+            at = end
+        self._behind = b"" if alone is not None else data[at:]
+        written += self._finished()
+        self._is_beginning = False
+        if written:
+            self.transport.write(b"".join(written))
+        self._settle(bool(written))
+        if alone is not None and self._phase is not CLOSING:
+            self._answer_alone(*alone)
+
+    def _answer_at_once(self, block: bytes, head: bytes) -> bytes | Caller | None:
+        """What a request is answered with: nothing yet, where the endpoint was asked.
+
+        Whose it is, where it is an ordinary one that is answered alone; None: the long way has to say.
+
+        :param block: the header lines that say whose it is
+        :param head: its head without them
+        """
+        context = self.context
+        if context.endpoint is None:
+            return None
+        seconds = context.clock.seconds()
+        caller = self._hops.callers.get((self._host, block))
+        if caller is None or context.now() >= caller.until:
+            try:
+                caller = self._hops.find(block, self._proxy, context)
+            except HopRefused as refused:
+                return self._refuse(refused, head)
+        peer = caller.peer
+        caller.last_used = seconds
+        if context.find_answer is not None and len(head) <= LONGEST_HEAD and head.startswith(b"GET "):
+            try:
+                answer = context.find_answer(peer.identity.lfdi, head)
+            except Exception:
+                self._cache_failed(peer)
+                answer = None
+            if answer is not None:
+                if not peer.account.requests.spend(seconds):
+                    peer.too_many_requests()
+                    answer = octets(context.fault(http.SERVICE_UNAVAILABLE), context.date())
+                if context.log_requests:
+                    self._log_octets(peer, head, answer)
+                return answer
+        request = parse(head, context.limits)
+        if request is None or request.fields.client_cert:
+            return None
+        if request.method not in ("GET", "HEAD"):
+            return caller
+        self._ask(peer, request, head, seconds)
+        return b""
+
+    def _refuse(self, refused: HopRefused, head: bytes) -> bytes | None:
+        """Refuse a request that does not say whose it is; None: not here, it may have a body."""
+        request = parse(head, self.context.limits)
+        if request is None or request.method not in ("GET", "HEAD"):
+            return None
+        self._hops.log_refused(refused, self._proxy)
+        answer = self.context.fault(http.FORBIDDEN)
+        bodiless = request.method == "HEAD"
+        if self.context.log_requests:
+            sent = 0 if bodiless else len(answer.body)
+            self.context.log_answer(self._proxy, request.method.encode(), request.target, answer.status, sent)
+        return octets(answer, self.context.date(), bodiless=bodiless)
+
+    def _ask(self, peer: Peer, request: Ordinary, head: bytes, seconds: float) -> None:
+        """Ask the endpoint for the answer to a GET or a HEAD."""
+        context = self.context
+        turn = _Turn(peer, request.method, request.target, context.date())
+        self._turns.append(turn)
+        if not peer.account.requests.spend(seconds):
+            peer.too_many_requests()
+            self._turn_answered(context.fault(http.SERVICE_UNAVAILABLE), turn)
+            return
+        assert context.endpoint is not None
+        fields = request.fields
+        key = head if request.method == "GET" else None
+        place = context.locate(request.path)
+        try:
+            answer = context.endpoint(
+                Ask(
+                    peer,
+                    request.method,
+                    place,
+                    request.query,
+                    fields.accept,
+                    fields.content_type,
+                    request.body,
+                    key,
+                )
+            )
+        except Exception:
+            self._turn_failed(Failure(), turn)
+            return
+        if isinstance(answer, Answer):
+            self._turn_answered(answer, turn)
+        else:
+            answer.addCallbacks(
+                self._turn_answered, self._turn_failed, callbackArgs=(turn,), errbackArgs=(turn,)
+            )
+
+    def _turn_failed(self, failure: Failure, turn: _Turn) -> None:
+        turn.peer.failed(self._log, failure, turn.method.encode(), turn.target)
+        self._turn_answered(self.context.fault(http.INTERNAL_SERVER_ERROR), turn)
+
+    def _turn_answered(self, answer: Answer, turn: _Turn) -> None:
+        """Take an answer, and write it when it is its turn."""
+        turns = self._turns
+        if self._phase is CLOSING or not turns:
+            return
+        bodiless = turn.method == "HEAD"
+        if self.context.log_requests:
+            sent = 0 if bodiless else len(answer.body)
+            self.context.log_answer(turn.peer, turn.method.encode(), turn.target, answer.status, sent)
+        if answer.close:
+            # The connection is that of all, and what concerns one device does not end it.
+            answer = evolve(answer, close=False)
+        last = self._close_when_done and turn is turns[-1]
+        turn.answer = octets(answer, turn.date, bodiless=bodiless, last=last)
+        if self._is_beginning or turn is not turns[0]:
+            return
+        if len(turns) == 1:
+            self._go_on()
+        elif self._later is None:
+            # Those that were asked for together are answered one after the other, now.
+            self._later = self.context.clock.callLater(0, self._go_on_now)
+
+    def _go_on_now(self) -> None:
+        self._later = None
+        self._go_on()
+
+    def _finished(self) -> list[bytes]:
+        """The answers that may leave, in their order."""
+        found, turns = [], self._turns
+        while turns and (answer := turns[0].answer) is not None:
+            found.append(answer)
+            turns.popleft()
+        return found
+
+    def _settle(self, went_on: bool) -> None:
+        """Wait for what comes next.
+
+        :param went_on: whether something was answered
+        """
+        if self._phase is CLOSING:
+            return
+        self._handlingRequest = bool(self._turns)
+        if self._turns:
+            if went_on or self._phase is not ANSWER:
+                self._enter(ANSWER)
+        elif self._close_when_done and went_on:
+            self.loseConnection()
+            return
+        elif not self._behind:
+            self._enter(IDLE)
+        elif went_on or self._phase is not REQUEST:
+            self._enter(REQUEST)
+        full = len(self._behind) > _BEHIND_BYTES
+        if full:
+            self._networkProducer.pauseProducing()
+        elif self._is_full and not self._waitingForTransport:
+            self._networkProducer.resumeProducing()
+        self._is_full = full
+
+    def _is_believed(self) -> bool:
+        """Whether the proxy is still believed; if not, its connection is closed."""
+        if self._phase is CLOSING:
+            return False
+        identity = self._proxy.identity
+        ends = identity.not_after
+        if identity.fingerprint in self._hops.fingerprints and (ends is None or self.context.now() <= ends):
+            return True
+        reason = "the certificate of a proxy that is not known any more, or has ended"
+        self._proxy.warn(self._log, reason, "{peer}: {reason}, connection closed", reason=reason)
+        self._turns.clear()
+        self._behind = b""
+        self.loseConnection()
+        return False
+
+    # --- one alone
+
+    def _answer_alone(self, peer: Peer, block: bytes, data: bytes) -> None:
+        """Answer a request that others have to wait for."""
+        self.peer, self._block = peer, block
+        if not block or not self._take_straight(data):
+            self._go_long_way(data)
+
+
+def _cut(data: bytes, at: int) -> tuple[bytes, bytes, int] | None:
+    """The header lines of a request that say whose it is, its head without them, and where that ends.
+
+    None: the head is not all there, or they are not where and how csipd's own proxy writes them.
+    """
+    line = data.find(b"\r\n", at) + 2
+    if line < 2 or not data.startswith(_CERT, line):
+        return None
+    rest = data.find(b"\r\n", line) + 2
+    if data.startswith(_CHAIN, rest):
+        rest = data.find(b"\r\n", rest) + 2
+    end = data.find(END_OF_HEAD, rest - 2) + 4
+    if rest < 2 or end < 4:
+        return None
+    return data[line:rest], data[at:line] + data[rest:end], end
+
+
+def _is_whole(data: bytes, at: int) -> bool:
+    """Whether a request's head is there, or more of it than there may be."""
+    return data.find(END_OF_HEAD, at) >= 0 or len(data) - at > LONGEST + LONGEST_HEAD
+
+
+def _nobody(handed_on: HandedOn) -> Judged:
+    raise HopRefused("a certificate that nobody judges yet")
