@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.application.service import MultiService, Service
 from twisted.logger import Logger
 
+from csipd.config import Settings
 from csipd.daemon.backlog import make_backlog
 from csipd.daemon.changes import ChangeNotifier
 from csipd.daemon.contacts import ContactWriter
@@ -185,7 +186,7 @@ def _log_remark(peer_log: PeerLog, remark: Remark) -> None:
         _log.info(remark.line, **remark.values)
 
 
-def _hops(settings: config.Settings, proxies: ProxyDirectory) -> Hops | None:
+def _hops(settings: Settings, proxies: ProxyDirectory) -> Hops | None:
     """What is known of the proxies in front of the server; None: there are none."""
     if settings.proxy.listen is None and not settings.proxy.proxies:
         return None

@@ -17,10 +17,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from csipd.net.client_tls import ClientTLS
+from csipd.net.hop import HandedOn, header_lines
 from csipd.net.identity import Identity
 from csipd.net.peer_log import PeerLog
 from csipd.net.tls import TLSError
-from csipd.proxy.certificates import header_lines
 from csipd.proxy.context import Spokesman
 from csipd.proxy.lane import OWN, READING, WRITING, Connecting, Lane, LaneLimits
 
@@ -44,7 +44,9 @@ class Hop:
     def speak_for(self, transport: Any, identity: Identity) -> Spokesman:
         """See `csipd.proxy.context.Speaking`."""
         chain = [one.to_cryptography() for one in transport.getHandle().get_verified_chain()]
-        lines = header_lines([one.public_bytes(Encoding.DER) for one in chain])
+        leaf, *above = (one.public_bytes(Encoding.DER) for one in chain)
+        # The server has the root.
+        lines = header_lines(HandedOn(leaf, tuple(above[:-1])))
         return Spokesman(lines, self.reading, self.writing)
 
     def done_with(self, lane: Lane) -> None:
