@@ -26,7 +26,7 @@ from benchmarks import clients, rig
 from benchmarks.figures import Row, Table, in_turns, mebibytes
 from benchmarks.rig import AT_ONCE, Side
 from benchmarks.stores import Layout
-from csipd.db import devices, engine, rollups, series, tables
+from csipd.db import devices, engine, rollups, segments, series, tables
 from csipd.db.database import Transaction
 from csipd.db.engine import DriverTransaction, release_savepoint, set_savepoint
 from csipd.db.series import Sample
@@ -250,11 +250,11 @@ class Filled:
         transaction = Transaction(self.connection)
         device = devices.add(transaction, "A" * 40, now=_BEGIN, name="dev", aggregator=False, manager=None)
         for meter in range(SERIES):
-            series.open_segment(transaction, meter, device.id, _POWER, True, _BEGIN)
+            segments.open_segment(transaction, meter, device.id, _POWER, True, _BEGIN)
 
     def fill(self, meter: int, first: int, number: int) -> None:
         """Put readings at the end of a series."""
-        segment = series.current(self.connection, meter)
+        segment = segments.current(self.connection, meter)
         assert segment is not None
         samples = [
             Sample(_BEGIN + self.every * each, 60, each % 5_000, 1) for each in range(first, first + number)
@@ -337,7 +337,7 @@ def compare_store(folder: Path, turns: int) -> None:
             for lot in lots:
                 with DriverTransaction(store.connection):
                     number = next(sets)
-                    segment = series.current(store.connection, number % SERIES)
+                    segment = segments.current(store.connection, number % SERIES)
                     assert segment is not None
                     series.store(Transaction(store.connection), segment, lot, int(time.time()), number)
             rows = bodies * IN_A_BODY

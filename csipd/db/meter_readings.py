@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import frozen
 
-from csipd.db import facts, series
+from csipd.db import facts, segments, series
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.tables import meter_readings, reading_sets
@@ -275,7 +275,7 @@ def put_set(transaction: Transaction, meter: int, given: r.MirrorReadingSet, met
 def end(transaction: Transaction, mirror: int, now: int) -> None:
     """End the series of all MeterReadings of a mirror: what was read stays with its device."""
     for number in numbers(transaction.connection, mirror):
-        series.end(transaction, number, now)
+        segments.end(transaction, number, now)
 
 
 def clear(transaction: Transaction, mirror: int, most: int) -> int:

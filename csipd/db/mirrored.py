@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from csipd.db import facts, meter_readings, series
+from csipd.db import facts, meter_readings, segments, series
 from csipd.db.columns import Unreadable
 from csipd.db.database import Transaction
 from csipd.db.meter_readings import Meter
 from csipd.db.mirrors import Mirror
-from csipd.db.series import Sample, Segment
+from csipd.db.segments import Segment
+from csipd.db.series import Sample
 from csipd.der.metering import Metering
 from csipd.refusals import BadRequest
 from csipd.sep2 import resources as r
@@ -70,7 +71,7 @@ def _segment(
 
 
 def _present(connection: sa.Connection, meter: int) -> Segment:
-    segment = series.current(connection, meter)
+    segment = segments.current(connection, meter)
     if segment is None:
         raise Unreadable(f"meter_readings {meter}: it has no series")
     return segment
@@ -79,8 +80,8 @@ def _present(connection: sa.Connection, meter: int) -> Segment:
 def _open_segment(
     transaction: Transaction, mirror: Mirror, meter: int, reading_type: r.ReadingType, now: int
 ) -> Segment:
-    segment = series.open_segment(transaction, meter, mirror.device, reading_type, _is_der(mirror), now)
-    series.note_directions(transaction, meter_readings.numbers(transaction.connection, mirror.number))
+    segment = segments.open_segment(transaction, meter, mirror.device, reading_type, _is_der(mirror), now)
+    segments.note_directions(transaction, meter_readings.numbers(transaction.connection, mirror.number))
     return segment
 
 

@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 from csipd.db import tally
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
-from csipd.db.series import mark_rolled, reading_type_of
+from csipd.db.segments import mark_rolled, reading_type_of
 from csipd.db.tables import late_hours, readings, rollups, series
 from csipd.der.rollups import (
     DAY,

@@ -20,7 +20,8 @@ from csipd.db.device_list import Wanted
 from csipd.db.group_history import Span
 from csipd.db.prepared import Prepared
 from csipd.db.rollups import read as made_and_fresh
-from csipd.db.series import NONE, Sample, page, reading_type_of
+from csipd.db.segments import reading_type_of
+from csipd.db.series import NONE, Sample, page
 from csipd.db.tables import rollups, series
 from csipd.der.rollups import floor
 from csipd.sep2.measurements import Behaviour, DerForward, Quantity, quantity_of

@@ -21,7 +21,7 @@ from csipd.cli.ctl import archives
 from csipd.cli.ctl.archives import ArchiveError
 from csipd.daemon import scheduler, start
 from csipd.daemon.start import PreparedDaemon, StartOptions
-from csipd.db import controls, engine, programs, rollups, series, subscriptions, tables
+from csipd.db import controls, engine, programs, rollups, segments, series, subscriptions, tables
 from csipd.db import devices as device_list
 from csipd.db.database import Database, Transaction
 from csipd.db.tables import audit, devices, facts
@@ -220,7 +220,7 @@ class RestoreTests(_Case):
         def add(transaction: Transaction, ready: PreparedDaemon) -> int:
             device = transaction.connection.scalar(sa.select(devices.c.id).where(devices.c.name == "dev1"))
             assert device is not None
-            segment = series.open_segment(transaction, 1, device, r.ReadingType(uom=38), True, NOW)
+            segment = segments.open_segment(transaction, 1, device, r.ReadingType(uom=38), True, NOW)
             samples = [series.Sample(NOW - NOW % 3600 + 60 * each, 60, each) for each in range(120)]
             series.store(transaction, segment, samples, NOW)
             rollups.roll(transaction, NOW + 3600)
@@ -229,7 +229,7 @@ class RestoreTests(_Case):
         def seen(transaction: Transaction, ready: PreparedDaemon) -> tuple[Any, ...]:
             connection = transaction.connection
             return (
-                series.current(connection, 1),
+                segments.current(connection, 1),
                 series.latest(connection, 1),
                 rollups.read(connection, number, 3600, 0, 2**40),
             )

@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.daemon.readings import PAUSE, REMOVE_SECONDS, ROLL_SECONDS, ReadingSweeps
-from csipd.db import old_readings, rollups, series
+from csipd.db import old_readings, rollups, segments, series
 from csipd.db.database import Database, Transaction, Write
 from csipd.db.fair_queue import BULK, SERVER, Share
 from csipd.db.series import Sample
@@ -57,7 +57,7 @@ class SweepTests(SynchronousTestCase):
 
     def fill(self, transaction: Transaction) -> None:
         device = add_device(transaction, 1)
-        segment = series.open_segment(transaction, 1, device, r.ReadingType(uom=38), True, MIDNIGHT)
+        segment = segments.open_segment(transaction, 1, device, r.ReadingType(uom=38), True, MIDNIGHT)
         samples = [Sample(MIDNIGHT + 600 * number, 0, number) for number in range(6 * HOURS)]
         series.store(transaction, segment, samples, MIDNIGHT)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import meter_readings, mirrored, mirrors, series, tally
+from csipd.db import meter_readings, mirrored, mirrors, segments, tally
 from csipd.db.database import Transaction
 from csipd.db.mirrors import Counts, Mirror
 from csipd.db.tables import meter_readings as meters_table
@@ -94,7 +94,7 @@ class RemovalTests(_Case):
         """What was read stays with its device when the mirror goes, as a series that has ended."""
         self.remove(self.put(OWNER, "F0", meter("A1", reading=reading(5))))
         self.assertEqual([self.rows(t) for t in (mirrors_table, meters_table, readings)], [0, 0, 1])
-        (found,) = self.world.read(lambda c: list(series.of_device(c, self.numbers.owner)))
+        (found,) = self.world.read(lambda c: list(segments.of_device(c, self.numbers.owner)))
         self.assertEqual((found.device, found.ended, found.der), (self.numbers.owner, NOW, True))
 
     def test_large(self) -> None:
@@ -145,7 +145,7 @@ class RoleTests(_Case):
         self.put(OWNER, "F0", meter(reading=reading(5)))
         self.put(OWNER, "F0", meter(reading=reading(6)), roleFlags=0x01, now=NOW + 60)
         self.put(OWNER, "F0", meter("A1", None, reading(7)), roleFlags=0x01, now=NOW + 120)
-        found = self.world.read(lambda c: list(series.of_device(c, self.numbers.owner)))
+        found = self.world.read(lambda c: list(segments.of_device(c, self.numbers.owner)))
         self.assertEqual([(one.der, one.ended) for one in found], [(True, NOW + 60), (False, None)])
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import facts, old_readings, rollups, series
+from csipd.db import facts, old_readings, rollups, segments, series
 from csipd.db.old_readings import RemovedReadings
-from csipd.db.series import Sample, Segment
+from csipd.db.segments import Segment
+from csipd.db.series import Sample
 from csipd.db.tables import late_hours, meter_readings, mirrors, reading_sets, readings
 from csipd.db.tables import rollups as rollups_table
 from csipd.db.tables import series as series_table
@@ -41,7 +42,9 @@ class _Case(SynchronousTestCase):
             body=b"",
         )
         self.meter = self.add(meter_readings, mirror=mirror, mrid="1" * 32, sets=0)
-        self.segment = series.open_segment(self.transaction, self.meter, self.device, ENERGY, True, MIDNIGHT)
+        self.segment = segments.open_segment(
+            self.transaction, self.meter, self.device, ENERGY, True, MIDNIGHT
+        )
 
     def add(self, table: sa.Table, **values: Any) -> int:
         made: int = self.connection.execute(
@@ -50,7 +53,7 @@ class _Case(SynchronousTestCase):
         return made
 
     def now(self, meter_reading: int | None = None) -> Segment:
-        found = series.current(self.connection, meter_reading or self.meter)
+        found = segments.current(self.connection, meter_reading or self.meter)
         assert found is not None
         return found
 
@@ -206,8 +209,8 @@ class SeriesTests(_Case):
 
     def test_ended(self) -> None:
         """It goes when nothing of it is left; one that goes on stays, though it is empty."""
-        series.end(self.transaction, self.meter, MIDNIGHT)
-        other = series.open_segment(self.transaction, 10**6, self.device, ENERGY, False, MIDNIGHT)
+        segments.end(self.transaction, self.meter, MIDNIGHT)
+        other = segments.open_segment(self.transaction, 10**6, self.device, ENERGY, False, MIDNIGHT)
         self.assertEqual(self.remove(MIDNIGHT).rows, 1)
         self.assertEqual(list(self.connection.scalars(sa.select(series_table.c.id))), [other.number])
 
@@ -215,7 +218,7 @@ class SeriesTests(_Case):
         """What its days came to stays for the operator, whoever deleted the mirror."""
         self.put(MIDNIGHT)
         self.roll(MIDNIGHT + DAY)
-        series.end(self.transaction, self.meter, MIDNIGHT)
+        segments.end(self.transaction, self.meter, MIDNIGHT)
         self.remove_all(MIDNIGHT + 10_000 * DAY)
         self.assertEqual(self.left(), {MINUTES: 0, HOUR: 0, DAY: 1})
         self.assertEqual(self.number(series_table), 1)
@@ -249,7 +252,9 @@ class SeriesTests(_Case):
         """Many series are gone over in portions."""
         self.patch(old_readings, "SERIES_AT_ONCE", 3)
         numbers = [self.segment.number] + [
-            series.open_segment(self.transaction, 10**6 + number, self.device, ENERGY, False, MIDNIGHT).number
+            segments.open_segment(
+                self.transaction, 10**6 + number, self.device, ENERGY, False, MIDNIGHT
+            ).number
             for number in range(6)
         ]
         stops, after = [], 0

@@ -22,6 +22,7 @@ from csipd.db import (
     registration,
     retention,
     rollups,
+    segments,
     series,
     subscriptions,
     tally,
@@ -194,9 +195,9 @@ class AgeTests(_Case):
         group = add_group(self.transaction, "G")
         devices.join(self.transaction, device, group, NOW - 1000)
         devices.leave(self.transaction, device, group, NOW + 60)
-        series.open_segment(self.transaction, 1, device, r.ReadingType(uom=38), True, NOW)
+        segments.open_segment(self.transaction, 1, device, r.ReadingType(uom=38), True, NOW)
         self.assertEqual(self.sweep(NOW + 4000 * DAY), Removed({}, more=False))
-        series.end(self.transaction, 1, NOW)
+        segments.end(self.transaction, 1, NOW)
         old_readings.remove(self.transaction, KEPT, NOW)
         self.assertEqual(self.sweep(NOW + 4000 * DAY), Removed({"memberships": 1}, more=False))
 
@@ -281,12 +282,12 @@ class RepetitionTests(_Case):
     def test_late_hours(self) -> None:
         """Hours that came late are made again and forgotten, also of series that are removed."""
         device = add_device(self.transaction, 1)
-        segment = series.open_segment(self.transaction, 1, device, r.ReadingType(uom=38), True, NOW)
+        segment = segments.open_segment(self.transaction, 1, device, r.ReadingType(uom=38), True, NOW)
         number = segment.number
         day = [Sample(NOW + 3600 * hour, 60, hour) for hour in range(48)]
 
         def post(later: int) -> None:
-            present = series._of_number(self.transaction.connection, number)
+            present = segments.of_number(self.transaction.connection, number)
             moved = [evolve(one, value=later) for one in day]
             series.store(self.transaction, present, moved, NOW + 49 * 3600)
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import rollups, series
-from csipd.db.series import Sample, Segment
+from csipd.db import rollups, segments, series
+from csipd.db.segments import Segment
+from csipd.db.series import Sample
 from csipd.db.tables import late_hours
 from csipd.db.tables import rollups as rollups_table
 from csipd.der.rollups import DAY, HOUR, MINUTES, STEPS, Bucket, Point, merge, of_points
@@ -41,12 +42,12 @@ class _Case(SynchronousTestCase):
         self.device = add_device(self.transaction, 1)
 
     def opened(self, behaviour: Behaviour = Behaviour.INSTANTANEOUS) -> Segment:
-        return series.open_segment(
+        return segments.open_segment(
             self.transaction, next(self.meters), self.device, TYPES[behaviour], True, MIDNIGHT
         )
 
     def put(self, segment: Segment, *samples: Sample, in_set: int = 0, received: int = LATER) -> None:
-        now = series.current(self.connection, segment.meter_reading)
+        now = segments.current(self.connection, segment.meter_reading)
         assert now is not None
         series.store(self.transaction, now, samples, received, in_set)
 
@@ -74,7 +75,7 @@ class _Case(SynchronousTestCase):
         return [Bucket(*row[1:]) for row in rows]
 
     def rolled(self, segment: Segment) -> int | None:
-        found = series.current(self.connection, segment.meter_reading)
+        found = segments.current(self.connection, segment.meter_reading)
         assert found is not None
         return found.rolled
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import facts, series
-from csipd.db.series import Sample, Segment
+from csipd.db import facts, segments, series
+from csipd.db.segments import Segment
+from csipd.db.series import Sample
 from csipd.db.tables import late_hours, readings
 from csipd.db.tables import series as series_table
 from csipd.der.rollups import HOUR
@@ -39,10 +40,10 @@ class _Case(SynchronousTestCase):
         self.opened(WATTS)
 
     def opened(self, reading_type: r.ReadingType, meter_reading: int = METER, now: int = NOW) -> Segment:
-        return series.open_segment(self.transaction, meter_reading, self.device, reading_type, True, now)
+        return segments.open_segment(self.transaction, meter_reading, self.device, reading_type, True, now)
 
     def now(self, meter_reading: int = METER) -> Segment:
-        found = series.current(self.connection, meter_reading)
+        found = segments.current(self.connection, meter_reading)
         assert found is not None
         return found
 
@@ -84,7 +85,7 @@ class SegmentTests(_Case):
 
     def test_none(self) -> None:
         """Of what has no ReadingType there is no series, and no latest reading."""
-        self.assertIsNone(series.current(self.connection, 99))
+        self.assertIsNone(segments.current(self.connection, 99))
         self.assertIsNone(series.latest(self.connection, 99))
 
     def test_current(self) -> None:
@@ -104,18 +105,18 @@ class SegmentTests(_Case):
         self.put(at(NOW + 60, 2))
         self.assertEqual([reading.sample.value for reading in self.kept(first.number)], [1])
         self.assertEqual([reading.sample.value for reading in self.kept()], [2])
-        ends = [(row.id, row.ended) for row in series.of_device(self.connection, self.device)]
+        ends = [(row.id, row.ended) for row in segments.of_device(self.connection, self.device)]
         self.assertEqual(ends, [(first.number, NOW + 60), (second.number, None)])
 
     def test_ended(self) -> None:
         """A mirror that is deleted leaves its readings; of what a device has ended the first goes at last."""
-        self.patch(series, "MOST_ENDED", 2)
+        self.patch(segments, "MOST_ENDED", 2)
         numbers = []
         for meter_reading in range(100, 104):
             numbers.append(self.opened(WATTS, meter_reading).number)
-            series.end(self.transaction, meter_reading, NOW)
-        series.end(self.transaction, 100, NOW + 1)
-        rows = series.of_device(self.connection, self.device)
+            segments.end(self.transaction, meter_reading, NOW)
+        segments.end(self.transaction, 100, NOW + 1)
+        rows = segments.of_device(self.connection, self.device)
         self.assertEqual(
             [(row.id, row.ended) for row in rows if row.ended], [(number, NOW) for number in numbers[2:]]
         )

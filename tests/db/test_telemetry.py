@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import group_devices, group_history, series, telemetry
+from csipd.db import group_devices, group_history, segments, series, telemetry
 from csipd.db.database import Transaction
 from csipd.db.series import Sample
 from csipd.db.tables import memberships
@@ -103,7 +103,7 @@ class MemberTests(SynchronousTestCase):
         with store() as transaction:
             devices, groups = self.laid_out(transaction, stays)
             for number, device in enumerate(devices):
-                segment = series.open_segment(transaction, number + 1, device, WATTS, True, NOW)
+                segment = segments.open_segment(transaction, number + 1, device, WATTS, True, NOW)
                 samples = [Sample(NOW + second, 1, second) for second in range(_SECONDS)]
                 series.store(transaction, segment, samples, NOW + _SECONDS)
             spans, _ = group_history.members(transaction.connection, groups[0], NOW, NOW + _SECONDS, 0, 100)

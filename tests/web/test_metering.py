@@ -8,7 +8,7 @@ from typing import Any
 from lxml import etree
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import devices, rates, replacement, retention, series
+from csipd.db import devices, rates, replacement, retention, segments
 from csipd.db.fair_queue import Kind
 from csipd.der.metering import Metering
 from csipd.der.retention import Retention
@@ -384,11 +384,11 @@ class ReadingTests(_Case):
         for n in range(3):
             self.assertIn(self.post(meter("A1", kind, reading(n, AT + n))).status, (201, 204))
         owner = self.world.numbers.owner
-        self.assertEqual(len(self.world.read(lambda c: list(series.of_device(c, owner)))), 1)
+        self.assertEqual(len(self.world.read(lambda c: list(segments.of_device(c, owner)))), 1)
         # Who turns back to what it was begins anew, too: what lies between stays what it was.
         for kind in (VARS, WATTS):
             self.post(meter("A1", kind))
-        self.assertEqual(len(self.world.read(lambda c: list(series.of_device(c, owner)))), 3)
+        self.assertEqual(len(self.world.read(lambda c: list(segments.of_device(c, owner)))), 3)
 
     def test_contradiction(self) -> None:
         """Two ReadingTypes of one mRID in one document are 400."""

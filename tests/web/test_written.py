@@ -8,7 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import alarms, audit, documents, responses, series
+from csipd.db import alarms, audit, documents, responses, segments
 from csipd.db.audit import AuditEntry
 from csipd.db.chapters import CHAPTERS
 from csipd.db.tables import metadata
@@ -241,7 +241,7 @@ class RepetitionTests(_Case):
         self.patch(audit, "LINES_OF_DEVICE", 5)
         self.patch(responses, "MOST_UNADDRESSED", 5)
         self.patch(alarms, "MOST_OVER", 5)
-        self.patch(series, "MOST_ENDED", 5)
+        self.patch(segments, "MOST_ENDED", 5)
 
     def put(self, path: str, body: r.Resource) -> None:
         self.world.put(OWNER, f"{self.here}{path}", body)

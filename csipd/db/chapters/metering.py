@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from csipd.db import documents, facts, meter_readings, mirrors, series
+from csipd.db import documents, facts, meter_readings, mirrors, segments, series
 from csipd.db.facts import Kind
 from csipd.db.mirrors import Mirror
 from csipd.db.series import Sample
@@ -131,7 +131,7 @@ class ReadingType(Source):
 
     def get(self, context: Context, ids: Ids) -> r.Resource | None:
         context.depend(facts.mirror(ids[0]))
-        found = context.cached(series.current, ids[1])
+        found = context.cached(segments.current, ids[1])
         return None if found is None else found.reading_type
 
     def present(self, context: Context, many: Sequence[Ids]) -> list[bool]:

@@ -21,6 +21,7 @@ from csipd.db import (
     programs,
     rates,
     retention,
+    segments,
     series,
 )
 from csipd.db.database import Transaction
@@ -82,7 +83,7 @@ class DeliveryCase(Case):
 
     def meter(self, device: int, *, is_der: bool = True, kind: r.ReadingType = WATTS) -> int:
         def opened(transaction: Transaction) -> int:
-            return series.open_segment(
+            return segments.open_segment(
                 transaction, next(self.meters), device, kind, is_der, REGISTERED
             ).number
 
@@ -94,7 +95,7 @@ class DeliveryCase(Case):
         end = self.world.now if until is None else until
         samples = [Sample(start, 300, watts) for start in range(since, end, 300)]
         self.world.write(
-            lambda t: series.store(t, series._of_number(t.connection, number), samples, self.world.now)
+            lambda t: series.store(t, segments.of_number(t.connection, number), samples, self.world.now)
         )
 
     def delivery(self, query: str = "") -> dict[str, Any]:
@@ -462,7 +463,7 @@ class DeviceTests(DeliveryCase):
         self.world.now += 1000
         samples = [Sample(NOW - 2400, 1800, 5000)]
         self.world.write(
-            lambda t: series.store(t, series._of_number(t.connection, number), samples, self.world.now)
+            lambda t: series.store(t, segments.of_number(t.connection, number), samples, self.world.now)
         )
         self.assertEqual(self.verdicts()["owner"], "not yet")
 

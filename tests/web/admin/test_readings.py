@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from csipd.db import group_history, group_sums, series
+from csipd.db import group_history, group_sums, segments, series
 from csipd.db.database import Transaction
 from csipd.db.rollups import roll
 from csipd.db.series import Sample
@@ -41,7 +41,7 @@ class ReadingCase(Case):
 
         def opened(transaction: Transaction) -> int:
             meter = next(self.meters)
-            return series.open_segment(transaction, meter, device, kind, is_der, REGISTERED).number
+            return segments.open_segment(transaction, meter, device, kind, is_der, REGISTERED).number
 
         number: int = self.world.write(opened)
         return number
@@ -51,7 +51,7 @@ class ReadingCase(Case):
         samples = [Sample(since + place * every, every, value) for place, value in enumerate(values)]
 
         def keep(transaction: Transaction) -> None:
-            segment = series._of_number(transaction.connection, number)
+            segment = segments.of_number(transaction.connection, number)
             series.store(transaction, segment, samples, self.world.now)
 
         self.world.write(keep)
@@ -119,7 +119,7 @@ class NewestTests(ReadingCase):
         self.read(self.meter(n.owner, WATTS), 5)
 
         def change(transaction: Transaction) -> None:
-            series.open_segment(transaction, 1, n.owner, TAKEN, True, NOW)
+            segments.open_segment(transaction, 1, n.owner, TAKEN, True, NOW)
 
         self.world.write(change)
         self.assertEqual(self.office.get(f"/devices/{n.owner}/readings")["items"], [])
