@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import attrs
 import yaml
 from cryptography import x509
 from twisted.trial.unittest import SynchronousTestCase
@@ -22,7 +23,17 @@ from csipd.sep2 import codec, identity
 from csipd.sep2 import resources as r
 from tests.config.support import documented
 from tests.support.client import Answer
-from tests.support.daemon import SCRIPTS, SEED, Daemon, Device, Place, certificate_of, seed_place
+from tests.support.daemon import (
+    SCRIPTS,
+    SEED,
+    Daemon,
+    Device,
+    Place,
+    Process,
+    certificate_of,
+    seed_place,
+    two_free_ports,
+)
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "from-gridappsd.md"
 
@@ -77,11 +88,12 @@ class SeedCase(SynchronousTestCase):
 
 
 class KeysTests(SeedCase):
-    """The seed's file unchanged but for its port."""
+    """The seed's file unchanged but for its ports."""
 
     def test_key_by_key(self) -> None:
         """Each key of the file does what it was meant to do, as devices and the disk see it."""
-        self.serve()
+        self.proxy_port, _ = two_free_ports()
+        self.serve(("proxy_hostname: 0.0.0.0:8443", f"proxy_hostname: 0.0.0.0:{self.proxy_port}"))
         checks = {
             name.removeprefix("see_"): getattr(self, name) for name in dir(self) if name.startswith("see_")
         }
@@ -117,8 +129,16 @@ class KeysTests(SeedCase):
         self.assertEqual(self.get("/dcap", r.DeviceCapability).href, "/dcap")
 
     def see_proxy_hostname(self) -> None:
-        self.assertEqual(str(self.settings.proxy.listen), "0.0.0.0:8443")
-        self.assertTrue((self.place.tls / "certs" / "proxy.crt").exists())
+        command = [str(SCRIPTS / "2030_5_proxy"), "config.yml", "--debug"]
+        proxy = Process(self, command, self.place.folder)
+        proxy.log.wait_for("proxy: taking devices' requests on")
+        through = Device(self, attrs.evolve(self.place, port=self.proxy_port), "dev1")
+        self.assertEqual(through.get("/edev/1/rg").body, self.ask("/edev/1/rg").body)
+        self.assertEqual(through.get("/edev/2/rg").status, 404)
+        self.assertEqual(proxy.stop(), 0)
+        self.assertEqual(
+            [line for line in proxy.errors.all() if not line.startswith("warning: config.yml:")], []
+        )
 
     def see_tls_repository(self) -> None:
         self.assertEqual(self.place.tls, self.place.folder / "tls")
