@@ -271,7 +271,8 @@ class World:
         )
         self.hops.use(self._judge, self.site.context)
         self._through_a_proxy = goes_through_a_proxy() if through_a_proxy is None else through_a_proxy
-        self._behind: dict[bytes, Identity] = {}
+        #: Whether certificates that are handed on are good.
+        self.trusted = True
         self._wires: dict[Identity, Wire] = {}
         self._fresh = count(1)
 
@@ -302,22 +303,11 @@ class World:
             wire = self._wires[who] = self.open(who)
         return wire
 
-    def handed_on(self, who: Identity) -> bytes:
-        """The header lines by which a proxy says that a request is somebody's."""
-        octets = b"the certificate of " + who.fingerprint.encode()
-        self._behind[octets] = who
-        return header_lines(HandedOn(octets))
-
-    def behind(self, who: Identity, request: bytes) -> bytes:
-        """A request as a proxy sends it for somebody."""
-        line, end, rest = request.partition(b"\r\n")
-        return line + end + self.handed_on(who) + rest
-
     def _judge(self, handed_on: HandedOn) -> Judged:
         """Whose a certificate is; it is good until that ends."""
-        who = self._behind.get(handed_on.leaf)
+        who = _HANDED_ON.get(handed_on.leaf)
         until = inf if who is None or who.not_after is None else who.not_after
-        if who is None or until <= self.now:
+        if who is None or until <= self.now or not self.trusted:
             raise HopRefused("unable to get local issuer certificate")
         return Judged(who, until)
 
@@ -355,13 +345,13 @@ class World:
         """What one request is answered with."""
         wire = self.wire(who)
         more: Any = headers
-        first = self.handed_on(who) if self._through_a_proxy else b""
+        first = handed_on(who) if self._through_a_proxy else b""
         return wire.result(wire.client.request(method, path, body, more, first))
 
     def raw(self, who: Identity, data: bytes, *, bodiless: bool = False) -> Answer:
         """What bytes that are one request are answered with."""
         wire = self.wire(who)
-        data = self.behind(who, data) if self._through_a_proxy else data
+        data = behind(who, data) if self._through_a_proxy else data
         (answer,) = wire.results(wire.client.raw(data, bodiless=bodiless))
         return answer
 
@@ -427,6 +417,22 @@ class World:
             return controls.add(transaction, ISSUER, program, made)
 
         return self.write(add).href
+
+
+_HANDED_ON: dict[bytes, Identity] = {}
+
+
+def handed_on(who: Identity) -> bytes:
+    """The header lines by which a proxy says that a request is somebody's."""
+    octets = f"the certificate of {who.fingerprint} until {who.not_after}".encode()
+    _HANDED_ON[octets] = who
+    return header_lines(HandedOn(octets))
+
+
+def behind(who: Identity, request: bytes) -> bytes:
+    """A request as a proxy sends it for somebody."""
+    line, end, rest = request.partition(b"\r\n")
+    return line + end + handed_on(who) + rest
 
 
 def encoded(body: bytes | r.Resource) -> bytes:

@@ -35,7 +35,9 @@ from tests.support.world import (
     UNKNOWN,
     WITHDRAWN,
     World,
+    behind,
     caller,
+    handed_on,
 )
 
 OWN = plain("/edev?l=9")
@@ -85,7 +87,7 @@ class IdentityTests(HopCase):
         wire, numbers = world.open(PROXY), world.numbers
         of_fleet = (numbers.aggregator, numbers.managed, numbers.bare)
         for _ in range(3):  # not kept, kept, kept
-            requests = [world.behind(who, OWN) for who in (OWNER, AGGREGATOR, OTHER, OWNER)]
+            requests = [behind(who, OWN) for who in (OWNER, AGGREGATOR, OTHER, OWNER)]
             first, second, third, fourth = self.ask(wire, *requests)
             self.assertOf(first, numbers.owner)
             self.assertOf(second, *of_fleet)
@@ -99,10 +101,10 @@ class IdentityTests(HopCase):
         world = self.make()
         direct, wire = world.open(OWNER), world.open(PROXY)
         (before,) = self.ask(direct, OWN)
-        (after,) = self.ask(wire, world.behind(OWNER, OWN))
+        (after,) = self.ask(wire, behind(OWNER, OWN))
         self.assertEqual(before, after)
         self.assertEqual(world.hits, 1)
-        self.ask(wire, world.behind(OTHER, OWN))
+        self.ask(wire, behind(OTHER, OWN))
         self.ask(world.open(OTHER), OWN)
         self.assertEqual(world.hits, 2)
 
@@ -111,7 +113,7 @@ class IdentityTests(HopCase):
         world = self.make()
         wire = world.open(PROXY)
         callers = [OWNER, OTHER, AGGREGATOR, MANAGED] * 4
-        data = b"".join(world.behind(who, OWN) for who in callers)
+        data = b"".join(behind(who, OWN) for who in callers)
         for _ in range(2):
             written: list[bytes] = []
             end = wire._server_end
@@ -129,12 +131,12 @@ class IdentityTests(HopCase):
         foreign = written("PUT", STATUS, status)
         answers = self.ask(
             wire,
-            world.behind(OWNER, plain(STATUS)),
-            world.behind(OTHER, foreign),
-            world.behind(OWNER, written("PUT", STATUS, status)),
-            world.behind(OWNER, plain(STATUS)),
-            world.behind(OTHER, plain(STATUS)),
-            world.behind(AGGREGATOR, OWN),
+            behind(OWNER, plain(STATUS)),
+            behind(OTHER, foreign),
+            behind(OWNER, written("PUT", STATUS, status)),
+            behind(OWNER, plain(STATUS)),
+            behind(OTHER, plain(STATUS)),
+            behind(AGGREGATOR, OWN),
         )
         self.assertEqual([each.status for each in answers], [200, 404, 204, 200, 404, 200])
         self.assertNotEqual(answers[0].body, answers[3].body)
@@ -145,10 +147,10 @@ class IdentityTests(HopCase):
         wire, numbers = world.open(PROXY), world.numbers
 
         def moved(who: Identity) -> bytes:
-            lines = world.handed_on(who).replace(b"Client-Cert", b"client-CERT").replace(b": :", b":  \t:")
+            lines = handed_on(who).replace(b"Client-Cert", b"client-CERT").replace(b": :", b":  \t:")
             return OWN[:-2] + lines + b"\r\n"
 
-        first, second, third = self.ask(wire, moved(OWNER), world.behind(OTHER, OWN), moved(AGGREGATOR))
+        first, second, third = self.ask(wire, moved(OWNER), behind(OTHER, OWN), moved(AGGREGATOR))
         self.assertOf(first, numbers.owner)
         self.assertOf(second, numbers.other)
         self.assertOf(third, numbers.aggregator, numbers.managed, numbers.bare)
@@ -160,7 +162,7 @@ class IdentityTests(HopCase):
         put = written("PUT", STATUS, codec.encode(FULL["DERStatus"]))
         for before in (OWN, put, plain("/edev?l=9", "OPTIONS"), plain(STATUS, "HEAD")):
             for way in (before, before[:-2] + b"X: a\r\n\r\n" if before is OWN else before):
-                request = world.behind(OWNER, way)
+                request = behind(OWNER, way)
                 wire.client.raw(request, bodiless=b"HEAD" in request)
                 wire.pump()
                 for asked in (OWN, put, plain("/edev?l=9", "OPTIONS")):
@@ -172,14 +174,14 @@ class IdentityTests(HopCase):
         world = self.make()
         wire = world.open(PROXY)
         self.assertForbidden(self.ask(wire, OWN)[0])
-        self.assertForbidden(self.ask(wire, world.behind(PROXY, OWN))[0])
+        self.assertForbidden(self.ask(wire, behind(PROXY, OWN))[0])
         self.assertEqual(len(self.lines("the certificate of a proxy")), 1)
         self.assertFalse(wire.closed)
 
     def test_refused(self) -> None:
         """What is missing, malformed, doubled or refused is 403 and logged; who comes behind is answered."""
         world = self.make()
-        wire, good = world.open(PROXY), world.handed_on(OWNER)
+        wire, good = world.open(PROXY), handed_on(OWNER)
         line, rest = OWN.split(b"\r\n", 1)
         for lines, reason in (
             (b"", "no Client-Cert"),
@@ -195,7 +197,7 @@ class IdentityTests(HopCase):
         ):
             self.events.clear()
             world.clock.advance(61)
-            first, second = self.ask(wire, line + b"\r\n" + lines + rest, world.behind(OTHER, OWN))
+            first, second = self.ask(wire, line + b"\r\n" + lines + rest, behind(OTHER, OWN))
             self.assertForbidden(first)
             self.assertOf(second, world.numbers.other)
             (said,) = self.lines("request of the proxy")
@@ -207,7 +209,7 @@ class IdentityTests(HopCase):
         world = self.make()
         put = written("PUT", STATUS, codec.encode(FULL["DERStatus"]))
         line, rest = put.split(b"\r\n", 1)
-        for lines in (b"", b"Client-Cert: :AAAA:\r\n", world.handed_on(OWNER) * 2):
+        for lines in (b"", b"Client-Cert: :AAAA:\r\n", handed_on(OWNER) * 2):
             wire = world.open(PROXY)
             self.assertForbidden(self.ask(wire, line + b"\r\n" + lines + rest)[0])
         self.assertEqual(world.changed, [])
@@ -228,9 +230,9 @@ class IdentityTests(HopCase):
         wire = world.open(PROXY)
         request = plain("/edev?l=9", "HEAD")
         for _ in range(2):
-            (behind,) = self.ask(wire, world.behind(OWNER, request), bodiless=True)
+            (through,) = self.ask(wire, behind(OWNER, request), bodiless=True)
             (direct,) = self.ask(world.open(OWNER), request, bodiless=True)
-            self.assertEqual(behind, direct)
+            self.assertEqual(through, direct)
 
 
 class ForgedTests(HopCase):
@@ -245,7 +247,7 @@ class ForgedTests(HopCase):
             status = codec.encode(FULL["DERStatus"])
             for _ in range(3):
                 answer, foreign = self.ask(
-                    wire, world.behind(OWNER, OWN), world.behind(OWNER, written("PUT", STATUS, status))
+                    wire, behind(OWNER, OWN), behind(OWNER, written("PUT", STATUS, status))
                 )
                 self.assertOf(answer, world.numbers.other)
                 self.assertEqual(foreign.status, 404)
@@ -259,7 +261,7 @@ class ForgedTests(HopCase):
         """A forged header makes a request no dearer than one that was not asked before."""
         world = self.make()
         wire = world.open(OTHER)
-        forged = world.behind(OWNER, OWN)
+        forged = behind(OWNER, OWN)
 
         def ask(request: bytes) -> int:
             wire.client.raw(request)
@@ -276,7 +278,7 @@ class ForgedTests(HopCase):
         """A proxy that is not known, or not any more, is anybody; and what it says of others is nothing."""
         world = self.make()
         stranger = caller("a proxy that nobody knows")
-        (answer,) = self.ask(world.open(stranger), world.behind(OWNER, OWN))
+        (answer,) = self.ask(world.open(stranger), behind(OWNER, OWN))
         self.assertIn(answer.status, (403, 404))
 
 
@@ -287,7 +289,7 @@ class RightsTests(HopCase):
         """A device that is withdrawn is shut out at once, and the others are not."""
         world = self.make()
         wire, numbers = world.open(PROXY), world.numbers
-        requests = [world.behind(OWNER, OWN), world.behind(OTHER, OWN)]
+        requests = [behind(OWNER, OWN), behind(OTHER, OWN)]
         for _ in range(2):
             self.assertOf(self.ask(wire, *requests)[0], numbers.owner)
         world.withdraw(OWNER)
@@ -302,7 +304,7 @@ class RightsTests(HopCase):
         world = self.make()
         wire = world.open(PROXY)
         world.back.hold()
-        first, second = wire.client.raw(world.behind(OWNER, OWN) + world.behind(OTHER, OWN), 2)
+        first, second = wire.client.raw(behind(OWNER, OWN) + behind(OTHER, OWN), 2)
         wire.pump()
         world.withdraw(OWNER)
         world.back.release()
@@ -314,7 +316,7 @@ class RightsTests(HopCase):
         world = self.make()
         ending = evolve(OWNER, not_after=NOW + 100)
         wire = world.open(PROXY)
-        requests = [world.behind(ending, OWN), world.behind(OTHER, OWN)]
+        requests = [behind(ending, OWN), behind(OTHER, OWN)]
         for _ in range(2):
             self.assertOf(self.ask(wire, *requests)[0], world.numbers.owner)
         world.now += 101
@@ -327,9 +329,9 @@ class RightsTests(HopCase):
         """When files were read anew every certificate is judged anew, at once."""
         world = self.make()
         wire = world.open(PROXY)
-        request = world.behind(OWNER, OWN)
+        request = behind(OWNER, OWN)
         self.assertOf(self.ask(wire, request)[0], world.numbers.owner)
-        world._behind.clear()
+        world.trusted = False
         self.assertOf(self.ask(wire, request)[0], world.numbers.owner)
         world.hops.use(world._judge, world.site.context)
         self.assertForbidden(self.ask(wire, request)[0])
@@ -338,11 +340,10 @@ class RightsTests(HopCase):
         """A certificate that was refused is judged again a minute later: it may have begun."""
         world = self.make()
         wire = world.open(PROXY)
-        request = world.behind(OWNER, OWN)
-        known = dict(world._behind)
-        world._behind.clear()
+        request = behind(OWNER, OWN)
+        world.trusted = False
         self.assertForbidden(self.ask(wire, request)[0])
-        world._behind.update(known)
+        world.trusted = True
         self.assertForbidden(self.ask(wire, request)[0])
         world.now += 61
         self.assertOf(self.ask(wire, request)[0], world.numbers.owner)
@@ -353,9 +354,9 @@ class RightsTests(HopCase):
         known: set[str] = {PROXY.fingerprint}
         world.hops.fingerprints = known
         wire = world.open(PROXY)
-        self.ask(wire, world.behind(OWNER, OWN))
+        self.ask(wire, behind(OWNER, OWN))
         known.clear()
-        (asked,) = wire.client.raw(world.behind(OWNER, OWN))
+        (asked,) = wire.client.raw(behind(OWNER, OWN))
         wire.pump()
         self.failureResultOf(asked)
         self.assertTrue(wire.closed)
@@ -365,9 +366,9 @@ class RightsTests(HopCase):
         """The same holds for one whose own certificate has ended."""
         world = self.make()
         wire = world.open(evolve(PROXY, not_after=NOW + 10))
-        self.ask(wire, world.behind(OWNER, OWN))
+        self.ask(wire, behind(OWNER, OWN))
         world.now += 11
-        (asked,) = wire.client.raw(world.behind(OWNER, OWN))
+        (asked,) = wire.client.raw(behind(OWNER, OWN))
         wire.pump()
         self.failureResultOf(asked)
 
@@ -377,9 +378,9 @@ class RightsTests(HopCase):
         wire = world.open(PROXY)
         for who in (UNKNOWN, WITHDRAWN):
             for request in (OWN, plain("/dcap"), written("PUT", STATUS, codec.encode(FULL["DERStatus"]))):
-                (behind,) = self.ask(wire, world.behind(who, request))
+                (through,) = self.ask(wire, behind(who, request))
                 (direct,) = self.ask(world.open(who), request)
-                self.assertEqual((behind.status, behind.body), (direct.status, direct.body))
+                self.assertEqual((through.status, through.body), (direct.status, direct.body))
                 if wire.closed:
                     wire = world.open(PROXY)
 
@@ -391,25 +392,25 @@ class BoundsTests(HopCase):
         """Requests are charged to the device, what it does directly too; others are not held up."""
         world = self.make(quotas=Quotas(requests_per_second=1.0, request_burst=4.0))
         wire = world.open(PROXY)
-        statuses = [each.status for each in self.ask(wire, *[world.behind(OWNER, OWN)] * 4)]
+        statuses = [each.status for each in self.ask(wire, *[behind(OWNER, OWN)] * 4)]
         self.assertEqual(statuses, [200] * 4)
-        self.assertEqual(self.ask(wire, world.behind(OWNER, OWN))[0].status, 503)
+        self.assertEqual(self.ask(wire, behind(OWNER, OWN))[0].status, 503)
         self.assertEqual(self.ask(world.open(OWNER), OWN)[0].status, 503)
-        self.assertEqual(self.ask(wire, world.behind(OTHER, OWN))[0].status, 200)
+        self.assertEqual(self.ask(wire, behind(OTHER, OWN))[0].status, 200)
         world.clock.advance(1)
-        self.assertEqual(self.ask(wire, world.behind(OWNER, OWN))[0].status, 200)
+        self.assertEqual(self.ask(wire, behind(OWNER, OWN))[0].status, 200)
 
     def test_connections_of_the_proxy(self) -> None:
         """It may have as many connections as an aggregator, and none of them is a device's."""
         world = self.make(quotas=evolve(BOUNDLESS, connections=1, aggregator_connections=3))
         wires = [world.open(PROXY) for _ in range(3)]
         for wire in wires:
-            self.ask(wire, world.behind(OWNER, OWN))
+            self.ask(wire, behind(OWNER, OWN))
         direct = world.open(OWNER)
         self.ask(direct, OWN)
         self.assertFalse(any(wire.closed for wire in (*wires, direct)))
         fourth = world.open(PROXY)
-        self.ask(fourth, world.behind(OWNER, OWN))
+        self.ask(fourth, behind(OWNER, OWN))
         for wire in wires:
             wire.pump()
         self.assertEqual(sum(wire.closed for wire in wires), 1)
@@ -418,10 +419,10 @@ class BoundsTests(HopCase):
         """A device behind a proxy is heard of, from the proxy's address; the proxy is not."""
         world = self.make()
         wire = world.open(PROXY)
-        self.ask(wire, world.behind(OWNER, OWN), world.behind(UNKNOWN, OWN))
+        self.ask(wire, behind(OWNER, OWN), behind(UNKNOWN, OWN))
         world.now += 5
         world.clock.advance(5)
-        self.ask(wire, world.behind(OWNER, OWN))
+        self.ask(wire, behind(OWNER, OWN))
 
         def collected() -> dict[str, Any]:
             found = world.contacts.collect(world.site.connections.identified())
@@ -434,7 +435,7 @@ class BoundsTests(HopCase):
         world.clock.advance(5)
         self.assertEqual(collected(), {})
         world.clock.advance(5)
-        self.ask(wire, world.behind(OTHER, OWN))
+        self.ask(wire, behind(OTHER, OWN))
         world.hops.use(world._judge, world.site.context)
         self.assertEqual(set(collected()), {OTHER.lfdi})
 
@@ -446,7 +447,7 @@ class BoundsTests(HopCase):
         small.use(world._judge, world.site.context)
         wire = world.open(PROXY)
         for number in range(20):
-            (answer,) = self.ask(wire, world.behind(caller(f"stranger {number}"), plain("/tm")))
+            (answer,) = self.ask(wire, behind(caller(f"stranger {number}"), plain("/tm")))
             self.assertEqual(answer.status, 200)
             self.assertLessEqual(len(small.callers), 3)
         accounts = world.site.connections._accounts
@@ -462,7 +463,7 @@ class BoundsTests(HopCase):
         wire = world.open(PROXY)
         world.back.hold()
         many = 3 * AT_ONCE
-        requests = [world.behind((OWNER, OTHER)[n % 2], plain(f"/edev?s=0&l={n + 1}")) for n in range(many)]
+        requests = [behind((OWNER, OTHER)[n % 2], plain(f"/edev?s=0&l={n + 1}")) for n in range(many)]
         answers = wire.client.raw(b"".join(requests), many)
         wire.pump()
         self.assertEqual(len(world.back._waiting or ()), AT_ONCE)
@@ -477,7 +478,7 @@ class BoundsTests(HopCase):
         world.back.hold()
         sent: list[Any] = []
         for number in range(2000):
-            sent += wire.client.raw(world.behind(OWNER, plain(f"/edev?s=0&l={number + 1}")))
+            sent += wire.client.raw(behind(OWNER, plain(f"/edev?s=0&l={number + 1}")))
             wire.pump()
             if not wire.server_reading:
                 break
@@ -491,11 +492,11 @@ class BoundsTests(HopCase):
         """Nothing more is begun for a proxy that takes no answers; when it does, all is answered in order."""
         world = self.make()
         wire = world.open(PROXY)
-        self.ask(wire, world.behind(OWNER, OWN))
+        self.ask(wire, behind(OWNER, OWN))
         wire.reading = False
         sent: list[Any] = []
         for _ in range(400):
-            sent += wire.client.raw(world.behind(OWNER, OWN) + world.behind(OTHER, OWN), 2)
+            sent += wire.client.raw(behind(OWNER, OWN) + behind(OTHER, OWN), 2)
             wire.pump()
         self.assertLess(wire.server_waiting, 200_000)
         self.assertFalse(wire.server_reading)
@@ -507,7 +508,7 @@ class BoundsTests(HopCase):
         """A head that does not come to its end, an answer that does not come, an idle line: all end."""
         limits = ConnectionLimits(request_seconds=30, answer_seconds=60, idle_seconds=300)
         world = self.make(limits=limits)
-        for begin, seconds in ((world.behind(OWNER, OWN)[:-5], 30), (OWN[:10], 30), (b"", 300)):
+        for begin, seconds in ((behind(OWNER, OWN)[:-5], 30), (OWN[:10], 30), (b"", 300)):
             wire = world.open(PROXY)
             if begin:
                 wire.client.send(begin)
@@ -518,7 +519,7 @@ class BoundsTests(HopCase):
             self.assertTrue(wire.closed)
         wire = world.open(PROXY)
         world.back.hold()
-        wire.client.raw(world.behind(OWNER, OWN))[0].addErrback(lambda failure: None)
+        wire.client.raw(behind(OWNER, OWN))[0].addErrback(lambda failure: None)
         wire.pump()
         wire.advance(58)
         self.assertFalse(wire.closed)
@@ -532,20 +533,20 @@ class BoundsTests(HopCase):
         world = self.make()
         wire = world.open(PROXY)
         world.back.hold()
-        for asked in wire.client.raw(world.behind(OWNER, OWN) * 3, 3):
+        for asked in wire.client.raw(behind(OWNER, OWN) * 3, 3):
             asked.addErrback(lambda failure: None)
         wire.pump()
         wire.hang_up()
         world.back.release()
         self.assertEqual(self.flushLoggedErrors(), [])
-        self.assertOf(self.ask(world.open(PROXY), world.behind(OWNER, OWN))[0], world.numbers.owner)
+        self.assertOf(self.ask(world.open(PROXY), behind(OWNER, OWN))[0], world.numbers.owner)
 
     def test_drain(self) -> None:
         """When the server ends, what is under way is answered, the last says so, and the line is closed."""
         world = self.make()
         wire = world.open(PROXY)
         world.back.hold()
-        first, second = wire.client.raw(world.behind(OWNER, OWN) + world.behind(OTHER, OWN), 2)
+        first, second = wire.client.raw(behind(OWNER, OWN) + behind(OTHER, OWN), 2)
         wire.pump()
         world.site.connections.drain()
         wire.pump()
@@ -560,7 +561,7 @@ class BoundsTests(HopCase):
         world = self.make()
         wire = world.open(PROXY)
         world.back.hold()
-        first, second = wire.client.raw(world.behind(OWNER, OWN) + world.behind(OTHER, plain("/tm")), 2)
+        first, second = wire.client.raw(behind(OWNER, OWN) + behind(OTHER, plain("/tm")), 2)
         wire.pump()
         waiting = world.back._waiting or []
         waiting[0][1].addCallback(lambda _: 1 / 0)
@@ -573,7 +574,7 @@ class BoundsTests(HopCase):
         """A kept answer costs little more through a proxy: the certificate is looked up, not read."""
         world = self.make()
         direct, wire = world.open(OWNER), world.open(PROXY)
-        through = world.behind(OWNER, OWN)
+        through = behind(OWNER, OWN)
 
         def ask(wire: Wire, request: bytes, number: int = 1) -> int:
             wire.client.raw(request * number, number)
