@@ -21,7 +21,7 @@ done; \
 echo "csipd needs Python 3.11 or later, and none of python3 $(PYTHON) can be started." >&2; exit 1
 endef
 
-.PHONY: run demo platform run-bus test check tests test-all test-docs test-latest test-oldest pins venv develop bench heavy clean
+.PHONY: run demo platform run-bus test check tests test-all test-docs test-bus test-latest test-oldest pins venv develop bench heavy clean
 
 run: venv
 	@$(BIN)/twistd --nodaemon --pidfile= --logger csipd.daemon.console.console csipd --config etc/config.yml --hints
@@ -61,6 +61,10 @@ test-all:
 # The commands of the documents alone: README.md and docs/*.md, each run from top to bottom.
 test-docs: develop
 	$(BIN)/python -m twisted.trial --rterrors tests.docs
+
+# The GridAPPS-D bus: STOMP, and the platform's own client against CoilMQ, and ActiveMQ where that is installed.
+test-bus: develop
+	$(BIN)/python -m twisted.trial --rterrors tests.stomp tests.gridappsd
 
 # With the newest of everything, and with the oldest that setup.cfg allows: what is pinned is between them.
 test-latest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from secrets import token_hex
 from typing import Final, Protocol
 
@@ -55,17 +55,18 @@ class Live:
     connection: Connection
 
     def __init__(
-        self, owner: Owner, clock: IReactorTime, destinations: Iterable[str], subject: Mapping[str, str]
+        self, owner: Owner, clock: IReactorTime, destinations: Collection[str], subject: Mapping[str, str]
     ) -> None:
         """Begin.
 
-        :param destinations: what is subscribed to from the beginning
+        :param destinations: what is subscribed to once csipd has been taken in
         :param subject: headers that say who sends
         """
         self._owner = owner
         self._clock = clock
         self._subject = subject
-        self._destinations = {f"s{number}": name for number, name in enumerate(destinations)}
+        self._wanted = destinations
+        self._destinations: dict[str, str] = {}
         self._unconfirmed: set[str] = set()
         self._requests: dict[str, _Request] = {}
         self._asked = 0
@@ -82,11 +83,9 @@ class Live:
         return len(self._requests)
 
     def subscribe(self, destination: str) -> None:
-        """Have the messages of one more destination."""
-        name = f"s{len(self._destinations)}"
-        self._destinations[name] = destination
+        """Have the messages of one more destination, where the others are subscribed to already."""
         if self.connection.session.is_connected:
-            self.connection.session.subscribe(name, destination, self._clock.seconds())
+            self._subscribe(destination)
             self.connection.flush()
 
     def send(self, destination: str, body: bytes, headers: Mapping[str, str]) -> None:
@@ -109,10 +108,7 @@ class Live:
         return answer
 
     def connected(self) -> None:
-        session, now = self.connection.session, self._clock.seconds()
-        self._unconfirmed = {
-            session.subscribe(name, destination, now) for name, destination in self._destinations.items()
-        }
+        self._unconfirmed = {self._subscribe(destination) for destination in tuple(self._wanted)}
         self.connection.flush()
         self._see_whether_up()
 
@@ -135,6 +131,12 @@ class Live:
         for name in list(self._requests):
             self._unanswered(name, reason)
         self._owner.went_down(kind, reason)
+
+    def _subscribe(self, destination: str) -> str:
+        """Ask for the messages of a destination; gives the receipt that will confirm it."""
+        name = f"s{len(self._destinations)}"
+        self._destinations[name] = destination
+        return self.connection.session.subscribe(name, destination, self._clock.seconds())
 
     def _see_whether_up(self) -> None:
         if not self._up and not self._unconfirmed:

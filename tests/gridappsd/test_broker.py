@@ -203,6 +203,28 @@ class UpTests(BrokerCase):
         wire.message("/topic/later", b"2")
         self.assertEqual([message.body for message in later], [b"1", b"2"])
 
+    def test_subscribed_meanwhile(self) -> None:
+        """A subscription that is made while csipd connects is made with the others."""
+        later: list[Message] = []
+        self.broker.give_token()
+        self.bus.subscribe("/topic/later", later.append)
+        self.broker.last.accept()
+        self.broker.last.confirm()
+        self.broker.last.message("/topic/later", b"1")
+        self.assertEqual([message.body for message in later], [b"1"])
+        self.assertEqual(len(self.broker.last.of("SUBSCRIBE")), 2)
+
+    def test_subscribed_on_the_way(self) -> None:
+        """The same before there is a connection at all."""
+        self.broker.last.drop()
+        self.broker.hangs = True
+        self.clock.advance(1)
+        self.bus.subscribe("/topic/later", lambda message: None)
+        self.broker.hangs = False
+        self.bus._connecting.cancel()
+        self.clock.advance(2)
+        self.assertEqual(len(self.up().of("SUBSCRIBE")), 2)
+
     def test_send(self) -> None:
         """What is sent says who sends."""
         wire = self.up()

@@ -1,0 +1,252 @@
+"""Real brokers for tests, each with the platform's token service and the platform's own client beside it.
+
+    broker = CoilBroker(case)
+    yield broker.start()
+    application = yield broker.application()
+    yield application.do(subscribe="/topic/a")
+    message = yield application.hear(lambda said: "message" in said)
+    yield broker.kill()
+
+All of them are processes of their own, which end with the test. Each wait has an end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.error import ConnectionRefusedError, ProcessExitedAlready
+from twisted.internet.protocol import ProcessProtocol, Protocol
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+#: Seconds that anything here may take; far more than it does.
+TIMEOUT: Final = 60.0
+USER, PASSWORD = "system", "manager"
+TOKEN: Final = "TOKEN.of-the-fake-platform"
+
+ACTIVEMQ: Final = Path("/usr/share/activemq/bin/activemq.jar")
+
+
+class Gone(Exception):
+    """A process has ended that should not have."""
+
+
+class LineProcess(ProcessProtocol):
+    """A process that says lines.
+
+    :ivar lines: what it said and nobody has heard yet
+    """
+
+    def __init__(self, case: TestCase, *argv: str, folder: Path | None = None) -> None:
+        self.lines: list[str] = []
+        self._rest = b""
+        self._errors = b""
+        self._hearing: list[tuple[Callable[[str], bool], Deferred[str]]] = []
+        self._ended: Deferred[None] = Deferred()
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("GRIDAPPSD_")}
+        self._process = reactor.spawnProcess(
+            self, argv[0], argv, env=environment, path=None if folder is None else str(folder)
+        )
+        case.addCleanup(self.kill)
+
+    def hear(self, wanted: Callable[[str], bool] = lambda line: True) -> Deferred[str]:
+        """The first line of those that is wanted; it is not heard again."""
+        heard: Deferred[str] = Deferred()
+        for line in self.lines:
+            if wanted(line):
+                self.lines.remove(line)
+                heard.callback(line)
+                return heard
+        if self._ended.called:
+            heard.errback(Gone(self._errors.decode("utf-8", "replace")[-2000:]))
+            return heard
+        self._hearing.append((wanted, heard))
+        return heard.addTimeout(TIMEOUT, reactor)
+
+    def say(self, line: str) -> None:
+        """Give it a line."""
+        self.transport.write(line.encode() + b"\n")
+
+    def kill(self) -> Deferred[None]:
+        """End it as a power cut would."""
+        with suppress(ProcessExitedAlready):
+            self._process.signalProcess("KILL")
+        ended: Deferred[None] = Deferred()
+        self._ended.addCallback(lambda _: ended.callback(None))
+        return ended.addTimeout(TIMEOUT, reactor)
+
+    def outReceived(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._take(line.decode("utf-8", "replace"))
+
+    def errReceived(self, data: bytes) -> None:
+        self._errors = (self._errors + data)[-10_000:]
+
+    def processEnded(self, reason: Failure) -> None:
+        hearing, self._hearing = self._hearing, []
+        for _, heard in hearing:
+            if not heard.called:
+                heard.errback(Gone(self._errors.decode("utf-8", "replace")[-2000:]))
+        self._ended.callback(None)
+
+    def _take(self, line: str) -> None:
+        for one in self._hearing:
+            wanted, heard = one
+            if not heard.called and wanted(line):
+                self._hearing.remove(one)
+                heard.callback(line)
+                return
+        self.lines.append(line)
+
+
+class Application:
+    """The platform's own client on the bus."""
+
+    def __init__(self, process: LineProcess) -> None:
+        self._process = process
+
+    @inlineCallbacks
+    def do(self, **what: Any) -> Generator[Deferred[Any], Any, None]:
+        """Have it do something; see `tests.support.application`."""
+        self._process.say(json.dumps(what))
+        yield self._process.hear(lambda line: "done" in json.loads(line))
+
+    @inlineCallbacks
+    def hear(self, wanted: Callable[[Any], bool]) -> Generator[Deferred[Any], Any, Any]:
+        """The first of what it says that is wanted."""
+        line = yield self._process.hear(lambda line: wanted(json.loads(line)))
+        return json.loads(line)
+
+
+class Broker:
+    """A broker on 127.0.0.1.
+
+    :ivar port: where it speaks STOMP, for as long as the test runs
+    """
+
+    #: Why there is none, if there is none.
+    missing: str | None = None
+    #: Where an application is asked something: as the platform's client names it, and as csipd does.
+    asked = ("goss.test.request", "/queue/goss.test.request")
+
+    def __init__(self, case: TestCase) -> None:
+        self.case = case
+        self.folder = Path(case.mktemp()).absolute()
+        self.folder.mkdir(parents=True)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        self._process: LineProcess | None = None
+        self._platform: LineProcess | None = None
+
+    @inlineCallbacks
+    def start(self) -> Generator[Deferred[Any], Any, None]:
+        """Have it run, at the beginning and after a kill, with the platform's token service."""
+        self._process = self._spawn()
+        yield self._until_it_listens()
+        if self._platform is None:
+            self._platform = self._python("fake_platform", USER, PASSWORD, TOKEN)
+        yield self._platform.hear(lambda line: line == "ready")
+
+    @inlineCallbacks
+    def application(self) -> Generator[Deferred[Any], Any, Application]:
+        """The platform's own client, connected."""
+        process = self._python("application", USER, PASSWORD)
+        yield process.hear(lambda line: "ready" in line)
+        return Application(process)
+
+    def kill(self) -> Deferred[None]:
+        """End it as a power cut would."""
+        assert self._process is not None
+        return self._process.kill()
+
+    def _python(self, module: str, *arguments: str) -> LineProcess:
+        return LineProcess(
+            self.case, sys.executable, "-m", f"tests.support.{module}", str(self.port), *arguments
+        )
+
+    def _spawn(self) -> LineProcess:
+        raise NotImplementedError
+
+    @inlineCallbacks
+    def _until_it_listens(self) -> Generator[Deferred[Any], Any, None]:
+        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.port, timeout=5)
+        for _ in range(int(TIMEOUT / 0.1)):
+            try:
+                found = yield connectProtocol(endpoint, Protocol())
+            except ConnectionRefusedError:
+                yield deferLater(reactor, 0.1)
+            else:
+                found.transport.abortConnection()
+                return
+        raise AssertionError("the broker does not listen")
+
+
+class CoilBroker(Broker):
+    """CoilMQ. It takes what has no ``/queue/`` before it for a topic, and so the client hears no requests."""
+
+    asked = ("/topic/goss.test.request", "/topic/goss.test.request")
+
+    def _spawn(self) -> LineProcess:
+        # A token is a name whose password is empty.
+        return self._python("coil", USER, PASSWORD, TOKEN, "")
+
+
+class ActiveMQ(Broker):
+    """ActiveMQ Classic, as Debian has it."""
+
+    missing = (
+        None
+        if ACTIVEMQ.exists() and shutil.which("java")
+        else f"ActiveMQ is not installed (no {ACTIVEMQ}, or no java)"
+    )
+
+    def _spawn(self) -> LineProcess:
+        configuration = self.folder / "activemq.xml"
+        configuration.write_text(self._configuration())
+        return LineProcess(
+            self.case,
+            shutil.which("java") or "java",
+            "-Xmx256m",
+            f"-Dactivemq.home={ACTIVEMQ.parent.parent}",
+            f"-Dactivemq.base={self.folder}",
+            "-jar",
+            str(ACTIVEMQ),
+            "start",
+            f"xbean:file:{configuration}",
+            folder=self.folder,
+        )
+
+    def _configuration(self) -> str:
+        beans = "http://www.springframework.org/schema/beans"
+        core = "http://activemq.apache.org/schema/core"
+        return f"""\
+<beans xmlns="{beans}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
+    xsi:schemaLocation="{beans} {beans}/spring-beans-2.0.xsd {core} {core}/activemq-core.xsd">
+  <broker xmlns="{core}" useJmx="false" persistent="false" brokerName="test" dataDirectory="{self.folder}">
+    <plugins>
+      <simpleAuthenticationPlugin>
+        <users>
+          <authenticationUser username="{USER}" password="{PASSWORD}" groups="users"/>
+          <authenticationUser username="{TOKEN}" password="" groups="users"/>
+        </users>
+      </simpleAuthenticationPlugin>
+    </plugins>
+    <transportConnectors>
+      <transportConnector name="stomp" uri="stomp://127.0.0.1:{self.port}"/>
+    </transportConnectors>
+  </broker>
+</beans>
+"""
