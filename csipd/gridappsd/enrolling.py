@@ -31,7 +31,10 @@ from csipd.gridappsd.platform_model import PlatformModel
 from csipd.gridappsd.simulation import bare
 from csipd.pki import PKIError, Repository
 from csipd.refusals import Refusal, Unavailable
+from csipd.sep2.schema import Element
 from csipd.web.admin.devices import MOST_GROUPS, NewDevice, add
+from csipd.web.admin.groups import NewGroup
+from csipd.web.admin.groups import add as add_group
 from csipd.web.admin.operations import Call
 
 #: Devices that are looked up at once.
@@ -50,7 +53,7 @@ class Enrolment(Service):
     :param make: whether certificates may be made; else only devices are added that have one there
     :param reserved: names that no device may have
     :param pin: of the devices; None: one is drawn for each
-    :param groups: names of the groups that they are put into
+    :param groups: names of the groups that they are put into; where there is none of them, one of their own
     """
 
     name = "bus-enrolment"
@@ -162,16 +165,26 @@ class Enrolment(Service):
         return True
 
     def _put(self, transaction: Transaction, *, id: str, lfdi: str) -> None:
-        found = (groups.find(transaction.connection, name) for name in self._groups)
+        of_file = (groups.find(transaction.connection, name) for name in self._groups)
+        found = tuple(number for number in of_file if number is not None)
         body = NewDevice(
-            name=id,
-            lFDI=lfdi,
-            pIN=self._pin,
-            groups=tuple(number for number in found if number is not None),
-            ders=1,
+            name=id, lFDI=lfdi, pIN=self._pin, groups=found or (self._own_group(transaction),), ders=1
         )
-        call = Call(PLATFORM, int(self._wall()), self._server, numbers={}, query={}, body=body)
-        add(transaction, call)
+        add(transaction, self._call(body))
+
+    def _own_group(self, transaction: Transaction) -> int:
+        """The group of devices for which the file has no FSA: without one they could not be commanded."""
+        name = PLATFORM
+        found = groups.find(transaction.connection, name)
+        if found is None:
+            add_group(transaction, self._call(NewGroup(name=name)))
+            found = groups.find(transaction.connection, name)
+            assert found is not None
+        return found
+
+    def _call(self, body: Element) -> Call:
+        """What an operator asks for."""
+        return Call(PLATFORM, int(self._wall()), self._server, numbers={}, query={}, body=body)
 
     def _done(self, _: None) -> None:
         self._at_work = None

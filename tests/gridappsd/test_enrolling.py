@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd import pki
 from csipd.config.settings import Gridappsd
-from csipd.db import devices, groups, tables
+from csipd.db import commands, devices, groups, tables
 from csipd.gridappsd import enrolling, platform_model
 from csipd.gridappsd.enrolling import Enrolment
 from csipd.gridappsd.platform_model import PlatformModel
@@ -22,6 +22,7 @@ from csipd.gridappsd.topics import CONFIG_REQUEST
 from csipd.pki import Repository
 from csipd.pki.pem import der_of, read_certificates
 from csipd.sep2 import identity
+from csipd.sep2 import resources as r
 from tests.support.bus import MemoryBus
 from tests.support.world import NOW, OUT_OF_BAND, PIN, World, caller
 
@@ -119,9 +120,10 @@ class EnrolmentTests(_Case):
         self.bus.come_up()
         query = sa.select(tables.audit).where(tables.audit.c.who == "GridAPPS-D")
         lines = self.world.read(lambda connection: connection.execute(query).all())
-        self.assertEqual([line.action for line in lines], ["add", "add"])
-        self.assertIn("_HOUSE_1; LFDI", lines[0].detail)
-        self.assertNotIn(str(PIN), lines[0].detail)
+        self.assertEqual([line.action for line in lines], ["add"] * 3)
+        self.assertEqual(lines[0].detail, "GridAPPS-D")  # their group
+        self.assertIn("_HOUSE_1; LFDI", lines[1].detail)
+        self.assertNotIn(str(PIN), lines[1].detail)
 
     def test_again(self) -> None:
         """A second start makes nothing, and a device that is new in the model is added."""
@@ -158,6 +160,34 @@ class EnrolmentTests(_Case):
             return list(groups.set_of(connection, found.id))
 
         self.assertEqual(self.world.read(group), [self.world.numbers.campaign])
+
+    def test_without_groups(self) -> None:
+        """Where the file has no FSA they are in one of their own, so that they can be commanded."""
+        self.begin(of_groups=("no such group",))
+        self.bus.come_up()
+
+        def named(connection: sa.Connection) -> list[int]:
+            found = (devices.find_by_name(connection, name) for name in ("_HOUSE_1", "_HOUSE_2"))
+            return [device.id for device in found if device is not None]
+
+        numbers = self.world.read(named)
+        for number in numbers:
+            found = self.world.read(lambda connection, n=number: groups.assignments_of(connection, n))
+            self.assertEqual([name for _, name in found], ["GridAPPS-D"])
+        base = r.DERControlBase(opModTargetW=r.ActivePower(multiplier=0, value=1))
+        command = commands.Command(base, 60)
+        places, _ = self.world.write(
+            lambda transaction: commands.create(
+                transaction,
+                self.world.server.own,
+                "/rsps/1/r",
+                commands.Target(devices=tuple(numbers)),
+                command,
+                NOW,
+                "GridAPPS-D",
+            )
+        )
+        self.assertEqual(len(places), 2)
 
     def test_pins(self) -> None:
         """Without a default PIN one is drawn for each."""

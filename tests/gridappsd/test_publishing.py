@@ -220,6 +220,7 @@ class PublisherTests(SynchronousTestCase):
             self.world.write(lambda transaction, m=more: add_devices(transaction, m))
             self.store.reads = 0
             self.status(OWNER, self.world.numbers.owner, stateOfChargeStatus=self.charge(more / 10))
+            self.assertEqual(self.store.reads, 0)
             self.turn()
             found.append(self.store.reads)
         self.assertEqual(found, [1, 1])
