@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from cryptography import x509
 
+from csipd.discovery.messages import read, write
+from csipd.discovery.packets import Packet, Peer, Question
+from csipd.discovery.records import SERVICE, Advertisement, Kind, Record, Where, Zone
+from csipd.discovery.responder import Responder
 from csipd.sep2 import resources as r
 from tests.conformance.bench import LAB, SERVER
 from tests.conformance.case import ConformanceCase
@@ -38,6 +44,56 @@ class CommunicationTests(ConformanceCase):
         wire.pump()
         self.failureResultOf(asked)
         self.assertEqual((wire.client.received, wire.closed), (b"", True))
+
+    def assertDiscovered(self, type_: str, *, unicast: bool) -> dict[str, str]:
+        """A question for a type of service leads to an instance with all that says where it is; its TXT."""
+        (asked,) = write(Packet(query=True, questions=(Question(type_, Kind.PTR, unicast),)))
+        message = read(asked)
+        assert message is not None
+        asker = Peer("192.0.2.9", 5353)
+        packets = self.responder.received(message, asker, self.bench.clock.seconds())
+        self.bench.clock.advance(1)
+        packets += self.responder.due(self.bench.clock.seconds())
+        (packet,) = packets
+        self.assertEqual(packet.to, asker if unicast else None)
+        (octets,) = write(packet)
+        answer = read(octets)
+        assert answer is not None
+        found: dict[Kind, Record] = {record.kind: record for record in answer.records}
+        instance = found[Kind.PTR].data
+        self.assertEqual((found[Kind.SRV].name, found[Kind.TXT].name), (instance, instance))
+        self.assertEqual(found[Kind.SRV].data, Where(7443, found[Kind.A].name))
+        label = str(instance).partition(".")[0]
+        self.assertTrue(label.endswith(f"-{self.bench.server.sfdi:012d}"), label)
+        data = found[Kind.TXT].data
+        assert isinstance(data, bytes)
+        strings = []
+        while data:
+            strings.append(data[1 : 1 + data[0]].decode())
+            data = data[1 + data[0] :]
+        self.assertEqual(strings[0], "txtvers=1")
+        return dict(string.split("=", 1) for string in strings)
+
+    def test_comm_001(self) -> None:
+        """Asked for the service, derp and tm, all or the asker alone are told where DeviceCapability is."""
+        server = Advertisement("csipd", self.bench.server.sfdi, 7443, self.bench.server.layout.path)
+        self.responder = Responder(lambda: 0.5, lambda address, now: True, lambda record: False)
+        self.responder.publish(Zone.of(server, [ip_address("192.0.2.1")]), self.bench.clock.seconds())
+        for _ in range(20):
+            self.bench.clock.advance(1)
+            self.responder.due(self.bench.clock.seconds())
+        station = self.bench.direct("dev1", "SY")
+        kinds: tuple[tuple[str, type[r.Resource]], ...] = (
+            (SERVICE, r.DeviceCapability),
+            (f"_derp._sub.{SERVICE}", r.DERProgramList),
+            (f"_tm._sub.{SERVICE}", r.Time),
+        )
+        for type_, kind in kinds:
+            for unicast in (False, True):
+                text = self.assertDiscovered(type_, unicast=unicast)
+                self.assertEqual((text["https"], text["level"]), ("7443", "-S1"))
+                station.get(text["dcap"], r.DeviceCapability)
+                station.get(text.get("path", text["dcap"]), kind)
 
     def test_comm_002(self) -> None:
         """Who was reported /dcap gets it, and what it links to."""

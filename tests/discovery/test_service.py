@@ -363,11 +363,26 @@ class HostileTests(ServiceCase):
         octets = write(Packet(query=True, questions=(Question("x.local.", Kind.A),)))[0]
         for _ in range(100):
             self.sockets[0].coming.extend((octets, ("192.0.2.9", 5353)) for _ in range(200))
-            for _ in range(20):
+            before = self.sockets[0].reads
+            self.wake()
+            self.assertLessEqual(self.sockets[0].reads - before, 4)
+            for _ in range(100):
                 self.wake()
             self.reactor.advance(0.1)
         self.assertLessEqual(self.sockets[0].reads, 400 + 200 * 10 + 20)
         self.assertGreater(self.sockets[0].reads, 2000)
+
+    def test_large_ones(self) -> None:
+        """What is nine times as large is read a ninth as often."""
+        self.make()
+        self.advance(10)
+        self.sockets[0].reads = 0
+        self.sockets[0].coming.extend((bytes(4_500), ("192.0.2.9", 5353)) for _ in range(1000))
+        for _ in range(100):
+            for _ in range(100):
+                self.wake()
+            self.reactor.advance(0.1)
+        self.assertLessEqual(self.sockets[0].reads, (400 + 200 * 10) / 9 + 20)
 
     def test_amplification(self) -> None:
         """A thousand questions in ten seconds: ten answers to the asker and five a second, no more."""

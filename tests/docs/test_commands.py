@@ -28,6 +28,7 @@ DOCUMENTS = (
     "docs/aggregators.md",
     "docs/from-gridappsd.md",
     "docs/gridappsd.md",
+    "docs/discovery.md",
 )
 
 #: What an installed csipd has elsewhere than one of `make run`.
@@ -157,6 +158,10 @@ class DocumentTests(SynchronousTestCase):
     def test_from_gridappsd(self) -> None:
         """docs/from-gridappsd.md."""
         self.run_document("docs/from-gridappsd.md")
+
+    def test_discovery(self) -> None:
+        """docs/discovery.md."""
+        self.run_document("docs/discovery.md")
 
     def test_gridappsd(self) -> None:
         """docs/gridappsd.md, with what stands in for the platform, and an application that commands there."""
