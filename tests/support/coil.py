@@ -67,11 +67,14 @@ class Server(ThreadedStompServer):
     block_on_close = False
 
 
-def main(port: int, users: dict[str, str]) -> None:
-    """Serve until the process is killed."""
+def server(port: int, users: dict[str, str] | None = None) -> Server:
+    """The broker, listening at a port of this machine (0: a free one).
+
+    :param users: passwords by names; none: everybody is let in
+    """
     logging.disable(logging.CRITICAL)
     adaptor.socket.getfqdn = AnyHost
-    server = Server(
+    return Server(
         ("127.0.0.1", port),
         Handler,
         authenticator=SimpleAuthenticator(users) if users else None,
@@ -82,9 +85,14 @@ def main(port: int, users: dict[str, str]) -> None:
         ),
         topic_manager=TopicManager(),
     )
-    sys.stdout.write(f"{server.server_address[1]}\n")
+
+
+def main(port: int, users: dict[str, str]) -> None:
+    """Serve until the process is killed."""
+    made = server(port, users)
+    sys.stdout.write(f"{made.server_address[1]}\n")
     sys.stdout.flush()
-    server.serve_forever()
+    made.serve_forever()
 
 
 if __name__ == "__main__":

@@ -12,23 +12,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from coilmq.queue import QueueManager
-from coilmq.scheduler import FavorReliableSubscriberScheduler, RandomQueueScheduler
 from coilmq.server.socket_server import ThreadedStompServer
-from coilmq.store.memory import MemoryQueue
-from coilmq.topic import TopicManager
 from gridappsd import DifferenceBuilder, GridAPPSD
 from gridappsd import topics as t
 from stomp import Connection12
 from stomp.exception import StompException
 
+from tests.support import coil
 from tests.support.feeder import SimulatedFeeder, mrid
 
 HOST: Final = "localhost"
@@ -52,20 +48,9 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-class _Broker(ThreadedStompServer):
-    daemon_threads = True
-
-
 def broker(port: int) -> ThreadedStompServer:
     """A broker that listens at a port of this machine (0: a free one) and serves in threads of its own."""
-    # CoilMQ takes the machine's own name alone as the host that a client asks for.
-    socket.getfqdn = lambda name="": HOST  # type: ignore[assignment]
-    queues = QueueManager(
-        store=MemoryQueue(),
-        subscriber_scheduler=FavorReliableSubscriberScheduler(),
-        queue_scheduler=RandomQueueScheduler(),
-    )
-    made = _Broker(("127.0.0.1", port), queue_manager=queues, topic_manager=TopicManager())
+    made = coil.server(port)
     threading.Thread(target=made.serve_forever, daemon=True).start()
     return made
 
