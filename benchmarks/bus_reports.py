@@ -17,7 +17,7 @@ from twisted.internet.task import Clock
 from benchmarks import stores
 from benchmarks.figures import Row, Table, in_turns, spent
 from benchmarks.stores import NOW, Layout
-from csipd.config.settings import Gridappsd
+from csipd.config.doors import Gridappsd
 from csipd.db.database import Database
 from csipd.gridappsd import publishing
 from csipd.gridappsd.publishing import Publisher

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from csipd.config.codes import Level
-from csipd.config.plain import PlainHTTP, PlainMode
+from csipd.config.doors import (
+    Discovery,
+    Gridappsd,
+    HostPort,
+    PlainHTTP,
+    PlainMode,
+    Proxy,
+    ProxyMode,
+    Report,
+    SignOfPower,
+)
 from csipd.config.problems import ConfigError, Problem
 from csipd.config.reading import load, loads
 from csipd.config.settings import (
@@ -14,22 +24,15 @@ from csipd.config.settings import (
     Curve,
     Device,
     DeviceIssuer,
-    Discovery,
     Event,
-    Gridappsd,
     Group,
-    HostPort,
     LFDIMode,
     Limits,
     Notifications,
     Operator,
     Program,
-    Proxy,
-    ProxyMode,
-    Report,
     ServerMode,
     Settings,
-    SignOfPower,
     UnknownCertificate,
 )
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from csipd.config.document import Node
+from csipd.config.doors import Discovery, PlainHTTP
 from csipd.config.fields import Fields, InvalidValue, boolean, is_address, matching, scalar
-from csipd.config.plain import PlainHTTP
-from csipd.config.settings import Discovery
 
 #: Octets of an interface's name that Linux takes.
 _LONGEST_INTERFACE = 15

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from csipd.config.document import Node, Scalar
+from csipd.config.doors import Gridappsd, HostPort, Report, SignOfPower
 from csipd.config.fields import (
     Fields,
     InvalidValue,
@@ -26,7 +27,6 @@ from csipd.config.fields import (
 )
 from csipd.config.fleet import checked_pin
 from csipd.config.server import path_found
-from csipd.config.settings import Gridappsd, HostPort, Report, SignOfPower
 
 T = TypeVar("T")
 D = TypeVar("D")

@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 import re
-from enum import Enum
 from typing import Final
 
-from attrs import frozen
-
 from csipd.config.document import Node
+from csipd.config.doors import PlainHTTP, PlainMode
 from csipd.config.fields import Fields, InvalidValue, integer, scalar, word_of
 from csipd.sep2.layout import is_free
 
 #: Octets of a path: clients copy an href into 64 octets, of which one ends it.
 _LONGEST: Final = 63
 _SEGMENTS: Final = re.compile(r"(?:/[A-Za-z0-9_.~-]+)+")
-
-
-class PlainMode(Enum):
-    """What plain HTTP answers at DeviceCapability's path (decision 70)."""
-
-    DCAP = "dcap"  #: a DeviceCapability that leads to the server over TLS
-    REDIRECT = "redirect"  #: 301 to it
-
-
-@frozen
-class PlainHTTP:
-    """A listener without TLS, at the address of devices.
-
-    :param port: 0: any that is free
-    """
-
-    port: int
-    mode: PlainMode = PlainMode.DCAP
 
 
 def read_plain(top: Fields, *, named: bool, https_port: int | None) -> PlainHTTP | None:

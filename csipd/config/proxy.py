@@ -6,8 +6,8 @@ import re
 from typing import Final
 
 from csipd.config.document import Node
+from csipd.config.doors import HostPort, Proxy, ProxyMode
 from csipd.config.fields import Fields, InvalidValue, boolean, fixed_hex, is_host, scalar, word_of
-from csipd.config.settings import HostPort, Proxy, ProxyMode
 
 _FINGERPRINT: Final = fixed_hex(32, "the SHA-256 fingerprint of a proxy's certificate")
 _PORT_DIGITS = re.compile("[0-9]{1,5}")

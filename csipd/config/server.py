@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from attrs import evolve
 
 from csipd.config.document import Node
+from csipd.config.doors import HostPort, Proxy
 from csipd.config.fields import (
     MISSING,
     Fields,
@@ -33,12 +34,10 @@ from csipd.config.plain import dcap_path, read_plain
 from csipd.config.proxy import host_port, read_proxy
 from csipd.config.settings import (
     DeviceIssuer,
-    HostPort,
     LFDIMode,
     Limits,
     Operator,
     Origin,
-    Proxy,
     ServerMode,
     UnknownCertificate,
 )

@@ -11,7 +11,7 @@ from attrs import frozen
 from twisted.internet.defer import inlineCallbacks
 
 from csipd import pki
-from csipd.config.settings import Gridappsd
+from csipd.config.doors import Gridappsd
 from csipd.gridappsd import model, selecting
 from csipd.gridappsd.bus import Bus, NoAnswer
 from csipd.gridappsd.model import MOST_DEVICES, PAGE, ModelDevice, ModelError

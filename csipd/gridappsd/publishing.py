@@ -21,7 +21,7 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from csipd.config.settings import Report
+from csipd.config.doors import Report
 from csipd.db import bus_reports, facts
 from csipd.db.bus_reports import ToldReading, ToldStatus
 from csipd.db.database import Database

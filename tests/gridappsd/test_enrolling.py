@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd import pki
-from csipd.config.settings import Gridappsd
+from csipd.config.doors import Gridappsd
 from csipd.db import commands, devices, groups, tables
 from csipd.gridappsd import enrolling, platform_model
 from csipd.gridappsd.enrolling import Enrolment

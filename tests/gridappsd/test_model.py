@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd import pki
-from csipd.config.settings import Gridappsd
+from csipd.config.doors import Gridappsd
 from csipd.gridappsd import model, platform_model, selecting
 from csipd.gridappsd.bus import NoAnswer
 from csipd.gridappsd.model import ModelDevice, ModelError

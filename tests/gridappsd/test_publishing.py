@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.config.settings import Report
+from csipd.config.doors import Report
 from csipd.db import devices
 from csipd.db.fair_queue import SERVER, Share
 from csipd.gridappsd import publishing, reports

@@ -21,7 +21,7 @@ from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.simulation import EVERY, where
 from csipd.cli.ctl.views import simulate as views
 from csipd.config import Gridappsd
-from csipd.config.settings import SignOfPower
+from csipd.config.doors import SignOfPower
 from csipd.gridappsd.access import Access, AccessError, read_access
 from csipd.gridappsd.broker import BrokerBus, endpoint_of
 from csipd.gridappsd.bus import NoAnswer
