@@ -406,6 +406,11 @@ class AnswerReader:
         """Take in what was received."""
         self._data += data
 
+    def take_rest(self) -> bytes:
+        """What was fed and stands behind the last answer; it is not read here any more."""
+        rest, self._data = bytes(self._data), bytearray()
+        return rest
+
     def next(self, *, bodiless: bool) -> Answer | None:
         """The next answer, once all of it is there. BadAnswer: nothing behind it can be read.
 
@@ -469,12 +474,13 @@ class AnswerReader:
 
 
 def ordinary_answer(data: bytes, at: int, *, bodiless: bool) -> int:
-    """Where the answer that begins there ends, if it is all there and goes on as it is; else -1.
+    """Where the answer that begins there ends, if it goes on as it is; -1: that is not known.
+
+    The end may be behind that of the octets: then some are still to come.
 
     :param bodiless: it answers a HEAD
     """
     found = _ORDINARY_ANSWER.match(data, at)
     if found is None:
         return -1
-    end = found.end() if bodiless else found.end() + int(found[1])
-    return end if end <= len(data) else -1
+    return found.end() if bodiless else found.end() + int(found[1])

@@ -33,6 +33,8 @@ from csipd.proxy.framing import AnswerReader, BadAnswer, ordinary_answer
 PATIENCE: Final = 0.02
 #: Seconds for which no connection is tried once one could not be made, while there are others.
 BACK_OFF: Final = 1.0
+#: Octets of the longest answer whose parts are joined when the next one comes.
+_LARGEST_PART: Final = 64 * 1024
 #: Under whose name the lines about the server are counted.
 _SERVER: Final = "the server"
 
@@ -129,7 +131,10 @@ class UpstreamConnection(TwistedProtocol):
         self.ready = False
         self.progress = now
         self._lane = lane
+        # What has come of an answer that is not all there: of one as csipd writes it, of another.
+        self._part = b""
         self._reader: AnswerReader | None = None
+        self._ended = False
         self._refusal: str | None = None
         self._gone = False
 
@@ -177,7 +182,7 @@ class UpstreamConnection(TwistedProtocol):
 
     def dataReceived(self, data: bytes) -> None:
         flight = self.flight
-        if self._reader is None and flight:
+        if self._reader is None and flight and not self._part:
             size = len(data)
             end = ordinary_answer(data, 0, bodiless=flight[0].bodiless)
             if end == size:
@@ -194,49 +199,60 @@ class UpstreamConnection(TwistedProtocol):
 
     def _take(self, data: bytes) -> None:
         """Take in several answers, parts of some, or what is not as csipd writes it."""
-        flight = self.flight
-        at, size = 0, len(data)
+        if self._part:
+            data, self._part = self._part + data, b""
+        # Nothing is sent meanwhile: what came before it was sent is no answer to it.
         ready, self.ready = self.ready, False
         try:
-            if self._reader is None:
-                while at < size and flight:
-                    end = ordinary_answer(data, at, bodiless=flight[0].bodiless)
-                    if end < 0:
-                        break
-                    self._hand_on(int(data[at + 9 : at + 12]), data[at:end])
-                    at = end
-            if at < size and not self._take_other(data[at:]):
-                ready = False
+            while data and not self._gone:
+                data = self._take_ordinary(data) if self._reader is None else data
+                if data:
+                    data = self._take_other(data)
+            ready = ready and not self._ended
+        except BadAnswer as error:
+            ready = False
+            self._lane.complain("an answer that is none", f"the server's answer cannot be handed on: {error}")
+            self.abort()
         finally:
             self.ready = ready and not self._gone
         self.progress = self._lane.clock.seconds()
         if self._lane.waiting:
             self._lane.go_on()
 
-    def _take_other(self, data: bytes) -> bool:
-        """Read on with the reader that knows all of HTTP; whether the connection can still be used."""
-        if self._reader is None:
-            self._reader = AnswerReader()
+    def _take_ordinary(self, data: bytes) -> bytes:
+        """Hand on what is as csipd writes it; what is left."""
+        flight = self.flight
+        at, size = 0, len(data)
+        while at < size and flight:
+            end = ordinary_answer(data, at, bodiless=flight[0].bodiless)
+            if end > size and end - at <= _LARGEST_PART:
+                self._part = data[at:]
+                return b""
+            if not 0 <= end <= size:
+                break
+            self._hand_on(int(data[at + 9 : at + 12]), data[at:end])
+            at = end
+        return data[at:]
+
+    def _take_other(self, data: bytes) -> bytes:
+        """Read one answer with the reader that knows all of HTTP; what is left. BadAnswer."""
         reader = self._reader
+        if reader is None:
+            reader = self._reader = AnswerReader()
         reader.feed(data)
-        try:
-            while reader.has_begun:
-                if not self.flight:
-                    raise BadAnswer("more than was asked for")
-                answer = reader.next(bodiless=self.flight[0].bodiless)
-                if answer is None:
-                    return True
-                self._hand_on(answer.status, answer.octets)
-                if answer.last:
-                    # What was sent behind it is not carried out (RFC 9112 9.6), so it counts as not sent.
-                    self._lane.ends(self)
-                    return False
-        except BadAnswer as error:
-            self._lane.complain("an answer that is none", f"the server's answer cannot be handed on: {error}")
-            self.abort()
-            return False
+        if not self.flight:
+            raise BadAnswer("more than was asked for")
+        answer = reader.next(bodiless=self.flight[0].bodiless)
+        if answer is None:
+            return b""
         self._reader = None
-        return True
+        self._hand_on(answer.status, answer.octets)
+        if answer.last:
+            # What was sent behind it is not carried out (RFC 9112 9.6), so it counts as not sent.
+            self._ended = True
+            self._lane.ends(self)
+            return b""
+        return reader.take_rest()
 
     def _hand_on(self, status: int, octets: bytes) -> None:
         asked = self.flight.popleft()
@@ -249,7 +265,7 @@ class UpstreamConnection(TwistedProtocol):
     @property
     def has_begun_answer(self) -> bool:
         """Whether an octet of the answer to the oldest request has come."""
-        return self._reader is not None and self._reader.has_begun
+        return bool(self._part) or (self._reader is not None and self._reader.has_begun)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._gone:

@@ -318,7 +318,10 @@ class AnswerTests(SynchronousTestCase):
                 answer = reader.next(bodiless=bodiless)
                 self.assertEqual(answer and answer.octets, (b"ab" + data)[2:end])
                 self.assertEqual(answer and answer.last, False)
-            self.assertEqual(ordinary_answer(data[:-1], 0, bodiless=bodiless), -1)
+            if end >= 0 and body and not bodiless:
+                self.assertEqual(ordinary_answer(data[:-1], 0, bodiless=bodiless), len(data))
+            else:
+                self.assertEqual(ordinary_answer(data[:-1], 0, bodiless=bodiless), -1)
 
 
 class FieldTests(SynchronousTestCase):
