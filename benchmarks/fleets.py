@@ -35,11 +35,13 @@ class Fleet:
     devices: Sequence[Credential]
     boss: Credential
     server: Credential = field(init=False)
+    proxy: Credential = field(init=False)
     admin: Credential = field(init=False)
     _context: SSL.Context = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.server = self.authority.server("127.0.0.1", "localhost")
+        self.proxy = self.authority.server("127.0.0.1", "localhost")
         self.admin = self.authority.admin()
         self._context = _context(self.authority)
 

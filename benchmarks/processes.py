@@ -112,6 +112,7 @@ class Csipd(Server):
     :param checkout: whose code runs
     :param shipped: whether the quotas are those of a configuration that says nothing of them
     :param cache: octets of answers that it keeps; None: what it ships with
+    :param more: further lines of its configuration
     """
 
     def __init__(
@@ -121,22 +122,12 @@ class Csipd(Server):
         checkout: Path = HERE,
         shipped: bool = False,
         cache: int | None = None,
+        more: Sequence[str] = (),
     ) -> None:
-        run = "from twisted.scripts.twistd import run; run()"
-        command = [
-            python_of(checkout),
-            "-c",
-            run,
-            "--nodaemon",
-            "--pidfile=",
-            "csipd",
-            "--config",
-            "config.yml",
-        ]
-        super().__init__(folder.absolute(), command)
+        super().__init__(folder.absolute(), _twistd(checkout, "csipd"))
         self.admin_port = free_port()
         if not (folder / "tls").exists():
-            pki.write(folder / "tls", fleet.authority, **{"127.0.0.1": fleet.server})
+            pki.write(folder / "tls", fleet.authority, **{"127.0.0.1": fleet.server, "proxy": fleet.proxy})
         shutil.copy(HERE / "openssl.cnf", folder)
         limits = [] if shipped else [_WIDE]
         if cache is not None:
@@ -147,7 +138,30 @@ class Csipd(Server):
             f"openssl_cnf: {self.folder / 'openssl.cnf'}\nserver_mode: enddevices_create_on_start\n"
             f"operators: [{{name: benchmark, fingerprint: {_fingerprint(fleet)}}}]\n"
             + (f"limits: {{{', '.join(limits)}}}\n" if limits else "")
+            + "".join(f"{line}\n" for line in more)
         )
+
+
+class Proxied(Server):
+    """A csipd, and a proxy in front of it that devices ask; it works as much as both do.
+
+    :param behind: the csipd, which has to have been started once with the proxy's port in its configuration
+    """
+
+    def __init__(self, behind: Csipd, port: int) -> None:
+        super().__init__(behind.folder / "proxy", _twistd(HERE, "csipd-proxy", "../config.yml"))
+        self.folder.mkdir(exist_ok=True)
+        self._behind = behind
+        self.port = port
+
+    @property
+    def pids(self) -> Iterable[int]:
+        return (*super().pids, *self._behind.pids)
+
+
+def _twistd(checkout: Path, plugin: str, config: str = "config.yml") -> list[str]:
+    run = "from twisted.scripts.twistd import run; run()"
+    return [python_of(checkout), "-c", run, "--nodaemon", "--pidfile=", plugin, "--config", config]
 
 
 def _fingerprint(fleet: Fleet) -> str:

@@ -25,7 +25,7 @@ from csipd.net.client_tls import ClientTLS, is_address
 from csipd.net.connections import Connections
 from csipd.net.identity import identify_by
 from csipd.net.peer_log import PeerLog
-from csipd.net.tls import ServerTLS, TLSSettings
+from csipd.net.tls import CIPHERS, ServerTLS, TLSSettings
 from csipd.notify.resolver import Resolver
 from csipd.pki import PKIError, Repository
 from csipd.pki.profiles import PROXY
@@ -92,9 +92,9 @@ def build_proxying(
         return ServerConnector(server, tls, resolver.resolve, connect_with(reactor), limits.handshake_seconds)
 
     def side_of(id: str) -> ClientTLS:
-        return ClientTLS(
-            _towards_server(settings, repository, id), now=time.time, what="proxy", peer="server"
-        )
+        files = _towards_server(settings, repository, id)
+        # Both ends are csipd, and of the profile's two suites this one costs less.
+        return ClientTLS(files, now=time.time, what="proxy", peer="server", ciphers=CIPHERS[1:])
 
     seconds = limits.handshake_seconds
     speaking: Hop | DeviceKeys

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from csipd.net.tls import OPTIONS, TLSContexts, TLSSettings
+from csipd.net.tls import CIPHERS, OPTIONS, TLSContexts, TLSSettings
 from csipd.sep2.identity import lfdi
 
 
@@ -37,12 +37,14 @@ class ClientTLS(TLSContexts):
         now: Callable[[], float],
         what: str = "notifications",
         peer: str = "receiver",
+        ciphers: tuple[str, ...] = CIPHERS,
     ) -> None:
         """Read the files of `settings`; see `TLSContexts`.
 
         :param peer: what is connected to, for the log
+        :param ciphers: of the profile's two suites those that are offered
         """
-        super().__init__(settings, now=now, what=what)
+        super().__init__(settings, now=now, what=what, ciphers=ciphers)
         self._peer = peer
 
     def to(self, host: str) -> IOpenSSLClientConnectionCreator:

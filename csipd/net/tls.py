@@ -112,14 +112,24 @@ class TLSContexts(ABC):
 
     _log = Logger()
 
-    def __init__(self, settings: TLSSettings, *, now: Callable[[], float], what: str) -> None:
+    def __init__(
+        self,
+        settings: TLSSettings,
+        *,
+        now: Callable[[], float],
+        what: str,
+        ciphers: tuple[str, ...] = CIPHERS,
+    ) -> None:
         """Read the files of `settings`; `now` is the time of day (epoch s), `what` it is for, for the log.
+
+        `ciphers` are those of the profile's two suites that are offered, the preferred one first.
 
         Raises `TLSError` when a file cannot be read or used.
         """
         self._settings = settings
         self._now = now
         self._what = what
+        self._ciphers = ciphers
         self._loaded = self._load()
 
     @property
@@ -195,7 +205,7 @@ class TLSContexts(ABC):
         context.set_verify_depth(LONGEST_CHAIN)
         judge = _Judge(accept_legacy=settings.accept_legacy)
         _set_verify(context, partial(self._verify, roots, judge), judge)
-        context.set_cipher_list(":".join((*CIPHERS, *settings.extra_ciphers, "@SECLEVEL=0")).encode())
+        context.set_cipher_list(":".join((*self._ciphers, *settings.extra_ciphers, "@SECLEVEL=0")).encode())
         return _Loaded(context, leaf.not_valid_after_utc.timestamp(), roots)
 
     def _verify(
