@@ -125,8 +125,8 @@ HANDED_ON: Final[dict[str, tuple[bytes, bytes]]] = {
         b"GET /dcap HTTP/1.1\r\nHost: a\r\n\r\n",
     ),
     "an absolute target": (
-        b"GET https://b/dcap?s=1 HTTP/1.1\r\nHost: a\r\n\r\n",
-        b"GET /dcap?s=1 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET https://b/dcap?1 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /dcap?1 HTTP/1.1\r\nHost: a\r\n\r\n",
     ),
     "HTTP/1.0": (
         b"GET /dcap HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
