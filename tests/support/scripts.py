@@ -240,7 +240,7 @@ def play(world: World, lines: Sequence[Line], script: Sequence[Step], folder: Pa
         stage.end()
     finally:
         globalLogPublisher.removeObserver(note)
-    store = world.read(lambda connection: _content(connection.connection.driver_connection))
+    store = content(world)
     world.close()
     remarks = [
         f"{each.peer} {each.reason} {each.line.format(peer=each.peer, **each.values)}"
@@ -249,8 +249,12 @@ def play(world: World, lines: Sequence[Line], script: Sequence[Step], folder: Pa
     return Record(stage.seen, log, remarks, store, sorted(noted, key=lambda each: str(each["lfdi"])))
 
 
+def content(world: World) -> dict[str, list[Any]]:
+    """All that a server's database holds, by table, what is drawn at random aside."""
+    return world.read(lambda connection: _content(connection.connection.driver_connection))
+
+
 def _content(database: Any) -> dict[str, list[Any]]:
-    """All that a database holds, by table, what is drawn at random aside."""
     assert isinstance(database, sqlite3.Connection)
     tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
     content = {}
