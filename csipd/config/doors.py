@@ -155,3 +155,9 @@ class Gridappsd:
     publish_interval: int = 3
     p_sign: SignOfPower = SignOfPower.LOAD
     control_seconds: int = 1800
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a model is named at all."""
+        named = (self.model_dict_file, self.feeder_id, self.feeder_id_file, self.model_name)
+        return any(one is not None for one in named)

@@ -50,7 +50,7 @@ def build_devices(
         pin=settings.default_pin,
         groups=Declared(ready.settings, {}).usual_groups,
     )
-    found: list[Service] = [enrolment] if model.is_wanted else []
+    found: list[Service] = [enrolment] if settings.has_model else []
     if settings.reports:
         publisher = Publisher(
             database,

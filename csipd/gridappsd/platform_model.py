@@ -41,12 +41,6 @@ class PlatformModel:
     settings: Gridappsd
     feeder: str | None
 
-    @property
-    def is_wanted(self) -> bool:
-        """Whether the configuration names a model at all."""
-        named = (self.settings.model_dict_file, self.feeder, self.settings.model_name)
-        return any(one is not None for one in named)
-
     @inlineCallbacks
     def devices(self) -> Any:
         """The devices, in the model's order.

@@ -56,6 +56,7 @@ gridappsd:
   publish: [status, analog_values]
   p_sign: generator
   control_seconds: 60
+default_program: {description: d, primacy: 9, DefaultDERControl: {DERControlBase: {}}}
 """
         )
         self.assertEqual(warnings, ())
@@ -72,6 +73,25 @@ gridappsd:
         self.assertEqual(found.publish_interval, 15)
         self.assertEqual(found.reports, {Report.STATUS, Report.ANALOG_VALUES})
         self.assertEqual((found.p_sign, found.control_seconds), (SignOfPower.GENERATOR, 60))
+
+    def test_model_without_programs(self) -> None:
+        """Devices of a model that would see no program are warned of: nothing could be commanded to them."""
+        program = "default_program: {description: d, primacy: 9, DefaultDERControl: {DERControlBase: {}}}\n"
+        fsas = "fsas: [{description: all, programs: [p]}]\nprograms: [{description: p, primacy: 1}]\n"
+        for model, more, warned in (
+            ("", "", False),
+            ("feeder_id: _1", "", True),
+            ("feeder_id_file: f", "", True),
+            ("model_name: m", "", True),
+            ("model_dict_file: f", "", True),
+            ("feeder_id: _1", "fsas: [{description: all}]\n", True),
+            ("feeder_id: _1", fsas, False),
+            ("feeder_id: _1", program, False),
+        ):
+            found, warnings = read(f"{more}gridappsd:\n  address: localhost\n  {model}\n")
+            self.assertIs(found.has_model, bool(model))
+            said = [str(one) for one in warnings if "see no program" in str(one)]
+            self.assertEqual(len(said), warned, (model, more, warnings))
 
     def test_defaults(self) -> None:
         """An address is enough: port, account and interval are those of the older server."""
@@ -91,6 +111,7 @@ gridappsd:
         """Ids and the password may stand in files; a file goes before the key beside it, with a warning."""
         found, warnings = read(
             """\
+default_program: {description: d, primacy: 9, DefaultDERControl: {DERControlBase: {}}}
 simulation_id: a
 gridappsd:
   address: localhost
@@ -106,8 +127,8 @@ gridappsd:
         self.assertEqual(
             warnings,
             (
-                "c.yml:3: simulation_id: not used: gridappsd.simulation_id_file is read in its place",
-                "c.yml:7: gridappsd.feeder_id: not used: gridappsd.feeder_id_file is read in its place",
+                "c.yml:4: simulation_id: not used: gridappsd.simulation_id_file is read in its place",
+                "c.yml:8: gridappsd.feeder_id: not used: gridappsd.feeder_id_file is read in its place",
             ),
         )
 

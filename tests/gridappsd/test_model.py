@@ -212,17 +212,6 @@ class PlatformModelTests(SynchronousTestCase):
     def asked(self) -> list[Any]:
         return [json.loads(sent.body) for sent in self.bus.sent]
 
-    def test_wanted(self) -> None:
-        """A model is wanted where the configuration names one in any way."""
-        for feeder, more, wanted in [
-            (None, {}, False),
-            ("_1", {}, True),
-            (None, {"model_name": "m"}, True),
-            (None, {"model_dict_file": Path("/m")}, True),
-            (None, {"houses": HOUSES}, False),
-        ]:
-            self.assertIs(PlatformModel(Clock(), self.bus, Gridappsd(**more), feeder).is_wanted, wanted)
-
     def test_file(self) -> None:
         """With a file nobody is asked."""
         path = Path(self.mktemp()).absolute()

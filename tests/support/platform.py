@@ -40,6 +40,8 @@ _MODE: Final = "opModMaxLimW"
 #: Both ways in which applications write the attribute.
 _SHAPES: Final = (f"DERControl.DERControlBase.{_MODE}", f"DERControlBase.{_MODE}")
 _RETRY: Final = 0.5  # s
+#: Outputs after which a command that has no effect is given again.
+_AGAIN: Final = 20
 
 
 def say(line: str) -> None:
@@ -63,7 +65,7 @@ class Services:
 
     def __init__(self, port: int, feeder: SimulatedFeeder) -> None:
         self._feeder = feeder
-        self._connection = Connection12([(HOST, port)], heartbeats=(10_000, 10_000))
+        self._connection = Connection12([(HOST, port)])
         self._connection.set_listener("services", self)
         self._connection.connect(USER, PASSWORD, wait=True)
         for number, topic in enumerate((_TOKEN_TOPIC, t.CONFIG)):
@@ -83,6 +85,10 @@ class Services:
             raise AttributeError(name)
         return lambda *_: None  # what else a listener of stomp.py is told
 
+    @property
+    def connected(self) -> bool:
+        return bool(self._connection.is_connected())
+
     def close(self) -> None:
         self._connection.disconnect()
 
@@ -90,31 +96,32 @@ class Services:
 class Application:
     """Holds the voltage below the limit: it limits the houses where that is passed, and lets go later.
 
+    A command that has no effect is given again: whoever was not on the bus has not heard it.
+
     :param release: outputs after a limit when it is taken back; 0: never
     """
 
     def __init__(self, feeder: SimulatedFeeder, release: int) -> None:
         self._feeder = feeder
         self._release = release
-        self._since: int | None = None  #: outputs since the limit
-        self._commands = 0
+        self._limits = False
+        self._since = 0  #: outputs since the last command
+        self._commands = -1
 
-    def command(self, volts: float) -> dict[str, Any] | None:
-        """What it commands now, if anything: a difference message."""
-        if self._since is None:
-            return self._message(ALLOWED) if volts > LIMIT else None
+    def command(self, volts: float) -> tuple[str, dict[str, Any]] | None:
+        """What it commands now, if anything: in words, and as a difference message."""
         self._since += 1
-        return self._message(None) if self._release and self._since > self._release else None
-
-    def commanded(self) -> str:
-        """What was commanded is on its way: in words."""
-        attribute = self._attribute
-        if self._since is None:
-            self._since = 0
-            return f"{attribute} is {ALLOWED}"
-        self._since = None
-        self._commands += 1
-        return f"{attribute} is taken back"
+        is_high = volts > LIMIT
+        if not self._limits and is_high:
+            self._limits = True
+            self._commands += 1
+        elif self._limits and not is_high and self._release and self._since > self._release:
+            self._limits = False
+        elif self._commands < 0 or is_high is not self._limits or self._since <= _AGAIN:
+            return None
+        self._since = 0
+        what = f"is {ALLOWED}" if self._limits else "is taken back"
+        return f"{self._attribute} {what}", self._message(ALLOWED if self._limits else None)
 
     @property
     def _attribute(self) -> str:
@@ -150,7 +157,7 @@ class Platform:
 
     @property
     def connected(self) -> bool:
-        return bool(self._gapps.connected)
+        return self._services.connected and bool(self._gapps.connected)
 
     def step(self, seconds: int) -> None:
         """Let the simulation go on, and the application see it."""
@@ -164,10 +171,11 @@ class Platform:
             f" {taken} differences taken over, {strange} strange; csipd told {self._reports} times"
         )
         if self._application is not None:
-            message = self._application.command(volts)
-            if message is not None:
+            commanded = self._application.command(volts)
+            if commanded is not None:
+                words, message = commanded
                 self._gapps.send(t.service_input_topic(SERVICE, self._id), message)
-                say(f"application: {self._application.commanded()}")
+                say(f"application: {words}")
 
     def end(self, status: str) -> None:
         """Say that the simulation is over."""
