@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from csipd.config.doors import Report
 from csipd.db import bus_reports, facts
 from csipd.db.bus_reports import ToldReading, ToldStatus
+from csipd.db.columns import Unreadable
 from csipd.db.database import Database
 from csipd.db.fair_queue import Kind, Share
 from csipd.gridappsd import reports
@@ -72,6 +73,20 @@ class _Feed(Generic[T]):
         """Tell all of it anew."""
         self.changed.clear()
         self.place = 0
+
+    def legible(self, connection: sa.Connection, numbers: Sequence[int]) -> tuple[list[T], list[int]]:
+        """What there is to tell of some, and the numbers of those whose documents are damaged.
+
+        Nobody else is told less because of these.
+        """
+        try:
+            return self.read(connection, numbers), []
+        except Unreadable:
+            if len(numbers) == 1:
+                return [], list(numbers)
+        middle = len(numbers) // 2
+        halves = [self.legible(connection, part) for part in (numbers[:middle], numbers[middle:])]
+        return [one for found, _ in halves for one in found], [one for _, lost in halves for one in lost]
 
     def take(self) -> list[int]:
         """A portion of what has changed."""
@@ -197,10 +212,13 @@ class Publisher(Service):
     def _tell(self, feed: _Feed[T], numbers: list[int]) -> Generator[Deferred[Any], Any, bool]:
         """Tell of some; False: it could not be, and is to be tried again."""
         try:
-            found = yield self._database.read(lambda connection: feed.read(connection, numbers), _SHARE)
+            found, lost = yield self._database.read(
+                lambda connection: feed.legible(connection, numbers), _SHARE
+            )
         except Exception:
             feed.changed.update(numbers)
             raise
+        self._note_lost(lost)
         if not found or feed.tell(found):
             return True
         feed.changed.update(numbers)
@@ -212,13 +230,14 @@ class Publisher(Service):
         place = feed.place
         assert place is not None
 
-        def read(connection: sa.Connection) -> tuple[int | None, list[T]]:
+        def read(connection: sa.Connection) -> tuple[int | None, list[T], list[int]]:
             numbers = feed.after(connection, place, PORTION)
             if not numbers:
-                return None, []
-            return numbers[-1], feed.read(connection, numbers)
+                return None, [], []
+            return numbers[-1], *feed.legible(connection, numbers)
 
-        following, found = yield self._database.read(read, _SHARE)
+        following, found, lost = yield self._database.read(read, _SHARE)
+        self._note_lost(lost)
         if found and not feed.tell(found):
             return False
         if feed.place == place:  # it was not begun anew meanwhile
@@ -229,6 +248,11 @@ class Publisher(Service):
         self._pause = deferLater(self._clock, PAUSE)
         self._pause.addErrback(lambda failure: None)  # the service stops
         return self._pause
+
+    def _note_lost(self, numbers: Sequence[int]) -> None:
+        line = "what the device or meter {number} reported is damaged, and is not told"
+        for number in numbers:
+            self._bus.refuse("damaged reports", line, number=number)
 
     def _tell_statuses(self, found: Sequence[ToldStatus]) -> bool:
         if Report.STATE_OF_CHARGE in self._forms:

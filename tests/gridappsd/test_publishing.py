@@ -8,12 +8,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.config.doors import Report
 from csipd.db import devices
 from csipd.db.fair_queue import SERVER, Share
+from csipd.db.tables import documents
 from csipd.gridappsd import publishing, reports
 from csipd.gridappsd.publishing import Publisher
 from csipd.refusals import Unavailable
@@ -279,6 +281,21 @@ class PublisherTests(SynchronousTestCase):
         self.store.failure = None
         self.turn()
         self.assertEqual(self.who(), ["_A"])
+
+    def test_damaged(self) -> None:
+        """What is damaged in the store is left out and counted; all others are told of."""
+        self.begin(Report.STATE_OF_CHARGE, up=False)
+        href = f"/edev/{self.world.numbers.other}/der/1/ders"
+        damage = sa.update(documents).where(documents.c.href == href).values(body=b"<DERStatus")
+        self.world.damage(lambda transaction: transaction.connection.execute(damage))
+        self.bus.come_up()
+        self.turn()
+        self.assertEqual(self.who(), ["_A", *OTHERS])
+        self.world.notifier.publish([f"document {href}"])
+        self.status(OWNER, self.world.numbers.owner)
+        self.turn(2)
+        self.assertEqual(self.who(), ["_A"])
+        self.assertEqual(self.bus.state.refused, {"damaged reports": 2})
 
     def test_too_much_has_changed(self) -> None:
         """Beyond a number of changes all devices are gone over: nothing is lost, nothing grows."""
