@@ -367,6 +367,45 @@ class OtherValuesTests(SeedCase):
         self.assertEqual(found.rtgMaxW.value * 10**found.rtgMaxW.multiplier, 6000)
 
 
+#: The section of the old server, with all its keys.
+BUS = """
+service_name: IEEE_2030_5
+simulation_id: "1234"
+gridappsd:
+  model_name: ieee13
+  default_pin: 111115
+  publish_interval_seconds: 15
+  house_named_inverters_regex: "^house"
+  utility_named_inverters_regex: "^utility"
+  model_dict_file: model.json
+  address: localhost
+  port: 61613
+  username: system
+  password: manager
+  feeder_id: _49AD8E07-3BF9-A4E2-CB8F-C3722F837B62
+  field_bus_def: {id: x, is_ot_bus: true, connection_type: y, connection_args: {}}
+"""
+FILES = ("feeder_id_file", "simulation_id_file")
+
+
+class BusTests(SynchronousTestCase):
+    """The section ``gridappsd`` as the old server had it."""
+
+    def test_every_key(self) -> None:
+        """Each key is taken, and but for one none is warned of; the document has them all."""
+        text = SEED.read_text() + BUS
+        found = loads(text)
+        (line,) = set(found.warnings) - set(loads(SEED.read_text()).warnings)
+        self.assertIn("field_bus_def: ignored", line)
+        bus = found.gridappsd
+        self.assertEqual(str(bus.broker), "localhost:61613")
+        self.assertEqual((bus.service_name, bus.simulation_id), ("IEEE_2030_5", "1234"))
+        self.assertEqual((bus.default_pin, bus.publish_interval), (111115, 15))
+        keys = set(keys_in(yaml.safe_load(BUS)["gridappsd"])) - {"id", "is_ot_bus", "connection_type"}
+        for key in (*keys - {"connection_args"}, *FILES):
+            self.assertIn(f"`{key}`", DOCUMENT.read_text())
+
+
 class DocumentTests(SynchronousTestCase):
     """docs/from-gridappsd.md."""
 
