@@ -17,7 +17,7 @@ from attrs import evolve
 from click.testing import Result
 
 from csipd.config import ConfigError, loads
-from csipd.db import commands
+from csipd.db import commands, program_contents
 from csipd.db.commands import Command, Target
 from csipd.db.database import Transaction
 from csipd.db.responses import REPLY_TO
@@ -182,7 +182,7 @@ class CommandTests(OfficeCase):
             self.refused(what, pointer, partial(self.add_curve, curve))
 
     def add_curve(self, curve: r.DERCurve, transaction: Transaction) -> None:
-        commands.add_curve(transaction, self.world.server.issuer, self.numbers.system, curve, NOW)
+        program_contents.add_curve(transaction, self.world.server.issuer, self.numbers.system, curve, NOW)
 
     def test_controls(self) -> None:
         """A control with wrong modes or timing is refused by the command that makes it (cases B1, F17)."""
@@ -198,7 +198,7 @@ class CommandTests(OfficeCase):
             self.refused(what, f"/DERControlBase{pointer}", partial(self.set_default, default))
 
     def set_default(self, default: r.DefaultDERControl, transaction: Transaction) -> None:
-        commands.set_default(transaction, self.world.server.issuer, self.numbers.system, default, NOW)
+        program_contents.set_default(transaction, self.world.server.issuer, self.numbers.system, default, NOW)
 
 
 class APITests(OfficeCase):

@@ -18,7 +18,18 @@ from typing import Any
 import sqlalchemy as sa
 from attrs import define, field, frozen
 
-from csipd.db import audit, commands, controls, devices, documents, own_programs, programs, relief, schedules
+from csipd.db import (
+    audit,
+    commands,
+    controls,
+    devices,
+    documents,
+    own_programs,
+    program_contents,
+    programs,
+    relief,
+    schedules,
+)
 from csipd.db.audit import PLATFORM
 from csipd.db.commands import Command, Target
 from csipd.db.database import Transaction
@@ -351,14 +362,16 @@ class _Wish:
         default = before or r.DefaultDERControl(mRID="0", DERControlBase=r.DERControlBase())
         default = default.replace(**given)
         try:
-            commands.check_default(connection, self._program, default)
+            program_contents.check_default(connection, self._program, default)
             if alone:
                 left = any(name in SETTINGS for name in vars(default))
                 own_programs.set_settings(
                     self._transaction, self._device, default if left else None, self._now
                 )
             else:
-                commands.set_default(self._transaction, self._own.issuer, self._program, default, self._now)
+                program_contents.set_default(
+                    self._transaction, self._own.issuer, self._program, default, self._now
+                )
         except (Impossible, Conflict) as error:
             self._outcome.refused.append((Reason.RULES, str(error)))
             return

@@ -7,7 +7,6 @@ right about a state that only one of them leaves.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import UTC
 
@@ -19,10 +18,10 @@ from csipd.db import (
     audit,
     controls,
     devices,
-    documents,
     group_counts,
     groups,
     own_programs,
+    program_contents,
     programs,
     schedules,
 )
@@ -32,11 +31,10 @@ from csipd.der.events import Event
 from csipd.der.programs import ProgramEvent
 from csipd.der.wording import counted, moment_text
 from csipd.refusals import Conflict, Full, Impossible, NotFound
-from csipd.sep2 import codec, rules
 from csipd.sep2 import resources as r
+from csipd.sep2 import rules
 from csipd.sep2.differences import described
-from csipd.sep2.mrid import Issuer
-from csipd.sep2.site import ROWS, Place, locate
+from csipd.sep2.site import Place
 from csipd.sep2.types import MODE, EventState
 
 #: Devices of a preview that are named; the others are counted.
@@ -45,7 +43,6 @@ SAMPLE = 50
 _GREATEST_MRID = "F" * 32
 #: Devices that a refusal calls by their names.
 _MOST_CALLED = 100
-_CURVES = ROWS["DERCurveList"]
 
 
 @frozen
@@ -221,7 +218,7 @@ def create(
     start = now if command.start is None else command.start
     made = []
     for program in effect.programs:
-        base = _base_for(transaction, own.issuer, program, command.base, now)
+        base = program_contents.with_own_curves(transaction, own.issuer, program, command.base, now)
         control = _control(evolve(command, base=base), start, now)
         if command.response_required:
             control = control.replace(replyTo=reply_to, responseRequired=command.response_required)
@@ -279,74 +276,10 @@ def _control(command: Command, start: int, now: int) -> r.DERControl:
     )
 
 
-def add_curve(transaction: Transaction, issuer: Issuer, program: int, curve: r.DERCurve, now: int) -> Place:
-    """Give a program one more curve; what ``check_curve`` raises."""
-    check_curve(curve)
-    return programs.add_curve(transaction, issuer, program, curve, now)
-
-
-def check_curve(curve: r.DERCurve) -> list[str]:
-    """See that a program may have a curve.
-
-    :return: what is doubtful about it, a line each
-    :raises Impossible: with all that is wrong with it, and pointers into it
-    """
-    if problems := _checked(curve):
-        raise Impossible(problems)
-    found = rules.curve_flaws(curve)
-    if problems := rules.errors(found):
-        raise Impossible(problems)
-    return rules.warnings(found)
-
-
-def set_default(
-    transaction: Transaction, issuer: Issuer, program: int, default: r.DefaultDERControl, now: int
-) -> None:
-    """Give a program a default control, whose curves are the program's own; what ``check_default`` raises."""
-    check_default(transaction.connection, program, default)
-    programs.set_default(transaction, issuer, program, default, now)
-
-
-def check_default(connection: sa.Connection, program: int, default: r.DefaultDERControl) -> list[str]:
-    """See that a program may have a default control.
-
-    :return: what is doubtful about it, a line each
-    :raises Impossible: with all that is wrong with it, and pointers into it
-    """
-    if problems := _checked(default):
-        raise Impossible(problems)
-    kinds = _curve_types(connection, program)
-    links = rules.link_flaws(default.DERControlBase, kinds.get, f"of program {program}")
-    found = [*rules.default_flaws(default), *(flaw.under("DERControlBase") for flaw in links)]
-    if problems := rules.errors(found):
-        raise Impossible(problems)
-    return rules.warnings(found)
-
-
-def _curve_types(connection: sa.Connection, program: int) -> dict[str, int]:
-    """The curveType of each curve of a program, by href."""
-    _, members = documents.page(connection, Place(_CURVES, (program,)), documents.ALL)
-    return {place.href: curve.curveType for place, curve in members if isinstance(curve, r.DERCurve)}
-
-
-def _checked(value: r.Resource) -> list[rules.Problem]:
-    """What the codec would refuse of a value, with a pointer into it."""
-    try:
-        codec.check(value)
-    except codec.BadValue as error:
-        steps = error.path.split("/")[2:]
-        # Members are counted from 1 in a path, from 0 in a pointer.
-        pointer = re.sub(
-            r"\[(\d+)\]", lambda found: f"/{int(found[1]) - 1}", "".join(f"/{one}" for one in steps)
-        )
-        return [(pointer, error.message)]
-    return []
-
-
 def _flaws(command: Command, start: int, now: int) -> tuple[list[rules.Problem], list[str]]:
     """What is wrong with a command by itself, with pointers into it, and what is doubtful."""
     control = _control(command, start, now)
-    if problems := _checked(control):
+    if problems := program_contents.misfits(control):
         return [(_in_command(pointer), message) for pointer, message in problems], []
     found = rules.control_flaws(control, now=now)
     found += rules.response_flaws(command.response_required)
@@ -444,50 +377,11 @@ def _addressed(
 
 def _curve_flaws(connection: sa.Connection, command: Command) -> list[rules.Problem]:
     def curve_type(href: str) -> int | None:
-        curve = _curve(connection, href)
+        curve = program_contents.curve_at(connection, href)
         return None if curve is None else curve.curveType
 
     links = rules.link_flaws(command.base, curve_type, "of a program")
     return rules.errors(flaw.under("base") for flaw in links)
-
-
-def _curves(base: r.DERControlBase) -> list[tuple[str, r.DERCurveLink]]:
-    return [(name, value) for name, value in vars(base).items() if isinstance(value, r.DERCurveLink)]
-
-
-def _curve(connection: sa.Connection, href: str) -> r.DERCurve | None:
-    place = locate(href)
-    if place is None or place.row.name != "DERCurve":
-        return None
-    found = documents.get(connection, place)
-    return found if isinstance(found, r.DERCurve) else None
-
-
-def _base_for(
-    transaction: Transaction, issuer: Issuer, program: int, base: r.DERControlBase, now: int
-) -> r.DERControlBase:
-    """A base whose curves are the program's own (CSIP 6.1.8.3): others' are copied to it."""
-    links = {}
-    for mode, link in _curves(base):
-        place = locate(link.href)
-        if place is not None and place.ids[0] != program:
-            curve = _curve(transaction.connection, link.href)
-            assert curve is not None
-            copied = _find_same(transaction.connection, program, curve) or programs.add_curve(
-                transaction, issuer, program, curve.replace(href=None), now
-            )
-            links[mode] = r.DERCurveLink(href=copied.href)
-    return base.replace(**links) if links else base
-
-
-def _find_same(connection: sa.Connection, program: int, curve: r.DERCurve) -> Place | None:
-    _, members = documents.page(connection, Place(_CURVES, (program,)), documents.ALL)
-    for place, member in members:
-        if isinstance(member, r.DERCurve) and member.replace(mRID=curve.mRID, version=None) == curve.replace(
-            version=None
-        ):
-            return place
-    return None
 
 
 def _abilities(

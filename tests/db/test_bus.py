@@ -8,7 +8,18 @@ from typing import Any
 import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.db import audit, bus, commands, controls, devices, groups, programs, relief, retention
+from csipd.db import (
+    audit,
+    bus,
+    commands,
+    controls,
+    devices,
+    groups,
+    program_contents,
+    programs,
+    relief,
+    retention,
+)
 from csipd.db.bus import Outcome, Reason, Wanted
 from csipd.db.commands import Command, Target
 from csipd.db.responses import REPLY_TO
@@ -304,7 +315,7 @@ class SettingTests(Case):
             default = r.DefaultDERControl(
                 mRID="0", DERControlBase=r.DERControlBase(opModConnect=True), setGradW=50
             )
-            commands.set_default(transaction, self.world.server.issuer, program, default, NOW)
+            program_contents.set_default(transaction, self.world.server.issuer, program, default, NOW)
             return program
 
         program = self.world.write(move)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 
-from csipd.db import commands, controls, documents, schedules
+from csipd.db import controls, documents, program_contents, schedules
 from csipd.db.database import Transaction
 from csipd.refusals import Conflict, Full, NotFound
 from csipd.sep2 import resources as r
@@ -86,8 +86,8 @@ def add_curve(transaction: Transaction, call: Call) -> Created:
     if documents.counts(connection, [href]).get(href, 0) >= MOST_CURVES:
         raise Full(f"program {number} has {MOST_CURVES} curves")
     curve = r.DERCurve(mRID="0", creationTime=call.now, **vars(call.body))
-    doubts = commands.check_curve(curve)
-    place = commands.add_curve(transaction, call.server.issuer, number, curve, call.now)
+    doubts = program_contents.check_curve(curve)
+    place = program_contents.add_curve(transaction, call.server.issuer, number, curve, call.now)
     shown = _with_href(place, documents.get(connection, place))
     record(transaction, call, "add curve", number, f"{place.href}: {described(shown.replace(href=None))}")
     made = MadeCurve(**{**vars(shown), "warnings": tuple(doubts)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from csipd.db import commands, documents, own_programs, programs
+from csipd.db import documents, own_programs, program_contents, programs
 from csipd.db.database import Transaction
 from csipd.der.wording import base_text, value_text
 from csipd.refusals import NotFound
@@ -74,8 +74,8 @@ def set_default(transaction: Transaction, call: Call) -> SetDefaultControl:
     default = r.DefaultDERControl(mRID="0", **vars(body))
     place = Place(_DEFAULT, (number,))
     before = documents.get(connection, place)
-    doubts = commands.check_default(connection, number, default)
-    commands.set_default(transaction, call.server.issuer, number, default, call.now)
+    doubts = program_contents.check_default(connection, number, default)
+    program_contents.set_default(transaction, call.server.issuer, number, default, call.now)
     if changed := differences(before, documents.get(connection, place)):
         record(transaction, call, "set default", number, changed)
     return SetDefaultControl(**{**vars(show_default(connection, call)), "warnings": tuple(doubts)})
@@ -85,7 +85,7 @@ def preview_set(connection: sa.Connection, call: Call) -> Consequences:
     """What it will mean that a program has this default."""
     number = writable(connection, call)
     default = r.DefaultDERControl(mRID="0", **vars(call.body))
-    doubts = commands.check_default(connection, number, default)
+    doubts = program_contents.check_default(connection, number, default)
     sentences = of_default(connection, number, default, _SETTINGS)
     sentences += tuple(f"Doubtful: {doubt}." for doubt in doubts)
     before = _find(connection, call, number)
