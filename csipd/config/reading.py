@@ -116,13 +116,6 @@ def _settings(top: Fields, problems: Problems, base: Path, environment: Environm
     gridappsd = read_gridappsd(
         top, base, server["read_folders"], environment, strict_pins=server["strict_pins"]
     )
-    # As reconcile.statements.Declared.usual_groups has it.
-    has_programs = default_program is not None or bool(fsas and fsas[0].programs)
-    if gridappsd.broker is not None and gridappsd.has_model and not has_programs:
-        top.warn(
-            "gridappsd",
-            "devices of its model see no program and cannot be commanded: expected fsas with programs",
-        )
     discovery = read_discovery(top, server["https_port"], server["plain"])
     top.close()
     problems.check()

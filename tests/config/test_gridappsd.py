@@ -74,24 +74,12 @@ default_program: {description: d, primacy: 9, DefaultDERControl: {DERControlBase
         self.assertEqual(found.reports, {Report.STATUS, Report.ANALOG_VALUES})
         self.assertEqual((found.p_sign, found.control_seconds), (SignOfPower.GENERATOR, 60))
 
-    def test_model_without_programs(self) -> None:
-        """Devices of a model that would see no program are warned of: nothing could be commanded to them."""
-        program = "default_program: {description: d, primacy: 9, DefaultDERControl: {DERControlBase: {}}}\n"
-        fsas = "fsas: [{description: all, programs: [p]}]\nprograms: [{description: p, primacy: 1}]\n"
-        for model, more, warned in (
-            ("", "", False),
-            ("feeder_id: _1", "", True),
-            ("feeder_id_file: f", "", True),
-            ("model_name: m", "", True),
-            ("model_dict_file: f", "", True),
-            ("feeder_id: _1", "fsas: [{description: all}]\n", True),
-            ("feeder_id: _1", fsas, False),
-            ("feeder_id: _1", program, False),
-        ):
-            found, warnings = read(f"{more}gridappsd:\n  address: localhost\n  {model}\n")
-            self.assertIs(found.has_model, bool(model))
-            said = [str(one) for one in warnings if "see no program" in str(one)]
-            self.assertEqual(len(said), warned, (model, more, warnings))
+    def test_model(self) -> None:
+        """A model is named in one of four ways; expressions alone name none."""
+        for key in ("feeder_id", "feeder_id_file", "model_name", "model_dict_file"):
+            found, _ = read(f"gridappsd:\n  address: localhost\n  {key}: m\n")
+            self.assertTrue(found.has_model, key)
+        self.assertFalse(read("gridappsd: {house_named_inverters_regex: house}\n")[0].has_model)
 
     def test_defaults(self) -> None:
         """An address is enough: port, account and interval are those of the older server."""

@@ -19,12 +19,13 @@ from csipd.gridappsd import enrolling, platform_model
 from csipd.gridappsd.enrolling import Enrolment
 from csipd.gridappsd.platform_model import PlatformModel
 from csipd.gridappsd.topics import CONFIG_REQUEST
+from csipd.net.identity import Identity
 from csipd.pki import Repository
 from csipd.pki.pem import der_of, read_certificates
 from csipd.sep2 import identity
 from csipd.sep2 import resources as r
 from tests.support.bus import MemoryBus
-from tests.support.world import NOW, OUT_OF_BAND, PIN, World, caller
+from tests.support.world import NAMESPACE, NOW, OUT_OF_BAND, PIN, World
 
 FEEDER = "_49AD8E07"
 
@@ -82,6 +83,11 @@ class _Case(SynchronousTestCase):
     def lfdi_of(self, id: str) -> str:
         return identity.lfdi(der_of(read_certificates(self.repository.certificate(id))[0]))
 
+    def who(self, id: str) -> Identity:
+        """The device of a certificate."""
+        lfdi = self.lfdi_of(id)
+        return Identity(lfdi=lfdi, sfdi=identity.sfdi(lfdi), not_after=None, fingerprint=lfdi)
+
     def names(self) -> list[str]:
         """Of the devices that were added, in order."""
         query = sa.select(tables.devices.c.name).where(tables.devices.c.name.startswith("_HOUSE"))
@@ -99,12 +105,10 @@ class EnrolmentTests(_Case):
         self.assertEqual(self.names(), [])
         self.bus.come_up()
         self.assertEqual(self.names(), ["_HOUSE_1", "_HOUSE_2"])
-        who = caller("")
-        lfdi = self.lfdi_of("_HOUSE_1")
+        who, lfdi = self.who("_HOUSE_1"), self.lfdi_of("_HOUSE_1")
         found = self.world.read(lambda connection: devices.find(connection, lfdi))
         assert found is not None
         self.assertEqual((found.name, found.registered), ("_HOUSE_1", NOW))
-        who = type(who)(lfdi=lfdi, sfdi=identity.sfdi(lfdi), not_after=None, fingerprint=who.fingerprint)
         for path, text in [
             (f"/edev/{found.id}", lfdi),
             (f"/edev/{found.id}/rg", f"{PIN}"),
@@ -188,6 +192,10 @@ class EnrolmentTests(_Case):
             )
         )
         self.assertEqual(len(places), 2)
+        who = self.who("_HOUSE_1")
+        (fsa,) = self.world.document(who, f"/edev/{numbers[0]}/fsa")
+        programs = self.world.document(who, f"{fsa.get('href')}/derp")
+        self.assertEqual([child.tag for child in programs], [f"{NAMESPACE}DERProgram"])
 
     def test_pins(self) -> None:
         """Without a default PIN one is drawn for each."""
