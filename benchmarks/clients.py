@@ -88,6 +88,14 @@ class Connection:
             data += self._tls.recv(65_536)
         return data
 
+    def receive_each(self, number: int) -> None:
+        """So many answers that come one behind the other."""
+        data = b""
+        for _ in range(number):
+            while (size := size_of(data, _DONE)) is None or len(data) < size:
+                data += self._tls.recv(65_536)
+            data = data[size:]
+
     def ask(self, request: bytes) -> bytes:
         """The body of the answer."""
         self.send(request)

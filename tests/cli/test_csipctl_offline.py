@@ -204,6 +204,25 @@ class RenewalTests(SynchronousTestCase):
         self.assertIn("ends: never", done.stdout)
         self.assertIn("kill -HUP", done.stderr)
 
+    def test_proxy(self) -> None:
+        """The proxy's is renewed likewise, where there is one; which is the same to no device."""
+        done = self.api.run("--config", str(self.config), "certs", "renew", "proxy")
+        self.assertEqual(done.exit_code, 1)
+        self.assertIn("without proxy_hostname the proxy has no certificate", done.stderr)
+        with self.config.open("a") as file:
+            file.write("proxy_hostname: 127.0.0.1:8443\nserver_names: [gateway.example]\n")
+        pki.write(self.tls, proxy=LAB.server("127.0.0.1"))
+        before = self.facts("proxy")
+        done = self.api.run("--config", str(self.config), "certs", "renew", "proxy")
+        self.assertEqual(done.exit_code, 0, done.stderr)
+        after = self.facts("proxy")
+        self.assertNotEqual(after.lfdi, before.lfdi)
+        self.assertEqual(set(after.names), {"127.0.0.1", "localhost", "gateway.example"})
+        self.assertIn("until its next start", done.stderr)
+        listed = self.api.run("--json", "--tls", str(self.tls), "certs", "list")
+        self.assertIn("proxy", [item["id"] for item in json.loads(listed.stdout)["items"]])
+        self.assertEqual(self.api.run("--tls", str(self.tls), "certs", "renew", "proxy").exit_code, 2)
+
     def test_operator(self) -> None:
         """The operator's is renewed without a configuration; it is said that the server must be told."""
         before = self.facts("admin")
