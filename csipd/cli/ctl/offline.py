@@ -218,9 +218,7 @@ def renew_cert(session: Session, whose: str, openssl_cnf: Path | None) -> None:
         id = pki.proxy(()).id if whose == "proxy" else settings.server
         found = [one for one in certificates(settings) if one.id == id]
         if not found:
-            raise Failure(
-                f"{settings.file} has no proxy: without proxy_hostname there is no certificate of it"
-            )
+            raise Failure(f"{settings.file}: without proxy_hostname the proxy has no certificate")
         (wanted,) = found
     if openssl_cnf is None:
         openssl_cnf = settings.openssl_cnf if settings else Path("openssl.cnf")
