@@ -7,12 +7,13 @@ import socket
 import ssl
 from pathlib import Path
 
+import attrs
 from lxml import etree
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.plain.protocol import CONNECTIONS
 from csipd.sep2.site import SERVED
-from tests.support.daemon import TIMEOUT, Daemon, run, small_place, twistd, two_free_ports
+from tests.support.daemon import TIMEOUT, Daemon, Device, run, small_place, twistd, two_free_ports
 
 GET = b"GET /dcap HTTP/1.1\r\nHost: evil.example\r\n\r\n"
 
@@ -132,6 +133,20 @@ class ServedTests(PlainCase):
                 self.assertEqual(device.get("/sep2/dcap").status, 200)
             self.daemon.stop()
             self.daemon.start()
+
+    def test_moved_behind_the_proxy(self) -> None:
+        """Through the proxy it is where it is, too, and the proxy hands the 301 on as it is."""
+        proxy, _ = two_free_ports()
+        self.serve("dcap_path: /sep2/dcap", f"proxy_hostname: 127.0.0.1:{proxy}", "proxy: true")
+        self.daemon.process.log.wait_for("proxy: taking devices' requests on")
+        with (
+            self.daemon.device("dev1") as direct,
+            Device(self, attrs.evolve(self.place, port=proxy), "dev1") as through,
+        ):
+            for path in ("/dcap", "/sep2/dcap", "/sep2/dcap", "/tm/"):
+                one, other = direct.get(path), through.get(path)
+                self.assertEqual((one.status, one.body), (other.status, other.body))
+                self.assertEqual(one.headers.get("location"), other.headers.get("location"))
 
 
 class StartTests(PlainCase):
