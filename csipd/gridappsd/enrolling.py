@@ -1,9 +1,9 @@
 """Devices of the platform's model become known: with certificates of the lab PKI, as an operator adds them.
 
-It is done once the bus is up for the first time, in the background, a device at a time, so that a model of
-ten thousand delays nobody; a stop in the middle costs nothing, since the next start goes on with those that
-are not known yet. A device that is known by its name is left as it is, also one that was removed: what
-operators did to it counts, and so does its certificate.
+It is done once the bus is up for the first time, or at the start where a file has the model, in the
+background, a device at a time, so that a model of ten thousand holds nobody up; a stop in the middle costs
+nothing, since the next start goes on with those that are not known yet. A device that is known by its name is
+left as it is, also one that was removed: what operators did to it counts, and so does its certificate.
 """
 
 from __future__ import annotations
@@ -96,7 +96,10 @@ class Enrolment(Service):
 
     def startService(self) -> None:
         super().startService()
-        self._bus.when_up(self._begin)
+        if self._model.is_asked_for:
+            self._bus.when_up(self._begin)
+        else:
+            self._begin()
 
     def stopService(self) -> Deferred[None] | None:
         super().stopService()
@@ -204,7 +207,7 @@ class Enrolment(Service):
 
     def _again(self) -> None:
         self._retry = None
-        if self._bus.state.up_since is not None:
+        if not self._model.is_asked_for or self._bus.state.up_since is not None:
             self._begin()
 
 

@@ -41,6 +41,11 @@ class PlatformModel:
     settings: Gridappsd
     feeder: str | None
 
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether it comes by the bus, and not from a file."""
+        return self.settings.model_dict_file is None
+
     @inlineCallbacks
     def devices(self) -> Any:
         """The devices, in the model's order.

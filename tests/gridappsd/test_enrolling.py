@@ -59,8 +59,11 @@ class _Case(SynchronousTestCase):
     def of(self, *rows: dict[str, str]) -> None:
         self.answer = json.dumps({"data": {"feeders": [{"energyconsumers": rows}]}}).encode()
 
-    def begin(self, *, pin: int | None = PIN, of_groups: tuple[str, ...] = ()) -> Enrolment:
-        model = PlatformModel(self.clock, self.bus, Gridappsd(houses=re.compile("house")), FEEDER)
+    def begin(
+        self, *, pin: int | None = PIN, of_groups: tuple[str, ...] = (), file: Path | None = None
+    ) -> Enrolment:
+        settings = Gridappsd(houses=re.compile("house"), model_dict_file=file)
+        model = PlatformModel(self.clock, self.bus, settings, FEEDER)
         made = Enrolment(
             model,
             self.world.database,
@@ -269,6 +272,17 @@ class EnrolmentTests(_Case):
         self.answer = right
         self.clock.advance(enrolling.RETRY)
         self.assertEqual(self.names(), ["_HOUSE_1", "_HOUSE_2"])
+
+    def test_file(self) -> None:
+        """A model that a file has waits for no bus, and is read again where it could not be."""
+        file = Path(self.mktemp()).absolute()
+        self.begin(file=file)
+        self.assertIn("No such file", self.bus.refusals[0][1])
+        file.write_bytes(self.answer)
+        self.clock.advance(enrolling.RETRY)
+        self.assertEqual(self.names(), ["_HOUSE_1", "_HOUSE_2"])
+        self.bus.come_up()
+        self.assertEqual(self.bus.sent, [])
 
     def test_bus_is_lost(self) -> None:
         """A model that was asked for when the bus was lost is asked for when it is back."""
