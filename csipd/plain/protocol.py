@@ -187,7 +187,7 @@ class PlainFactory(Factory):
         """
         host = host_of(peer)
         if self._log_requests:
-            said = line.decode("ascii", "replace")
+            said = ascii(line.decode("latin-1"))[1:-1]
             self._log.debug("{host} without TLS: {line} {status}", host=host, line=said, status=status)
         if status == http.BAD_REQUEST:
             self._peer_log.info(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lxml import etree
 from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
+from twisted.logger import Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.config import PlainMode
@@ -49,10 +50,10 @@ class PlainCase(SynchronousTestCase):
         self.clock = Clock()
         self.make(PlainMode.DCAP)
 
-    def make(self, mode: PlainMode) -> None:
+    def make(self, mode: PlainMode, **how: Any) -> None:
         self.peer_log = PeerLog(self.clock)
         self.factory = PlainFactory(
-            Signpost(mode, BASE, "/dcap"), clock=self.clock, now=lambda: NOW, peer_log=self.peer_log
+            Signpost(mode, BASE, "/dcap"), clock=self.clock, now=lambda: NOW, peer_log=self.peer_log, **how
         )
 
     def connect(self, host: str = "198.51.100.7") -> Socket | None:
@@ -207,6 +208,22 @@ class HostileTests(PlainCase):
         self.assertFalse(socket.reading)
         self.clock.pump([1] * 3)
         self.assertTrue(socket.aborted)
+
+    def test_debug(self) -> None:
+        """Where each answer is logged, what a peer sent is neither a line of its own nor a terminal's."""
+        self.make(PlainMode.DCAP, log_requests=True)
+        said: list[str] = []
+        observer = said.append
+        self.patch(PlainFactory, "_log", Logger(observer=lambda event: observer(formatEvent(event))))
+        self.say(GET)
+        self.say(b"GET /\x1b[31m HTTP/2.0\r\nHost: \x1b\r\n\r\n")
+        self.assertEqual(
+            said,
+            [
+                "198.51.100.7 without TLS: GET /dcap HTTP/1.1 200",
+                "198.51.100.7 without TLS: GET /\\x1b[31m HTTP/2.0 505",
+            ],
+        )
 
     def test_logged(self) -> None:
         """What is no request makes a line, one a minute for each peer."""
