@@ -158,6 +158,8 @@ class Channel(TwistedChannel):
         request = parse(data, self.context.limits)
         if request is None:
             return False
+        if request.fields.client_cert and self._phase is IDLE:
+            self.peer.pretends()
         if request.fields.length:
             if self._is_stranger():
                 self._look_up_sender(request, data)
@@ -227,8 +229,6 @@ class Channel(TwistedChannel):
         self._target = request.target
         self._date = context.date()
         self._straight = self._handlingRequest = True
-        if request.fields.client_cert:
-            self.peer.pretends()
         if not peer.account.requests.spend(context.clock.seconds()):
             peer.too_many_requests()
             self._answered(context.fault(http.SERVICE_UNAVAILABLE))

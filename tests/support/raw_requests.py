@@ -66,6 +66,8 @@ ODDITIES = {
     "fragment": lambda head: head.replace(b" HTTP", b"#x HTTP", 1),
     "method override": lambda head: _with(head, b"X-HTTP-Method-Override: DELETE"),
     "conditional": lambda head: _with(head, b"If-None-Match: *\r\nIf-Modified-Since: x\r\nRange: bytes=0-1"),
+    "client cert": lambda head: _with(head, b"Client-Cert: :AAAA:"),
+    "client cert in lower case": lambda head: _with(head, b"client-cert-chain: x\r\nclient-cert: :AAAA:"),
     "user agent": lambda head: _with(head, b"User-Agent: a device"),
 }
 _oddities = st.sampled_from([None] * 2 * len(ODDITIES) + list(ODDITIES))

@@ -146,6 +146,8 @@ REQUESTS: Mapping[str, bytes] = {
     "PUT where none belongs": raw_requests.written("PUT", "/tm", raw_requests.BODIES["DERStatus"]),
     "POST": POST,
     "DELETE": raw_requests.plain("/edev/1/lel/1", "DELETE"),
+    "GET as of a proxy": GET[:-2] + b"Client-Cert: :AAAA:\r\n\r\n",
+    "PUT as of a proxy": PUT.replace(b"\r\n", b"\r\nclient-cert: :AAAA:\r\n", 1),
     "OPTIONS": raw_requests.plain("/dcap", "OPTIONS"),
     "FOO": raw_requests.plain("/dcap", "FOO"),
 }
