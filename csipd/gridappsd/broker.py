@@ -16,16 +16,11 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol, wrapClientTLS
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
-from twisted.internet.ssl import (
-    Certificate,
-    optionsForClientTLS,
-    platformTrust,
-    trustRootFromCertificates,
-)
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from csipd.gridappsd.access import Access
+from csipd.gridappsd.broker_tls import BrokerTLS
 from csipd.gridappsd.bus import LARGEST, BusState, Handler, Message, NoAnswer
 from csipd.gridappsd.connection import Connection
 from csipd.gridappsd.live import Live
@@ -50,18 +45,12 @@ _PEER: Final = "the GridAPPS-D bus"
 
 
 def endpoint_of(access: Access, reactor: Any) -> IStreamClientEndpoint:
-    """Where the broker is, with TLS where the configuration says so: its certificate must be of its name."""
+    """Where the broker is, with TLS where the configuration says so."""
     host, port = access.broker.host, access.broker.port
     endpoint: IStreamClientEndpoint = HostnameEndpoint(reactor, host, port, timeout=_CONNECT_SECONDS)
     if access.tls:
-        endpoint = wrapClientTLS(optionsForClientTLS(host, trustRoot=_roots(access)), endpoint)
+        endpoint = wrapClientTLS(BrokerTLS(access), endpoint)
     return endpoint
-
-
-def _roots(access: Access) -> Any:
-    if access.roots is None:
-        return platformTrust()
-    return trustRootFromCertificates([Certificate.loadPEM(pem) for pem in access.roots])
 
 
 class BrokerBus(Service):
@@ -114,6 +103,7 @@ class BrokerBus(Service):
         if self._next_attempt is not None:
             self._next_attempt.cancel()
             self._next_attempt = None
+        if self._connecting is None and self._user is None:
             return None
         stopped = self._stopped = Deferred()
         if self._connecting is not None:

@@ -248,4 +248,11 @@ def _why(reason: Failure) -> str:
         return "the broker has closed the connection"
     if reason.check(ConnectionLost):
         return "the connection was lost"
+    if reason.check("csipd.gridappsd.broker_tls.AnotherName"):
+        return "the broker's certificate is refused: it is of another name than gridappsd.address"
+    if reason.check("OpenSSL.SSL.Error"):
+        # A list of (library, function, reason).
+        error: Any = reason.value
+        said = ", ".join(str(one[-1]) for one in error.args[0]) if error.args else ""
+        return f"TLS failed: {said[:200] or 'the broker ended it'}"
     return f"the connection was lost: {reason.getErrorMessage()[:200]}"

@@ -277,6 +277,12 @@ class UpTests(BrokerCase):
         self.successResultOf(stopped)
         self.assertEqual(self.got, [])
 
+    def test_stop_between_attempts(self) -> None:
+        """Where there is no connection there is nothing to wait for."""
+        self.broker.last.drop()
+        self.assertIsNone(self.bus.stopService())
+        self.assertIsNone(self.bus.stopService())
+
     def test_stop_without_an_answer(self) -> None:
         """A broker that does not let us end in order is left after two seconds."""
         self.up()
