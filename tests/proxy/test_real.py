@@ -339,7 +339,7 @@ class FleetTests(ProxiedCase):
             str(self.place.config),
             *command,
             "--for",
-            "8s",
+            "20s",
             "--yes",
         )
         self.assertEqual(done.returncode, 0, done)
