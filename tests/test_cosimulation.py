@@ -128,6 +128,10 @@ class ClosedLoopTests(SynchronousTestCase):
         self.assertEqual({one["name"] for one in self.houses()}, {mrid(f"house_0{n}") for n in (1, 2, 3)})
         audited = self.ask("audit", "list")["items"]
         self.assertIn("GridAPPS-D", {one["who"] for one in audited})
+        self.assertTrue(any(re.search("csipd told [1-9]", line) for line in platform.log()))
+        self.assertEqual(
+            [line for line in daemon.process.log() if "factory" in line or "Traceback" in line], []
+        )
         platform.stop()
         self.python(*how, "--steps", "1")
         self.assertEqual(fleet.wait(), 0, fleet.errors())

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.endpoints import HostnameEndpoint, connectProtocol, wrapClientTLS
-from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -51,6 +52,18 @@ def endpoint_of(access: Access, reactor: Any) -> IStreamClientEndpoint:
     if access.tls:
         endpoint = wrapClientTLS(BrokerTLS(access), endpoint)
     return endpoint
+
+
+class _Once(Factory):
+    """Gives the one connection that it was made for, and says nothing of it in the log."""
+
+    noisy = False
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def buildProtocol(self, addr: IAddress | None) -> Connection:
+        return self._connection
 
 
 class BrokerBus(Service):
@@ -229,8 +242,9 @@ class BrokerBus(Service):
 
         user.connection = Connection(session, self._clock, user)
         self._user = None
-        self._connecting = connectProtocol(self._endpoint, user.connection)
-        self._connecting.addCallbacks(self._opened, self._not_opened, callbackArgs=(user,))
+        connecting: Deferred[Any] = self._endpoint.connect(_Once(user.connection))
+        self._connecting = connecting
+        connecting.addCallbacks(self._opened, self._not_opened, callbackArgs=(user,))
 
     def _opened(self, connection: Connection, user: TokenRequest | Live) -> None:
         if self._connecting is not None:

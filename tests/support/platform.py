@@ -15,16 +15,15 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
 from typing import Any, Final
 
 from coilmq.server.socket_server import ThreadedStompServer
 from gridappsd import DifferenceBuilder, GridAPPSD
 from gridappsd import topics as t
-from stomp import Connection12
 from stomp.exception import StompException
 
 from tests.support import coil
+from tests.support.fake_platform import REQUESTS, TokenService
 from tests.support.feeder import SimulatedFeeder, mrid
 
 HOST: Final = "localhost"
@@ -35,7 +34,6 @@ SERVICE: Final = "IEEE_2030_5"
 #: The limit of voltage, per unit, and what houses may feed in where it was passed (0.01 % of setMaxW).
 LIMIT: Final = 1.05
 ALLOWED: Final = 4000
-_TOKEN_TOPIC: Final = "/topic/pnnl.goss.token.topic"
 _MODE: Final = "opModMaxLimW"
 #: Both ways in which applications write the attribute.
 _SHAPES: Final = (f"DERControl.DERControlBase.{_MODE}", f"DERControlBase.{_MODE}")
@@ -57,37 +55,25 @@ def broker(port: int) -> ThreadedStompServer:
     return made
 
 
-class Services:
-    """What answers requests: it gives everybody the same token, and the model as a CIM dictionary.
-
-    It speaks by stomp.py itself: gridappsd-python cannot connect before there are tokens.
-    """
+class Services(TokenService):
+    """What answers requests: it gives tokens, and the model as a CIM dictionary."""
 
     def __init__(self, port: int, feeder: SimulatedFeeder) -> None:
         self._feeder = feeder
-        self._connection = Connection12([(HOST, port)])
-        self._connection.set_listener("services", self)
-        self._connection.connect(USER, PASSWORD, wait=True)
-        for number, topic in enumerate((_TOKEN_TOPIC, t.CONFIG)):
-            self._connection.subscribe(topic, id=str(number))
-
-    def on_message(self, frame: Any) -> None:
-        answers_to = frame.headers["reply-to"]
-        if frame.headers["destination"] == _TOKEN_TOPIC:
-            self._connection.send(f"/queue/{answers_to}", "a-token")
-            return
-        asked = json.loads(frame.body)
-        say(f"model: asked for the {asked['configurationType']} of {asked['parameters']['model_id']}")
-        self._connection.send(answers_to, json.dumps(self._feeder.dictionary()))
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        if not name.startswith("on_"):
-            raise AttributeError(name)
-        return lambda *_: None  # what else a listener of stomp.py is told
+        super().__init__(port, USER, PASSWORD, "a-token")
+        self._connection.subscribe(t.CONFIG, 2)
 
     @property
     def connected(self) -> bool:
         return bool(self._connection.is_connected())
+
+    def on_message(self, frame: Any) -> None:
+        if frame.headers["destination"] == REQUESTS:
+            super().on_message(frame)
+            return
+        asked = json.loads(frame.body)
+        say(f"model: asked for the {asked['configurationType']} of {asked['parameters']['model_id']}")
+        self._connection.send(frame.headers["reply-to"], json.dumps(self._feeder.dictionary()))
 
     def close(self) -> None:
         self._connection.disconnect()
