@@ -57,6 +57,7 @@ AT_ONCE = 64
 #: Octets that wait behind them before the connection is read no more.
 _BEHIND_BYTES = 64 * 1024
 
+_NOT_BELIEVED = "the certificate of a proxy that is not known any more, or has ended"
 _CERT = b"%b: " % CLIENT_CERT
 _CHAIN = b"%b: " % CLIENT_CERT_CHAIN
 
@@ -302,6 +303,8 @@ class HopChannel(Channel):
         headers.removeHeader(CLIENT_CERT)
         headers.removeHeader(CLIENT_CERT_CHAIN)
         try:
+            if not self._is_believed():
+                raise HopRefused(_NOT_BELIEVED)
             caller = self._hops.find(block, self._proxy, self.context)
         except HopRefused as refused:
             self._hops.log_refused(refused, self._proxy)
@@ -314,7 +317,10 @@ class HopChannel(Channel):
 
     def _go_on(self) -> None:
         """Begin what can be begun of what has come, and write what is answered."""
-        if self._is_beginning or not self._is_believed():
+        if self._is_beginning or self._phase is CLOSING:
+            return
+        if not self._is_believed():
+            self._give_up()
             return
         self._is_beginning = True
         turns, data, at = self._turns, self._behind, 0
@@ -508,19 +514,21 @@ class HopChannel(Channel):
         self._is_full = full
 
     def _is_believed(self) -> bool:
-        """Whether the proxy is still believed; if not, its connection is closed."""
-        if self._phase is CLOSING:
-            return False
+        """Whether the proxy is still believed."""
         identity = self._proxy.identity
         ends = identity.not_after
-        if identity.fingerprint in self._hops.fingerprints and (ends is None or self.context.now() <= ends):
-            return True
-        reason = "the certificate of a proxy that is not known any more, or has ended"
-        self._proxy.warn(self._log, reason, "{peer}: {reason}, connection closed", reason=reason)
+        return identity.fingerprint in self._hops.fingerprints and (
+            ends is None or self.context.now() <= ends
+        )
+
+    def _give_up(self) -> None:
+        """Close the connection of a proxy that is not believed any more."""
+        self._proxy.warn(
+            self._log, _NOT_BELIEVED, "{peer}: {reason}, connection closed", reason=_NOT_BELIEVED
+        )
         self._turns.clear()
         self._behind = b""
         self.loseConnection()
-        return False
 
     # --- one alone
 

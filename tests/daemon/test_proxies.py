@@ -10,7 +10,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd import config
 from csipd import pki as real_pki
+from csipd.daemon import start
+from csipd.daemon.failures import StartError
 from csipd.daemon.proxies import ProxyDirectory, known_proxies, proxy_ending
+from csipd.daemon.start import StartOptions
 from csipd.pki import PKIError, Repository
 from csipd.sep2.certificates import describe
 from tests.support import pki
@@ -54,6 +57,9 @@ class ProxiesTests(SynchronousTestCase):
         pki.write(self.place.tls, proxy=LAB.device("proxy"))
         error = self.assertRaises(PKIError, known_proxies, self.settings, self.repository)
         self.assertIn("proxy.crt is a device's certificate", str(error))
+        for begin in (start.check, start.prepare):
+            refused = self.assertRaises(StartError, begin, self.settings, StartOptions(resolve=False))
+            self.assertIn("proxy.crt is a device's certificate", str(refused))
 
     def test_renewed(self) -> None:
         """A renewed one is known beside the one before; one of another key is known in its place."""

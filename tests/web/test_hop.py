@@ -353,9 +353,16 @@ class RightsTests(HopCase):
         world = self.make()
         known: set[str] = {PROXY.fingerprint}
         world.hops.fingerprints = known
-        wire = world.open(PROXY)
+        wire, long = world.open(PROXY), world.open(PROXY)
         self.ask(wire, behind(OWNER, OWN))
+        # One that goes the long way has begun.
+        head = OWN[:-2] + handed_on(OWNER)
+        long.client.send(behind(OTHER, OWN).replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n"))
+        long.pump()
         known.clear()
+        (asked,) = long.client.raw(b"0\r\n\r\n" + head + b"\r\n")
+        self.assertOf(long.result(asked), world.numbers.other)
+        self.assertNotIn(f"/edev/{world.numbers.owner}".encode(), long.client.received)
         (asked,) = wire.client.raw(behind(OWNER, OWN))
         wire.pump()
         self.failureResultOf(asked)
