@@ -54,8 +54,6 @@ class PlainConnection(Protocol):
     idle_since = None
     last_used = None
 
-    _log = Logger()
-
     def __init__(self) -> None:
         self._head = bytearray()
         self._answered = False
