@@ -96,6 +96,18 @@ class Connection:
                 data += self._tls.recv(65_536)
             data = data[size:]
 
+    def receive_chunks(self) -> int:
+        """Take in an answer that comes in chunks; how many octets it has. RuntimeError if it is no 200."""
+        data = self._tls.recv(65_536)
+        if not data.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(data.decode("utf-8", "replace"))
+        size = len(data)
+        while not data.endswith(b"\r\n0\r\n\r\n"):
+            more = self._tls.recv(65_536)
+            size += len(more)
+            data = data[-7:] + more
+        return size
+
     def ask(self, request: bytes) -> bytes:
         """The body of the answer."""
         self.send(request)

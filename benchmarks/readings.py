@@ -67,7 +67,7 @@ _POWER = r.ReadingType(
 
 def compare_one(side: Side, turns: int, rounds: int = ROUNDS) -> None:
     """Print the rows of one reading in a body."""
-    mirrors = _mirrors(side)
+    mirrors = mirrors_of(side)
     rates: dict[str, list[float]] = {READING: [], STATUS: []}
 
     def timed(name: str, request: Callable[[int, int], bytes]) -> float:
@@ -86,12 +86,12 @@ def compare_one(side: Side, turns: int, rounds: int = ROUNDS) -> None:
 
 def compare_many(side: Side, folder: Path, turns: int) -> None:
     """Print the rows of many readings in a body."""
-    mirrors = _mirrors(side)
+    mirrors = mirrors_of(side)
     rates: dict[str, list[float]] = {WIRE: [], BARE: []}
     rounds = 4
 
     def posted() -> float:
-        figure, rate = _rounds(side, rounds, partial(_post_many, mirrors))
+        figure, rate = _rounds(side, rounds, partial(post_many, mirrors))
         rates[WIRE].append(rate * IN_A_BODY)
         return figure / IN_A_BODY
 
@@ -107,10 +107,10 @@ def compare_many(side: Side, folder: Path, turns: int) -> None:
         table.add(Row(MANY_RATE, rates))
 
 
-def _mirrors(side: Side) -> dict[int, str]:
+def mirrors_of(side: Side, devices: Sequence[int] = _DEVICES) -> dict[int, str]:
     """The mirror of each device, with a MeterReading of power: made, or found again."""
     found = {}
-    for connection, device in zip(side.connect(_DEVICES), _DEVICES, strict=True):
+    for connection, device in zip(side.connect(devices), devices, strict=True):
         body = r.MirrorUsagePoint(
             mRID=f"{device:032X}",
             roleFlags=0x49,
@@ -163,8 +163,9 @@ def _post(mirrors: dict[int, str], device: int, number: int) -> bytes:
     return clients.send_body("POST", mirrors[device], codec.encode(body))
 
 
-def _post_many(mirrors: dict[int, str], device: int, number: int) -> bytes:
-    start = int(time.time()) - IN_A_BODY
+def post_many(mirrors: dict[int, str], device: int, number: int, ago: int = 0) -> bytes:
+    """A POST of as many readings as a body has, a second each, until so many seconds ago."""
+    start = int(time.time()) - IN_A_BODY - ago
     found = r.MirrorReadingSet(
         mRID=f"{number:X}",
         timePeriod=r.DateTimeInterval(duration=IN_A_BODY, start=start),
