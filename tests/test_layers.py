@@ -81,7 +81,9 @@ PURE_BUS = tuple(
 )
 
 # What is said of the server and how a link is spoken on, in one room with the sockets.
-PURE_DISCOVERY = tuple(f"csipd.discovery.{name}" for name in ("avahi", "packets", "records", "responder"))
+PURE_DISCOVERY = tuple(
+    f"csipd.discovery.{name}" for name in ("avahi", "packets", "records", "responder", "state")
+)
 
 # What the proxy reads and hands on, octets to octets.
 PURE_PROXY = tuple(f"csipd.proxy.{name}" for name in ("certificates", "fields", "framing"))

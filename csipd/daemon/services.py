@@ -7,7 +7,7 @@ between then and the start proper.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,7 @@ from csipd.web.server import Site
 
 if TYPE_CHECKING:
     from csipd.daemon.bus import BusDoor
+    from csipd.discovery.state import DiscoveryState
     from csipd.gridappsd.bus import BusState
 
 #: What one connection of the operator's API may ask for: few connections, larger bodies, longer URIs.
@@ -105,13 +106,17 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     proxies = ProxyDirectory(settings, ready.repository, ready.proxies, wall.real)
     contacts = Contacts(reactor.seconds, wall.now, speed=wall.speed)
     bus = _bus(ready, reactor, database, notifier, peer_log)
+    discovery = build_discovery(settings, ready.server.lfdi, reactor, peer_log)
     hops = _hops(settings, proxies)
     listeners = [
         _devices_listener(ready, reactor, database, notifier, room.connections, peer_log, contacts, hops)
     ]
     if ready.operators:
         state = None if bus is None else bus.bus.state
-        listeners.append(_operators_listener(ready, reactor, database, operators.names, peer_log, state))
+        announced = None if discovery is None else lambda: discovery.state
+        listeners.append(
+            _operators_listener(ready, reactor, database, operators.names, peer_log, state, announced)
+        )
     notifier.subscribe(scheduler.changed)
     notifying = build_notifying(ready, reactor, database, peer_log)
     notifier.subscribe(notifying.deliverer.changed)
@@ -157,7 +162,6 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
         proxying.add_to(tree)
         at_hangup.append(proxying.reload)
     build_plain(ready, reactor, peer_log, backlog.connections, tree)
-    discovery = build_discovery(settings, ready.server.lfdi, reactor, peer_log)
     if discovery is not None:
         discovery.setServiceParent(tree)
     GarbageCollection(reactor).setServiceParent(tree)
@@ -249,6 +253,7 @@ def _operators_listener(
     operators: Mapping[str, str],
     peer_log: PeerLog,
     bus: BusState | None,
+    discovery: Callable[[], DiscoveryState] | None,
 ) -> Listener:
     settings, wall = ready.settings, ready.wall
     issuing = Issuing(reactor, ready.repository, ready.issuing, ready.lfdi_of, {settings.server})
@@ -260,6 +265,7 @@ def _operators_listener(
         prepare={"certificate": issuing.for_device},
         version=VERSION,
         bus=bus,
+        discovery=discovery,
     )
     site = Site(
         admin.resource(),

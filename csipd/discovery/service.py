@@ -22,6 +22,7 @@ from csipd.discovery.links import Link, open_socket
 from csipd.discovery.packets import Packet, Peer
 from csipd.discovery.records import Address, Advertisement, Record, Zone
 from csipd.discovery.responder import Responder, State
+from csipd.discovery.state import DiscoveryState
 from csipd.net.peer_log import PeerLog
 
 #: Seconds between two looks at the interfaces.
@@ -107,10 +108,13 @@ class Discovery(Service):
         return self._server.numbered(self._number)
 
     @property
-    def announced(self) -> tuple[str, ...]:
-        """The links on which it is announced."""
-        return tuple(
-            str(key) for key, one in self._stations.items() if one.responder.state is State.ANNOUNCED
+    def state(self) -> DiscoveryState:
+        """How it is now."""
+        announced = [key for key, one in self._stations.items() if one.responder.state is State.ANNOUNCED]
+        return DiscoveryState(
+            name=self.current.instance,
+            links=tuple(sorted(map(str, announced))),
+            troubles=tuple(self._troubles.values()),
         )
 
     def startService(self) -> None:

@@ -10,7 +10,7 @@ from csipd.web.admin.alarms import Alarm, AlarmPage
 from csipd.web.admin.audit import AuditLine, AuditPage
 from csipd.web.admin.devices import DevicePage
 from csipd.web.admin.responses import Response, ResponsePage
-from csipd.web.admin.status import ServerState
+from csipd.web.admin.status import Announced, ServerState
 from tests.cli import fake
 from tests.cli.fake import LFDI, NOW, FakeAPI, answers
 
@@ -161,8 +161,18 @@ class RecordTests(SynchronousTestCase):
             self.assertEqual("(soon: csipctl certs renew operator)" in line, soon, "case B8")
         self.api.answers("GET", "/status", state.replace(controls_counted=10_000))
         self.assertIn("Controls active 2 of the first 10000 to end", self.lines("status"))
+        found = Announced(
+            name="csipd-1._smartenergy._tcp.local.", links=("eth0 (IPv4)",), troubles=("no eth1",)
+        )
+        self.api.answers("GET", "/status", state.replace(discovery=found))
+        lines = self.lines("status")
+        self.assertIn("Discovery csipd-1._smartenergy._tcp.local. on eth0 (IPv4)", lines)
+        self.assertIn("Discovery trouble no eth1", lines)
+        self.api.answers("GET", "/status", state.replace(discovery=Announced(name="n")))
+        self.assertIn("Discovery n on no link", self.lines("status"))
         self.api.answers("GET", "/status", state)
         lines = self.lines("status")
+        self.assertFalse(any(line.startswith("Discovery") for line in lines))
         self.assertIn("Registered 4", lines)
         self.assertIn("Next transition 2026-07-01 07:01:00-07:00", lines)
         done = self.api.run("--json", "status")

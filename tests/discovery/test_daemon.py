@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -69,6 +70,19 @@ class DaemonTests(SynchronousTestCase):
             self.assertEqual(mine["text"][0], "txtvers=1")
             self.assertEqual(("path=/tm" in mine["text"]), subtype == "tm")
         self.assertIn(dcap, self.csipctl("discovery", "browse", "--for", "2"))
+
+    def test_status(self) -> None:
+        """The operator sees where it is announced, and what keeps it from being so elsewhere."""
+        text = self.place.config.read_text()
+        listed = f"mdns_interfaces: [{self.link.interface}"
+        self.place.config.write_text(text.replace(listed, f"{listed}, nowhere0"))
+        self.place.add("generate_admin_cert: true")
+        pki.write(self.place.tls, admin=LAB.admin())
+        self.start()
+        name = f"{self.label}.{SERVICE}"
+        shown = self.csipctl("status")
+        self.assertRegex(shown, f"Discovery +{re.escape(name)} on {self.link.interface} [(]IPv4[)]")
+        self.assertRegex(shown, "Discovery trouble +nowhere0 is no interface of this machine now")
 
     def test_who_is_answered(self) -> None:
         """Everybody without the QU bit, the asker alone with it, a resolver in its way (COMM-001)."""

@@ -136,9 +136,9 @@ class LinkTests(ServiceCase):
     def test_announced(self) -> None:
         """It says once that it is announced, and by which name."""
         service = self.make()
-        self.assertEqual(service.announced, ())
+        self.assertEqual(service.state.links, ())
         self.advance(30)
-        self.assertEqual(service.announced, ("eth0 (IPv4)",))
+        self.assertEqual(service.state.links, ("eth0 (IPv4)",))
         self.assertEqual(self.lines, [f"discovery: announced as csipd-001234567890.{SERVICE} on eth0 (IPv4)"])
         ((_, place), *_) = self.sockets[0].sent
         self.assertEqual(place, (GROUPS[4], 5353))
@@ -215,13 +215,13 @@ class TroubleTests(ServiceCase):
         self.there = [ETH0]
         self.advance(20)
         self.assertEqual(self.lines[1], "discovery: eth0 can be used now")
-        self.assertEqual(service.announced, ("eth0 (IPv4)",))
+        self.assertEqual(service.state.links, ("eth0 (IPv4)",))
         self.there = []
         self.advance(10)
-        self.assertEqual((service.announced, self.sockets[0].fileno()), ((), -1))
+        self.assertEqual((service.state.links, self.sockets[0].fileno()), ((), -1))
         self.there = [interface("eth0", 7, "192.0.2.1/24")]
         self.advance(20)
-        self.assertEqual(service.announced, ("eth0 (IPv4)",))
+        self.assertEqual(service.state.links, ("eth0 (IPv4)",))
 
     def test_port_in_use(self) -> None:
         """A port that another program keeps to itself is tried again."""
@@ -232,7 +232,7 @@ class TroubleTests(ServiceCase):
         self.assertIn("eth0 (IPv4): UDP port 5353 is in use by a program that lets no other have it", line)
         self.refusal = None
         self.advance(30)
-        self.assertEqual(service.announced, ("eth0 (IPv4)",))
+        self.assertEqual(service.state.links, ("eth0 (IPv4)",))
         self.assertIn("discovery: eth0 (IPv4) can be used now", self.lines)
 
     def test_broken_link(self) -> None:
@@ -254,7 +254,7 @@ class TroubleTests(ServiceCase):
             ],
         )
         self.advance(20)
-        self.assertEqual(service.announced, ("eth0 (IPv4)",))
+        self.assertEqual(service.state.links, ("eth0 (IPv4)",))
         self.assertEqual(self.lines[-1], "discovery: eth0 (IPv4) can be used now")
 
     def test_unreachable_asker(self) -> None:
@@ -270,7 +270,7 @@ class TroubleTests(ServiceCase):
 
         self.sockets[0].sendto = unreachable  # type: ignore[method-assign]
         self.hear(Packet(query=True, questions=(Question(SERVICE, Kind.PTR, unicast=True),)))
-        self.assertEqual(service.announced, ("eth0 (IPv4)",))
+        self.assertEqual(service.state.links, ("eth0 (IPv4)",))
 
     def test_interfaces_cannot_be_listed(self) -> None:
         """What is open stays open."""
@@ -278,7 +278,7 @@ class TroubleTests(ServiceCase):
         self.advance(5)
         self.unlistable = OSError(errno.EMFILE, "Too many open files")
         self.advance(30)
-        self.assertEqual(service.announced, ("eth0 (IPv4)",))
+        self.assertEqual(service.state.links, ("eth0 (IPv4)",))
         self.assertEqual(len([line for line in self.lines if "cannot be listed" in line]), 1)
 
     def test_other_address(self) -> None:
@@ -316,7 +316,7 @@ class RivalTests(ServiceCase):
             ],
         )
         self.advance(10)
-        self.assertEqual(len(service.announced), 2)
+        self.assertEqual(len(service.state.links), 2)
         for at in (0, 1):
             names = {one.name for one in self.said(at)[-1].records if one.kind == Kind.A}
             self.assertEqual(names, {"csipd-2-001234567890.local."})
@@ -332,7 +332,7 @@ class RivalTests(ServiceCase):
         self.assertLessEqual(len(tried), 25)
         self.assertLessEqual(len(self.lines), 12)
         self.advance(70)
-        self.assertEqual(service.announced, ("eth0 (IPv4)",))
+        self.assertEqual(service.state.links, ("eth0 (IPv4)",))
 
     def test_own_on_another_link(self) -> None:
         """Two interfaces on one network: the server is no rival to itself."""
@@ -349,7 +349,7 @@ class RivalTests(ServiceCase):
             for at in range(len(self.sockets)):
                 self.wake(at)
         self.assertEqual(service.current, SERVER)
-        self.assertEqual(len(service.announced), 2)
+        self.assertEqual(len(service.state.links), 2)
 
 
 class HostileTests(ServiceCase):

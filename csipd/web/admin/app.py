@@ -26,6 +26,7 @@ from csipd.db import idempotency
 from csipd.db.database import Database, Transaction
 from csipd.db.fair_queue import Kind, Share
 from csipd.db.tree.context import Server
+from csipd.discovery.state import DiscoveryState
 from csipd.gridappsd.state import BusState
 from csipd.net.identity import Identity
 from csipd.net.quotas import CallerInfo
@@ -91,6 +92,7 @@ class Admin:
     :param prepare: what operations need done outside of the database, by name
     :param version: of csipd
     :param bus: how the GridAPPS-D bus is, as long as the daemon runs; None: there is none
+    :param discovery: says how discovery is; None: there is none
     """
 
     _log = Logger()
@@ -105,6 +107,7 @@ class Admin:
         prepare: Mapping[str, Prepare],
         version: str,
         bus: BusState | None = None,
+        discovery: Callable[[], DiscoveryState] | None = None,
     ) -> None:
         self._database = database
         self._server = server
@@ -112,6 +115,7 @@ class Admin:
         self._operators = operators
         self._prepare = prepare
         self._bus = bus
+        self._discovery = discovery
         self._description = json.dumps(document(OPERATIONS, version), indent=1).encode()
         self._klein = Klein()
         by_path: dict[str, dict[str, Operation]] = {}
@@ -208,6 +212,7 @@ class Admin:
             body=requests.body(request, operation, content),
             # What is read in the database's thread may not change meanwhile.
             bus=None if self._bus is None else self._bus.copy(),
+            discovery=None if self._discovery is None else self._discovery(),
             certificate_ends=_end(request.peer.identity.not_after),
         )
         digest = sha256(b"\0".join((request.method, request.uri, content))).hexdigest()

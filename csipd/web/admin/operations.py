@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from attrs import field, frozen
 
 from csipd.db.tree.context import Server
+from csipd.discovery.state import DiscoveryState
 from csipd.gridappsd.state import BusState
 from csipd.sep2.schema import Element
 
@@ -85,6 +86,7 @@ class Call:
     :param prepared: what the operation's ``prepare`` made of it
     :param place: where a portion begins, for an operation that ``streams``; None: at the start
     :param bus: how the GridAPPS-D bus is; None: there is none
+    :param discovery: how discovery is; None: there is none
     :param certificate_ends: when the operator's certificate does (TimeType); None: it has no end
     """
 
@@ -97,6 +99,7 @@ class Call:
     prepared: Any = None
     place: Any = None
     bus: BusState | None = None
+    discovery: DiscoveryState | None = None
     certificate_ends: int | None = None
 
     @property

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from csipd.daemon import scheduler
 from csipd.daemon.lab import lab_line
 from csipd.db import alarms, controls, device_list, mirrors, programs, subscription_list, tally
+from csipd.discovery.state import DiscoveryState
 from csipd.gridappsd.state import BusState
 from csipd.sep2.schema import Element
 from csipd.sep2.types import TimeType
@@ -46,6 +47,18 @@ class Bus(Element):
     commanded: tuple[KindCount, ...] = ()
 
 
+class Announced(Element):
+    """What clients find by mDNS."""
+
+    lists: ClassVar[tuple[str, ...]] = ("links", "troubles")
+
+    name: Line
+    #: Where it is announced.
+    links: tuple[Line, ...] = ()
+    #: What keeps it from being announced where it is to be.
+    troubles: tuple[Line, ...] = ()
+
+
 class ServerState(Element):
     """How the server is."""
 
@@ -77,6 +90,8 @@ class ServerState(Element):
     rolled_up_to: TimeType | None = None
     #: Given where csipd is on the GridAPPS-D bus.
     bus: Bus | None = None
+    #: Given where discovery is on.
+    discovery: Announced | None = None
     next_transition: TimeType | None = None
     last_tick: TimeType | None = None
     #: When the certificate of the operator who asks ends; absent for one without end.
@@ -109,10 +124,15 @@ def status(connection: sa.Connection, call: Call) -> ServerState:
         readings=kept[tally.READINGS],
         rolled_up_to=kept[tally.ROLLED_UP] or None,
         bus=None if call.bus is None else _bus(call.bus),
+        discovery=None if call.discovery is None else _announced(call.discovery),
         next_transition=controls.next_moment(connection, call.now),
         last_tick=scheduler.last_tick(connection),
         your_certificate_ends=call.certificate_ends,
     )
+
+
+def _announced(state: DiscoveryState) -> Announced:
+    return Announced(name=state.name, links=state.links, troubles=state.troubles)
 
 
 def _bus(state: BusState) -> Bus:

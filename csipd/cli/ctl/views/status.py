@@ -71,6 +71,17 @@ def _bus(one: Value, when: When) -> Iterator[tuple[str, str]]:
         yield "Bus commands", commanded
 
 
+def _discovery(one: Value) -> Iterator[tuple[str, str]]:
+    """How discovery is, where it is on."""
+    said = one.get("discovery")
+    if not isinstance(said, dict):
+        return
+    links = ", ".join(map(text, said.get("links", ()))) or "no link"
+    yield "Discovery", f"{text(said.get('name'))} on {links}"
+    for line in said.get("troubles", ()):
+        yield "Discovery trouble", text(line)
+
+
 def status(one: Value, when: When) -> Facts:
     warning = one.get("warning")
     return Facts(
@@ -89,6 +100,7 @@ def status(one: Value, when: When) -> Facts:
             ("Mirrors", text(one.get("mirrors"))),
             ("Readings", _readings(one, when)),
             *_bus(one, when),
+            *_discovery(one),
             ("Next transition", when(one.get("next_transition"))),
             ("Last tick", when(one.get("last_tick"))),
             ("Your certificate ends", _end(one, when)),
