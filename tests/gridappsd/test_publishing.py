@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -49,9 +51,7 @@ class Counted:
         return self._world.database.read(operation, share)
 
 
-class PublisherTests(SynchronousTestCase):
-    """The service, with a store and a bus in memory."""
-
+class _Case(SynchronousTestCase):
     def setUp(self) -> None:
         self.world = World(Path(self.mktemp()))
         self.addCleanup(self.world.close)
@@ -109,6 +109,10 @@ class PublisherTests(SynchronousTestCase):
 
     def charge(self, percent: float) -> r.StateOfChargeStatusType:
         return r.StateOfChargeStatusType(dateTime=AT, value=int(percent * 100))
+
+
+class PublisherTests(_Case):
+    """The service, with a store and a bus in memory."""
 
     def test_state_of_charge(self) -> None:
         """What was reported is told once, by the device's mRID, with its name in the model."""
@@ -360,6 +364,65 @@ class PublisherTests(SynchronousTestCase):
         names = {call.func.__qualname__ for call in self.world.clock.getDelayedCalls()}
         self.assertEqual(names, {"Connections._check_deadlines"})
         self.turn(2)
+        self.assertEqual(self.said(), [])
+
+
+#: What happens to a bus and its devices: a report of one of two devices, time, and what becomes of the bus.
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("report"), st.booleans(), st.integers(0, 100)),
+        st.tuples(st.sampled_from(("turn", "up", "down", "full", "free", "unusable", "usable"))),
+    ),
+    max_size=25,
+)
+
+
+class StoryTests(_Case):
+    """Whatever happens, who listens ends up with what devices said last."""
+
+    @settings(max_examples=30, deadline=None)
+    @given(STEPS, st.integers(1, 3))
+    def test_stories(self, steps: list[tuple[Any, ...]], portion: int) -> None:
+        """Reports, a broker that comes and goes and is slow, a store that cannot be used, in any order."""
+        self.setUp()
+        self.patch(publishing, "PORTION", portion)
+        self.patch(publishing, "MOST_CHANGED", portion)
+        self.patch(publishing, "MOST_TOLD", portion)
+        self.begin(Report.STATE_OF_CHARGE, Report.STATUS, up=False)
+        numbers = self.world.numbers
+        said = {"_A": 9000, "_B": 9000}
+        for what, *more in steps:
+            if what == "report":
+                first, percent = more
+                who, number = (OWNER, numbers.owner) if first else (OTHER, numbers.other)
+                self.status(who, number, stateOfChargeStatus=self.charge(percent))
+                said["_A" if first else "_B"] = percent * 100
+            elif what == "turn":
+                self.turn()
+            elif what == "up" and self.bus.state.up_since is None:
+                self.bus.come_up()
+            elif what == "down":
+                self.bus.go_down()
+            elif what in ("full", "free"):
+                self.bus.full = what == "full"
+            elif what in ("unusable", "usable"):
+                self.store.failure = Unavailable("gone") if what == "unusable" else None
+        self.bus.full, self.store.failure = False, None
+        if self.bus.state.up_since is None:
+            self.bus.come_up()
+        self.turn(3)
+        charges: dict[str, int] = {}
+        percents: dict[str, float] = {}
+        for message in self.said():
+            if "command" not in message:
+                charges |= {subject: value["value"] for subject, value in message.items()}
+                continue
+            for one in message["input"]["message"]["forward_differences"]:
+                if one["attribute"].endswith("stateOfChargeStatus"):
+                    percents[one["object"]] = one["value"]
+        for subject, value in said.items():
+            self.assertEqual((charges[subject], percents[subject]), (value, value / 100))
+        self.turn()
         self.assertEqual(self.said(), [])
 
 
