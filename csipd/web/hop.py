@@ -96,7 +96,8 @@ class Hops:
         self._octets = 0
         #: By the address of the proxy and the header lines.
         self.callers: dict[tuple[str, bytes], Caller] = {}
-        self._refused: dict[bytes, tuple[HopRefused, float]] = {}
+        # Why, of whom as far as that was said, and until when.
+        self._refused: dict[bytes, tuple[str, str | None, float]] = {}
 
     def adopt(self, connection: Any) -> None:
         """Take a connection for that of a proxy.
@@ -127,14 +128,15 @@ class Hops:
                 return caller
             self._drop(key, context)
         refused = self._refused.get(block)
-        if refused is not None and now < refused[1]:
-            raise refused[0]
+        if refused is not None and now < refused[2]:
+            # An exception that is kept would gather what it was raised through, each time.
+            raise HopRefused(*refused[:2])
         try:
             judged = self._read(block, proxy)
         except HopRefused as error:
             if len(self._refused) >= _MOST_REFUSED:
                 self._refused.clear()
-            self._refused[block] = error, now + _REFUSED_SECONDS
+            self._refused[block] = error.reason, error.lfdi, now + _REFUSED_SECONDS
             raise
         return self._keep(key, judged, proxy, context)
 

@@ -26,6 +26,7 @@ from tests.support.steps import steps
 from tests.support.world import (
     AGGREGATOR,
     BOUNDLESS,
+    LAB,
     MANAGED,
     NAMESPACE,
     NOW,
@@ -123,6 +124,18 @@ class IdentityTests(HopCase):
             )
             wire.results(wire.client.raw(data, len(callers)))
             self.assertEqual(len(written), 1)
+
+    def test_records(self) -> None:
+        """Over TLS requests are cut anywhere, by records and by reads."""
+        world = self.make()
+        numbers = world.numbers
+        for portion in (None, 1000, 16_500):
+            wire = world.secure(Path(self.mktemp()), LAB.server("a proxy"), PROXY)
+            wire.portion = portion
+            for _ in range(2):
+                many = [behind((OWNER, OTHER, MANAGED)[n % 3], OWN) for n in range(150)]
+                for number, answer in enumerate(self.ask(wire, *many)):
+                    self.assertOf(answer, (numbers.owner, numbers.other, numbers.managed)[number % 3])
 
     def test_writes_between_reads(self) -> None:
         """PUTs and GETs of several devices in one read: each is answered in turn, with what is true then."""
