@@ -112,7 +112,8 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
         _devices_listener(ready, reactor, database, notifier, room.connections, peer_log, contacts, hops)
     ]
     if ready.operators:
-        state = None if bus is None else bus.bus.state
+        # A copy of it: what is read in the database's thread may not change meanwhile.
+        state = None if bus is None else bus.bus.state.copy
         announced = None if discovery is None else lambda: discovery.state
         listeners.append(
             _operators_listener(ready, reactor, database, operators.names, peer_log, state, announced)
@@ -252,7 +253,7 @@ def _operators_listener(
     database: Database,
     operators: Mapping[str, str],
     peer_log: PeerLog,
-    bus: BusState | None,
+    bus: Callable[[], BusState] | None,
     discovery: Callable[[], DiscoveryState] | None,
 ) -> Listener:
     settings, wall = ready.settings, ready.wall

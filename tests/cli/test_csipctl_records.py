@@ -10,7 +10,7 @@ from csipd.web.admin.alarms import Alarm, AlarmPage
 from csipd.web.admin.audit import AuditLine, AuditPage
 from csipd.web.admin.devices import DevicePage
 from csipd.web.admin.responses import Response, ResponsePage
-from csipd.web.admin.status import Announced, ServerState
+from csipd.web.admin.status import Announced, Bus, KindCount, ServerState
 from tests.cli import fake
 from tests.cli.fake import LFDI, NOW, FakeAPI, answers
 
@@ -173,6 +173,24 @@ class RecordTests(SynchronousTestCase):
         self.api.answers("GET", "/status", state)
         lines = self.lines("status")
         self.assertFalse(any(line.startswith("Discovery") for line in lines))
+        made = (KindCount(kind="controls made", count=7),)
+        bus = Bus(
+            broker="broker:61613", connections=1, received=30, sent=4, up_since=NOW - 60, commanded=made
+        )
+        self.api.answers("GET", "/status", state.replace(bus=bus))
+        lines = self.lines("status")
+        self.assertIn("GridAPPS-D bus broker:61613, up since 2026-07-01 06:59:00-07:00", lines)
+        self.assertIn("Bus messages 30 received, 4 sent", lines)
+        self.assertIn("Bus commands 7 controls made", lines)
+        refused = (KindCount(kind="unknown devices", count=3), KindCount(kind="fault", count=1))
+        down = bus.replace(up_since=None, last_error="it was lost", last_error_at=NOW - 30, refused=refused)
+        self.api.answers("GET", "/status", state.replace(bus=down))
+        lines = self.lines("status")
+        self.assertIn("GridAPPS-D bus broker:61613, down; 2026-07-01 06:59:30-07:00: it was lost", lines)
+        self.assertIn("Bus messages 30 received, 4 sent; refused: 3 unknown devices, 1 fault", lines)
+        self.api.answers("GET", "/status", state)
+        lines = self.lines("status")
+        self.assertNotIn("GridAPPS-D", "".join(lines))
         self.assertIn("Registered 4", lines)
         self.assertIn("Next transition 2026-07-01 07:01:00-07:00", lines)
         done = self.api.run("--json", "status")

@@ -21,6 +21,7 @@ from csipd.db.audit import AuditEntry
 from csipd.db.database import Transaction
 from csipd.db.subscriptions import Look, Wanted
 from csipd.db.tables import alarms
+from csipd.gridappsd.state import BusState
 from csipd.net.identity import Identify, Identity
 from csipd.net.quotas import Quotas
 from csipd.web.admin.app import Admin, fault
@@ -58,6 +59,8 @@ class Office:
         quotas: Quotas = BOUNDLESS,
     ) -> None:
         self.world = world
+        #: How the GridAPPS-D bus is, where there is one.
+        self.bus: BusState | None = None
         #: A group that nothing is in.
         self.empty: int = world.write(_empty_group)
         own = programs.own_program(world.numbers.other)
@@ -77,6 +80,7 @@ class Office:
             operators=names,
             prepare={"certificate": self._certificate},
             version="1.2.3",
+            bus=lambda: self.bus,
         )
         self.site = Site(
             self.admin.resource(),

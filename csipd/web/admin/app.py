@@ -91,7 +91,7 @@ class Admin:
     :param operators: names of the operators by the SHA-256 fingerprints of their certificates
     :param prepare: what operations need done outside of the database, by name
     :param version: of csipd
-    :param bus: how the GridAPPS-D bus is, as long as the daemon runs; None: there is none
+    :param bus: says how the GridAPPS-D bus is; None: there is none
     :param discovery: says how discovery is; None: there is none
     """
 
@@ -106,7 +106,7 @@ class Admin:
         operators: Mapping[str, str],
         prepare: Mapping[str, Prepare],
         version: str,
-        bus: BusState | None = None,
+        bus: Callable[[], BusState] | None = None,
         discovery: Callable[[], DiscoveryState] | None = None,
     ) -> None:
         self._database = database
@@ -210,8 +210,7 @@ class Admin:
             numbers=numbers,
             query=requests.query(request, operation.query),
             body=requests.body(request, operation, content),
-            # What is read in the database's thread may not change meanwhile.
-            bus=None if self._bus is None else self._bus.copy(),
+            bus=None if self._bus is None else self._bus(),
             discovery=None if self._discovery is None else self._discovery(),
             certificate_ends=_end(request.peer.identity.not_after),
         )

@@ -8,6 +8,7 @@ from csipd.daemon.readings import PAUSE, ReadingSweeps
 from csipd.daemon.scheduler import tick
 from csipd.db import rollups
 from csipd.der.retention import Retention
+from csipd.gridappsd.state import BusState
 from csipd.net.identity import Identity
 from csipd.sep2 import resources as r
 from csipd.sep2.types import MODE
@@ -110,6 +111,43 @@ class StatusTests(_Reports):
         self.assertEqual(self.world.delete(OWNER, made.headers["location"]).status, 404)
         self.assertEqual(self.world.delete(MANAGED, made.headers["location"]).status, 204)
         self.assertEqual(shown()[:2], [1, 1])
+
+    def test_bus(self) -> None:
+        """How the GridAPPS-D bus is, where there is one: up or down, what was said, what was refused."""
+        self.assertNotIn("bus", self.office.get("/status"))
+        state = self.office.bus = BusState(broker="broker.example.org:61613")
+        self.assertEqual(
+            self.office.get("/status")["bus"],
+            {
+                "broker": "broker.example.org:61613",
+                "connections": 0,
+                "received": 0,
+                "sent": 0,
+                "refused": [],
+                "commanded": [],
+            },
+        )
+        state.up_since, state.connections, state.received, state.sent = NOW - 60.5, 2, 30, 4
+        state.last_error, state.last_error_at = "the connection was lost", NOW - 90.0
+        state.refused.update({"unknown devices": 3, "malformed messages": 1})
+        state.commanded["controls made"] = 7
+        self.assertEqual(
+            self.office.get("/status")["bus"],
+            {
+                "broker": "broker.example.org:61613",
+                "up_since": NOW - 61,
+                "connections": 2,
+                "last_error": "the connection was lost",
+                "last_error_at": NOW - 90,
+                "received": 30,
+                "sent": 4,
+                "refused": [
+                    {"kind": "malformed messages", "count": 1},
+                    {"kind": "unknown devices", "count": 3},
+                ],
+                "commanded": [{"kind": "controls made", "count": 7}],
+            },
+        )
 
     def test_clock(self) -> None:
         """It has the server's time, and when the scheduler last looked at it."""
