@@ -265,7 +265,10 @@ def _access(settings: Settings) -> Access | None:
     try:
         return read_access(settings.gridappsd)
     except AccessError as error:
-        raise StartError(settings.problem(f"gridappsd.{error.key}", str(error))) from error
+        key = f"gridappsd.{error.key}"
+        missing = isinstance(error.__cause__, FileNotFoundError)
+        where = settings.looked_for(key) if missing else ""
+        raise StartError(settings.problem(key, f"{error}{where}")) from error
 
 
 def _open_secrets(settings: Settings, bus: Access | None) -> list[str]:

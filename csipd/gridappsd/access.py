@@ -104,7 +104,7 @@ def _octets(key: str, path: Path, most: int) -> bytes:
         with path.open("rb") as file:
             octets = file.read(most + 1)
     except OSError as error:
-        raise AccessError(key, f"{path}: {error.strerror}; expected a file that csipd can read") from None
+        raise AccessError(key, f"{path}: {error.strerror}; expected a file that csipd can read") from error
     if len(octets) > most:
         raise AccessError(key, f"expected at most {most} octets in {path}")
     return octets
