@@ -64,7 +64,7 @@ test-docs: develop
 
 # The GridAPPS-D bus: STOMP, and the platform's own client against CoilMQ, and ActiveMQ where that is installed.
 test-bus: develop
-	$(BIN)/python -m twisted.trial --rterrors tests.stomp tests.gridappsd
+	$(BIN)/python -m twisted.trial --rterrors tests.stomp tests.gridappsd tests.test_cosimulation
 
 # With the newest of everything, and with the oldest that setup.cfg allows: what is pinned is between them.
 test-latest:

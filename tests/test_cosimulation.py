@@ -1,6 +1,6 @@
 """The loop that closes over the platform's bus, with real processes: nothing in it is ours but csipd's side.
 
-A broker (CoilMQ), the platform and an application on gridappsd-python (`tests.support.platform`), csipd, and
+A broker, the platform and an application on gridappsd-python (`tests.support.platform`), csipd, and
 the simulated fleet. The voltage at the feeder's end rises; the application commands on the bus; csipd makes
 controls of it; devices obey; what they feed in is written to the simulator; the voltage falls. The broker is
 killed in the middle of it.
@@ -18,8 +18,10 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.support.brokers import ActiveMQ, activemq
 from tests.support.daemon import OPENSSL_CNF, SCRIPTS, Daemon, Place, Process, run, small_place
 from tests.support.feeder import FEEDER, mrid
+from tests.support.platform import TOKEN
 
 HOUSES = 3
 LIMIT = 1.05
@@ -61,7 +63,7 @@ def held(line: str) -> bool:
 
 
 class ClosedLoopTests(SynchronousTestCase):
-    """From the simulator's voltage to the simulator's voltage."""
+    """From the simulator's voltage to the simulator's voltage, over CoilMQ."""
 
     def setUp(self) -> None:
         self.port = free_port()
@@ -144,3 +146,14 @@ class ClosedLoopTests(SynchronousTestCase):
     def houses(self) -> list[Any]:
         """Devices of the model that csipd knows."""
         return [one for one in self.ask("devices", "list")["items"] if one["name"].startswith("_")]
+
+
+class ActiveMQClosedLoopTests(ClosedLoopTests):
+    """The same over ActiveMQ, the platform's own broker."""
+
+    skip = ActiveMQ.missing
+
+    def broker(self) -> Process:
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        return Process(self, activemq(folder, self.port, TOKEN), folder)

@@ -112,6 +112,45 @@ class LineProcess(ProcessProtocol):
         self.lines.append(line)
 
 
+def activemq(folder: Path, port: int, token: str) -> tuple[str, ...]:
+    """The command that runs ActiveMQ in a folder; it lets the platform's user in, and who has a token."""
+    configuration = folder / "activemq.xml"
+    configuration.write_text(_activemq_configuration(folder, port, token))
+    return (
+        shutil.which("java") or "java",
+        "-Xmx256m",
+        f"-Dactivemq.home={ACTIVEMQ.parent.parent}",
+        f"-Dactivemq.base={folder}",
+        "-jar",
+        str(ACTIVEMQ),
+        "start",
+        f"xbean:file:{configuration}",
+    )
+
+
+def _activemq_configuration(folder: Path, port: int, token: str) -> str:
+    beans = "http://www.springframework.org/schema/beans"
+    core = "http://activemq.apache.org/schema/core"
+    return f"""\
+<beans xmlns="{beans}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
+    xsi:schemaLocation="{beans} {beans}/spring-beans-2.0.xsd {core} {core}/activemq-core.xsd">
+  <broker xmlns="{core}" useJmx="false" persistent="false" brokerName="test" dataDirectory="{folder}">
+    <plugins>
+      <simpleAuthenticationPlugin>
+        <users>
+          <authenticationUser username="{USER}" password="{PASSWORD}" groups="users"/>
+          <authenticationUser username="{token}" password="" groups="users"/>
+        </users>
+      </simpleAuthenticationPlugin>
+    </plugins>
+    <transportConnectors>
+      <transportConnector name="stomp" uri="stomp://127.0.0.1:{port}"/>
+    </transportConnectors>
+  </broker>
+</beans>
+"""
+
+
 class Application:
     """The platform's own client on the bus."""
 
@@ -214,39 +253,4 @@ class ActiveMQ(Broker):
     )
 
     def _spawn(self) -> LineProcess:
-        configuration = self.folder / "activemq.xml"
-        configuration.write_text(self._configuration())
-        return LineProcess(
-            self.case,
-            shutil.which("java") or "java",
-            "-Xmx256m",
-            f"-Dactivemq.home={ACTIVEMQ.parent.parent}",
-            f"-Dactivemq.base={self.folder}",
-            "-jar",
-            str(ACTIVEMQ),
-            "start",
-            f"xbean:file:{configuration}",
-            folder=self.folder,
-        )
-
-    def _configuration(self) -> str:
-        beans = "http://www.springframework.org/schema/beans"
-        core = "http://activemq.apache.org/schema/core"
-        return f"""\
-<beans xmlns="{beans}" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
-    xsi:schemaLocation="{beans} {beans}/spring-beans-2.0.xsd {core} {core}/activemq-core.xsd">
-  <broker xmlns="{core}" useJmx="false" persistent="false" brokerName="test" dataDirectory="{self.folder}">
-    <plugins>
-      <simpleAuthenticationPlugin>
-        <users>
-          <authenticationUser username="{USER}" password="{PASSWORD}" groups="users"/>
-          <authenticationUser username="{TOKEN}" password="" groups="users"/>
-        </users>
-      </simpleAuthenticationPlugin>
-    </plugins>
-    <transportConnectors>
-      <transportConnector name="stomp" uri="stomp://127.0.0.1:{self.port}"/>
-    </transportConnectors>
-  </broker>
-</beans>
-"""
+        return LineProcess(self.case, *activemq(self.folder, self.port, TOKEN), folder=self.folder)

@@ -30,6 +30,7 @@ HOST: Final = "localhost"
 #: As the platform comes.
 USER: Final = "system"
 PASSWORD: Final = "manager"
+TOKEN: Final = "a-token"
 SERVICE: Final = "IEEE_2030_5"
 #: The limit of voltage, per unit, and what houses may feed in where it was passed (0.01 % of setMaxW).
 LIMIT: Final = 1.05
@@ -60,7 +61,7 @@ class Services(TokenService):
 
     def __init__(self, port: int, feeder: SimulatedFeeder) -> None:
         self._feeder = feeder
-        super().__init__(port, USER, PASSWORD, "a-token")
+        super().__init__(port, USER, PASSWORD, TOKEN)
         self._connection.subscribe(t.CONFIG, 2)
 
     @property
