@@ -239,6 +239,7 @@ class Responder:
         """Answer questions: at once to one, or soon to everybody."""
         known = {record: record.ttl for record in message.records}
         alone: dict[Record, None] = {}
+        answered = []
         defends = bool(message.proposed)
         legacy = peer.port != MDNS_PORT
         for question in message.questions:
@@ -247,6 +248,8 @@ class Responder:
                 for record in self._zone.answers(question.name, question.kind)
                 if known.get(record, 0) * 2 < record.ttl
             ]
+            if found:
+                answered.append(question)
             for record in found:
                 if legacy or question.unicast:
                     alone[record] = None
@@ -255,7 +258,12 @@ class Responder:
                     self._schedule(record, now, defends)
         packets = []
         if alone and self._allow(peer.address, now):
-            packets.append(self._to_one(tuple(alone), message, peer, legacy))
+            number = message.number
+            packets.append(
+                self._to_resolver(tuple(alone), number, answered, peer)
+                if legacy
+                else Packet(number=number, to=peer, answers=tuple(alone), beside=self._zone.beside(alone))
+            )
         ready = [record for record, at in self._pending.items() if at <= now]
         if ready:
             packets.append(self._to_all(ready, now))
@@ -271,18 +279,18 @@ class Responder:
         at = max(now + wait, self._sent.get(record, float("-inf")) + apart)
         self._pending[record] = min(at, self._pending.get(record, at))
 
-    def _to_one(self, answers: tuple[Record, ...], message: Message, peer: Peer, legacy: bool) -> Packet:
-        beside = self._zone.beside(answers)
-        if not legacy:
-            return Packet(number=message.number, to=peer, answers=answers, beside=beside)
+    def _to_resolver(
+        self, answers: tuple[Record, ...], number: int, questions: Iterable[Question], peer: Peer
+    ) -> Packet:
+        """An answer in plain DNS; of the questions those come back that it answers, which have our names."""
         return Packet(
-            number=message.number,
+            number=number,
             to=peer,
             legacy=True,
             flush=False,
-            questions=tuple(evolve(one, unicast=False) for one in message.questions),
+            questions=tuple(evolve(one, unicast=False) for one in questions),
             answers=_shortened(answers),
-            beside=_shortened(beside),
+            beside=_shortened(self._zone.beside(answers)),
         )
 
     def _to_all(self, answers: Iterable[Record], now: float, *, beside: bool = True) -> Packet:

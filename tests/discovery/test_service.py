@@ -8,6 +8,8 @@ from collections import deque
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -19,7 +21,7 @@ from csipd.discovery.packets import Message, Packet, Question
 from csipd.discovery.records import SERVICE, Address, Kind, Record
 from csipd.discovery.service import Discovery
 from csipd.net.peer_log import PeerLog
-from tests.discovery.test_records import SERVER
+from tests.discovery.test_records import SERVER, ZONE
 
 EVERYWHERE = Served.at(["0.0.0.0"])
 
@@ -395,6 +397,55 @@ class HostileTests(ServiceCase):
                 self.hear(asked, ("192.0.2.9", 4000))
             self.reactor.advance(0.1)
         self.assertLessEqual(len(self.sockets[0].sent) - before, 62)
+
+    def test_names_that_cannot_be_written(self) -> None:
+        """A question that comes with others of octets that are no text is answered, without these."""
+        self.make()
+        self.advance(10)
+        before = len(self.sockets[0].sent)
+        ours = b"\x0c_smartenergy\x04_tcp\x05local\0\0\x0c\0\1"
+        other = b"\x3f" + b"\xff" * 63 + b"\0\0\x0c\0\1"
+        head = b"\0\7\0\0\0\3\0\0\0\0\0\0"
+        self.sockets[0].coming.append((head + other + ours + other, ("192.0.2.9", 4000)))
+        self.wake()
+        ((octets, _),) = self.sockets[0].sent[before:]
+        answer = read(octets)
+        assert answer is not None
+        self.assertEqual(answer.questions, (Question(SERVICE, Kind.PTR),))
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.data())
+    def test_anything(self, data: st.DataObject) -> None:
+        """Whatever octets come, from whomever, it goes on, and says no more than it may."""
+        self.setUp()
+        self.make()
+        self.advance(6)
+        before = len(self.sockets[0].sent)
+        labels = st.sampled_from(
+            [b"\x0c_smartenergy", b"\x04_tcp", b"\x05local", b"\xc0\x0c", b"\x3f" + b"\xff" * 63, b"\0"]
+        )
+        parts = st.one_of(
+            st.builds(
+                lambda names, tail: b"".join(names) + b"\0" + tail, st.lists(labels), st.binary(max_size=12)
+            ),
+            st.sampled_from([octets[12:] for octets in write(Packet(answers=ZONE.records))]),
+            st.binary(max_size=60),
+        )
+        for _ in range(data.draw(st.integers(1, 8))):
+            counts = data.draw(st.lists(st.integers(0, 4), min_size=4, max_size=4))
+            flags = data.draw(st.sampled_from([0, 0x0200, 0x8400, 0x8000, 0xFFFF]))
+            head = b"".join(one.to_bytes(2, "big") for one in (9, flags, *counts))
+            body = b"".join(data.draw(st.lists(parts, max_size=5)))
+            sender = (
+                data.draw(st.sampled_from(["192.0.2.9", "192.0.2.1", "203.0.113.1"])),
+                data.draw(st.sampled_from([5353, 99])),
+            )
+            self.sockets[0].coming.append((head + body, sender))
+            self.wake()
+            self.advance(data.draw(st.sampled_from([0.1, 0.5])))
+        self.advance(2)
+        self.assertGreaterEqual(self.sockets[0].fileno(), 0)
+        self.assertLessEqual(len(self.sockets[0].sent) - before, 60)
 
     def test_nonsense(self) -> None:
         """What is no message is dropped, with a line a minute."""
