@@ -107,6 +107,20 @@ class DaemonTests(SynchronousTestCase):
         watch.log.wait_for(f"Removed {name}")
         self.assertEqual([line for line in started.log.all() if "Traceback" in line], [])
 
+    def test_both_versions(self) -> None:
+        """A server at every address is announced by both versions of IP, where the link has both."""
+        text = self.place.config.read_text()
+        names = f"server_names: [{self.link.address}]"
+        self.place.config.write_text(text.replace(f"server: {self.link.address}", f'server: "::"\n{names}'))
+        pki.write(self.place.tls, **{"::": LAB.server(self.link.address)})
+        started = self.start()
+        if self.link.interface == "lo":  # where IPv6 has no multicast; that of IPv4 goes on
+            return
+        started.log.wait_for(f"announced as {self.label}.{SERVICE} on {self.link.interface} (IPv6)")
+        (mine,) = json.loads(self.csipctl("--json", "discovery", "browse", "--for", "2"))["items"]
+        self.assertIn(self.link.address, mine["addresses"])
+        self.assertTrue(any(one.startswith("fe80::c51") for one in mine["addresses"]), mine)
+
     def test_show(self) -> None:
         """csipctl says what is announced."""
         shown = json.loads(self.csipctl("--json", "discovery", "show"))

@@ -15,7 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 #: One end of a pair, so that there is a carrier; what is sent is heard by whoever else listens there.
 _SETUP = (
     "ip link set lo up && ip link add csipd0 type veth peer name csipd1 && ip link set csipd1 up"
-    " && ip addr add 192.0.2.1/24 dev csipd0 && ip link set csipd0 up && echo ready && exec cat"
+    " && ip addr add 192.0.2.1/24 dev csipd0 && ip link set csipd0 up"
+    " && (ip -6 addr add fe80::c51/64 dev csipd0 nodad || true) && echo ready && exec cat"
 )
 
 

@@ -1,0 +1,104 @@
+"""The sockets, real ones on the loopback interface: what they hear, and what they do not."""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+from ipaddress import ip_address, ip_network
+from secrets import token_bytes
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from csipd.discovery.interfaces import Interface, interfaces
+from csipd.discovery.links import GROUPS, open_socket
+from csipd.discovery.responder import MDNS_PORT
+
+#: Seconds that a datagram may take on its way.
+PATIENCE = 10.0
+# Python 3.11 has no name for it.
+_IP_RECVTTL = 12
+
+
+def loopback() -> Interface:
+    """The loopback interface as the machine has it."""
+    return next(one for one in interfaces() if one.is_called("127.0.0.1"))
+
+
+class SocketTests(SynchronousTestCase):
+    """One socket of discovery, and others who send."""
+
+    def opened(self, version: int) -> socket.socket:
+        found = open_socket(loopback(), version)
+        self.addCleanup(found.close)
+        return found
+
+    def sender(self) -> socket.socket:
+        found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(found.close)
+        return found
+
+    def heard(self, listener: socket.socket, last: bytes) -> list[bytes]:
+        """What came, until this did; others may speak on this machine, too."""
+        found = [b""]
+        while found[-1] != last:
+            ready, _, _ = select.select([listener], [], [], PATIENCE)
+            self.assertTrue(ready, f"{last!r} did not come")
+            found.append(listener.recv(9000))
+        return found
+
+    def test_interfaces(self) -> None:
+        """The machine's interfaces are found, with their networks."""
+        found = loopback()
+        self.assertIn((ip_address("127.0.0.1"), ip_network("127.0.0.0/8")), found.addresses)
+        self.assertTrue(found.is_called(found.name))
+        self.assertFalse(found.is_called("192.0.2.1"))
+        self.assertEqual(socket.if_nametoindex(found.name), found.index)
+
+    def test_group_alone(self) -> None:
+        """What is sent to the group is heard; what is sent to an address of this machine is not."""
+        listener, sender = self.opened(4), self.sender()
+        sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+        alone, last = token_bytes(16), token_bytes(16)
+        for at in ("127.0.0.1", "127.0.0.9"):
+            sender.sendto(alone, (at, MDNS_PORT))
+        sender.sendto(last, (GROUPS[4], MDNS_PORT))
+        self.assertNotIn(alone, self.heard(listener, last))
+
+    def test_others_beside(self) -> None:
+        """Several programs may speak on one interface: each hears what is sent to all."""
+        listeners = [self.opened(4), self.opened(4)]
+        last = token_bytes(16)
+        listeners[0].sendto(last, (GROUPS[4], MDNS_PORT))
+        for listener in listeners:
+            self.heard(listener, last)
+
+    def test_sends_from_its_port(self) -> None:
+        """What it sends comes from port 5353 and with a hop limit of 255 (RFC 6762 6, 11)."""
+        speaker, listener = self.opened(4), self.opened(4)
+        listener.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
+        last = token_bytes(16)
+        speaker.sendto(last, (GROUPS[4], MDNS_PORT))
+        octets = b""
+        while octets != last:
+            self.assertTrue(select.select([listener], [], [], PATIENCE)[0])
+            octets, ancillary, _, (_, port) = listener.recvmsg(9000, 64)
+        ((_, _, hops),) = ancillary
+        self.assertEqual((port, struct.unpack("@i", hops)), (MDNS_PORT, (255,)))
+
+    def test_version_6(self) -> None:
+        """The same of IPv6, where this machine has it: bound to the group, on the interface alone."""
+        if not any(address.version == 6 for address, _ in loopback().addresses):
+            self.assertRaises(OSError, open_socket, loopback(), 6)
+            return
+        listener = self.opened(6)
+        self.assertEqual(listener.getsockname()[0].partition("%")[0], GROUPS[6])
+        self.assertEqual(listener.getsockname()[3], loopback().index)
+        hops = listener.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS)
+        self.assertEqual(hops, 255)
+
+    def test_refused(self) -> None:
+        """An interface that is not there is an error of the system, and no socket stays open."""
+        gone = Interface("gone0", 9_999, ())
+        for version in (4, 6):
+            self.assertRaises(OSError, open_socket, gone, version)
