@@ -40,7 +40,7 @@ from csipd.web.admin.operations import Call
 #: Devices that are looked up at once.
 AT_ONCE: Final = 100
 #: Seconds after which a model that could not be read is asked for again.
-RETRY: Final = 300.0
+RETRY: Final = 60.0
 
 
 class Enrolment(Service):
