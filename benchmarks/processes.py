@@ -159,6 +159,22 @@ class Proxied(Server):
         return (*super().pids, *self._behind.pids)
 
 
+class ProxiedInside(Server):
+    """A csipd that devices ask by way of the proxy inside of it; it is started and stopped as that.
+
+    :param behind: the csipd
+    """
+
+    def __init__(self, behind: Csipd, port: int) -> None:
+        super().__init__(behind.folder, ())
+        self._behind = behind
+        self.port = port
+
+    @property
+    def pids(self) -> Iterable[int]:
+        return self._behind.pids
+
+
 def _twistd(checkout: Path, plugin: str, config: str = "config.yml") -> list[str]:
     run = "from twisted.scripts.twistd import run; run()"
     return [python_of(checkout), "-c", run, "--nodaemon", "--pidfile=", plugin, "--config", config]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -21,7 +21,7 @@ from attrs import define
 from benchmarks import clients, rig
 from benchmarks.clients import crowd
 from benchmarks.figures import Row, Table, in_turns
-from benchmarks.processes import Csipd, Proxied, free_port
+from benchmarks.processes import Csipd, Proxied, ProxiedInside, free_port
 from benchmarks.rig import Side
 from benchmarks.stores import Layout
 
@@ -30,9 +30,11 @@ MANY = 64
 CACHED = {number: f"by the proxy: cached GET, devices: {number}" for number in (1, 4, 16, MANY)}
 PUT = "by the proxy: PUT of DERStatus, devices: 16"
 SHAKEN = "by the proxy: handshake + GET, cached"
-ROWS = (*CACHED.values(), PUT, SHAKEN)
+#: The same of the proxy inside the daemon.
+INSIDE = {number: f"by the proxy inside: cached GET, devices: {number}" for number in (1, MANY)}
+ROWS = (*CACHED.values(), PUT, SHAKEN, *INSIDE.values())
 #: At most so many times what it costs without the proxy.
-BARS = {CACHED[1]: 3.2, CACHED[MANY]: 2.2}
+BARS = {CACHED[1]: 3.2, CACHED[MANY]: 2.2, INSIDE[1]: 3.2, INSIDE[MANY]: 2.2}
 
 
 @define
@@ -46,15 +48,20 @@ class Size:
 
 
 def compare(sides: Sequence[Side], table: Table, size: Size) -> None:
-    """Print all rows."""
-    for number, name in CACHED.items():
-        work = {side.name: partial(_cached, side, number, size.requests) for side in sides}
-        table.add(Row(name, in_turns(size.turns, work)))
+    """Print the rows of a proxy that is a process of its own."""
+    compare_cached(sides, table, size, CACHED)
     numbers = count()
     work = {side.name: partial(_put, side, 16, size.writes, numbers) for side in sides}
     table.add(Row(PUT, in_turns(size.turns, work)))
     work = {side.name: partial(_shaken, side, size.visits) for side in sides}
     table.add(Row(SHAKEN, in_turns(size.turns, work), handshakes=1))
+
+
+def compare_cached(sides: Sequence[Side], table: Table, size: Size, names: Mapping[int, str]) -> None:
+    """Print the rows of cached GETs."""
+    for number, name in names.items():
+        work = {side.name: partial(_cached, side, number, size.requests) for side in sides}
+        table.add(Row(name, in_turns(size.turns, work)))
 
 
 def _cached(side: Side, devices: int, requests: int) -> float:
@@ -88,22 +95,29 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=Size().turns, help="of each measurement")
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    size = Size(turns=chosen.turns)
+    table = Table(ROWS, ["by the proxy", "straight"])
     with TemporaryDirectory() as name:
         layout = Layout(chosen.devices, MANY)
         store, fleet, place = rig.stored(layout, Path(name), chosen.keep, rig.processes.HERE)
-        port = free_port()
-        straight = Csipd(place, fleet, more=[f"proxy_hostname: 127.0.0.1:{port}"])
-        proxied = Proxied(straight, port)
-        sides = [Side("by the proxy", proxied, store, fleet), Side("straight", straight, store, fleet)]
-        try:
-            straight.start()
-            proxied.start()
-            compare(sides, table := Table(ROWS, [side.name for side in sides]), Size(turns=chosen.turns))
-        finally:
-            for side in sides:
-                side.connect(())
-            proxied.stop()
-            straight.stop()
+        for inside in (False, True):
+            port = free_port()
+            lines = [f"proxy_hostname: 127.0.0.1:{port}", f"proxy: {str(inside).lower()}"]
+            straight = Csipd(place, fleet, more=lines)
+            proxied = ProxiedInside(straight, port) if inside else Proxied(straight, port)
+            sides = [Side("by the proxy", proxied, store, fleet), Side("straight", straight, store, fleet)]
+            try:
+                straight.start()
+                if inside:
+                    compare_cached(sides, table, size, INSIDE)
+                else:
+                    proxied.start()
+                    compare(sides, table, size)
+            finally:
+                for side in sides:
+                    side.connect(())
+                proxied.stop()
+                straight.stop()
     for row, most in BARS.items():
         ratio = table.rows[row].ratio("straight")
         print(f"{row}: {ratio:.2f} times, at most {most}: {'as asked' if ratio <= most else 'MORE'}")

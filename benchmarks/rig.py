@@ -24,7 +24,7 @@ from benchmarks import clients, processes, stores
 from benchmarks.clients import Connection, Visit
 from benchmarks.figures import NGINX
 from benchmarks.fleets import Fleet
-from benchmarks.processes import Csipd, Nginx, Proxied, Server
+from benchmarks.processes import Csipd, Nginx, Proxied, ProxiedInside, Server
 from benchmarks.stores import Layout, Store
 
 CSIPD = "csipd"
@@ -50,7 +50,7 @@ class Side:
     @property
     def is_csipd(self) -> bool:
         """Whether it can be written to."""
-        return isinstance(self.server, Csipd | Proxied)
+        return isinstance(self.server, Csipd | Proxied | ProxiedInside)
 
     def get(self, path: str, device: int) -> bytes:
         """What a device sends that asks for `path`, its number put in."""

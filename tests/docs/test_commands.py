@@ -29,6 +29,7 @@ DOCUMENTS = (
     "docs/from-gridappsd.md",
     "docs/gridappsd.md",
     "docs/discovery.md",
+    "docs/proxy.md",
 )
 
 #: What an installed csipd has elsewhere than one of `make run`.
@@ -162,6 +163,13 @@ class DocumentTests(SynchronousTestCase):
     def test_discovery(self) -> None:
         """docs/discovery.md."""
         self.run_document("docs/discovery.md")
+
+    def test_proxy(self) -> None:
+        """docs/proxy.md, on a port of its own."""
+        port, _ = two_free_ports()
+        shell = Shell(self, Path(self.mktemp()), replaced=(("0.0.0.0:8443", f"127.0.0.1:{port}"),))
+        shell.replaced["127.0.0.1:8443"] = f"127.0.0.1:{port}"
+        self.run_document("docs/proxy.md", shell)
 
     def test_gridappsd(self) -> None:
         """docs/gridappsd.md, with what stands in for the platform, and an application that commands there."""
