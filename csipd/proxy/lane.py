@@ -420,11 +420,14 @@ class Lane:
         if never:
             self._tried_in_vain = self.clock.seconds()
             self.complain("no connection", f"no connection with the server: {reason}")
-            if not self._connections:
-                # There is nobody to ask, and nobody is kept waiting for somebody to come back.
-                waiting, self.waiting = self.waiting, deque()
-                for asked in waiting:
+            # Whoever nobody is there to ask for is not kept waiting for somebody to come back.
+            newest = max((each.number for each in self._connections), default=-1)
+            waiting, self.waiting = self.waiting, deque()
+            for asked in waiting:
+                if asked.oldest > newest:
                     asked.fail(502)
+                else:
+                    self.waiting.append(asked)
         self.go_on()
 
     def _again(self, flight: deque[Asked], *, counted: bool) -> None:
@@ -474,6 +477,8 @@ class Lane:
         if beginning is not None and now - self._begun_at >= self.limits.handshake:
             beginning.certificate_refused("no handshake in time")
             beginning.abort()
+        if self.waiting:
+            self.go_on()
 
     def renew(self) -> None:
         """Have requests go on connections that are made from now on; older ones end with what they have."""

@@ -169,6 +169,38 @@ class FailureTests(ProxyCase):
         self.see_error(device, 502)
         self.assertEqual(len(self.server.requests), 2)
 
+    def test_get_again_in_vain(self) -> None:
+        """Where none can be opened it is 502, though others that were there before still work."""
+        self.bench.device("C").send(get(b"/c"))
+        self.bench.settle()
+        self.bench.advance(1)
+        device = self.bench.device("A")
+        device.send(get(b"/a"))
+        self.bench.settle()
+        self.server.is_up = False
+        self.server.links[1].lose()
+        self.bench.settle()
+        self.see_error(device, 502)
+        device.send(get(b"/again"))
+        self.bench.serve_all()
+        self.assertEqual(device.answers()[1].body, b"A /again ")
+
+    def test_after_back_off(self) -> None:
+        """While none can be made, what waits goes on those that there are."""
+        self.bench.device("C").send(get(b"/slow"))
+        self.bench.settle()
+        self.bench.advance(1)
+        self.server.is_up = False
+        device, other = self.bench.device("A"), self.bench.device("B")
+        for one in (device, other):
+            one.send(get(b"/" + one.name))
+        self.bench.settle()
+        self.bench.advance(2)
+        (link,) = self.server.links
+        link.answer_all()
+        self.bench.serve_all()
+        self.assertEqual([one.answers()[0].status for one in (device, other)], [200, 200])
+
     def test_answer_in_part(self) -> None:
         """A GET of whose answer an octet has come is not sent again, and nothing of it is handed on."""
         device = self.bench.device("A")
