@@ -70,6 +70,8 @@ class ClosedLoopTests(SynchronousTestCase):
         self.place: Place = small_place(
             Path(self.mktemp()),
             "generate_admin_cert: true",
+            # As the older server has it; docs/gridappsd.md has the other way.
+            "lfdi_mode: lfdi_mode_from_file",
             "der_program_list_poll_rate: 1",
             "fsas: [{description: all, programs: [all]}]",
             "programs: [{description: all, primacy: 20}]",

@@ -134,12 +134,15 @@ class Making:
         self,
         name: str,
         credential: Credential,
+        lfdi: str,
         pin: int | None,
         plant: Plant,
         behaviour: Behaviour = Behaviour.GOOD,
     ) -> Station:
-        """A device that speaks for itself."""
-        lfdi = credential.lfdi
+        """A device that speaks for itself.
+
+        :param lfdi: by which the server knows it: as a rule that of its certificate
+        """
         if behaviour is Behaviour.WRONG_CERTIFICATE:
             credential = strangers.credential(name)
         return Station(
@@ -225,7 +228,8 @@ class _Assembly:
     def _device(self, member: Member) -> Station:
         behaviour = self._behaviours.get(member.name, Behaviour.GOOD)
         credential = self._roster.credential(member.name)
-        return self._making.device(member.name, credential, member.pin, self._plant(member), behaviour)
+        plant = self._plant(member)
+        return self._making.device(member.name, credential, member.lfdi, member.pin, plant, behaviour)
 
     def _aggregators(self) -> Sequence[Station]:
         if not self._managed:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
-from attrs import define
+from attrs import define, frozen
 from twisted.internet.task import LoopingCall
 
 from csipd.gridappsd import topics
@@ -236,9 +236,22 @@ class CoSimulation(Population):
                 yield connection, before, feed
 
 
+@frozen
+class Joining:
+    """A device of the platform's that takes part.
+
+    :param terminal: where it stands
+    :param lfdi: by which csipd knows it
+    """
+
+    terminal: Terminal
+    credential: Credential
+    lfdi: str
+
+
 def join(
     making: Making,
-    devices: Iterable[tuple[Terminal, Credential]],
+    devices: Iterable[Joining],
     pin: int | None,
     bus: Bus,
     simulation_id: str,
@@ -246,17 +259,18 @@ def join(
 ) -> CoSimulation:
     """A fleet of the platform's devices that has not begun, each with a plant as the model says.
 
-    :param devices: where they stand, and their certificates; they are named by their mRIDs
+    :param devices: they are named by their mRIDs
     :param pin: of all of them; None: it is not checked
     :param how: as `CoSimulation` has it
     """
     stations, standing = [], {}
     plan, noon = making.plan, making.noon
-    for number, (terminal, credential) in enumerate(devices):
+    for number, one in enumerate(devices):
         # As on a street: clouds are the same for so many.
         sun = Sun(noon, cloudiness=plan.cloudiness, seed=plan.seed + number // HOUSES)
-        stations.append(making.device(terminal.device, credential, pin, plant_at(terminal, sun)))
-        standing[terminal.device] = terminal
+        name, plant = one.terminal.device, plant_at(one.terminal, sun)
+        stations.append(making.device(name, one.credential, one.lfdi, pin, plant))
+        standing[name] = one.terminal
     return CoSimulation(
         making.clock, stations, making.counts, standing, bus, simulation_id, making.reactor, **how
     )

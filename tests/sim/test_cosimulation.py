@@ -15,7 +15,7 @@ from csipd.cli.ctl.views import simulate as views
 from csipd.gridappsd import topics
 from csipd.gridappsd.terminals import terminals
 from csipd.sim.assembly import Making, Place, Plan
-from csipd.sim.cosimulation import SILENCE, CoSimulation, join
+from csipd.sim.cosimulation import SILENCE, CoSimulation, Joining, join
 from tests.conformance.bench import LAB, PIN
 from tests.sim.lab import Lab, credential_of
 from tests.support.bus import MemoryBus
@@ -53,7 +53,7 @@ class CoSimulationCase(SynchronousTestCase):
         standing = terminals(model, map(mrid, self.feeder.names))
         self.fleet = join(
             making,
-            zip(standing, credentials, strict=True),
+            [Joining(*pair, pair[1].lfdi) for pair in zip(standing, credentials, strict=True)],
             PIN,
             self.bus,
             SIMULATION,

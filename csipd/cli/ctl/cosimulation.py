@@ -20,8 +20,9 @@ from csipd.cli.ctl.errors import Failure
 from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.simulation import EVERY, where
 from csipd.cli.ctl.views import simulate as views
-from csipd.config import Gridappsd
+from csipd.config import Settings
 from csipd.config.doors import SignOfPower
+from csipd.config.settings import LFDIMode
 from csipd.gridappsd.access import Access, AccessError, read_access
 from csipd.gridappsd.broker import BrokerBus, endpoint_of
 from csipd.gridappsd.bus import NoAnswer
@@ -37,9 +38,11 @@ from csipd.gridappsd.terminals import Terminal, terminals
 from csipd.gridappsd.topics import CONFIG_REQUEST, MODEL_REQUEST
 from csipd.net.peer_log import PeerLog
 from csipd.net.tls import TLSError
+from csipd.pki import PKIError
+from csipd.pki.contents import Contents, lfdi_from_file
 from csipd.sim.assembly import Making, Plan, place_of
 from csipd.sim.clock import SimulatedClock
-from csipd.sim.cosimulation import CoSimulation, join
+from csipd.sim.cosimulation import CoSimulation, Joining, join
 from csipd.sim.running import new_reactor, run
 from csipd.sim.tls import Credential
 
@@ -105,13 +108,13 @@ def carry_out(session: Session, wish: Wish) -> None:
         session.out.show(*views.cosimulation_summary(taking_part.fleet))
 
 
-def _settings(session: Session) -> tuple[Gridappsd, Access]:
+def _settings(session: Session) -> tuple[Settings, Access]:
     """The bus and the simulation, as the configuration names them. Failure."""
     if session.settings is None:
         raise Failure("the platform's devices have their keys where csipd runs: --config names its file")
-    settings = session.settings.gridappsd
+    settings = session.settings
     try:
-        access = read_access(settings)
+        access = read_access(settings.gridappsd)
     except AccessError as error:
         raise Failure(f"gridappsd: {error.key}: {error}") from None
     if access is None:
@@ -148,13 +151,14 @@ class _TakingPart:
     """
 
     def __init__(
-        self, session: Session, settings: Gridappsd, access: Access, making: Making, bus: BrokerBus
+        self, session: Session, settings: Settings, access: Access, making: Making, bus: BrokerBus
     ) -> None:
         self.fleet: CoSimulation | None = None
         self.failure: Failure | None = None
         self.reactor = making.reactor
         self._session = session
-        self._settings = settings
+        self._settings = settings.gridappsd
+        self._lfdi_mode = settings.lfdi_mode
         self._access = access
         self._making = making
         self._bus = bus
@@ -218,17 +222,20 @@ class _TakingPart:
             raise ModelError("the platform has none of that name, or no key of gridappsd: names one")
         return await self._bus.request(CONFIG_REQUEST, dictionary_request(feeder), _ANSWER)
 
-    def _with_certificates(self, standing: list[Terminal]) -> Iterator[tuple[Terminal, Credential]]:
+    def _with_certificates(self, standing: list[Terminal]) -> Iterator[Joining]:
         """Those for which csipd has made a certificate; ValueError and OSError if one cannot be read."""
+        contents = Contents(self._session.tls)
+        by_file = self._lfdi_mode is LFDIMode.FILE
         for terminal in standing:
             without = terminal.device.removeprefix("_")
             for id in (f"_{without}", without):
-                certificate = self._session.tls / "certs" / f"{id}.crt"
-                if certificate.exists():
-                    yield terminal, Credential.read(certificate, self._session.tls / "private" / f"{id}.pem")
+                if contents.certificate(id).exists():
+                    credential = Credential.read(contents.certificate(id), contents.key(id))
+                    lfdi = lfdi_from_file(contents.combined(id)) if by_file else credential.lfdi
+                    yield Joining(terminal, credential, lfdi)
                     break
 
-    def _say_who_comes(self, count: int, known: list[tuple[Terminal, Credential]]) -> None:
+    def _say_who_comes(self, count: int, known: list[Joining]) -> None:
         tls: Path = self._session.tls
         if not known:
             raise ModelError(
@@ -236,10 +243,10 @@ class _TakingPart:
             )
         say = self._session.out.note
         say(f"{len(known)} of {count} devices of the model come, in simulation {self._access.simulation_id}.")
-        nowhere = sum(terminal.connection is None for terminal, _ in known)
+        nowhere = sum(one.terminal.connection is None for one in known)
         if nowhere:
             say(f"{nowhere} of them have nothing in the model that feeds in: nothing is written for them.")
-        unseen = sum(not terminal.voltages for terminal, _ in known)
+        unseen = sum(not one.terminal.voltages for one in known)
         if unseen:
             say(f"{unseen} of them have no measurement of their voltage in the model: they see 1.0 per unit.")
 
@@ -248,7 +255,7 @@ class _TakingPart:
             self._fail(f"the model cannot be used: {failure.value}")
         elif failure.check(NoAnswer):
             self._fail(f"the platform gives no model: {failure.value}")
-        elif failure.check(OSError, ValueError):
+        elif failure.check(OSError, ValueError, PKIError):
             self._fail(str(failure.value))
         elif not failure.check(CancelledError):
             failure.raiseException()
