@@ -9,10 +9,15 @@ from attrs import frozen
 
 from csipd.db import group_counts, group_devices
 from csipd.db.devices import is_shown
+from csipd.db.prepared import Prepared
 from csipd.db.tables import devices, memberships
 
 #: Devices that are looked at for a sample of them.
 MOST_LOOKED_AT = 5000
+
+_MODES = Prepared(
+    sa.select(devices.c.id, devices.c.modes).where(devices.c.id.in_(sa.bindparam("devices", expanding=True)))
+)
 
 
 def some_under(connection: sa.Connection, group: int, limit: int) -> list[int]:
@@ -87,18 +92,13 @@ def addressed_under(connection: sa.Connection, group: int, category: int, limit:
     return AddressedDevices(tuple(sorted(connection.scalars(sample))), known, unknown, others)
 
 
-def unable(connection: sa.Connection, numbers: Sequence[int], needed: int) -> dict[int, int]:
+def abilities(connection: sa.Connection, numbers: Sequence[int], needed: int) -> tuple[dict[int, int], int]:
     """Those of the devices that do not support all of these modes, and what they do support.
 
-    Both as DERControlType; those that have not said are left out.
+    Both as DERControlType.
+
+    :return: with it how many of the devices have not said what they support
     """
-    query = sa.select(devices.c.id, devices.c.modes).where(
-        devices.c.id.in_(numbers), devices.c.modes.is_not(None)
-    )
-    return {row.id: row.modes for row in connection.execute(query) if needed & ~row.modes}
-
-
-def number_without_modes(connection: sa.Connection, numbers: Sequence[int]) -> int:
-    """How many of the devices have not said what they support."""
-    query = sa.select(sa.func.count()).select_from(devices)
-    return connection.scalar(query.where(devices.c.id.in_(numbers), devices.c.modes.is_(None))) or 0
+    rows = _MODES.all(connection, {"devices": numbers})
+    unable = {row.id: row.modes for row in rows if row.modes is not None and needed & ~row.modes}
+    return unable, sum(row.modes is None for row in rows)

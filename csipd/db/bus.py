@@ -38,6 +38,7 @@ from csipd.db.responses import REPLY_TO
 from csipd.db.schedules import StoredControl
 from csipd.db.stored import decode
 from csipd.db.tables import bus_messages, bus_wishes
+from csipd.db.tables import controls as control_rows
 from csipd.db.tables import devices as device_rows
 from csipd.db.upsert import insert
 from csipd.der.programs import SETTINGS
@@ -66,8 +67,44 @@ _WISHES = Prepared(
         bus_wishes.c.device.in_(sa.bindparam("devices", expanding=True))
     )
 )
+
+
+def _put(table: sa.Table, key: str) -> Prepared:
+    """Makes a row, or changes the one that there is."""
+    names = [column.name for column in table.columns]
+
+    def said(dialect: str) -> sa.Executable:
+        statement = insert(dialect, table)
+        changes = {name: statement.excluded[name] for name in names if name != key}
+        return statement.on_conflict_do_update(index_elements=[key], set_=changes)
+
+    return Prepared(said, *names)
+
+
+_PUT_WISH = _put(bus_wishes, "device")
+_PUT_MESSAGE = _put(bus_messages, "key")
 _KNOWN = Prepared(
     sa.select(bus_messages.c.key).where(bus_messages.c.key.in_(sa.bindparam("keys", expanding=True)))
+)
+_later = control_rows.alias()
+_FORMER = Prepared(
+    sa.select(
+        control_rows.c.id,
+        control_rows.c.program,
+        control_rows.c.creation_time,
+        control_rows.c.latest,
+        control_rows.c.cancelled,
+        control_rows.c.modes,
+        # Whether any of its program was made since that may have taken something.
+        sa.exists()
+        .where(
+            _later.c.program == control_rows.c.program,
+            _later.c.latest > control_rows.c.start,
+            _later.c.creation_time >= control_rows.c.creation_time,
+            _later.c.id != control_rows.c.id,
+        )
+        .label("contested"),
+    ).where(control_rows.c.id.in_(sa.bindparam("numbers", expanding=True)))
 )
 _OLDEST = Prepared(
     sa.select(bus_messages.c.key)
@@ -149,7 +186,7 @@ def carry_out(
     present = [number for number in numbers.values() if number not in absent]
     wishes = {row.device: row for row in _WISHES.all(connection, {"devices": present})} if present else {}
     asked = [row.control for row in wishes.values() if row.control is not None]
-    kept = {one.number: one for one in controls.commanded_of(connection, asked, now)} if asked else {}
+    kept = _formers(connection, asked, now) if asked else {}
     goes_to = own_programs.of_devices(connection, present) if present else {}
     outcomes = []
     for one in wanted:
@@ -178,9 +215,8 @@ def _named(connection: sa.Connection, names: Sequence[str]) -> dict[str, int]:
 def _remember(transaction: Transaction, keys: Sequence[bytes], now: int) -> None:
     """Note that messages were carried out, and forget twice as many at most of the oldest."""
     connection = transaction.connection
-    statement = insert(connection.dialect.name, bus_messages)
-    rows = [{"key": key, "seen": now} for key in dict.fromkeys(keys)]
-    connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"seen": now}), rows)
+    rows = [(key, now) for key in dict.fromkeys(keys)]
+    _PUT_MESSAGE.execute_many(connection, rows)
     most = 2 * len(rows)
     gone = _OLDEST.scalars(connection, {"before": now - KNOWN_SECONDS, "most": most})
     if gone:
@@ -198,6 +234,20 @@ def forget(transaction: Transaction, most: int = MOST_KNOWN) -> int:
     return len(gone)
 
 
+@frozen
+class _Former:
+    """A control of the bus that is in force.
+
+    :param created: its creationTime
+    :param modes: those of its modes that are
+    """
+
+    number: int
+    program: int
+    created: int
+    modes: frozenset[str]
+
+
 class _Wish:
     """What the bus wants of one device, and what of it is in force.
 
@@ -213,7 +263,7 @@ class _Wish:
         device: int,
         program: int,
         row: Any,
-        kept: Mapping[int, StoredControl],
+        kept: Mapping[int, _Former],
         seconds: int,
         now: int,
     ) -> None:
@@ -223,7 +273,7 @@ class _Wish:
         self._program = program
         self._seconds = seconds
         self._now = now
-        self._former: StoredControl | None = None
+        self._former: _Former | None = None
         self._held: dict[str, Any] = {}
         self._settings: dict[str, Any] = {}
         self._outcome = Outcome()
@@ -231,11 +281,11 @@ class _Wish:
             document = decode(row.body, r.DefaultDERControl, f"bus_wishes {device}")
             self._settings = {n: v for n, v in vars(document).items() if n in SETTINGS}
             former = kept.get(row.control)
-            if former is not None and (modes := _in_force(transaction.connection, former, now)):
+            if former is not None:
                 self._former = former
                 given = vars(document.DERControlBase)
                 # What is no mode, a ramp, goes with the modes.
-                self._held = {n: v for n, v in given.items() if n in modes or n not in MODE}
+                self._held = {n: v for n, v in given.items() if n in former.modes or n not in MODE}
 
     def change(self, wanted: Wanted) -> Outcome:
         """Command what is to be different."""
@@ -265,7 +315,7 @@ class _Wish:
         self._held = base if made else {}
         return made or None
 
-    def _replaced(self, former: StoredControl | None, base: Mapping[str, Any]) -> int | None:
+    def _replaced(self, former: _Former | None, base: Mapping[str, Any]) -> int | None:
         """Put a control of these modes in the place of the former one.
 
         :return: its number, 0 where there is none any more; None: it cannot be
@@ -285,7 +335,13 @@ class _Wish:
                 self._cancel(former)
             # It begins in the second in which the former one ends, or in which its modes are taken.
             (place,), _ = commands.create(
-                self._transaction, self._own, REPLY_TO, *self._commanded(base), self._now, PLATFORM
+                self._transaction,
+                self._own,
+                REPLY_TO,
+                *self._commanded(base),
+                self._now,
+                PLATFORM,
+                overlaps=False,
             )
         except Impossible:
             return None
@@ -315,7 +371,8 @@ class _Wish:
         """
         if not _has_modes(base):
             raise Impossible([("/base/rampTms", "has no mode to go with")])
-        commands.preview(self._transaction.connection, self._own, *self._commanded(base), self._now)
+        connection = self._transaction.connection
+        commands.preview(connection, self._own, *self._commanded(base), self._now, overlaps=False)
 
     def _commanded(self, base: Mapping[str, Any]) -> tuple[Target, Command]:
         command = Command(r.DERControlBase(**base), self._seconds, description=PLATFORM)
@@ -329,13 +386,13 @@ class _Wish:
         self._outcome.refused.append((Reason.FULL, why))
         return False
 
-    def _has_to_end(self, former: StoredControl, base: Mapping[str, Any]) -> bool:
+    def _has_to_end(self, former: _Former, base: Mapping[str, Any]) -> bool:
         """Whether the former control is not wholly superseded by one of these modes."""
-        left = former.event.modes.intersection(self._held).difference(base)
+        left = former.modes.difference(base)
         # One of before the clock was set back would win.
-        return bool(left) or former.program != self._program or former.event.created > self._now
+        return bool(left) or former.program != self._program or former.created > self._now
 
-    def _cancel(self, former: StoredControl) -> None:
+    def _cancel(self, former: _Former) -> None:
         commands.cancel(self._transaction, former.number, False, "taken back on the bus", self._now, PLATFORM)
         self._outcome.cancelled += 1
 
@@ -389,9 +446,8 @@ class _Wish:
             connection.execute(sa.delete(bus_wishes).where(bus_wishes.c.device == self._device))
             return
         wish = r.DefaultDERControl(mRID="0", DERControlBase=r.DERControlBase(**self._held), **self._settings)
-        values = {"control": number, "body": codec.encode(wish)}
-        statement = insert(connection.dialect.name, bus_wishes).values(device=self._device, **values)
-        connection.execute(statement.on_conflict_do_update(index_elements=[bus_wishes.c.device], set_=values))
+        values = {"device": self._device, "control": number, "body": codec.encode(wish)}
+        _PUT_WISH.execute(connection, values)
 
 
 def _has_modes(base: Mapping[str, Any]) -> bool:
@@ -400,6 +456,25 @@ def _has_modes(base: Mapping[str, Any]) -> bool:
 
 def _changed(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in {**values, **changes}.items() if value is not None}
+
+
+def _formers(connection: sa.Connection, numbers: Sequence[int], now: int) -> dict[int, _Former]:
+    """The controls that are in force, by their numbers; the others are left out."""
+    rows = _FORMER.all(connection, {"numbers": numbers})
+    contested = [row.id for row in rows if row.contested]
+    known = (
+        {one.number: one for one in controls.commanded_of(connection, contested, now)} if contested else {}
+    )
+    found: dict[int, _Former] = {}
+    for row in rows:
+        modes = frozenset(row.modes.split())
+        if row.contested:
+            modes = _in_force(connection, known[row.id], now)
+        elif now >= row.latest or row.cancelled is not None:
+            modes = frozenset()
+        if modes:
+            found[row.id] = _Former(row.id, row.program, row.creation_time, modes)
+    return found
 
 
 def _in_force(connection: sa.Connection, kept: StoredControl, now: int) -> frozenset[str]:

@@ -126,10 +126,17 @@ class Effect:
 
 
 def preview(
-    connection: sa.Connection, own: programs.OwnPrograms, target: Target, command: Command, now: int
+    connection: sa.Connection,
+    own: programs.OwnPrograms,
+    target: Target,
+    command: Command,
+    now: int,
+    *,
+    overlaps: bool = True,
 ) -> Effect:
     """What a command would do if it were given now.
 
+    :param overlaps: whether it is wanted what takes modes from what
     :raises Impossible: it would be refused, with all that is wrong with it
     """
     wanted = _programs(connection, own, target)
@@ -143,7 +150,10 @@ def preview(
         raise Impossible(flaws)
     # The mRID that it will get is greater than all others of its second.
     event = evolve(controls.event_of(_control(command, start, now)), mrid=_GREATEST_MRID)
-    supersedes, superseded_by = _overlaps(connection, own, target, wanted, event, now)
+    supersedes: tuple[Overlap, ...] = ()
+    superseded_by: tuple[Overlap, ...] = ()
+    if overlaps:
+        supersedes, superseded_by = _overlaps(connection, own, target, wanted, event, now)
     return Effect(
         event, tuple(wanted), number, tuple(sample), supersedes, superseded_by, (*others, *warnings, *doubts)
     )
@@ -200,16 +210,19 @@ def create(
     command: Command,
     now: int,
     who: str,
+    *,
+    overlaps: bool = True,
 ) -> tuple[list[Place], Effect]:
     """Make a control in each program that a command is for: all of them or none.
 
     :param reply_to: href of the ResponseList that devices answer to
     :param who: the operator
+    :param overlaps: as for ``preview``
     :raises Impossible: as for ``preview``
     :raises Full: a program has as many controls as it can have
     """
     connection = transaction.connection
-    effect = preview(connection, own, target, command, now)
+    effect = preview(connection, own, target, command, now, overlaps=overlaps)
     for program in effect.programs:
         if controls.live(connection, program, now) >= controls.MOST_LIVE:
             raise Full(f"program {program} has {controls.MOST_LIVE} controls that are not over")
@@ -394,7 +407,7 @@ def _abilities(
     owner = programs.owner_of(wanted[0])
     named = target.devices or (() if owner is None else (owner,))
     if named:
-        unable = addressees.unable(connection, named, needed)
+        unable, silent = addressees.abilities(connection, named, needed)
         called = devices.called(connection, list(unable)[:_MOST_CALLED])
         flaws = [
             (
@@ -403,7 +416,6 @@ def _abilities(
             )
             for device, modes in unable.items()
         ]
-        silent = addressees.number_without_modes(connection, named)
         return flaws, ([_unsaid(silent)] if silent else [])
     warnings = []
     for modes, members in group_counts.abilities_under(

@@ -36,6 +36,30 @@ RETENTION = 86_400
 MOST_LIVE = 1000
 
 
+_ADD = Prepared(
+    sa.insert(controls).values(randomized=False, body=b"").returning(controls.c.id),
+    "program",
+    "start",
+    "duration",
+    "randomize_start",
+    "randomize_duration",
+    "creation_time",
+    "earliest",
+    "latest",
+    "categories",
+    "modes",
+    "who",
+)
+_COMPLETE = Prepared(
+    sa.update(controls)
+    .where(controls.c.id == sa.bindparam("number"))
+    .values(mrid=sa.bindparam("new_mrid"), body=sa.bindparam("new_body"))
+)
+_LIVE_OF = Prepared(
+    sa.select(sa.func.count())
+    .select_from(controls)
+    .where(controls.c.program == sa.bindparam("of"), controls.c.latest > sa.bindparam("now"))
+)
 _CONTROLS_OF = Prepared(schedules.EVENTS.where(controls.c.id.in_(sa.bindparam("numbers", expanding=True))))
 _LATEST = listing.Order((controls.c.start, controls.c.id))
 _BODIES = Prepared(
@@ -75,32 +99,25 @@ def add(
     """
     connection = transaction.connection
     event = event_of(control)
-    number: int | None = connection.scalar(
-        sa.insert(controls)
-        .values(
-            program=program,
-            start=event.start,
-            duration=event.duration,
-            randomize_start=event.randomize_start,
-            randomize_duration=event.randomize_duration,
-            creation_time=event.created,
-            earliest=event.earliest,
-            latest=event.latest,
-            categories=event.categories,
-            modes=" ".join(modes_of(control.DERControlBase)),
-            randomized=False,
-            who=who,
-            body=b"",
-        )
-        .returning(controls.c.id)
+    number: int = _ADD.scalar(
+        connection,
+        {
+            "program": program,
+            "start": event.start,
+            "duration": event.duration,
+            "randomize_start": event.randomize_start,
+            "randomize_duration": event.randomize_duration,
+            "creation_time": event.created,
+            "earliest": event.earliest,
+            "latest": event.latest,
+            "categories": event.categories,
+            "modes": " ".join(modes_of(control.DERControlBase)),
+            "who": who,
+        },
     )
-    assert number is not None
     mrid = issuer.mrid(Kind.CONTROL, number)
-    connection.execute(
-        sa.update(controls)
-        .where(controls.c.id == number)
-        .values(mrid=mrid, body=codec.encode(control.replace(mRID=mrid)))
-    )
+    body = codec.encode(control.replace(mRID=mrid))
+    _COMPLETE.execute(connection, {"number": number, "new_mrid": mrid, "new_body": body})
     _invalidate(transaction, program)
     return Place(_CONTROL, (program, number))
 
@@ -240,8 +257,8 @@ def _shown(row: Any, status: Status) -> r.DERControl:
 
 def live(connection: sa.Connection, program: int, now: int) -> int:
     """How many controls of a program are not over."""
-    query = sa.select(sa.func.count()).select_from(controls)
-    return connection.scalar(query.where(controls.c.program == program, controls.c.latest > now)) or 0
+    found: int = _LIVE_OF.scalar(connection, {"of": program, "now": now})
+    return found
 
 
 def any_live(connection: sa.Connection, program: int, now: int) -> int | None:

@@ -101,6 +101,14 @@ _WITH_POST_RATE = Prepared(
 
 _BY_LFDI = Prepared(_DEVICE.where(devices.c.lfdi == sa.bindparam("lfdi")))
 _BY_NUMBER = Prepared(_DEVICE.where(devices.c.id == sa.bindparam("device")))
+_PRESENT = Prepared(
+    sa.select(devices.c.id).where(
+        devices.c.id.in_(sa.bindparam("devices", expanding=True)), is_shown, sa.not_(devices.c.aggregator)
+    )
+)
+_CALLED = Prepared(
+    sa.select(devices.c.id, devices.c.name).where(devices.c.id.in_(sa.bindparam("devices", expanding=True)))
+)
 _BY_NAME = Prepared(_DEVICE.where(devices.c.name == sa.bindparam("name")))
 _NAMED = Prepared(sa.select(devices.c.name).where(devices.c.name.in_(sa.bindparam("names", expanding=True))))
 _STATE = Prepared(
@@ -489,15 +497,15 @@ def is_aggregator(connection: sa.Connection, number: int) -> bool:
 
 def missing(connection: sa.Connection, numbers: Sequence[int]) -> list[int]:
     """Those of the numbers that are no EndDevice, or an aggregator."""
-    query = sa.select(devices.c.id).where(devices.c.id.in_(numbers), is_shown, sa.not_(devices.c.aggregator))
-    present = set(connection.scalars(query))
+    present = set(_PRESENT.scalars(connection, {"devices": numbers}))
     return [number for number in numbers if number not in present]
 
 
 def called(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, str]:
     """What people call devices, by their numbers; those that there are not are left out."""
-    query = sa.select(devices.c.id, devices.c.name).where(devices.c.id.in_(numbers))
-    return {row.id: title(row.id, row.name) for row in connection.execute(query)}
+    if not numbers:
+        return {}
+    return {row.id: title(row.id, row.name) for row in _CALLED.all(connection, {"devices": numbers})}
 
 
 def title(number: int, name: str | None) -> str:

@@ -41,7 +41,7 @@ _others = memberships.alias()
 _children = group_rows.alias()
 _siblings = program_rows.alias()
 #: The program of each device's own SERVICE_POINT group: the one program of a group that it is alone in.
-_SERVICE_POINTS = (
+_SERVICE_POINTS = Prepared(
     sa.select(memberships.c.device, program_rows.c.id)
     .join(group_rows, group_rows.c.id == memberships.c.group)
     .join(program_rows, program_rows.c.group == group_rows.c.id)
@@ -69,7 +69,7 @@ _SERVICE_POINTS = (
 def of_devices(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, int]:
     """The program that a control for each of these devices by name goes to."""
     # Of several the best comes last, and stays.
-    points = {row.device: row.id for row in connection.execute(_SERVICE_POINTS, {"devices": numbers})}
+    points = {row.device: row.id for row in _SERVICE_POINTS.all(connection, {"devices": numbers})}
     return {device: points.get(device, programs.own_program(device)) for device in numbers}
 
 

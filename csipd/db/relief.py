@@ -23,6 +23,8 @@ from csipd.sep2.types import EventState
 
 #: Superseded controls of the bus that stay in a list: a device that polls sees whose place the last one took.
 KEPT = 4
+#: So many more may there be before some go.
+_MORE = 4
 
 _LINE = Prepared(
     sa.select(controls.c.id, controls.c.start, controls.c.creation_time, controls.c.who, controls.c.cancelled)
@@ -40,6 +42,11 @@ _LAST_OVER = Prepared(
         controls.c.latest <= sa.bindparam("now"),
     )
 )
+_RELIEVE = Prepared(
+    sa.update(controls)
+    .where(controls.c.id == sa.bindparam("number"))
+    .values(relieved=sa.bindparam("since"), latest=sa.bindparam("since"))
+)
 
 
 def relieve(transaction: Transaction, program: int, now: int) -> None:
@@ -47,7 +54,7 @@ def relieve(transaction: Transaction, program: int, now: int) -> None:
     connection = transaction.connection
     line = _LINE.all(connection, {"program": program, "now": now})
     # The last one is in force, and some before it stay.
-    if len(line) <= KEPT + 1 or line[0].who != PLATFORM:
+    if len(line) <= KEPT + 1 + _MORE or line[0].who != PLATFORM:
         return
     over = _LAST_OVER.scalar(connection, {"program": program, "now": now})
     known = schedules.of(connection, [program], now)[program].all
@@ -59,8 +66,6 @@ def relieve(transaction: Transaction, program: int, now: int) -> None:
             break
         moments[row.id] = status.since
     for number, since in moments.items():
-        connection.execute(
-            sa.update(controls).where(controls.c.id == number).values(relieved=since, latest=since)
-        )
+        _RELIEVE.execute(connection, {"number": number, "since": since})
     if moments:
         transaction.invalidate(facts.controls(program), facts.schedule(program))

@@ -36,8 +36,12 @@ from csipd.refusals import Unavailable
 WINDOW: Final = 1.0
 #: Seconds in which messages are gathered to be told apart from known ones.
 GATHERED: Final = 0.1
-#: Devices of one transaction.
+#: Devices of one transaction at most. Of fewer that are due a part is taken at a time, and the rest goes on
+#: after a pause (s), so that no GET waits for many of them.
 TOGETHER: Final = 50
+_LEAST: Final = 4
+_PARTS: Final = 10
+PAUSE: Final = 0.02
 #: Devices that may wait for one, and messages whose end is awaited: others are carried out, but not known.
 MOST_DEVICES: Final = 20_000
 MOST_OPEN: Final = 50_000
@@ -116,6 +120,7 @@ class Commanding(Service):
         self._held: dict[str, _Pending] = {}
         self._looking = False
         self._working = False
+        self._rest_until = 0.0
         self._timers: dict[str, Any] = {}
         self._idle: list[Deferred[None]] = []
 
@@ -183,7 +188,8 @@ class Commanding(Service):
         if self._pending and not self._working:
             if self.running:
                 first = next(iter(self._pending.values()))
-                self._later("carry out", first.due - self._clock.seconds(), self._carry_out)
+                due = max(first.due, self._rest_until)
+                self._later("carry out", due - self._clock.seconds(), self._carry_out)
             else:
                 self._carry_out()
         if not (self.running or self._looking or self._working):
@@ -296,6 +302,7 @@ class Commanding(Service):
             self._close(parts, ended)
             self._count(batch, outcomes)
         self._working = False
+        self._rest_until = self._clock.seconds() + PAUSE
         self._settled(again, "carry out", self._carry_out)
 
     def _wanted(self, name: str, one: _Pending) -> Wanted:
@@ -317,8 +324,9 @@ class Commanding(Service):
         batch: dict[str, _Pending] = {}
         if self._working:
             return batch
+        most = min(TOGETHER, max(_LEAST, len(self._pending) // _PARTS)) if self.running else TOGETHER
         for name, one in self._pending.items():
-            if len(batch) >= TOGETHER or (self.running and one.due > now):
+            if len(batch) >= most or (self.running and one.due > now):
                 break
             batch[name] = one
         for name in batch:

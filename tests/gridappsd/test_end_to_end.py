@@ -57,10 +57,9 @@ class EndToEndTests(SynchronousTestCase):
     def controls(self) -> list[r.DERControl]:
         """What the device is given."""
         with self.daemon.device("dev1") as device:
-            (assigned,) = codec.decode(
-                device.get("/edev/1/fsa").body, r.FunctionSetAssignmentsList
-            ).FunctionSetAssignments
-            programs = codec.decode(device.get(assigned.DERProgramListLink.href).body, r.DERProgramList)
+            assigned = codec.decode(device.get("/edev/1/fsa").body, r.FunctionSetAssignmentsList)
+            (one,) = assigned.FunctionSetAssignments
+            programs = codec.decode(device.get(one.DERProgramListLink.href).body, r.DERProgramList)
             own, *_ = programs.DERProgram
             answer = device.get(f"{own.DERControlListLink.href}?l=10")
             validate(answer.body)
