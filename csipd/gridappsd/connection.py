@@ -20,11 +20,11 @@ from zope.interface import implementer
 from csipd.stomp.session import Confirmed, Connected, Received, Session, SessionError
 
 #: Events that are handled before the reactor looks at everything else, and for how long (s).
-_SLICE: Final = 32
-_SLICE_SECONDS: Final = 0.002
+_SLICE: Final = 16
+_SLICE_SECONDS: Final = 0.001
 #: What is taken in a second, on average: messages, octets; and the seconds of it that may come at once.
-_EVENTS_PER_SECOND: Final = 4_000.0
-_OCTETS_PER_SECOND: Final = 16_000_000.0
+_EVENTS_PER_SECOND: Final = 2_000.0
+_OCTETS_PER_SECOND: Final = 8_000_000.0
 _BURST_SECONDS: Final = 1.0
 #: Pauses are no shorter than that (s).
 _SHORTEST_PAUSE: Final = 0.05

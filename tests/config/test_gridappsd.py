@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.config import ConfigError, Gridappsd, HostPort, Report, SignOfPower, loads
+from csipd.config import ConfigError, Gridappsd, HostPort, Report, SignOfPower, load, loads
 
 BASE = "server: 127.0.0.1\nhttps_port: 7443\n"
 
@@ -137,6 +139,14 @@ gridappsd:
             "c.yml:4: gridappsd.address: GRIDAPPSD_ADDRESS of the environment is taken in its place", warnings
         )
         self.assertNotIn("hush-hush", "".join(warnings))
+
+    def test_the_process(self) -> None:
+        """The variables of a file that is loaded are those of the process."""
+        path = Path(self.mktemp())
+        path.write_text(BASE + "gridappsd: {address: localhost}\n")
+        with mock.patch.dict(os.environ, {"GRIDAPPSD_USER": "me"}):
+            self.assertEqual(load(path).gridappsd.username, "me")
+        self.assertEqual(load(path, environment={}).gridappsd.username, "system")
 
     def test_the_environment_opens_no_bus(self) -> None:
         """Variables alone connect nothing: decision 72."""
