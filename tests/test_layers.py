@@ -86,7 +86,7 @@ PURE_DISCOVERY = tuple(
 )
 
 # What the proxy reads and hands on, octets to octets.
-PURE_PROXY = tuple(f"csipd.proxy.{name}" for name in ("certificates", "fields", "framing"))
+PURE_PROXY = tuple(f"csipd.proxy.{name}" for name in ("fields", "framing"))
 
 REACTOR = "twisted.internet.reactor"
 # These take no reactor and reach for the global one.

@@ -455,10 +455,10 @@ class Lane:
     def look(self, now: float) -> None:
         """Give up what has taken too long; to be called about once a second."""
         for asked in [each for each in self.waiting if now >= each.deadline]:
+            self.waiting.remove(asked)
             if asked.asker is not None:
                 self.complain("no answer in time", "no answer of the server in time, answered 504")
                 asked.fail(504)
-                self.waiting.remove(asked)
         for connection in list(self._connections):
             if not connection.flight:
                 if not connection.ready or now - connection.progress >= self.limits.idle:

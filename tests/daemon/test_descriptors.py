@@ -54,6 +54,13 @@ class MakeRoomTests(SynchronousTestCase):
         for part in ("20000", "1024", "768", "expected 20300", "LimitNOFILE", "OPEN_FILES"):
             self.assertIn(part, room.warning or "")
 
+    def test_two_sides(self) -> None:
+        """Where a device may take two files, one with the proxy, there is room for half as many."""
+        system = System(1024, 524_288)
+        self.assertEqual(make_room(20_000, 300, system, sides=2), Capacity(20_000))
+        self.assertEqual(system.limits[0], 40_300)
+        self.assertEqual(make_room(1_000, 300, System(1_300, 1_300), sides=2).connections, 500)
+
     def test_far_too_low(self) -> None:
         """There is room for some, and for one at least."""
         self.assertEqual(make_room(100, 300, System(64, 64)).connections, 48)

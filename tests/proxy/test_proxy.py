@@ -404,6 +404,17 @@ class DeviceTests(ProxyCase):
         self.bench.serve_all()
         self.assertEqual([request.target for request in self.server.requests], [b"/put"])
 
+    def test_hang_up_and_stuck(self) -> None:
+        """What nobody waits for any more is not kept for ever where it cannot be sent."""
+        self.server.shakes = False
+        writer = self.bench.device("A")
+        writer.send(put(b"/put", b"b"))
+        self.bench.settle()
+        writer.hang_up()
+        self.bench.clock.advance(61)
+        self.bench.writing.look(self.bench.clock.seconds())
+        self.assertEqual(len(self.bench.writing.waiting), 0)
+
     def test_does_not_read(self) -> None:
         """A device that does not take its answer is asked nothing more for, and holds up nobody else."""
         lazy, other = self.bench.device("A"), self.bench.device("B")
