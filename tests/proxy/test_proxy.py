@@ -12,6 +12,7 @@ from csipd.sep2.resources import Error
 from tests.proxy.memory import Bench, Device, Got
 from tests.proxy.smuggling import HANDED_ON, REFUSED, SECOND
 from tests.support import schema
+from tests.support.steps import steps
 
 
 def get(target: bytes = b"/dcap", *lines: bytes) -> bytes:
@@ -66,9 +67,38 @@ class WayTests(ProxyCase):
         device = self.bench.device("A")
         device.send(get())
         self.bench.serve_all()
+        timers = list(self.bench.clock.calls)
         device.send(get())
         (link,) = self.server.links
         self.assertEqual(len(link.end.out), 1)
+        self.assertEqual(self.bench.clock.calls, timers)
+        link.read()
+        link.answer()
+        self.assertEqual(len(device.end.out), 1)
+        self.assertEqual(self.bench.clock.calls, timers)
+
+    def test_steps(self) -> None:
+        """An ordinary GET and its answer cost the same few steps, however many devices there are."""
+        device = self.bench.device("A")
+        for _ in range(3):
+            device.send(get())
+            self.bench.serve_all()
+        (link,) = self.server.links
+        answer = b"HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: 600\r\n\r\n" + b"x" * 600
+
+        def once() -> None:
+            device.connection.dataReceived(get())
+            link.connection.dataReceived(answer)
+
+        few = steps(once)
+        link.read()
+        link.open.clear()
+        for number in range(50):
+            other = self.bench.device(f"D{number}")
+            other.send(get())
+            self.bench.serve_all()
+        self.assertEqual(steps(once), few)
+        self.assertLess(few, 450)
 
     def test_writes_apart(self) -> None:
         """What changes something has a connection on which nothing else is in flight."""
