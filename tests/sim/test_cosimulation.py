@@ -11,7 +11,7 @@ from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.cli.ctl.output import Output
-from csipd.cli.ctl.views import simulate as views
+from csipd.cli.ctl.views import cosimulation as views
 from csipd.gridappsd import topics
 from csipd.gridappsd.terminals import terminals
 from csipd.sim.assembly import Making, Place, Plan
@@ -200,10 +200,10 @@ class SimulationTests(CoSimulationCase):
         console = Console(width=100)
 
         def shown() -> str:
-            parts = (*views.cosimulation(self.fleet, UTC), *views.cosimulation_summary(self.fleet))
+            parts = (*views.fleet(self.fleet, UTC), *views.summary(self.fleet))
             with console.capture() as taken:
                 console.print(Output(as_json=False).drawn(*parts))
-            return taken.get() + views.cosimulation_line(self.fleet, UTC)
+            return taken.get() + views.line(self.fleet, UTC)
 
         before = shown()
         for part in ("1234, of which nothing was heard yet", "no voltages", "0 came, 0 written"):
@@ -224,7 +224,7 @@ class SimulationTests(CoSimulationCase):
             "Simulation 1234: 4 came, 1 written to it.",
         ):
             self.assertIn(part, after)
-        figures = views.cosimulation_figures(self.fleet)
+        figures = views.figures(self.fleet)
         self.assertEqual((figures["simulation"], figures["devices"]), (SIMULATION, HOUSES))
         self.assertEqual(figures["simulation_messages"]["ticks"], 4)
 

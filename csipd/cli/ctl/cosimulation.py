@@ -19,7 +19,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from csipd.cli.ctl.errors import Failure
 from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.simulation import EVERY, where
-from csipd.cli.ctl.views import simulate as views
+from csipd.cli.ctl.views import cosimulation as views
 from csipd.config import Settings
 from csipd.config.doors import SignOfPower
 from csipd.config.settings import LFDIMode
@@ -96,16 +96,16 @@ def carry_out(session: Session, wish: Wish) -> None:
         with Live(console=console, refresh_per_second=4, transient=True) as live:
             _run(taking_part, wish, lambda fleet: live.update(_picture(session, fleet)), 1.0)
     else:
-        _run(taking_part, wish, lambda fleet: click.echo(views.cosimulation_line(fleet, session.zone)), EVERY)
+        _run(taking_part, wish, lambda fleet: click.echo(views.line(fleet, session.zone)), EVERY)
     if taking_part.failure is not None:
         raise taking_part.failure
     if taking_part.fleet is None:
         session.out.note("It ended before the platform had given its model.")
         return
     if session.out.as_json:
-        session.out.json(views.cosimulation_figures(taking_part.fleet))
+        session.out.json(views.figures(taking_part.fleet))
     else:
-        session.out.show(*views.cosimulation_summary(taking_part.fleet))
+        session.out.show(*views.summary(taking_part.fleet))
 
 
 def _settings(session: Session) -> tuple[Settings, Access]:
@@ -140,7 +140,7 @@ def _run(taking_part: _TakingPart, wish: Wish, show: Callable[[CoSimulation], ob
 
 
 def _picture(session: Session, fleet: CoSimulation) -> Group:
-    return Group(session.out.drawn(*views.cosimulation(fleet, session.zone)))
+    return Group(session.out.drawn(*views.fleet(fleet, session.zone)))
 
 
 class _TakingPart:

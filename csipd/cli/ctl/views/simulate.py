@@ -9,7 +9,6 @@ from attrs import asdict
 
 from csipd.cli.ctl.output import Facts, Grid, Part
 from csipd.sim.behaviour import Behaviour
-from csipd.sim.cosimulation import CoSimulation
 from csipd.sim.fleet import Fleet, Population
 
 #: Voltages outside of these are worth a word, per unit (ANSI C84.1 range A).
@@ -18,24 +17,11 @@ LOW, HIGH = 0.95, 1.05
 
 def fleet(fleet: Fleet, zone: tzinfo | None) -> list[Part]:
     """How it does, for a terminal."""
-    return [Facts(_facts(fleet, zone), title="Simulated fleet (Ctrl-C ends it)"), streets(fleet)]
+    return [Facts(facts(fleet, zone), title="Simulated fleet (Ctrl-C ends it)"), streets(fleet)]
 
 
-def cosimulation(fleet: CoSimulation, zone: tzinfo | None) -> list[Part]:
-    """How a fleet in a simulation of the platform does, for a terminal."""
-    exchanged = fleet.exchanged
-    facts = (
-        ("Simulation", f"{fleet.simulation_id}, {_simulation(fleet)}"),
-        ("Voltage", _voltages(fleet)),
-        ("Messages", f"{exchanged.ticks:,} came, {exchanged.written:,} written"),
-        ("Not written", f"{exchanged.unsent:,}, the bus was down" if exchanged.unsent else ""),
-        ("Refused", f"{exchanged.refused:,}, which were none of a simulation's" if exchanged.refused else ""),
-        *_facts(fleet, zone),
-    )
-    return [Facts(facts, title="Simulated fleet in a simulation of GridAPPS-D (Ctrl-C ends it)")]
-
-
-def _facts(fleet: Population, zone: tzinfo | None) -> tuple[tuple[str, str], ...]:
+def facts(fleet: Population, zone: tzinfo | None) -> tuple[tuple[str, str], ...]:
+    """What it exchanges with the server, wherever it stands."""
     counts = fleet.counts
     return (
         ("Time", _time(fleet, zone)),
@@ -73,47 +59,21 @@ def streets(fleet: Fleet) -> Grid:
 def line(fleet: Fleet, zone: tzinfo | None) -> str:
     """How it does, in a line."""
     ends = [fleet.voltages(number)[-1] for number in range(len(fleet.streets))]
-    return f"{_begin(fleet, zone)}  up to {max(ends):.3f} p.u.  {_exchanged(fleet)}"
+    return f"{beginning(fleet, zone)}  up to {max(ends):.3f} p.u.  {exchanged(fleet)}"
 
 
-def cosimulation_line(fleet: CoSimulation, zone: tzinfo | None) -> str:
-    """How a fleet in a simulation of the platform does, in a line."""
-    exchanged = fleet.exchanged
-    return (
-        f"{_begin(fleet, zone)}  {_voltages(fleet) or 'no voltages'}  {exchanged.ticks} steps"
-        f"  {exchanged.written} written  {_exchanged(fleet)}"
-    )
-
-
-def _begin(fleet: Population, zone: tzinfo | None) -> str:
+def beginning(fleet: Population, zone: tzinfo | None) -> str:
+    """How a line begins."""
     return f"{_time(fleet, zone)}  {fleet.met()}/{len(fleet.units)} devices  {fleet.power() / 1000:.1f} kW"
 
 
-def _exchanged(fleet: Population) -> str:
+def exchanged(fleet: Population) -> str:
+    """How a line ends."""
     counts = fleet.counts
     return (
         f"{counts.polls} polls  {counts.readings} readings  {counts.responses} responses"
         f"  {sum(counts.errors.values())} errors"
     )
-
-
-def _voltages(fleet: CoSimulation) -> str:
-    volts = fleet.volts.values()
-    return f"{min(volts):.3f} to {max(volts):.3f} p.u." if volts else ""
-
-
-def _simulation(fleet: CoSimulation) -> str:
-    if fleet.timestamp is None:
-        return "of which nothing was heard yet"
-    time = datetime.fromtimestamp(fleet.timestamp, UTC)
-    return f"{'silent' if fleet.is_silent else fleet.phase.value} at {time:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def cosimulation_summary(fleet: CoSimulation) -> list[Part]:
-    """What it has done."""
-    exchanged = fleet.exchanged
-    told = f"Simulation {fleet.simulation_id}: {exchanged.ticks:,} came, {exchanged.written:,} written to it."
-    return [told, *summary(fleet)]
 
 
 def summary(fleet: Population) -> list[Part]:
@@ -133,13 +93,6 @@ def figures(fleet: Population) -> dict[str, Any]:
         **asdict(fleet.counts),
         "misbehaving": misbehaving(fleet),
     }
-
-
-def cosimulation_figures(fleet: CoSimulation) -> dict[str, Any]:
-    """The same of a fleet in a simulation of the platform."""
-    return {"simulation": fleet.simulation_id, "simulation_messages": asdict(fleet.exchanged)} | figures(
-        fleet
-    )
 
 
 def misbehaving(fleet: Population) -> dict[str, list[str]]:
