@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 from secrets import token_hex
 from typing import Any, Final
 
@@ -167,13 +168,7 @@ class BrokerBus(Service):
             return
         self.state.received += 1
         for handler in tuple(self._handlers[destination]):
-            try:
-                handler(Message(destination, message.body, message.headers))
-            except Exception:
-                self.state.refused["fault"] += 1
-                self._peer_log.failure(
-                    self._log, _PEER, "fault", "{peer}: a message could not be handled", peer=_PEER
-                )
+            self._guarded(partial(handler, Message(destination, message.body, message.headers)))
 
     def came_up(self) -> None:
         self.state.up_since = self._wall()
@@ -181,7 +176,7 @@ class BrokerBus(Service):
         self._up_at = self._clock.seconds()
         self._log.info("{peer}: connected to {broker}", peer=_PEER, broker=self.state.broker)
         for call in tuple(self._when_up):
-            call()
+            self._guarded(call)
 
     def went_down(self, kind: str, reason: str) -> None:
         """Say so, and try again after a pause; or end, where the service has been stopped."""
@@ -207,6 +202,15 @@ class BrokerBus(Service):
             reason=reason,
             pause=pause,
         )
+
+    def _guarded(self, call: Callable[[], object]) -> None:
+        """Call what a connection must not be lost for."""
+        try:
+            call()
+        except Exception:
+            self.state.refused["fault"] += 1
+            line = "{peer}: what came of it failed"
+            self._peer_log.failure(self._log, _PEER, "fault", line, peer=_PEER)
 
     def _live(self) -> Live | None:
         """The connection that messages go over, while the bus is up."""

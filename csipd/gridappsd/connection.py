@@ -175,7 +175,7 @@ class Connection(TwistedProtocol):
     def _handle(self, event: Connected | Received | Confirmed) -> None:
         if self._ending is not None:
             if isinstance(event, Confirmed) and event.receipt == self._ending:
-                self._fail("ended", "the connection was not needed any more")
+                self._fail("ended", "the connection was not needed any more", in_order=True)
         elif isinstance(event, Received):
             self._user.received(event)
         elif isinstance(event, Confirmed):
@@ -211,7 +211,11 @@ class Connection(TwistedProtocol):
             self._stall.cancel()
         self._stall = self._clock.callLater(seconds, self._fail, kind, reason)
 
-    def _fail(self, kind: str, reason: str) -> None:
+    def _fail(self, kind: str, reason: str, *, in_order: bool = False) -> None:
+        """Have done with the connection.
+
+        :param in_order: whether both sides know that nothing more comes
+        """
         if self._over:
             return
         self._over = True
@@ -220,7 +224,7 @@ class Connection(TwistedProtocol):
                 call.cancel()
         if self._session is not None:
             self._transport.unregisterProducer()
-            if kind == "ended":
+            if in_order:
                 self._transport.loseConnection()
             else:
                 self._transport.abortConnection()

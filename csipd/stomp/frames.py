@@ -170,6 +170,8 @@ class Decoder:
             raise BadFrame("a command that a broker does not send")
 
     def _parse_head(self, octets: bytes) -> _Head:
+        if b"\0" in octets:
+            raise BadFrame("an octet of value 0 among headers")
         try:
             command, *lines = [line.removesuffix("\r") for line in octets.decode().split("\n")]
         except UnicodeDecodeError:

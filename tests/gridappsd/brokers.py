@@ -41,6 +41,7 @@ class Wire(StringTransport):
     """One connection as the broker sees it.
 
     :ivar frames: what the client sent, in order
+    :ivar ended: how the client ended it, if it did
     """
 
     def __init__(self, protocol: Any) -> None:
@@ -48,6 +49,7 @@ class Wire(StringTransport):
         self.protocol = protocol
         self.frames: list[Frame] = []
         self.gone = False
+        self.ended = ""
         self._decoder = Decoder(lambda command, headers: 1 << 24, CLIENT)
 
     def write(self, data: bytes) -> None:
@@ -56,9 +58,11 @@ class Wire(StringTransport):
         self.frames += iter(self._decoder.take, None)
 
     def loseConnection(self) -> None:
+        self.ended = "in order"
         self.drop()
 
     def abortConnection(self) -> None:
+        self.ended = "cut off"
         self.drop()
 
     def drop(self) -> None:

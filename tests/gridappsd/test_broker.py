@@ -277,6 +277,26 @@ class UpTests(BrokerCase):
         self.successResultOf(stopped)
         self.assertEqual(self.got, [])
 
+    def test_how_it_ends(self) -> None:
+        """A connection is closed in order where the broker agreed to its end, and else cut off."""
+        self.broker.give_token()
+        self.assertEqual(self.broker.wires[0].ended, "in order")
+        self.broker.last.accept()
+        self.broker.last.confirm()
+        stopped = self.bus.stopService()
+        self.clock.advance(2)
+        self.successResultOf(stopped)
+        self.assertEqual(self.broker.last.ended, "cut off")
+
+    def test_told_of_it_in_vain(self) -> None:
+        """Who asked to be told that it is up, and fails then, takes nothing from others."""
+        told: list[int] = []
+        self.bus.when_up(lambda: 1 // 0)
+        self.bus.when_up(lambda: told.append(1))
+        wire = self.up()
+        self.assertEqual((told, wire.gone, self.state.refused["fault"]), ([1], False, 1))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_stop_between_attempts(self) -> None:
         """Where there is no connection there is nothing to wait for."""
         self.broker.last.drop()

@@ -186,6 +186,8 @@ class BadFrameTests(SynchronousTestCase):
         self.assert_bad(b"MESSAGE\na:b\\t\n\n\0", "an escape")
         self.assert_bad(b"MESSAGE\na:b\\\n\n\0", "an escape")
         self.assert_bad(b"MESSAGE\na:\xff\n\n\0", "not UTF-8")
+        self.assert_bad(b"MESSAGE\na:b\0c\n\n\0", "an octet of value 0 among headers")
+        self.assert_bad(b"MESSAGE\na:b\0MESSAGE\n\n\0", "an octet of value 0 among headers")
 
     def test_heads_without_end(self) -> None:
         """Neither the octets nor the number of headers is without bound."""
