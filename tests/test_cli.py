@@ -8,6 +8,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from csipd.cli import proxy
 from csipd.cli.server import arguments
 from tests.support.daemon import SCRIPTS, Daemon, Place, run, seed_place, small_place, snapshot
 
@@ -49,6 +50,25 @@ class ArgumentsTests(SynchronousTestCase):
             self.assertEqual(self.assertRaises(SystemExit, arguments, [flag]).code, 0)
             for part in ("usage: 2030_5_server", "config", *FLAGS):
                 self.assertIn(part, said.getvalue())
+
+
+class ProxyArgumentsTests(SynchronousTestCase):
+    """`2030_5_proxy` spelled for twistd."""
+
+    def test_spelled(self) -> None:
+        """It stays in the foreground, writes no pid file, and passes its file and --debug on."""
+        start = ["--nodaemon", "--pidfile=", "csipd-proxy", "--config", "some.yml"]
+        self.assertEqual(proxy.arguments(["some.yml"]), start)
+        for given in (["--debug", "some.yml"], ["some.yml", "--debug"]):
+            self.assertEqual(proxy.arguments(given), [*start, "--debug"])
+
+    def test_refused(self) -> None:
+        """What it does not take ends it with a line about its use and exit code 2."""
+        for given in ([], ["--no-validate", "some.yml"], ["some.yml", "another.yml"]):
+            said = io.StringIO()
+            self.patch(sys, "stderr", said)
+            self.assertEqual(self.assertRaises(SystemExit, proxy.arguments, given).code, 2)
+            self.assertIn("usage: 2030_5_proxy", said.getvalue())
 
 
 class CommandTests(SynchronousTestCase):

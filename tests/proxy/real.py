@@ -15,11 +15,12 @@ from tests.support.daemon import LAB, SCRIPTS, Daemon, Device, Place, Process, s
 SERVES = "taking devices' requests on"
 
 
-def proxied_place(folder: Path, *more: str) -> Place:
+def proxied_place(folder: Path, *more: str, certificates: bool = True) -> Place:
     """A folder with the configuration of a csipd with a proxy, of dev1 and dev2."""
     port, _ = two_free_ports()
-    place = small_place(folder, f"proxy_hostname: 127.0.0.1:{port}", *more)
-    pki.write(place.tls, dev2=LAB.device("dev2"))
+    place = small_place(folder, f"proxy_hostname: 127.0.0.1:{port}", *more, certificates=certificates)
+    if certificates:
+        pki.write(place.tls, dev2=LAB.device("dev2"))
     place.add("- id: dev2", "  pin: 123455")
     return place
 
@@ -53,9 +54,12 @@ def start_proxy(case: SynchronousTestCase, place: Place, *flags: str) -> Process
 class ProxiedCase(SynchronousTestCase):
     """csipd with a proxy in front of it."""
 
-    def serve(self, *more: str) -> None:
-        """Start both, with further lines of the configuration."""
-        self.place = proxied_place(Path(self.mktemp()), *more)
+    def serve(self, *more: str, certificates: bool = True) -> None:
+        """Start both, with further lines of the configuration.
+
+        :param certificates: whether these are there; else csipd makes them
+        """
+        self.place = proxied_place(Path(self.mktemp()), *more, certificates=certificates)
         self.daemon = Daemon(self, self.place)
         self.daemon.start("--debug")
         self.proxy = start_proxy(self, self.place, "--debug")

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
+from csipd.sep2.identity import lfdi
 from tests.proxy.real import (
     SERVES,
     ProxiedCase,
@@ -26,7 +27,18 @@ from tests.proxy.real import (
     start_proxy,
 )
 from tests.support import pki
-from tests.support.daemon import LAB, SCRIPTS, TIMEOUT, Daemon, Device, Place, run, small_place
+from tests.support.daemon import (
+    LAB,
+    SCRIPTS,
+    TIMEOUT,
+    Daemon,
+    Device,
+    Place,
+    certificate_of,
+    run,
+    small_place,
+    snapshot,
+)
 from tests.support.pki import Authority
 from tests.test_real_client import PassCase
 
@@ -57,6 +69,15 @@ class HopTests(ProxiedCase):
         body = codec.encode(r.DERStatus(readingTime=1_700_000_000))
         self.assertEqual(two.put("/edev/2/der/1/ders", body).status, 204)
         self.daemon.process.log.wait_for(f"{LAB.device('dev2').lfdi} GET /edev/2")
+
+    def test_chain_of_four(self) -> None:
+        """What stands between a device's certificate and its root is handed on with it."""
+        self.serve("device_issuer: mca", certificates=False)
+        chain = (self.place.tls / "certs" / "dev2.crt").read_text()
+        self.assertEqual(chain.count("BEGIN CERTIFICATE"), 3)
+        device = self.device("dev2")
+        self.assertEqual(own_lfdi(device, 2), lfdi(certificate_of(self.place, "dev2")))
+        self.assertEqual(device.get("/edev/1").status, 404)
 
     def test_forged(self) -> None:
         """A device that says that it is another is itself all the same, by the proxy and straight."""
@@ -250,6 +271,19 @@ class StartTests(SynchronousTestCase):
         with socket.create_server(("127.0.0.1", proxy_port(place))):
             self.assertIn("proxy_hostname", said := self.refused(place))
             self.assertIn("is in use", said)
+
+    def test_check(self) -> None:
+        """--check says whether it would start, and nothing is made or opened."""
+        place = proxied_place(Path(self.mktemp()))
+        pki.write(place.tls, proxy=LAB.server("127.0.0.1"))
+        before = snapshot(place.folder)
+        command = (str(SCRIPTS / "twistd"), "csipd-proxy", "--config", str(place.config), "--check")
+        done = run(place.folder, *command)
+        self.assertEqual((done.returncode, done.stderr), (0, f"{place.config}: the proxy would start\n"))
+        self.assertEqual(snapshot(place.folder), before)
+        done = run(Path(self.mktemp()).parent, str(SCRIPTS / "twistd"), "csipd-proxy")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("config.yml: not found here; --config names another", done.stderr)
 
     def test_no_file(self) -> None:
         """A configuration that is not there is named."""
