@@ -22,7 +22,8 @@ from csipd.gridappsd.bus import Message, NoAnswer
 from csipd.gridappsd.topics import Topics
 from csipd.net.peer_log import PeerLog
 from tests.gridappsd.brokers import access
-from tests.support.brokers import PASSWORD, TIMEOUT, TOKEN, USER, ActiveMQ, Broker, CoilBroker
+from tests.support.brokers import PASSWORD, ROOT, TIMEOUT, TOKEN, USER, ActiveMQ, Broker, CoilBroker
+from tests.support.pki import Authority
 
 TOPICS = Topics("IEEE_2030_5", "1234")
 
@@ -42,8 +43,12 @@ class OnABroker:
         """A bus that has been started."""
         where = evolve(
             access(),
-            broker=HostPort("127.0.0.1", self.broker.port),
-            **{"username": USER, "password": PASSWORD, **how},
+            **{
+                "broker": HostPort("127.0.0.1", self.broker.port),
+                "username": USER,
+                "password": PASSWORD,
+                **how,
+            },
         )
         peer_log = PeerLog(reactor)
         bus = BrokerBus(endpoint_of(where, reactor), where, reactor, reactor.seconds, peer_log)
@@ -164,3 +169,19 @@ class ActiveMQTests(OnABroker, TestCase):
     kind = ActiveMQ
     if ActiveMQ.missing is not None:
         skip = ActiveMQ.missing
+
+    @inlineCallbacks
+    def test_tls(self) -> Generator[Deferred[Any], Any, None]:
+        """Over TLS, too, once its certificate is of a root that is trusted."""
+        got: list[Message] = []
+        where = HostPort("localhost", self.broker.tls_port)
+        stranger = self.bus(broker=where, tls=True, roots=(Authority.make("another").cert_pem,))
+        bus = self.bus(broker=where, tls=True, roots=(ROOT.cert_pem,))
+        bus.subscribe("/topic/a", got.append)
+        yield self.until(lambda: bus.state.up_since is not None)
+        body = b"x" * 500_000
+        self.assertTrue(bus.send("/topic/a", body))
+        yield self.until(lambda: got)
+        self.assertEqual([message.body for message in got], [body])
+        yield self.until(lambda: stranger.state.last_error)
+        self.assertIn("TLS failed: certificate verify failed", stranger.state.last_error)

@@ -22,6 +22,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
@@ -31,10 +33,16 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
+from tests.support.pki import Authority
+
 #: Seconds that anything here may take; far more than it does.
 TIMEOUT: Final = 60.0
 USER, PASSWORD = "system", "manager"
 TOKEN: Final = "TOKEN.of-the-fake-platform"
+
+#: Who issues the certificates of brokers.
+ROOT: Final = Authority.make("the root of brokers")
+_KEYS: Final = "keys.p12"
 
 ACTIVEMQ: Final = Path("/usr/share/activemq/bin/activemq.jar")
 
@@ -112,10 +120,17 @@ class LineProcess(ProcessProtocol):
         self.lines.append(line)
 
 
-def activemq(folder: Path, port: int, token: str) -> tuple[str, ...]:
-    """The command that runs ActiveMQ in a folder; it lets the platform's user in, and who has a token."""
+def activemq(folder: Path, port: int, token: str, tls_port: int = 0) -> tuple[str, ...]:
+    """The command that runs ActiveMQ in a folder; it lets the platform's user in, and who has a token.
+
+    :param tls_port: of STOMP over TLS, with a certificate of ``localhost`` that `ROOT` issued
+    """
     configuration = folder / "activemq.xml"
-    configuration.write_text(_activemq_configuration(folder, port, token))
+    configuration.write_text(_activemq_configuration(folder, port, token, tls_port))
+    credential = ROOT.server("localhost")
+    secret = BestAvailableEncryption(PASSWORD.encode())
+    keys = serialize_key_and_certificates(b"broker", credential.key, credential.certificate, None, secret)
+    (folder / _KEYS).write_bytes(keys)
     return (
         shutil.which("java") or "java",
         "-Xmx256m",
@@ -128,7 +143,7 @@ def activemq(folder: Path, port: int, token: str) -> tuple[str, ...]:
     )
 
 
-def _activemq_configuration(folder: Path, port: int, token: str) -> str:
+def _activemq_configuration(folder: Path, port: int, token: str, tls_port: int) -> str:
     beans = "http://www.springframework.org/schema/beans"
     core = "http://activemq.apache.org/schema/core"
     return f"""\
@@ -143,8 +158,12 @@ def _activemq_configuration(folder: Path, port: int, token: str) -> str:
         </users>
       </simpleAuthenticationPlugin>
     </plugins>
+    <sslContext>
+      <sslContext keyStore="file:{folder / _KEYS}" keyStorePassword="{PASSWORD}" keyStoreType="pkcs12"/>
+    </sslContext>
     <transportConnectors>
       <transportConnector name="stomp" uri="stomp://127.0.0.1:{port}"/>
+      <transportConnector name="stomp+ssl" uri="stomp+ssl://127.0.0.1:{tls_port}"/>
     </transportConnectors>
   </broker>
 </beans>
@@ -244,7 +263,10 @@ class CoilBroker(Broker):
 
 
 class ActiveMQ(Broker):
-    """ActiveMQ Classic, as Debian has it."""
+    """ActiveMQ Classic, as Debian has it.
+
+    :ivar tls_port: where it speaks STOMP over TLS
+    """
 
     missing = (
         None
@@ -252,5 +274,11 @@ class ActiveMQ(Broker):
         else f"ActiveMQ is not installed (no {ACTIVEMQ}, or no java)"
     )
 
+    def __init__(self, case: TestCase) -> None:
+        super().__init__(case)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.tls_port: int = free.getsockname()[1]
+
     def _spawn(self) -> LineProcess:
-        return LineProcess(self.case, *activemq(self.folder, self.port, TOKEN), folder=self.folder)
+        command = activemq(self.folder, self.port, TOKEN, self.tls_port)
+        return LineProcess(self.case, *command, folder=self.folder)
