@@ -166,7 +166,7 @@ class Channel(TwistedChannel):
                 return True
             why_not = self._why_no_room(request.fields.length, request.fields.length)
             if why_not is not None:
-                self._answer_without_body(request, why_not)
+                self._answer_without_body(request, why_not, data)
                 return True
             if request.missing:
                 self._hold(data, request.missing)
@@ -200,7 +200,8 @@ class Channel(TwistedChannel):
             if self._phase is CLOSING:
                 return
             if why_not is not None:
-                self._answer_without_body(request, why_not)
+                assert self._held is not None
+                self._answer_without_body(request, why_not, bytes(self._held))
                 return
             if not self._waitingForTransport:
                 self._networkProducer.resumeProducing()
@@ -212,8 +213,11 @@ class Channel(TwistedChannel):
         if self._looking_up:
             self._networkProducer.pauseProducing()
 
-    def _answer_without_body(self, request: Ordinary, why: Refusal) -> None:
-        """Answer a request whose body is not read; neither is what stands behind it."""
+    def _answer_without_body(self, request: Ordinary, why: Refusal, data: bytes) -> None:
+        """Answer a request whose body is not read; neither is what stands behind it.
+
+        :param data: what has come of it
+        """
         self._held = None
         self.persistent = False
         self._answer(request, why)

@@ -37,6 +37,7 @@ from csipd.net.hop import (
 )
 from csipd.net.origin import host_of, origin_of
 from csipd.net.quotas import CallerInfo
+from csipd.refusals import Refusal
 from csipd.web.answers import Answer, octets
 from csipd.web.channel import Channel
 from csipd.web.connection import ANSWER, CLOSING, IDLE, REQUEST, Phase
@@ -52,6 +53,9 @@ _CALLER_BYTES = 1024
 #: Refusals that are kept, and for how long (s): a certificate may begin to be good.
 _MOST_REFUSED = 1024
 _REFUSED_SECONDS = 60.0
+#: What a proxy may add to a device's head beside these headers: lines, and octets of them.
+_ADDED_LINES = 10
+_ADDED_BYTES = 1024
 #: GETs of one proxy's connection that are asked for together.
 AT_ONCE = 64
 #: Octets that wait behind them before the connection is read no more.
@@ -230,7 +234,8 @@ class HopChannel(Channel):
         self._turns = deque()
         # The device's head has its bounds, and what the proxy puts into it comes on top.
         self.MAX_LENGTH += LONGEST
-        self.totalHeadersSize += LONGEST
+        self.totalHeadersSize += LONGEST + _ADDED_BYTES
+        self.maxHeaders += _ADDED_LINES
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)
@@ -268,7 +273,9 @@ class HopChannel(Channel):
             self._go_on()
 
     def lineReceived(self, line: bytes) -> None:
-        if self._in_head and line[: len(CLIENT_CERT)].lower() == CLIENT_CERT.lower():
+        if not self._in_head:
+            self._head_size = -_ADDED_BYTES
+        elif line[: len(CLIENT_CERT)].lower() == CLIENT_CERT.lower():
             self._head_size -= len(line) + 2
         super().lineReceived(line)
 
@@ -533,6 +540,24 @@ class HopChannel(Channel):
         self.loseConnection()
 
     # --- one alone
+
+    def _answer_without_body(self, request: Ordinary, why: Refusal, data: bytes) -> None:
+        """Have the long way read the body and drop it: the connection is that of all."""
+        self._held = None
+        if not self._waitingForTransport:
+            self._networkProducer.resumeProducing()
+        self._go_long_way(data)
+
+    def withhold_body(self, request: Any, why: Refusal) -> None:
+        """Go on without a body, which is read and dropped if it is no larger than any that may be sent.
+
+        A device that sends what it may not would end the connection of all otherwise, as often as it likes.
+        """
+        length = self.length
+        if length is None or length > self.context.limits.reading_body_bytes or self._expects_continue:
+            super().withhold_body(request, why)
+        else:
+            request.withheld = why
 
     def _answer_alone(self, peer: Peer, block: bytes, data: bytes) -> None:
         """Answer a request that others have to wait for."""

@@ -228,7 +228,7 @@ class TwistedChannel(Connection):
             self.withhold_body(request, why_not)
         if at_once:
             return
-        if why_not is None:
+        if self._transferDecoder is not None:
             if not self._waitingForTransport:
                 self._networkProducer.resumeProducing()
                 self._go_on_reading()

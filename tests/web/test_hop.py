@@ -420,6 +420,48 @@ class BoundsTests(HopCase):
         world.clock.advance(1)
         self.assertEqual(self.ask(wire, behind(OWNER, OWN))[0].status, 200)
 
+    def test_unwanted_bodies(self) -> None:
+        """A body that its sender may not send, or not so large, is dropped: the connection is that of all."""
+        for straight in (True, False):
+            world = self.make(straight=straight)
+            wire = world.open(PROXY)
+            small, large = codec.encode(FULL["DERStatus"]), b"x" * 1_000_000
+            for who, body, expected in (
+                (UNKNOWN, small, 404),
+                (WITHDRAWN, small, 404),
+                (UNKNOWN, large, 404),
+                (OWNER, large, 413),
+                (PROXY, small, 403),
+                (PROXY, large, 403),
+            ):
+                put = written("PUT", STATUS, body)
+                for cut in (len(put), 900, 40):
+                    data = behind(who, put) + behind(OTHER, OWN)
+                    first, second = wire.client.raw(data[:cut], 2)
+                    wire.pump()
+                    wire.client.send(data[cut:])
+                    self.assertEqual(wire.result(first).status, expected)
+                    self.assertOf(wire.result(second), world.numbers.other)
+            self.assertFalse(wire.closed)
+            (too_large,) = self.ask(wire, behind(OWNER, written("PUT", STATUS, b"x" * 1_100_000)))
+            self.assertEqual(too_large.status, 413)
+            self.assertTrue(wire.closed)
+            self.assertEqual(world.changed, [])
+
+    def test_heads_with_what_the_proxy_adds(self) -> None:
+        """A head as large as a device's may be is taken with what the proxy adds, and no much larger one."""
+        for straight in (True, False):
+            world = self.make(straight=straight)
+            wire = world.open(PROXY)
+            pad = 8192 - len(OWN) - len(b"X: \r\n")
+            most = OWN[:-2] + b"X: " + b"x" * pad + b"\r\n"
+            lines = OWN[:-2] + b"".join(b"X%d: y\r\n" % number for number in range(98))
+            for head in (most, lines):
+                (answer,) = self.ask(wire, behind(OWNER, head + b"Via: 1.1 csipd\r\n\r\n"))
+                self.assertOf(answer, world.numbers.owner)
+            (answer,) = self.ask(wire, behind(OWNER, OWN[:-2] + b"X: " + b"x" * 10_000 + b"\r\n\r\n"))
+            self.assertEqual(answer.status, 400)
+
     def test_connections_of_the_proxy(self) -> None:
         """It may have as many connections as an aggregator, and none of them is a device's."""
         world = self.make(quotas=evolve(BOUNDLESS, connections=1, aggregator_connections=3))

@@ -124,6 +124,10 @@ batches = st.builds(
 )
 
 
+def _without_close(answer: Answer) -> Answer:
+    return evolve(answer, fields=tuple(pair for pair in answer.fields if pair != ("connection", "close")))
+
+
 class SameTests(SynchronousTestCase):
     """Through a proxy, and directly."""
 
@@ -158,13 +162,13 @@ class SameTests(SynchronousTestCase):
     def directly(self, world: World, batch: Batch) -> list[Answer]:
         """The answers on connections of the devices' own, one request after the other.
 
-        A body that its sender may not send ends a connection: nothing is asked behind it.
+        A body of unknown length that its sender may not send ends every connection: nothing follows on it.
         """
         found: list[Answer] = []
         for each in batch.asks:
             wire = world.wire(each.who)
             found += wire.results(wire.client.raw(each.request, bodiless=each.request.startswith(b"HEAD")))
-            if "connection" in found[-1].headers:
+            if b"chunked" in each.request and "connection" in found[-1].headers:
                 break
         return found
 
@@ -183,7 +187,8 @@ class SameTests(SynchronousTestCase):
             asked = evolve(batch, asks=batch.asks[: len(expected)])
             found = self.through(through, asked)
             for ask, one, other in zip(asked.asks, found, expected, strict=True):
-                self.assertEqual(one, other, ask)
+                # A body that its sender may not send ends its connection, but not that of all.
+                self.assertEqual(_without_close(one), _without_close(other), ask)
         self.assertEqual(content(through), content(direct))
 
     @given(
