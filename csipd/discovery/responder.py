@@ -15,7 +15,7 @@ from typing import Final
 from attrs import define, evolve
 
 from csipd.discovery.packets import Message, Packet, Peer, Question
-from csipd.discovery.records import Kind, Record, Zone
+from csipd.discovery.records import ENUMERATION, Kind, Record, Zone
 
 MDNS_PORT: Final = 5353
 
@@ -301,8 +301,16 @@ class Responder:
         return Packet(answers=answers, beside=self._zone.beside(answers) if beside else ())
 
     def _goodbye(self, records: set[Record]) -> list[Packet]:
-        gone = tuple(record.lasting(0) for record in self._zone.records if record in records)
-        return [Packet(answers=gone)] if gone and self.state is State.ANNOUNCED else []
+        """Take back what was said of these.
+
+        What others say of the same names stays; and that there is this type of service others say, too.
+        """
+        gone = tuple(
+            record.lasting(0)
+            for record in self._zone.records
+            if record in records and record in self._sent and record.name != ENUMERATION
+        )
+        return [Packet(answers=gone, flush=False)] if gone else []
 
     def _between(self, bounds: tuple[float, float]) -> float:
         low, high = bounds

@@ -274,7 +274,8 @@ class Discovery(Service):
         self._timer = None
         for key, station in list(self._stations.items()):
             self._send(station, station.responder.due(self._now()))
-            if station.responder.state is State.ANNOUNCED and station.told != self.current.instance:
+            announced = key in self._stations and station.responder.state is State.ANNOUNCED
+            if announced and station.told != self.current.instance:
                 station.told = self.current.instance
                 self._log.info("discovery: announced as {name} on {link}", name=station.told, link=str(key))
         self._wake()

@@ -177,11 +177,17 @@ class NameTests(SynchronousTestCase):
         """All records end when it goes, and it says no more; before they are announced it has none."""
         bench = announced()
         (packet,) = bench.responder.withdraw()
-        self.assertEqual(packet.answers, ZONE.records)
+        others = ZONE.answers(ENUMERATION, Kind.PTR)  # say the same of this type of service
+        self.assertEqual([*packet.answers, *others], list(ZONE.records))
         self.assertEqual({record.ttl for record in packet.answers}, {0})
+        self.assertFalse(packet.flush, "nobody else's are taken back")
         self.assertEqual(bench.ask(PTR), [])
         self.assertEqual(bench.run(3600), [])
         self.assertEqual(Bench().responder.withdraw(), [])
+        disputed = announced()
+        disputed.hear(Message(response=True, records=(Record(HOST, Kind.A, b"1234", 120, True),)))
+        self.assertIs(disputed.responder.state, State.PROBING)
+        self.assertEqual(disputed.responder.withdraw(), [packet])
 
     def test_other_address(self) -> None:
         """Another address is announced at once, under the same names, and the old one taken back (8.4)."""

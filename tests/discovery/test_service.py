@@ -259,6 +259,15 @@ class TroubleTests(ServiceCase):
         self.assertEqual(service.state.links, ("eth0 (IPv4)",))
         self.assertEqual(self.lines[-1], "discovery: eth0 (IPv4) can be used now")
 
+    def test_link_that_breaks_at_the_last_moment(self) -> None:
+        """What could not be sent is not said to be announced."""
+        self.make()
+        self.advance(0.7)
+        self.sockets[0].error = OSError(errno.ENETDOWN, os.strerror(errno.ENETDOWN))
+        self.advance(2)
+        (line,) = self.lines
+        self.assertIn("Network is down", line)
+
     def test_unreachable_asker(self) -> None:
         """Who cannot be answered breaks no link."""
         service = self.make()
