@@ -221,7 +221,7 @@ class SimulationTests(CoSimulationCase):
             "1, the bus was down",
             "1, which were none of a simulation's",
             "of 6 have found themselves",
-            "Simulation 1234: 4 came, 1 written to it.",
+            "Simulation 1234: 4 messages came, 1 went.",
         ):
             self.assertIn(part, after)
         figures = views.figures(self.fleet)

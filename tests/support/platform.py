@@ -39,6 +39,7 @@ _MODE: Final = "opModMaxLimW"
 #: Both ways in which applications write the attribute.
 _SHAPES: Final = (f"DERControl.DERControlBase.{_MODE}", f"DERControlBase.{_MODE}")
 _RETRY: Final = 0.5  # s
+_LINGERS: Final = 2.0  # s
 #: Outputs after which a command that has no effect is given again.
 _AGAIN: Final = 20
 
@@ -239,6 +240,9 @@ def main() -> None:
             threading.Event().wait()
     application = None if found.no_application else Application(feeder, found.release)
     run(found.port, feeder, application, found.every, found.steps)
+    if found.broker:
+        # What was said last is still on its way through it.
+        time.sleep(_LINGERS)
 
 
 if __name__ == "__main__":
