@@ -199,7 +199,8 @@ def _commanded(connection: sa.Connection, rows: Sequence[Any], now: int) -> dict
 
 def _relieved(row: Any) -> StoredControl:
     """A control that is out of its list since the bus's next one superseded it: that is all it will say."""
-    status = Status(EventState.SUPERSEDED, row.relieved, 1, None, row.relieved)
+    since = row.relieved
+    status = Status(EventState.SUPERSEDED, since, row.relieved_version, row.relieved_partly, since)
     return StoredControl(row.id, row.program, schedules.event_of_row(row), status)
 
 

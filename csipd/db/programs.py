@@ -273,10 +273,7 @@ def set_default(
     :raises Conflict: it is a device's own program, whose default is a view (own_programs.py)
     """
     if (device := owner_of(program)) is not None:
-        raise Conflict(
-            f"the default of device {device}'s own program follows from those of its other programs: set one"
-            " of these, or put the device into a group of its own with a program"
-        )
+        raise follows(device)
     place = Place(_DEFAULT, (program,))
     present = documents.get(transaction.connection, place)
     if default is None:
@@ -293,6 +290,14 @@ def set_default(
         last = default_version(transaction.connection, program)[0]
     version = 0 if last is None else (last + 1) % 2**16
     documents.put(transaction, place, default.replace(mRID=mrid, version=version), now, None)
+
+
+def follows(device: int) -> Conflict:
+    """Why the default of a device's own program is not to be set, or taken away."""
+    return Conflict(
+        f"the default of device {device}'s own program follows from those of its other programs: set one"
+        " of these, or put the device into a group of its own with a program"
+    )
 
 
 def default_version(connection: sa.Connection, program: int) -> tuple[int | None, bytes | None]:

@@ -19,6 +19,7 @@ from csipd.db.audit import PLATFORM
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.tables import controls
+from csipd.der.events import Status
 from csipd.sep2.types import EventState
 
 #: Superseded controls of the bus that stay in a list: a device that polls sees whose place the last one took.
@@ -45,7 +46,12 @@ _LAST_OVER = Prepared(
 _RELIEVE = Prepared(
     sa.update(controls)
     .where(controls.c.id == sa.bindparam("number"))
-    .values(relieved=sa.bindparam("since"), latest=sa.bindparam("since"))
+    .values(
+        relieved=sa.bindparam("since"),
+        latest=sa.bindparam("since"),
+        relieved_version=sa.bindparam("version"),
+        relieved_partly=sa.bindparam("partly"),
+    )
 )
 
 
@@ -58,14 +64,15 @@ def relieve(transaction: Transaction, program: int, now: int) -> None:
         return
     over = _LAST_OVER.scalar(connection, {"program": program, "now": now})
     known = schedules.of(connection, [program], now)[program].all
-    moments: dict[int, int] = {}
+    ended: dict[int, Status] = {}
     for row in line[: -KEPT - 1]:
         status = known[row.id].status if row.id in known else None
         needed = over is not None and row.start < over
         if row.who != PLATFORM or status is None or status.state is not EventState.SUPERSEDED or needed:
             break
-        moments[row.id] = status.since
-    for number, since in moments.items():
-        _RELIEVE.execute(connection, {"number": number, "since": since})
-    if moments:
+        ended[row.id] = status
+    for number, status in ended.items():
+        said = {"since": status.since, "version": status.version, "partly": status.partly_since}
+        _RELIEVE.execute(connection, {"number": number, **said})
+    if ended:
         transaction.invalidate(facts.controls(program), facts.schedule(program))

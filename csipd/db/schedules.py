@@ -40,6 +40,8 @@ EVENTS = sa.select(
     controls.c.cancelled,
     controls.c.randomized,
     controls.c.relieved,
+    controls.c.relieved_version,
+    controls.c.relieved_partly,
 )
 #: The controls of a time, and those made since a moment that overlap a wider one. No other's status hangs on
 #: one that was relieved (relief.py).

@@ -177,6 +177,19 @@ class AgeTests(_Case):
         self.assertEqual(left[:5], [(lfdi(device), "x") for device in (8, 7, 6, 5, 4)])
         self.assertEqual(left[5:], [("alice", f"{number}") for number in (7, 6, 5, 4, 3)])
 
+    def test_audit_of_the_bus(self) -> None:
+        """Lines of the bus have a bound of their own among those of operators, whom they do not drive out."""
+        self.patch(retention, "MOST_AUDIT_LINES", 5)
+        self.patch(retention, "MOST_PLATFORM_LINES", 2)
+        for number in range(4):
+            audit.record(self.transaction, NOW, "alice", "add", f"{number}")
+        for number in range(9):
+            audit.record(self.transaction, NOW, audit.PLATFORM, "create", f"{number}")
+        self.assertEqual(self.sweep(NOW), Removed({"audit": 7}, more=False))
+        left = [(line.who, line.subject) for line in audit.lines(self.connection)[0]]
+        self.assertEqual(left[:2], [(audit.PLATFORM, f"{number}") for number in (8, 7)])
+        self.assertEqual(left[2:], [("alice", f"{number}") for number in (3, 2, 1, 0)])
+
     def test_memberships(self) -> None:
         """A membership that has ended is kept as long as a control that is kept may be for its device."""
         device = add_device(self.transaction, 1)

@@ -83,6 +83,9 @@ controls = sa.Table(
     sa.Column("modes", sa.Text, nullable=False),
     sa.Column("cancelled", sa.BigInteger),
     sa.Column("relieved", sa.BigInteger),
+    # What its version and potentiallySupersededTime were by then.
+    sa.Column("relieved_version", sa.Integer),
+    sa.Column("relieved_partly", sa.BigInteger),
     sa.Column("randomized", sa.Boolean, nullable=False),
     sa.Column("reason", sa.Text),
     sa.Column("who", sa.Text),

@@ -96,12 +96,24 @@ def preview_set(connection: sa.Connection, call: Call) -> Consequences:
 
 def preview_clear(connection: sa.Connection, call: Call) -> Consequences:
     """What it will mean that a program has no default any more."""
-    before = show_default(connection, call)
-    number = writable(connection, call)
+    number, before = _clearable(connection, call)
     modes = _text(before) or "it was empty"
     whose = program_members(connection, number)
     sentences = f"Where no control holds a mode, {whose} will lose what this default says: {modes}."
     return Consequences(summary=(line(sentences),))
+
+
+def _clearable(connection: sa.Connection, call: Call) -> tuple[int, r.DefaultDERControl]:
+    """A program, and what of its default can be taken away: of a device's own, what the device has alone."""
+    before = show_default(connection, call)
+    number = writable(connection, call)
+    owner = programs.owner_of(number)
+    if owner is None:
+        return number, before
+    alone = own_programs.settings(connection, owner)
+    if alone is None:
+        raise programs.follows(owner)
+    return number, alone
 
 
 def _text(default: r.DefaultDERControl) -> str:
@@ -115,9 +127,12 @@ def _text(default: r.DefaultDERControl) -> str:
 
 def clear_default(transaction: Transaction, call: Call) -> None:
     """Take the DefaultDERControl of a program away."""
-    before = show_default(transaction.connection, call)
-    number = writable(transaction.connection, call)
-    programs.set_default(transaction, call.server.issuer, number, None, call.now)
+    number, before = _clearable(transaction.connection, call)
+    owner = programs.owner_of(number)
+    if owner is None:
+        programs.set_default(transaction, call.server.issuer, number, None, call.now)
+    else:
+        own_programs.set_settings(transaction, owner, None, call.now)
     record(transaction, call, "clear default", number, described(before))
 
 

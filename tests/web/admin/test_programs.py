@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from csipd.db import programs
+from csipd.db import bus, programs
 from csipd.web.admin import curves as curves_of_api
 from tests.support.world import NOW, OWNER
 from tests.web.admin.case import Case
@@ -232,6 +232,21 @@ class DefaultTests(Case):
             self.assertIn("follows from those of its other programs", said)
         self.office.put(f"/devices/{number}/groups", {"groups": []})
         self.office.refused("GET", self.path(own), expect=404)
+
+    def test_of_the_bus(self) -> None:
+        """What the bus set for a device alone an operator can take away: the rest follows as before."""
+        own = programs.own_program(self.numbers.owner)
+        before = self.office.get(self.path(own))
+        wanted = [bus.Wanted("owner", settings={"setSoftGradW": 5})]
+        self.world.write(lambda t: bus.carry_out(t, self.world.server.own, wanted, (), 60, NOW))
+        self.assertEqual(self.office.get(self.path(own))["setSoftGradW"], 5)
+        preview = self.office.post(f"{self.path(own)}/clear/preview", expect=200)
+        self.assertIn("setSoftGradW 0.05 %/s", preview["summary"][0])
+        self.office.delete(self.path(own))
+        after = self.office.get(self.path(own))
+        self.assertEqual({**after, "version": 0}, {**before, "version": 0})
+        self.office.refused("DELETE", self.path(own), expect=409)
+        self.assertEqual(self.office.log()[-1].action, "clear default")
 
     def test_of_nobody(self) -> None:
         """What is not registered, or an aggregator, has no use for a default of its own."""

@@ -34,6 +34,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("device", name=op.f("pk_own_defaults")),
     )
     op.add_column("controls", sa.Column("relieved", sa.BigInteger()))
+    op.add_column("controls", sa.Column("relieved_version", sa.Integer()))
+    op.add_column("controls", sa.Column("relieved_partly", sa.BigInteger()))
     listed, relieved = sa.text("relieved IS NULL"), sa.text("relieved IS NOT NULL")
     for name, columns, where in (
         ("ix_controls_in_lists", ["program", "latest"], listed),
