@@ -79,3 +79,20 @@ class OpenSSLTests(SynchronousTestCase):
         verified: Any = vars(crypto.X509StoreContext)["_verify_certificate"](known)
         for _ in range(3):
             self.assertEqual(openssl.built_chain(verified), expected)
+
+    def test_purpose(self) -> None:
+        """A store that is told so asks whether a certificate is a client's, which it does not by itself."""
+        lab = Authority.make()
+        purpose = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH])
+        servers = lab.issue("of a server alone", ((purpose, False),)).certificate
+        for told in (False, True):
+            store = crypto.X509Store()
+            store.add_cert(crypto.X509.from_cryptography(lab.credential.certificate))
+            if told:
+                openssl.trust_for_clients(store)
+            for certificate, good in ((servers, not told), (lab.device("dev1").certificate, True)):
+                context = crypto.X509StoreContext(store, crypto.X509.from_cryptography(certificate))
+                if good:
+                    context.verify_certificate()
+                else:
+                    self.assertRaises(crypto.X509StoreContextError, context.verify_certificate)
