@@ -8,6 +8,7 @@ to the kernel, which drops it, so a flood costs the daemon a fixed share of its 
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from collections.abc import Callable
@@ -151,8 +152,9 @@ class Link:
                 self._failed(error)
 
     def connectionLost(self, reason: Any) -> None:
-        """Close it."""
-        self.close()
+        """The reactor has let go of it: something went wrong with what was heard, which its log has."""
+        if self.fileno() >= 0:
+            self._failed(OSError(errno.EIO, "an error, which the log has"))
 
     def close(self) -> None:
         """Neither hear nor speak any more."""

@@ -139,7 +139,7 @@ class Discovery(Service):
         try:
             there = self._lister()
         except OSError as error:
-            self._say({"interfaces": f"interfaces cannot be listed: {error.strerror}"})
+            self._say({**self._troubles, "interfaces": f"interfaces cannot be listed: {error.strerror}"})
             return  # what is open stays so
         troubles: dict[str, str] = {}
         wanted: dict[Key, tuple[Interface, tuple[Address, ...]]] = {}
@@ -222,9 +222,9 @@ class Discovery(Service):
     # What is said.
 
     def _heard(self, key: Key, octets: bytes, peer: Peer) -> None:
+        station = self._stations[key]
         message = messages.read(octets)
-        station = self._stations.get(key)
-        if message is None or station is None:
+        if message is None:
             self._peer_log.info(
                 self._log,
                 peer.address,

@@ -292,6 +292,26 @@ class TroubleTests(ServiceCase):
         self.assertEqual(service.state.links, ("eth0 (IPv4)",))
         self.assertEqual(len([line for line in self.lines if "cannot be listed" in line]), 1)
 
+    def test_troubles_that_last(self) -> None:
+        """What was in the way before is still so while interfaces cannot be listed."""
+        self.make("eth0", "eth1")
+        self.unlistable = OSError(errno.EMFILE, "Too many open files")
+        self.advance(30)
+        self.assertFalse(any("eth1 can be used" in line for line in self.lines), self.lines)
+
+    def test_reactor_that_lets_go(self) -> None:
+        """After an error of ours that the reactor found the link is opened anew."""
+        service = self.make()
+        self.advance(9)
+        (reader,) = self.reactor.getReaders()
+        reader.connectionLost(None)
+        self.assertEqual((service.state.links, self.sockets[0].fileno()), ((), -1))
+        self.advance(20)
+        self.assertEqual(service.state.links, ("eth0 (IPv4)",))
+        service.stopService()
+        reader.connectionLost(None)
+        self.assertEqual(len(self.sockets), 2)
+
     def test_other_address(self) -> None:
         """An interface's new address is announced in the place of the old one."""
         self.make()
