@@ -171,6 +171,10 @@ class DeviceConnection(Protocol):
         try:
             request = reader.next()
         except BadRequest as error:
+            self._warn(
+                f"not handed on: {error}",
+                f"proxy: {{peer}}: a request is {{reason}}, answered {error.status}",
+            )
             self._refuse(error.status)
             return
         if request is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.net.limits import ConnectionLimits
@@ -373,6 +374,16 @@ class DeviceTests(ProxyCase):
             self.bench.settle()
             self.assertTrue(device.closed, what)
         self.assertEqual(self.server.requests, [])
+
+    def test_smuggling_is_logged(self) -> None:
+        """Who sends such things is named in the log with the reason, once a minute."""
+        with capturedLogs() as events:
+            for _ in range(3):
+                device = self.bench.device("A")
+                device.send(REFUSED["two lengths"][1])
+                self.bench.settle()
+        (line,) = [said for event in events if "not handed on" in (said := formatEvent(event))]
+        self.assertIn("A at 198.51.100.1: a request is not handed on: content-length twice", line)
 
     def test_odd(self) -> None:
         """Of what is handed on the server gets one request, with a length, and then the one behind it."""
