@@ -51,6 +51,7 @@ NEGLIGIBLE: Final = 0.5
 #: Frequency of the grid, which simulations of the platform do not say (Hz).
 _HERTZ: Final = 60.0
 _WATCH: Final = 1.0  # s
+_OVER: Final = (Phase.ENDED, Phase.FAILED)
 
 
 @define
@@ -153,10 +154,10 @@ class CoSimulation(Population):
             self.exchanged.refused += 1
             return
         self._alive()
-        if said is None or said is self.phase:
+        if said is None or self.phase in _OVER:
             return
         self.phase = said
-        if said in (Phase.ENDED, Phase.FAILED):
+        if said in _OVER:
             self._say(
                 f"Simulation {self.simulation_id} {'has failed' if said is Phase.FAILED else 'is complete'}."
             )

@@ -148,14 +148,21 @@ class SimulationTests(CoSimulationCase):
     """What becomes of the simulation."""
 
     def test_the_end(self) -> None:
-        """Its end is said once and ends the run; so does its failure."""
+        """Its end is said once and ends the run, whatever its log says then."""
         self.log("STARTED")
         self.assertEqual((self.ends, self.said), (0, []))
         self.log("COMPLETE")
         self.log("COMPLETE")
         self.assertEqual((self.ends, self.said), (1, ["Simulation 1234 is complete."]))
         self.log("ERROR")
-        self.assertEqual((self.ends, self.said[1:]), (2, ["Simulation 1234 has failed."]))
+        self.log("STARTED")
+        self.assertEqual((self.ends, len(self.said)), (1, 1))
+
+    def test_a_failure(self) -> None:
+        """A simulation that failed ends the run, too."""
+        self.log("ERROR")
+        self.log("CLOSED")
+        self.assertEqual((self.ends, self.said), (1, ["Simulation 1234 has failed."]))
 
     def test_silence(self) -> None:
         """A simulation that falls silent is said once, and that it goes on; one that rests may be silent."""
