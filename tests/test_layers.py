@@ -75,6 +75,7 @@ PURE_BUS = tuple(
         "model",
         "reports",
         "simulation",
+        "state",
         "terminals",
         "topics",
     )

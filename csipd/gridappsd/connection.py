@@ -90,7 +90,7 @@ class Connection(TwistedProtocol):
 
     def end(self) -> None:
         """Close the connection as soon as the broker has taken what was sent, or else soon."""
-        if self._over:
+        if self._over or self._ending is not None:
             return
         if self._session is None or not self._session.is_connected:
             self._fail("ended", "the connection was not needed any more")

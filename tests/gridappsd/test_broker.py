@@ -297,6 +297,15 @@ class UpTests(BrokerCase):
         self.assertEqual((told, wire.gone, self.state.refused["fault"]), ([1], False, 1))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
+    def test_stop_as_the_token_is_given_up(self) -> None:
+        """An end that has begun is not begun anew by whatever else wants it."""
+        self.broker.last.accept()
+        self.clock.advance(9)
+        stopped = self.bus.stopService()
+        self.clock.advance(2)
+        self.successResultOf(stopped)
+        self.assertEqual(len(self.broker.last.of("DISCONNECT")), 1)
+
     def test_stop_between_attempts(self) -> None:
         """Where there is no connection there is nothing to wait for."""
         self.broker.last.drop()

@@ -214,7 +214,7 @@ class WhateverHappens(SynchronousTestCase):
         """No order of events leaves anything open, lost twice, or waiting for ever."""
         machine = Whatever.TestCase
         machine.settings = settings(
-            max_examples=60,
+            max_examples=150,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
