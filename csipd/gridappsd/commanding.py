@@ -19,10 +19,12 @@ from typing import Any, Final
 from attrs import define, field
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from csipd.db import bus as store
 from csipd.db.bus import Outcome, Reason, Wanted
+from csipd.db.columns import Unreadable
 from csipd.db.database import Database
 from csipd.db.fair_queue import BULK, BUS
 from csipd.db.tree.context import Server
@@ -48,6 +50,8 @@ MOST_OPEN: Final = 50_000
 #: Differences that may wait to be told apart, and messages that are looked up together.
 MOST_ARRIVED: Final = 50_000
 _LOOKED_UP: Final = 500
+#: Differences that are judged before the reactor looks at everything else.
+_JUDGED: Final = 32
 #: Messages that are known without a look into the store: those of the last moments.
 MOST_RECENT: Final = 20_000
 #: Seconds until what found no room, or no database, is tried again; between two looks for too many messages.
@@ -74,7 +78,7 @@ class _Pending:
     """What is to be commanded of a device.
 
     :param due: when (monotonic, s)
-    :param values: as JSON has them, of each attribute the newest
+    :param values: of each attribute the newest that it can have; None: what was commanded ends
     :param messages: that have a part in it
     """
 
@@ -118,6 +122,8 @@ class Commanding(Service):
         self._open = 0
         self._pending: dict[str, _Pending] = {}
         self._held: dict[str, _Pending] = {}
+        self._judged = 0
+        self._alone = 0
         self._looking = False
         self._working = False
         self._rest_until = 0.0
@@ -219,19 +225,18 @@ class Commanding(Service):
         again = False
         try:
             known = yield self._database.read(partial(store.known, keys=keys), BUS)
+            for at, message in batch:
+                if message.key in known:
+                    self._bus.state.commanded["repeated"] += 1
+                else:
+                    yield from self._gather(message, at)
         except Unavailable:
             self._arrived = batch + self._arrived
             again = True
         except Exception:
             self._log.failure("messages of the bus could not be looked up")
+        if not again:
             self._waiting_differences -= sum(len(message.differences) for _, message in batch)
-        else:
-            for at, message in batch:
-                self._waiting_differences -= len(message.differences)
-                if message.key in known:
-                    self._bus.state.commanded["repeated"] += 1
-                else:
-                    self._gather(message, at)
         self._looking = False
         self._settled(again, "look up", self._look_up)
 
@@ -247,23 +252,34 @@ class Commanding(Service):
             self._arrived, self._pending = [], {}
             self._go_on()
 
-    def _gather(self, message: DifferenceMessage, at: float) -> None:
-        """Have what a message says of each device carried out."""
-        opened = _Open(message.key) if self._open < MOST_OPEN else None
+    def _gather(self, message: DifferenceMessage, at: float) -> Generator[Deferred[Any], Any, None]:
+        """Have what a message says of each device carried out.
+
+        What has no meaning is refused here: it takes nothing from what was said of the attribute before.
+        """
+        meant: dict[str, dict[Attribute, Any]] = {}
         for difference in message.differences:
             try:
                 attribute = attribute_of(difference.attribute)
+                value = value_of(attribute, difference.value)
             except Meaningless as error:
                 self._refuse(error.fault, f"{difference.object}: {error}")
-                continue
-            pending = self._pending.get(difference.object)
+            else:
+                meant.setdefault(difference.object, {})[attribute] = value
+            self._judged += 1
+            if not self._judged % _JUDGED and self.running:
+                yield deferLater(self._clock, 0.0)
+        opened = _Open(message.key) if self._open < MOST_OPEN else None
+        for name, values in meant.items():
+            pending = self._pending.get(name)
             if pending is None:
                 if len(self._pending) >= MOST_DEVICES:
-                    self._refuse(Fault.FULL, f"{MOST_DEVICES} devices wait")
+                    self._refuse(Fault.FULL, f"{MOST_DEVICES} devices wait", len(values))
                     continue
-                pending = self._pending[difference.object] = _Pending(at + WINDOW)
-            pending.values[attribute] = difference.value
-            if opened is not None and opened not in pending.messages:
+                pending = self._pending[name] = _Pending(at + WINDOW)
+            pending.values.update(values)
+            self._drop_held(name, values)
+            if opened is not None:
                 pending.messages.add(opened)
                 opened.left += 1
         if opened is not None and opened.left:
@@ -278,7 +294,7 @@ class Commanding(Service):
             self._go_on()
             return
         self._working = True
-        wanted = [self._wanted(name, one) for name, one in batch.items()]
+        wanted = [_wanted(name, one) for name, one in batch.items()]
         parts = Counter(opened for one in batch.values() for opened in one.messages)
         ended = [opened for opened, number in parts.items() if opened.left == number]
         work = partial(
@@ -292,31 +308,23 @@ class Commanding(Service):
         again = False
         try:
             outcomes = yield self._database.write(work, BUS)
-        except Unavailable:
-            self._put_back(batch)
-            again = True
-        except Exception:
-            self._log.failure("what the bus commands could not be carried out")
-            self._close(parts, ended)
+        except Exception as error:
+            if isinstance(error, Unavailable) and not isinstance(error, Unreadable):
+                self._put_back(batch)
+                again = True
+            elif len(batch) > 1:
+                # Nobody else is to lose by what is wrong with one: each is tried by itself.
+                self._put_back(batch)
+                self._alone = len(batch)
+            else:
+                self._close(parts, ended)
+                self._note_failed(next(iter(batch)), error)
         else:
             self._close(parts, ended)
             self._count(batch, outcomes)
         self._working = False
         self._rest_until = self._clock.seconds() + PAUSE
         self._settled(again, "carry out", self._carry_out)
-
-    def _wanted(self, name: str, one: _Pending) -> Wanted:
-        """What is to be different about a device: what has no meaning is refused here."""
-        modes: dict[str, Any] = {}
-        settings: dict[str, Any] = {}
-        for attribute, value in one.values.items():
-            try:
-                meant = value_of(attribute, value)
-            except Meaningless as error:
-                self._refuse(error.fault, f"{name}: {error}")
-            else:
-                (settings if attribute.is_setting else modes)[attribute.name] = meant
-        return Wanted(name, modes, settings)
 
     def _due(self) -> dict[str, _Pending]:
         """Take those out that are due; all, when the server stops."""
@@ -325,6 +333,9 @@ class Commanding(Service):
         if self._working:
             return batch
         most = min(TOGETHER, max(_LEAST, len(self._pending) // _PARTS)) if self.running else TOGETHER
+        if self._alone:
+            self._alone -= 1
+            most = 1
         for name, one in self._pending.items():
             if len(batch) >= most or (self.running and one.due > now):
                 break
@@ -366,6 +377,12 @@ class Commanding(Service):
             if outcome.is_full:
                 self._hold_back(name, one)
 
+    def _note_failed(self, name: str, error: Exception) -> None:
+        """Count a device for which nothing could be done; a defect of csipd's own says where it is."""
+        self._bus.refuse("commands that failed", "{name}: {error}", name=name, error=str(error)[:200])
+        if not isinstance(error, Unreadable):
+            self._log.failure("what the bus commands could not be carried out")
+
     def _hold_back(self, name: str, one: _Pending) -> None:
         """Try a device again in a while: what its message says is carried out late rather than never."""
         if not self.running:
@@ -373,7 +390,18 @@ class Commanding(Service):
         self._bus.state.commanded["held back"] += 1
         older = self._held.get(name)
         self._held[name] = _Pending(0.0, one.values if older is None else {**older.values, **one.values})
+        newer = self._pending.get(name)
+        if newer is not None:
+            self._drop_held(name, newer.values)
         self._later("held back", HELD_BACK, self._release)
+
+    def _drop_held(self, name: str, newer: Mapping[Attribute, Any]) -> None:
+        """Forget what was held back of attributes of which something newer was said."""
+        held = self._held.get(name)
+        if held is not None:
+            held.values = {key: value for key, value in held.values.items() if key not in newer}
+            if not held.values:
+                del self._held[name]
 
     def _release(self) -> None:
         held, self._held = self._held, {}
@@ -381,7 +409,7 @@ class Commanding(Service):
         for name, one in held.items():
             newer = self._pending.get(name)
             if newer is not None:
-                newer.values = {**one.values, **newer.values}
+                newer.values.update(one.values)
             elif len(self._pending) < MOST_DEVICES:
                 one.due = now + WINDOW
                 self._pending[name] = one
@@ -402,3 +430,10 @@ class Commanding(Service):
             self._later("forget", FORGET, self._forget)
 
         self._database.write(store.forget, BULK).addCallbacks(done, failed)
+
+
+def _wanted(name: str, one: _Pending) -> Wanted:
+    """What is to be different about a device."""
+    modes = {attribute.name: value for attribute, value in one.values.items() if not attribute.is_setting}
+    settings = {attribute.name: value for attribute, value in one.values.items() if attribute.is_setting}
+    return Wanted(name, modes, settings)

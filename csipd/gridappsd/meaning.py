@@ -85,7 +85,10 @@ def value_of(attribute: Attribute, value: Any) -> Any:
 
 
 def _mode(field: Field, value: Any) -> Any:
-    base = _read(r.DERControlBase, field, _plain(field, value), {})
+    plain = _plain(field, value)
+    if isinstance(plain, Element):
+        return plain
+    base = _read(r.DERControlBase, field, plain, {})
     return getattr(base, field.name)
 
 
@@ -132,18 +135,18 @@ def _size(kind: type[Element]) -> Magnitude | None:
 
 
 def _quantity(field: Field, size: Magnitude, value: Any) -> Any:
-    """An amount as multiplier and value: as it was given where its type can hold that."""
+    """An amount: with the multiplier and value that were given where its type can hold these."""
     amount = _number(value)
     if amount is None:
         return value
     if isinstance(value, dict) and type(value["value"]) is int and size.low <= value["value"] <= size.high:
-        return {"multiplier": int(value["multiplier"]), size.name: value["value"]}
+        return field.type(**{"multiplier": int(value["multiplier"]), size.name: value["value"]})
     # As many digits as there is room for: 16 bits hold five of some numbers.
     for rounded in (amount, *(context.create_decimal(amount) for context in _ROUNDING)):
         if (scaled := scale(rounded, size.low, size.high)) is not None:
-            return {"multiplier": scaled[0], size.name: scaled[1]}
+            return field.type(**{"multiplier": scaled[0], size.name: scaled[1]})
     if amount and abs(amount) < 1:
-        return {"multiplier": 0, size.name: 0}  # less than a thousand millionth
+        return field.type(**{"multiplier": 0, size.name: 0})  # less than a thousand millionth
     raise Meaningless(Fault.VALUE, f"{field.name} is {amount:f}, which is beyond what its type can hold")
 
 

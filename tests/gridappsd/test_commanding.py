@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import bus as store
 from csipd.db import programs
-from csipd.db.tables import bus_messages
+from csipd.db.tables import bus_messages, bus_wishes
 from csipd.gridappsd import commanding
 from csipd.gridappsd.commanding import Commanding
 from csipd.gridappsd.topics import Topics
@@ -159,6 +160,18 @@ class MessageTests(Case):
         expected = {"opModConnect": True, "opModEnergize": True, "opModTargetW": watts8}
         self.assertEqual(story.active(), expected)
 
+    def test_nonsense_takes_nothing(self) -> None:
+        """A value that an attribute cannot have is counted, and leaves what was said a moment before."""
+        story = self.story
+        story.tell(("owner", BASE + "opModTargetW", 100))
+        for nonsense in ("on", [1], {"multiplier": 99, "value": 1}, 10**30, True):
+            story.tell(("owner", BASE + "opModTargetW", nonsense))
+        story.wait(2)
+        self.assertEqual(story.active(), {"opModTargetW": r.ActivePower(multiplier=0, value=100)})
+        refused = story.bus.state.refused
+        self.assertEqual(refused["values that the attribute cannot have"], 4)
+        self.assertEqual(refused["malformed differences"], 1)
+
     def test_repeated(self) -> None:
         """A message that comes twice counts once, also after a restart."""
         story = self.story
@@ -269,6 +282,43 @@ class BoundTests(Case):
         story.wait(commanding.HELD_BACK + 2)
         self.assertEqual(story.active(), {"opModConnect": False})
 
+    def test_held_back_is_older(self) -> None:
+        """What was held back never comes after what was said of the same mode since then."""
+        story = self.story
+        self.patch(store, "MOST_LIVE", 1)
+        story.tell(("owner", BASE + "opModConnect", True))
+        story.wait(2)
+        story.tell(("owner", BASE + "opModTargetW", 100), ("owner", BASE + "opModMaxLimW", 1000))
+        story.wait(2)
+        self.assertEqual(story.counts["held back"], 1)
+        self.patch(store, "MOST_LIVE", 9)
+        story.tell(("owner", BASE + "opModTargetW", 200))
+        story.wait(2)
+        story.tell(("owner", BASE + "opModMaxLimW", None))
+        story.wait(commanding.HELD_BACK + 2)
+        expected = {"opModConnect": True, "opModTargetW": r.ActivePower(multiplier=0, value=200)}
+        self.assertEqual(story.active(), expected)
+
+    def test_judged_in_slices(self) -> None:
+        """However many differences a message has, few are judged before the reactor looks elsewhere."""
+        story = self.story
+        judged: list[Any] = []
+        turns: list[int] = []
+        call_later = story.clock.callLater
+
+        def turn(*call: Any, **named: Any) -> Any:
+            turns.append(len(judged))
+            return call_later(*call, **named)
+
+        story.clock.callLater = turn  # type: ignore[method-assign]  # it is a clock all the same
+        self.patch(commanding, "value_of", lambda attribute, value: judged.append(value))
+        for message in range(20):
+            names = (f"d{message * 10 + number}" for number in range(10))
+            story.tell(*((name, BASE + "opModConnect", True) for name in names))
+        story.clock.advance(0.1)
+        self.assertEqual(len(judged), 200)
+        self.assertLessEqual(max(after - before for before, after in pairwise(turns)), 32)
+
     def test_portions(self) -> None:
         """A transaction has so many devices at most, and all are commanded."""
         story = self.story
@@ -283,6 +333,22 @@ class BoundTests(Case):
 
 class OutageTests(Case):
     """The database, and the end."""
+
+    def test_damaged(self) -> None:
+        """What is damaged of one device is counted, and takes nothing from the others, also later."""
+        story = self.story
+        names = ("owner", "other", "managed")
+        story.tell(*((name, BASE + "opModConnect", True) for name in names))
+        story.wait(2)
+        owner = bus_wishes.c.device == story.world.numbers.owner
+        damage = sa.update(bus_wishes).where(owner).values(body=b"damaged")
+        story.world.write(lambda t: t.connection.execute(damage))
+        for connect in (False, True):
+            story.tell(*((name, BASE + "opModConnect", connect) for name in names))
+            story.wait(4)
+            self.assertEqual(story.active(OTHER, "other"), {"opModConnect": connect})
+            self.assertEqual(story.active(MANAGED, "managed"), {"opModConnect": connect})
+        self.assertEqual(story.bus.state.refused, {"commands that failed": 2})
 
     def test_unavailable(self) -> None:
         """What the database could not take is carried out when it can, and what came meanwhile counts."""
