@@ -407,7 +407,8 @@ class _Wish:
             found = documents.get(connection, Place(_DEFAULT, (self._program,)))
             before = found if isinstance(found, r.DefaultDERControl) else None
         present = {} if before is None else vars(before)
-        # What the bus did not set it does not take away.
+        # What the bus did not set, or somebody else has set since then, it does not take away.
+        self._settings = {name: value for name, value in self._settings.items() if present.get(name) == value}
         given = {
             name: value
             for name, value in changes.items()

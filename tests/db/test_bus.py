@@ -334,6 +334,15 @@ class SettingTests(Case):
         self.set(setSoftGradW=None)
         found = codec.decode(self.world.get(OWNER, f"/derp/{program}/dderc").body, r.DefaultDERControl)
         self.assertEqual((found.setGradW, found.setSoftGradW), (50, None))
+        # Nor is what the operator set in place of what the bus had set.
+        self.set(setSoftGradW=9)
+        operator_s = found.replace(setSoftGradW=11, href=None, version=None)
+        self.world.write(
+            lambda t: program_contents.set_default(t, self.world.server.issuer, program, operator_s, NOW)
+        )
+        self.assertEqual(self.set(setSoftGradW=None).unchanged, 1)
+        found = codec.decode(self.world.get(OWNER, f"/derp/{program}/dderc").body, r.DefaultDERControl)
+        self.assertEqual((found.setGradW, found.setSoftGradW), (50, 11))
 
 
 class MessageTests(Case):
