@@ -46,9 +46,13 @@ class Server:
         """Start it, and wait until it listens."""
         with (self.folder / "log").open("w") as log:
             self._process = subprocess.Popen(self._command, cwd=self.folder, stdout=log, stderr=log)
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until it listens."""
         until = time.monotonic() + TIMEOUT
         while time.monotonic() < until:
-            if self._process.poll() is not None:
+            if self._process is not None and self._process.poll() is not None:
                 raise RuntimeError((self.folder / "log").read_text())
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -160,7 +164,7 @@ class Proxied(Server):
 
 
 class ProxiedInside(Server):
-    """A csipd that devices ask by way of the proxy inside of it; it is started and stopped as that.
+    """A csipd that devices ask by way of the proxy inside of it, which starts and stops it.
 
     :param behind: the csipd
     """

@@ -109,6 +109,7 @@ def main() -> None:
             try:
                 straight.start()
                 if inside:
+                    proxied.wait()
                     compare_cached(sides, table, size, INSIDE)
                 else:
                     proxied.start()
