@@ -62,8 +62,8 @@ def held(line: str) -> bool:
     return (volts(line) or 9.0) < LIMIT and " 0.0 kW" not in line
 
 
-class ClosedLoopTests(SynchronousTestCase):
-    """From the simulator's voltage to the simulator's voltage, over CoilMQ."""
+class LoopCase(SynchronousTestCase):
+    """All of it on this machine, over CoilMQ."""
 
     def setUp(self) -> None:
         self.port = free_port()
@@ -102,6 +102,14 @@ class ClosedLoopTests(SynchronousTestCase):
         asked = run(self.place.folder, *self.csipctl("--json", *arguments))
         self.assertEqual(asked.returncode, 0, asked)
         return json.loads(asked.stdout)
+
+    def houses(self) -> list[Any]:
+        """Devices of the model that csipd knows."""
+        return [one for one in self.ask("devices", "list")["items"] if one["name"].startswith("_")]
+
+
+class ClosedLoopTests(LoopCase):
+    """From the simulator's voltage to the simulator's voltage."""
 
     def test_the_loop_closes(self) -> None:
         """The limit holds the voltage, in both shapes, and though the broker was killed between."""
@@ -145,9 +153,25 @@ class ClosedLoopTests(SynchronousTestCase):
         self.assertGreater(told["simulation_messages"]["written"], 3)
         self.assertEqual(daemon.stop(), 0)
 
-    def houses(self) -> list[Any]:
-        """Devices of the model that csipd knows."""
-        return [one for one in self.ask("devices", "list")["items"] if one["name"].startswith("_")]
+
+class NobodyComesTests(LoopCase):
+    """A fleet that cannot begin says why."""
+
+    def test_no_devices(self) -> None:
+        """A model without devices, and devices without certificates, are told apart."""
+        self.broker()
+        self.python("--houses", "1", "--no-application").log.wait_for("platform: simulation")
+        of_houses = self.place.config.read_text()
+        self.place.config.write_text(of_houses.replace("regex: house_", "regex: nothing_"))
+        Daemon(self, self.place).start()
+        for text, said in (
+            (self.place.config.read_text(), "it has no devices"),
+            (of_houses, "none of its 1 devices has a certificate"),
+        ):
+            self.place.config.write_text(text)
+            done = run(self.place.folder, *self.csipctl("simulate", "--gridappsd"))
+            self.assertEqual(done.returncode, 1, done)
+            self.assertIn(said, done.stderr)
 
 
 class ActiveMQClosedLoopTests(ClosedLoopTests):

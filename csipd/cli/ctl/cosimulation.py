@@ -154,7 +154,7 @@ class _TakingPart:
         self, session: Session, settings: Settings, access: Access, making: Making, bus: BrokerBus
     ) -> None:
         self.fleet: CoSimulation | None = None
-        self.failure: Failure | None = None
+        self.failure: Exception | None = None
         self.reactor = making.reactor
         self._session = session
         self._settings = settings.gridappsd
@@ -237,6 +237,8 @@ class _TakingPart:
 
     def _say_who_comes(self, count: int, known: list[Joining]) -> None:
         tls: Path = self._session.tls
+        if not count:
+            raise ModelError("it has no devices, or none whose name the regular expressions match")
         if not known:
             raise ModelError(
                 f"none of its {count} devices has a certificate in {tls}, where csipd makes them"
@@ -258,7 +260,9 @@ class _TakingPart:
         elif failure.check(OSError, ValueError, PKIError):
             self._fail(str(failure.value))
         elif not failure.check(CancelledError):
-            failure.raiseException()
+            # A fault of ours: it is raised where the run was begun.
+            self.failure = failure.value
+            self.reactor.stop()
 
     def _fail(self, line: str) -> None:
         self.failure = Failure(line)
