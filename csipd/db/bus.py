@@ -309,8 +309,9 @@ class _Wish:
         number = None if former is None else former.number
         base = _changed(self._held, changes)
         if (made := self._replaced(former, base)) is None:
-            base = _changed(self._held, self._possible(changes))
-            if base == self._held or (made := self._replaced(former, base)) is None:
+            held, possible = self._possible(changes)
+            base = _changed(held, possible)
+            if base == held or (made := self._replaced(former, base)) is None:
                 return number
         self._held = base if made else {}
         return made or None
@@ -349,20 +350,46 @@ class _Wish:
         relief.relieve(self._transaction, self._program, self._now)
         return place.ids[1]
 
-    def _possible(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of the changes that the rules let through, where not all of them can be."""
+    def _possible(self, changes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What can go on of what is in force, and those of the changes that the rules let through."""
         good = {name: value for name, value in changes.items() if value is None}
         if self._outcome.is_full:
-            return good if good and not _has_modes(_changed(self._held, good)) else {}
+            gone = good and not _has_modes(_changed(self._held, good))
+            return self._held, good if gone else {}
+        held = self._tenable()
         # A ramp goes with the modes that are left.
         for name in sorted((n for n in changes if n not in good), key=lambda n: n not in MODE):
             try:
-                self._check(_changed(self._held, {**good, name: changes[name]}))
+                self._check(_changed(held, {**good, name: changes[name]}))
             except Impossible as error:
                 self._outcome.refused.append((Reason.RULES, str(error)))
             else:
                 good[name] = changes[name]
-        return good
+        return held, good
+
+    def _tenable(self) -> dict[str, Any]:
+        """What is in force and can go on by the rules of now: nothing else is to wait for what cannot."""
+        held: dict[str, Any] = {}
+        # A ramp goes with modes.
+        for name, value in sorted(self._held.items(), key=lambda item: item[0] not in MODE):
+            going_on = self._still_there(name, value)
+            try:
+                self._check({**held, name: going_on})
+            except Impossible as error:
+                self._outcome.refused.append((Reason.RULES, f"{name} cannot go on: {error}"))
+            else:
+                held[name] = going_on
+        return held
+
+    def _still_there(self, name: str, value: Any) -> Any:
+        """A mode's value: of a curve that is gone from where it was found the copy of the former control."""
+        connection, former = self._transaction.connection, self._former
+        if not isinstance(value, r.DERCurveLink) or former is None:
+            return value
+        if program_contents.curve_at(connection, value.href) is not None:
+            return value
+        found = controls.get(connection, former.program, former.number, self._now)
+        return value if found is None else getattr(found[0].DERControlBase, name)
 
     def _check(self, base: Mapping[str, Any]) -> None:
         """See that there can be a control of these modes.

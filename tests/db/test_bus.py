@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.db import (
+    addressees,
     audit,
     bus,
     commands,
     controls,
     devices,
+    documents,
     groups,
     program_contents,
     programs,
@@ -33,7 +35,7 @@ from csipd.der.retention import Retention
 from csipd.refusals import Conflict
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
-from csipd.sep2.types import EventState
+from csipd.sep2.types import MODE, EventState
 from tests.support.schema import validate
 from tests.support.store import statements
 from tests.support.world import NOW, OWNER, World
@@ -215,6 +217,51 @@ class ControlTests(Case):
             self.listed(program)[0].DERControlBase,
             r.DERControlBase(opModConnect=True, opModTargetW=watts(1000)),
         )
+
+    def test_curve_that_is_gone(self) -> None:
+        """A curve may be removed from where the bus found it: the device's own copy goes on."""
+        program = self.world.numbers.feeder_a
+        curve = r.DERCurve(
+            mRID="0",
+            creationTime=NOW,
+            curveType=11,
+            CurveData=(r.CurveData(xvalue=1, yvalue=1),),
+            xMultiplier=0,
+            yMultiplier=0,
+            yRefType=3,
+        )
+        place = self.world.write(
+            lambda t: programs.add_curve(t, self.world.server.issuer, program, curve, NOW)
+        )
+        self.command(opModVoltVar=r.DERCurveLink(href=place.href))
+        self.world.now += 5
+        self.world.write(lambda t: documents.delete(t, place))
+        self.assertEqual(self.command(opModConnect=True).refused, [])
+        (modes,) = self.active()
+        self.assertEqual(set(modes), {"opModVoltVar", "opModConnect"})
+        self.assertTrue(modes["opModVoltVar"].href.startswith(f"/derp/{self.own}/dc/"))
+        self.world.now += 5
+        self.assertEqual(self.command(opModVoltVar=None).made, 1)
+        self.assertEqual(self.active(), [{"opModConnect": True}])
+
+    def test_mode_that_is_no_longer_supported(self) -> None:
+        """A mode that the device no longer supports ends as another is commanded."""
+        self.command(opModConnect=True, opModMaxLimW=5000)
+        able = addressees.abilities
+
+        def unable(connection: Any, named: Any, needed: int) -> Any:
+            without, silent = able(connection, named, needed)
+            flag = MODE["opModConnect"].flag
+            return (dict.fromkeys(named, ~flag) if needed & flag else without), silent
+
+        self.patch(addressees, "abilities", unable)
+        self.world.now += 5
+        outcome = self.command(opModEnergize=True)
+        self.assertIn("opModConnect cannot go on", outcome.refused[0][1])
+        self.assertEqual(self.active(), [{"opModMaxLimW": 5000, "opModEnergize": True}])
+        # What is refused ends nothing.
+        self.assertEqual(len(self.command(opModConnect=False).refused), 1)
+        self.assertEqual(self.active(), [{"opModMaxLimW": 5000, "opModEnergize": True}])
 
     def test_clock_set_back(self) -> None:
         """After the clock was set back a new value is in force all the same."""
