@@ -39,7 +39,7 @@ T = TypeVar("T")
 PORTION, PAUSE = 100, 0.05
 #: Numbers of what has changed that wait to be told.
 MOST_CHANGED = 50_000
-#: Devices of which it is known what was told of their status: of others all of it is told again.
+#: Devices, or MeterReadings, of which it is known what was told: of others all of it is told again.
 MOST_TOLD = 20_000
 _SHARE = Share(Kind.OPERATORS, "bus")
 _READINGS = f"{facts.readings.name} "
@@ -93,6 +93,29 @@ class _Feed(Generic[T]):
         return [self.changed.pop() for _ in range(min(PORTION, len(self.changed)))]
 
 
+class _Told(Generic[T]):
+    """What was told last of some things that have numbers: the newest, so many of them."""
+
+    def __init__(self) -> None:
+        self._said: dict[int, T] = {}
+
+    def __len__(self) -> int:
+        return len(self._said)
+
+    def get(self, number: int) -> T | None:
+        return self._said.get(number)
+
+    def keep(self, said: Mapping[int, T]) -> None:
+        for number, what in said.items():
+            self._said.pop(number, None)
+            self._said[number] = what
+        while len(self._said) > MOST_TOLD:
+            del self._said[next(iter(self._said))]
+
+    def clear(self) -> None:
+        self._said.clear()
+
+
 class Publisher(Service):
     """Tells what devices report.
 
@@ -135,7 +158,9 @@ class Publisher(Service):
         self._simulation_id = simulation_id
         self._name_of = name_of
         self._new_mrid = new_mrid
-        self._told: dict[int, Mapping[str, Value]] = {}
+        self._told: _Told[Mapping[str, Value]] = _Told()
+        self._told_charges: _Told[tuple[Value, int]] = _Told()
+        self._told_readings: _Told[tuple[object, ...]] = _Told()
         self._statuses: _Feed[ToldStatus] | None = None
         self._readings: _Feed[ToldReading] | None = None
         if self._forms & {Report.STATE_OF_CHARGE, Report.STATUS}:
@@ -204,7 +229,8 @@ class Publisher(Service):
         return bool(self.running) and self._bus.state.up_since is not None
 
     def _begin(self) -> None:
-        self._told.clear()
+        for told in (self._told, self._told_charges, self._told_readings):
+            told.clear()
         for feed in self._feeds:
             feed.begin()
 
@@ -255,14 +281,8 @@ class Publisher(Service):
             self._bus.refuse("damaged reports", line, number=number)
 
     def _tell_statuses(self, found: Sequence[ToldStatus]) -> bool:
-        if Report.STATE_OF_CHARGE in self._forms:
-            charges = {
-                one.subject: value
-                for one in found
-                if (value := reports.state_of_charge(one.subject, self._name(one.subject), one.status))
-            }
-            if charges and not self._send(charges):
-                return False
+        if Report.STATE_OF_CHARGE in self._forms and not self._tell_charges(found):
+            return False
         if Report.STATUS not in self._forms:
             return True
         values = {one.device: reports.status_values(one.status) for one in found}
@@ -280,17 +300,39 @@ class Publisher(Service):
             )
             if not self._send(message):
                 return False
-        for device, said in values.items():
-            self._told.pop(device, None)
-            self._told[device] = said
-        while len(self._told) > MOST_TOLD:
-            del self._told[next(iter(self._told))]
+        self._told.keep(values)
+        return True
+
+    def _tell_charges(self, found: Sequence[ToldStatus]) -> bool:
+        values, said = {}, {}
+        for one in found:
+            value = reports.state_of_charge(one.subject, self._name(one.subject), one.status)
+            if value is None:
+                continue
+            told = said[one.device] = value["value"], value["timeStamp"]
+            # Another DER may have reported, or what was reported may say nothing else of this.
+            if self._told_charges.get(one.device) != told:
+                values[one.subject] = value
+        if values and not self._send(values):
+            return False
+        self._told_charges.keep(said)
         return True
 
     def _tell_readings(self, found: Sequence[ToldReading]) -> bool:
-        values = {}
+        values, said = {}, {}
         for one in found:
             newest = one.newest
+            series = newest.series
+            said[series.meter_reading] = told = (
+                series.number,
+                one.description,
+                newest.at,
+                newest.value,
+                newest.quality,
+            )
+            # An older one may have come after it.
+            if self._told_readings.get(series.meter_reading) == told:
+                continue
             assert newest.value is not None  # `bus_reports` leaves out those without
             value = reports.reading(
                 one.subject,
@@ -305,7 +347,10 @@ class Publisher(Service):
                 quality=newest.quality,
             )
             values[value["mRID"]] = value
-        return self._send(values)
+        if values and not self._send(values):
+            return False
+        self._told_readings.keep(said)
+        return True
 
     def _name(self, subject: str) -> str:
         return self._name_of(subject) or subject
