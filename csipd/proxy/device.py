@@ -346,6 +346,8 @@ class DeviceConnection(Protocol):
             self._enter(CLOSING)
             self._drop_asked()
             self._reader = None
+            # TLS says no close_notify as long as there is somebody who might still write.
+            self.transport.unregisterProducer()
             # The peer's close_notify has to be read, whatever reading waited for.
             self.transport.resumeProducing()
             self.transport.loseConnection()

@@ -207,6 +207,20 @@ class Server:
             link.lose()
 
 
+class TLSEnd(End):
+    """An end with TLS on it, which closes only once nobody is registered who might still write."""
+
+    _closes = False
+
+    def loseConnection(self) -> None:
+        self._closes = True
+        self.disconnecting = self._producer is None
+
+    def unregisterProducer(self) -> None:
+        super().unregisterProducer()
+        self.disconnecting = self.disconnecting or self._closes
+
+
 class Device:
     """A device and its connection with the proxy."""
 
@@ -216,7 +230,9 @@ class Device:
         self.received = b""
         self.hung_up = False
         self.connection = DeviceConnection(bench.context)
-        self.end = End(self.connection, PROXY, IPv4Address("TCP", f"198.51.100.{len(bench.devices) + 1}", 5))
+        self.end = TLSEnd(
+            self.connection, PROXY, IPv4Address("TCP", f"198.51.100.{len(bench.devices) + 1}", 5)
+        )
         self.end.name = name  # type: ignore[attr-defined] # whom the bench's `identify` finds
         self.connection.makeConnection(self.end)
 

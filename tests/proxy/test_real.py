@@ -14,6 +14,7 @@ from threading import Thread
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
+from csipd.net.limits import ConnectionLimits
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
 from csipd.sep2.identity import lfdi
@@ -89,8 +90,18 @@ class HopTests(ProxiedCase):
         for port in (proxy_port(self.place), self.place.port):
             self.assertIn(b"404", self.ask(port, head).split(b"\r\n")[0])
 
+    def test_close(self) -> None:
+        """PX-1: who is to wait for the end of the connection gets it with the answer, not at a deadline."""
+        self.serve()
+        for octets, status in (
+            (b"GET /edev HTTP/1.0\r\n\r\n", b"200"),
+            (b"GET /edev HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b"200"),
+            (b"GET /edev HTTP/1.1\r\n\r\n", b"400"),
+        ):
+            self.assertEqual(self.ask(proxy_port(self.place), octets).split()[1], status)
+
     def ask(self, port: int, octets: bytes) -> bytes:
-        """What dev2 is answered."""
+        """What dev2 is answered, up to the end of the connection, long before what is silent is cut."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.set_ciphers("ECDHE-ECDSA-AES128-CCM8:@SECLEVEL=0")
         context.load_verify_locations(self.place.tls / "certs" / "ca.crt")
@@ -98,6 +109,7 @@ class HopTests(ProxiedCase):
             self.place.tls / "certs" / "dev2.crt", self.place.tls / "private" / "dev2.pem"
         )
         plain = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+        plain.settimeout(min(TIMEOUT, ConnectionLimits().drain_seconds / 2))
         with context.wrap_socket(plain, server_hostname="127.0.0.1") as tls:
             tls.sendall(octets)
             found = b""
