@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from csipd.daemon.clockwatch import ClockWatch
 from csipd.daemon.passes import Passes
 from csipd.db import controls, declarations, facts, logevents, notifications, rates, retention
+from csipd.db.audit import PLATFORM
 from csipd.db.database import Database, Transaction
 from csipd.der.metering import Metering
 from csipd.der.retention import Retention
@@ -87,18 +88,28 @@ def tick(transaction: Transaction, now: int) -> TickResult:
 
 
 def _log_events(transaction: Transaction, last: int, now: int) -> None:
-    """A line for each event that began or ended, by the clock: what displaces it is not looked at."""
+    """A line for each event that began or ended, by the clock: what displaces it is not looked at.
+
+    What the bus commands may come each second, for many devices: of that there is a line a minute.
+    """
     passed = controls.passing(transaction.connection, last, now, _NAMED + 1)
-    for number, program, modes, begins in passed[:_NAMED]:
+    for number, program, modes, begins, who in passed[:_NAMED]:
         transaction.remark(
             "event",
             "event {href} {what}: {modes}",
+            peer=_at_any_rate(who),
             href=f"/derp/{program}/derc/{number}",
             what="began" if begins else "ended",
             modes=modes.replace(" ", ", "),
         )
     if len(passed) > _NAMED:
-        transaction.remark("event", "more events began or ended: csipctl controls list shows them")
+        line = "more events began or ended: csipctl controls list shows them"
+        transaction.remark("events", line, peer=_at_any_rate(*(who for *_, who in passed)))
+
+
+def _at_any_rate(*whose: str | None) -> str:
+    """Whose lines are to be counted, of those who command as often as they like."""
+    return PLATFORM if PLATFORM in whose else ""
 
 
 def last_tick(connection: sa.Connection) -> int | None:

@@ -340,23 +340,26 @@ def changing(connection: sa.Connection, after: int, until: int) -> list[int]:
 
 def passing(
     connection: sa.Connection, after: int, until: int, limit: int
-) -> list[tuple[int, int, str, bool]]:
+) -> list[tuple[int, int, str, bool, str | None]]:
     """The controls that begin or end in a time, after one moment, up to another, unless they were cancelled.
 
-    :return: number, program, modes, and whether it begins; in the order of what happens, so many at most
+    :return: number, program, modes, whether it begins, and whose it is; in the order of what happens, so many
+        at most
     """
     moments = [
-        sa.select(controls.c.id, controls.c.program, controls.c.modes, sa.literal(begins), column).where(
+        sa.select(
+            controls.c.id, controls.c.program, controls.c.modes, sa.literal(begins), controls.c.who, column
+        ).where(
             column > after,
             column <= until,
             sa.or_(controls.c.cancelled.is_(None), controls.c.cancelled > column),
         )
         for begins, column in ((True, controls.c.earliest), (False, controls.c.latest))
     ]
-    query = sa.union_all(*moments).order_by(sa.text("5, 1")).limit(limit)
+    query = sa.union_all(*moments).order_by(sa.text("6, 1")).limit(limit)
     return [
-        (number, program, modes, bool(begins))
-        for number, program, modes, begins, _ in connection.execute(query)
+        (number, program, modes, bool(begins), who)
+        for number, program, modes, begins, who, _ in connection.execute(query)
     ]
 
 

@@ -18,6 +18,7 @@ from csipd.daemon import scheduler as module
 from csipd.daemon.changes import ChangeNotifier
 from csipd.daemon.scheduler import TICK_SECONDS, Scheduler, TickResult, last_tick, tick
 from csipd.db import controls, engine, facts, logevents, rates, retention
+from csipd.db.audit import PLATFORM
 from csipd.db.database import Database, Read, Remark, Transaction, Write
 from csipd.db.fair_queue import SERVER, Share
 from csipd.db.tables import audit
@@ -55,6 +56,7 @@ class Running:
     def __init__(self, url: str, clock: Clock, wall: Callable[[], float], speed: float = 1) -> None:
         notifier = ChangeNotifier()
         self.said: list[str] = []
+        self.whose: list[str] = []
         self.database = Database(url, None, notifier.publish, self.say)
         self.shaky = Shaky(self.database)
         self.scheduler = Scheduler(
@@ -72,6 +74,7 @@ class Running:
 
     def say(self, remark: Remark) -> None:
         self.said.append(remark.line.format(**remark.values))
+        self.whose.append(remark.peer)
 
     def hear(self, hrefs: Sequence[str]) -> None:
         self.heard += hrefs
@@ -314,6 +317,14 @@ class LogTests(_Case):
         self.until(20)
         self.assertEqual(len(self.one.said), module._NAMED + 1)
         self.assertIn("more events", self.one.said[-1])
+
+    def test_of_the_bus(self) -> None:
+        """What the bus commands, as often as it likes, has a line a minute; an operator's is named."""
+        made = control(event(10, 20, created=int(self.wall()) - NOW))
+        self.write(lambda transaction: controls.add(transaction, ISSUER, self.mine, made, PLATFORM))
+        self.add(10, 30)
+        self.until(20)
+        self.assertEqual(sorted(self.one.whose), ["", PLATFORM])
 
 
 class StopTests(_Case):
