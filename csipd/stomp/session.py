@@ -112,6 +112,8 @@ class Session:
         :raises ValueError: login, passcode or host cannot be sent
         """
         self._times = times
+        #: What lets one in: a password, or a token that is the login alone.
+        self._secret = passcode or login
         self._most_body = most_body
         self._larger: dict[str, int] = {}
         self._decoder = Decoder(self._most)
@@ -240,7 +242,10 @@ class Session:
     def _event_of(self, frame: Frame) -> Event | None:
         headers = frame.headers
         if frame.command == "ERROR":
-            said = headers.get("message", "") or frame.body[: _MOST_SAID * 4].decode("utf-8", "replace")
+            said = headers.get("message", "") or frame.body.decode("utf-8", "replace")
+            # Brokers repeat by what one came in, which may be a token that lets others in.
+            if self._secret:
+                said = said.replace(self._secret, "***")
             raise SessionError("refused", f"the broker says: {_shown(said) or 'ERROR'}")
         if frame.command == "CONNECTED":
             return self._take_connected(headers)

@@ -73,6 +73,16 @@ class ConnectTests(SessionCase):
         self.setUp()
         self.assert_fails("refused", "the broker says: ERROR", b"ERROR\n\n\0")
 
+    def test_secrets_that_it_repeats(self) -> None:
+        """Brokers repeat what one came in by: a token or a password is said to nobody."""
+        said = b"ERROR\nmessage:User T.0-k is not authorized to read from\\c topic\n\n\0"
+        self.session = Session("T.0-k", "", "broker", 100.0, most_body=1000)
+        self.assert_fails("refused", "the broker says: User *** is not authorized to read from: topic", said)
+        self.session = Session("me", "T.0-k", "broker", 100.0, most_body=1000)
+        self.assert_fails("refused", "the broker says: User *** is not authorized to read from: topic", said)
+        self.session = Session("me", "secret", "broker", 100.0, most_body=1000)
+        self.assert_fails("refused", "the broker says: no me", b"ERROR\n\nno me\0")
+
     def test_other_versions(self) -> None:
         """A broker of another version is not spoken to."""
         self.assert_fails("no STOMP", "speaks STOMP 1.1, not 1.2", b"CONNECTED\nversion:1.1\n\n\0")
