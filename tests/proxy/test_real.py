@@ -92,7 +92,6 @@ class HopTests(ProxiedCase):
         )
         for port in (proxy_port(self.place), self.place.port):
             self.assertIn(b"404", self.ask(port, head).split(b"\r\n")[0])
-        before = self.requests_logged()
         folder = Path(self.mktemp())
         pki.write(folder, dev1=Authority.make("another").device("dev1"))
         stranger = evolve(self.place, port=proxy_port(self.place))
@@ -101,11 +100,7 @@ class HopTests(ProxiedCase):
         with self.assertRaises(OSError):
             Device(self, stranger, "dev1").get("/dcap")
         self.proxy.log.wait_for("refused")
-        self.assertEqual(self.requests_logged(), before)
-
-    def requests_logged(self) -> list[str]:
-        """What the server's log says of requests."""
-        return [line for line in self.daemon.process.log() if " GET " in line]
+        self.assertEqual([line for line in self.daemon.process.log() if " GET /dcap" in line], [])
 
     def ask(self, port: int, octets: bytes) -> bytes:
         """What dev2 is answered, up to the end of the connection, long before what is silent is cut."""
@@ -361,7 +356,7 @@ class FleetTests(ProxiedCase):
     def test_a_fleet(self) -> None:
         """Devices come, poll, report and mirror by way of the proxy, without an error."""
         self.serve(
-            "generate_admin_cert: true", "lab: true", "lab_speed: 200", "der_program_list_poll_rate: 60"
+            "generate_admin_cert: true", "lab: true", "lab_speed: 50", "der_program_list_poll_rate: 60"
         )
         command = ("--json", "simulate", "--devices", "6", "--at", f"127.0.0.1:{proxy_port(self.place)}")
         done = run(
@@ -371,7 +366,7 @@ class FleetTests(ProxiedCase):
             str(self.place.config),
             *command,
             "--for",
-            "6s",
+            "20s",
             "--yes",
         )
         self.assertEqual(done.returncode, 0, done)
