@@ -8,12 +8,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 import ifaddr
 from attrs import frozen
 
+from csipd.discovery.carriers import Carrier, carriers
 from csipd.discovery.records import Address
 
 Network = IPv4Network | IPv6Network
 
 #: Addresses of an interface that are announced, of each family.
 _MOST = 4
+_CONNECTED = Carrier(True, 0)
 
 
 @frozen
@@ -21,11 +23,13 @@ class Interface:
     """An interface as the system has it.
 
     :param addresses: with the networks that they are on
+    :param carrier: whether it is connected
     """
 
     name: str
     index: int
     addresses: tuple[tuple[Address, Network], ...]
+    carrier: Carrier = _CONNECTED
 
     def is_called(self, written: str) -> bool:
         """Whether the configuration means it: by its name, or by an address of it."""
@@ -44,6 +48,7 @@ Lister = Callable[[], Sequence[Interface]]
 def interfaces() -> list[Interface]:
     """The interfaces of this machine."""
     found = []
+    connected = carriers()
     for adapter in ifaddr.get_adapters():
         addresses = []
         for one in adapter.ips:
@@ -51,7 +56,8 @@ def interfaces() -> list[Interface]:
             address = ip_address(written.partition("%")[0])
             addresses.append((address, ip_network(f"{address}/{one.network_prefix}", strict=False)))
         if adapter.index is not None:
-            found.append(Interface(adapter.name, adapter.index, tuple(addresses)))
+            carrier = connected.get(adapter.index, _CONNECTED)
+            found.append(Interface(adapter.name, adapter.index, tuple(addresses), carrier))
     return found
 
 

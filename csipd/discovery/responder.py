@@ -124,6 +124,15 @@ class Responder:
             self._announce(now)
         return goodbye
 
+    def connected_anew(self, now: float) -> None:
+        """Begin again with the names that there are: the link was away, and may lead elsewhere now."""
+        if self._zone.records:
+            self._pending.clear()
+            self._waiting.clear()
+            self._sent.clear()
+            self.conflicted = False
+            self._probe(now + self._draw() * _PROBE_DELAY)
+
     def withdraw(self) -> list[Packet]:
         """Say goodbye, and have no records."""
         return self.publish(Zone(), 0.0)
@@ -257,7 +266,12 @@ class Responder:
                 if not legacy and (not question.unicast or self._is_old(record, now)):
                     self._schedule(record, now, defends)
         packets = []
-        if alone and self._allow(peer.address, now):
+        allowed = bool(alone) and self._allow(peer.address, now)
+        if defends and not allowed:
+            # Whoever asks for a name is told whose it is, however many others ask at this moment.
+            for record in alone:
+                self._schedule(record, now, defends)
+        if allowed:
             number = message.number
             packets.append(
                 self._to_resolver(tuple(alone), number, answered, peer)

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from csipd.discovery import messages
 from csipd.discovery.allowance import Allowance
+from csipd.discovery.carriers import Carrier
 from csipd.discovery.interfaces import Interface, Lister, Served
 from csipd.discovery.links import Link, open_socket
 from csipd.discovery.packets import Packet, Peer
@@ -55,11 +56,13 @@ class _Station:
 
     :param addresses: at which the server is reached there
     :param zone: what is to be published there
+    :param carrier: how it was connected when it was last looked
     :param told: by which name it was said to be announced
     """
 
     link: Link
     responder: Responder
+    carrier: Carrier
     addresses: tuple[Address, ...] = ()
     zone: Zone = field(factory=Zone)
     told: str = ""
@@ -148,8 +151,10 @@ class Discovery(Service):
             if not meant:
                 troubles[written] = f"{written} is no interface of this machine now, nor an address of one"
             for interface in meant:
-                addresses = self._served.on(interface)
-                if not addresses:
+                addresses = self._served.on(interface) if interface.carrier.on else ()
+                if not interface.carrier.on:
+                    troubles[written] = f"{interface.name} is down, or not connected"
+                elif not addresses:
                     troubles[written] = f"{interface.name} has no address now at which the server listens"
                 for version in {address.version for address in addresses}:
                     wanted[Key(interface.name, interface.index, version)] = (interface, addresses)
@@ -163,6 +168,10 @@ class Discovery(Service):
                 continue
             station.link.networks = interface.networks
             station.addresses = addresses
+            if station.carrier != interface.carrier:
+                # It was away, and may be in another network now, where the names are somebody's (RFC 6762 8).
+                station.carrier, station.told = interface.carrier, ""
+                station.responder.connected_anew(self._now())
             if str(key) in self._troubles and station.responder.state is not State.ANNOUNCED:
                 troubles[str(key)] = self._troubles[str(key)]  # until it has been seen to work
         self._say(troubles)
@@ -199,7 +208,7 @@ class Discovery(Service):
             lambda error: self._failed(key, error),
         )
         responder = Responder(self._draw, allowance.spend, self._is_own)
-        self._stations[key] = found = _Station(link, responder)
+        self._stations[key] = found = _Station(link, responder, interface.carrier)
         return found
 
     def _close(self, key: Key) -> None:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
 import select
 import socket
 import struct
+import subprocess
+import sys
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from secrets import token_bytes
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from csipd.discovery.carriers import Carrier
 from csipd.discovery.interfaces import Interface, interfaces
 from csipd.discovery.links import GROUPS, open_socket
 from csipd.discovery.responder import MDNS_PORT
+from tests.support.link import TestLink
+
+ROOT = Path(__file__).resolve().parents[2]
 
 #: Seconds that a datagram may take on its way.
 PATIENCE = 10.0
@@ -54,6 +63,28 @@ class SocketTests(SynchronousTestCase):
         self.assertTrue(found.is_called(found.name))
         self.assertFalse(found.is_called("192.0.2.1"))
         self.assertEqual(socket.if_nametoindex(found.name), found.index)
+        self.assertTrue(found.carrier.on)
+
+    def test_carriers(self) -> None:
+        """Linux tells of every interface whether it is connected, and counts how often that changed."""
+        link = TestLink(self)
+        script = (
+            "import json; from csipd.discovery.carriers import carriers; "
+            "print(json.dumps([(index, one.on, one.changes) for index, one in carriers().items()]))"
+        )
+        shown = f"ip -o link | wc -l; {sys.executable} -c '{script}'"
+        if link.interface != "lo":
+            shown += f"; ip link set csipd1 down; {sys.executable} -c '{script}'"
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        said = subprocess.check_output(link.there("sh", "-c", shown), env=environment, text=True)
+        number, *found = said.splitlines()
+        before, *after = ({index: Carrier(*said) for index, *said in json.loads(one)} for one in found)
+        self.assertEqual(len(before), int(number))
+        self.assertTrue(before[1].on)
+        for later in after:
+            index = next(index for index, one in later.items() if index > 1 and not one.on)
+            self.assertTrue(before[index].on)
+            self.assertGreater(later[index].changes, before[index].changes)
 
     def test_group_alone(self) -> None:
         """What is sent to the group is heard; what is sent to an address of this machine is not."""

@@ -157,6 +157,23 @@ class NameTests(SynchronousTestCase):
         self.assertEqual({one.kind for one in alone[-1].answers}, {Kind.SRV, Kind.TXT})
         self.assertEqual(bench.sent[-1][0], 3600.0)
 
+    def test_defence_in_a_flood(self) -> None:
+        """A flood that uses up what is told to one alone keeps no name from being defended."""
+        bench = announced()
+        bench.ask(Question(INSTANCE, Kind.ANY))
+        bench.run(1)
+        bench.allowed = False
+        mine = Record(INSTANCE, Kind.SRV, Where(1, "other.local."), HOST_TTL, True)
+        asked = Message(questions=(Question(INSTANCE, Kind.ANY, unicast=True),), proposed=(mine,))
+        said = [*bench.hear(asked), *bench.run(0.25)]
+        self.assertEqual([packet.to for packet in said], [None])
+        self.assertIn(INSTANCE, {record.name for record in said[0].answers})
+        # As often as a name is defended, and no more.
+        for _ in range(100):
+            said += bench.hear(asked)
+        said += bench.run(0.5)
+        self.assertLessEqual(len(said), 3)
+
     def test_dispute(self) -> None:
         """Who claims its name makes it ask again, every 10 s at most; who then insists has the name (9)."""
         bench = announced()

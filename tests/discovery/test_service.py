@@ -8,12 +8,14 @@ from collections import deque
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.discovery.allowance import Allowance
+from csipd.discovery.carriers import Carrier
 from csipd.discovery.interfaces import Interface, Served
 from csipd.discovery.links import GROUPS
 from csipd.discovery.messages import read, write
@@ -224,6 +226,48 @@ class TroubleTests(ServiceCase):
         self.there = [interface("eth0", 7, "192.0.2.1/24")]
         self.advance(20)
         self.assertEqual(service.state.links, ("eth0 (IPv4)",))
+
+    def test_connected_anew(self) -> None:
+        """COMM-001: a cable that was out for a moment may lead elsewhere, so names are made sure of."""
+        service = self.make()
+        self.advance(15)
+        before = len(self.sockets[0].sent)
+        self.there = [evolve(ETH0, carrier=Carrier(True, 2))]
+        self.advance(15)
+        said = self.said()[before:]
+        self.assertTrue(said[0].proposed)
+        self.assertTrue(said[-1].response)
+        self.assertEqual(service.state.links, ("eth0 (IPv4)",))
+        self.assertEqual(len(self.lines), 2)
+        self.assertEqual(len(set(self.lines)), 1)
+        self.advance(60)
+        self.assertEqual(len(self.said()[before:]), len(said))
+
+    def test_another_has_the_name_elsewhere(self) -> None:
+        """Who has the name in the network that the cable leads to now keeps it."""
+        service = self.make()
+        self.advance(15)
+        self.there = [evolve(ETH0, carrier=Carrier(True, 2))]
+        self.advance(5.5)
+        other = Record(service.current.host, Kind.A, b"\xc0\0\2\7", 120, True)
+        self.hear(Packet(answers=(other,)))
+        self.advance(15)
+        self.assertEqual(service.current, SERVER.numbered(2))
+
+    def test_not_connected(self) -> None:
+        """An interface without a carrier still has its addresses, and is not used until it is connected."""
+        service = self.make()
+        self.advance(15)
+        self.there = [evolve(ETH0, carrier=Carrier(False, 1))]
+        self.advance(25)
+        self.assertEqual(service.state.links, ())
+        self.assertEqual(
+            self.lines[1:], ["discovery: eth0 is down, or not connected; it is looked again every 10 s"]
+        )
+        self.there = [evolve(ETH0, carrier=Carrier(True, 2))]
+        self.advance(15)
+        self.assertEqual(service.state.links, ("eth0 (IPv4)",))
+        self.assertIn("discovery: eth0 can be used now", self.lines)
 
     def test_port_in_use(self) -> None:
         """A port that another program keeps to itself is tried again."""
