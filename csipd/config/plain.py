@@ -12,7 +12,8 @@ from csipd.sep2.layout import is_free
 
 #: Octets of a path: clients copy an href into 64 octets, of which one ends it.
 _LONGEST: Final = 63
-_SEGMENTS: Final = re.compile(r"(?:/[A-Za-z0-9_.~-]+)+")
+#: Segments of dots alone are taken out of a path before it is sent (RFC 3986 5.2.4), and would not arrive.
+_SEGMENTS: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.~-]+)+")
 
 
 def read_plain(top: Fields, *, named: bool, https_port: int | None) -> PlainHTTP | None:

@@ -68,11 +68,18 @@ class DcapPathTests(ConfigCase):
         self.assertEqual(read("dcap_path: /sep2/dcap").dcap_path, "/sep2/dcap")
 
     def test_refused(self) -> None:
-        """What is another resource's, could be one's, or has another spelling, is not taken."""
+        """ERR-001: what is another resource's, could be one's, or has another spelling, is not taken.
+
+        Clients take dots alone out of a path: at /../dcap they would ask for /dcap, and be sent there again.
+        """
         for path in (
             *(
                 "dcap",
                 "/",
+                "/.",
+                "/..",
+                "/../dcap",
+                "/a/./dcap",
                 "//dcap",
                 "/dcap/",
                 "/d cap",
@@ -98,7 +105,8 @@ class DcapPathTests(ConfigCase):
             found = read(f'dcap_path: "{path}"').dcap_path
         except ConfigError:
             taken = [re.sub("{id.}", "[^/]+", row.uri) for row in TABLE if row.name != "DeviceCapability"]
-            self.assertTrue(len(path) > 63 or any(re.fullmatch(uri, path) for uri in taken))
+            dots = {".", ".."}.intersection(path.split("/"))
+            self.assertTrue(len(path) > 63 or dots or any(re.fullmatch(uri, path) for uri in taken))
             return
         layout = Layout(found)
         self.assertEqual(layout.locate(path), layout.dcap)
