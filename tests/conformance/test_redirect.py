@@ -53,6 +53,17 @@ class MovedTests(ConformanceCase):
         self.assertEqual(device.request("GET", f"{THERE}/").status, 404)
         self.assertEqual(device.request("GET", "/sep2").status, 404)
 
+    def test_subscribing(self) -> None:
+        """Where it is now it is a resource that cannot be subscribed to, and not one that there is not."""
+        device = self.bench.direct("dev1", "SY")
+        device.walk()
+        for path, status in ((THERE, 400), ("/dcap", 400), (f"{THERE}/x", 404), ("/sep2", 404)):
+            wanted = r.Subscription(
+                subscribedResource=path, encoding=0, level="+S1", limit=1, notificationURI="https://h/n"
+            )
+            answer = device.request("POST", "/edev/1/sub", codec.encode(wanted))
+            self.assertEqual(answer.status, status, path)
+
     def test_strangers(self) -> None:
         """A stranger with a good certificate is told as much as anybody at either path."""
         stranger = self.bench.station(LAB.device("stranger"))

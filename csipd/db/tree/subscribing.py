@@ -16,7 +16,7 @@ from csipd.db.tree.context import Context
 from csipd.der.receivers import Forbidden
 from csipd.refusals import BadDocument, BadRequest, Duplicate, Full, NotFound
 from csipd.sep2 import resources as r
-from csipd.sep2.site import Place, locate
+from csipd.sep2.site import Place
 from csipd.sep2.types import Encoding, ReasonCode
 
 
@@ -119,7 +119,7 @@ def _target(context: Context, written: str) -> Place:
         if path[: len(base)].lower() == base.lower():
             path = path[len(base) :]
             break
-    target = locate(path)
+    target = context.server.layout.locate(path)
     if target is None:
         raise NotFound(f"subscribedResource {written!r}")
     return target
