@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Any
 
 import sqlalchemy as sa
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from csipd.db import (
     audit,
@@ -239,7 +239,7 @@ class _Former:
     """A control of the bus that is in force.
 
     :param created: its creationTime
-    :param modes: those of its modes that are
+    :param modes: those of its modes that are; of one in another program none may be left
     """
 
     number: int
@@ -282,6 +282,8 @@ class _Wish:
             self._settings = {n: v for n, v in vars(document).items() if n in SETTINGS}
             former = kept.get(row.control)
             if former is not None:
+                if former.program != program:
+                    former = _without_taken(transaction.connection, former, program, now)
                 self._former = former
                 given = vars(document.DERControlBase)
                 # What is no mode, a ramp, goes with the modes.
@@ -503,6 +505,15 @@ def _formers(connection: sa.Connection, numbers: Sequence[int], now: int) -> dic
         if modes:
             found[row.id] = _Former(row.id, row.program, row.creation_time, modes)
     return found
+
+
+def _without_taken(connection: sa.Connection, former: _Former, program: int, now: int) -> _Former:
+    """A control without what was commanded in another program since then, which goes on there."""
+    taken: set[str] = set()
+    for other in schedules.of(connection, [program], now)[program].all.values():
+        if other.status.state is EventState.ACTIVE and other.event.created >= former.created:
+            taken |= other.event.modes
+    return evolve(former, modes=former.modes - taken)
 
 
 def _in_force(connection: sa.Connection, kept: StoredControl, now: int) -> frozenset[str]:

@@ -218,6 +218,31 @@ class ControlTests(Case):
             r.DERControlBase(opModConnect=True, opModTargetW=watts(1000)),
         )
 
+    def test_operator_in_another_program(self) -> None:
+        """Where they go elsewhere, what an operator has commanded there since is not superseded with them."""
+        self.command(opModTargetW=watts(1000), opModMaxLimW=5000)
+        self.world.now += 10
+
+        def move(transaction: Any) -> int:
+            group = groups.put_group(
+                transaction, "Alone", parent=None, level=6, assignment=self.world.numbers.topology
+            )
+            devices.join(transaction, self.owner, group, int(self.world.now))
+            return programs.add(transaction, self.world.server.issuer, group, "Alone", 5)
+
+        program = self.world.write(move)
+        self.operator(opModTargetW=watts(1))
+        self.world.now += 10
+        self.command(opModConnect=True)
+        self.world.now += 1
+        self.assertEqual(self.active(), [])
+        found = {
+            (one.EventStatus.currentStatus, frozenset(vars(one.DERControlBase)))
+            for one in self.listed(program)
+        }
+        both = frozenset({"opModConnect", "opModMaxLimW"})
+        self.assertEqual(found, {(EventState.ACTIVE, frozenset({"opModTargetW"})), (EventState.ACTIVE, both)})
+
     def test_curve_that_is_gone(self) -> None:
         """A curve may be removed from where the bus found it: the device's own copy goes on."""
         program = self.world.numbers.feeder_a
