@@ -86,8 +86,8 @@ PURE_DISCOVERY = tuple(
     f"csipd.discovery.{name}" for name in ("avahi", "packets", "records", "responder", "state")
 )
 
-# What the proxy reads and hands on, octets to octets.
-PURE_PROXY = tuple(f"csipd.proxy.{name}" for name in ("fields", "framing"))
+# What the proxy reads and hands on, octets to octets, and the grammar that all readers of requests share.
+PURE_PROXY = ("csipd.net.http_grammar", "csipd.proxy.fields", "csipd.proxy.framing")
 
 REACTOR = "twisted.internet.reactor"
 # These take no reactor and reach for the global one.

@@ -10,13 +10,13 @@ behind a head is looked at: what cannot be smuggled past it would be another req
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from attrs import Factory, field, frozen
 from twisted.web import http
 
 from csipd.config import PlainMode
+from csipd.net.http_grammar import END_OF_HEAD, HOST, LENGTH, NAME, VALUE, BadRequestLine, RequestLine
 from csipd.net.limits import ConnectionLimits
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
@@ -25,16 +25,13 @@ from csipd.sep2.site import ROWS
 from csipd.web.answers import Answer
 from csipd.web.errors import CONTENT_TYPE, METHODS, error, fault, method_not_allowed, moved
 from csipd.web.media import wanted
-from csipd.web.ordinary import ABSOLUTE_FORM, END_OF_HEAD, HOST, NAME, TARGET, VALUE, canonical
+from csipd.web.ordinary import canonical
 
 #: Bounds of a head as the server has them by default.
 _LIMITS: Final = ConnectionLimits()
 #: Where DeviceCapability is as a rule, whatever the server's own layout.
 _USUAL: Final = Layout().path
 
-_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
-_VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0")
-_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _ALLOWED: Final = ("GET", "HEAD")
 
 
@@ -67,26 +64,16 @@ class Request:
         :raises _Malformed: it is none
         """
         line, *lines = head.removesuffix(END_OF_HEAD).split(b"\r\n")
-        method, *rest = line.split(b" ")
-        if len(rest) != 2 or len(lines) > _LIMITS.header_lines or not NAME.fullmatch(method):
-            raise _Malformed
-        target, version = rest
-        if version not in _VERSIONS:
-            raise _Malformed(
-                http.HTTP_VERSION_NOT_SUPPORTED if _VERSION.fullmatch(version) else http.BAD_REQUEST
-            )
-        absolute = ABSOLUTE_FORM.match(target)
-        if absolute is not None:
-            target = target[absolute.end() :]
-            target = target if target.startswith(b"/") else b"/" + target
-        if len(target) > _LIMITS.uri_bytes:
-            raise _Malformed(http.REQUEST_URI_TOO_LONG)
-        if not TARGET.fullmatch(target):
+        try:
+            found = RequestLine.read(line, _LIMITS.uri_bytes)
+        except BadRequestLine as error:
+            raise _Malformed(error.status) from None
+        if len(lines) > _LIMITS.header_lines or not NAME.fullmatch(found.method):
             raise _Malformed
         fields = _fields(lines)
-        _check(fields, old=version == b"HTTP/1.0")
+        _check(fields, old=found.is_1_0)
         accept = b", ".join(fields.get(b"accept", ())).decode("latin-1")
-        return cls(method, canonical(target.partition(b"?")[0]), accept or None)
+        return cls(found.method, canonical(found.target.partition(b"?")[0]), accept or None)
 
 
 def _fields(lines: list[bytes]) -> dict[bytes, list[bytes]]:
@@ -110,7 +97,7 @@ def _check(fields: dict[bytes, list[bytes]], *, old: bool) -> None:
     if len(hosts) > 1 or not (hosts or old) or not all(HOST.fullmatch(host) for host in hosts):
         raise _Malformed
     lengths, codings = (fields.get(name) for name in (b"content-length", b"transfer-encoding"))
-    if lengths is not None and (len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0])):
+    if lengths is not None and (len(lengths) > 1 or not LENGTH.fullmatch(lengths[0])):
         raise _Malformed
     if codings is not None and (
         old or lengths is not None or [each.lower() for each in codings] != [b"chunked"]

@@ -18,13 +18,14 @@ from twisted.python.failure import Failure
 from twisted.web import http
 
 from csipd.net.connections import Connections
+from csipd.net.http_grammar import END_OF_HEAD
 from csipd.net.origin import host_of, origin_of
 from csipd.net.peer_log import PeerLog
+from csipd.net.phases import DRAIN_BYTES
 from csipd.net.quotas import Quotas
 from csipd.plain.answers import Signpost
 from csipd.web.answers import Answer, octets
 from csipd.web.errors import fault
-from csipd.web.ordinary import END_OF_HEAD
 
 #: Octets of a request line and its headers.
 HEAD_BYTES: Final = 4096
@@ -33,8 +34,6 @@ CONNECTIONS: Final = 256
 #: For all of a head, from the connection on; and for the peer to take the answer and close (s).
 _REQUEST_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 2.0
-#: What is read and dropped behind a head, so that its sender gets to read the answer (octets).
-_DRAIN_BYTES: Final = 64 * 1024
 #: A connection counts as one whose handshake is not finished, as long as it lives.
 _QUOTAS: Final = Quotas(unfinished=CONNECTIONS // 2, unfinished_per_address=CONNECTIONS // 8)
 
@@ -100,7 +99,7 @@ class PlainConnection(Protocol):
 
     def _drain(self, octets: int) -> None:
         self._drained += octets
-        if self._drained > _DRAIN_BYTES:
+        if self._drained > DRAIN_BYTES:
             self.transport.pauseProducing()
 
     # --- what `Connections` asks

@@ -14,6 +14,7 @@ from csipd.net.connections import Connections
 from csipd.net.identity import Identify, Identity
 from csipd.net.limits import ConnectionLimits
 from csipd.net.peer_log import PeerLog
+from csipd.net.phases import timeouts
 from csipd.proxy.framing import Bounds
 from csipd.proxy.lane import Lane
 
@@ -81,13 +82,7 @@ class ProxyContext:
             body=limits.reading_body_bytes,
         )
         self.bodies = BodyRoom(limits.reading_bodies_bytes)
-        self.timeouts = (
-            limits.handshake_seconds,
-            limits.idle_seconds,
-            limits.request_seconds,
-            limits.answer_seconds,
-            limits.drain_seconds,
-        )
+        self.timeouts = timeouts(limits)
 
     def hold_up(self, octets: int) -> bool:
         """Take room for an answer that its device does not read; False: there is none."""

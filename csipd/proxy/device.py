@@ -6,12 +6,11 @@ holds up nobody else: how much waits for such devices is bounded over all of the
 
     octets -> `framing.ordinary` -> the proxy's header lines in between -> `Lane.ask` -> `answered`
 
-Deadlines cost nothing on the way: see `csipd.web.connection`, whose phases these are.
+Deadlines cost nothing on the way: see `csipd.web.connection`.
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Any, Final
 
 from twisted.internet.interfaces import IHandshakeListener, IPushProducer
@@ -21,6 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from csipd.net.origin import host_of, origin_of
+from csipd.net.phases import ANSWER, CLOSE_SECONDS, CLOSING, DRAIN_BYTES, HANDSHAKE, IDLE, REQUEST, Phase
 from csipd.net.quotas import Account
 from csipd.net.tls_failures import log_failed_handshake
 from csipd.proxy.context import ProxyContext
@@ -29,24 +29,6 @@ from csipd.proxy.lane import Asked, Lane
 from csipd.web.answers import octets
 from csipd.web.errors import fault
 
-
-class Phase(IntEnum):
-    """What a connection waits for; the index of its deadline."""
-
-    HANDSHAKE = 0
-    IDLE = 1
-    REQUEST = 2
-    ANSWER = 3
-    CLOSING = 4
-
-
-# Compared at every step of every request, which an attribute of the enumeration would slow down.
-HANDSHAKE, IDLE, REQUEST, ANSWER, CLOSING = Phase
-
-#: How long a peer that has all that it asked for is waited for to close, where others wait for its place.
-_CLOSE_SECONDS: Final = 1.0
-#: What is taken in of what is not wanted, so that its sender gets to read the answer.
-_DRAIN_BYTES: Final = 64 * 1024
 #: Octets of a body that each connection may hold; larger ones take room that all share.
 _SMALL_BODY: Final = 4096
 #: Seconds for which a request may wait here beyond the time that the server has for it.
@@ -358,7 +340,7 @@ class DeviceConnection(Protocol):
             self._abort()
         else:
             self.loseConnection()
-            self.deadline = self.context.clock.seconds() + _CLOSE_SECONDS
+            self.deadline = self.context.clock.seconds() + CLOSE_SECONDS
 
     def close_when_done(self) -> None:
         """Close as soon as no request is in progress: now, or behind the answer."""
@@ -368,7 +350,7 @@ class DeviceConnection(Protocol):
         has_everything = self._phase is not CLOSING and self.write_deadline == float("inf")
         self.loseConnection()
         if has_everything:
-            self.deadline = self.context.clock.seconds() + _CLOSE_SECONDS
+            self.deadline = self.context.clock.seconds() + CLOSE_SECONDS
 
     def expire(self, now: float) -> None:
         """Give up on the peer if one of the two deadlines has passed."""
@@ -392,13 +374,13 @@ class DeviceConnection(Protocol):
             asked.asker = None
 
     def _drain(self, data: bytes) -> None:
-        """Drop what a peer sends behind the last request, and no more of it than _DRAIN_BYTES."""
+        """Drop what a peer sends behind the last request, and no more of it than DRAIN_BYTES."""
         self._drained += len(data)
-        if self._drained > _DRAIN_BYTES:
+        if self._drained > DRAIN_BYTES:
             self.transport.pauseProducing()
             if self._phase is CLOSING:
                 # The answer still leaves; the peer's close_notify is not waited for.
-                self.deadline = min(self.deadline, self.context.clock.seconds() + _CLOSE_SECONDS)
+                self.deadline = min(self.deadline, self.context.clock.seconds() + CLOSE_SECONDS)
 
     def _enter(self, phase: Phase) -> None:
         if phase is CLOSING:

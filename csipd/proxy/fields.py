@@ -8,19 +8,16 @@ the proxy's to say, and a device's own word for it counts for nothing (decision 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Final
 
 from attrs import frozen
 
+from csipd.net.http_grammar import HOST, LENGTH, NAME, VALUE
+
 #: Via, as the proxy has it in each request that it hands on (RFC 9110 7.6.3).
 VIA: Final = b"Via: 1.1 csipd\r\n"
 
-_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
-_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
-_HOST: Final = re.compile(rb"[0-9A-Za-z_.~%!$&'()*+,;=:\[\]-]*")
 #: Of one connection alone, or about how a message is framed, which is said anew.
 _OF_CONNECTION: Final = frozenset(
     (
@@ -81,7 +78,7 @@ def read_fields(block: bytes, most: int) -> Fields:
     for line in lines:
         name, colon, value = line.partition(b":")
         value = value.strip(b" \t")
-        if not colon or not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+        if not colon or not NAME.fullmatch(name) or not VALUE.fullmatch(value):
             raise Malformed("a header line that cannot be read")
         parsed.append((name.lower(), name, value))
     named = _tokens(value for key, _, value in parsed if key == b"connection")
@@ -92,7 +89,7 @@ def read_fields(block: bytes, most: int) -> Fields:
         if key not in left_out and not key.replace(b"_", b"-").startswith(_OF_PROXIES)
     ]
     length = _single(parsed, b"content-length")
-    if length is not None and not _LENGTH.fullmatch(length):
+    if length is not None and not LENGTH.fullmatch(length):
         raise Malformed("a Content-Length that is no number")
     coding = _single(parsed, b"transfer-encoding")
     if coding is not None and coding.lower() != b"chunked":
@@ -100,7 +97,7 @@ def read_fields(block: bytes, most: int) -> Fields:
     if coding is not None and length is not None:
         raise Malformed("Transfer-Encoding beside Content-Length")
     host = _single(parsed, b"host")
-    if host is not None and not _HOST.fullmatch(host):
+    if host is not None and not HOST.fullmatch(host):
         raise Malformed("a Host that is none")
     expects = _single(parsed, b"expect")
     return Fields(

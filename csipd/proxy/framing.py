@@ -15,6 +15,7 @@ from typing import Final
 
 from attrs import define, field, frozen
 
+from csipd.net.http_grammar import END_OF_HEAD, BadRequestLine, RequestLine
 from csipd.proxy.fields import VIA, Fields, Malformed, read_fields
 
 #: Header lines of an answer, and octets of its head.
@@ -23,11 +24,7 @@ _ANSWER_HEAD: Final = 16 * 1024
 #: Octets of the longest answer that is handed on: a list of all that a page may have is a tenth of it.
 LONGEST_ANSWER: Final = 32 * 1024 * 1024
 
-_END: Final = b"\r\n\r\n"
 _METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
-_TARGET: Final = re.compile(rb"/[\x21\x22\x24-\x7e]*")
-_ABSOLUTE: Final = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
-_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]{0,256})?")
 _TRAILER: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
@@ -102,7 +99,7 @@ def ordinary(data: bytes, most_uri: int) -> Request | None:
     if found is None or len(data) > _LONGEST_ORDINARY:
         return None
     start = found.end()
-    if data.find(_END, start - 2) != len(data) - 4:
+    if data.find(END_OF_HEAD, start - 2) != len(data) - 4:
         return None
     rest = _ordinary_rest(data[start:-2])
     target = found[2]
@@ -280,9 +277,9 @@ class RequestReader:
         while data.startswith(b"\r\n"):
             del data[:2]
             self._searched = 0
-        end = data.find(_END, max(self._searched - 3, 0))
+        end = data.find(END_OF_HEAD, max(self._searched - 3, 0))
         bounds = self._bounds
-        if end < 0 or end + len(_END) > bounds.head:
+        if end < 0 or end + len(END_OF_HEAD) > bounds.head:
             self._searched = len(data)
             if len(data) > bounds.head or end >= 0:
                 begun = b"\r\n" in data[: bounds.uri + 64]
@@ -290,7 +287,7 @@ class RequestReader:
             _refuse_early(data)
             return False
         octets = bytes(data[: end + 2])
-        del data[: end + len(_END)]
+        del data[: end + len(END_OF_HEAD)]
         self._searched = 0
         self._head = head = _Head.read(octets, bounds, self._host)
         fields = head.fields
@@ -324,23 +321,14 @@ class _Head:
     def read(cls, octets: bytes, bounds: Bounds, host: bytes) -> _Head:
         """:param octets: request line and header lines, each with its CRLF"""
         line, _, block = octets.partition(b"\r\n")
-        method, *parts = line.split(b" ")
-        if len(parts) != 2 or not _METHOD.fullmatch(method):
+        try:
+            found = RequestLine.read(line, bounds.uri)
+        except BadRequestLine as error:
+            raise BadRequest(error.status, str(error)) from None
+        if not _METHOD.fullmatch(found.method):
             raise BadRequest(400, "a request line that cannot be read")
-        target, version = parts
-        if version not in (b"HTTP/1.1", b"HTTP/1.0"):
-            known = _VERSION.fullmatch(version)
-            raise BadRequest(505 if known else 400, "a version that is not HTTP/1.1")
-        absolute = _ABSOLUTE.match(target)
-        if absolute:
-            target = target[absolute.end() :]
-            target = target if target.startswith(b"/") else b"/" + target
-        if len(target) > bounds.uri:
-            raise BadRequest(414, "a URI that is too long")
-        if not _TARGET.fullmatch(target):
-            raise BadRequest(400, "a URI that is none")
         fields = read_fields(block, bounds.lines)
-        is_1_0 = version == b"HTTP/1.0"
+        is_1_0 = found.is_1_0
         if fields.host is None and not is_1_0:
             raise Malformed("no Host")
         if fields.chunked and is_1_0:
@@ -349,7 +337,9 @@ class _Head:
             raise BadRequest(417, "it expects what nobody can meet")
         last = fields.close or (is_1_0 and not fields.keep_alive)
         expects = fields.expects is not None and not is_1_0
-        return cls(method, target, fields, b"" if fields.host is not None else host, last, expects)
+        return cls(
+            found.method, found.target, fields, b"" if fields.host is not None else host, last, expects
+        )
 
     def request(self, body: bytes | None) -> Request:
         """The request, with its body."""
@@ -442,13 +432,13 @@ class AnswerReader:
 
     def _take_head(self, *, bodiless: bool) -> bool:
         data = self._data
-        end = data.find(_END, 0, _ANSWER_HEAD)
+        end = data.find(END_OF_HEAD, 0, _ANSWER_HEAD)
         if end < 0:
             if len(data) >= _ANSWER_HEAD:
                 raise Malformed("a head that does not end")
             return False
         first, _, block = bytes(data[: end + 2]).partition(b"\r\n")
-        del data[: end + len(_END)]
+        del data[: end + len(END_OF_HEAD)]
         found = _STATUS_LINE.fullmatch(first)
         if found is None:
             raise Malformed("no status line")

@@ -19,9 +19,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http
 
+from csipd.net.phases import ANSWER, CLOSING, HANDSHAKE, IDLE, REQUEST
 from csipd.refusals import Refusal
 from csipd.web.answers import Answer, octets
-from csipd.web.connection import ANSWER, CLOSING, HANDSHAKE, IDLE, REQUEST
 from csipd.web.endpoint import Ask
 from csipd.web.ordinary import LONGEST_HEAD, Ordinary, parse
 from csipd.web.peer import Peer

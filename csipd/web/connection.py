@@ -11,7 +11,6 @@ and Twisted's reactor moves timers in time proportional to their number.)
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Any
 
 from twisted.internet.interfaces import IHandshakeListener
@@ -21,42 +20,21 @@ from twisted.python.failure import Failure
 from twisted.web import http
 from zope.interface import implementer
 
-from csipd.net.limits import ConnectionLimits
 from csipd.net.origin import host_of, origin_of
+from csipd.net.phases import (
+    ANSWER,
+    CLOSE_SECONDS,
+    CLOSING,
+    DRAIN_BYTES,
+    HANDSHAKE,
+    IDLE,
+    REQUEST,
+    Phase,
+    timeouts,
+)
 from csipd.refusals import Refusal
 from csipd.web.peer import Peer
 from csipd.web.sitecontext import SiteContext
-
-
-class Phase(IntEnum):
-    """What a channel waits for; the index of its deadline in `timeouts`."""
-
-    HANDSHAKE = 0
-    IDLE = 1
-    REQUEST = 2
-    ANSWER = 3
-    CLOSING = 4
-
-
-# Compared at every step of every request, which an attribute of the enumeration would slow down.
-HANDSHAKE, IDLE, REQUEST, ANSWER, CLOSING = Phase
-
-
-def timeouts(limits: ConnectionLimits) -> tuple[float, ...]:
-    """For how many seconds a channel stays in each phase."""
-    return (
-        limits.handshake_seconds,
-        limits.idle_seconds,
-        limits.request_seconds,
-        limits.answer_seconds,
-        limits.drain_seconds,
-    )
-
-
-# How long a peer that has all that it asked for is waited for to close, where others wait for its place.
-_CLOSE_SECONDS = 1.0
-# What is taken in of what is not wanted, so that its sender gets to read the answer.
-_DRAIN_BYTES = 64 * 1024
 
 
 @implementer(IHandshakeListener)
@@ -187,7 +165,7 @@ class Connection(http.HTTPChannel):
             self._abort()
         else:
             self.loseConnection()
-            self.deadline = self.context.clock.seconds() + _CLOSE_SECONDS
+            self.deadline = self.context.clock.seconds() + CLOSE_SECONDS
 
     def loseConnection(self) -> None:
         """Close when what was written is out, or when the peer has had its time to take it."""
@@ -214,7 +192,7 @@ class Connection(http.HTTPChannel):
         has_everything = self._phase is not CLOSING and self.write_deadline == float("inf")
         self.loseConnection()
         if has_everything:
-            self.deadline = self.context.clock.seconds() + _CLOSE_SECONDS
+            self.deadline = self.context.clock.seconds() + CLOSE_SECONDS
 
     def expire(self, now: float) -> None:
         """Give up on the peer if one of the two deadlines has passed."""
@@ -269,10 +247,10 @@ class Connection(http.HTTPChannel):
             self.dataReceived(b"")
 
     def _drain(self, data: bytes) -> None:
-        """Drop what a peer sends behind the last request, and no more of it than _DRAIN_BYTES."""
+        """Drop what a peer sends behind the last request, and no more of it than DRAIN_BYTES."""
         self._drained += len(data)
-        if self._drained > _DRAIN_BYTES:
+        if self._drained > DRAIN_BYTES:
             self._networkProducer.pauseProducing()
             if self._phase is CLOSING:
                 # The answer still leaves; the peer's close_notify is not waited for.
-                self.deadline = min(self.deadline, self.context.clock.seconds() + _CLOSE_SECONDS)
+                self.deadline = min(self.deadline, self.context.clock.seconds() + CLOSE_SECONDS)

@@ -35,14 +35,15 @@ from csipd.net.hop import (
     Judged,
     read,
 )
+from csipd.net.http_grammar import END_OF_HEAD
 from csipd.net.origin import host_of, origin_of
+from csipd.net.phases import ANSWER, CLOSING, IDLE, REQUEST, Phase
 from csipd.net.quotas import CallerInfo
 from csipd.refusals import Refusal
 from csipd.web.answers import Answer, octets
 from csipd.web.channel import Channel
-from csipd.web.connection import ANSWER, CLOSING, IDLE, REQUEST, Phase
 from csipd.web.endpoint import Ask
-from csipd.web.ordinary import END_OF_HEAD, LONGEST_HEAD, Ordinary, parse
+from csipd.web.ordinary import LONGEST_HEAD, Ordinary, parse
 from csipd.web.peer import Peer
 from csipd.web.sitecontext import SiteContext
 

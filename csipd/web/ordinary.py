@@ -15,18 +15,9 @@ from urllib.parse import unquote_to_bytes
 from attrs import define, frozen
 
 from csipd.net.hop import CLIENT_CERT, CLIENT_CERT_CHAIN
+from csipd.net.http_grammar import END_OF_HEAD, HOST, NAME, VALUE
 from csipd.net.limits import ConnectionLimits
 from csipd.sep2.site import locate
-
-END_OF_HEAD = b"\r\n\r\n"
-#: A path and a query as they may stand in a request line, and the value of a Host header.
-TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
-#: In the place of a path, the URI of it: what stands before the path.
-ABSOLUTE_FORM = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
-#: A header's name, and its value without the blanks around it; a method is as a name.
-NAME = re.compile(rb"[!#$%&'*+.^_`|~\w-]+", re.ASCII)
-VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
-HOST = re.compile(rb"[\w.~%!$&'()*+,;=:\[\]-]*", re.ASCII)
 
 #: A head longer than this is worth the long way. It also bounds what is kept of heads.
 LONGEST_HEAD = 1024

@@ -26,15 +26,15 @@ from twisted.web import http
 from twisted.web.http_headers import Headers
 
 from csipd.net.hop import CLIENT_CERT, CLIENT_CERT_CHAIN
+from csipd.net.http_grammar import END_OF_HEAD, HOST, BadRequestLine, RequestLine
+from csipd.net.phases import ANSWER, CLOSING, IDLE, REQUEST
 from csipd.net.quotas import CallerInfo
 from csipd.refusals import Refusal, TooLarge, Unavailable
 from csipd.web.answers import octets
-from csipd.web.connection import ANSWER, CLOSING, IDLE, REQUEST, Connection
-from csipd.web.ordinary import ABSOLUTE_FORM, END_OF_HEAD, HOST, TARGET, canonical, most_octets
+from csipd.web.connection import Connection
+from csipd.web.ordinary import canonical, most_octets
 from csipd.web.sitecontext import SiteContext
 
-_HTTP_VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
-_VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
 # So many pieces of what waits behind a request are kept before they are joined. A client may send it in a
 # piece for each octet: each would take forty times its size, and Twisted adds all of them up for each.
 _PIECES = 64
@@ -96,29 +96,17 @@ class TwistedChannel(Connection):
         self.refuse(http.BAD_REQUEST if self._in_head else http.REQUEST_URI_TOO_LONG)
 
     def _request_line(self, line: bytes) -> None:
-        self._method, *rest = line.split(b" ")
-        if len(rest) != 2:
-            self.refuse(http.BAD_REQUEST)
+        self._method = line.partition(b" ")[0]
+        try:
+            found = RequestLine.read(line, self.context.limits.uri_bytes)
+        except BadRequestLine as error:
+            self.refuse(error.status)
             return
-        target, version = rest
-        if version not in _VERSIONS:
-            known = _HTTP_VERSION.fullmatch(version)
-            self.refuse(http.HTTP_VERSION_NOT_SUPPORTED if known else http.BAD_REQUEST)
-            return
-        absolute = ABSOLUTE_FORM.match(target)
-        if absolute:
-            target = target[absolute.end() :]
-            if not target.startswith(b"/"):
-                target = b"/" + target
-        if len(target) > self.context.limits.uri_bytes:
-            self.refuse(http.REQUEST_URI_TOO_LONG)
-        elif not TARGET.fullmatch(target):
-            self.refuse(http.BAD_REQUEST)
-        else:
-            self._target = target
-            self._is_1_0 = version == b"HTTP/1.0"
-            self._in_head = True
-            super().lineReceived(b" ".join((self._method, target, version)))
+        self._target = found.target
+        self._is_1_0 = found.is_1_0
+        self._in_head = True
+        version = b"HTTP/1.0" if found.is_1_0 else b"HTTP/1.1"
+        super().lineReceived(b" ".join((found.method, found.target, version)))
 
     def _header_line(self, line: bytes) -> None:
         if not line:
