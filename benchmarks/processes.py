@@ -7,6 +7,7 @@ a cached GET altogether. Loads come from another process than the one that is me
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -80,6 +81,12 @@ class Server:
         assert self._process is not None
         return (self._process.pid,)
 
+    def keep_to(self, cores: Iterable[int]) -> None:
+        """Have all of its threads run on these cores alone."""
+        for pid in self.pids:
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                os.sched_setaffinity(int(task.name), cores)
+
     def cpu(self) -> int:
         """Nanoseconds of CPU that all of its threads have used so far."""
         return sum(
@@ -130,8 +137,9 @@ class Csipd(Server):
     ) -> None:
         super().__init__(folder.absolute(), _twistd(checkout, "csipd"))
         self.admin_port = free_port()
-        if not (folder / "tls").exists():
-            pki.write(folder / "tls", fleet.authority, **{"127.0.0.1": fleet.server, "proxy": fleet.proxy})
+        # A fleet that was kept has certificates of its own for these each time.
+        shutil.rmtree(folder / "tls", ignore_errors=True)
+        pki.write(folder / "tls", fleet.authority, **{"127.0.0.1": fleet.server, "proxy": fleet.proxy})
         shutil.copy(HERE / "openssl.cnf", folder)
         limits = [] if shipped else [_WIDE]
         if cache is not None:

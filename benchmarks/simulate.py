@@ -91,9 +91,7 @@ def _apart(server: Csipd) -> None:
     """Give csipd one core and this process another, where there are two."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) > 1:
-        for pid in server.pids:
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                os.sched_setaffinity(int(task.name), cores[:1])
+        server.keep_to(cores[:1])
         os.sched_setaffinity(0, cores[1:2])
 
 

@@ -260,7 +260,10 @@ class HopChannel(Channel):
         self._answered_in_a_row = 0
 
     def dataReceived(self, data: bytes) -> None:
-        if not (self._turns or self._behind):
+        if self._phase is IDLE and not self._waitingForTransport:
+            # Nothing is in progress and nothing waits, as nearly always.
+            self._begin_one(data)
+        elif not (self._turns or self._behind):
             super().dataReceived(data)
         elif self._phase is CLOSING:
             self._drain(data)
@@ -322,6 +325,29 @@ class HopChannel(Channel):
         else:
             caller.last_used = self.context.clock.seconds()
             request.peer = self.peer = caller.peer
+
+    # --- one at once
+
+    def _begin_one(self, data: bytes) -> None:
+        """Begin with what may be one request and no more: what is kept is answered with nothing around it."""
+        cut = _cut(data, 0)
+        if cut is None or cut[2] != len(data) or not self._is_believed():
+            super().dataReceived(data)
+            return
+        block, head, _ = cut
+        # What is answered while it is asked for is not written from there.
+        self._is_beginning = True
+        answer = self._answer_at_once(block, head)
+        self._is_beginning = False
+        if self._turns:
+            self._go_on()
+        elif answer is None:
+            self._answer_alone(self._proxy, b"", data)
+        elif isinstance(answer, Caller):
+            self._answer_alone(answer.peer, block, head)
+        else:
+            self.deadline = self.context.clock.seconds() + self._timeouts[IDLE]
+            self.transport.write(answer)
 
     # --- several at once
 

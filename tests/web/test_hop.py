@@ -646,5 +646,5 @@ class BoundsTests(HopCase):
             ask(each, request)
             ask(each, request)
         alone = ask(direct, OWN)
-        self.assertLess(ask(wire, through), 3.5 * alone)
+        self.assertLess(ask(wire, through), 1.7 * alone)
         self.assertLess(ask(wire, through, 32) / 32, 2 * alone)
