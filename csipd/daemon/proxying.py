@@ -23,6 +23,7 @@ from csipd.daemon.running import DrainConnections, Notices, StopInOrder, limits_
 from csipd.daemon.sockets import try_port
 from csipd.net.client_tls import ClientTLS, is_address
 from csipd.net.connections import Connections
+from csipd.net.hop import PROBE
 from csipd.net.identity import identify_by
 from csipd.net.peer_log import PeerLog
 from csipd.net.tls import CIPHERS, ServerTLS, TLSSettings
@@ -88,8 +89,10 @@ def build_proxying(
     host = _LOOPBACK.get(settings.server, settings.server)
     server = ServerAddress(host, port, frozenset(name.lower() for name in (host, *settings.names)))
 
-    def connector(tls: Callable[[], ClientTLS]) -> ServerConnector:
-        return ServerConnector(server, tls, resolver.resolve, connect_with(reactor), limits.handshake_seconds)
+    def connector(tls: Callable[[], ClientTLS], probe: bytes = b"") -> ServerConnector:
+        return ServerConnector(
+            server, tls, resolver.resolve, connect_with(reactor), limits.handshake_seconds, probe
+        )
 
     def side_of(id: str) -> ClientTLS:
         files = _towards_server(settings, repository, id)
@@ -101,7 +104,7 @@ def build_proxying(
     own: _OwnKey | None = None
     if settings.proxy.mode is ProxyMode.HOP:
         own = _OwnKey(lambda: side_of(PROXY))
-        speaking = Hop(connector(own.get), reactor, peer_log, seconds)
+        speaking = Hop(connector(own.get, PROBE), reactor, peer_log, seconds)
     else:
         keys = _Keys(repository)
         speaking = DeviceKeys(connector, keys.ids, side_of, reactor, peer_log, seconds)

@@ -23,6 +23,10 @@ from csipd.sep2.identity import lfdi
 
 CLIENT_CERT = b"Client-Cert"
 CLIENT_CERT_CHAIN = b"Client-Cert-Chain"
+#: What a proxy asks on a new connection before it speaks for anybody: whether it is believed. If so it may
+#: ask for nothing in its own name, and gets 403. Anybody else gets something else, and would be taken for who
+#: asks whatever follows.
+PROBE = b"HEAD /dcap HTTP/1.1\r\nHost: csipd\r\n\r\n"
 #: Octets of both headers at most: four certificates of a kilobyte, and room.
 LONGEST = 8 * 1024
 

@@ -112,6 +112,13 @@ class Connecting(Protocol):
     def why_not_server(self, transport: Any) -> str | None:
         """Why the other end of a finished handshake is not the server; None: it is."""
 
+    @property
+    def probe(self) -> bytes:
+        """A HEAD that is asked on each connection before all else; empty: nothing is."""
+
+    def why_not_believed(self, status: int) -> str | None:
+        """Why nobody can be spoken for where the probe is answered so; None: they can."""
+
 
 @implementer(IHandshakeListener)
 class UpstreamConnection(TwistedProtocol):
@@ -137,6 +144,7 @@ class UpstreamConnection(TwistedProtocol):
         self._ended = False
         self._refusal: str | None = None
         self._gone = False
+        self._probing = False
 
     # --- beginning
 
@@ -145,10 +153,36 @@ class UpstreamConnection(TwistedProtocol):
         self._refusal = self._lane.connecting.why_not_server(self.transport)
         if self._refusal is not None:
             self.abort()
-            return
+        elif self._lane.connecting.probe:
+            self._probing = True
+            self.transport.write(self._lane.connecting.probe)
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
         self.ready = True
         self.progress = self._lane.clock.seconds()
         self._lane.opened(self)
+
+    def _take_probed(self, data: bytes) -> None:
+        """Read the answer to the probe."""
+        reader = self._reader = self._reader or AnswerReader()
+        reader.feed(data)
+        try:
+            answer = reader.next(bodiless=True)
+        except BadAnswer as error:
+            self._refusal = f"what answers there cannot be understood: {error}"
+        else:
+            if answer is None:
+                return
+            self._refusal = self._lane.connecting.why_not_believed(answer.status)
+            if reader.take_rest():
+                self._refusal = "what answers there says more than it was asked for"
+        self._reader, self._probing = None, False
+        if self._refusal is None:
+            self._begin()
+        else:
+            self.abort()
 
     def certificate_refused(self, reason: str) -> None:
         """Hear why TLS will not come up."""
@@ -199,6 +233,9 @@ class UpstreamConnection(TwistedProtocol):
 
     def _take(self, data: bytes) -> None:
         """Take in several answers, parts of some, or what is not as csipd writes it."""
+        if self._probing:
+            self._take_probed(data)
+            return
         if self._part:
             data, self._part = self._part + data, b""
         # Nothing is sent meanwhile: what came before it was sent is no answer to it.

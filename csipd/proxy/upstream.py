@@ -19,6 +19,11 @@ from csipd.net.client_tls import ClientTLS, is_address
 from csipd.proxy.lane import UpstreamConnection
 from csipd.sep2.certificates import CertificateError, describe
 
+_NOT_BELIEVED = (
+    "it does not know the certificate of this proxy: have both read their files anew (SIGHUP), the server "
+    "first, or list the certificate's fingerprint under `proxies`"
+)
+
 #: Makes a TLS connection to an address: address, port, TLS, protocol, seconds.
 Connect = Callable[[str, int, IOpenSSLClientConnectionCreator, Any, float], None]
 
@@ -49,6 +54,7 @@ class ServerConnector:
     :param tls: the side of TLS that connects, in force at this moment
     :param resolve: the addresses of a name; fails with an exception whose text says why
     :param seconds: for the kernel to connect
+    :param probe: what is asked first, and answered 403 to a proxy that is believed; empty: nothing is
     """
 
     server: ServerAddress
@@ -56,6 +62,7 @@ class ServerConnector:
     resolve: Callable[[str], Deferred[list[str]]]
     connect_to: Connect
     seconds: float
+    probe: bytes = b""
 
     def connect(self, connection: UpstreamConnection) -> None:
         """Connect; see `csipd.proxy.lane.Connecting`."""
@@ -82,6 +89,10 @@ class ServerConnector:
     def why_not_server(self, transport: Any) -> str | None:
         """Why the other end of a finished handshake is not the server; None: it is."""
         return why_not(openssl.peer_certificate(transport.getHandle()), self.server.names)
+
+    def why_not_believed(self, status: int) -> str | None:
+        """Why nobody can be spoken for where the probe is answered so; None: they can."""
+        return None if status == 403 else _NOT_BELIEVED
 
 
 def why_not(der: bytes, names: frozenset[str]) -> str | None:

@@ -29,6 +29,7 @@ from csipd.net.hop import (
     CLIENT_CERT,
     CLIENT_CERT_CHAIN,
     LONGEST,
+    PROBE,
     HandedOn,
     HopRefused,
     Judge,
@@ -369,6 +370,10 @@ class HopChannel(Channel):
                     break
             cut = _cut(data, at)
             if cut is None:
+                if not turns and data.startswith(PROBE, at):
+                    written.append(self._forbid(bodiless=True))
+                    at += len(PROBE)
+                    continue
                 if not turns and _is_whole(data, at):
                     alone = self._proxy, b"", data[at:]
                 break
@@ -443,12 +448,15 @@ class HopChannel(Channel):
         if request is None or request.method not in ("GET", "HEAD"):
             return None
         self._hops.log_refused(refused, self._proxy)
-        answer = self.context.fault(http.FORBIDDEN)
-        bodiless = request.method == "HEAD"
+        answer = self._forbid(bodiless=request.method == "HEAD")
         if self.context.log_requests:
-            sent = 0 if bodiless else len(answer.body)
-            self.context.log_answer(self._proxy, request.method.encode(), request.target, answer.status, sent)
-        return octets(answer, self.context.date(), bodiless=bodiless)
+            method, sent = request.method.encode(), len(answer.partition(b"\r\n\r\n")[2])
+            self.context.log_answer(self._proxy, method, request.target, http.FORBIDDEN, sent)
+        return answer
+
+    def _forbid(self, *, bodiless: bool) -> bytes:
+        context = self.context
+        return octets(context.fault(http.FORBIDDEN), context.date(), bodiless=bodiless)
 
     def _ask(self, peer: Peer, request: Ordinary, head: bytes, seconds: float) -> None:
         """Ask the endpoint for the answer to a GET or a HEAD."""

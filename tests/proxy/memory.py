@@ -82,6 +82,11 @@ class Link:
             return True
         data = self.end.take()
         self._data += data
+        probe = self.server.probe
+        if probe and self._data.startswith(probe):
+            self._data = self._data[len(probe) :]
+            for octet in self.server.probed:
+                self.connection.dataReceived(bytes((octet,)))
         while (found := _request(self._data)) is not None:
             request, self._data = found
             self.requests.append(request)
@@ -174,6 +179,7 @@ class Server:
     """The server, whose connections are opened by the proxy.
 
     :ivar is_up: whether it takes connections
+    :ivar probed: what it answers to the probe
     :ivar shakes: whether it finishes handshakes
     """
 
@@ -181,6 +187,8 @@ class Server:
     is_up: bool = True
     shakes: bool = True
     is_server: bool = True
+    probe: bytes = b""
+    probed: bytes = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 72\r\n\r\n"
     links: list[Link] = field(factory=list)
     requests: list[Received] = field(factory=list)
 
@@ -199,6 +207,9 @@ class Server:
 
     def why_not_server(self, transport: Any) -> str | None:
         return None if self.is_server else "it is a device"
+
+    def why_not_believed(self, status: int) -> str | None:
+        return None if status == 403 else "it does not believe us"
 
     def stop(self) -> None:
         """Go down: all connections are lost, and none is taken."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from csipd.net.hop import PROBE
 from csipd.net.limits import ConnectionLimits
 from csipd.net.quotas import Quotas
 from csipd.proxy.lane import LaneLimits
@@ -280,6 +281,27 @@ class FailureTests(ProxyCase):
         self.bench.settle()
         self.see_error(device, 502)
         self.assertEqual(self.server.requests, [])
+
+    def test_not_believed(self) -> None:
+        """PX-2: a server that would take the proxy for who asks is asked for nothing."""
+        self.server.probe = PROBE
+        believed = self.server.probed
+        device = self.bench.device("A")
+        for probed in (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 361\r\n\r\n",
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 72\r\n\r\n",
+            b"nonsense\r\n\r\n",
+        ):
+            self.server.probed = probed
+            for data in (get(), put(b"/a", b"b")):
+                device.send(data)
+                self.bench.settle()
+        self.assertEqual([one.status for one in device.answers()], [502] * 6)
+        self.assertEqual(self.server.requests, [])
+        self.server.probed = believed
+        device.send(get())
+        self.bench.serve_all()
+        self.assertEqual(device.answers()[-1].status, 200)
 
     def test_handshake_without_end(self) -> None:
         """A server that does not finish its handshake is given up, and the request answered."""

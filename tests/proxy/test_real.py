@@ -148,6 +148,20 @@ class HopTests(ProxiedCase):
         done = run(self.place.folder, *command)
         self.assertEqual(done.returncode, 0, done)
 
+    def test_not_believed(self) -> None:
+        """PX-2: a server that does not know the proxy is not let take it for each of its devices."""
+        self.serve()
+        device = self.device("dev1")
+        self.assertEqual(device.get("/edev").status, 200)
+        self.ctl("certs", "renew", "proxy")
+        self.daemon.kill()
+        self.daemon.start()
+        self.assertEqual([device.get(path).status for path in ("/dcap", "/edev")], [502, 502])
+        self.proxy.log.wait_for("it does not know the certificate of this proxy")
+        self.proxy.send(signal.SIGHUP)
+        self.proxy.log.wait_for("TLS of proxy: key, certificate and trust roots reloaded")
+        self.assertEqual(own_lfdi(device, 1), LAB.device("dev1").lfdi)
+
     def test_signals(self) -> None:
         """At SIGHUP the proxy reads its files anew: the new certificate is shown, and connections stay.
 

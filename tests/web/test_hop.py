@@ -11,7 +11,7 @@ from twisted.logger import formatEvent as format_event
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.net.hop import LONGEST
+from csipd.net.hop import LONGEST, PROBE
 from csipd.net.identity import Identity
 from csipd.net.limits import ConnectionLimits
 from csipd.net.quotas import Quotas
@@ -190,6 +190,18 @@ class IdentityTests(HopCase):
         self.assertForbidden(self.ask(wire, behind(PROXY, OWN))[0])
         self.assertEqual(len(self.lines("the certificate of a proxy")), 1)
         self.assertFalse(wire.closed)
+
+    def test_probe(self) -> None:
+        """PX-2: a proxy learns whether it is believed; that it asks is nothing to be logged."""
+        world = self.make()
+        wire = world.open(PROXY)
+        (first,) = self.ask(wire, PROBE, bodiless=True)
+        self.assertEqual(first.status, 403)
+        self.assertOf(self.ask(wire, behind(OTHER, OWN))[0], world.numbers.other)
+        self.assertEqual(self.lines("refused"), [])
+        for somebody in (OWNER, UNKNOWN, WITHDRAWN):
+            (answer,) = self.ask(world.open(somebody), PROBE, bodiless=True)
+            self.assertNotEqual(answer.status, 403)
 
     def test_refused(self) -> None:
         """What is missing, malformed, doubled or refused is 403 and logged; who comes behind is answered."""
