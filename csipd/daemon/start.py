@@ -283,7 +283,7 @@ def _warnings(settings: Settings, repository: Repository, wanted: list[pki.Certi
     """What an operator should know of the certificates, the storage folder and the machine."""
     with attributed_to(settings, "tls_repository"):
         of_certificates = [
-            *repository.warnings(wanted),
+            *repository.warnings(wanted, accept_legacy=settings.accept_legacy_certs),
             *operators_ending(settings, repository, time.time()),
             *proxy_ending(settings, repository, time.time()),
         ]

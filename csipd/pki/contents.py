@@ -29,6 +29,8 @@ from csipd.sep2.identity import lfdi
 
 FOLDERS = {"certs": 0o755, "private": 0o700, "combined": 0o700, "issued": 0o700, "openssl": 0o700}
 _COMBINED = "-combined.pem"
+#: A certificate that is there, whose it is meant to be, and where.
+_Held = tuple[CertificateSpec, Path, x509.Certificate]
 
 
 class Contents:
@@ -62,17 +64,27 @@ class Contents:
         with as_pki_error():
             return [path for one in wanted for path in self.needed(one) if not is_there(path)]
 
-    def warnings(self, wanted: Iterable[CertificateSpec]) -> list[str]:
+    def warnings(self, wanted: Iterable[CertificateSpec], *, accept_legacy: bool = False) -> list[str]:
         """What an operator should know: a line for each file with a key in it that is open to others than its
-        owner, for each name by which clients may look for a server in vain, and for each certificate that a
-        CA of another key issued under the name of the one that is here."""
+        owner, for each name by which clients may look for a server in vain, and for certificates that a
+        CA of another key issued under the name of the one that is here, or that will be refused.
+
+        :param accept_legacy: whether clients' certificates of X.509v1 are taken
+        """
         wanted = tuple(wanted)
         with as_pki_error():
             files = sorted((*self.path.glob("private/*.pem"), *self.path.glob(f"combined/*{_COMBINED}")))
             modes = {path: path.stat().st_mode & 0o777 for path in files if path.exists()}
             held = {path: one for one in wanted if one.names and is_there(path := self.certificate(one.id))}
             lacking = [line for path, one in held.items() for line in _differences(path, one)]
-            strangers = list(self._of_another_issuer(wanted))
+            here = [
+                (one, path, read_certificates(path)[0])
+                for one in wanted
+                if is_there(path := self.certificate(one.id))
+            ]
+            strangers = list(self._of_another_issuer(here))
+            if not accept_legacy:
+                strangers += _of_older_servers(here)
         return [
             *(
                 f"{path} holds a private key and is open to others (mode {mode:04o}; 0600 would be right)"
@@ -197,20 +209,19 @@ class Contents:
             )
         return held, content
 
-    def _of_another_issuer(self, wanted: Iterable[CertificateSpec]) -> Iterator[str]:
+    def _of_another_issuer(self, here: Iterable[_Held]) -> Iterator[str]:
         """A line for each CA of whose name and another key certificates are here."""
         found: dict[Path, list[Path]] = {}
         issuers: dict[Path, x509.Certificate | None] = {}
-        for one in wanted:
-            certificate = self.certificate(one.id)
-            if one.issuer is None or not is_there(certificate):
+        for one, path, certificate in here:
+            if one.issuer is None:
                 continue
             issuer = self.certificate(one.issuer.id)
             if issuer not in issuers:
                 issuers[issuer] = read_certificates(issuer)[0] if is_there(issuer) else None
             above = issuers[issuer]
-            if above is not None and _is_of_namesake(read_certificates(certificate)[0], above):
-                found.setdefault(issuer, []).append(certificate)
+            if above is not None and _is_of_namesake(certificate, above):
+                found.setdefault(issuer, []).append(path)
         for issuer, (first, *others) in found.items():
             more = f" (and {len(others)} more)" if others else ""
             yield (
@@ -218,6 +229,21 @@ class Contents:
                 "certificate into trust_roots; or move the certificate, its key and its combined file away, "
                 "and others are made"
             )
+
+
+def _of_older_servers(here: Iterable[_Held]) -> Iterator[str]:
+    """A line for the clients whose certificates are X.509v1."""
+    old = [
+        path
+        for one, path, certificate in here
+        if certificate.version is x509.Version.v1 and not one.names and not one.profile.is_ca
+    ]
+    if old:
+        more = f" (and {len(old) - 1} more)" if old[1:] else ""
+        yield (
+            f"{old[0]}{more} is X.509v1, as older servers made it, and will be refused; expected "
+            "accept_legacy_certs: true"
+        )
 
 
 def _is_of_namesake(certificate: x509.Certificate, above: x509.Certificate) -> bool:

@@ -156,7 +156,7 @@ def _leaf_fault(der: bytes, *, accept_legacy: bool) -> str | None:
     try:
         certificate = x509.load_der_x509_certificate(der)
         if certificate.version is x509.Version.v1 and not accept_legacy:
-            return "X.509v1, from before the profile (accept_legacy_certs admits it)"
+            return "X.509v1, from before the profile (accept_legacy_certs admits a client's)"
         if certificate.issuer == certificate.subject:
             return "self-signed"
         if _is_ca(certificate.extensions):

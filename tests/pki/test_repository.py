@@ -768,6 +768,15 @@ class KeepingTests(RepositoryCase):
         self.assertIn("localhost.crt does not hold gateway.example", second)
         self.assertEqual(self.repository.warnings([server("localhost")]), [])
 
+    def test_certificates_of_older_servers(self) -> None:
+        """Where they would be refused, who comes from the older server is told before any device is."""
+        pki.write(self.folder, **{name: pki.legacy(self.lab, name) for name in ("dev1", "old2")})
+        wanted = [device("dev1"), device("old2"), device("new")]
+        (line,) = self.repository.warnings(wanted)
+        self.assertIn("dev1.crt (and 1 more) is X.509v1", line)
+        self.assertIn("expected accept_legacy_certs: true", line)
+        self.assertEqual(self.repository.warnings(wanted, accept_legacy=True), [])
+
     def test_file_by_certificate(self) -> None:
         """The file of certificate and key is found by the certificate, whatever it is called."""
         self.repository.combined("dev1").rename(self.repository.combined("renamed"))
