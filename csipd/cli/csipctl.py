@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
@@ -23,7 +22,7 @@ from csipd.cli.ctl.discovery import discovery
 from csipd.cli.ctl.errors import Code
 from csipd.cli.ctl.exports import exports
 from csipd.cli.ctl.groups import groups
-from csipd.cli.ctl.https import DEFAULT_PORT, Credentials, Server, parse_server
+from csipd.cli.ctl.https import DEFAULT_PORT, Credentials, Server, parse_server, reachable
 from csipd.cli.ctl.init import init
 from csipd.cli.ctl.offline import certs, check_config, lfdi
 from csipd.cli.ctl.options import Command, Parsed
@@ -158,21 +157,12 @@ def _server(url: str | None, name: str | None, settings: config.Settings | None)
             return parse_server(url or _SERVER, name)
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="--server") from None
-    host = _reachable(settings.admin.host)
+    host = reachable(settings.admin.host)
     if not settings.admin.port:
         raise click.BadParameter("admin_port is 0, any free port: give --server", param_hint="--config")
     # The certificate holds the name or address of `server`, or where that is every address, of this machine.
-    own = _reachable(settings.server)
+    own = reachable(settings.server)
     return Server(host, settings.admin.port, name or (host if own != settings.server else own))
-
-
-def _reachable(host: str) -> str:
-    """An address by which a listener on `host` is reached from here."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host
-    return host if not address.is_unspecified else "127.0.0.1" if address.version == 4 else "::1"
 
 
 for command in (

@@ -22,6 +22,7 @@ from csipd.cli.ctl.errors import Code, ServerFailed, Unreachable
 from csipd.cli.ctl.https import Credentials, Server
 from csipd.cli.ctl.output import Output
 from csipd.cli.ctl.session import Machine, Session
+from csipd.cli.ctl.simulation import where
 from csipd.web.admin.devices import DevicePage
 from tests.cli.fake import NOW, FakeAPI, device
 
@@ -333,6 +334,31 @@ def _without_files(context: click.Context, **options: Any) -> None:
         zone=UTC,
         out=Output(as_json=False),
     )
+
+
+class WhereTests(SynchronousTestCase):
+    """Where simulated devices look for the server."""
+
+    def where(self, *arguments: str, **keys: Any) -> tuple[str, int]:
+        file = Path(self.mktemp())
+        text: dict[str, Any] = {"server": "127.0.0.1", "https_port": 7543, "tls_repository": "tls", **keys}
+        file.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in text.items()))
+        context = click.Context(csipctl)
+        with context:
+            csipctl.parse_args(context, ["--config", str(file), *arguments, "status"])
+            context.invoke(csipctl.callback or self.fail, **context.params)
+        return where(context.obj)
+
+    def test_where(self) -> None:
+        """Where devices do by the configuration, wherever operators do; else beside what was given."""
+        self.assertEqual(self.where(), ("127.0.0.1", 7543))
+        self.assertEqual(self.where(server="::1"), ("::1", 7543))
+        self.assertEqual(self.where(server="192.0.2.1"), ("192.0.2.1", 7543))
+        every = {"server_names": ["csip.example"]}
+        self.assertEqual(self.where(server="0.0.0.0", **every), ("127.0.0.1", 7543))
+        self.assertEqual(self.where(server="::", **every), ("::1", 7543))
+        given = self.where("--server", "https://csip.example:7444", server="192.0.2.1")
+        self.assertEqual(given, ("csip.example", 7543))
 
 
 class CompletionTests(SynchronousTestCase):

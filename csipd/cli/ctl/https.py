@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -63,6 +64,15 @@ def parse_server(url: str, name: str | None = None) -> Server:
     if parts.scheme != "https" or extra or port == 0 or not host or not is_host(host):
         raise ValueError(expected)
     return Server(host, port or DEFAULT_PORT, name or host)
+
+
+def reachable(host: str) -> str:
+    """An address by which a listener on `host` is reached from this machine."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return host if not address.is_unspecified else "127.0.0.1" if address.version == 4 else "::1"
 
 
 def make_context(credentials: Credentials) -> ssl.SSLContext:

@@ -15,6 +15,7 @@ from twisted.internet.error import CannotListenError
 
 from csipd.cli.ctl.client import Client
 from csipd.cli.ctl.errors import Failure
+from csipd.cli.ctl.https import reachable
 from csipd.cli.ctl.options import ask
 from csipd.cli.ctl.session import Session
 from csipd.cli.ctl.views import simulate as views
@@ -80,9 +81,12 @@ def clean(session: Session, folder: Path) -> None:
 
 def where(session: Session) -> tuple[str, int]:
     """Where devices find the server, if nothing else is said."""
-    settings = session.settings
-    port = settings.https_port if settings is not None else 0
-    return session.server.host, port or _PORT
+    settings, host = session.settings, session.server.host
+    if settings is None:
+        return host, _PORT
+    if host == reachable(settings.admin.host):
+        host = reachable(settings.server)  # on this machine, perhaps at another address than operators
+    return host, settings.https_port or _PORT
 
 
 def _check_known(client: Client, roster: Roster) -> None:
