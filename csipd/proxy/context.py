@@ -17,6 +17,7 @@ from csipd.net.peer_log import PeerLog
 from csipd.net.phases import timeouts
 from csipd.proxy.framing import Bounds
 from csipd.proxy.lane import Lane
+from csipd.proxy.turns import Turns
 
 #: Octets of answers that wait for devices which do not read, over all of them.
 MOST_HELD_UP: Final = 64 * 1024 * 1024
@@ -54,6 +55,7 @@ class ProxyContext:
     :param now: the time of day that the proxy's own answers are dated with (epoch s)
     :param host: what stands in Host where a request of HTTP/1.0 has none
     :param log_requests: whether each answer makes one debug line
+    :ivar turns: of devices that are connected, by their LFDIs
     """
 
     clock: IReactorTime
@@ -70,6 +72,7 @@ class ProxyContext:
     bodies: BodyRoom = field(init=False)
     timeouts: tuple[float, ...] = field(init=False)
     held_up: int = field(default=0, init=False)
+    turns: dict[str, Turns] = field(factory=dict, init=False)
     _date: tuple[int, bytes] = field(default=(0, b""), init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -83,6 +86,21 @@ class ProxyContext:
         )
         self.bodies = BodyRoom(limits.reading_bodies_bytes)
         self.timeouts = timeouts(limits)
+
+    def join(self, lfdi: str) -> Turns:
+        """The turns of a device of which there is one connection more."""
+        turns = self.turns.get(lfdi)
+        if turns is None:
+            turns = self.turns[lfdi] = Turns(self.limits.answer_seconds, self.clock.seconds)
+        turns.connections += 1
+        return turns
+
+    def leave(self, lfdi: str) -> None:
+        """Hear that there is one less."""
+        turns = self.turns[lfdi]
+        turns.connections -= 1
+        if not turns.connections:
+            del self.turns[lfdi]
 
     def hold_up(self, octets: int) -> bool:
         """Take room for an answer that its device does not read; False: there is none."""

@@ -26,6 +26,7 @@ from csipd.net.tls_failures import log_failed_handshake
 from csipd.proxy.context import ProxyContext
 from csipd.proxy.framing import BadRequest, Request, RequestReader, ordinary
 from csipd.proxy.lane import Asked, Lane
+from csipd.proxy.turns import Turns
 from csipd.web.answers import octets
 from csipd.web.errors import fault
 
@@ -45,6 +46,7 @@ class DeviceConnection(Protocol):
     """
 
     transport: Any
+    _turns: Turns
     deadline: float
     write_deadline = float("inf")
 
@@ -107,6 +109,7 @@ class DeviceConnection(Protocol):
         self._lfdi = identity.lfdi
         self._own_lines = spokesman.header_lines
         self._reading, self._writing = spokesman.reading, spokesman.writing
+        self._turns = context.join(identity.lfdi)
         account = self.account = context.connections.handshake_finished(self, identity.lfdi)
         if not account.handshakes.spend(context.clock.seconds()):
             self._warn("more handshakes than its quota", "proxy: {peer}: {reason}, connection cut")
@@ -207,7 +210,7 @@ class DeviceConnection(Protocol):
             self,
             now + seconds,
         )
-        lane.ask(asked)
+        self._turns.ask(lane, asked)
 
     # --- answers
 
@@ -219,6 +222,7 @@ class DeviceConnection(Protocol):
         if context.log_requests:
             self._log_answer(status, len(octets))
         self._asked = None
+        self._turns.done()
         if self._room:
             self._give_room_back()
         self._sent = len(octets)
@@ -318,6 +322,8 @@ class DeviceConnection(Protocol):
         self._give_room_back()
         self._reader = self._request = None
         context.connections.remove(self)
+        if self._lfdi:
+            context.leave(self._lfdi)
         if self._writing is not None:
             context.speaking.done_with(self._writing)
         self._reading = self._writing = None
@@ -372,6 +378,7 @@ class DeviceConnection(Protocol):
         asked, self._asked = self._asked, None
         if asked is not None:
             asked.asker = None
+            self._turns.drop(asked)
 
     def _drain(self, data: bytes) -> None:
         """Drop what a peer sends behind the last request, and no more of it than DRAIN_BYTES."""

@@ -9,6 +9,7 @@ from csipd.net.hop import PROBE
 from csipd.net.limits import ConnectionLimits
 from csipd.net.quotas import Quotas
 from csipd.proxy.lane import LaneLimits
+from csipd.proxy.turns import AT_ONCE
 from csipd.sep2 import codec
 from csipd.sep2.resources import Error
 from tests.proxy.memory import Bench, Device, Got
@@ -143,6 +144,46 @@ class WayTests(ProxyCase):
         self.bench.serve_all()
         self.assertEqual(len(self.server.links), 2)
         self.assertEqual(len(self.server.requests), 30)
+
+    def test_turns(self) -> None:
+        """PX-3: a device that asks on many connections has others wait for a few of its requests alone."""
+        for make in (get, lambda target: put(target, b"x")):
+            self.bench = Bench(reading=LaneLimits(connections=1), writing=LaneLimits(connections=64, depth=1))
+            greedy = [self.bench.device("A") for _ in range(18)]
+            for number, device in enumerate(greedy):
+                device.send(make(b"/%d" % number))
+            self.bench.settle()
+            other = self.bench.device("B")
+            other.send(make(b"/other"))
+            self.bench.settle()
+            asked = [one.who for one in self.bench.server.requests]
+            self.assertEqual(asked, [b"A"] * AT_ONCE + [b"B"])
+            # One that is on its way and one that waits are given up.
+            greedy[0].hang_up()
+            greedy[15].hang_up()
+            self.bench.serve_all()
+            self.assertEqual(other.answers()[0].body, b"B /other ")
+            for number, device in enumerate(greedy):
+                if number not in (0, 15):
+                    self.assertEqual([one.body for one in device.answers()], [b"A /%d " % number])
+            self.assertNotIn(b"/15", [one.target for one in self.bench.server.requests])
+            greedy[1].send(make(b"/again"))
+            self.bench.serve_all()
+            self.assertEqual(len(greedy[1].answers()), 2)
+            for device in (*greedy, other):
+                device.hang_up()
+            self.assertEqual(self.bench.context.turns, {})
+
+    def test_turns_without_answers(self) -> None:
+        """PX-3: those that wait for their turn have the server's time from when they are asked."""
+        devices = [self.bench.device("A") for _ in range(AT_ONCE + 1)]
+        for number, device in enumerate(devices):
+            device.send(put(b"/%d" % number, b"x"))
+        self.bench.settle()
+        self.bench.advance(62)
+        self.assertEqual([len(device.answers()) for device in devices], [1] * AT_ONCE + [0])
+        self.bench.serve_all()
+        self.assertEqual(devices[-1].answers()[0].status, 200)
 
     def test_idle_connections_go(self) -> None:
         """A connection with the server that is not used is closed, and made again when it is needed."""
