@@ -39,7 +39,12 @@ class PlainListener(Service):
     def privilegedStartService(self) -> None:
         """Bind, which may take rights that the daemon gives up next."""
         self._port = listen(
-            self._reactor, self._at.port, self._factory, backlog=self._backlog, interface=self._at.host
+            self._reactor,
+            self._at.port,
+            self._factory,
+            backlog=self._backlog,
+            interface=self._at.host,
+            gate=self._factory,
         )
         watch(self._port, AcceptLog(self._peer_log))
         super().privilegedStartService()

@@ -31,6 +31,8 @@ from csipd.web.errors import fault
 HEAD_BYTES: Final = 4096
 #: Connections at once, beside those that are about to be gone.
 CONNECTIONS: Final = 256
+#: Accepted in one turn of the reactor: whoever floods this port shall not have devices wait behind it.
+_A_TURN: Final = 8
 #: For all of a head, from the connection on; and for the peer to take the answer and close (s).
 _REQUEST_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 2.0
@@ -153,6 +155,15 @@ class PlainFactory(Factory):
         self._now = now
         self._peer_log = peer_log
         self._log_requests = log_requests
+
+    # --- what `Port` asks
+
+    def room(self, wanted: int) -> int:
+        """How many connections may come in in this turn, at most so many as are wanted."""
+        return min(wanted, _A_TURN)
+
+    def when_room(self, call: Callable[[], None]) -> None:
+        """Not asked: there always is some."""
 
     # A port closes the socket for None (IProtocolFactory); the type of the class wants more of a protocol.
     def buildProtocol(self, addr: IAddress | None) -> PlainConnection | None:  # type: ignore[override]

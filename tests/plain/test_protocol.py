@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from email.utils import formatdate
 from itertools import count
+from socket import create_connection
 from typing import Any
 
 from hypothesis import given
@@ -14,10 +15,12 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from csipd.config import PlainMode
+from csipd.config import HostPort, PlainMode
+from csipd.daemon.plain import PlainListener
 from csipd.net.peer_log import PeerLog
 from csipd.plain.answers import Signpost
 from csipd.plain.protocol import CONNECTIONS, HEAD_BYTES, PlainConnection, PlainFactory
+from tests.net.test_port import Reactor
 from tests.plain.test_answers import BASE, DOCUMENT, asked
 from tests.support.memory_tls import End
 from tests.support.schema import NAMESPACE
@@ -258,6 +261,26 @@ class BoundTests(PlainCase):
                 self.reap(asker, *found)
             self.assertEqual(len(self.factory.connections), 0)
             self.clock.advance(60)
+
+    def test_a_turn(self) -> None:
+        """Who floods this port takes a short piece of each turn of the reactor from devices."""
+        reactor = Reactor()
+        listener = PlainListener(HostPort("127.0.0.1", 0), self.factory, reactor, self.peer_log, 100)
+        listener.privilegedStartService()
+        port: Any = listener._port
+        self.addCleanup(port.connectionLost, None)
+        clients = [create_connection(("127.0.0.1", port.getHost().port), 10) for _ in range(40)]
+        for each in clients:
+            self.addCleanup(each.close)
+        turns = []
+        while (before := len(self.factory.connections)) < len(clients) and len(turns) < 100:
+            port.doRead()
+            turns.append(len(self.factory.connections) - before)
+        self.assertEqual(sum(turns), len(clients))
+        self.assertLessEqual(max(turns), 8)
+        self.factory.connections.drain()
+        reactor.advance(1)
+        self.assertEqual(len(self.factory.connections), 0)
 
     def test_rate(self) -> None:
         """One address begins so many in a second and no more; another one is let in."""
