@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
+from csipd.net.http_grammar import END_OF_HEAD
 from csipd.net.identity import Identity, IdentityOf
 from csipd.sep2.certificates import LONGEST_CHAIN, ChainRefused
 from csipd.sep2.identity import lfdi
@@ -30,6 +31,8 @@ PROBE = b"HEAD /dcap HTTP/1.1\r\nHost: csipd\r\n\r\n"
 #: Octets of both headers at most: four certificates of a kilobyte, and room.
 LONGEST = 8 * 1024
 
+_CERT = b"%b: " % CLIENT_CERT
+_CHAIN = b"%b: " % CLIENT_CERT_CHAIN
 _BYTES = re.compile(rb":([A-Za-z0-9+/]+={0,2}):")
 _COMMA = re.compile(rb"[ \t]*,[ \t]*")
 
@@ -99,10 +102,40 @@ def judge_by(
 
 def header_lines(certificates: HandedOn) -> bytes:
     """The header lines, each with its CRLF, that a proxy sends first behind the request line."""
-    lines = b"%b: %b\r\n" % (CLIENT_CERT, _written(certificates.leaf))
+    lines = b"%b%b\r\n" % (_CERT, _written(certificates.leaf))
     if certificates.above:
-        lines += b"%b: %b\r\n" % (CLIENT_CERT_CHAIN, b", ".join(map(_written, certificates.above)))
+        lines += b"%b%b\r\n" % (_CHAIN, b", ".join(map(_written, certificates.above)))
     return lines
+
+
+def cut_out(data: bytes, at: int) -> tuple[bytes, bytes, int] | None:
+    """The header lines of a request that say whose it is, its head without them, and where that ends.
+
+    None: the head is not all there, or they are not where and how csipd's own proxy writes them.
+
+    :param at: where in the octets the request begins
+    """
+    line = data.find(b"\r\n", at) + 2
+    if line < 2 or not data.startswith(_CERT, line):
+        return None
+    rest = data.find(b"\r\n", line) + 2
+    if data.startswith(_CHAIN, rest):
+        rest = data.find(b"\r\n", rest) + 2
+    end = data.find(END_OF_HEAD, rest - 2) + 4
+    if rest < 2 or end < 4:
+        return None
+    return data[line:rest], data[at:line] + data[rest:end], end
+
+
+def read_lines(block: bytes) -> HandedOn:
+    """What header lines say that were cut out of a request.
+
+    :raises HopRefused: they say nothing, or in another form
+    """
+    lines = block.split(b"\r\n")
+    certs = [line[len(_CERT) :] for line in lines if line.startswith(_CERT)]
+    chains = [line[len(_CHAIN) :] for line in lines if line.startswith(_CHAIN)]
+    return read(certs, chains)
 
 
 def read(certs: Sequence[bytes], chains: Sequence[bytes]) -> HandedOn:

@@ -15,46 +15,28 @@ long way. Any other place and spelling of the headers is the long way's.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Set
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import define, evolve
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http
 
-from csipd.net.hop import (
-    CLIENT_CERT,
-    CLIENT_CERT_CHAIN,
-    LONGEST,
-    PROBE,
-    HandedOn,
-    HopRefused,
-    Judge,
-    Judged,
-    read,
-)
+from csipd.net.hop import CLIENT_CERT, CLIENT_CERT_CHAIN, LONGEST, PROBE, HopRefused, cut_out
 from csipd.net.http_grammar import END_OF_HEAD
-from csipd.net.origin import host_of, origin_of
+from csipd.net.origin import host_of
 from csipd.net.phases import ANSWER, CLOSING, IDLE, REQUEST, Phase
 from csipd.net.quotas import CallerInfo
 from csipd.refusals import Refusal
 from csipd.web.answers import Answer, octets
 from csipd.web.channel import Channel
 from csipd.web.endpoint import Ask
+from csipd.web.hop_callers import Caller, HopCallers
 from csipd.web.ordinary import LONGEST_HEAD, Ordinary, parse
 from csipd.web.peer import Peer
-from csipd.web.sitecontext import SiteContext
 
-#: Octets of the headers of callers that are kept, each with what is kept of it.
-LARGEST = 64 * 2**20
-#: What a caller takes beside its headers.
-_CALLER_BYTES = 1024
-#: Refusals that are kept, and for how long (s): a certificate may begin to be good.
-_MOST_REFUSED = 1024
-_REFUSED_SECONDS = 60.0
 #: What a proxy may add to a device's head beside these headers: lines, and octets of them.
 _ADDED_LINES = 10
 _ADDED_BYTES = 1024
@@ -64,46 +46,10 @@ AT_ONCE = 64
 _BEHIND_BYTES = 64 * 1024
 
 _NOT_BELIEVED = "the certificate of a proxy that is not known any more, or has ended"
-_CERT = b"%b: " % CLIENT_CERT
-_CHAIN = b"%b: " % CLIENT_CERT_CHAIN
 
 
-@define(eq=False)
-class Caller:
-    """A device behind a proxy.
-
-    :param until: when its certificate has to be judged anew, by the clock that devices see (epoch s)
-    :param host: the address of the proxy
-    :param last_used: when it last asked for something, by the clock of deadlines
-    """
-
-    until: float
-    host: str
-    last_used: float
-    peer: Peer = field(init=False)
-
-
-class Hops:
-    """The proxies that are believed, and the devices that they have spoken for.
-
-    Who it is that header lines speak of is kept under their octets, bounded, until `use` or the end of a
-    certificate. When there is no more room the newest makes it, as in `csipd.net.certificate_cache`.
-
-    :param fingerprints: of the proxies' certificates; the set may change
-    :param largest: octets of headers that are kept at most
-    """
-
-    _log = Logger()
-
-    def __init__(self, fingerprints: Set[str], largest: int = LARGEST) -> None:
-        self.fingerprints = fingerprints
-        self._judge: Judge = _nobody
-        self._largest = largest
-        self._octets = 0
-        #: By the address of the proxy and the header lines.
-        self.callers: dict[tuple[str, bytes], Caller] = {}
-        # Why, of whom as far as that was said, and until when.
-        self._refused: dict[bytes, tuple[str, str | None, float]] = {}
+class Hops(HopCallers):
+    """The proxies that the site believes: whom they have spoken for, and how their connections are taken."""
 
     def adopt(self, connection: Any) -> None:
         """Take a connection for that of a proxy.
@@ -113,87 +59,6 @@ class Hops:
         """
         connection.__class__ = HopChannel
         connection.begin(self)
-
-    def use(self, judge: Judge, context: SiteContext) -> None:
-        """Have certificates judged by this from now on, those that were judged before too."""
-        self._judge = judge
-        self._refused.clear()
-        for key in list(self.callers):
-            self._drop(key, context)
-
-    def find(self, block: bytes, proxy: Peer, context: SiteContext) -> Caller:
-        """The device that header lines speak of.
-
-        :param block: the lines as csipd's own proxy writes them, each with its CRLF
-        :raises HopRefused: they speak of nobody who may be believed
-        """
-        key, now = (host_of(proxy.address), block), context.now()
-        caller = self.callers.get(key)
-        if caller is not None:
-            if now < caller.until:
-                return caller
-            self._drop(key, context)
-        refused = self._refused.get(block)
-        if refused is not None and now < refused[2]:
-            # An exception that is kept would gather what it was raised through, each time.
-            raise HopRefused(*refused[:2])
-        try:
-            judged = self._read(block, proxy)
-        except HopRefused as error:
-            if len(self._refused) >= _MOST_REFUSED:
-                self._refused.clear()
-            self._refused[block] = error.reason, error.lfdi, now + _REFUSED_SECONDS
-            raise
-        return self._keep(key, judged, proxy, context)
-
-    def log_refused(self, error: HopRefused, proxy: Peer) -> None:
-        """Log that a request of a proxy says nothing good of whose it is."""
-        proxy.log.warn(
-            self._log,
-            error.lfdi or proxy.identity.lfdi,
-            f"by the proxy: {error.reason}",
-            "request of the proxy at {host} refused: {who}{reason}",
-            origin=origin_of(proxy.address),
-            host=host_of(proxy.address),
-            who=f"LFDI {error.lfdi}: " if error.lfdi else "",
-            reason=error.reason,
-        )
-
-    def _read(self, block: bytes, proxy: Peer) -> Judged:
-        """Who it is that header lines speak of. HopRefused."""
-        lines = block.split(b"\r\n")
-        certs = [line[len(_CERT) :] for line in lines if line.startswith(_CERT)]
-        chains = [line[len(_CHAIN) :] for line in lines if line.startswith(_CHAIN)]
-        handed_on = read(certs, chains)
-        try:
-            judged = self._judge(handed_on)
-        except HopRefused:
-            raise
-        except Exception:
-            said = "a certificate could not be judged"
-            proxy.log.failure(self._log, proxy.identity.lfdi, said, said, origin=origin_of(proxy.address))
-            raise HopRefused(said) from None
-        if judged.identity.fingerprint in self.fingerprints:
-            raise HopRefused("the certificate of a proxy", judged.identity.lfdi)
-        return judged
-
-    def _keep(self, key: tuple[str, bytes], judged: Judged, proxy: Peer, context: SiteContext) -> Caller:
-        size = len(key[1]) + _CALLER_BYTES
-        while self.callers and self._octets + size > self._largest:
-            self._drop(next(reversed(self.callers)), context)
-        caller = Caller(judged.until, key[0], context.clock.seconds())
-        account = context.connections.add_behind(caller, judged.identity.lfdi)
-        caller.peer = Peer(judged.identity, account, proxy.address, context.peer_log, context.contacts)
-        self.callers[key] = caller
-        self._octets += size
-        return caller
-
-    def _drop(self, key: tuple[str, bytes], context: SiteContext) -> None:
-        caller = self.callers.pop(key)
-        self._octets -= len(key[1]) + _CALLER_BYTES
-        context.connections.remove_behind(caller)
-        if context.contacts is not None:
-            context.contacts.closed(caller.peer.identity.lfdi, caller)
 
 
 @define(eq=False)
@@ -331,7 +196,7 @@ class HopChannel(Channel):
 
     def _begin_one(self, data: bytes) -> None:
         """Begin with what may be one request and no more: what is kept is answered with nothing around it."""
-        cut = _cut(data, 0)
+        cut = cut_out(data, 0)
         if cut is None or cut[2] != len(data) or not self._is_believed():
             super().dataReceived(data)
             return
@@ -368,7 +233,7 @@ class HopChannel(Channel):
                 written += self._finished()
                 if len(turns) >= AT_ONCE:
                     break
-            cut = _cut(data, at)
+            cut = cut_out(data, at)
             if cut is None:
                 if not turns and data.startswith(PROBE, at):
                     written.append(self._forbid(bodiless=True))
@@ -601,27 +466,6 @@ class HopChannel(Channel):
             self._go_long_way(data)
 
 
-def _cut(data: bytes, at: int) -> tuple[bytes, bytes, int] | None:
-    """The header lines of a request that say whose it is, its head without them, and where that ends.
-
-    None: the head is not all there, or they are not where and how csipd's own proxy writes them.
-    """
-    line = data.find(b"\r\n", at) + 2
-    if line < 2 or not data.startswith(_CERT, line):
-        return None
-    rest = data.find(b"\r\n", line) + 2
-    if data.startswith(_CHAIN, rest):
-        rest = data.find(b"\r\n", rest) + 2
-    end = data.find(END_OF_HEAD, rest - 2) + 4
-    if rest < 2 or end < 4:
-        return None
-    return data[line:rest], data[at:line] + data[rest:end], end
-
-
 def _is_whole(data: bytes, at: int) -> bool:
     """Whether a request's head is there, or more of it than there may be."""
     return data.find(END_OF_HEAD, at) >= 0 or len(data) - at > LONGEST + LONGEST_HEAD
-
-
-def _nobody(handed_on: HandedOn) -> Judged:
-    raise HopRefused("a certificate that nobody judges yet")

@@ -72,12 +72,7 @@ def _last(who: Identity, request: bytes) -> bytes:
 
 def _otherwise(who: Identity, request: bytes) -> bytes:
     """A request whose certificate is spelled in another way."""
-    line, end, rest = request.partition(b"\r\n")
-    return (
-        line + end + handed_on(who).lower().replace(b": :", b":\t:") + rest
-        if False
-        else _last(who, request).replace(b"Client-Cert: ", b"CLIENT-cert:\t ")
-    )
+    return _last(who, request).replace(b"Client-Cert: ", b"CLIENT-cert:\t ")
 
 
 SPELLINGS: Sequence[Callable[[Identity, bytes], bytes]] = (behind, behind, behind, _last, _otherwise)
@@ -210,7 +205,8 @@ class SameTests(SynchronousTestCase):
             # A head that is somewhat too large is taken: the proxy may add something to it.
             if found != expected and len(head) < 8000 and head.count(b"\r\n") < 95:
                 self.assertNotIn(b"HTTP/1.1 2", found)
-            if not one.closed:
+            # One whose body is shorter than it says has no answer, and what is sent next belongs to it.
+            if found and not one.closed:
                 # Whoever comes next is nobody as long as the proxy does not say who.
                 before = len(found)
                 one.client.send(plain("/edev?l=9"))
