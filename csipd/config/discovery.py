@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from csipd.config.document import Node
 from csipd.config.doors import Discovery, PlainHTTP
 from csipd.config.fields import Fields, InvalidValue, boolean, is_address, matching, scalar
@@ -43,7 +45,10 @@ def _interface(node: Node) -> str:
     expected = "the name of an interface, such as eth0, or an address of it"
     written = scalar(node, expected).text
     if is_address(written) and "%" not in written:
-        return written.lower()
+        address = ip_address(written)
+        if address.is_unspecified or address.is_multicast:  # no interface has these
+            raise InvalidValue(expected)
+        return str(address)
     octets = len(written.encode())
     if not 0 < octets <= _LONGEST_INTERFACE or not written.isprintable() or set(written) & set("/ :"):
         raise InvalidValue(expected)

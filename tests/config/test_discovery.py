@@ -16,7 +16,7 @@ class DiscoveryTests(ConfigCase):
 
     def test_all_keys(self) -> None:
         """Interfaces are names or addresses; the name is csipd where none is given."""
-        found = read("mdns: true\nmdns_interfaces: [eth0, 192.0.2.1, 'FE80::1']\nmdns_name: utility-7\n")
+        found = read("mdns: true\nmdns_interfaces: [eth0, 192.0.2.1, 'FE80:0::1']\nmdns_name: utility-7\n")
         self.assertEqual(found.discovery, Discovery(("eth0", "192.0.2.1", "fe80::1"), "utility-7"))
         self.assertEqual(
             read("mdns: true\nmdns_interfaces: [eth0]\n").discovery, Discovery(("eth0",), "csipd")
@@ -45,11 +45,23 @@ class DiscoveryTests(ConfigCase):
     def test_wrong_values(self) -> None:
         """Names that no interface, and no label of a host, can have."""
         what = "the name of an interface, such as eth0, or an address of it"
-        for wrong in ("a/b", "x y", "eth0:1", "averyveryverylongname", "fe80::1%eth0"):
+        for wrong in (
+            "a/b",
+            "x y",
+            "eth0:1",
+            "averyveryverylongname",
+            "fe80::1%eth0",
+            "0.0.0.0",
+            "::",
+            "224.0.0.251",
+        ):
             self.assert_wrong(
                 f"mdns_interfaces: ['{wrong}']\n",
                 f"c.yml:3: mdns_interfaces[0]: expected {what}, got '{wrong}'",
             )
+        self.assert_wrong(
+            "mdns_interfaces: ['fe80::1', 'FE80:0::1']\n", "c.yml:3: mdns_interfaces[1]: given twice"
+        )
         name = "a name of at most 40 letters, digits and dashes, which begins and ends without a dash"
         self.assert_each_wrong("mdns_name", name, "a.b", "-a", "a-", "a b", "x" * 41, "'é'")
         self.assert_each_wrong("mdns", "true or false", "1", "'yes'")
