@@ -8,7 +8,7 @@ from twisted.application.service import MultiService, Service
 from twisted.internet.defer import ensureDeferred
 from twisted.logger import Logger
 
-from csipd.config import HostPort
+from csipd.config import HostPort, PlainHTTP
 from csipd.daemon.start import PreparedDaemon
 from csipd.net.accept import AcceptLog, watch
 from csipd.net.peer_log import PeerLog
@@ -70,15 +70,18 @@ class PlainListener(Service):
 
 
 def build_plain(
-    ready: PreparedDaemon, reactor: Any, peer_log: PeerLog, backlog: int, tree: MultiService
+    ready: PreparedDaemon,
+    wanted: PlainHTTP,
+    reactor: Any,
+    peer_log: PeerLog,
+    backlog: int,
+    tree: MultiService,
 ) -> None:
-    """Add the listener to a tree, where the configuration wants one."""
+    """Add the listener that the configuration wants to a tree."""
     settings = ready.settings
-    if settings.plain is None:
-        return
-    signpost = Signpost(settings.plain.mode, ready.server.base_uri, settings.dcap_path)
+    signpost = Signpost(wanted.mode, ready.server.base_uri, settings.dcap_path)
     factory = PlainFactory(
         signpost, clock=reactor, now=ready.wall.now, peer_log=peer_log, log_requests=ready.options.debug
     )
-    at = HostPort(settings.server, settings.plain.port)
+    at = HostPort(settings.server, wanted.port)
     PlainListener(at, factory, reactor, peer_log, backlog).setServiceParent(tree)

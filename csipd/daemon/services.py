@@ -24,7 +24,6 @@ from csipd.daemon.garbage import GarbageCollection
 from csipd.daemon.listeners import Listener, Listeners
 from csipd.daemon.notifying import build_notifying
 from csipd.daemon.operators import OperatorDirectory
-from csipd.daemon.plain import build_plain
 from csipd.daemon.proxies import ProxyDirectory
 from csipd.daemon.readings import ReadingSweeps
 from csipd.daemon.rounds import DeliveryRounds
@@ -40,7 +39,6 @@ from csipd.net.limits import ConnectionLimits
 from csipd.net.peer_log import PeerLog
 from csipd.net.quotas import Quotas
 from csipd.net.tls import ServerTLS
-from csipd.plain.protocol import CONNECTIONS as PLAIN_CONNECTIONS
 from csipd.sep2.identity import lfdi
 from csipd.version import VERSION
 from csipd.web.admin.app import Admin, fault
@@ -48,13 +46,13 @@ from csipd.web.admin.issuing import Issuing
 from csipd.web.app import Application
 from csipd.web.cache import Cache
 from csipd.web.endpoint import Endpoint
-from csipd.web.hop import Hops
 from csipd.web.server import Site
 
 if TYPE_CHECKING:
     from csipd.daemon.bus import BusDoor
     from csipd.discovery.state import DiscoveryState
     from csipd.gridappsd.bus import BusState
+    from csipd.web.hop import Hops
 
 #: What one connection of the operator's API may ask for: few connections, larger bodies, longer URIs.
 ADMIN_LIMITS = ConnectionLimits(body_bytes=1 << 20, uri_bytes=2048, connections=200)
@@ -98,10 +96,8 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
         ages_count=scheduler.ages_count,
     )
     backlog = make_backlog(settings.limits.listen_backlog)
-    reserved = ADMIN_LIMITS.connections + settings.notifications.connections + OWN
-    reserved += 0 if settings.plain is None else PLAIN_CONNECTIONS
     inside = settings.proxy.inside
-    room = make_room(settings.limits.connections, reserved, sides=2 if inside else 1)
+    room = make_room(settings.limits.connections, _reserved(settings), sides=2 if inside else 1)
     operators = OperatorDirectory(settings, ready.repository, ready.operators, wall.real)
     proxies = ProxyDirectory(settings, ready.repository, ready.proxies, wall.real)
     contacts = Contacts(reactor.seconds, wall.now, speed=wall.speed)
@@ -162,7 +158,10 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
         )
         proxying.add_to(tree)
         at_hangup.append(proxying.reload)
-    build_plain(ready, reactor, peer_log, backlog.connections, tree)
+    if settings.plain is not None:
+        from csipd.daemon.plain import build_plain  # the same
+
+        build_plain(ready, settings.plain, reactor, peer_log, backlog.connections, tree)
     if discovery is not None:
         discovery.setServiceParent(tree)
     GarbageCollection(reactor).setServiceParent(tree)
@@ -170,6 +169,16 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     if ready.options.hints:
         Hints(ready.options.hints).setServiceParent(tree)
     return tree
+
+
+def _reserved(settings: Settings) -> int:
+    """Descriptors that are not there for devices."""
+    number = ADMIN_LIMITS.connections + settings.notifications.connections + OWN
+    if settings.plain is not None:
+        from csipd.plain.protocol import CONNECTIONS
+
+        number += CONNECTIONS
+    return number
 
 
 def _bus(
@@ -195,6 +204,8 @@ def _hops(settings: Settings, proxies: ProxyDirectory) -> Hops | None:
     """What is known of the proxies in front of the server; None: there are none."""
     if settings.proxy.listen is None and not settings.proxy.proxies:
         return None
+    from csipd.web.hop import Hops
+
     return Hops(proxies.fingerprints)
 
 

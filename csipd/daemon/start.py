@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from secrets import randbits
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from attrs import evolve, field, frozen
@@ -45,7 +46,6 @@ from csipd.db.database import Transaction
 from csipd.db.tree.context import Server
 from csipd.der.access import Policy
 from csipd.der.receivers import ReceiverPolicy
-from csipd.gridappsd.access import Access, AccessError, read_access
 from csipd.net.tls import ServerTLS, TLSSettings
 from csipd.pki import Repository
 from csipd.pki.profiles import PROXY
@@ -53,6 +53,9 @@ from csipd.reconcile.reconciliation import reconcile
 from csipd.sep2 import identity
 from csipd.sep2.layout import Layout
 from csipd.sep2.mrid import Issuer
+
+if TYPE_CHECKING:
+    from csipd.gridappsd.access import Access
 
 
 @frozen
@@ -261,7 +264,11 @@ def _check(settings: Settings, options: StartOptions) -> CheckResult:
 
 
 def _access(settings: Settings) -> Access | None:
-    """How csipd gets to the GridAPPS-D bus, with what files say of it."""
+    """How csipd gets to the GridAPPS-D bus, with what files say of it; None: there is none."""
+    if settings.gridappsd.broker is None:
+        return None
+    from csipd.gridappsd.access import AccessError, read_access
+
     try:
         return read_access(settings.gridappsd)
     except AccessError as error:

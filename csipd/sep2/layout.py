@@ -6,6 +6,8 @@ asks at the old path; links, routes and the document's own href follow from the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import Factory, evolve, field, frozen
 
 from csipd.sep2.site import ROWS, TABLE, Place, Row, locate
@@ -31,20 +33,31 @@ class Layout:
 
     :param path: of DeviceCapability; one that `is_free`
     :param dcap: its place
+    :param has_moved: whether that is another than the standard's
+    :param locate: finds the served resource at a path, or None; it is also found where it has left. Where
+        nothing has moved it is the table's own: it is on the way of every request
     """
 
     path: str = _SAMPLE.uri
     dcap: Place = field(
         init=False, eq=False, default=Factory(lambda self: Place(_row(self.path)), takes_self=True)
     )
+    has_moved: bool = field(
+        init=False, default=Factory(lambda self: self.path != _SAMPLE.uri, takes_self=True)
+    )
+    locate: Callable[[str], Place | None] = field(
+        init=False,
+        eq=False,
+        repr=False,
+        default=Factory(lambda self: self._locate if self.has_moved else locate, takes_self=True),
+    )
 
-    def locate(self, path: str) -> Place | None:
-        """The served resource at a path, or None; it is also found where it has left."""
+    def _locate(self, path: str) -> Place | None:
         return self.dcap if path == self.path else locate(path)
 
     def moved(self, place: Place) -> Place | None:
         """Where a resource is that was asked for where it is no more; None: it is there."""
-        return self.dcap if place.row is _SAMPLE and self.dcap.row is not _SAMPLE else None
+        return self.dcap if self.has_moved and place.row is _SAMPLE else None
 
 
 def _row(path: str) -> Row:

@@ -182,8 +182,8 @@ class Endpoint:
         ask, place = exchange.ask, exchange.place
         asked = self._identify(exchange, connection)
         access.authorize(asked, place, ask.method)
-        to = self._server.layout.moved(place)
-        if to is not None:
+        layout = self._server.layout
+        if layout.has_moved and (to := layout.moved(place)) is not None:
             raise _Moved(to)
         part = _page(place, ask.query, self._server.page_maximum)
         # What a device added to the base schema comes back to that device alone (decision 11).

@@ -1,10 +1,8 @@
-"""The GridAPPS-D bus in the daemon: what a start asks of its files, and what is there without one."""
+"""The GridAPPS-D bus in the daemon: what a start asks of its files."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,19 +15,6 @@ from csipd.daemon.start import StartOptions
 from tests.support.daemon import Place, small_place, snapshot
 
 ASKED_FOR = StartOptions(resolve=False)
-
-#: What only the bus needs.
-_OF_THE_BUS = ("csipd.stomp", "csipd.gridappsd.broker", "csipd.daemon.bus", "service_identity")
-_WITHOUT = """\
-import sys
-from twisted.internet.task import Clock
-from csipd import config
-from csipd.daemon import services, start
-ready = start.prepare(config.load(sys.argv[1]), start.StartOptions(resolve=False))
-from twisted.internet import reactor
-services.build(ready, reactor)
-print(*[name for name in sys.argv[2:] if name in sys.modules])
-"""
 
 
 class StartTests(SynchronousTestCase):
@@ -77,12 +62,3 @@ class StartTests(SynchronousTestCase):
             self.assertIn("No such file or directory; expected a file that csipd can read", str(error))
             self.assertIn(f" (looked in {place.folder} and in ", str(error))
         self.assertEqual(snapshot(place.folder), before)
-
-    def test_without(self) -> None:
-        """Where no address is given nothing of the bus is built, nor even imported."""
-        place = small_place(Path(self.mktemp()), "gridappsd: {model_name: x}")
-        command = (sys.executable, "-c", _WITHOUT, str(place.config), *_OF_THE_BUS)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-        found = done.stdout.split()
-        # Twisted's TLS imports it for its own.
-        self.assertEqual([name for name in found if name != "service_identity"], [], done.stderr)
