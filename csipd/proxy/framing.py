@@ -335,7 +335,8 @@ class _Head:
             raise Malformed("chunks in HTTP/1.0")
         if fields.expects not in (None, b"100-continue"):
             raise BadRequest(417, "it expects what nobody can meet")
-        last = fields.close or (is_1_0 and not fields.keep_alive)
+        # As the server does, too: a client of that age would have to be told that it goes on.
+        last = fields.close or is_1_0
         expects = fields.expects is not None and not is_1_0
         return cls(
             found.method, found.target, fields, b"" if fields.host is not None else host, last, expects

@@ -128,10 +128,6 @@ HANDED_ON: Final[dict[str, tuple[bytes, bytes]]] = {
         b"GET https://b/dcap?1 HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET /dcap?1 HTTP/1.1\r\nHost: a\r\n\r\n",
     ),
-    "HTTP/1.0": (
-        b"GET /dcap HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
-        b"GET /dcap HTTP/1.1\r\nHost: server\r\n\r\n",
-    ),
 }
 
 #: Header lines that never reach the server.

@@ -180,16 +180,21 @@ class RequestTests(SynchronousTestCase):
         self.assertIsNone(ordinary(data, len(target) - 1))
 
     def test_last(self) -> None:
-        """A request says whether the connection goes on: HTTP/1.1 does, HTTP/1.0 where it asks for that."""
+        """A request says whether the connection goes on: HTTP/1.1 does, HTTP/1.0 never, as on the server."""
         for line, version, last in (
             (b"A: b", b"1.1", False),
             (b"Connection: close", b"1.1", True),
             (b"Connection: a, CLOSE", b"1.1", True),
             (b"A: b", b"1.0", True),
-            (b"Connection: Keep-Alive", b"1.0", False),
+            (b"Connection: Keep-Alive", b"1.0", True),
         ):
             data = b"GET / HTTP/%b\r\nHost: a\r\n%b\r\n\r\n" % (version, line)
             self.assertEqual(requests(data)[0].last, last, data)
+
+    def test_older(self) -> None:
+        """A request of HTTP/1.0 goes on as one of HTTP/1.1, with a Host."""
+        (found,) = requests(b"GET /dcap HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        self.assertEqual(octets(found), b"GET /dcap HTTP/1.1\r\nHost: server\r\n\r\n")
 
     def test_continue(self) -> None:
         """A device that waits for 100 Continue is known until it sends its body."""
