@@ -6,8 +6,9 @@ of which each status hangs on all the others'. So what an operator's control nev
 the moment at which it was superseded a control is *relieved*. It answers by its own href for a day more, with
 that status, and has no part in anything else.
 
-That is allowed where nothing else hangs on it. A control takes from earlier ones of its program alone; so the
-first of a program's line may go, and whatever overlaps an earlier control that stays has to stay with it.
+That is allowed where nothing else hangs on it. A control takes from earlier ones of its program alone, and of
+the modes that both have. So whatever may have taken something from an earlier control that stays has to stay
+with it, and the others may go.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from csipd.db.audit import PLATFORM
 from csipd.db.database import Transaction
 from csipd.db.prepared import Prepared
 from csipd.db.tables import controls
-from csipd.der.events import Status
+from csipd.der.events import Event, Status
 from csipd.sep2.types import EventState
 
 #: Superseded controls of the bus that stay in a list: a device that polls sees whose place the last one took.
@@ -36,12 +37,16 @@ _LINE = Prepared(
     )
     .order_by(controls.c.creation_time, controls.c.id)
 )
-_LAST_OVER = Prepared(
-    sa.select(sa.func.max(controls.c.latest)).where(
+#: What is over, and may have been overlapped by what is not.
+_OVER = Prepared(
+    sa.select(controls.c.modes, sa.func.max(controls.c.latest).label("latest"))
+    .where(
         controls.c.program == sa.bindparam("program"),
         controls.c.relieved.is_(None),
         controls.c.latest <= sa.bindparam("now"),
+        controls.c.latest > sa.bindparam("since"),
     )
+    .group_by(controls.c.modes)
 )
 _RELIEVE = Prepared(
     sa.update(controls)
@@ -60,17 +65,27 @@ def relieve(transaction: Transaction, program: int, now: int) -> None:
     connection = transaction.connection
     line = _LINE.all(connection, {"program": program, "now": now})
     # The last one is in force, and some before it stay.
-    if len(line) <= KEPT + 1 + _MORE or line[0].who != PLATFORM:
+    if len(line) <= KEPT + 1 + _MORE:
         return
-    over = _LAST_OVER.scalar(connection, {"program": program, "now": now})
+    rows = _OVER.all(connection, {"program": program, "now": now, "since": min(row.start for row in line)})
+    over = [(frozenset(row.modes.split()), row.latest) for row in rows]
     known = schedules.of(connection, [program], now)[program].all
     ended: dict[int, Status] = {}
+    staying: list[Event] = []
     for row in line[: -KEPT - 1]:
-        status = known[row.id].status if row.id in known else None
-        needed = over is not None and row.start < over
-        if row.who != PLATFORM or status is None or status.state is not EventState.SUPERSEDED or needed:
+        if row.id not in known:
             break
-        ended[row.id] = status
+        event, status = known[row.id].event, known[row.id].status
+        goes = (
+            row.who == PLATFORM
+            and status.state is EventState.SUPERSEDED
+            and not any(event.start < latest and event.modes & modes for modes, latest in over)
+            and not any(other.overlaps(event) and other.shares(event) for other in staying)
+        )
+        if goes:
+            ended[row.id] = status
+        else:
+            staying.append(event)
     for number, status in ended.items():
         said = {"since": status.since, "version": status.version, "partly": status.partly_since}
         _RELIEVE.execute(connection, {"number": number, **said})

@@ -501,6 +501,15 @@ class ReliefTests(Case):
         self.assertEqual(self.world.get(OWNER, f"/derp/{self.own}/derc/{number}").body, before)
         self.assertEqual(len(self.listed()), 24)
 
+    def test_of_other_modes(self) -> None:
+        """What took nothing from what an operator commanded leaves the list all the same."""
+        number = self.operator(opModConnect=True)
+        self.commanded(3)
+        before = self.world.get(OWNER, f"/derp/{self.own}/derc/{number}").body
+        self.commanded(100)
+        self.assertEqual(self.world.get(OWNER, f"/derp/{self.own}/derc/{number}").body, before)
+        self.assertLessEqual(len(self.listed()), 2 * relief.KEPT + 2)
+
     def test_no_room(self) -> None:
         """Where controls cannot leave the list the bus gets no more than there is room for."""
         self.operator(opModTargetW=watts(1))
