@@ -200,7 +200,7 @@ class DeviceConnection(Protocol):
         self._request = request
         lane = self._reading if request.repeatable else self._writing
         if lane is None:
-            # Its own key would have to speak for it, and is not here.
+            # Nobody can speak for it.
             self._refuse(403)
             return
         asked = self._asked = Asked(

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from csipd.net.client_tls import ClientTLS
-from csipd.net.hop import HandedOn, header_lines
+from csipd.net.hop import LONGEST, HandedOn, header_lines
 from csipd.net.identity import Identity
 from csipd.net.peer_log import PeerLog
 from csipd.net.tls import TLSError
@@ -38,6 +38,7 @@ class Hop:
     def __init__(
         self, connecting: Connecting, clock: IReactorTime, peer_log: PeerLog, handshake: float
     ) -> None:
+        self._peer_log = peer_log
         self.reading = Lane(connecting, clock, _with(READING, handshake), peer_log)
         self.writing = Lane(connecting, clock, _with(WRITING, handshake), peer_log)
 
@@ -47,6 +48,16 @@ class Hop:
         leaf, *above = (one.public_bytes(Encoding.DER) for one in chain)
         # The server has the root.
         lines = header_lines(HandedOn(leaf, tuple(above[:-1])))
+        if len(lines) > LONGEST:
+            # The server would refuse each request, and after the longest ones close everybody's connection.
+            self._peer_log.warn(
+                _log,
+                identity.lfdi,
+                "certificates too long to be handed on",
+                "proxy: {lfdi}: its certificates are too long to be handed on: answered 403",
+                lfdi=identity.lfdi,
+            )
+            return Spokesman(b"", None, None)
         return Spokesman(lines, self.reading, self.writing)
 
     def done_with(self, lane: Lane) -> None:
