@@ -44,9 +44,9 @@ def open_socket(interface: Interface, version: int) -> socket.socket:
     family, group = (socket.AF_INET, GROUPS[4]) if version == 4 else (socket.AF_INET6, GROUPS[6])
     opened = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
-        # Others on this machine may speak mDNS as well, such as avahi.
-        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
-            opened.setsockopt(socket.SOL_SOCKET, option, 1)
+        # Others on this machine may speak mDNS as well, such as avahi. Not SO_REUSEPORT: of a user's
+        # sockets that have it Linux gives a datagram to one, be it the one of another interface.
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if version == 4:
             member = socket.inet_aton(group) + struct.pack("@4si", b"\0" * 4, interface.index)
             opened.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
