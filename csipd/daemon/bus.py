@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import frozen
-from twisted.application.service import MultiService, Service
+from twisted.application.service import Service
 
 from csipd.daemon.bus_devices import Ids, build_devices
 from csipd.daemon.changes import ChangeNotifier
@@ -27,11 +27,6 @@ class BusDoor:
 
     services: tuple[Service, ...]
     bus: BrokerBus
-
-    def add_to(self, tree: MultiService) -> None:
-        """Have it started and stopped with a tree."""
-        for service in self.services:
-            service.setServiceParent(tree)
 
 
 def build_bus(

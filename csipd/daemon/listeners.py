@@ -1,11 +1,9 @@
-"""The TLS sockets: what is served where, and what SIGHUP does."""
+"""The TLS sockets: what is served where, and what is read anew for them."""
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Sequence
-from types import FrameType
 from typing import Any
 
 from attrs import frozen
@@ -49,7 +47,7 @@ class Listener:
 
 
 class Listeners(Service):
-    """The sockets. At SIGHUP certificates, roots, operators and proxies are read anew; connections stay."""
+    """The sockets."""
 
     _log = Logger()
 
@@ -61,13 +59,11 @@ class Listeners(Service):
         reactor: Any,
         peer_log: PeerLog,
         backlog: int,
-        at_hangup: Sequence[Callable[[], object]],
     ) -> None:
         """Make what opens them.
 
         :param directories: know certificates by their fingerprints
         :param backlog: connections that the kernel keeps, for each of them, until they are accepted
-        :param at_hangup: read anew what else depends on those files
         """
         self._settings = settings
         self._backlog = backlog
@@ -75,7 +71,6 @@ class Listeners(Service):
         self._directories = directories
         self._reactor = reactor
         self._peer_log = peer_log
-        self._at_hangup = at_hangup
         self._ports: list[Any] = []
         self._contexts: list[ServerTLS] = []
         self._daily: LoopingCall | None = None
@@ -115,7 +110,6 @@ class Listeners(Service):
 
     def startService(self) -> None:
         super().startService()
-        signal.signal(signal.SIGHUP, self._hang_up)
         self._daily = LoopingCall(self._warn_of_ends)
         self._daily.clock = self._reactor
         self._daily.start(_DAY, now=False)
@@ -125,21 +119,15 @@ class Listeners(Service):
 
     def stopService(self) -> Any:
         super().stopService()
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         if self._daily is not None and self._daily.running:
             self._daily.stop()
         return DeferredList([maybeDeferred(port.stopListening) for port in self._ports])
 
-    def _hang_up(self, number: int, frame: FrameType | None) -> None:
-        # A signal interrupts whatever runs; files are read in the reactor's own turn.
-        self._reactor.callFromThread(self._reload)
-
-    def _reload(self) -> None:
+    def reload(self) -> None:
+        """Read certificates, roots, operators and proxies anew; connections stay."""
         for listener, tls in zip(self._listeners, self._contexts, strict=True):
             if tls.reload():
                 listener.at_reading(tls)
-        for call in self._at_hangup:
-            call()
         for directory in self._directories:
             directory.reload()
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import frozen
-from twisted.application.service import MultiService, Service
+from twisted.application.service import Service
 
 from csipd.daemon.start import PreparedDaemon
 from csipd.daemon.wallclock import WallClock
@@ -52,11 +52,6 @@ class Notifying:
     services: tuple[Service, ...]
     tls: SenderTLS
     deliverer: Deliverer
-
-    def add_to(self, tree: MultiService) -> None:
-        """Have it started and stopped with a tree."""
-        for service in self.services:
-            service.setServiceParent(tree)
 
 
 def build_notifying(ready: PreparedDaemon, reactor: Any, database: Database, peer_log: PeerLog) -> Notifying:

@@ -9,7 +9,7 @@ from twisted.python import usage
 
 from csipd import config
 from csipd.daemon.failures import StartError
-from csipd.daemon.proxying import PreparedProxy, build_proxy, prepare_proxy
+from csipd.daemon.proxy_program import PreparedProxy, build_proxy, prepare_proxy
 from csipd.daemon.tap import fail, say, the_reactor, user_of
 
 _DEFAULT = "config.yml"

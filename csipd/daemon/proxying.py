@@ -1,37 +1,29 @@
-"""The proxy, built from the configuration: inside the daemon, or as a program of its own."""
+"""The proxy, built from the configuration: what is in the daemon, and in a program of its own."""
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Mapping
-from types import FrameType
 from typing import Any
 
 from attrs import evolve, field, frozen
-from twisted.application.service import MultiService, Service
+from twisted.application.service import Service
 from twisted.logger import Logger
 
 from csipd.config import ProxyMode, Settings
 from csipd.config.server import EVERY_ADDRESS
-from csipd.daemon.backlog import make_backlog
 from csipd.daemon.certificates import admin_roots
-from csipd.daemon.descriptors import OWN, Capacity, make_room
-from csipd.daemon.failures import StartError, attributed_to
-from csipd.daemon.roots import check_roots
-from csipd.daemon.running import DrainConnections, Notices, StopInOrder, limits_of, of_the_machine, quotas_of
-from csipd.daemon.sockets import try_port
+from csipd.daemon.running import DrainConnections, limits_of, quotas_of
 from csipd.net.client_tls import ClientTLS, is_address
 from csipd.net.connections import Connections
 from csipd.net.hop import PROBE
 from csipd.net.identity import identify_by
 from csipd.net.peer_log import PeerLog
-from csipd.net.tls import CIPHERS, ServerTLS, TLSSettings
+from csipd.net.tls import CIPHERS, TLSSettings
 from csipd.notify.resolver import Resolver
 from csipd.pki import PKIError, Repository
 from csipd.pki.profiles import PROXY
 from csipd.proxy.context import ProxyContext
-from csipd.proxy.lane import READING, WRITING
 from csipd.proxy.service import DeviceSide, ProxySite, Upstream
 from csipd.proxy.speaking import DeviceKeys, Hop
 from csipd.proxy.upstream import ServerAddress, ServerConnector, connect_with
@@ -53,11 +45,6 @@ class Proxying:
     services: tuple[Service, ...]
     device_side: DeviceSide
     _reload: Callable[[], None] = field(repr=False)
-
-    def add_to(self, tree: MultiService) -> None:
-        """Have it started and stopped with a tree."""
-        for service in self.services:
-            service.setServiceParent(tree)
 
     def reload(self) -> None:
         """Read keys, certificates and roots anew, for connections that are made from now on."""
@@ -95,7 +82,7 @@ def build_proxying(
         )
 
     def side_of(id: str) -> ClientTLS:
-        files = _towards_server(settings, repository, id)
+        files = towards_server(settings, repository, id)
         # Both ends are csipd, and of the profile's two suites this one costs less.
         return ClientTLS(files, now=time.time, what="proxy", peer="server", ciphers=CIPHERS[1:])
 
@@ -125,7 +112,7 @@ def build_proxying(
     site = ProxySite(context)
     device_side = DeviceSide(
         site,
-        _towards_devices(settings, repository),
+        towards_devices(settings, repository),
         listen.host,
         listen.port,
         reactor,
@@ -182,7 +169,8 @@ class _Keys:
         return found
 
 
-def _towards_devices(settings: Settings, repository: Repository) -> TLSSettings:
+def towards_devices(settings: Settings, repository: Repository) -> TLSSettings:
+    """What devices see of the proxy."""
     return TLSSettings(
         private_key=repository.key(PROXY),
         certificate=repository.certificate(PROXY),
@@ -191,107 +179,14 @@ def _towards_devices(settings: Settings, repository: Repository) -> TLSSettings:
     )
 
 
-def _towards_server(settings: Settings, repository: Repository, id: str) -> TLSSettings:
+def towards_server(settings: Settings, repository: Repository, id: str) -> TLSSettings:
+    """What the server sees: the proxy, or a device for which it speaks with its key.
+
+    :param id: of the certificate in tls_repository
+    """
     # The server's certificate is of the repository's own CA, whoever's devices are.
     return TLSSettings(
         private_key=repository.key(id),
         certificate=repository.certificate(id),
         trust_roots=admin_roots(settings, repository),
     )
-
-
-# --- a program of its own
-
-
-@frozen
-class PreparedProxy:
-    """What the proxy is built from, as a program of its own.
-
-    :param debug: a line in the log for every answer
-    """
-
-    settings: Settings
-    repository: Repository
-    debug: bool
-
-
-def prepare_proxy(settings: Settings, *, debug: bool) -> PreparedProxy:
-    """Try everything that can fail. Nothing is made.
-
-    :raises StartError: the proxy cannot start
-    """
-    listen = settings.proxy.listen
-    if listen is None:
-        message = "missing; expected host:port, where devices are to reach the proxy"
-        raise StartError(settings.problem("proxy_hostname", message))
-    if settings.proxy.inside:
-        message = "the proxy runs inside the daemon; expected false, or no such key, to run it by itself"
-        raise StartError(settings.problem("proxy", message))
-    with attributed_to(settings, "tls_repository"):
-        repository = Repository(settings.tls_repository, settings.openssl_cnf)
-        for path in (repository.certificate(PROXY), repository.key(PROXY)):
-            if not path.exists():
-                raise PKIError(
-                    f"{path} is missing: start the server once with this configuration, it makes it"
-                )
-        check_roots(settings, (), time.time())
-        ServerTLS(_towards_devices(settings, repository), now=time.time, announce_end=False)
-        ClientTLS(_towards_server(settings, repository, PROXY), now=time.time)
-        if settings.proxy.mode is ProxyMode.DEVICE_KEYS:
-            repository.combined_index()
-    try_port(settings, "proxy_hostname", ("proxy_hostname",), listen.host, listen.port, False)
-    return PreparedProxy(settings, repository, debug)
-
-
-def build_proxy(ready: PreparedProxy, reactor: Any) -> MultiService:
-    """The proxy as a service of its own. Nothing is opened.
-
-    :param reactor: for sockets and timers; its ``seconds`` is monotonic
-    """
-    settings = ready.settings
-    peer_log = PeerLog(reactor)
-    backlog = make_backlog(settings.limits.listen_backlog)
-    room = room_for(settings)
-    proxying = build_proxying(
-        settings,
-        ready.repository,
-        reactor,
-        peer_log,
-        connections=room.connections,
-        backlog=backlog.connections,
-        debug=ready.debug,
-        port=lambda: settings.https_port,
-    )
-    tree = StopInOrder()
-    Notices(*of_the_machine(settings, room, backlog)).setServiceParent(tree)
-    peer_log.setServiceParent(tree)
-    proxying.add_to(tree)
-    AtHangup(reactor, proxying.reload).setServiceParent(tree)
-    return tree
-
-
-def room_for(settings: Settings) -> Capacity:
-    """For how many connections of devices there is room in a process of its own."""
-    if settings.proxy.mode is ProxyMode.DEVICE_KEYS:
-        return make_room(settings.limits.connections, OWN, sides=2)
-    return make_room(settings.limits.connections, READING.connections + WRITING.connections + OWN)
-
-
-class AtHangup(Service):
-    """Has something done at SIGHUP."""
-
-    def __init__(self, reactor: Any, call: Callable[[], None]) -> None:
-        self._reactor = reactor
-        self._call = call
-
-    def startService(self) -> None:
-        super().startService()
-        signal.signal(signal.SIGHUP, self._hang_up)
-
-    def stopService(self) -> None:
-        super().stopService()
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-    def _hang_up(self, number: int, frame: FrameType | None) -> None:
-        # A signal interrupts whatever runs; files are read in the reactor's own turn.
-        self._reactor.callFromThread(self._call)

@@ -1,7 +1,10 @@
-"""What the daemon and a proxy that is a program of its own have in common: bounds, notices, how they stop."""
+"""What the daemon and the proxy's own program have in common: bounds, notices, SIGHUP, how they stop."""
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Callable, Iterable, Sequence
+from types import FrameType
 from typing import Any, Protocol
 
 from twisted.application.service import MultiService, Service
@@ -64,6 +67,36 @@ class DrainConnections(Service):
         return self._site.connections.drain().addTimeout(
             _STOP_TIMEOUT, self._clock, onTimeoutCancel=lambda result, timeout: None
         )
+
+
+class AtHangup(Service):
+    """Has files read anew at SIGHUP.
+
+    :param calls: in their order
+    """
+
+    def __init__(self, reactor: Any, calls: Sequence[Callable[[], object]]) -> None:
+        self._reactor = reactor
+        self._calls = tuple(calls)
+
+    def startService(self) -> None:
+        super().startService()
+        signal.signal(signal.SIGHUP, self._hang_up)
+
+    def stopService(self) -> None:
+        super().stopService()
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+    def _hang_up(self, number: int, frame: FrameType | None) -> None:
+        # A signal interrupts whatever runs; files are read in the reactor's own turn.
+        for call in self._calls:
+            self._reactor.callFromThread(call)
+
+
+def add_all(services: Iterable[Service], tree: MultiService) -> None:
+    """Have services started in their order with a tree, and stopped with it."""
+    for service in services:
+        service.setServiceParent(tree)
 
 
 def of_the_machine(

@@ -27,7 +27,16 @@ from csipd.daemon.operators import OperatorDirectory
 from csipd.daemon.proxies import ProxyDirectory
 from csipd.daemon.readings import ReadingSweeps
 from csipd.daemon.rounds import DeliveryRounds
-from csipd.daemon.running import DrainConnections, Notices, StopInOrder, limits_of, of_the_machine, quotas_of
+from csipd.daemon.running import (
+    AtHangup,
+    DrainConnections,
+    Notices,
+    StopInOrder,
+    add_all,
+    limits_of,
+    of_the_machine,
+    quotas_of,
+)
 from csipd.daemon.scheduler import Scheduler
 from csipd.daemon.start import PreparedDaemon
 from csipd.daemon.switching import ThreadSwitching
@@ -125,14 +134,13 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     database.setServiceParent(tree)
     scheduler.setServiceParent(tree)
     DeliveryRounds(database, reactor, wall.now, ready.server, speed=wall.speed).setServiceParent(tree)
-    notifying.add_to(tree)
+    add_all(notifying.services, tree)
     if bus is not None:
-        bus.add_to(tree)
+        add_all(bus.services, tree)
     sweeps.setServiceParent(tree)
     ContactWriter(database, contacts, listeners[0].site.connections, reactor).setServiceParent(tree)
     for listener in listeners:
         DrainConnections(listener.site, reactor).setServiceParent(tree)
-    at_hangup = [notifying.tls.reload]
     sockets = Listeners(
         settings,
         listeners,
@@ -140,9 +148,9 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
         reactor,
         peer_log,
         backlog.connections,
-        at_hangup,
     )
     sockets.setServiceParent(tree)
+    read_anew = [sockets.reload, notifying.tls.reload]
     if inside:
         from csipd.daemon.proxying import build_proxying  # only where there is one
 
@@ -156,14 +164,15 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
             debug=ready.options.debug,
             port=lambda: sockets.port_of(0),
         )
-        proxying.add_to(tree)
-        at_hangup.append(proxying.reload)
+        add_all(proxying.services, tree)
+        read_anew.append(proxying.reload)
     if settings.plain is not None:
         from csipd.daemon.plain import build_plain  # the same
 
         build_plain(ready, settings.plain, reactor, peer_log, backlog.connections, tree)
     if discovery is not None:
         discovery.setServiceParent(tree)
+    AtHangup(reactor, read_anew).setServiceParent(tree)
     GarbageCollection(reactor).setServiceParent(tree)
     ThreadSwitching().setServiceParent(tree)
     if ready.options.hints:

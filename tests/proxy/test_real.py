@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd import config
 from csipd.daemon.failures import StartError
-from csipd.daemon.proxying import prepare_proxy
+from csipd.daemon.proxy_program import prepare_proxy
 from csipd.net.limits import ConnectionLimits
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
@@ -238,12 +238,13 @@ class InsideTests(SynchronousTestCase):
         self.assertEqual([line for line in process.log.all() if "Traceback" in line], [])
 
     def test_off(self) -> None:
-        """Without the key nothing listens there, and nothing of the proxy is loaded."""
+        """Of the doors that the configuration does not open nothing is loaded."""
         place = small_place(Path(self.mktemp()))
         python = str(SCRIPTS / "python")
         code = (
             "import sys; from csipd.daemon import services, tap; "
-            "print([name for name in sys.modules if name.startswith('csipd.proxy')])"
+            "print([name for name in sys.modules if name.startswith(('csipd.proxy', 'csipd.plain', "
+            "'csipd.stomp', 'csipd.gridappsd.connection', 'csipd.discovery.service', 'zeroconf'))])"
         )
         self.assertEqual(run(place.folder, python, "-c", code).stdout, "[]\n")
 
