@@ -19,7 +19,8 @@ from csipd.discovery.carriers import Carrier
 from csipd.discovery.interfaces import Interface, interfaces
 from csipd.discovery.links import GROUPS, open_socket
 from csipd.discovery.responder import MDNS_PORT
-from tests.support.link import TestLink
+from tests.support.daemon import Process
+from tests.support.link import TestLink, TwoLinks
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,6 +28,38 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 10.0
 # Python 3.11 has no name for it.
 _IP_RECVTTL = 12
+
+#: Opens a socket on each of two interfaces, the later one first, and says which of them hears what.
+LISTEN = """
+import json, select, sys, time
+from csipd.discovery.interfaces import interfaces
+from csipd.discovery.links import open_socket
+names, version, patience = sys.argv[1:3], int(sys.argv[3]), float(sys.argv[4])
+there = sorted((one for one in interfaces() if one.name in names), key=lambda one: -one.index)
+opened = {open_socket(one, version): one.name for one in there}
+print("open", flush=True)
+heard = []
+end = time.monotonic() + patience
+while len(heard) < len(names) and (left := end - time.monotonic()) > 0:
+    for ready in select.select(list(opened), [], [], left)[0]:
+        heard.append((opened[ready], ready.recv(9000).decode()))
+print(json.dumps(heard))
+"""
+#: Sends to the group on each of the interfaces: the interface's name.
+SEND = """
+import socket, struct, sys
+group, port, *names = sys.argv[1:]
+family = socket.AF_INET6 if ":" in group else socket.AF_INET
+for name in names:
+    with socket.socket(family, socket.SOCK_DGRAM) as sender:
+        index = socket.if_nametoindex(name)
+        if family == socket.AF_INET6:
+            sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+        else:
+            member = struct.pack("@4s4si", bytes(4), bytes(4), index)
+            sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, member)
+        sender.sendto(name.encode(), (group, int(port)))
+"""
 
 
 def loopback() -> Interface:
@@ -103,6 +136,24 @@ class SocketTests(SynchronousTestCase):
         listeners[0].sendto(last, (GROUPS[4], MDNS_PORT))
         for listener in listeners:
             self.heard(listener, last)
+
+    def test_two_interfaces(self) -> None:
+        """COMM-001: what is asked on an interface is heard by its own socket, whichever was opened first."""
+        links = TwoLinks(self)
+        for version in self.versions(links):
+            python = (sys.executable, "-c")
+            listen = (*python, LISTEN, "csipd0", "csipd2", str(version), str(PATIENCE))
+            listener = Process(self, links.there(*listen), ROOT)
+            listener.log.wait_for("open")
+            send = (*python, SEND, GROUPS[version], str(MDNS_PORT), "csipd1", "csipd3")
+            subprocess.run(links.at_neighbour(*send), check=True)
+            heard = json.loads(listener.log.all()[-1])
+            self.assertEqual(sorted(heard), [["csipd0", "csipd1"], ["csipd2", "csipd3"]])
+
+    def versions(self, links: TwoLinks) -> tuple[int, ...]:
+        """The versions of IP that the machine on two links speaks."""
+        shown = subprocess.check_output(links.there("ip", "-6", "addr", "show", "dev", "csipd0"), text=True)
+        return (4, 6) if "fe80::c51" in shown else (4,)
 
     def test_sends_from_its_port(self) -> None:
         """What it sends comes from port 5353 and with a hop limit of 255 (RFC 6762 6, 11)."""
