@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Any, Final
 
 from attrs import define, field, frozen
@@ -145,12 +145,14 @@ class Discovery(Service):
             self._say({**self._troubles, "interfaces": f"interfaces cannot be listed: {error.strerror}"})
             return  # what is open stays so
         troubles: dict[str, str] = {}
+        spellings: dict[str, list[str]] = {}
         wanted: dict[Key, tuple[Interface, tuple[Address, ...]]] = {}
         for written in self._wanted:
             meant = [one for one in there if one.is_called(written)]
             if not meant:
                 troubles[written] = f"{written} is no interface of this machine now, nor an address of one"
             for interface in meant:
+                spellings.setdefault(interface.name, []).append(written)
                 addresses = self._served.on(interface) if interface.carrier.on else ()
                 if not interface.carrier.on:
                     troubles[written] = f"{interface.name} is down, or not connected"
@@ -174,7 +176,9 @@ class Discovery(Service):
                 station.responder.connected_anew(self._now())
             if str(key) in self._troubles and station.responder.state is not State.ANNOUNCED:
                 troubles[str(key)] = self._troubles[str(key)]  # until it has been seen to work
-        self._say(troubles)
+        usable = {str(key) for key in self._stations}
+        usable.update(written for key in self._stations for written in spellings[key.name])
+        self._say(troubles, usable | {"interfaces"})
         self._publish()
         self._wake()
 
@@ -186,14 +190,17 @@ class Discovery(Service):
                 station.zone = zone
                 self._send(station, station.responder.publish(zone, self._now(), delay))
 
-    def _say(self, troubles: dict[str, str]) -> None:
-        """Write what is new of what keeps it from being found, and what is so no more."""
+    def _say(self, troubles: dict[str, str], usable: Set[str] = frozenset()) -> None:
+        """Write what is new of what keeps it from being found, and what is so no more.
+
+        :param usable: what works now; what had a trouble and is just gone, or has another, does not
+        """
         for about, line in troubles.items():
             if self._troubles.get(about) != line:
                 self._log.warn(
                     "discovery: {line}; it is looked again every {seconds} s", line=line, seconds=int(_LOOK)
                 )
-        for about in self._troubles.keys() - troubles.keys():
+        for about in (self._troubles.keys() - troubles.keys()) & usable:
             self._log.info("discovery: {about} can be used now", about=about)
         self._troubles = troubles
 

@@ -303,6 +303,34 @@ class TroubleTests(ServiceCase):
         self.assertEqual(service.state.links, ("eth0 (IPv4)",))
         self.assertEqual(self.lines[-1], "discovery: eth0 (IPv4) can be used now")
 
+    def test_broken_link_that_is_gone(self) -> None:
+        """An interface that goes away with its trouble is not said to be of use."""
+        self.make()
+        self.advance(5)
+        self.sockets[0].error = OSError(errno.ENETDOWN, os.strerror(errno.ENETDOWN))
+        self.wake()
+        self.there = []
+        self.advance(30)
+        self.assertIn("Network is down", self.lines[1])
+        self.assertEqual([line for line in self.lines[2:] if "no interface" not in line], [])
+
+    def test_interface_that_comes_with_a_trouble(self) -> None:
+        """One that is there again is said to be of use once it is, by whatever it is called."""
+        self.there = []
+        self.make("192.0.2.1")
+        self.there, self.refusal = [ETH0], OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        self.advance(30)
+        self.assertEqual([line for line in self.lines if "can be used" in line], [])
+        self.refusal = None
+        self.advance(30)
+        (line,) = (line for line in self.lines if "can be used" in line)
+        self.assertEqual(line, "discovery: eth0 (IPv4) can be used now")
+        self.there = []
+        self.advance(10)
+        self.there = [ETH0]
+        self.advance(10)
+        self.assertIn("discovery: 192.0.2.1 can be used now", self.lines)
+
     def test_link_that_breaks_at_the_last_moment(self) -> None:
         """What could not be sent is not said to be announced."""
         self.make()
