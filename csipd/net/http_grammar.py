@@ -21,10 +21,16 @@ LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 
 #: A path and a query as they may stand in a request line.
 _TARGET: Final = re.compile(rb"/[\x21\x22\x24-\x7e]*")
-#: In the place of a path, the URI of it: what stands before the path.
-_ABSOLUTE_FORM: Final = re.compile(rb"https?://[^/?#]*", re.IGNORECASE)
+#: In the place of a path, the URI of it: what stands before the path. No host, no URI (RFC 9110 4.2).
+_ABSOLUTE_FORM: Final = re.compile(rb"https?://(?:[^/?#@]*@)?[^/?#@:][^/?#@]*(?=[/?#]|\Z)", re.IGNORECASE)
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _VERSIONS: Final = (b"HTTP/1.1", b"HTTP/1.0")
+
+
+def is_head(octets: bytes | bytearray) -> bool:
+    """Whether what came is of a HEAD, however wrong the rest of it: no answer to one has a body."""
+    method = NAME.match(octets)
+    return method is not None and method[0] == b"HEAD"
 
 
 class BadRequestLine(Exception):

@@ -16,7 +16,16 @@ from attrs import Factory, field, frozen
 from twisted.web import http
 
 from csipd.config import PlainMode
-from csipd.net.http_grammar import END_OF_HEAD, HOST, LENGTH, NAME, VALUE, BadRequestLine, RequestLine
+from csipd.net.http_grammar import (
+    END_OF_HEAD,
+    HOST,
+    LENGTH,
+    NAME,
+    VALUE,
+    BadRequestLine,
+    RequestLine,
+    is_head,
+)
 from csipd.net.limits import ConnectionLimits
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
@@ -129,8 +138,8 @@ class Signpost:
         try:
             request = Request.read(head)
         except _Malformed as malformed:
-            return fault(malformed.status), False
-        return self._answer(request), request.method == b"HEAD"
+            return fault(malformed.status), is_head(head)
+        return self._answer(request), is_head(head)
 
     def _answer(self, request: Request) -> Answer:
         """In the order in which the server refuses (decision 35)."""

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from twisted.web import http
 
 from csipd.net.connections import Connections
-from csipd.net.http_grammar import END_OF_HEAD
+from csipd.net.http_grammar import END_OF_HEAD, is_head
 from csipd.net.origin import host_of, origin_of
 from csipd.net.peer_log import PeerLog
 from csipd.net.phases import DRAIN_BYTES
@@ -57,6 +57,7 @@ class PlainConnection(Protocol):
 
     def __init__(self) -> None:
         self._head = bytearray()
+        self._begun = False
         self._answered = False
         self._drained = 0
 
@@ -75,11 +76,20 @@ class PlainConnection(Protocol):
         # What was looked at before is not looked at again, but for what may have been cut in two.
         seen = max(len(head) - len(END_OF_HEAD) + 1, 0)
         head += data
+        if not self._begun:
+            if head == b"\r":
+                return
+            # One empty line in front of a request is let pass (RFC 9112 2.2).
+            self._begun = True
+            if head.startswith(b"\r\n"):
+                del head[:2]
+            if not head:
+                return
         end = head.find(END_OF_HEAD, seen, HEAD_BYTES)
         if end >= 0:
             end += len(END_OF_HEAD)
         if _NEVER.search(head, seen, end if end >= 0 else HEAD_BYTES) or not _METHOD.match(head):
-            self._give(fault(http.BAD_REQUEST), b"")
+            self._give(fault(http.BAD_REQUEST), b"", bodiless=is_head(head))
         elif end >= 0:
             self._drained = len(head) - end
             whole = bytes(head[:end])
@@ -87,7 +97,8 @@ class PlainConnection(Protocol):
             self._give(answer, whole, bodiless=bodiless)
         elif len(head) >= HEAD_BYTES:
             line = head.find(b"\r\n", 0, HEAD_BYTES) >= 0
-            self._give(fault(http.BAD_REQUEST if line else http.REQUEST_URI_TOO_LONG), b"")
+            refusal = fault(http.BAD_REQUEST if line else http.REQUEST_URI_TOO_LONG)
+            self._give(refusal, b"", bodiless=is_head(head))
 
     def _give(self, answer: Answer, head: bytes, *, bodiless: bool = False) -> None:
         """Write the one answer that there is, and have the peer read it before the connection goes."""

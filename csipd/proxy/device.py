@@ -160,7 +160,7 @@ class DeviceConnection(Protocol):
                 f"not handed on: {error}",
                 f"proxy: {{peer}}: a request is {{reason}}, answered {error.status}",
             )
-            self._refuse(error.status)
+            self._refuse(error.status, bodiless=reader.bodiless)
             return
         if request is not None:
             self._ask(request)
@@ -172,7 +172,7 @@ class DeviceConnection(Protocol):
             if self._phase is not REQUEST:
                 self._enter(REQUEST)
             if not self._take_room(reader.expected_body):
-                self._refuse(503)
+                self._refuse(503, bodiless=reader.bodiless)
             elif reader.awaits_continue and not self._said_continue:
                 self._said_continue = True
                 self.transport.write(_CONTINUE)
@@ -201,7 +201,7 @@ class DeviceConnection(Protocol):
         lane = self._reading if request.repeatable else self._writing
         if lane is None:
             # Nobody can speak for it.
-            self._refuse(403)
+            self._refuse(403, bodiless=request.bodiless)
             return
         asked = self._asked = Asked(
             b"".join((request.line, self._own_lines, request.rest)),
@@ -251,11 +251,10 @@ class DeviceConnection(Protocol):
             self.transport.resumeProducing()
         self._next()
 
-    def _refuse(self, status: int) -> None:
+    def _refuse(self, status: int, *, bodiless: bool) -> None:
         """Answer what is not handed on, and close: where the next request begins is not known."""
         if self._phase is CLOSING:
             return
-        bodiless = self._request is not None and self._request.bodiless and self._phase is ANSWER
         self.transport.write(self._fault(status, bodiless=bodiless, last=True))
         self.loseConnection()
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from csipd.net.http_grammar import END_OF_HEAD, BadRequestLine, RequestLine
+from csipd.net.http_grammar import END_OF_HEAD, BadRequestLine, RequestLine, is_head
 from csipd.proxy.fields import VIA, Fields, Malformed, read_fields
 
 #: Header lines of an answer, and octets of its head.
@@ -210,6 +210,7 @@ class RequestReader:
         self._host = host
         self._data = bytearray()
         self._searched = 0
+        self._bodiless = False
         self._head: _Head | None = None
         self._body: _Body | None = None
 
@@ -222,6 +223,11 @@ class RequestReader:
     def has_begun(self) -> bool:
         """Whether a request has begun and is not all there."""
         return self._head is not None or bool(self._data)
+
+    @property
+    def bodiless(self) -> bool:
+        """Whether what was begun last is a HEAD, whatever is wrong with it: its answer has no body."""
+        return self._bodiless
 
     @property
     def awaits_continue(self) -> bool:
@@ -277,6 +283,7 @@ class RequestReader:
         while data.startswith(b"\r\n"):
             del data[:2]
             self._searched = 0
+        self._bodiless = is_head(data)
         end = data.find(END_OF_HEAD, max(self._searched - 3, 0))
         bounds = self._bounds
         if end < 0 or end + len(END_OF_HEAD) > bounds.head:

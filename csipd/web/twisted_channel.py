@@ -26,7 +26,7 @@ from twisted.web import http
 from twisted.web.http_headers import Headers
 
 from csipd.net.hop import CLIENT_CERT, CLIENT_CERT_CHAIN
-from csipd.net.http_grammar import END_OF_HEAD, HOST, BadRequestLine, RequestLine
+from csipd.net.http_grammar import END_OF_HEAD, HOST, BadRequestLine, RequestLine, is_head
 from csipd.net.phases import ANSWER, CLOSING, IDLE, REQUEST
 from csipd.net.quotas import CallerInfo
 from csipd.refusals import Refusal, TooLarge, Unavailable
@@ -80,7 +80,7 @@ class TwistedChannel(Connection):
             self._enter(REQUEST)
         self._head_size += len(line) + 2
         if self._head_size > self.context.limits.head_bytes:
-            self._head_too_large()
+            self._head_too_large(line)
         elif self._in_head:
             self._header_line(line)
         elif line:
@@ -89,9 +89,12 @@ class TwistedChannel(Connection):
             super().lineReceived(line)
 
     def lineLengthExceeded(self, line: bytes) -> None:
-        self._head_too_large()
+        self._head_too_large(line)
 
-    def _head_too_large(self) -> None:
+    def _head_too_large(self, line: bytes) -> None:
+        """:param line: at which that was found, as far as it came"""
+        if not self._in_head and is_head(line):
+            self._method = b"HEAD"
         # 400, not 431: the standard's clients know no 431, and would take it for a 400 anyway.
         self.refuse(http.BAD_REQUEST if self._in_head else http.REQUEST_URI_TOO_LONG)
 

@@ -146,6 +146,8 @@ class RefusalTests(AnswerCase):
             b"GET /dcap\r\n\r\n",
             b"GET  /dcap HTTP/1.1\r\nHost: a\r\n\r\n",
             b"GET /dcap HTTP/1.1 \r\nHost: a\r\n\r\n",
+            b"GET http:///dcap HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"GET http://:80/dcap HTTP/1.1\r\nHost: a\r\n\r\n",
             b"GET /dcap http/1.1\r\nHost: a\r\n\r\n",
             b"GET /dcap HTTP/1.1x\r\nHost: a\r\n\r\n",
             b"G(T /dcap HTTP/1.1\r\nHost: a\r\n\r\n",

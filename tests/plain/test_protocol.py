@@ -123,6 +123,27 @@ class AnswerTests(PlainCase):
         got, head = (self.say(asked(method, "/dcap")).written for method in ("GET", "HEAD"))
         self.assertEqual(head, got.removesuffix(DOCUMENT))
 
+    def test_refused_head(self) -> None:
+        """Nothing stands behind the head of the answer to a HEAD that is refused, either."""
+        for malformed, status in (
+            (b"HEAD /dcap HTTP/1.1\r\n\r\n", 400),
+            (b"HEAD /dcap\0", 400),
+            (b"HEAD http:///dcap HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            (b"\r\nHEAD /tm HTTP/3.0\r\nHost: a\r\n\r\n", 505),
+            (b"HEAD /" + b"a" * HEAD_BYTES, 414),
+            (b"HEAD /dcap HTTP/1.1\r\nA: " + b"a" * HEAD_BYTES, 400),
+        ):
+            head, got = (self.say(one) for one in (malformed, malformed.replace(b"HEAD", b"GET")))
+            self.assertEqual(self.status(head), status)
+            self.assertEqual(head.written, got.written.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+            self.assert_refused(status, got)
+
+    def test_empty_line_first(self) -> None:
+        """One empty line in front of a request is let pass (RFC 9112 2.2), wherever it is cut."""
+        for pieces in ((b"\r\n" + GET,), (b"\r\n", GET), (b"\r", b"\n" + GET), (b"\r", b"\n", GET)):
+            self.assertTrue(self.say(*pieces).written.endswith(DOCUMENT))
+        self.assertEqual(self.say(b"\r").out, [])
+
     def test_redirect(self) -> None:
         """A redirect has no body, and says so."""
         self.make(PlainMode.REDIRECT)
@@ -171,7 +192,7 @@ class HostileTests(PlainCase):
         for data in (CLIENT_HELLO, b"\0", b"GET /dcap HTTP/1.1\nHost: a\n\n", b"GET /dcap\0", b"GET \r/dcap"):
             for pieces in ((data,), tuple(bytes([octet]) for octet in data)):
                 self.assert_refused(400, self.say(*pieces))
-        for data in (b"\r\n", b" GET", b"\x80", b"{}", b"<?xml"):
+        for data in (b"\r\n\r\n", b"\r\rGET", b" GET", b"\x80", b"{}", b"<?xml"):
             self.assert_refused(400, self.say(data))
 
     def test_large(self) -> None:

@@ -438,6 +438,21 @@ class DeviceTests(ProxyCase):
             self.assertTrue(device.closed, what)
         self.assertEqual(self.server.requests, [])
 
+    def test_refused_head(self) -> None:
+        """A HEAD that is refused is answered without a body, as every HEAD is."""
+        for data, status in (
+            (b"HEAD /dcap HTTP/1.1\r\n\r\n", 400),
+            (b"HEAD dcap HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            (b"HEAD /dcap HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999999\r\n\r\n", 413),
+            (b"HEAD /" + b"a" * 9000, 414),
+            (get() + b"HEAD /dcap HTTP/3.0\r\nHost: a\r\n\r\n", 505),
+        ):
+            device = self.bench.device("A")
+            device.send(data)
+            self.bench.serve_all()
+            *_, answer = device.answers((*(False,) * data.count(b"GET"), True))
+            self.assertEqual((answer.status, answer.body), (status, b""))
+
     def test_smuggling_is_logged(self) -> None:
         """Who sends such things is named in the log with the reason, once a minute."""
         with capturedLogs() as events:

@@ -324,6 +324,8 @@ class RequestTests(ChannelCase):
             (b"https://server/dcap", b"/dcap"),
             (b"HTTPS://server:443/edev?s=1", b"/edev?s=1"),
             (b"http://server", b"/"),
+            (b"https://[::1]:443/dcap", b"/dcap"),
+            (b"https://a@b:443/dcap", b"/dcap"),
             (b"https://server?s=1", b"/?s=1"),
             (b"//dcap", b"//dcap"),
         ):
@@ -334,6 +336,12 @@ class RequestTests(ChannelCase):
             b"*",
             b"server:443",
             b"ftp://server/",
+            b"http:///dcap",
+            b"https://:443/dcap",
+            b"https://a@/dcap",
+            b"https://a@:443/dcap",
+            b"https://a@b@c/dcap",
+            b"https://",
             b"/a#b",
             b"/a\x01",
             b"/\x7f",
@@ -341,6 +349,19 @@ class RequestTests(ChannelCase):
         ):
             with self.subTest(target=target):
                 self.assertRefused(b"GET %s HTTP/1.1\r\n%s" % (target, HEAD), 400)
+
+    def test_refused_head(self) -> None:
+        """A HEAD that is refused is answered without a body, too."""
+        for data, status in (
+            (b"HEAD /dcap HTTP/1.1\r\n\r\n", 400),
+            (b"HEAD dcap HTTP/1.1\r\n" + HEAD, 400),
+            (b"HEAD /" + b"a" * 9000, 414),
+            (b"HEAD /dcap HTTP/1.1\r\nA: " + b"b" * 9000, 400),
+        ):
+            wire = self.wire()
+            sent = wire.client.raw(data, bodiless=True)
+            (answer,) = wire.results(sent)
+            self.assertEqual((answer.status, wire.client.received.partition(b"\r\n\r\n")[2]), (status, b""))
 
     def test_request_line(self) -> None:
         """A request line that is none is refused."""
