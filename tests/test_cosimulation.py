@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests.support.brokers import ActiveMQ, activemq
 from tests.support.daemon import OPENSSL_CNF, SCRIPTS, Daemon, Place, Process, run, small_place
 from tests.support.feeder import FEEDER, mrid
 from tests.support.platform import TOKEN
+from tests.support.ports import free_port
 
 HOUSES = 3
 LIMIT = 1.05
@@ -29,12 +29,6 @@ SIMULATION = "1234"
 #: Both ways in which an application writes the attribute.
 SHAPES = ("DERControl.DERControlBase.opModMaxLimW", "DERControlBase.opModMaxLimW")
 ROOT = OPENSSL_CNF.parent
-
-
-def free_port() -> int:
-    """A port of the loopback interface that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 def volts(line: str) -> float | None:

@@ -32,8 +32,8 @@ from tests.support.daemon import (
     Process,
     certificate_of,
     seed_place,
-    two_free_ports,
 )
+from tests.support.ports import free_port
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "from-gridappsd.md"
 
@@ -92,7 +92,7 @@ class KeysTests(SeedCase):
 
     def test_key_by_key(self) -> None:
         """Each key of the file does what it was meant to do, as devices and the disk see it."""
-        self.proxy_port, _ = two_free_ports()
+        self.proxy_port = free_port()
         self.serve(("proxy_hostname: 0.0.0.0:8443", f"proxy_hostname: 0.0.0.0:{self.proxy_port}"))
         checks = {
             name.removeprefix("see_"): getattr(self, name) for name in dir(self) if name.startswith("see_")

@@ -24,7 +24,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.daemon import Process, two_free_ports
+from tests.support.daemon import Process
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 # What a checkout holds besides the project, where there is no git to ask.
@@ -151,7 +152,7 @@ class WheelTests(SynchronousTestCase):
         done = run(self.wheel.bin / "csipctl", "init", cwd=folder)
         self.assertEqual(done.returncode, 0, done.stderr)
         file = folder / "config.yml"
-        ports = "https_port: {}\nadmin_port: {}\n".format(*two_free_ports())
+        ports = f"https_port: {free_port()}\nadmin_port: {free_port()}\n"
         file.write_text(file.read_text().replace("https_port: 7443\n", ports))
         done = run(self.wheel.bin / "csipctl", "init", cwd=folder)
         self.assertEqual(done.returncode, 1, "it wrote over what was there")

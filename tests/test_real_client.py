@@ -30,7 +30,8 @@ from csipd.sep2 import codec, identity
 from csipd.sep2 import resources as r
 from csipd.sep2.site import ROWS, bare
 from tests.support import schema
-from tests.support.daemon import SCRIPTS, TIMEOUT, Daemon, Process, certificate_of, seed_place, two_free_ports
+from tests.support.daemon import SCRIPTS, TIMEOUT, Daemon, Process, certificate_of, seed_place
+from tests.support.ports import free_port
 
 T = TypeVar("T")
 
@@ -229,7 +230,7 @@ class Edition2018Tests(Passes, PassCase):
     def test_moved(self) -> None:
         """Without TLS it is sent to where DeviceCapability is, which answers; so it is from /dcap
         over TLS (ERR-001), and it begins there once it knows that."""
-        port, _ = two_free_ports()
+        port = free_port()
         there = "/sep2/dcap"
         keys = f"http_port: {port}\nhttp_mode: redirect\ndcap_path: {there}"
         self.serve(("# http_port: 8080", keys))

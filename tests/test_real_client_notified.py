@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic, time
@@ -25,6 +24,7 @@ from csipd.cli.ctl.client import Client as Operator
 from csipd.cli.ctl.https import Credentials, HTTPSTransport, Server
 from csipd.sep2 import identity
 from tests.support.daemon import TIMEOUT, Daemon, certificate_of, seed_place
+from tests.support.ports import free_port
 
 RECEIVED, STARTED, COMPLETED = 1, 2, 3
 PIN = 111115
@@ -70,8 +70,7 @@ class NotifiedTests(SynchronousTestCase):
 
     async def run_client(self, steps: Callable[[CsipClient, SubscriptionManager], Awaitable[None]]) -> None:
         """Take steps while the client follows what it is told."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         receiver = NotificationServer("127.0.0.1", port, self.tls, client_cert_mode="enforce")
         client = CsipClient(
             f"https://127.0.0.1:{self.place.port}",

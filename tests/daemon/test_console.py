@@ -14,7 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd import config
 from csipd.daemon.console import console, hints
-from tests.support.daemon import SCRIPTS, TIMEOUT, Process, two_free_ports
+from tests.support.daemon import SCRIPTS, TIMEOUT, Process
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COMMAND = [
@@ -91,7 +92,7 @@ class MakeRunTests(SynchronousTestCase):
         self.assertIn(" ".join(COMMAND[1:-3]), (ROOT / "Makefile").read_text())
         folder = Path(self.mktemp()).absolute()
         folder.mkdir()
-        ports = "https_port: {}\nadmin_port: {}\n".format(*two_free_ports())
+        ports = f"https_port: {free_port()}\nadmin_port: {free_port()}\n"
         sample = (ROOT / "etc" / "config.yml").read_text().replace("https_port: 7443\n", ports)
         (folder / "config.yml").write_text(sample)
         shutil.copy(ROOT / "openssl.cnf", folder)

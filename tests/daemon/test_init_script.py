@@ -20,7 +20,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from tests.support.daemon import two_free_ports
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "etc" / "init.d" / "csipd"
@@ -76,7 +76,7 @@ class InitScriptTests(SynchronousTestCase):
         """Writes a configuration and the settings of the service; nothing else needs to exist."""
         folder.mkdir(exist_ok=True)
         self.folder = folder
-        self.port, admin_port = two_free_ports()
+        self.port, admin_port = free_port(), free_port()
         self.config = folder / "config.yml"
         self.config.write_text(
             f"server: 127.0.0.1\n"

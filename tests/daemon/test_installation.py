@@ -11,7 +11,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from csipd import config
-from tests.support.daemon import SCRIPTS, Process, run, two_free_ports
+from tests.support.daemon import SCRIPTS, Process, run
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,7 +22,7 @@ class InstallationTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.root = Path(self.mktemp()).absolute()
-        self.port, self.admin_port = two_free_ports()
+        self.port, self.admin_port = free_port(), free_port()
         for folder in ("etc", "var/lib/csipd", "elsewhere"):
             (self.root / folder).mkdir(parents=True)
 

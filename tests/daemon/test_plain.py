@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.plain.protocol import CONNECTIONS
 from csipd.sep2.site import SERVED
-from tests.support.daemon import TIMEOUT, Daemon, Device, run, small_place, twistd, two_free_ports
+from tests.support.daemon import TIMEOUT, Daemon, Device, run, small_place, twistd
+from tests.support.ports import free_port
 
 GET = b"GET /dcap HTTP/1.1\r\nHost: evil.example\r\n\r\n"
 
@@ -22,7 +23,7 @@ class PlainCase(SynchronousTestCase):
     """csipd with plain HTTP."""
 
     def serve(self, *more: str) -> None:
-        self.port, _ = two_free_ports()
+        self.port = free_port()
         self.place = small_place(Path(self.mktemp()), f"http_port: {self.port}", *more)
         self.daemon = Daemon(self, self.place)
         self.daemon.start()
@@ -136,7 +137,7 @@ class ServedTests(PlainCase):
 
     def test_moved_behind_the_proxy(self) -> None:
         """Through the proxy it is where it is, too, and the proxy hands the 301 on as it is."""
-        proxy, _ = two_free_ports()
+        proxy = free_port()
         self.serve("dcap_path: /sep2/dcap", f"proxy_hostname: 127.0.0.1:{proxy}", "proxy: true")
         self.daemon.process.log.wait_for("proxy: taking devices' requests on")
         with (

@@ -17,7 +17,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.docs.commands import blocks, indented, script
-from tests.support.daemon import OPENSSL_CNF, SCRIPTS, Process, two_free_ports
+from tests.support.daemon import OPENSSL_CNF, SCRIPTS, Process
+from tests.support.ports import free_port
 
 ROOT = OPENSSL_CNF.parent
 DOCUMENTS = (
@@ -70,8 +71,8 @@ class Shell:
         for place in ("etc", "backup", "opt/csipd"):
             (self.folder / place).mkdir(parents=True)
         shutil.copy(OPENSSL_CNF, self.folder)
-        port, admin_port = two_free_ports()
-        receiver_port, _ = two_free_ports()
+        port, admin_port = free_port(), free_port()
+        receiver_port = free_port()
         self.replaced = {
             "127.0.0.1:7445": f"127.0.0.1:{receiver_port}",
             "127.0.0.1:7443": f"127.0.0.1:{port}",
@@ -166,7 +167,7 @@ class DocumentTests(SynchronousTestCase):
 
     def test_proxy(self) -> None:
         """docs/proxy.md, on a port of its own."""
-        port, _ = two_free_ports()
+        port = free_port()
         shell = Shell(self, Path(self.mktemp()), replaced=(("0.0.0.0:8443", f"127.0.0.1:{port}"),))
         shell.replaced["127.0.0.1:8443"] = f"127.0.0.1:{port}"
         self.run_document("docs/proxy.md", shell)

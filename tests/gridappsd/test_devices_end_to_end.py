@@ -13,10 +13,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.gridappsd.reports import value_mrid
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
-from tests.support.daemon import Daemon, Process, certificate_of, small_place, two_free_ports
+from tests.support.daemon import Daemon, Process, certificate_of, small_place
 from tests.support.feeder import FEEDER, SimulatedFeeder, mrid
 from tests.support.metering import OF_DER, WATTS, meter, reading
 from tests.support.platform import HOST, PASSWORD, USER, Services
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TOPIC = "/topic/goss.gridappsd.IEEE_2030_5.output"
@@ -29,7 +30,7 @@ class DevicesEndToEndTests(SynchronousTestCase):
     """gridappsd-python hears by a CoilMQ broker what a device reports that came from the model."""
 
     def setUp(self) -> None:
-        port, _ = two_free_ports()
+        port = free_port()
         command = (sys.executable, "-m", "tests.support.platform", "--only-broker", "--port", str(port))
         Process(self, command, ROOT).log.wait_for("broker: listens")
         feeder = SimulatedFeeder("1", houses=2)

@@ -13,9 +13,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from csipd.sep2 import codec
 from csipd.sep2 import resources as r
 from csipd.sep2.types import EventState
-from tests.support.daemon import Daemon, Process, small_place, two_free_ports
+from tests.support.daemon import Daemon, Process, small_place
 from tests.support.feeder import SimulatedFeeder
 from tests.support.platform import HOST, PASSWORD, USER, Services
+from tests.support.ports import free_port
 from tests.support.schema import validate
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -27,7 +28,7 @@ class EndToEndTests(SynchronousTestCase):
     """gridappsd-python commands by a CoilMQ broker; what the device is given is asked for over TLS."""
 
     def setUp(self) -> None:
-        port, _ = two_free_ports()
+        port = free_port()
         command = (sys.executable, "-m", "tests.support.platform", "--only-broker", "--port", str(port))
         broker = Process(self, command, ROOT)
         broker.log.wait_for("broker: listens")

@@ -9,7 +9,8 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.support import pki
-from tests.support.daemon import LAB, SCRIPTS, Daemon, Device, Place, Process, small_place, two_free_ports
+from tests.support.daemon import LAB, SCRIPTS, Daemon, Device, Place, Process, small_place
+from tests.support.ports import free_port
 
 #: What the proxy's log says once it takes requests.
 SERVES = "taking devices' requests on"
@@ -17,7 +18,7 @@ SERVES = "taking devices' requests on"
 
 def proxied_place(folder: Path, *more: str, certificates: bool = True) -> Place:
     """A folder with the configuration of a csipd with a proxy, of dev1 and dev2."""
-    port, _ = two_free_ports()
+    port = free_port()
     place = small_place(folder, f"proxy_hostname: 127.0.0.1:{port}", *more, certificates=certificates)
     if certificates:
         pki.write(place.tls, dev2=LAB.device("dev2"))

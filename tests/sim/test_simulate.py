@@ -10,7 +10,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.support.daemon import SCRIPTS, Daemon, run, small_place, two_free_ports
+from tests.support.daemon import SCRIPTS, Daemon, run, small_place
+from tests.support.ports import free_port
 
 LAB = (
     "generate_admin_cert: true",
@@ -82,7 +83,7 @@ class SimulateTests(SynchronousTestCase):
         self.assertEqual(alone.returncode, 0, alone)
         self.assertIn("The aggregator polls and is not notified", alone.stderr)
         self.assertIn("--receiver ADDRESS:PORT", alone.stderr)
-        port, _ = two_free_ports()
+        port = free_port()
         told = self.ctl("--json", *fleet, "15s", "--receiver", f"127.0.0.1:{port}")
         self.assertEqual(told.returncode, 0, told)
         self.assertNotIn("is not notified", told.stderr)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -34,6 +33,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from tests.support.pki import Authority
+from tests.support.ports import free_port
 
 #: Seconds that anything here may take; far more than it does.
 TIMEOUT: Final = 60.0
@@ -204,8 +204,7 @@ class Broker:
         self.case = case
         self.folder = Path(case.mktemp()).absolute()
         self.folder.mkdir(parents=True)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self._process: LineProcess | None = None
         self._platform: LineProcess | None = None
 
@@ -276,8 +275,7 @@ class ActiveMQ(Broker):
 
     def __init__(self, case: TestCase) -> None:
         super().__init__(case)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.tls_port: int = free.getsockname()[1]
+        self.tls_port = free_port()
 
     def _spawn(self) -> LineProcess:
         command = activemq(self.folder, self.port, TOKEN, self.tls_port)

@@ -13,7 +13,6 @@ wait has an end. `serve_here` runs it in this process instead, where a test has 
 
 from __future__ import annotations
 
-import socket
 import ssl
 import subprocess
 import sysconfig
@@ -38,6 +37,7 @@ from csipd.daemon.start import StartOptions
 from tests.support import pki
 from tests.support.client import CCM8, SEP_XML, Answer, Client, ClientTLS, connect
 from tests.support.pki import Authority, Credential
+from tests.support.ports import free_port
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 SEED = Path(__file__).resolve().parent.parent / "vectors" / "seed-config.yml"
@@ -47,15 +47,6 @@ OPENSSL_CNF = Path(__file__).resolve().parent.parent.parent / "openssl.cnf"
 TIMEOUT = 60.0
 
 LAB = Authority.make()
-
-
-def two_free_ports() -> tuple[int, int]:
-    """Two ports of the loopback interface that were free a moment ago.
-
-    They are asked for together: one asked for after the other may be the same.
-    """
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        return one.getsockname()[1], other.getsockname()[1]
 
 
 @frozen
@@ -94,7 +85,7 @@ def small_place(
     """
     folder = folder.absolute()
     folder.mkdir()
-    place = Place(folder, *two_free_ports())
+    place = Place(folder, free_port(), free_port())
     place.config.write_text(
         f"server: 127.0.0.1\n"
         f"https_port: {place.port}\n"
@@ -116,7 +107,7 @@ def seed_place(folder: Path, *replaced: tuple[str, str]) -> Place:
     """A folder with the seed's configuration as it stands, but for the ports and what is `replaced`."""
     folder = folder.absolute()
     folder.mkdir()
-    place = Place(folder, *two_free_ports())
+    place = Place(folder, free_port(), free_port())
     text = SEED.read_text()
     ports = f"https_port: {place.port}\nadmin_port: {place.admin_port}"
     for old, new in (("https_port: 7443", ports), *replaced):
