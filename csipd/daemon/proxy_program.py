@@ -17,11 +17,11 @@ from csipd.daemon.roots import check_roots
 from csipd.daemon.running import (
     AtHangup,
     Notices,
-    StopInOrder,
+    Program,
     add_all,
     of_the_machine,
 )
-from csipd.daemon.sockets import try_port
+from csipd.daemon.sockets import try_proxy_port
 from csipd.net.client_tls import ClientTLS
 from csipd.net.peer_log import PeerLog
 from csipd.net.tls import ServerTLS
@@ -47,8 +47,7 @@ def prepare_proxy(settings: Settings, *, debug: bool) -> PreparedProxy:
 
     :raises StartError: the proxy cannot start
     """
-    listen = settings.proxy.listen
-    if listen is None:
+    if settings.proxy.listen is None:
         message = "missing; expected host:port, where devices are to reach the proxy"
         raise StartError(settings.problem("proxy_hostname", message))
     if settings.proxy.inside:
@@ -66,7 +65,7 @@ def prepare_proxy(settings: Settings, *, debug: bool) -> PreparedProxy:
         ClientTLS(towards_server(settings, repository, PROXY), now=time.time)
         if settings.proxy.mode is ProxyMode.DEVICE_KEYS:
             repository.combined_index()
-    try_port(settings, "proxy_hostname", ("proxy_hostname",), listen.host, listen.port, False)
+    try_proxy_port(settings)
     return PreparedProxy(settings, repository, debug)
 
 
@@ -89,7 +88,7 @@ def build_proxy(ready: PreparedProxy, reactor: Any) -> MultiService:
         debug=ready.debug,
         port=lambda: settings.https_port,
     )
-    tree = StopInOrder()
+    tree = Program(settings)
     Notices(*of_the_machine(settings, room, backlog)).setServiceParent(tree)
     peer_log.setServiceParent(tree)
     add_all(proxying.services, tree)

@@ -10,7 +10,7 @@ from twisted.python import usage
 from csipd import config
 from csipd.daemon.failures import StartError
 from csipd.daemon.proxy_program import PreparedProxy, build_proxy, prepare_proxy
-from csipd.daemon.tap import fail, say, the_reactor, user_of
+from csipd.daemon.tap import fail, say, say_in_a_line, the_reactor, user_of
 
 _DEFAULT = "config.yml"
 
@@ -49,4 +49,5 @@ class Options(usage.Options):
 
 def makeService(options: Options) -> IService:
     """The proxy, ready to start; opens nothing."""
+    say_in_a_line()
     return build_proxy(options.ready, the_reactor())

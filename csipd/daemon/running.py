@@ -9,11 +9,13 @@ from typing import Any, Protocol
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import inlineCallbacks
+from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
 from csipd.config import Limits, Settings
 from csipd.daemon.backlog import Backlog
 from csipd.daemon.descriptors import Capacity
+from csipd.daemon.sockets import taken_since
 from csipd.net.connections import Connections
 from csipd.net.limits import ConnectionLimits
 from csipd.net.quotas import Quotas
@@ -27,8 +29,22 @@ class _Site(Protocol):
     def connections(self) -> Connections: ...
 
 
-class StopInOrder(MultiService):
-    """Stops its services one after the other, the last one first: what others need goes last."""
+class Program(MultiService):
+    """All services of a program. They stop one after the other, what others need last: in reverse order."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def privilegedStartService(self) -> None:
+        """Open what may take rights that are given up next.
+
+        :raises StartError: a port is in use that was free when it was tried
+        """
+        try:
+            super().privilegedStartService()
+        except CannotListenError as error:
+            raise taken_since(self._settings, error) from error
 
     @inlineCallbacks
     def stopService(self) -> Any:

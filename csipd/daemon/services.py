@@ -31,7 +31,7 @@ from csipd.daemon.running import (
     AtHangup,
     DrainConnections,
     Notices,
-    StopInOrder,
+    Program,
     add_all,
     limits_of,
     of_the_machine,
@@ -126,7 +126,7 @@ def build(ready: PreparedDaemon, reactor: Any) -> MultiService:
     notifier.subscribe(scheduler.changed)
     notifying = build_notifying(ready, reactor, database, peer_log)
     notifier.subscribe(notifying.deliverer.changed)
-    tree = StopInOrder()
+    tree = Program(settings)
     StoreLock(ready.lock).setServiceParent(tree)
     notices, warnings = of_the_machine(settings, room, backlog)
     Notices((*ready.notices, *notices), (*ready.warnings, *warnings)).setServiceParent(tree)

@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Any, NoReturn
 
 from twisted.application.service import IService
@@ -114,6 +115,7 @@ def _account(settings: config.Settings, user: str) -> tuple[int, int]:
 
 def makeService(options: Options) -> IService:
     """The daemon, ready to start; opens nothing."""
+    say_in_a_line()
     return build(options.ready, the_reactor())
 
 
@@ -141,6 +143,20 @@ def _stop_on_sigterm(reactor: Any) -> None:
 
     _log.info("SIGTERM: stopping")
     reactor.callFromThread(stop)
+
+
+def say_in_a_line() -> None:
+    """Have what ends this process be a line, and no traceback, where it is a start that fails late."""
+
+    def say_why(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not isinstance(error, StartError):
+            sys.__excepthook__(kind, error, trace)
+            return
+        _log.critical("{line}", line=str(error))
+        if sys.__stderr__ is not None:  # by now sys.stderr is the log
+            sys.__stderr__.write(f"{error}\n")
+
+    sys.excepthook = say_why
 
 
 def say(line: str) -> None:

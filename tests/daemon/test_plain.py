@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+import sys
 from pathlib import Path
 
 import attrs
@@ -13,7 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from csipd.plain.protocol import CONNECTIONS
 from csipd.sep2.site import SERVED
-from tests.support.daemon import TIMEOUT, Daemon, Device, run, small_place, twistd
+from tests.support import pki
+from tests.support.daemon import LAB, TIMEOUT, Daemon, Device, run, small_place, twistd
 from tests.support.ports import free_port
 
 GET = b"GET /dcap HTTP/1.1\r\nHost: evil.example\r\n\r\n"
@@ -150,6 +152,18 @@ class ServedTests(PlainCase):
                 self.assertEqual(one.headers.get("location"), other.headers.get("location"))
 
 
+#: twistd, with no port tried: one that is in use is found as if it had been taken since.
+TAKEN_SINCE = """
+from twisted.internet.main import installReactor
+from csipd.net.reactor import Reactor
+installReactor(Reactor())
+from csipd.daemon import proxy_program, start
+from twisted.scripts import twistd
+start.try_ports = proxy_program.try_proxy_port = lambda *given, **named: None
+twistd.run()
+"""
+
+
 class StartTests(PlainCase):
     """What it cannot start with."""
 
@@ -164,3 +178,26 @@ class StartTests(PlainCase):
             f"http_port: 127.0.0.1 port {port}: is in use by another program; expected a free port",
             ended.stderr,
         )
+
+    def test_port_taken_since(self) -> None:
+        """So is one that was taken after it had been tried, of any door, and no traceback."""
+        http, proxy = free_port(), free_port()
+        more = (f"http_port: {http}", f"proxy_hostname: 127.0.0.1:{proxy}", "generate_admin_cert: true")
+        place = small_place(Path(self.mktemp()), *more)
+        pki.write(place.tls, admin=LAB.admin(), proxy=LAB.server("127.0.0.1"))
+        for key, port, program in (
+            ("https_port", place.port, "csipd"),
+            ("admin_port", place.admin_port, "csipd"),
+            ("http_port", http, "csipd"),
+            ("proxy_hostname", proxy, "csipd-proxy"),
+        ):
+            line = f"{key}: 127.0.0.1 port {port}: is in use by another program; expected a free port"
+            flags = ("--nodaemon", "--pidfile=twistd.pid", program, "--config", str(place.config))
+            with self.subTest(key), socket.create_server(("127.0.0.1", port)):
+                ended = run(place.folder, sys.executable, "-c", TAKEN_SINCE, *flags)
+                self.assertEqual(ended.returncode, 1)
+                said = ended.stderr.splitlines()[-1:]
+                self.assertTrue(said and said[0].endswith(line), ended)
+                self.assertIn(line, ended.stdout)
+                self.assertNotIn("Traceback", ended.stdout + ended.stderr)
+                self.assertFalse((place.folder / "twistd.pid").exists())
