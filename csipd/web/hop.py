@@ -128,6 +128,8 @@ class HopChannel(Channel):
     def dataReceived(self, data: bytes) -> None:
         if self._phase is IDLE and not self._waitingForTransport:
             # Nothing is in progress and nothing waits, as nearly always.
+            if not self._reads_are_announced:
+                self._answered_in_a_row = 0
             self._begin_one(data)
         elif not (self._turns or self._behind):
             super().dataReceived(data)
