@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 from csipd.net.limits import ConnectionLimits
+from csipd.net.origin import host_of
 
 
 class Phase(IntEnum):
@@ -36,3 +37,29 @@ def timeouts(limits: ConnectionLimits) -> tuple[float, ...]:
         limits.answer_seconds,
         limits.drain_seconds,
     )
+
+
+class InPhases:
+    """What a connection that goes through these says of itself to `csipd.net.connections`.
+
+    :ivar deadline: of what its phase waits for, by the clock of deadlines (s)
+    """
+
+    transport: Any
+    deadline: float
+    _phase: Phase
+
+    def has_unread(self) -> bool:
+        """Whether something that the peer has sent waits to be read."""
+        waits: bool = self.transport.has_unread()
+        return waits
+
+    @property
+    def idle_since(self) -> float | None:
+        """A number that is the smaller the longer the connection has been idle; None: it is at work."""
+        return self.deadline if self._phase is IDLE else None
+
+    @property
+    def host(self) -> str:
+        """The address of the peer."""
+        return host_of(self.transport.getPeer())

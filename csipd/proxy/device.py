@@ -20,7 +20,17 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from csipd.net.origin import host_of, origin_of
-from csipd.net.phases import ANSWER, CLOSE_SECONDS, CLOSING, DRAIN_BYTES, HANDSHAKE, IDLE, REQUEST, Phase
+from csipd.net.phases import (
+    ANSWER,
+    CLOSE_SECONDS,
+    CLOSING,
+    DRAIN_BYTES,
+    HANDSHAKE,
+    IDLE,
+    REQUEST,
+    InPhases,
+    Phase,
+)
 from csipd.net.quotas import Account
 from csipd.net.tls_failures import log_failed_handshake
 from csipd.proxy.context import ProxyContext
@@ -38,7 +48,7 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @implementer(IHandshakeListener, IPushProducer)
-class DeviceConnection(Protocol):
+class DeviceConnection(InPhases, Protocol):
     """One connection of a device. It is known when the handshake is over, and nothing is read before that.
 
     :ivar deadline: by the proxy's clock, of what is waited for
@@ -412,21 +422,6 @@ class DeviceConnection(Protocol):
         )
 
     # --- what `Connections` asks
-
-    def has_unread(self) -> bool:
-        """Whether something that the peer has sent waits to be read."""
-        waits: bool = self.transport.has_unread()
-        return waits
-
-    @property
-    def idle_since(self) -> float | None:
-        """A number that is the smaller the longer the connection has been idle; None: it is at work."""
-        return self.deadline if self._phase is IDLE else None
-
-    @property
-    def host(self) -> str:
-        """The address of the peer."""
-        return host_of(self.transport.getPeer())
 
     @property
     def last_used(self) -> float | None:

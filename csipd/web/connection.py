@@ -29,6 +29,7 @@ from csipd.net.phases import (
     HANDSHAKE,
     IDLE,
     REQUEST,
+    InPhases,
     Phase,
     timeouts,
 )
@@ -38,7 +39,7 @@ from csipd.web.sitecontext import SiteContext
 
 
 @implementer(IHandshakeListener)
-class Connection(http.HTTPChannel):
+class Connection(InPhases, http.HTTPChannel):
     """One connection. `peer` is known when the handshake is over, and nothing is read before that."""
 
     # The interfaces that Twisted declares are narrower than what is connected here.
@@ -133,21 +134,6 @@ class Connection(http.HTTPChannel):
         # Nobody reads it any more, and it is not left to the garbage collector to notice.
         self.clearLineBuffer()
         self._dataBuffer = []
-
-    def has_unread(self) -> bool:
-        """Whether something that the peer has sent waits to be read."""
-        waits: bool = self.transport.has_unread()
-        return waits
-
-    @property
-    def idle_since(self) -> float | None:
-        """A number that is the smaller the longer the connection has been idle; None: it is at work."""
-        return self.deadline if self._phase is IDLE else None
-
-    @property
-    def host(self) -> str:
-        """The address of the peer."""
-        return host_of(self.transport.getPeer())
 
     @property
     def last_used(self) -> float | None:

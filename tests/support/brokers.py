@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from pathlib import Path
@@ -189,7 +190,7 @@ class Application:
         return json.loads(line)
 
 
-class Broker:
+class Broker(ABC):
     """A broker on 127.0.0.1.
 
     :ivar port: where it speaks STOMP, for as long as the test runs
@@ -234,8 +235,9 @@ class Broker:
             self.case, sys.executable, "-m", f"tests.support.{module}", str(self.port), *arguments
         )
 
+    @abstractmethod
     def _spawn(self) -> LineProcess:
-        raise NotImplementedError
+        """Start its process."""
 
     @inlineCallbacks
     def _until_it_listens(self) -> Generator[Deferred[Any], Any, None]:
